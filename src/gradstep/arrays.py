@@ -1,0 +1,92 @@
+"""What Gradstep asks of an array's namespace: dtypes that it can compute in, complex numbers as pairs of reals."""
+
+from typing import Any
+
+import array_api_compat
+import numpy as np
+
+from gradstep.errors import GradstepTypeError
+
+_REAL = {"float32": "float32", "float64": "float64", "complex64": "float32", "complex128": "float64"}
+
+
+def namespace(x: Any) -> Any:
+    """The array-API namespace of an array."""
+    return array_api_compat.array_namespace(x)
+
+
+def dtype_name(x: Any) -> str:
+    """``float32`` for that dtype in any namespace and byte order."""
+    dtype = x.dtype
+    return dtype.name if isinstance(dtype, np.dtype) else str(dtype).rpartition(".")[2]
+
+
+def compute_dtype(x: Any, name: str) -> str:
+    """The real dtype in which the parameter ``name`` is updated.
+
+    Raises
+    ------
+    GradstepTypeError
+        For dtypes that no rule computes in.
+    """
+    real = _REAL.get(dtype_name(x))
+    if real is None:
+        raise GradstepTypeError(
+            f"parameter {name!r} has dtype {dtype_name(x)}; optimizers need float32, float64, complex64 or complex128."
+        )
+    return real
+
+
+def is_complex(x: Any) -> bool:
+    """Whether an array's numbers are complex."""
+    return dtype_name(x).startswith("complex")
+
+
+def as_reals(x: Any) -> Any:
+    """A complex array as an array of its real and imaginary parts, one axis longer; a real one as it is.
+
+    Every rule is elementwise on the parts: torch's convention for complex parameters.
+    """
+    if not is_complex(x):
+        return x
+    if array_api_compat.is_numpy_array(x):
+        x = np.asarray(x)
+        return np.stack([x.real, x.imag], axis=-1)
+    xp = namespace(x)
+    return xp.stack([xp.real(x), xp.imag(x)], axis=-1)
+
+
+def as_complex(pairs: Any, like: Any) -> Any:
+    """The inverse of :func:`as_reals` for an array that was like ``like``."""
+    if not is_complex(like):
+        return pairs
+    if array_api_compat.is_jax_array(like):
+        from jax.lax import complex as join  # pyright: ignore[reportMissingImports]  # jax is there when its arrays are
+
+        return join(pairs[..., 0], pairs[..., 1])
+    if array_api_compat.is_torch_array(like):
+        import torch  # pyright: ignore[reportMissingImports]  # torch is there when its arrays are
+
+        return torch.view_as_complex(pairs.contiguous())
+    if array_api_compat.is_numpy_array(like):
+        out = np.empty(pairs.shape[:-1], like.dtype)
+        out.real, out.imag = pairs[..., 0], pairs[..., 1]
+        return out
+    # Elsewhere this is all there is: multiplying by 1j makes NaN of an infinite part and loses signs of zeros.
+    return pairs[..., 0] + 1j * pairs[..., 1]
+
+
+def to_numpy(x: Any) -> np.ndarray:
+    """The array on the host, as NumPy."""
+    if array_api_compat.is_torch_array(x):
+        x = x.detach().cpu()
+    elif array_api_compat.is_cupy_array(x):
+        x = x.get()
+    return np.asarray(x)
+
+
+def copied(x: Any) -> Any:
+    """A copy, in the same namespace and without a graph."""
+    if array_api_compat.is_torch_array(x):
+        return x.detach().clone()
+    return namespace(x).asarray(x, copy=True)

@@ -1,0 +1,137 @@
+"""Operands that check a rule: calling it with them is the check, and counts what it costs.
+
+A rule is refused, with a sentence that says what to move, when it does what not every engine can do alike:
+branch, combine scalars alone (in float32 that loses bits), divide by a scalar (slow), or leave the vocabulary.
+"""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any, NoReturn
+
+from gradstep.errors import RuleError
+
+ARRAY, SCALAR, CONDITION = "array", "scalar", "condition"
+NUMBERS = "only arrays, scalars and literals are numbers in update"
+
+
+@dataclass
+class Checker:
+    """Collects the cost of one rule; ``owner`` is its name in messages."""
+
+    owner: str
+    operations: Counter[str] = field(default_factory=Counter[str])
+
+    def array(self, name: str) -> "Checked":
+        """An operand that stands for an array."""
+        return Checked(self, ARRAY, name)
+
+    def scalar(self, name: str) -> "Checked":
+        """An operand that stands for a number computed by ``scalars``."""
+        return Checked(self, SCALAR, name)
+
+    def refuse(self, what: str, do: str) -> NoReturn:
+        """Raise the error of a rule that is not in the form that all engines can run."""
+        raise RuleError(f"rule {self.owner}: `{what}` {do}.")
+
+
+def _is_literal(x: object) -> bool:
+    return isinstance(x, int | float) and not isinstance(x, bool)
+
+
+def _refused(symbol: str, do: str) -> Any:
+    def method(self: "Checked", *others: Any) -> NoReturn:
+        right = ", ".join(map(str, others))
+        self.checker.refuse(f"{self} {symbol} {right}".strip(), do)
+
+    return method
+
+
+def _binary(symbol: str, reflected: bool = False) -> Any:
+    def method(self: "Checked", other: Any) -> "Checked":
+        return self.combine(symbol, other, self) if reflected else self.combine(symbol, self, other)
+
+    return method
+
+
+class Checked:
+    """An operand that knows whether it is an array or a scalar, and the expression that made it."""
+
+    __slots__ = ("checker", "kind", "text")
+    __hash__ = None  # type: ignore[assignment]
+
+    def __init__(self, checker: Checker, kind: str, text: str) -> None:
+        self.checker, self.kind, self.text = checker, kind, text
+
+    def __str__(self) -> str:
+        return self.text
+
+    def combine(self, symbol: str, a: Any, b: Any) -> "Checked":
+        """The result of ``a symbol b``, or the error of a rule that may not do that."""
+        text = f"{a} {symbol} {b}"
+        for x in (a, b):
+            if not (isinstance(x, Checked) or _is_literal(x)) or (isinstance(x, Checked) and x.kind == CONDITION):
+                self.checker.refuse(text, f"uses {x} as a number; {NUMBERS}")
+        kinds = [x.kind for x in (a, b) if isinstance(x, Checked)]
+        comparison = symbol in "<>"
+        if ARRAY not in kinds and not comparison:
+            self.checker.refuse(
+                text,
+                "combines scalars alone, which loses bits in float32; compute it in scalars() and hand it in",
+            )
+        if symbol == "/" and not (isinstance(b, Checked) and b.kind == ARRAY):
+            self.checker.refuse(
+                text,
+                "divides an array by a scalar; hand in its reciprocal from scalars() and multiply (faster)",
+            )
+        self.checker.operations[symbol] += 1
+        return Checked(self.checker, CONDITION if comparison else ARRAY, f"({text})")
+
+    __add__, __radd__ = _binary("+"), _binary("+", reflected=True)
+    __sub__, __rsub__ = _binary("-"), _binary("-", reflected=True)
+    __mul__, __rmul__ = _binary("*"), _binary("*", reflected=True)
+    __truediv__, __rtruediv__ = _binary("/"), _binary("/", reflected=True)
+    __lt__, __gt__ = _binary("<"), _binary(">")
+
+    def __neg__(self) -> "Checked":
+        if self.kind != ARRAY:
+            self.checker.refuse(f"-{self}", "combines scalars alone; compute it in scalars() and hand it to update")
+        self.checker.operations["negate"] += 1
+        return Checked(self.checker, ARRAY, f"(-{self})")
+
+    def speak(self, word: str, operands: tuple[Any, ...]) -> "Checked":
+        """A vocabulary word over these operands."""
+        text = f"{word}({', '.join(map(str, operands))})"
+        values = operands
+        if word == "where":
+            condition, *values = operands
+            if not (isinstance(condition, Checked) and condition.kind == CONDITION):
+                self.checker.refuse(text, "needs a single < or > as its condition")
+        for x in values:
+            if not (_is_literal(x) or (isinstance(x, Checked) and x.kind != CONDITION)):
+                self.checker.refuse(text, f"uses {x} as a number; {NUMBERS}")
+        if not any(isinstance(x, Checked) and x.kind == ARRAY for x in operands):
+            self.checker.refuse(text, "combines scalars alone; compute it in scalars() and hand it to update")
+        self.checker.operations[word] += 1
+        return Checked(self.checker, ARRAY, text)
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *operands: Any, **options: Any) -> NoReturn:
+        text = f"np.{ufunc.__name__}({', '.join(map(str, operands))})"
+        self.checker.refuse(text, "calls NumPy; use the words of gradstep.vocabulary, which every engine knows")
+
+    __bool__ = _refused("", "is used as a truth value (if, and, or, min, max); use where, minimum or maximum")
+    __float__ = __int__ = __index__ = _refused(
+        "", "is turned into a Python number (float, math.*); use the words of gradstep.vocabulary"
+    )
+    __abs__ = _refused("(built-in abs)", "is not in the vocabulary; import abs from gradstep.vocabulary")
+    __pow__ = __rpow__ = _refused("**", "is a power; write the product out, or use sqrt")
+    __eq__ = __ne__ = __le__ = __ge__ = _refused("== != <= >=", "is compared; only a single < or > is known")  # type: ignore[assignment]
+    __floordiv__ = __mod__ = __matmul__ = __and__ = __or__ = __xor__ = __invert__ = _refused(
+        "// % @ & | ^ ~", "is not in the vocabulary; use + - * / and the words of gradstep.vocabulary"
+    )
+    __getitem__ = _refused("[...]", "looks at single elements; an update sees one element at a time")
+    __iter__ = __len__ = _refused("", "is iterated over; an update sees one element at a time")
+
+    def __getattr__(self, name: str) -> NoReturn:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        self.checker.refuse(f"{self}.{name}", "uses an array's attribute; an update sees one element at a time")

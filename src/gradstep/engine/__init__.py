@@ -1,0 +1,52 @@
+"""The engines: the same chain, run eagerly in an array's own namespace or compiled into one pass over memory."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import array_api_compat
+
+from gradstep.chain import Program
+from gradstep.engine.eager import Eager
+from gradstep.engine.tensor import Engine, Tensor
+from gradstep.errors import GradstepValueError
+
+KINDS = ("auto", "compiled", "eager")
+
+
+def compiled_engine() -> tuple[Any, str]:
+    """The compiled engine's class and ``""``, or ``None`` and the reason why there is none."""
+    try:
+        from gradstep.engine.compiled import Compiled
+    except ImportError as error:
+        if error.name == "llvmlite":
+            return None, "llvmlite is not installed; pip install 'gradstep[fast]'"
+        return None, f"llvmlite does not load: {error}"
+    return Compiled, ""
+
+
+def make(kind: str, program: Program, tensors: Sequence[Tensor]) -> Engine:
+    """The engine for these tensors.
+
+    Parameters
+    ----------
+    kind
+        ``"auto"``: compiled for NumPy arrays where llvmlite is installed, else eager. Both give the same bits.
+
+    Raises
+    ------
+    GradstepValueError
+        For an unknown kind, or ``"compiled"`` where that cannot be.
+    """
+    if kind not in KINDS:
+        raise GradstepValueError(f"engine must be one of {', '.join(KINDS)}, not {kind!r}.")
+    plain = all(array_api_compat.is_numpy_array(x.value) for x in tensors)
+    if kind == "compiled" and not plain:
+        raise GradstepValueError('engine="compiled" works on NumPy arrays alone; use "auto" or "eager".')
+    if kind == "eager" or not plain:
+        return Eager(program, tensors)
+    compiled, why = compiled_engine()
+    if compiled is None:
+        if kind == "compiled":
+            raise GradstepValueError(f'engine="compiled": {why}.')
+        return Eager(program, tensors)
+    return compiled(program, tensors)

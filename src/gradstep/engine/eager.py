@@ -1,0 +1,116 @@
+"""The reference: the rule called with arrays, in their own namespace."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import array_api_compat
+import numpy as np
+
+from gradstep.arrays import as_complex, as_reals, namespace, to_numpy
+from gradstep.chain import Program, Row, run
+from gradstep.engine.tensor import Tensor
+from gradstep.reduction import block_sums
+
+Slots = Sequence[Sequence[Any]]
+
+
+def update(program: Program, tensor: Tensor, g: Any, row: Row) -> tuple[Any, list[list[Any]]]:
+    """The new value and state of one tensor; no result is one of the arguments, nothing is changed.
+
+    ``g`` is an array of the same shape and dtype, ``row`` the scalars of each part.
+    """
+    theta, g, state = _operands(tensor, g)
+    with np.errstate(all="ignore"):  # a branch that where() leaves out may divide by zero
+        theta_after, _, after = run(program.parts, theta, g, state, _as_arrays(row, theta, tensor.dtype))
+    taken = [tensor.value, g, theta, *(x for slots in (*tensor.slots, *state) for x in slots)]
+    finish = _Finish(tensor.value, taken)
+    return finish(theta_after), [[finish(x) for x in slots] for slots in after]
+
+
+def measured(program: Program, part: int, tensor: Tensor, g: Any, row: Row) -> list[float]:
+    """Block sums of what stage ``part`` measures, after the stages before it, in float64."""
+    theta, g, state = _operands(tensor, g)
+    measure = program.parts[part].rule.measure
+    assert measure is not None  # noqa: S101 - only reducing stages are asked
+    with np.errstate(all="ignore"):
+        theta, g, _ = run(program.parts[:part], theta, g, state, _as_arrays(row, theta, tensor.dtype))
+        wide = measure(*(np.asarray(to_numpy(x), np.float64) for x in (theta, g)))
+    return block_sums(wide)
+
+
+def within(g: Any, limit: float) -> bool:
+    """Whether every element of ``g`` is at most ``limit`` in absolute value; false for NaN."""
+    xp = namespace(g)
+    g = as_reals(g)
+    return bool(xp.all(xp.abs(g) <= limit))
+
+
+class Eager:
+    """The engine of an optimizer whose arrays are not NumPy's, or where llvmlite is not installed."""
+
+    kind = "eager"
+
+    def __init__(self, program: Program, tensors: Sequence[Tensor]) -> None:
+        self.program, self.tensors = program, tensors
+        self.grads: Sequence[Any] = ()
+
+    def load(self, grads: Sequence[Any]) -> None:
+        """See :class:`gradstep.engine.tensor.Engine`."""
+        self.grads = [_plain(g) for g in grads]
+
+    def first_bad(self, limits: dict[str, float]) -> int | None:
+        """See :class:`gradstep.engine.tensor.Engine`."""
+        pairs = zip(self.tensors, self.grads, strict=True)
+        return next((k for k, (x, g) in enumerate(pairs) if not within(g, limits[x.dtype])), None)
+
+    def measure(self, part: int, table: list[Row]) -> list[list[float]]:
+        """See :class:`gradstep.engine.tensor.Engine`."""
+        pairs = zip(self.tensors, self.grads, strict=True)
+        return [measured(self.program, part, x, g, table[x.row]) for x, g in pairs]
+
+    def apply(self, table: list[Row]) -> None:
+        """See :class:`gradstep.engine.tensor.Engine`. All is computed before the first array is written."""
+        pairs = list(zip(self.tensors, self.grads, strict=True))
+        results = [update(self.program, x, g, table[x.row]) for x, g in pairs]
+        for x, (value, state) in zip(self.tensors, results, strict=True):
+            _plain(x.value)[...] = value
+            for old, new in zip(x.slots, state, strict=True):
+                for a, b in zip(old, new, strict=True):
+                    a[...] = b
+        self.grads = ()
+
+
+def _plain(x: Any) -> Any:
+    """A torch parameter without its graph; np.matrix and the like as what they hold."""
+    if array_api_compat.is_torch_array(x):
+        return x.detach()
+    return np.asarray(x) if array_api_compat.is_numpy_array(x) else x
+
+
+def _operands(tensor: Tensor, g: Any) -> tuple[Any, Any, list[list[Any]]]:
+    state = [[as_reals(x) for x in slots] for slots in tensor.slots]
+    return as_reals(_plain(tensor.value)), as_reals(_plain(g)), state
+
+
+def _as_arrays(row: Row, like: Any, dtype: str) -> Row:
+    """Scalars as 0-d arrays of the compute dtype in the array's namespace: the only kind that no namespace promotes."""
+    xp = namespace(like)
+    device = array_api_compat.device(like)
+    return [
+        {key: xp.asarray(x, dtype=getattr(xp, dtype), device=device) for key, x in numbers.items()} for numbers in row
+    ]
+
+
+class _Finish:
+    """Makes a result the caller's own: an array (NumPy gives scalars for 0-d), complex again, aliasing no argument."""
+
+    def __init__(self, like: Any, taken: Sequence[Any]) -> None:
+        self.like, self.taken = like, {id(x) for x in taken}
+
+    def __call__(self, x: Any) -> Any:
+        xp = namespace(self.like)
+        if id(x) in self.taken:  # a rule may return an argument itself, or one result twice
+            x = xp.asarray(x, copy=True)
+        out = as_complex(xp.asarray(x), self.like)
+        self.taken.add(id(x))
+        return out

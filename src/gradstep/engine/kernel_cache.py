@@ -1,0 +1,71 @@
+"""Machine code on disk, under its content: a key, a checksum in front, one atomic rename. Nothing here may fail a step.
+
+A stale, truncated, flipped or foreign file is compiled again; an unwritable folder is no error.
+"""
+
+import contextlib
+import hashlib
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+_DIGEST = hashlib.sha256().digest_size
+
+
+def folder() -> Path | None:
+    """Where kernels are kept: ``GRADSTEP_CACHE_DIR`` (empty: nowhere), else the user's cache folder."""
+    own = os.environ.get("GRADSTEP_CACHE_DIR")
+    if own is not None:
+        return Path(own) if own else None
+    if xdg := os.environ.get("XDG_CACHE_HOME"):
+        return Path(xdg) / "gradstep"
+    try:
+        home = Path.home()
+    except RuntimeError:  # no home, no cache
+        return None
+    if sys.platform == "darwin":
+        return home / "Library" / "Caches" / "gradstep"
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA", home / "AppData" / "Local")) / "gradstep" / "Cache"
+    return home / ".cache" / "gradstep"
+
+
+def key_of(*parts: str) -> str:
+    """The name of what is compiled from ``parts``: whatever changes the code changes one of them."""
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+
+
+def load(key: str) -> bytes | None:
+    """The machine code of that key, or ``None`` where it is not there or not as it was written."""
+    where = folder()
+    if where is None:
+        return None
+    try:
+        data = (where / f"{key}.o").read_bytes()
+    except OSError:
+        return None
+    digest, code = data[:_DIGEST], data[_DIGEST:]
+    return code if _checksum(key, code) == digest else None
+
+
+def save(key: str, code: bytes) -> None:
+    """Keep machine code for other processes; where that does not work, they compile."""
+    where = folder()
+    if where is None:
+        return
+    part = None
+    try:
+        where.mkdir(parents=True, exist_ok=True)
+        handle, part = tempfile.mkstemp(dir=where, prefix=key[:8], suffix=".part")
+        with os.fdopen(handle, "wb") as file:
+            file.write(_checksum(key, code) + code)
+        Path(part).replace(where / f"{key}.o")
+    except OSError:
+        if part is not None:
+            with contextlib.suppress(OSError):
+                Path(part).unlink()
+
+
+def _checksum(key: str, code: bytes) -> bytes:
+    return hashlib.sha256(key.encode() + code).digest()

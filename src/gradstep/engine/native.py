@@ -1,0 +1,81 @@
+"""Assembly to machine code to Python functions, by llvmlite; kernels are kept on disk and in the process."""
+
+import ctypes
+import threading
+from collections.abc import Callable
+from functools import cache, lru_cache
+from typing import Any
+
+import llvmlite
+from llvmlite import binding as llvm
+
+from gradstep.engine import kernel_cache
+
+_lock = threading.Lock()
+
+
+class Kernel:
+    """The exported functions of one module: each takes 64-bit integers and gives nothing; the GIL is released."""
+
+    def __init__(self, assembly: str) -> None:
+        machine = _machine()
+        key = kernel_cache.key_of(
+            assembly, *_target(), llvmlite.__version__, ".".join(map(str, llvm.llvm_version_info))
+        )
+        code = kernel_cache.load(key)
+        self.cached = code is not None
+        if code is None:
+            code = _compile(assembly, machine)
+            kernel_cache.save(key, code)
+        self._engine = llvm.create_mcjit_compiler(llvm.parse_assembly(f'target triple = "{triple()}"'), machine)
+        self._engine.add_object_file(llvm.ObjectFileRef.from_data(code))
+        self._engine.finalize_object()
+
+    def function(self, name: str, arguments: int) -> Callable[..., None]:
+        """The exported function of that name."""
+        kind = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * arguments)
+        function: Any = kind(self._engine.get_function_address(name))
+        function.kernel = self  # the code lives as long as the function
+        return function
+
+
+def kernel(assembly: str) -> Kernel:
+    """The compiled form of an assembly text, made once a process."""
+    with _lock:  # llvmlite is not for several threads at once
+        return _kernel(assembly)
+
+
+@cache
+def _kernel(assembly: str) -> Kernel:
+    return Kernel(assembly)
+
+
+def triple() -> str:
+    """The process's target triple."""
+    return llvm.get_process_triple()
+
+
+def cpu() -> str:
+    """LLVM's name of this CPU."""
+    return llvm.get_host_cpu_name()
+
+
+@lru_cache(maxsize=1)
+def _target() -> tuple[str, str]:
+    return cpu(), llvm.get_host_cpu_features().flatten()
+
+
+@lru_cache(maxsize=1)
+def _machine() -> Any:
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    name, features = _target()
+    return llvm.Target.from_default_triple().create_target_machine(cpu=name, features=features, opt=3)
+
+
+def _compile(assembly: str, machine: Any) -> bytes:
+    parsed = llvm.parse_assembly(assembly)
+    parsed.verify()
+    passes = llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options(speed_level=2))
+    passes.getModulePassManager().run(parsed, passes)
+    return machine.emit_object(parsed)

@@ -1,0 +1,96 @@
+"""What an engine works on, and what it promises."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import array_api_compat
+import numpy as np
+
+from gradstep.arrays import as_reals, compute_dtype, dtype_name, to_numpy
+from gradstep.chain import Row
+from gradstep.errors import GradstepTypeError, GradstepValueError, NonFiniteError
+from gradstep.tree import is_array
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """A parameter with its state: ``slots[part][slot]``, arrays of its shape and dtype; ``row`` of the scalar table."""
+
+    name: str
+    value: Any
+    slots: tuple[tuple[Any, ...], ...]
+    row: int
+
+    @property
+    def dtype(self) -> str:
+        """The real dtype in which it is updated."""
+        return compute_dtype(self.value, self.name)
+
+
+class Engine(Protocol):
+    """One step: load, guard, measure (for each reduction), apply. Nothing is written before ``apply``."""
+
+    kind: str
+
+    def load(self, grads: Sequence[Any]) -> None:
+        """Take the gradients of this step; each fits its tensor in shape and dtype."""
+        ...
+
+    def first_bad(self, limits: dict[str, float]) -> int | None:
+        """The first tensor whose gradient has a NaN or is larger than the limit of its dtype."""
+        ...
+
+    def measure(self, part: int, table: list[Row]) -> list[list[float]]:
+        """Block sums, for each tensor, of what the reducing stage ``part`` measures."""
+        ...
+
+    def apply(self, table: list[Row]) -> None:
+        """Write parameters and state."""
+        ...
+
+
+def check_gradient(name: str, g: Any, parameter: Any) -> None:
+    """Refuse a gradient that does not fit its parameter.
+
+    Raises
+    ------
+    GradstepTypeError
+        For another kind of array or another dtype.
+    GradstepValueError
+        For another shape.
+    """
+    if type(g) is np.ndarray is type(parameter) and g.dtype == parameter.dtype and g.shape == parameter.shape:
+        return  # the usual case, at once
+    if not is_array(g):
+        raise GradstepTypeError(f"gradient {name!r} is of type {type(g).__name__}, not an array.")
+    mine, theirs = (array_api_compat.array_namespace(x).__name__ for x in (parameter, g))
+    if mine != theirs:
+        raise GradstepTypeError(
+            f"gradient {name!r} is a {type(g).__name__}, but its parameter a {type(parameter).__name__}."
+        )
+    if isinstance(g, np.ma.MaskedArray):
+        raise GradstepTypeError(f"gradient {name!r} is a masked array; fill it first.")
+    if tuple(g.shape) != tuple(parameter.shape):
+        raise GradstepValueError(
+            f"gradient {name!r} has shape {tuple(g.shape)}, its parameter {tuple(parameter.shape)}."
+        )
+    if dtype_name(g) != dtype_name(parameter):
+        raise GradstepTypeError(
+            f"gradient {name!r} has dtype {dtype_name(g)}, its parameter {dtype_name(parameter)}; convert one of them "
+            f"(a dtype never changes silently)."
+        )
+
+
+def bad_gradient(name: str, g: Any, limit: float) -> NonFiniteError:
+    """The error for a gradient with an element that is not finite or larger than ``limit``."""
+    host = to_numpy(g)
+    parts = as_reals(host)
+    with np.errstate(invalid="ignore"):
+        where = np.unravel_index(int(np.argmin(np.abs(parts) <= limit)), parts.shape)[: host.ndim]
+    x = host[where]
+    why = (
+        "is not finite" if not np.isfinite(x) else f"is too large for this rule in {dtype_name(g)} (limit {limit:.3g})"
+    )
+    place = f"[{', '.join(map(str, where))}] = " if where else ""
+    return NonFiniteError(f"gradient {name!r} {why}: {place}{x}; nothing was changed.")

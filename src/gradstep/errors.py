@@ -1,0 +1,24 @@
+"""Every error that this library raises on purpose.
+
+Each is a :class:`GradstepError` and also the built-in that a caller would expect.
+"""
+
+
+class GradstepError(Exception):
+    """Base of all errors that Gradstep raises on purpose."""
+
+
+class GradstepValueError(GradstepError, ValueError):
+    """A value, a shape or a name that does not fit. Nothing has been changed."""
+
+
+class GradstepTypeError(GradstepError, TypeError):
+    """An argument of the wrong type or dtype. Nothing has been changed."""
+
+
+class NonFiniteError(GradstepError, FloatingPointError):
+    """A gradient, scalar or parameter is NaN, infinite or too large for the rule. Nothing has been changed."""
+
+
+class RuleError(GradstepTypeError):
+    """A rule is not written in the two-function form that every engine can run."""

@@ -1,0 +1,264 @@
+"""The pure pair: ``state = gs.init(tx, params)`` and ``params, state = gs.update(tx, params, grads, state)``.
+
+``gs.update`` is :func:`scalars` on the host plus :func:`apply` on the arrays; only ``apply`` may be traced by a jit.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import array_api_compat
+import numpy as np
+
+from gradstep.arrays import as_complex, as_reals, compute_dtype, copied, namespace
+from gradstep.chain import Program, program
+from gradstep.engine import eager
+from gradstep.engine.tensor import Tensor, bad_gradient, check_gradient
+from gradstep.errors import GradstepTypeError, GradstepValueError, NonFiniteError
+from gradstep.rule import Rule, Stage
+from gradstep.tree import Nest, flatten
+
+Slots = Mapping[str, Mapping[str, Any]]
+Scalars = Sequence[Mapping[str, Mapping[str, Any]]]
+
+
+class State(NamedTuple):
+    """What an optimizer remembers.
+
+    Attributes
+    ----------
+    t
+        The number of updates made.
+    memory
+        Host numbers that some rules keep, such as ``nadam.product``.
+    slots
+        ``slots["layer.w"]["adam.m"]``: arrays of the parameter's shape and dtype.
+    """
+
+    t: int
+    memory: Mapping[str, float]
+    slots: Slots
+
+
+def init(tx: Stage | Rule, params: Any) -> State:
+    """The state before the first update.
+
+    Parameters
+    ----------
+    tx
+        A stage such as ``gs.adam(lr=1e-3)`` or a chain.
+    params
+        An array of any array-API namespace, or a nest of dicts, lists and tuples of them; float32, float64 or complex.
+
+    Raises
+    ------
+    GradstepTypeError
+        For parameters that are no arrays, or of a dtype that cannot be optimized.
+    GradstepValueError
+        When the stage lacks a hyperparameter.
+    NonFiniteError
+        When a parameter is NaN or infinite.
+    """
+    made = program(as_stage(tx))
+    nest, leaves = flatten(params)
+    values = made.values(made.hyper, 0)
+    check_parameters(nest.names, leaves)
+    slots = {name: start_slots(made, name, x, values) for name, x in zip(nest.names, leaves, strict=True)}
+    return State(0, made.memory(), slots)
+
+
+def update(
+    tx: Stage | Rule, params: Any, grads: Any, state: State, *, on_nonfinite: str = "raise"
+) -> tuple[Any, State]:
+    """One update: new parameters and new state; the arguments are left as they are.
+
+    Parameters
+    ----------
+    tx, params
+        As for :func:`init`.
+    grads
+        A nest like ``params``, or a dict by dotted name; shapes and dtypes like the parameters.
+    state
+        From :func:`init` or an earlier update.
+    on_nonfinite
+        What to do about a gradient with NaN, an infinity or a number too large for the rule: ``"raise"``, ``"skip"``
+        (parameters and state come back unchanged, t too) or ``"ignore"``.
+
+    Raises
+    ------
+    NonFiniteError
+        With ``on_nonfinite="raise"``; names the first bad parameter.
+    GradstepValueError, GradstepTypeError
+        When nests, shapes, dtypes or the state do not fit.
+    """
+    choose_nonfinite(on_nonfinite)
+    try:
+        if on_nonfinite != "ignore":
+            _guard(tx, params, grads)
+        numbers, memory = scalars(tx, params, grads, state)
+    except NonFiniteError:
+        if on_nonfinite != "skip":
+            raise
+        return params, state
+    params, slots = apply(tx, params, grads, state.slots, numbers)
+    return params, State(state.t + 1, memory, slots)
+
+
+def scalars(tx: Stage | Rule, params: Any, grads: Any, state: State) -> tuple[Scalars, Mapping[str, float]]:
+    """The host's half of an update: the numbers that :func:`apply` takes, and the memory after it.
+
+    Returns
+    -------
+    scalars
+        ``[{"adam": {"rate": 0.01, ...}}]``: one row for all arrays, or one for each where a norm is taken of each.
+    memory
+        For the next state.
+    """
+    made = program(as_stage(tx))
+    nest, tensors = _tensors(made, params, state.slots)
+    leaves = _gradients(nest, tensors, grads)
+    table, memory = made.scalars(
+        state.t + 1,
+        [made.values(made.hyper, state.t)],
+        [state.memory],
+        [0] * len(tensors) if made.over_tensor else [0],
+        lambda part, rows: [
+            eager.measured(made, part, x, g, rows[x.row]) for x, g in zip(tensors, leaves, strict=True)
+        ],
+        min((largest(x.dtype) for x in tensors), default=largest("float64")),
+    )
+    labels = [part.label for part in made.parts]
+    return [dict(zip(labels, row, strict=True)) for row in table], memory[0]
+
+
+def apply(tx: Stage | Rule, params: Any, grads: Any, slots: Slots, scalars: Scalars) -> tuple[Any, Slots]:
+    """The arrays' half of an update: pure, and free of any look at values, so that a jit may trace it.
+
+    Parameters
+    ----------
+    tx, params, grads
+        As for :func:`update`.
+    slots
+        ``state.slots``.
+    scalars
+        From :func:`scalars`.
+
+    Returns
+    -------
+    params, slots
+        After the update.
+    """
+    made = program(as_stage(tx))
+    nest, tensors = _tensors(made, params, slots)
+    leaves = _gradients(nest, tensors, grads)
+    after: list[Any] = []
+    new_slots: dict[str, Mapping[str, Any]] = {}
+    for x, g in zip(tensors, leaves, strict=True):
+        row = [dict(scalars[x.row][part.label]) for part in made.parts]
+        value, state = eager.update(made, x, g, row)
+        after.append(value)
+        new_slots[x.name] = {
+            key: y for keys, own in zip(made.slots, state, strict=True) for key, y in zip(keys, own, strict=True)
+        }
+    return nest.build(after), new_slots
+
+
+def as_stage(tx: Stage | Rule) -> Stage:
+    """``gs.adam`` stands for ``gs.adam()``."""
+    if isinstance(tx, Rule):
+        return tx()
+    if isinstance(tx, Stage):
+        return tx
+    raise GradstepTypeError(f"expected a stage such as gs.adam(lr=1e-3), not {tx!r}.")
+
+
+def choose_nonfinite(value: str) -> None:
+    """Refuse an unknown policy for non-finite gradients."""
+    if value not in ("raise", "skip", "ignore"):
+        raise GradstepValueError(f'on_nonfinite must be "raise", "skip" or "ignore", not {value!r}.')
+
+
+def check_parameters(names: Sequence[str], leaves: Sequence[Any]) -> None:
+    """Refuse parameters that cannot be optimized: by dtype, masked, or not finite."""
+    for name, x in zip(names, leaves, strict=True):
+        limit = largest(compute_dtype(x, name))
+        if isinstance(x, np.ma.MaskedArray):
+            raise GradstepTypeError(f"parameter {name!r} is a masked array; optimize its data, or freeze it.")
+        if not eager.within(x, limit):
+            raise NonFiniteError(f"parameter {name!r} has an element that is not finite.")
+
+
+def start_slots(made: Program, name: str, x: Any, values: Mapping[str, float]) -> dict[str, Any]:
+    """A parameter's state before the first update: arrays of its shape and dtype, contiguous and in native order."""
+    xp, device = namespace(x), array_api_compat.device(x)
+    out: dict[str, Any] = {}
+    for i, keys in enumerate(made.slots):
+        for j, key in enumerate(keys):
+            how = made.start(i, j, values)
+            pairs = as_reals(copied(x))
+            if how == "theta":
+                start = pairs
+            elif callable(how):
+                start = how(pairs, **{k: values[flat] for k, flat in made.keys[i].items()})
+            else:
+                start = xp.full(pairs.shape, how, dtype=getattr(xp, compute_dtype(x, name)), device=device)
+            out[key] = _native(as_complex(start, x))
+    return out
+
+
+def largest(dtype: str) -> float:
+    """The largest finite number of a real dtype."""
+    return float(np.finfo(dtype).max)
+
+
+def _native(x: Any) -> Any:
+    if array_api_compat.is_numpy_array(x):
+        x = np.asarray(x)
+        return np.ascontiguousarray(x, x.dtype.newbyteorder("=")).reshape(x.shape)
+    return x
+
+
+def _tensors(made: Program, params: Any, slots: Slots) -> tuple[Nest, list[Tensor]]:
+    nest, leaves = flatten(params)
+    if set(slots) != set(nest.names):
+        odd = min(set(slots) ^ set(nest.names))
+        raise GradstepValueError(
+            f"state: {odd!r} is in one of parameters and state alone; the state is of other parameters."
+        )
+    tensors: list[Tensor] = []
+    for k, (name, x) in enumerate(zip(nest.names, leaves, strict=True)):
+        compute_dtype(x, name)
+        own = slots[name]
+        wanted = [key for keys in made.slots for key in keys]
+        if set(own) != set(wanted):
+            raise GradstepValueError(f"state: {name!r} has {sorted(own)}, but this stage keeps {sorted(wanted)}.")
+        for key, y in own.items():
+            if tuple(y.shape) != tuple(x.shape):
+                raise GradstepValueError(
+                    f"state: {key} of {name!r} has shape {tuple(y.shape)}, its parameter {tuple(x.shape)}."
+                )
+        state = tuple(tuple(own[key] for key in keys) for keys in made.slots)
+        tensors.append(Tensor(name, x, state, k if made.over_tensor else 0))
+    return nest, tensors
+
+
+def _gradients(nest: Nest, tensors: Sequence[Tensor], grads: Any) -> list[Any]:
+    leaves = nest.leaves(grads, "gradients")
+    for x, g in zip(tensors, leaves, strict=True):
+        check_gradient(x.name, g, x.value)
+    return leaves
+
+
+def _guard(tx: Stage | Rule, params: Any, grads: Any) -> None:
+    made = program(as_stage(tx))
+    nest, leaves = flatten(params)
+    check_parameters(nest.names, leaves)
+    for name, x, g in zip(nest.names, leaves, nest.leaves(grads, "gradients"), strict=True):
+        check_gradient(name, g, x)
+        limit = limit_in(made, compute_dtype(x, name))
+        if not eager.within(g, limit):
+            raise bad_gradient(name, g, limit)
+
+
+def limit_in(made: Program, dtype: str) -> float:
+    """The largest |g| that a program takes in a dtype, as a number of that dtype."""
+    return float(np.dtype(dtype).type(made.limit(largest(dtype))))

@@ -1,0 +1,89 @@
+"""Groups of parameters by name pattern: hyperparameters of their own, or frozen."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any
+
+from gradstep.chain import Program
+from gradstep.errors import GradstepTypeError, GradstepValueError
+from gradstep.hyper import Hyper, at, checked, in_domain, times
+from gradstep.naming import unknown
+
+FREEZE = "freeze"
+
+
+@dataclass(frozen=True)
+class Groups:
+    """Which parameters differ in what.
+
+    Attributes
+    ----------
+    labels
+        The patterns of each group, joined by ``" & "``; the group of all others is ``""``.
+    overrides
+        For each group the hyperparameters that differ.
+    of
+        For each parameter its group, or ``None`` where it is frozen.
+    """
+
+    labels: tuple[str, ...]
+    overrides: tuple[Mapping[str, Hyper | times], ...]
+    of: tuple[int | None, ...]
+
+    def values(self, program: Program, hyper: Mapping[str, Hyper], t: int) -> list[dict[str, float]]:
+        """For each group the hyperparameters of the next update, when ``t`` updates have been made."""
+        shared = program.values(hyper, t)
+        return [
+            {**shared, **{k: _value(k, x, shared, t, label) for k, x in own.items()}} for label, own in self._items()
+        ]
+
+    def _items(self) -> list[tuple[str, Mapping[str, Hyper | times]]]:
+        return list(zip(self.labels, self.overrides, strict=True))
+
+
+def assign(groups: Mapping[str, Any] | None, names: Sequence[str], program: Program) -> Groups:
+    """Sort parameters into groups.
+
+    Parameters
+    ----------
+    groups
+        ``{pattern: {hyperparameter: value or gs.times(factor)} or "freeze"}``; patterns as in a shell (``*.bias``),
+        matched against dotted names, case and all. Where several match, later ones win; a frozen one stays frozen.
+
+    Raises
+    ------
+    GradstepValueError
+        When a pattern matches no parameter, or a hyperparameter is unknown or out of range.
+    GradstepTypeError
+        When a group is neither a dict nor ``"freeze"``.
+    """
+    clean = {pattern: _check(pattern, own, program) for pattern, own in (groups or {}).items()}
+    for pattern in clean:
+        if not any(fnmatchcase(name, pattern) for name in names):
+            raise GradstepValueError(f"groups: {pattern!r} matches no parameter; there are {', '.join(names[:8])}.")
+    found: dict[tuple[str, ...], int] = {}
+    of: list[int | None] = []
+    for name in names:
+        matching = tuple(pattern for pattern in clean if fnmatchcase(name, pattern))
+        frozen = any(clean[pattern] is None for pattern in matching)
+        of.append(None if frozen else found.setdefault(matching, len(found)))
+    overrides = [{k: x for pattern in patterns for k, x in (clean[pattern] or {}).items()} for patterns in found]
+    return Groups(tuple(" & ".join(patterns) for patterns in found), tuple(overrides), tuple(of))
+
+
+def _check(pattern: str, own: Any, program: Program) -> dict[str, Hyper | times] | None:
+    if own == FREEZE:
+        return None
+    if not isinstance(own, Mapping):
+        raise GradstepTypeError(f'groups: {pattern!r} must be a dict of hyperparameters or "freeze", not {own!r}.')
+    for key in own:
+        if key not in program.hyper:
+            raise unknown(f"groups: {pattern!r} has the unknown hyperparameter", str(key), program.hyper)
+    return {key: x if isinstance(x, times) else checked(key, x, f"groups: {pattern!r}") for key, x in own.items()}
+
+
+def _value(key: str, x: Hyper | times, shared: Mapping[str, float], t: int, label: str) -> float:
+    if isinstance(x, times):
+        return in_domain(key, x.factor * shared[key], f"groups: {label!r}")
+    return at(x, key, t, f"groups: {label!r}")

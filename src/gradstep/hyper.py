@@ -1,0 +1,108 @@
+"""Hyperparameters: one name everywhere, what values each may take, and schedules in their place."""
+
+import math
+import numbers
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+from gradstep.errors import GradstepTypeError, GradstepValueError
+
+Schedule = Callable[[int], float]
+Hyper = float | Schedule
+
+
+@dataclass(frozen=True)
+class Domain:
+    """The values from ``low`` to ``high``; ``open_low`` and ``open_high`` leave an end out."""
+
+    low: float
+    high: float = math.inf
+    open_low: bool = False
+    open_high: bool = False
+
+    def __contains__(self, x: float) -> bool:
+        above = self.low < x if self.open_low else self.low <= x
+        below = x < self.high if self.open_high else x <= self.high
+        return above and below and math.isfinite(x)
+
+    def __str__(self) -> str:
+        low = f"{'>' if self.open_low else '>='} {self.low:g}"
+        return low if self.high == math.inf else f"{low} and {'<' if self.open_high else '<='} {self.high:g}"
+
+
+_RATE = Domain(0.0)
+_FRACTION = Domain(0.0, 1.0, open_high=True)
+_POSITIVE = Domain(0.0, open_low=True)
+
+DOMAINS: Mapping[str, Domain] = {
+    "lr": _RATE,
+    "momentum": _FRACTION,
+    "beta1": _FRACTION,
+    "beta2": _FRACTION,
+    "rho": _FRACTION,
+    "eps": _POSITIVE,  # zero would make 0/0 of a zero gradient
+    "weight_decay": _RATE,
+    "momentum_decay": _RATE,
+    "max_value": _POSITIVE,
+    "max_norm": _POSITIVE,
+    "decay": _FRACTION,
+}
+
+
+def checked(name: str, value: Any, owner: str) -> Hyper:
+    """``value`` as a float in the domain of ``name``, or as it is when it is a schedule.
+
+    Raises
+    ------
+    GradstepTypeError
+        When the value is neither a real number nor callable.
+    GradstepValueError
+        When the number is outside of its domain.
+    """
+    if callable(value):
+        return cast(Schedule, value)
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        raise GradstepTypeError(
+            f"{owner}: {name} must be a number or a schedule (a function of the number of updates made), "
+            f"not {value!r} of type {type(value).__name__}."
+        )
+    return in_domain(name, float(value), owner)
+
+
+def in_domain(name: str, x: float, owner: str) -> float:
+    """``x`` itself when it is finite and in the domain of ``name``; otherwise a :class:`GradstepValueError`."""
+    domain = DOMAINS.get(name.rpartition(".")[2])
+    if domain is None:
+        if not math.isfinite(x):
+            raise GradstepValueError(f"{owner}: {name} must be finite, not {x}.")
+    elif x not in domain:
+        raise GradstepValueError(f"{owner}: {name} must be finite and {domain}, not {x}.")
+    return x
+
+
+def at(value: Hyper, name: str, t: int, owner: str) -> float:
+    """The value of a hyperparameter for the next update, when ``t`` updates have been made."""
+    if not callable(value):
+        return value
+    x: Any = value(t)
+    if isinstance(x, bool) or not isinstance(x, numbers.Real):
+        raise GradstepTypeError(f"{owner}: the schedule of {name} gave {x!r} at t = {t}; it must give a number.")
+    return in_domain(name, float(x), f"{owner}, schedule at t = {t}")
+
+
+@dataclass(frozen=True)
+class times:  # noqa: N801 - reads as a word in groups={"embed*": {"lr": gs.times(0.1)}}
+    """In a group: the factor by which the group's value differs from the one that all share, schedules included.
+
+    Parameters
+    ----------
+    factor
+        A finite number; ``{"lr": gs.times(0.1)}`` is a tenth of the learning rate, whatever that is at the time.
+    """
+
+    factor: float
+
+    def __post_init__(self) -> None:
+        if isinstance(self.factor, bool) or not isinstance(self.factor, numbers.Real) or not math.isfinite(self.factor):
+            raise GradstepValueError(f"times: the factor must be a finite number, not {self.factor!r}.")

@@ -1,0 +1,290 @@
+"""A rule: two functions, from which every engine takes its code, and the stage that a rule becomes with its numbers.
+
+``scalars`` runs once a step on the host in float64; it gets ``t`` = 1, 2, ..., the hyperparameters, the declared
+``memory`` and, after a reduction, its ``total``; it may branch. ``update`` is elementwise and has no branch: what it
+does depends on what it is handed (arrays, operands that write instructions, symbols, checking operands).
+"""
+
+import inspect
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from types import MappingProxyType
+from typing import Any, Literal
+
+from gradstep.checking import ARRAY, Checked, Checker
+from gradstep.errors import GradstepTypeError, RuleError
+from gradstep.hyper import Hyper, checked
+from gradstep.naming import unknown
+
+Update = Callable[..., tuple[Any, ...]]
+Over = Literal["tensor", "all"]
+_EMPTY: Mapping[str, Any] = MappingProxyType({})
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Rule:
+    """An update rule or another stage, as it was declared. Calling it with hyperparameters gives a :class:`Stage`.
+
+    Attributes
+    ----------
+    name
+        The name of its update function.
+    update
+        ``(theta, g, *state, *scalars) -> (theta, g, *state)``, elementwise.
+    scalars
+        ``(t, *hyper, *memory, total) -> dict`` of the numbers that ``update`` takes, and of the new memory.
+    state
+        Names of the arrays kept for each parameter, shaped like it.
+    start
+        Where a slot does not start at 0: a number, a hyperparameter's name, ``"theta"`` or ``f(theta, **hyper)``.
+    memory
+        Host floats kept between steps, with their first values.
+    defaults
+        Hyperparameters and their defaults; ``None``: shared with another stage of the chain, or to be given.
+    units
+        Unit of each hyperparameter that is no pure number, in terms of ``theta`` and ``g``: ``{"lr": "theta/g"}``.
+    read
+        ``(theta, *state) -> array`` shown by ``opt.averaged()``.
+    measure, over
+        ``measure(theta, g)`` is summed over each tensor or over all; ``scalars`` gets the sum as ``total``.
+    power
+        The highest power of g that the rule forms; larger gradients than that allows are refused.
+    bounds
+        Whether the stage bounds the gradient, so that what follows it meets none too large.
+    exceptions
+        Laws that the rule does not obey, each with the reason.
+    kind
+        ``"rule"``: moves the parameters by the gradient; ``"stage"``: all else.
+    """
+
+    name: str
+    update: Update
+    scalars: Callable[..., dict[str, Any]]
+    state: tuple[str, ...]
+    start: Mapping[str, Any]
+    memory: Mapping[str, float]
+    defaults: Mapping[str, Hyper | None]
+    units: Mapping[str, str]
+    symbols: Mapping[str, str]
+    read: Callable[..., Any] | None
+    measure: Callable[..., Any] | None
+    over: Over | None
+    power: int
+    bounds: bool
+    exceptions: Mapping[str, str]
+    kind: Literal["rule", "stage"]
+    numbers: tuple[str, ...] = ()
+    operations: Mapping[str, int] = field(default_factory=dict[str, int])
+
+    def __call__(self, *values: Any, name: str | None = None, **hyper: Any) -> "Stage":
+        """The stage with these hyperparameters; ``name`` gives it hyperparameters and state of its own.
+
+        Raises
+        ------
+        GradstepValueError
+            For a hyperparameter that is unknown or out of range.
+        GradstepTypeError
+            For a value that is neither a number nor a schedule, or too many positional values.
+        """
+        names = list(self.defaults)
+        if len(values) > len(names):
+            raise GradstepTypeError(f"{self.name}: {len(values)} positional values, but it has only {names}.")
+        given = dict(zip(names, values, strict=False))
+        if twice := given.keys() & hyper.keys():
+            raise GradstepTypeError(f"{self.name}: {min(twice)} is given twice.")
+        for key in hyper:
+            if key not in self.defaults:
+                raise unknown(f"{self.name}: unknown hyperparameter", key, names)
+        clean = {key: checked(key, value, self.name) for key, value in {**given, **hyper}.items()}
+        return Stage((Part(self, MappingProxyType(clean), name),))
+
+    def __repr__(self) -> str:
+        return f"<{self.kind} {self.name}({', '.join(f'{k}={v}' for k, v in self.defaults.items())})>"
+
+    def host(
+        self, t: int, hyper: Mapping[str, float], memory: Mapping[str, float], total: float | None = None
+    ) -> tuple[dict[str, float], dict[str, float]]:
+        """Scalars of update ``t`` = 1, 2, ... and the memory after it."""
+        known = {**hyper, **memory, "t": t, "total": total}
+        out = self.scalars(**{key: known[key] for key in self.arguments})
+        return {key: out[key] for key in self.numbers}, {key: out[key] for key in memory}
+
+    @cached_property
+    def arguments(self) -> tuple[str, ...]:
+        """What ``scalars`` asks for."""
+        return tuple(inspect.signature(self.scalars).parameters)
+
+    @cached_property
+    def doc(self) -> str:
+        """The docstring of the function, or else of its file."""
+        module = sys.modules.get(self.update.__module__)
+        return inspect.cleandoc(self.update.__doc__ or (module and module.__doc__) or "")
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Part:
+    """A rule within a chain, with the hyperparameters that were given to it."""
+
+    rule: Rule
+    given: Mapping[str, Hyper]
+    name: str | None = None
+
+    @property
+    def label(self) -> str:
+        """Its name in state and messages."""
+        return self.name or self.rule.name
+
+    def __repr__(self) -> str:
+        texts = [f"{key}={value!r}" for key, value in self.given.items()]
+        return f"{self.rule.name}({', '.join(texts + ([f'name={self.name!r}'] if self.name else []))})"
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Stage:
+    """One rule or a chain of them with their hyperparameters: what an optimizer runs in one pass over memory."""
+
+    parts: tuple[Part, ...]
+
+    def __repr__(self) -> str:
+        texts = [repr(part) for part in self.parts]
+        return texts[0] if len(texts) == 1 else f"chain({', '.join(texts)})"
+
+
+_REGISTRY: dict[str, Rule] = {}
+
+
+def registry(kind: str | None = "rule") -> dict[str, Rule]:
+    """All registered rules by name; ``kind="stage"`` the other stages, ``None`` both."""
+    return {name: r for name, r in sorted(_REGISTRY.items()) if kind in (None, r.kind)}
+
+
+def lookup(name: str) -> Rule:
+    """The rule or stage of that name; an error with close matches when there is none."""
+    if name not in _REGISTRY:
+        raise unknown("unknown rule", name, _REGISTRY)
+    return _REGISTRY[name]
+
+
+def rule(
+    scalars: Callable[..., dict[str, Any]] | None = None,
+    *,
+    state: str = "",
+    start: Mapping[str, Any] = _EMPTY,
+    memory: Mapping[str, float] = _EMPTY,
+    units: Mapping[str, str] = _EMPTY,
+    symbols: Mapping[str, str] = _EMPTY,
+    read: Callable[..., Any] | None = None,
+    reduce: Callable[..., Any] | None = None,
+    over: Over | None = None,
+    power: int = 1,
+    bounds: bool = False,
+    exceptions: Mapping[str, str] = _EMPTY,
+    kind: Literal["rule", "stage"] = "rule",
+    **hyper: Hyper | None,
+) -> Callable[[Update], Rule]:
+    """Declare an update rule; the keywords that are no option of this decorator are its hyperparameters.
+
+    The options are the attributes of :class:`Rule` (``reduce`` is its ``measure``); ``state`` is a string of names.
+    The rule is called once with checking operands, and is in the registry, and so in every law, from then on.
+
+    Raises
+    ------
+    RuleError
+        When the rule branches, combines scalars alone, divides by one, leaves the vocabulary, or returns or takes
+        something else than it declares; the message names the operation and says what to move.
+    """
+
+    def declare(update: Update) -> Rule:
+        made = Rule(
+            name=update.__name__,
+            update=update,
+            scalars=scalars or _no_scalars,
+            state=tuple(state.split()),
+            start=start,
+            memory=memory,
+            defaults=MappingProxyType(hyper),
+            units=units,
+            symbols=symbols,
+            read=read,
+            measure=reduce,
+            over=over,
+            power=power,
+            bounds=bounds,
+            exceptions=exceptions,
+            kind=kind,
+        )
+        made = _check(made)
+        other = _REGISTRY.get(made.name)
+        if other and other.update.__module__ != update.__module__:
+            raise RuleError(f"rule {made.name}: {other.update.__module__} has a rule of that name; choose another.")
+        _REGISTRY[made.name] = made
+        return made
+
+    return declare
+
+
+def stage(scalars: Callable[..., dict[str, Any]] | None = None, **options: Any) -> Callable[[Update], Rule]:
+    """Declare a stage that is no update rule of its own: clipping, decay, averaging. Takes what :func:`rule` takes."""
+    return rule(scalars, kind="stage", **options)
+
+
+def _no_scalars() -> dict[str, Any]:
+    return {}
+
+
+def _check(made: Rule) -> Rule:
+    """Call the rule once with checking operands; the rule completed with what that shows."""
+    owner = made.name
+    for key in {*made.units, *made.start} - {*made.defaults, *made.state}:
+        raise RuleError(f"rule {owner}: {key} is declared in units or start, but is no hyperparameter or slot.")
+    if (made.measure is None) != (made.over is None):
+        raise RuleError(f'rule {owner}: reduce= and over="tensor" or "all" belong together.')
+    known = {"t", *made.memory, *made.defaults, *(["total"] if made.measure else [])}
+    for key in made.arguments:
+        if key not in known:
+            raise RuleError(f"rule {owner}: scalars() asks for {key}, which is none of {sorted(known)}.")
+    sample = {key: _sample(key, value) for key, value in made.defaults.items()}
+    given = {**sample, **made.memory, "t": 1, "total": 1.0}
+    out = made.scalars(**{key: given[key] for key in made.arguments})
+    if missing := made.memory.keys() - out.keys():
+        raise RuleError(f"rule {owner}: scalars() must return the new value of its memory {min(missing)}.")
+    numbers = tuple(key for key in out if key not in made.memory)
+    takes = tuple(inspect.signature(made.update).parameters)
+    first = ("theta", "g", *made.state)
+    if takes[: len(first)] != first or set(takes[len(first) :]) != set(numbers):
+        raise RuleError(
+            f"rule {owner}: update takes {takes}, but must take {(*first, *numbers)}: theta, g, state, scalars."
+        )
+    checker = Checker(owner)
+    arrays = [checker.array(key) for key in first]
+    if made.measure is not None:
+        _check_result(owner, "measure", (made.measure(*arrays[:2]),), ("measure",))
+    checker.operations.clear()  # the cost is that of the update alone
+    result = made.update(*arrays, **{key: checker.scalar(key) for key in numbers})
+    _check_result(owner, "update", result, first)
+    operations = MappingProxyType(dict(checker.operations))
+    if made.read is not None:
+        _check_result(owner, "read", (made.read(arrays[0], *arrays[2:]),), ("average",))
+    return replace(made, numbers=numbers, operations=operations)
+
+
+def _check_result(owner: str, function: str, result: Any, names: tuple[str, ...]) -> None:
+    if not isinstance(result, tuple) or len(result) != len(names):
+        raise RuleError(f"rule {owner}: {function} must return {', '.join(names)}.")
+    for key, x in zip(names, result, strict=True):
+        if not (isinstance(x, Checked) and x.kind == ARRAY):
+            raise RuleError(f"rule {owner}: {function} returns {x} as {key}, which is no array; combine it with one.")
+
+
+def _sample(key: str, value: Hyper | None) -> float:
+    """A value for the checking call where none is given."""
+    if value is None:
+        return 0.5
+    if callable(value):
+        raise RuleError(
+            f"hyperparameter {key}: a default must be a number; schedules are given where the rule is used."
+        )
+    checked(key, value, "default")
+    return value

@@ -1,0 +1,21 @@
+"""Adamax. Kingma & Ba 2015, arXiv:1412.6980, Algorithm 2.
+
+The paper has no eps: where no gradient has come yet, 0/0 counts as a step of zero.
+
+Shapes: theta, g, m, u alike.   Units: [g] = loss/[theta]; m, u in [g]; lr in [theta]; beta1, beta2 are pure numbers.
+"""
+
+from gradstep.rule import rule
+from gradstep.vocabulary import abs, maximum, where
+
+
+def scalars(t, lr, beta1, beta2):
+    return dict(rate=lr / (1 - beta1**t), beta1=beta1, rest1=1 - beta1, beta2=beta2)
+
+
+@rule(scalars, state="m u", units={"lr": "theta"}, lr=2e-3, beta1=0.9, beta2=0.999)
+def adamax(theta, g, m, u, rate, beta1, rest1, beta2):
+    m = beta1 * m + rest1 * g
+    u = maximum(beta2 * u, abs(g))
+    theta = theta - rate * where(u > 0.0, m / u, 0.0)
+    return theta, g, m, u

@@ -1,0 +1,10 @@
+"""Ascent: what follows goes uphill."""
+
+from gradstep.rule import stage
+
+
+@stage()
+def maximize(theta, g):
+    """The gradient's sign turned, so that the rule after it maximises."""
+    g = -g
+    return theta, g

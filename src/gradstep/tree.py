@@ -1,0 +1,139 @@
+"""Nests of arrays (dicts, lists and tuples, as deep as one likes) to dotted names and leaves, and back."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import array_api_compat
+
+from gradstep.errors import GradstepTypeError, GradstepValueError
+
+BARE = "params"  # the name of a leaf that is the whole nest
+
+
+@dataclass(frozen=True)
+class Node:
+    """One level of a nest: its kind, its keys and what stands under each; a leaf has no keys and kind ``None``."""
+
+    kind: type | None
+    keys: tuple[Any, ...] = ()
+    children: tuple["Node", ...] = ()
+
+
+@dataclass(frozen=True)
+class Nest:
+    """The form of a nest: dotted names in order, and what it takes to read or to build another of the same form."""
+
+    names: tuple[str, ...]
+    root: Node
+
+    def leaves(self, tree: Any, what: str) -> list[Any]:
+        """The leaves of ``tree``, which has this form or is a dict by dotted name; ``what`` names it in errors.
+
+        Raises
+        ------
+        GradstepValueError
+            When entries are missing or too many.
+        GradstepTypeError
+            When a leaf stands where a nest should, or the other way round.
+        """
+        if isinstance(tree, Mapping) and set(tree) != set(self.root.keys) and set(tree) == set(self.names):
+            return [tree[name] for name in self.names]
+        return list(_pick(self.root, tree, "", what))
+
+    def build(self, leaves: list[Any]) -> Any:
+        """A nest of this form with these leaves."""
+        return _build(self.root, iter(leaves))
+
+
+def flatten(tree: Any) -> tuple[Nest, list[Any]]:
+    """The form of a nest and its leaves.
+
+    Parameters
+    ----------
+    tree
+        An array, or dicts, lists and tuples of arrays to any depth. ``{"a": {"w": x}, "b": [y]}`` has the names
+        ``a.w`` and ``b.0``; a single array is called ``params``.
+
+    Raises
+    ------
+    GradstepTypeError
+        For anything else than an array at the end of a branch.
+    GradstepValueError
+        When two leaves would have the same name.
+    """
+    names: list[str] = []
+    leaves: list[Any] = []
+    root = _survey(tree, "", names, leaves)
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            raise GradstepValueError(
+                f"two parameters have the name {name!r}: a key with a dot in it meets a nested one."
+            )
+        seen.add(name)
+    return Nest(tuple(names), root), leaves
+
+
+def is_array(x: Any) -> bool:
+    """Whether ``x`` is an array of some namespace."""
+    return array_api_compat.is_array_api_obj(x)
+
+
+def _survey(tree: Any, name: str, names: list[str], leaves: list[Any]) -> Node:
+    if is_array(tree):
+        names.append(name or BARE)
+        leaves.append(tree)
+        return Node(None)
+    if isinstance(tree, Mapping):
+        items = list(tree.items())
+        kind: type = dict
+    elif isinstance(tree, list | tuple):
+        items = list(enumerate(tree))
+        kind = type(tree)
+    else:
+        raise GradstepTypeError(
+            f"parameter {name or BARE!r} is of type {type(tree).__name__}; a nest is made of dicts, lists and tuples "
+            f"of arrays (a number needs numpy.array(...) around it)."
+        )
+    children = tuple(_survey(x, f"{name}.{key}" if name else str(key), names, leaves) for key, x in items)
+    return Node(kind, tuple(key for key, _ in items), children)
+
+
+def _pick(node: Node, tree: Any, name: str, what: str) -> Iterator[Any]:
+    if node.kind is None:
+        if isinstance(tree, Mapping | list | tuple):
+            raise GradstepTypeError(
+                f"{what}: {name or BARE!r} is a {type(tree).__name__}, but its parameter is an array."
+            )
+        yield tree
+        return
+    where = f" under {name!r}" if name else ""
+    if issubclass(node.kind, dict):
+        if not isinstance(tree, Mapping):
+            raise GradstepTypeError(f"{what}: expected a dict{where}, not {type(tree).__name__}.")
+        if missing := [key for key in node.keys if key not in tree]:
+            raise GradstepValueError(
+                f"{what}: {missing[0]!r} is missing{where}; there must be one for every parameter."
+            )
+        if extra := [key for key in tree if key not in node.keys]:
+            raise GradstepValueError(f"{what}: {extra[0]!r}{where} belongs to no parameter.")
+        values = [tree[key] for key in node.keys]
+    else:
+        if not isinstance(tree, list | tuple):
+            raise GradstepTypeError(f"{what}: expected a list or tuple{where}, not {type(tree).__name__}.")
+        if len(tree) != len(node.keys):
+            raise GradstepValueError(f"{what}: {len(tree)} entries{where} for {len(node.keys)} parameters.")
+        values = list(tree)
+    for key, child, x in zip(node.keys, node.children, values, strict=True):
+        yield from _pick(child, x, f"{name}.{key}" if name else str(key), what)
+
+
+def _build(node: Node, leaves: Iterator[Any]) -> Any:
+    if node.kind is None:
+        return next(leaves)
+    values = [_build(child, leaves) for child in node.children]
+    if issubclass(node.kind, dict):
+        return dict(zip(node.keys, values, strict=True))
+    make: Any = getattr(node.kind, "_make", node.kind)  # a named tuple has _make
+    return make(values)

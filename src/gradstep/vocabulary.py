@@ -1,0 +1,101 @@
+"""The words a rule may use besides ``+ - * /``, unary minus and a single ``<`` or ``>``.
+
+A word does what its operands ask for. An operand that is no number and no array (one that writes LLVM
+instructions, a symbol, a checking operand) has a method ``speak(word, operands)``; Python numbers are computed
+with :mod:`math`; arrays of any namespace are computed in that namespace. The meaning is the same everywhere:
+
+=============== ======================================================================================
+``sqrt(x)``      the correctly rounded root; NaN for x < 0
+``abs(x)``       the absolute value; clears the sign of zero
+``sign(x)``      1.0, -1.0, +0.0 for either zero, NaN for NaN
+``minimum(a, b)``  a if a < b or a is NaN, else b
+``maximum(a, b)``  a if a > b or a is NaN, else b
+``where(c, a, b)`` a where the comparison c holds, else b; c may compare scalars
+=============== ======================================================================================
+
+A literal that meets an array is rounded to the array's dtype.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import array_api_compat
+
+__all__ = ["abs", "maximum", "minimum", "sign", "sqrt", "where"]
+
+
+def _literal(x: Any) -> bool:
+    """Whether ``x`` is a Python number; numpy.float64 derives from float, but has a dtype."""
+    return type(x) in (int, float, bool)
+
+
+def sqrt(x: Any) -> Any:
+    """Correctly rounded square root."""
+    return _speak("sqrt", x)
+
+
+def abs(x: Any) -> Any:  # noqa: A001 - the word that mathematics uses
+    """Absolute value."""
+    return _speak("abs", x)
+
+
+def sign(x: Any) -> Any:
+    """1, -1, +0 for either zero, NaN for NaN."""
+    return _speak("sign", x)
+
+
+def minimum(a: Any, b: Any) -> Any:
+    """``a`` if ``a < b`` or ``a`` is NaN, else ``b``."""
+    return _speak("minimum", a, b)
+
+
+def maximum(a: Any, b: Any) -> Any:
+    """``a`` if ``a > b`` or ``a`` is NaN, else ``b``."""
+    return _speak("maximum", a, b)
+
+
+def where(condition: Any, a: Any, b: Any) -> Any:
+    """``a`` where ``condition`` (a single ``<`` or ``>``) holds, else ``b``."""
+    return _speak("where", condition, a, b)
+
+
+def _speak(word: str, *operands: Any) -> Any:
+    if all(_literal(x) for x in operands):
+        return _PYTHON[word](*operands)
+    for x in operands:
+        speak: Callable[[str, tuple[Any, ...]], Any] | None = getattr(x, "speak", None)
+        if speak is not None:
+            return speak(word, operands)
+    xp = array_api_compat.array_namespace(*(x for x in operands if not _literal(x)))
+    return _ARRAYS[word](xp, *_as_arrays(xp, word, operands))
+
+
+def _as_arrays(xp: Any, word: str, operands: tuple[Any, ...]) -> list[Any]:
+    """Literals as 0-d arrays of the dtype and device of the arrays that they meet: namespaces promote differently."""
+    values = operands[1:] if word == "where" else operands  # where's condition gives no dtype
+    like = next((x for x in values if not _literal(x)), None)
+    if like is None:
+        raise TypeError("where() needs an array or a scalar among its two values: two literals have no dtype")
+    device = array_api_compat.device(like)
+    arrays = [xp.asarray(x, dtype=like.dtype, device=device) if _literal(x) else x for x in values]
+    return [xp.asarray(operands[0]), *arrays] if word == "where" else arrays
+
+
+_ARRAYS: dict[str, Callable[..., Any]] = {
+    "sqrt": lambda xp, x: xp.sqrt(x),
+    "abs": lambda xp, x: xp.abs(x),
+    "sign": lambda xp, x: xp.where(x > 0, xp.ones_like(x), xp.where(x < 0, -xp.ones_like(x), xp.abs(x))),
+    "minimum": lambda xp, a, b: xp.where((a < b) | (a != a), a, b),
+    "maximum": lambda xp, a, b: xp.where((a > b) | (a != a), a, b),
+    "where": lambda xp, c, a, b: xp.where(c, a, b),
+}
+
+_PYTHON: dict[str, Callable[..., Any]] = {
+    "sqrt": math.sqrt,
+    "abs": math.fabs,
+    "sign": lambda x: (x > 0) - (x < 0) if x == x else x,
+    "minimum": lambda a, b: a if a < b or a != a else b,
+    "maximum": lambda a, b: a if a > b or a != a else b,
+    "where": lambda c, a, b: a if c else b,
+}
