@@ -1,0 +1,182 @@
+"""A rule's printed equation: the rule called with symbols, so that what is printed is what is computed.
+
+``equation(rule).text()`` is for a terminal, ``.latex()`` for a page, ``.evaluate(values)`` for the law
+that both are true.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+import numpy as np
+
+from gradstep import printing, vocabulary
+from gradstep.rule import Rule
+
+
+class Branches(Exception):  # noqa: N818 - not an error: it tells that scalars() branches
+    """Raised where ``scalars`` asks a symbol for its truth; its numbers then keep their names."""
+
+
+class Expr:
+    """A node of an expression: a symbol, a number, or an operation on nodes. It is compared by identity."""
+
+    __slots__ = ("args", "op")
+
+    def __init__(self, op: str, *args: Any) -> None:
+        self.op, self.args = op, args
+
+    def __bool__(self) -> NoReturn:
+        raise Branches
+
+    __float__ = __int__ = __index__ = __bool__
+
+    def speak(self, word: str, operands: tuple[Any, ...]) -> "Expr":
+        """A vocabulary word over these operands."""
+        return Expr(word, *map(_node, operands))
+
+    def __neg__(self) -> "Expr":
+        return Expr("neg", self)
+
+    def _left(op: str) -> Callable[["Expr", Any], "Expr"]:  # type: ignore[misc]  # noqa: N805 - makes methods
+        return lambda self, other: Expr(op, self, _node(other))
+
+    def _right(op: str) -> Callable[["Expr", Any], "Expr"]:  # type: ignore[misc]  # noqa: N805 - makes methods
+        return lambda self, other: Expr(op, _node(other), self)
+
+    __add__, __radd__ = _left("+"), _right("+")
+    __sub__, __rsub__ = _left("-"), _right("-")
+    __mul__, __rmul__ = _left("*"), _right("*")
+    __truediv__, __rtruediv__ = _left("/"), _right("/")
+    __pow__, __rpow__ = _left("**"), _right("**")
+    __lt__, __gt__ = _left("<"), _left(">")
+    del _left, _right
+
+    def walk(self) -> Iterator["Expr"]:
+        """The node and all below it; one that is used twice comes twice."""
+        yield self
+        for x in self.args:
+            if isinstance(x, Expr):
+                yield from x.walk()
+
+
+def _node(x: Any) -> Expr:
+    return x if isinstance(x, Expr) else Expr("number", x)
+
+
+@dataclass(frozen=True)
+class Line:
+    """``name = value``: what this step computes under that name."""
+
+    name: str
+    value: Expr
+
+
+@dataclass(frozen=True)
+class Equation:
+    """The equations of a rule, in the order in which they are computed.
+
+    Attributes
+    ----------
+    rule
+        The rule.
+    lines
+        Definitions of scalars that are used more than once, then memory, state, g and theta.
+    total
+        What a reduction sums, where there is one.
+    """
+
+    rule: Rule
+    lines: tuple[Line, ...]
+    total: Expr | None
+
+    def text(self) -> str:
+        """One equation a line, in Unicode."""
+        return "\n".join(printing.Text(self.rule, self._names()).line(x.name, x.value) for x in self.lines)
+
+    def latex(self) -> str:
+        """An ``aligned`` block for a page that knows LaTeX."""
+        printer = printing.Latex(self.rule, self._names())
+        body = " \\\\\n".join(printer.line(x.name, x.value) for x in self.lines)
+        return f"\\begin{{aligned}}\n{body}\n\\end{{aligned}}"
+
+    def evaluate(self, values: Mapping[str, float]) -> dict[str, float]:
+        """The new theta, g and state by the printed expressions, in float64.
+
+        Parameters
+        ----------
+        values
+            ``theta``, ``g``, each slot, ``t``, each hyperparameter, each memory and, after a reduction, ``total``.
+        """
+        rule = self.rule
+        memory = {key: values[key] for key in rule.memory}
+        hyper = {key: values[key] for key in rule.defaults}
+        numbers, _ = rule.host(int(values["t"]), hyper, memory, values.get("total"))
+        arrays = {key: np.float64(values[key]) for key in ("theta", "g", *rule.state)}
+        known = {**numbers, **values, **arrays}
+        with np.errstate(all="ignore"):
+            new = {x.name: _value(x.value, known, {}) for x in self.lines}
+        return {key: float(new.get(key, arrays[key])) for key in arrays}
+
+    def _names(self) -> dict[int, str]:
+        return {id(x.value): x.name for x in self.lines if x.value.args}
+
+
+def equation(rule: Rule) -> Equation:
+    """The equations of a rule or stage, from the rule itself."""
+    inputs = {key: Expr("before", key) for key in ("theta", *rule.state, *rule.memory)}
+    inputs["g"] = Expr("symbol", "g")
+    constants = {key: Expr("symbol", key) for key in ("t", "total", *rule.defaults)}
+    known = {**constants, **{key: inputs[key] for key in rule.memory}}
+    try:
+        out = {key: _node(x) for key, x in rule.scalars(**{key: known[key] for key in rule.arguments}).items()}
+    except Branches:
+        out = {key: Expr("symbol", key) for key in rule.numbers}
+    first = ("theta", "g", *rule.state)
+    results = rule.update(*(inputs[key] for key in first), **{key: out[key] for key in rule.numbers})
+    after = dict(zip(first, results, strict=True))
+    memory = {key: out[key] for key in rule.memory if key in out}
+    ordered = {**memory, **{key: after[key] for key in (*rule.state, "g", "theta")}}
+    changed = {key: x for key, x in ordered.items() if x is not inputs[key]}
+    uses = Counter(id(x) for value in changed.values() for x in _once_below(value, changed))
+    shared = {key: out[key] for key in rule.numbers if uses[id(out[key])] > 1 and _changes(out[key], constants["t"])}
+    total = rule.measure(inputs["theta"], inputs["g"]) if rule.measure is not None else None
+    return Equation(rule, tuple(Line(key, x) for key, x in {**shared, **changed}.items()), total)
+
+
+def _changes(x: Expr, t: Expr) -> bool:
+    """Whether a scalar changes from step to step; one that does not is printed where it stands."""
+    return any(y is t for y in x.walk())
+
+
+def _once_below(value: Expr, named: Mapping[str, Expr]) -> Iterator[Expr]:
+    """The nodes below ``value``, without looking into those that have a line of their own."""
+    for x in value.args:
+        if isinstance(x, Expr):
+            yield x
+            if not any(x is y for y in named.values()):
+                yield from _once_below(x, named)
+
+
+_OPERATIONS: Mapping[str, Callable[..., Any]] = {
+    "+": lambda a, b: a + b,
+    "-": lambda a, b: a - b,
+    "*": lambda a, b: a * b,
+    "/": lambda a, b: a / b,
+    "**": lambda a, b: a**b,
+    "<": lambda a, b: a < b,
+    ">": lambda a, b: a > b,
+    "neg": lambda a: -a,
+}
+
+
+def _value(x: Expr, known: Mapping[str, Any], done: dict[int, Any]) -> Any:
+    if x.op in ("symbol", "before"):
+        return known[x.args[0]]
+    if x.op == "number":
+        return x.args[0]
+    if id(x) not in done:
+        operation = _OPERATIONS.get(x.op) or getattr(vocabulary, x.op)
+        done[id(x)] = operation(*(_value(y, known, done) for y in x.args))
+    return done[id(x)]

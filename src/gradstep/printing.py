@@ -1,0 +1,229 @@
+"""Expressions as Unicode text and as LaTeX: two alphabets over one walk."""
+
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from gradstep.rule import Rule
+
+# The field's letters for hyperparameters; a rule's ``symbols=`` comes first.
+LETTERS: Mapping[str, str] = {
+    "lr": r"\eta",
+    "eps": r"\epsilon",
+    "weight_decay": r"\lambda",
+    "momentum": r"\mu",
+    "momentum_decay": r"\psi",
+    "product": r"\Pi",
+}
+GREEK: Mapping[str, str] = {
+    "alpha": "α", "beta": "β", "gamma": "γ", "delta": "δ", "epsilon": "ε", "eta": "η", "theta": "θ", "lambda": "λ",
+    "mu": "μ", "nu": "ν", "rho": "ρ", "sigma": "σ", "tau": "τ", "phi": "φ", "psi": "ψ", "omega": "ω", "Pi": "Π",
+}  # fmt: skip
+_SUB = str.maketrans("0123456789t-,", "₀₁₂₃₄₅₆₇₈₉ₜ₋ ")
+_SUPER = str.maketrans("0123456789t", "⁰¹²³⁴⁵⁶⁷⁸⁹ᵗ")
+
+ADD, MULTIPLY, POWER, ATOM = range(4)  # how tightly a printed piece holds together
+Piece = tuple[str, int]
+
+
+class Printer(ABC):
+    """Prints nodes; ``names`` maps the identity of a node that has a line of its own to its name."""
+
+    minus: ClassVar[str]
+    equal: ClassVar[str]
+    arrow: ClassVar[str]
+    dot: ClassVar[str]
+
+    def __init__(self, rule: Rule, names: Mapping[int, str]) -> None:
+        self.rule, self.names = rule, names
+
+    def line(self, name: str, value: Any) -> str:
+        """``name = value``; an arrow where the name stands for another value afterwards."""
+        sign = self.arrow if self.timeless(name) else self.equal
+        return f"{self.after(name)} {sign} {self.piece(value, top=True)[0]}"
+
+    def after(self, name: str) -> str:
+        """The name of what this step computes."""
+        return self.symbol(name, "" if self.timeless(name) else "t")
+
+    def timeless(self, name: str) -> bool:
+        """Whether a stage hands the name on to the next one: theta and g of what is no rule of its own."""
+        return self.rule.kind == "stage" and name in ("theta", "g")
+
+    def piece(self, x: Any, top: bool = False) -> Piece:
+        """A node's text and how tightly it holds together."""
+        if not top and id(x) in self.names:
+            return self.after(self.names[id(x)]), ATOM
+        match x.op:
+            case "symbol":
+                return self.after("g") if x.args[0] == "g" else self.symbol(x.args[0], ""), ATOM
+            case "before":
+                return self.symbol(x.args[0], "" if self.timeless(x.args[0]) else "t-1"), ATOM
+            case "number":
+                return f"{x.args[0]:g}", ATOM
+            case "+" | "-":
+                a, b = x.args
+                sign = "+" if x.op == "+" else self.minus
+                return f"{self.within(a, ADD)} {sign} {self.within(b, ADD if x.op == '+' else MULTIPLY)}", ADD
+            case "neg":
+                return f"{self.minus}{self.within(x.args[0], MULTIPLY)}", ADD
+            case "*":
+                return self.product(*x.args)
+            case "/":
+                a, b = x.args
+                if self.is_product_of_fraction(a):  # (p/q b)/c reads better as p/q (b/c)
+                    return self.joined(self.within(a.args[0], MULTIPLY), self.fraction(a.args[1], b)[0]), MULTIPLY
+                return self.fraction(a, b)
+            case "**":
+                return self.power(*x.args)
+            case "<" | ">":
+                return f"{self.within(x.args[0], ADD)} {x.op} {self.within(x.args[1], ADD)}", ADD
+            case "where":
+                return self.cases(*x.args)
+            case _:
+                return self.function(x.op, [self.piece(y) for y in x.args]), ATOM
+
+    def product(self, a: Any, b: Any) -> Piece:
+        """A product; x x is a square, (1/x) y a fraction."""
+        if a is b:
+            return self.power_text(self.within(a, POWER + 1), "2"), POWER
+        for p, q in ((a, b), (b, a)):
+            if p.op == "/" and id(p) not in self.names and p.args[0].op == "number" and p.args[0].args[0] == 1:
+                return self.fraction(q, p.args[1])
+        return self.joined(self.within(a, MULTIPLY), self.within(b, MULTIPLY)), MULTIPLY
+
+    def joined(self, a: str, b: str) -> str:
+        """Two printed factors; a dot where they would run together."""
+        return f"{a} {self.dot} {b}" if b[0].isdigit() or " / " in a else f"{a} {b}"
+
+    def power(self, a: Any, b: Any) -> Piece:
+        """A power."""
+        return self.power_text(self.within(a, ATOM), self.piece(b)[0]), POWER
+
+    def is_product_of_fraction(self, x: Any) -> bool:
+        """Whether ``x`` is printed in place and is a product that begins with a fraction."""
+        return x.op == "*" and id(x) not in self.names and x.args[0].op == "/" and x.args[0] is not x.args[1]
+
+    def within(self, x: Any, tightness: int) -> str:
+        """A node's text, in parentheses where it holds together less than its surroundings need."""
+        text, own = self.piece(x)
+        return text if own >= tightness else self.parentheses(text)
+
+    @abstractmethod
+    def symbol(self, name: str, when: str) -> str:
+        """A name with its index of time."""
+
+    @abstractmethod
+    def parentheses(self, text: str) -> str:
+        """``(text)``."""
+
+    @abstractmethod
+    def fraction(self, a: Any, b: Any) -> Piece:
+        """A quotient."""
+
+    @abstractmethod
+    def power_text(self, base: str, exponent: str) -> str:
+        """A power of printed pieces."""
+
+    @abstractmethod
+    def cases(self, condition: Any, a: Any, b: Any) -> Piece:
+        """``a`` where the condition holds, else ``b``."""
+
+    @abstractmethod
+    def function(self, word: str, arguments: list[Piece]) -> str:
+        """A vocabulary word; the result holds together."""
+
+    def letter(self, name: str) -> tuple[str, str]:
+        """The LaTeX letter of a name and its index: ``beta1`` is beta and 1."""
+        chosen = self.rule.symbols.get(name) or LETTERS.get(name)
+        if chosen:
+            return chosen, ""
+        stem, digits = re.fullmatch(r"(.*?)(\d*)", name).groups()  # type: ignore[union-attr]  # matches everything
+        if stem in GREEK:
+            return f"\\{stem}", digits
+        if stem.endswith("_hat"):
+            return f"\\hat{{{stem[:-4]}}}", digits
+        return (stem, digits) if len(stem) == 1 else (f"\\mathrm{{{name}}}".replace("_", r"\_"), "")
+
+
+class Text(Printer):
+    """Unicode for a terminal: ``mₜ = β₁ mₜ₋₁ + (1 − β₁) gₜ``."""
+
+    minus, equal, arrow, dot = "−", "=", "←", "·"
+
+    def symbol(self, name: str, when: str) -> str:
+        """See :class:`Printer`."""
+        letter, digits = self.letter(name)
+        plain = re.sub(r"\\mathrm\{(.*)\}", r"\1", letter).replace(r"\_", "_")
+        for accent, mark in (("hat", "\u0302"), ("bar", "\u0304")):
+            plain = re.sub(rf"\\{accent}\{{(.*)\}}", rf"\1{mark}", plain)
+        plain = re.sub(r"\\(\w+)", lambda found: GREEK.get(found[1], found[1]), plain)
+        index = ",".join(x for x in (digits, when) if x)
+        return plain + index.translate(_SUB)
+
+    def parentheses(self, text: str) -> str:
+        """See :class:`Printer`."""
+        return f"({text})"
+
+    def fraction(self, a: Any, b: Any) -> Piece:
+        """See :class:`Printer`."""
+        return f"{self.within(a, MULTIPLY)} / {self.within(b, POWER)}", MULTIPLY
+
+    def power_text(self, base: str, exponent: str) -> str:
+        """See :class:`Printer`."""
+        simple = exponent.isdigit() or exponent == "t"
+        return base + (exponent.translate(_SUPER) if simple else f"^({exponent})")
+
+    def cases(self, condition: Any, a: Any, b: Any) -> Piece:
+        """See :class:`Printer`."""
+        return f"({self.piece(a)[0]} if {self.piece(condition)[0]} else {self.piece(b)[0]})", ATOM
+
+    def function(self, word: str, arguments: list[Piece]) -> str:
+        """See :class:`Printer`."""
+        texts = [text for text, _ in arguments]
+        if word == "sqrt":
+            return f"√{texts[0]}" if arguments[0][1] == ATOM else f"√({texts[0]})"
+        if word == "abs":
+            return f"|{texts[0]}|"
+        return f"{word.removesuffix('imum')}({', '.join(texts)})"
+
+
+class Latex(Printer):
+    """LaTeX for a page."""
+
+    minus, equal, arrow, dot = "-", "&=", r"&\leftarrow", r"\cdot"
+
+    def symbol(self, name: str, when: str) -> str:
+        """See :class:`Printer`."""
+        letter, digits = self.letter(name)
+        index = ",".join(x for x in (digits, when) if x)
+        return f"{letter}_{{{index}}}" if index else letter
+
+    def parentheses(self, text: str) -> str:
+        """See :class:`Printer`."""
+        return rf"\left({text}\right)"
+
+    def fraction(self, a: Any, b: Any) -> Piece:
+        """See :class:`Printer`."""
+        return rf"\frac{{{self.piece(a)[0]}}}{{{self.piece(b)[0]}}}", MULTIPLY
+
+    def power_text(self, base: str, exponent: str) -> str:
+        """See :class:`Printer`."""
+        return f"{base}^{{{exponent}}}"
+
+    def cases(self, condition: Any, a: Any, b: Any) -> Piece:
+        """See :class:`Printer`."""
+        top, rest = self.piece(a)[0], self.piece(b)[0]
+        test = self.piece(condition)[0]
+        return rf"\begin{{cases}}{top} & {test} \\ {rest} & \text{{otherwise}}\end{{cases}}", ATOM
+
+    def function(self, word: str, arguments: list[Piece]) -> str:
+        """See :class:`Printer`."""
+        texts = [text for text, _ in arguments]
+        if word == "sqrt":
+            return rf"\sqrt{{{texts[0]}}}"
+        if word == "abs":
+            return rf"\left|{texts[0]}\right|"
+        name = {"maximum": r"\max", "minimum": r"\min", "sign": r"\operatorname{sign}"}[word]
+        return rf"{name}\left({', '.join(texts)}\right)"
