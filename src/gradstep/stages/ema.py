@@ -14,7 +14,8 @@ def read(theta, average):
     return average
 
 
-@stage(scalars, state="average", start={"average": "theta"}, read=read, symbols={"average": r"\bar{\theta}", "decay": r"\alpha"}, decay=0.999)
+@stage(scalars, state="average", start={"average": "theta"}, read=read,
+       symbols={"average": r"\bar{\theta}", "decay": r"\alpha"}, decay=0.999)
 def ema(theta, g, average, decay, rest):
     average = decay * average + rest * theta
     return theta, g, average
