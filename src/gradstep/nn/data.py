@@ -1,0 +1,75 @@
+"""What comes in: numbers checked and converted, in pieces; what goes out: results by epoch."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from gradstep.errors import GradstepTypeError, GradstepValueError
+from gradstep.nn.activations import Array
+
+CHUNK = 256  # examples that evaluate and predict look at together: enough for speed, small for the memory of windows
+
+
+def reals(what: str, x: Any, dtype: np.dtype[Any]) -> Array:
+    """``x`` as an array of this dtype.
+
+    Raises
+    ------
+    GradstepTypeError
+        For anything but real numbers.
+    GradstepValueError
+        For NaN and infinity, also those that come of rounding to this dtype.
+    """
+    x = np.asarray(x)
+    if x.dtype.kind not in "fiub":
+        raise GradstepTypeError(f"the {what} must be real numbers, not {x.dtype}.")
+    with np.errstate(over="ignore"):
+        x = x.astype(dtype, copy=False)
+    if not np.isfinite(x).all():
+        raise GradstepValueError(f"the {what} hold NaN or infinity (as {dtype}); remove or replace those examples.")
+    return x
+
+
+def chunks(*arrays: Array) -> Iterator[tuple[Array, ...]]:
+    """The same pieces of each array, of at most ``CHUNK`` examples."""
+    for i in range(0, len(arrays[0]), CHUNK):
+        yield tuple(a[i : i + CHUNK] for a in arrays)
+
+
+def pair(data: Any) -> tuple[Any, Any]:
+    """Validation data as ``x, y``."""
+    if not isinstance(data, tuple | list) or len(data) != 2:
+        raise GradstepValueError("validation_data must be a pair (x, y).")
+    return data[0], data[1]
+
+
+class Evaluation(NamedTuple):
+    """Mean loss over all examples, and the share of them classified rightly (``None`` for mse)."""
+
+    loss: float
+    accuracy: float | None
+
+
+@dataclass
+class History:
+    """One number for each epoch. Accuracies stay empty for mse, ``val_*`` without validation data.
+
+    ``loss`` and ``accuracy`` are means over the epoch's batches, each before its step and with Dropout on.
+    """
+
+    loss: list[float] = field(default_factory=list[float])
+    accuracy: list[float] = field(default_factory=list[float])
+    val_loss: list[float] = field(default_factory=list[float])
+    val_accuracy: list[float] = field(default_factory=list[float])
+
+    def add(self, prefix: str, result: Evaluation) -> None:
+        """Append to ``{prefix}loss`` and, if there is one, to ``{prefix}accuracy``."""
+        getattr(self, f"{prefix}loss").append(result.loss)
+        if result.accuracy is not None:
+            getattr(self, f"{prefix}accuracy").append(result.accuracy)
+
+    def last(self) -> str:
+        """The last epoch in words."""
+        return "  ".join(f"{name} {numbers[-1]:.4f}" for name, numbers in vars(self).items() if numbers)
