@@ -22,7 +22,9 @@ def test_the_code_of_a_page_runs(page, tmp_path):
     script = tmp_path / f"{page.stem}.py"
     script.write_text("\n".join(code), encoding="utf-8")
     # a process of its own: a page may register a rule
-    done = subprocess.run([sys.executable, "-W", "error", script], capture_output=True, text=True, cwd=tmp_path, check=False)
+    done = subprocess.run(
+        [sys.executable, "-W", "error", script], capture_output=True, text=True, cwd=tmp_path, check=False
+    )
     assert done.returncode == 0, done.stderr
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from gradstep.errors import GradstepTypeError, GradstepValueError, NonFiniteError
+from gradstep.errors import GradstepTypeError, GradstepValueError, NonFiniteError, ScalarError
 from gradstep.hyper import Hyper, at
 from gradstep.rule import Part, Rule, Stage
 
@@ -115,7 +115,7 @@ class Program:
         memory: Sequence[Mapping[str, float]],
         rows: Sequence[int],
         measure: Measure,
-        largest: float,
+        extremes: tuple[float, float],
     ) -> tuple[list[Row], list[dict[str, float]]]:
         """The scalars of update ``t`` = 1, 2, ...: host functions and reductions, stage by stage.
 
@@ -127,8 +127,8 @@ class Program:
             The group of each row; with a reduction over each tensor a row is a tensor.
         measure
             ``(part, rows so far) -> block sums of each tensor``, asked of the engine.
-        largest
-            The largest number of the narrowest compute dtype: scalars are rounded to it.
+        extremes
+            The smallest positive and the largest number of the narrowest compute dtype: scalars are rounded to it.
 
         Returns
         -------
@@ -138,7 +138,9 @@ class Program:
         Raises
         ------
         NonFiniteError
-            When a sum or a scalar is not finite, or a scalar is too large for the dtype.
+            When a sum is not finite.
+        ScalarError
+            When a scalar is not finite or too large for the dtype, or ``eps`` too small for it.
         """
         table: list[Row] = [[] for _ in rows]
         after: list[dict[str, float]] = [{} for _ in memory]
@@ -153,7 +155,7 @@ class Program:
                 case = (group, totals[k])
                 if case not in known:
                     mine = {key: hyper[group][flat] for key, flat in self.keys[i].items()}
-                    numbers, new = _host(part, t, mine, memory[group], totals[k], largest)
+                    numbers, new = _host(part, t, mine, memory[group], totals[k], extremes)
                     after[group].update(new)
                     known[case] = numbers
                 table[k].append(known[case])
@@ -225,17 +227,24 @@ def _total(part: Part, blocks: list[float]) -> float:
 
 
 def _host(
-    part: Part, t: int, hyper: Mapping[str, float], memory: Mapping[str, float], total: float | None, largest: float
+    part: Part,
+    t: int,
+    hyper: Mapping[str, float],
+    memory: Mapping[str, float],
+    total: float | None,
+    extremes: tuple[float, float],
 ) -> tuple[dict[str, float], dict[str, float]]:
-    label = part.label
+    label, (smallest, largest) = part.label, extremes
     try:
         numbers, new = part.rule.host(t, hyper, {key: memory[f"{label}.{key}"] for key in part.rule.memory}, total)
         numbers = {key: float(x) for key, x in numbers.items()}
-    except ArithmeticError as error:
-        raise NonFiniteError(f"{label}: scalars() failed at update {t} with {dict(hyper)}: {error}.") from error
+    except (ArithmeticError, ValueError) as error:  # math's words for what has no value: 1/0, log(0)
+        raise ScalarError(f"{label}: scalars() failed at update {t} with {dict(hyper)}: {error}.") from error
     for key, x in (*numbers.items(), *new.items()):
         if not abs(x) <= largest:
-            raise NonFiniteError(
+            raise ScalarError(
                 f"{label}: the scalar {key} is {x} at update {t} with {dict(hyper)}; nothing was changed."
             )
+        if key == "eps" and x <= smallest / 2:
+            raise ScalarError(f"{label}: eps = {x} at update {t} is 0 in the parameters' dtype; make it larger.")
     return numbers, {f"{label}.{key}": float(x) for key, x in new.items()}

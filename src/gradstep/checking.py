@@ -12,6 +12,8 @@ from gradstep.errors import RuleError
 
 ARRAY, SCALAR, CONDITION = "array", "scalar", "condition"
 NUMBERS = "only arrays, scalars and literals are numbers in update"
+_FOREIGN = "is not in the vocabulary; use + - * / and the words of gradstep.vocabulary"
+_OTHERS = ("//", "%", "@", "&", "|", "^")
 
 
 @dataclass
@@ -35,13 +37,13 @@ class Checker:
 
 
 def _is_literal(x: object) -> bool:
-    return isinstance(x, int | float) and not isinstance(x, bool)
+    return type(x) in (int, float)  # numpy.float64 derives from float, but would promote float32 arrays
 
 
-def _refused(symbol: str, do: str) -> Any:
+def _refused(symbol: str, do: str, reflected: bool = False) -> Any:
     def method(self: "Checked", *others: Any) -> NoReturn:
-        right = ", ".join(map(str, others))
-        self.checker.refuse(f"{self} {symbol} {right}".strip(), do)
+        left, right = (", ".join(map(str, x)) for x in (((self,), others)[:: -1 if reflected else 1]))
+        self.checker.refuse(f"{left} {symbol} {right}".strip(), do)
 
     return method
 
@@ -93,8 +95,10 @@ class Checked:
     __lt__, __gt__ = _binary("<"), _binary(">")
 
     def __neg__(self) -> "Checked":
-        if self.kind != ARRAY:
-            self.checker.refuse(f"-{self}", "combines scalars alone; compute it in scalars() and hand it to update")
+        if self.kind == CONDITION:
+            self.checker.refuse(f"-{self}", f"uses {self} as a number; {NUMBERS}")
+        if self.kind == SCALAR:
+            self.checker.refuse(f"-{self}", "combines scalars alone; compute it in scalars() and hand it in")
         self.checker.operations["negate"] += 1
         return Checked(self.checker, ARRAY, f"(-{self})")
 
@@ -109,8 +113,10 @@ class Checked:
         for x in values:
             if not (_is_literal(x) or (isinstance(x, Checked) and x.kind != CONDITION)):
                 self.checker.refuse(text, f"uses {x} as a number; {NUMBERS}")
-        if not any(isinstance(x, Checked) and x.kind == ARRAY for x in operands):
-            self.checker.refuse(text, "combines scalars alone; compute it in scalars() and hand it to update")
+        if not any(isinstance(x, Checked) and x.kind == ARRAY for x in values):
+            if word == "where":
+                self.checker.refuse(text, "has no array among its values; take what it is combined with inside")
+            self.checker.refuse(text, "combines scalars alone; compute it in scalars() and hand it in")
         self.checker.operations[word] += 1
         return Checked(self.checker, ARRAY, text)
 
@@ -123,12 +129,15 @@ class Checked:
         "", "is turned into a Python number (float, math.*); use the words of gradstep.vocabulary"
     )
     __abs__ = _refused("(built-in abs)", "is not in the vocabulary; import abs from gradstep.vocabulary")
-    __pow__ = __rpow__ = _refused("**", "is a power; write the product out, or use sqrt")
-    __eq__ = __ne__ = __le__ = __ge__ = _refused("== != <= >=", "is compared; only a single < or > is known")  # type: ignore[assignment]
-    __floordiv__ = __mod__ = __matmul__ = __and__ = __or__ = __xor__ = __invert__ = _refused(
-        "// % @ & | ^ ~", "is not in the vocabulary; use + - * / and the words of gradstep.vocabulary"
+    __pow__ = _refused("**", "is a power; write the product out, or use sqrt")
+    __rpow__ = _refused("**", "is a power; write the product out, or use sqrt", reflected=True)
+    __eq__, __ne__, __le__, __ge__ = (  # type: ignore[assignment]
+        _refused(symbol, "is compared; only a single < or > is known") for symbol in ("==", "!=", "<=", ">=")
     )
-    __getitem__ = _refused("[...]", "looks at single elements; an update sees one element at a time")
+    __floordiv__, __mod__, __matmul__, __and__, __or__, __xor__ = (_refused(x, _FOREIGN) for x in _OTHERS)
+    __rfloordiv__, __rmod__, __rmatmul__, __rand__, __ror__, __rxor__ = (_refused(x, _FOREIGN, True) for x in _OTHERS)
+    __pos__, __invert__, __round__ = (_refused(x, _FOREIGN) for x in ("(unary +)", "(unary ~)", "(round)"))
+    __getitem__ = __setitem__ = _refused("[...]", "looks at single elements; an update sees one element at a time")
     __iter__ = __len__ = _refused("", "is iterated over; an update sees one element at a time")
 
     def __getattr__(self, name: str) -> NoReturn:

@@ -93,11 +93,12 @@ class Equation:
 
     def text(self) -> str:
         """One equation a line, in Unicode."""
-        return "\n".join(printing.Text(self.rule, self._names()).line(x.name, x.value) for x in self.lines)
+        printer = self._printer(printing.Text)
+        return "\n".join(printer.line(x.name, x.value) for x in self.lines)
 
     def latex(self) -> str:
         """An ``aligned`` block for a page that knows LaTeX."""
-        printer = printing.Latex(self.rule, self._names())
+        printer = self._printer(printing.Latex)
         body = " \\\\\n".join(printer.line(x.name, x.value) for x in self.lines)
         return f"\\begin{{aligned}}\n{body}\n\\end{{aligned}}"
 
@@ -119,8 +120,9 @@ class Equation:
             new = {x.name: _value(x.value, known, {}) for x in self.lines}
         return {key: float(new.get(key, arrays[key])) for key in arrays}
 
-    def _names(self) -> dict[int, str]:
-        return {id(x.value): x.name for x in self.lines if x.value.args}
+    def _printer(self, kind: type[printing.Printer]) -> printing.Printer:
+        names = {id(x.value): x.name for x in self.lines if x.value.args}
+        return kind(self.rule.symbols, self.rule.kind == "stage", names)
 
 
 def equation(rule: Rule) -> Equation:

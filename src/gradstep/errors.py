@@ -20,5 +20,9 @@ class NonFiniteError(GradstepError, FloatingPointError):
     """A gradient, scalar or parameter is NaN, infinite or too large for the rule. Nothing has been changed."""
 
 
+class ScalarError(NonFiniteError):
+    """A scalar of a rule is not finite or out of the dtype's range: the hyperparameters are at fault, no gradient."""
+
+
 class RuleError(GradstepTypeError):
     """A rule is not written in the two-function form that every engine can run."""

@@ -12,13 +12,14 @@ import numpy as np
 from gradstep.arrays import as_complex, as_reals, compute_dtype, copied, namespace
 from gradstep.chain import Program, program
 from gradstep.engine import eager
-from gradstep.engine.tensor import Tensor, bad_gradient, check_gradient
-from gradstep.errors import GradstepTypeError, GradstepValueError, NonFiniteError
+from gradstep.engine.tensor import Tensor, bad_gradient, check_alike, check_gradient
+from gradstep.errors import GradstepTypeError, GradstepValueError, NonFiniteError, ScalarError
 from gradstep.rule import Rule, Stage
 from gradstep.tree import Nest, flatten
 
 Slots = Mapping[str, Mapping[str, Any]]
-Scalars = Sequence[Mapping[str, Mapping[str, Any]]]
+Scalars = Mapping[str, Mapping[str, Mapping[str, Any]]]
+ALL = ""  # the row of scalars that all arrays share
 
 
 class State(NamedTuple):
@@ -95,8 +96,8 @@ def update(
         if on_nonfinite != "ignore":
             _guard(tx, params, grads)
         numbers, memory = scalars(tx, params, grads, state)
-    except NonFiniteError:
-        if on_nonfinite != "skip":
+    except NonFiniteError as error:
+        if on_nonfinite != "skip" or isinstance(error, ScalarError):
             raise
         return params, state
     params, slots = apply(tx, params, grads, state.slots, numbers)
@@ -109,11 +110,18 @@ def scalars(tx: Stage | Rule, params: Any, grads: Any, state: State) -> tuple[Sc
     Returns
     -------
     scalars
-        ``[{"adam": {"rate": 0.01, ...}}]``: one row for all arrays, or one for each where a norm is taken of each.
+        ``{"": {"adam": {"rate": 0.01, ...}}}``: one row for all arrays; where a norm is taken of each, one for each by
+        its name (not by its place: a jit may hand dicts on in another order).
     memory
         For the next state.
     """
     made = program(as_stage(tx))
+    if not isinstance(state, State):
+        raise GradstepTypeError(f"state must come from gs.init or gs.update, not be a {type(state).__name__}.")
+    if set(state.memory) != set(made.memory()):
+        raise GradstepValueError(
+            f"state: memory has {sorted(state.memory)}, but this stage keeps {sorted(made.memory())}."
+        )
     nest, tensors = _tensors(made, params, state.slots)
     leaves = _gradients(nest, tensors, grads)
     table, memory = made.scalars(
@@ -124,10 +132,11 @@ def scalars(tx: Stage | Rule, params: Any, grads: Any, state: State) -> tuple[Sc
         lambda part, rows: [
             eager.measured(made, part, x, g, rows[x.row]) for x, g in zip(tensors, leaves, strict=True)
         ],
-        min((largest(x.dtype) for x in tensors), default=largest("float64")),
+        extremes({x.dtype for x in tensors}),
     )
     labels = [part.label for part in made.parts]
-    return [dict(zip(labels, row, strict=True)) for row in table], memory[0]
+    rows = nest.names if made.over_tensor else [ALL]
+    return {key: dict(zip(labels, row, strict=True)) for key, row in zip(rows, table, strict=True)}, memory[0]
 
 
 def apply(tx: Stage | Rule, params: Any, grads: Any, slots: Slots, scalars: Scalars) -> tuple[Any, Slots]:
@@ -153,7 +162,8 @@ def apply(tx: Stage | Rule, params: Any, grads: Any, slots: Slots, scalars: Scal
     after: list[Any] = []
     new_slots: dict[str, Mapping[str, Any]] = {}
     for x, g in zip(tensors, leaves, strict=True):
-        row = [dict(scalars[x.row][part.label]) for part in made.parts]
+        numbers = scalars[x.name if made.over_tensor else ALL]
+        row = [dict(numbers[part.label]) for part in made.parts]
         value, state = eager.update(made, x, g, row)
         after.append(value)
         new_slots[x.name] = {
@@ -210,6 +220,12 @@ def largest(dtype: str) -> float:
     return float(np.finfo(dtype).max)
 
 
+def extremes(dtypes: set[str]) -> tuple[float, float]:
+    """The smallest positive and the largest number of the narrowest of some real dtypes."""
+    info = np.finfo("float32" if "float32" in dtypes else "float64")
+    return float(info.smallest_normal) * float(info.eps), float(info.max)
+
+
 def _native(x: Any) -> Any:
     if array_api_compat.is_numpy_array(x):
         x = np.asarray(x)
@@ -232,10 +248,7 @@ def _tensors(made: Program, params: Any, slots: Slots) -> tuple[Nest, list[Tenso
         if set(own) != set(wanted):
             raise GradstepValueError(f"state: {name!r} has {sorted(own)}, but this stage keeps {sorted(wanted)}.")
         for key, y in own.items():
-            if tuple(y.shape) != tuple(x.shape):
-                raise GradstepValueError(
-                    f"state: {key} of {name!r} has shape {tuple(y.shape)}, its parameter {tuple(x.shape)}."
-                )
+            check_alike(f"state: {key} of {name!r}", y, x)
         state = tuple(tuple(own[key] for key in keys) for keys in made.slots)
         tensors.append(Tensor(name, x, state, k if made.over_tensor else 0))
     return nest, tensors

@@ -58,6 +58,8 @@ def assign(groups: Mapping[str, Any] | None, names: Sequence[str], program: Prog
     GradstepTypeError
         When a group is neither a dict nor ``"freeze"``.
     """
+    if not isinstance(groups, Mapping | None):
+        raise GradstepTypeError(f"groups must be a dict by name pattern, not {groups!r}.")
     clean = {pattern: _check(pattern, own, program) for pattern, own in (groups or {}).items()}
     for pattern in clean:
         if not any(fnmatchcase(name, pattern) for name in names):
@@ -72,8 +74,10 @@ def assign(groups: Mapping[str, Any] | None, names: Sequence[str], program: Prog
     return Groups(tuple(" & ".join(patterns) for patterns in found), tuple(overrides), tuple(of))
 
 
-def _check(pattern: str, own: Any, program: Program) -> dict[str, Hyper | times] | None:
-    if own == FREEZE:
+def _check(pattern: Any, own: Any, program: Program) -> dict[str, Hyper | times] | None:
+    if not isinstance(pattern, str):
+        raise GradstepTypeError(f"groups: a pattern of dotted names is a str, not {pattern!r}.")
+    if isinstance(own, str) and own == FREEZE:
         return None
     if not isinstance(own, Mapping):
         raise GradstepTypeError(f'groups: {pattern!r} must be a dict of hyperparameters or "freeze", not {own!r}.')

@@ -67,7 +67,7 @@ def checked(name: str, value: Any, owner: str) -> Hyper:
             f"{owner}: {name} must be a number or a schedule (a function of the number of updates made), "
             f"not {value!r} of type {type(value).__name__}."
         )
-    return in_domain(name, float(value), owner)
+    return in_domain(name, _float(value), owner)
 
 
 def in_domain(name: str, x: float, owner: str) -> float:
@@ -88,7 +88,14 @@ def at(value: Hyper, name: str, t: int, owner: str) -> float:
     x: Any = value(t)
     if isinstance(x, bool) or not isinstance(x, numbers.Real):
         raise GradstepTypeError(f"{owner}: the schedule of {name} gave {x!r} at t = {t}; it must give a number.")
-    return in_domain(name, float(x), f"{owner}, schedule at t = {t}")
+    return in_domain(name, _float(x), f"{owner}, schedule at t = {t}")
+
+
+def _float(x: Any) -> float:
+    try:
+        return float(x)
+    except OverflowError:  # an integer beyond all floats
+        return math.inf
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,8 @@
 
 from bisect import bisect_right
 from collections.abc import Sequence
+from itertools import accumulate
+from types import SimpleNamespace
 from typing import Any
 
 import array_api_compat
@@ -22,44 +24,71 @@ def check_writable(names: Sequence[str], leaves: Sequence[Any]) -> None:
     GradstepValueError
         For read-only arrays, and for arrays that overlap themselves or one another.
     """
-    plain: list[tuple[int, int, str, NDArray[Any]]] = []
-    for name, x in zip(names, leaves, strict=True):
-        if array_api_compat.is_jax_array(x) or isinstance(x, np.generic):
+    placed: list[tuple[int, int, str, NDArray[Any]]] = []
+    seen: dict[int, str] = {}
+    for name, leaf in zip(names, leaves, strict=True):
+        if array_api_compat.is_jax_array(leaf) or isinstance(leaf, np.generic):
             raise GradstepTypeError(
-                f"parameter {name!r} is a {type(x).__name__}, which cannot be changed in place; "
+                f"parameter {name!r} is a {type(leaf).__name__}, which cannot be changed in place; "
                 f"use params, state = gs.update(tx, params, grads, state), or hand in numpy.array(...)."
             )
-        if not isinstance(x, np.ndarray):
+        check_not_read_only(name, leaf)
+        if (first := seen.setdefault(id(leaf), name)) != name:
+            raise _shared(first, name)
+        x = _layout(leaf)
+        if x is None or not x.size:
             continue
-        if not x.flags.writeable:
-            raise GradstepValueError(f"parameter {name!r} is read-only; hand in a copy: numpy.array(...).")
         if _overlaps_itself(x):
-            raise GradstepValueError(
-                f"parameter {name!r} has elements that share memory; hand in a copy: numpy.array(...)."
-            )
-        if x.size:
-            plain.append((*byte_bounds(x), name, x))
-    plain.sort(key=lambda row: row[:2])
-    for k, (_, end, name, x) in enumerate(plain):
-        for begin, _, other, y in plain[k + 1 :]:
+            raise GradstepValueError(f"parameter {name!r} has elements that share memory; hand in a copy.")
+        placed.append((*byte_bounds(x), name, x))
+    placed.sort(key=lambda row: row[:2])
+    for k, (_, end, name, x) in enumerate(placed):
+        for begin, _, other, y in placed[k + 1 :]:
             if begin >= end:
                 break
             if _share(x, y):
-                raise GradstepValueError(f"parameters {name!r} and {other!r} share memory; hand in each array once.")
+                raise _shared(name, other)
+
+
+def check_not_read_only(name: str, x: Any) -> None:
+    """Refuse a NumPy array that is marked read-only, as it may also be later on."""
+    if isinstance(x, np.ndarray) and not x.flags.writeable:
+        raise GradstepValueError(f"parameter {name!r} is read-only; hand in a copy: numpy.array(...).")
 
 
 class Regions:
-    """Disjoint regions of memory, to ask whether an array touches one of them."""
+    """Regions of memory, to ask whether an array touches one of them."""
 
     def __init__(self, arrays: Sequence[NDArray[Any]]) -> None:
         bounds = sorted(byte_bounds(x) for x in arrays if x.size)
         self.begins = [begin for begin, _ in bounds]
-        self.ends = [end for _, end in bounds]
+        self.ends = list(accumulate((end for _, end in bounds), max))  # strided arrays may lie within one another
 
     def touches(self, begin: int, end: int) -> bool:
         """Whether a byte from ``begin`` up to ``end`` lies in one of the regions."""
         k = bisect_right(self.ends, begin)
         return k < len(self.begins) and self.begins[k] < end
+
+
+def _shared(name: str, other: str) -> GradstepValueError:
+    return GradstepValueError(f"parameters {name!r} and {other!r} share memory; hand in each array once.")
+
+
+def _layout(x: Any) -> NDArray[Any] | None:
+    """An array of NumPy's where ``x`` lies, never to be read (a tensor may be on a device); ``None`` if hidden."""
+    if isinstance(x, np.ndarray):
+        return x
+    if not array_api_compat.is_torch_array(x):
+        return None
+    size = x.element_size()
+    place = {
+        "data": (x.data_ptr(), False),
+        "shape": tuple(x.shape),
+        "strides": tuple(size * n for n in x.stride()),
+        "typestr": f"|V{size}",
+        "version": 3,
+    }
+    return np.asarray(SimpleNamespace(__array_interface__=place))
 
 
 def _overlaps_itself(x: NDArray[Any]) -> bool:

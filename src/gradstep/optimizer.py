@@ -9,11 +9,11 @@ from gradstep import engine as engines
 from gradstep.arrays import as_complex, as_reals, copied
 from gradstep.chain import program
 from gradstep.engine.tensor import Tensor, bad_gradient, check_gradient
-from gradstep.errors import GradstepTypeError, GradstepValueError, NonFiniteError
-from gradstep.functional import as_stage, check_parameters, choose_nonfinite, largest, limit_in, start_slots
+from gradstep.errors import GradstepTypeError, GradstepValueError, NonFiniteError, ScalarError
+from gradstep.functional import as_stage, check_parameters, choose_nonfinite, extremes, limit_in, start_slots
 from gradstep.groups import assign
 from gradstep.hyper import Hyper, at, checked
-from gradstep.memory import check_writable
+from gradstep.memory import check_not_read_only, check_writable
 from gradstep.naming import unknown
 from gradstep.rule import Rule, Stage, lookup
 from gradstep.tree import flatten
@@ -34,7 +34,8 @@ class Optimizer:
         "frozen*": "freeze"}``. Where several patterns match, later ones win. A frozen parameter needs no gradient.
     on_nonfinite
         What to do about a gradient with NaN, an infinity or a number too large for the rule: ``"raise"``, ``"skip"``
-        (the step does not happen; ``opt.skipped`` counts it) or ``"ignore"``. All or nothing, never half a step.
+        (the step does not happen; ``opt.skipped`` counts it) or ``"ignore"`` (no look at them; where a stage takes a
+        norm, one that is not finite is refused all the same). All or nothing, never half a step.
     engine
         ``"auto"``, ``"compiled"`` (NumPy and llvmlite) or ``"eager"``. The result is the same, bit for bit.
     **hyper
@@ -107,7 +108,7 @@ class Optimizer:
         self._rows = groups_of if self._program.over_tensor else list(range(len(self._groups.labels)))
         dtypes = {x.dtype for x in self._tensors}
         self._limits = {dtype: limit_in(self._program, dtype) for dtype in dtypes}
-        self._largest = min((largest(dtype) for dtype in dtypes), default=largest("float64"))
+        self._extremes = extremes(dtypes)
         self._engine = engines.make(engine, self._program, self._tensors)
         self._lock = threading.Lock()
 
@@ -131,6 +132,7 @@ class Optimizer:
             mine = [leaves[k] for k in self._active]
             for x, g in zip(self._tensors, mine, strict=True):
                 check_gradient(x.name, g, x.value)
+                check_not_read_only(x.name, x.value)
             self._engine.load(mine)
             try:
                 if self.on_nonfinite != "ignore":
@@ -141,10 +143,10 @@ class Optimizer:
                     self._memory,
                     self._rows,
                     self._engine.measure,
-                    self._largest,
+                    self._extremes,
                 )
-            except NonFiniteError:
-                if self.on_nonfinite != "skip":
+            except NonFiniteError as error:
+                if self.on_nonfinite != "skip" or isinstance(error, ScalarError):
                     raise
                 self.skipped += 1
                 return

@@ -5,8 +5,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from gradstep.rule import Rule
-
 # The field's letters for hyperparameters; a rule's ``symbols=`` comes first.
 LETTERS: Mapping[str, str] = {
     "lr": r"\eta",
@@ -28,15 +26,25 @@ Piece = tuple[str, int]
 
 
 class Printer(ABC):
-    """Prints nodes; ``names`` maps the identity of a node that has a line of its own to its name."""
+    """Prints nodes.
+
+    Parameters
+    ----------
+    symbols
+        The rule's own letters, in LaTeX, by name.
+    stage
+        Whether the rule is a stage, which hands theta and g on.
+    names
+        The name of a node that has a line of its own, by the node's identity.
+    """
 
     minus: ClassVar[str]
     equal: ClassVar[str]
     arrow: ClassVar[str]
     dot: ClassVar[str]
 
-    def __init__(self, rule: Rule, names: Mapping[int, str]) -> None:
-        self.rule, self.names = rule, names
+    def __init__(self, symbols: Mapping[str, str], stage: bool, names: Mapping[int, str]) -> None:
+        self.symbols, self.stage, self.names = symbols, stage, names
 
     def line(self, name: str, value: Any) -> str:
         """``name = value``; an arrow where the name stands for another value afterwards."""
@@ -49,7 +57,7 @@ class Printer(ABC):
 
     def timeless(self, name: str) -> bool:
         """Whether a stage hands the name on to the next one: theta and g of what is no rule of its own."""
-        return self.rule.kind == "stage" and name in ("theta", "g")
+        return self.stage and name in ("theta", "g")
 
     def piece(self, x: Any, top: bool = False) -> Piece:
         """A node's text and how tightly it holds together."""
@@ -136,7 +144,7 @@ class Printer(ABC):
 
     def letter(self, name: str) -> tuple[str, str]:
         """The LaTeX letter of a name and its index: ``beta1`` is beta and 1."""
-        chosen = self.rule.symbols.get(name) or LETTERS.get(name)
+        chosen = self.symbols.get(name) or LETTERS.get(name)
         if chosen:
             return chosen, ""
         stem, digits = re.fullmatch(r"(.*?)(\d*)", name).groups()  # type: ignore[union-attr]  # matches everything

@@ -89,6 +89,8 @@ class Rule:
             For a value that is neither a number nor a schedule, or too many positional values.
         """
         names = list(self.defaults)
+        if not (name is None or (isinstance(name, str) and name)):
+            raise GradstepTypeError(f"{self.name}: name= must be a str that is not empty, not {name!r}.")
         if len(values) > len(names):
             raise GradstepTypeError(f"{self.name}: {len(values)} positional values, but it has only {names}.")
         given = dict(zip(names, values, strict=False))
@@ -239,6 +241,10 @@ def _check(made: Rule) -> Rule:
     owner = made.name
     for key in {*made.units, *made.start} - {*made.defaults, *made.state}:
         raise RuleError(f"rule {owner}: {key} is declared in units or start, but is no hyperparameter or slot.")
+    named = [*made.state, *made.memory, *made.defaults]
+    for key in named:
+        if key in ("theta", "g", "t", "total", "name") or named.count(key) > 1:
+            raise RuleError(f"rule {owner}: the name {key} is taken; choose another for the slot or hyperparameter.")
     if (made.measure is None) != (made.over is None):
         raise RuleError(f'rule {owner}: reduce= and over="tensor" or "all" belong together.')
     known = {"t", *made.memory, *made.defaults, *(["total"] if made.measure else [])}
@@ -247,7 +253,9 @@ def _check(made: Rule) -> Rule:
             raise RuleError(f"rule {owner}: scalars() asks for {key}, which is none of {sorted(known)}.")
     sample = {key: _sample(key, value) for key, value in made.defaults.items()}
     given = {**sample, **made.memory, "t": 1, "total": 1.0}
-    out = made.scalars(**{key: given[key] for key in made.arguments})
+    out = _call(owner, "scalars", made.scalars, **{key: given[key] for key in made.arguments})
+    if not isinstance(out, dict):
+        raise RuleError(f"rule {owner}: scalars() must return a dict of numbers, not {out!r}.")
     if missing := made.memory.keys() - out.keys():
         raise RuleError(f"rule {owner}: scalars() must return the new value of its memory {min(missing)}.")
     numbers = tuple(key for key in out if key not in made.memory)
@@ -260,14 +268,27 @@ def _check(made: Rule) -> Rule:
     checker = Checker(owner)
     arrays = [checker.array(key) for key in first]
     if made.measure is not None:
-        _check_result(owner, "measure", (made.measure(*arrays[:2]),), ("measure",))
+        _check_result(owner, "measure", (_call(owner, "measure", made.measure, *arrays[:2]),), ("measure",))
     checker.operations.clear()  # the cost is that of the update alone
-    result = made.update(*arrays, **{key: checker.scalar(key) for key in numbers})
+    result = _call(owner, "update", made.update, *arrays, **{key: checker.scalar(key) for key in numbers})
     _check_result(owner, "update", result, first)
     operations = MappingProxyType(dict(checker.operations))
     if made.read is not None:
-        _check_result(owner, "read", (made.read(arrays[0], *arrays[2:]),), ("average",))
+        _check_result(owner, "read", (_call(owner, "read", made.read, arrays[0], *arrays[2:]),), ("average",))
     return replace(made, numbers=numbers, operations=operations)
+
+
+def _call(owner: str, function: str, call: Callable[..., Any], *operands: Any, **scalars: Any) -> Any:
+    """What a function of a rule gives for checking operands; whatever it raises is an error of the rule."""
+    try:
+        return call(*operands, **scalars)
+    except RuleError:
+        raise
+    except Exception as error:
+        raise RuleError(
+            f"rule {owner}: {function} fails when it is called to be checked ({type(error).__name__}: {error}); "
+            f"what it may use is in gradstep.vocabulary."
+        ) from error
 
 
 def _check_result(owner: str, function: str, result: Any, names: tuple[str, ...]) -> None:

@@ -30,15 +30,18 @@ class Nest:
     def leaves(self, tree: Any, what: str) -> list[Any]:
         """The leaves of ``tree``, which has this form or is a dict by dotted name; ``what`` names it in errors.
 
+        Where a dict lacks an entry, or has ``None`` for one, the leaves are ``None``: the caller knows which it needs.
+
         Raises
         ------
         GradstepValueError
-            When entries are missing or too many.
+            When there are too many entries, or too few in a list.
         GradstepTypeError
-            When a leaf stands where a nest should, or the other way round.
+            When something else stands where a nest should.
         """
-        if isinstance(tree, Mapping) and set(tree) != set(self.root.keys) and set(tree) == set(self.names):
-            return [tree[name] for name in self.names]
+        if isinstance(tree, Mapping) and tree.keys() <= set(self.names):
+            if self.root.kind is not dict or not tree.keys() <= set(self.root.keys):
+                return [tree.get(name) for name in self.names]
         return list(_pick(self.root, tree, "", what))
 
     def build(self, leaves: list[Any]) -> Any:
@@ -102,23 +105,18 @@ def _survey(tree: Any, name: str, names: list[str], leaves: list[Any]) -> Node:
 
 def _pick(node: Node, tree: Any, name: str, what: str) -> Iterator[Any]:
     if node.kind is None:
-        if isinstance(tree, Mapping | list | tuple):
-            raise GradstepTypeError(
-                f"{what}: {name or BARE!r} is a {type(tree).__name__}, but its parameter is an array."
-            )
         yield tree
         return
     where = f" under {name!r}" if name else ""
-    if issubclass(node.kind, dict):
+    if tree is None:
+        values: list[Any] = [None] * len(node.keys)
+    elif issubclass(node.kind, dict):
         if not isinstance(tree, Mapping):
             raise GradstepTypeError(f"{what}: expected a dict{where}, not {type(tree).__name__}.")
-        if missing := [key for key in node.keys if key not in tree]:
-            raise GradstepValueError(
-                f"{what}: {missing[0]!r} is missing{where}; there must be one for every parameter."
-            )
-        if extra := [key for key in tree if key not in node.keys]:
-            raise GradstepValueError(f"{what}: {extra[0]!r}{where} belongs to no parameter.")
-        values = [tree[key] for key in node.keys]
+        values = [tree.get(key) for key in node.keys]
+        if not tree.keys() <= set(node.keys):
+            extra = next(key for key in tree if key not in node.keys)
+            raise GradstepValueError(f"{what}: {extra!r}{where} belongs to no parameter.")
     else:
         if not isinstance(tree, list | tuple):
             raise GradstepTypeError(f"{what}: expected a list or tuple{where}, not {type(tree).__name__}.")

@@ -13,7 +13,8 @@ with :mod:`math`; arrays of any namespace are computed in that namespace. The me
 ``where(c, a, b)`` a where the comparison c holds, else b; c may compare scalars
 =============== ======================================================================================
 
-A literal that meets an array is rounded to the array's dtype.
+A literal that meets an array is rounded to the array's dtype. Some libraries round less well than the table says:
+torch's float32 root may be an ulp off, and XLA flushes denormals.
 """
 
 import math
@@ -92,9 +93,9 @@ _ARRAYS: dict[str, Callable[..., Any]] = {
 }
 
 _PYTHON: dict[str, Callable[..., Any]] = {
-    "sqrt": math.sqrt,
+    "sqrt": lambda x: math.nan if x < 0 else math.sqrt(x),
     "abs": math.fabs,
-    "sign": lambda x: (x > 0) - (x < 0) if x == x else x,
+    "sign": lambda x: float((x > 0) - (x < 0)) if x == x else x,
     "minimum": lambda a, b: a if a < b or a != a else b,
     "maximum": lambda a, b: a if a > b or a != a else b,
     "where": lambda c, a, b: a if c else b,

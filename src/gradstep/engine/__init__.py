@@ -16,9 +16,12 @@ KINDS = ("auto", "compiled", "eager")
 def compiled_engine() -> tuple[Any, str]:
     """The compiled engine's class and ``""``, or ``None`` and the reason why there is none."""
     try:
+        from gradstep.engine import native
         from gradstep.engine.compiled import Compiled
-    except ImportError as error:
-        if error.name == "llvmlite":
+
+        native.cpu()  # the first call into LLVM's library: it may be there and not load
+    except (ImportError, OSError) as error:
+        if isinstance(error, ImportError) and error.name == "llvmlite":
             return None, "llvmlite is not installed; pip install 'gradstep[fast]'"
         return None, f"llvmlite does not load: {error}"
     return Compiled, ""

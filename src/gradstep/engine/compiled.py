@@ -11,6 +11,7 @@ from gradstep.chain import Program, Row
 from gradstep.engine import kernels, native
 from gradstep.engine.gather import Gather, address
 from gradstep.engine.tensor import Tensor
+from gradstep.memory import Regions
 from gradstep.reduction import BLOCK
 
 CHUNK = 16 * BLOCK
@@ -24,7 +25,8 @@ class Compiled:
     def __init__(self, program: Program, tensors: Sequence[Tensor], chunk: int = CHUNK) -> None:
         self.tensors = tensors
         dtypes = dict.fromkeys(x.dtype for x in tensors)
-        self.batches = [_Batch(program, dtype, tensors, chunk) for dtype in dtypes]
+        kept = Regions([np.asarray(y) for x in tensors for y in (x.value, *(y for own in x.slots for y in own))])
+        self.batches = [_Batch(program, dtype, tensors, chunk, kept) for dtype in dtypes]
         self.rows = 1 + max((x.row for x in tensors), default=0)
         self.numbers = [name for names in kernels.layout(program.parts) for name in names]
         self.scalars = np.zeros((self.rows, max(1, len(self.numbers))))
@@ -68,6 +70,7 @@ class _Batch:
     dtype: str
     every: Sequence[Tensor]
     chunk: int
+    kept: Regions
     copies: list[tuple[NDArray[Any], NDArray[Any]]] = field(default_factory=list[tuple[NDArray[Any], NDArray[Any]]])
 
     def __post_init__(self) -> None:
@@ -77,7 +80,7 @@ class _Batch:
         self.arrays = [
             [self._flat(x.value, True), *(self._flat(y, False) for own in x.slots for y in own)] for x in tensors
         ]
-        self.gather = Gather([own[0].shape for own in self.arrays], real, [x for own in self.arrays for x in own])
+        self.gather = Gather([own[0].shape for own in self.arrays], real, self.kept)
         rows: list[list[int]] = []
         owner: list[int] = []
         start: list[int] = []
@@ -123,8 +126,8 @@ class _Batch:
         """Block sums of each tensor into ``out``."""
         table, sums = address(self.table), address(self.sums)
         self.kernel_measure[part](table, 0, len(self.table), address(scalars), address(self.partials), sums)
-        ends = [*self.partials[1:].tolist(), self.sums.size]
-        for k, begin, end in zip(self.owner.tolist(), self.partials.tolist(), ends, strict=True):
+        ends = self.partials + -(-self.table[:, kernels.LENGTH] // BLOCK)
+        for k, begin, end in zip(self.owner.tolist(), self.partials.tolist(), ends.tolist(), strict=True):
             out[self.members[k]] += self.sums[begin:end].tolist()
 
     def apply(self, scalars: NDArray[np.float64]) -> None:

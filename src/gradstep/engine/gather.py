@@ -24,10 +24,10 @@ class Gather:
     dtype
         Their dtype, in native byte order.
     kept
-        Arrays that a step writes: a gradient that shares memory with one of them is copied first.
+        Where a step writes: a gradient that shares memory with that is copied first.
     """
 
-    def __init__(self, shapes: Sequence[tuple[int, ...]], dtype: np.dtype[Any], kept: Sequence[NDArray[Any]]) -> None:
+    def __init__(self, shapes: Sequence[tuple[int, ...]], dtype: np.dtype[Any], kept: Regions) -> None:
         self.dtype = dtype
         self.sizes = [int(np.prod(shape, dtype=np.int64)) for shape in shapes]
         self.small = [k for k, n in enumerate(self.sizes) if n <= SMALL]
@@ -38,11 +38,12 @@ class Gather:
             self.addresses[k] = at
             at += self.sizes[k] * dtype.itemsize
         self.large = [k for k, n in enumerate(self.sizes) if n > SMALL]
-        self.kept = Regions(kept)
+        self.kept = kept
         self.held: list[NDArray[Any]] = []
 
     def __call__(self, grads: Sequence[NDArray[Any]]) -> None:
-        """Fill ``addresses``; the arrays behind them stay alive until :meth:`release`."""
+        """Fill ``addresses``; the arrays behind them stay alive until :meth:`release` or the next call."""
+        self.release()  # a step that was refused did not come to it
         if self.small:
             np.concatenate([grads[k].reshape(-1) for k in self.small], out=self.arena, casting="equiv")
         for k in self.large:

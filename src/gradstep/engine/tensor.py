@@ -51,33 +51,36 @@ class Engine(Protocol):
 
 
 def check_gradient(name: str, g: Any, parameter: Any) -> None:
-    """Refuse a gradient that does not fit its parameter.
+    """Refuse a gradient that is not there, or does not fit its parameter.
 
     Raises
     ------
     GradstepTypeError
         For another kind of array or another dtype.
     GradstepValueError
-        For another shape.
+        For another shape, or ``None``.
     """
     if type(g) is np.ndarray is type(parameter) and g.dtype == parameter.dtype and g.shape == parameter.shape:
         return  # the usual case, at once
-    if not is_array(g):
-        raise GradstepTypeError(f"gradient {name!r} is of type {type(g).__name__}, not an array.")
-    mine, theirs = (array_api_compat.array_namespace(x).__name__ for x in (parameter, g))
+    if g is None:
+        raise GradstepValueError(f"gradients: {name!r} is missing; there must be one for every parameter not frozen.")
+    check_alike(f"gradient {name!r}", g, parameter)
+
+
+def check_alike(what: str, x: Any, parameter: Any) -> None:
+    """Refuse an array of another namespace, shape or dtype than its parameter; ``what`` names it in the error."""
+    if not is_array(x):
+        raise GradstepTypeError(f"{what} is of type {type(x).__name__}, not an array.")
+    mine, theirs = (array_api_compat.array_namespace(y).__name__ for y in (parameter, x))
     if mine != theirs:
+        raise GradstepTypeError(f"{what} is a {type(x).__name__}, but its parameter a {type(parameter).__name__}.")
+    if isinstance(x, np.ma.MaskedArray):
+        raise GradstepTypeError(f"{what} is a masked array; fill it first.")
+    if tuple(x.shape) != tuple(parameter.shape):
+        raise GradstepValueError(f"{what} has shape {tuple(x.shape)}, its parameter {tuple(parameter.shape)}.")
+    if dtype_name(x) != dtype_name(parameter):
         raise GradstepTypeError(
-            f"gradient {name!r} is a {type(g).__name__}, but its parameter a {type(parameter).__name__}."
-        )
-    if isinstance(g, np.ma.MaskedArray):
-        raise GradstepTypeError(f"gradient {name!r} is a masked array; fill it first.")
-    if tuple(g.shape) != tuple(parameter.shape):
-        raise GradstepValueError(
-            f"gradient {name!r} has shape {tuple(g.shape)}, its parameter {tuple(parameter.shape)}."
-        )
-    if dtype_name(g) != dtype_name(parameter):
-        raise GradstepTypeError(
-            f"gradient {name!r} has dtype {dtype_name(g)}, its parameter {dtype_name(parameter)}; convert one of them "
+            f"{what} has dtype {dtype_name(x)}, its parameter {dtype_name(parameter)}; convert one of them "
             f"(a dtype never changes silently)."
         )
 

@@ -1,0 +1,77 @@
+"""What all schedules share: their base, what each field may hold, and the names they are known by."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, fields
+from typing import TypeVar, dataclass_transform
+
+from gradstep.errors import GradstepValueError
+from gradstep.hyper import Domain
+from gradstep.schedules.fields import Check, count, each, increasing, instance, number, shape
+
+S = TypeVar("S", bound="Schedule")
+KINDS: dict[str, "type[Schedule]"] = {}  # what can be saved, by name
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule(ABC):
+    """Base of all schedules: checks the fields when it is made and ``t`` when it is called.
+
+    Not for subclassing: any function of ``t`` serves as a schedule, only that it is not saved.
+    """
+
+    def __post_init__(self) -> None:
+        kind = type(self).__name__
+        for name in (field.name for field in fields(self)):
+            check = _FIELDS.get(f"{kind}.{name}") or _FIELDS[name]
+            object.__setattr__(self, name, check(f"{kind}: {name}", getattr(self, name)))
+        if problem := self._problem():
+            raise GradstepValueError(f"{kind}: {problem}.")
+
+    def __call__(self, t: int) -> float:
+        """Value for the next update, when ``t`` updates have been made."""
+        return self._at(_FIELDS["t"](f"{type(self).__name__}: t", t))
+
+    @abstractmethod
+    def _at(self, t: int) -> float: ...
+
+    def _problem(self) -> str | None:
+        """Say what is wrong between fields that are right one by one."""
+        return None
+
+
+@dataclass_transform(frozen_default=True)
+def schedule(kind: type[S]) -> type[S]:
+    """Make a schedule of a class, and known to :func:`~gradstep.schedules.from_json` under its name."""
+    KINDS[kind.__name__] = made = dataclass(frozen=True, slots=True)(kind)
+    return made
+
+
+# What a field may hold: by its name, as one name means one thing everywhere, or by "schedule.name" where it differs.
+_POSITIVE = number(Domain(0.0, open_low=True))
+_FRACTION = number(Domain(0.0, 1.0, open_low=True))
+_NESTED = instance(Schedule, "one of gradstep.schedules, such as constant(0.1)")
+_FIELDS: dict[str, Check] = {
+    "value": number(),
+    "start": number(),
+    "peak": number(),
+    "final": number(),
+    "values": each(number()),
+    "power": _POSITIVE,
+    "div_factor": _POSITIVE,
+    "final_div_factor": _POSITIVE,
+    "factor": _FRACTION,
+    "decay": _FRACTION,
+    "rise": _FRACTION,
+    "steps": count(1),
+    "warmup.steps": count(0),
+    "warmup_steps": count(0),
+    "inverse_sqrt.warmup_steps": count(1),
+    "cooldown_steps": count(1),
+    "t_mult": count(1),
+    "t": count(0),
+    "boundaries": increasing,
+    "staircase": instance(bool, "True or False"),
+    "shape": shape,
+    "then": _NESTED,
+    "schedules": each(_NESTED),
+}

@@ -1,0 +1,89 @@
+"""Checks of what a schedule is made with: each gives the value as it is kept, or raises."""
+
+import math
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from numbers import Integral, Real
+from reprlib import repr as short
+from typing import Any
+
+from gradstep.errors import GradstepTypeError, GradstepValueError
+from gradstep.hyper import Domain
+from gradstep.naming import unknown
+from gradstep.schedules.ramps import SHAPES
+
+Check = Callable[[str, Any], Any]  # (what it is called in an error, value) -> the value as it is kept
+
+
+def number(domain: Domain | None = None) -> Check:
+    """Finite, and in the domain if there is one; a float."""
+
+    def check(what: str, value: Any) -> float:
+        if isinstance(value, bool) or not isinstance(value, Real):
+            raise GradstepTypeError(f"{what} must be a number, not {short(value)} of type {type(value).__name__}.")
+        try:
+            x = float(value)
+        except OverflowError:  # a huge int
+            x = math.inf
+        if not math.isfinite(x) or (domain is not None and x not in domain):
+            raise GradstepValueError(f"{what} must be finite{f' and {domain}' if domain else ''}, not {short(value)}.")
+        return x
+
+    return check
+
+
+def count(least: int) -> Check:
+    """A whole number of updates, at least so many; an int."""
+
+    def check(what: str, value: Any) -> int:
+        if isinstance(value, bool) or not isinstance(value, Integral):
+            raise GradstepTypeError(f"{what} must be an integer, not {short(value)} of type {type(value).__name__}.")
+        if value < least:
+            raise GradstepValueError(f"{what} must be at least {least}, not {short(value)}.")
+        return int(value)
+
+    return check
+
+
+def instance(kind: type | tuple[type, ...], meant: str) -> Check:
+    """Of that type, which an error calls ``meant``."""
+
+    def check(what: str, value: Any) -> Any:
+        if not isinstance(value, kind):
+            raise GradstepTypeError(f"{what} must be {meant}, not {short(value)}.")
+        return value
+
+    return check
+
+
+def shape(what: str, value: Any) -> str:
+    """One of the names in ``SHAPES``."""
+    name = instance(str, "the name of a shape")(what, value)
+    if name not in SHAPES:
+        raise unknown(f"{what}: there is no shape", name, SHAPES)
+    return name
+
+
+def each(check: Check) -> Check:
+    """A list or a tuple of what passes the check; a tuple."""
+
+    def check_all(what: str, value: Any) -> tuple[Any, ...]:
+        instance((list, tuple), "a list or a tuple")(what, value)
+        return tuple(check(f"{what}[{i}]", x) for i, x in enumerate(value))
+
+    return check_all
+
+
+def increasing(what: str, value: Any) -> tuple[int, ...]:
+    """Boundaries: counts from 1 on, strictly increasing; a tuple."""
+    counts = each(count(1))(what, value)
+    if any(a >= b for a, b in pairwise(counts)):
+        raise GradstepValueError(f"{what} must increase from each to the next, not {counts}.")
+    return counts
+
+
+def miscount(what: str, items: Sequence[Any], boundaries: Sequence[int]) -> str | None:
+    """Say so if the items are not one more than the boundaries between them."""
+    if len(items) == len(boundaries) + 1:
+        return None
+    return f"{what} must be one more than boundaries, not {len(items)} for {len(boundaries)}"

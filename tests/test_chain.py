@@ -1,0 +1,225 @@
+"""Chains: one pass written once, hyperparameters by flat names, scalars and sums on the host."""
+
+import math
+
+import numpy as np
+import pytest
+
+import gradstep as gs
+from gradstep.chain import chain, program, run
+from gradstep.errors import ScalarError
+from gradstep.rule import registry, rule, stage
+from support import clear, same
+
+RANGE = (2.0**-149, float(np.finfo("float32").max))
+
+
+@pytest.fixture(autouse=True)
+def own_registry(monkeypatch):
+    monkeypatch.setattr("gradstep.rule._REGISTRY", registry(None))
+
+
+def updated(tx, steps=3):
+    rng = np.random.default_rng(0)
+    params = {"w": rng.normal(size=(3, 4)), "b": rng.normal(size=4)}
+    state = gs.init(tx, params)
+    for _ in range(steps):
+        params, state = gs.update(tx, params, {k: rng.normal(size=x.shape) for k, x in params.items()}, state)
+    return params
+
+
+class TestComposition:
+    def test_is_associative(self):
+        a, b, c = gs.clip_by_value(0.5), gs.l2(0.1), gs.adam(lr=0.1)
+        flat = chain(a, b, c)
+        assert same(updated(flat), updated(chain(chain(a, b), c)))
+        assert same(updated(flat), updated(chain(a, chain(b, c))))
+        assert chain(a, chain(b, c)).parts == flat.parts
+
+    def test_of_one_is_that_one(self):
+        assert same(updated(chain(gs.adam)), updated(gs.adam()))
+
+    def test_order_matters(self):
+        assert not same(updated(chain(gs.maximize, gs.sgd)), updated(chain(gs.sgd, gs.maximize)))
+        assert same(updated(chain(gs.sgd, gs.maximize)), updated(gs.sgd()))  # nothing follows that could go uphill
+
+    def test_run_hands_on_theta_and_gradient(self):
+        parts = chain(gs.l2(0.5), gs.sgd(lr=1.0)).parts
+        theta, g, state = run(parts, 2.0, 1.0, [[], []], [{"weight_decay": 0.5}, {"lr": 1.0}])
+        assert (theta, g, state) == (0.0, 2.0, [[], []])
+
+    @pytest.mark.parametrize(
+        ("make", "kind", "text"),
+        [
+            (lambda: chain(), ValueError, "at least one stage"),
+            (lambda: chain("adam"), TypeError, "'adam' is no stage; write for example gs.adam"),
+            (lambda: chain(gs.adam, None), TypeError, "None is no stage"),
+            (lambda: chain(gs.adam, gs.adam), ValueError, "two stages are called 'adam'; give one of them name="),
+            (lambda: chain(gs.l2(0.1), gs.l2(0.2)), ValueError, "two stages are called 'l2'"),
+            (lambda: chain(gs.adam(name="x"), gs.sgd(name="x")), ValueError, "two stages are called 'x'"),
+            (lambda: chain(gs.decay(lr=0.1), gs.sgd(lr=0.2)), ValueError, "lr is 0.1 in decay and 0.2 in sgd"),
+            (lambda: chain(gs.adam, gs.momentum), ValueError, "lr is 0.001 in adam and 0.01 in momentum"),
+            (lambda: program(chain(gs.l2(0.1), gs.decay(0.1, 0.2))), ValueError, "weight_decay is 0.1 in l2"),
+            (lambda: program(gs.decay()), ValueError, "decay: lr has no value; give it here or in a rule"),
+        ],
+    )
+    def test_what_is_refused(self, make, kind, text):
+        with pytest.raises(kind) as error:
+            make()
+        assert isinstance(error.value, gs.GradstepError)
+        assert text in str(error.value)
+        assert clear(error)
+
+
+class TestHyperparameters:
+    def test_a_bare_name_is_shared(self):
+        made = program(chain(gs.decay(weight_decay=0.1), gs.adam(lr=0.3)))
+        assert made.hyper == {"lr": 0.3, "weight_decay": 0.1, "beta1": 0.9, "beta2": 0.999, "eps": 1e-8}
+        assert made.keys[0]["lr"] == made.keys[1]["lr"] == "lr"
+
+    def test_a_value_may_be_given_on_either_side(self):
+        assert program(chain(gs.decay(lr=0.3), gs.adam)).hyper["lr"] == 0.3
+        assert program(chain(gs.adam(lr=0.3), gs.decay)).hyper["lr"] == 0.3
+        assert program(chain(gs.adam(lr=0.3), gs.decay(lr=0.3))).hyper["lr"] == 0.3
+
+    def test_a_given_value_beats_a_default(self):
+        assert program(chain(gs.adam, gs.momentum(lr=0.5))).hyper["lr"] == 0.5
+
+    def test_a_named_stage_keeps_what_it_was_given(self):
+        made = program(chain(gs.momentum(lr=0.1, name="slow"), gs.adam(lr=0.2)))
+        assert made.hyper["slow.lr"] == 0.1
+        assert made.hyper["lr"] == 0.2
+        assert "slow.momentum" not in made.hyper
+        assert made.slots == (("slow.v",), ("adam.m", "adam.v"))
+
+    def test_two_clips_by_name(self):
+        made = program(chain(gs.clip_by_value(1.0, name="first"), gs.clip_by_value(2.0, name="second"), gs.sgd))
+        assert made.hyper == {"first.max_value": 1.0, "second.max_value": 2.0, "lr": 0.01}
+
+    def test_equal_schedules_agree(self):
+        cosine = gs.schedules.cosine
+        made = program(chain(gs.decay(lr=cosine(0.1, 10)), gs.adam(lr=cosine(0.1, 10))))
+        assert made.hyper["lr"] == cosine(0.1, 10)
+        assert made.values(made.hyper, 0)["lr"] == 0.1
+        with pytest.raises(gs.GradstepValueError, match=r"lr is .* in decay and .* in adam"):
+            chain(gs.decay(lr=cosine(0.1, 10)), gs.adam(lr=cosine(0.2, 10)))
+
+    def test_programs_are_made_once(self):
+        tx = gs.adam()
+        assert program(tx) is program(tx)
+
+
+class TestScalars:
+    def ask(self, tx, t=1, hyper=None, blocks=(), rows=1, range_=RANGE):
+        made = program(tx)
+        values = {**made.values(made.hyper, t - 1), **(hyper or {})}
+        each = list(range(rows)) if made.over_tensor else [0]
+        return made.scalars(t, [values], [made.memory()], [0] * len(each), lambda part, table: list(blocks), range_)
+
+    def test_stage_by_stage(self):
+        table, memory = self.ask(chain(gs.l2(0.1), gs.adam(lr=0.5)))
+        assert [list(x) for x in table[0]] == [["weight_decay"], list(gs.adam.numbers)]
+        assert table[0][1]["rate"] == 0.5 / (1 - 0.9)
+        assert memory == [{}]
+
+    def test_memory_is_labelled_and_not_changed(self):
+        made = program(gs.nadam(name="n"))
+        old = made.memory()
+        _, new = self.ask(gs.nadam(name="n"))
+        assert old == {"n.product": 1.0} == made.memory()
+        assert new[0]["n.product"] < 1.0
+
+    def test_one_sum_over_all(self):
+        table, _ = self.ask(chain(gs.clip_by_global_norm(1.0), gs.sgd), blocks=[[9.0, 7.0], [], [9.0]])
+        assert table[0][0] == {"factor": 1 / 5}
+
+    def test_a_sum_for_each_tensor(self):
+        table, _ = self.ask(chain(gs.clip_by_norm(1.0), gs.sgd), blocks=[[9.0, 7.0], [], [0.25]], rows=3)
+        assert [row[0]["factor"] for row in table] == [0.25, 1.0, 1.0]
+
+    def test_sums_are_joined_exactly(self):
+        table, _ = self.ask(chain(gs.clip_by_global_norm(1.0), gs.sgd), blocks=[[1e16, 1.0, 1.0, 1.0, 1.0], [-1e16]])
+        assert table[0][0]["factor"] == 0.5
+
+    @pytest.mark.parametrize("blocks", [[[math.inf]], [[math.nan]], [[1e308, 1e308]], [[math.inf, -math.inf]]])
+    def test_a_sum_that_is_not_finite(self, blocks):
+        with pytest.raises(gs.NonFiniteError, match="clip_by_global_norm: the sum over the gradients is not") as error:
+            self.ask(chain(gs.clip_by_global_norm(1.0), gs.sgd), blocks=blocks)
+        assert not isinstance(error.value, ScalarError)
+
+    def test_a_scalar_too_large_for_the_dtype(self):
+        with pytest.raises(ScalarError, match=r"adam: the scalar rate is 1\.0.*e\+39 at update 1") as error:
+            self.ask(gs.adam(lr=1e38))
+        assert clear(error)
+        self.ask(gs.adam(lr=1e38), range_=(5e-324, 1.7e308))
+
+    def test_an_eps_too_small_for_the_dtype(self):
+        with pytest.raises(ScalarError, match="adam: eps = 1e-46 at update 1 is 0 in the parameters' dtype"):
+            self.ask(gs.adam(eps=1e-46))
+        self.ask(gs.adam(eps=1.5e-45))
+        self.ask(gs.adam(eps=1e-46), range_=(5e-324, 1.7e308))
+
+    @pytest.mark.parametrize(
+        ("failing", "text"),
+        [
+            (lambda: 1 / 0, "division by zero"),
+            (lambda: math.log(0.0), "math domain error|expected a positive input"),
+            (lambda: math.exp(1000.0), "math range error"),
+            (lambda: math.nan, "the scalar lr is nan"),
+        ],
+    )
+    def test_scalars_that_fail(self, failing, text):
+        def odd(theta, g, lr):
+            return theta - lr * g, g
+
+        made = rule(lambda t, lr: {"lr": failing() if t == 3 else lr}, lr=0.1)(odd)
+        with pytest.raises(ScalarError) as error:
+            self.ask(made(), t=3)
+        assert any(x in str(error.value) for x in text.split("|"))
+        assert "at update 3" in str(error.value)
+        assert clear(error)
+
+
+class TestStartAndLimit:
+    def test_starts(self):
+        def fresh(theta, g, a, b, c, d, lr, floor):
+            return theta - lr * g + floor * a, g, a, b, c, d
+
+        made = rule(
+            lambda lr, floor: {"lr": lr, "floor": floor},
+            state="a b c d",
+            start={"a": 0.25, "b": "floor", "c": "theta", "d": lambda theta, lr, floor: lr * theta},
+            lr=0.5,
+            floor=0.125,
+        )(fresh)
+        x = np.array([2.0, 4.0], np.float32)
+        slots = gs.init(made(), x).slots["params"]
+        assert {k: y.tolist() for k, y in slots.items()} == {
+            "fresh.a": [0.25, 0.25], "fresh.b": [0.125, 0.125], "fresh.c": [2.0, 4.0], "fresh.d": [1.0, 2.0],
+        }  # fmt: skip
+        assert all(y.dtype == np.float32 and not np.shares_memory(x, y) for y in slots.values())
+        opt = gs.Optimizer(x.copy(), made(floor=0.5))
+        assert opt.state["params"]["fresh.b"].tolist() == [0.5, 0.5]
+
+    def test_limit_of_squares(self):
+        top = float(np.finfo("float32").max)
+        assert program(gs.sgd()).limit(top) == top / 1024
+        assert program(gs.adam()).limit(top) == math.sqrt(top) / 1024
+        assert program(chain(gs.l2(0.1), gs.adam)).limit(top) == math.sqrt(top) / 1024
+        assert program(chain(gs.clip_by_value(1.0), gs.adam)).limit(top) == top
+        assert program(chain(gs.adam, gs.clip_by_value(1.0))).limit(top) == math.sqrt(top) / 1024
+        assert program(gs.ema()).limit(top) == top
+
+    def test_over_tensor(self):
+        assert program(chain(gs.clip_by_norm(1.0), gs.sgd)).over_tensor
+        assert not program(chain(gs.clip_by_global_norm(1.0), gs.sgd)).over_tensor
+
+
+def test_a_reduction_after_a_stage_sees_what_it_left():
+    def halved(theta, g, half):
+        return theta, half * g
+
+    half = stage(lambda: {"half": 0.5})(halved)
+    tx = chain(half, gs.clip_by_global_norm(5.0), gs.sgd(lr=1.0))
+    w, _ = gs.update(tx, np.zeros(2), np.array([12.0, 16.0]), gs.init(tx, np.zeros(2)))
+    assert w.tolist() == [-3.0, -4.0]

@@ -1,0 +1,146 @@
+"""The only direction of imports, what ``import gradstep`` costs in modules, and what no file may do."""
+
+import ast
+import json
+import sys
+from graphlib import TopologicalSorter
+from types import ModuleType
+
+import pytest
+
+import gradstep as gs
+from gradstep.rule import registry
+from support import SOURCE, script
+
+# From the bottom to the top; a file imports only from lines above its own, or from its own package.
+LAYERS = [
+    "errors",
+    "naming vocabulary reduction arrays tree memory",
+    "hyper checking",
+    "rule schedules printing",
+    "rules stages equation chain",
+    "groups conventions",
+    "engine",
+    "functional",
+    "optimizer",
+    "minimize checkpoint layers nn interop testing",
+    "compare",
+    "cli",
+]
+LEVEL = {f"gradstep.{name}": k for k, names in enumerate(LAYERS) for name in names.split()}
+CORE = LEVEL["gradstep.optimizer"]
+FILES = sorted((SOURCE / "gradstep").rglob("*.py"))
+
+
+def module_of(path):
+    parts = path.relative_to(SOURCE).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def imports(tree):
+    """Each imported module, and whether that happens on import of the file."""
+    inner = {x for f in ast.walk(tree) if isinstance(f, ast.FunctionDef | ast.AsyncFunctionDef) for x in ast.walk(f)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from ((name.name, node not in inner) for name in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are absolute"
+            whole = f"{node.module}."
+            for name in node.names:
+                deeper = whole + name.name
+                yield (deeper if deeper in MODULES else node.module), node not in inner
+
+
+MODULES = {module_of(path) for path in FILES}
+TREES = {module_of(path): ast.parse(path.read_text("utf-8")) for path in FILES}
+GRAPH = {name: list(imports(tree)) for name, tree in TREES.items()}
+
+
+def layer(module):
+    return ".".join(module.split(".")[:2])
+
+
+def ours(module):
+    return module.split(".")[0] == "gradstep"
+
+
+@pytest.mark.parametrize("module", sorted(MODULES - {"gradstep"}))
+def test_imports_point_downwards(module):
+    assert layer(module) in LEVEL, f"{module} has no place in LAYERS"
+    for other, _ in GRAPH[module]:
+        if ours(other) and layer(other) != layer(module):
+            assert other != "gradstep" or LEVEL[layer(module)] > CORE, f"{module} imports the whole package"
+            if other != "gradstep":
+                assert LEVEL.get(layer(other), 99) < LEVEL[layer(module)], f"{module} imports {other}"
+
+
+def test_no_cycles():
+    top = {name: {x for x, on_import in GRAPH[name] if on_import and ours(x) and x != name} for name in MODULES}
+    for name in MODULES:  # `import gradstep` in an upper layer meets a package that is complete
+        top[name].discard("gradstep")
+    assert list(TopologicalSorter(top).static_order())
+
+
+@pytest.mark.parametrize("package", ["rules", "stages"])
+def test_a_rule_imports_only_rule_and_vocabulary(package):
+    for name in MODULES:
+        if name.startswith(f"gradstep.{package}."):
+            assert {x for x, _ in GRAPH[name]} <= {"gradstep.rule", "gradstep.vocabulary"}, name
+
+
+def test_the_engine_never_imports_a_rule():
+    for name in MODULES:
+        if LEVEL.get(layer(name), 99) <= CORE and layer(name) not in ("gradstep.rules", "gradstep.stages"):
+            assert not {x for x, _ in GRAPH[name] if layer(x) in ("gradstep.rules", "gradstep.stages")}, name
+
+
+def test_the_core_imports_numpy_and_array_api_compat_alone():
+    for name in MODULES:
+        if LEVEL.get(layer(name), 99) <= CORE:
+            foreign = {x.split(".")[0] for x, on_import in GRAPH[name] if on_import and not ours(x)}
+            allowed = {"numpy", "array_api_compat"} | ({"llvmlite"} if layer(name) == "gradstep.engine" else set())
+            assert foreign <= allowed | sys.stdlib_module_names, name
+
+
+def test_importing_loads_numpy_and_array_api_compat_alone():
+    code = (
+        "import sys; old = set(sys.modules); import gradstep, json; print(json.dumps(sorted(set(sys.modules) - old)))"
+    )
+    loaded = json.loads(script(code))
+    tops = {name.split(".")[0] for name in loaded} - sys.stdlib_module_names
+    assert tops == {"gradstep", "numpy", "array_api_compat"}
+    assert not [name for name in loaded if ours(name) and LEVEL.get(layer(name), 0) > CORE]
+
+
+def test_importing_starts_no_thread():
+    assert script("import threading, gradstep; print(threading.active_count())").strip() == "1"
+
+
+def test_all_is_sorted_and_complete():
+    assert gs.__all__ == sorted(gs.__all__)
+    public = {name for name in dir(gs) if not name.startswith("_")}
+    objects = {name for name in public if not isinstance(getattr(gs, name), ModuleType)}
+    assert objects == {name for name in gs.__all__ if not isinstance(getattr(gs, name), ModuleType)}
+    assert "schedules" in gs.__all__
+    for name, made in registry(None).items():
+        if made.update.__module__.startswith(("gradstep.rules.", "gradstep.stages.")):
+            assert getattr(gs, name) is made
+
+
+def test_every_public_thing_has_a_docstring():
+    for name in gs.__all__:
+        thing = getattr(gs, name)
+        assert getattr(thing, "doc", None) or thing.__doc__, name
+
+
+@pytest.mark.parametrize("module", sorted(MODULES))
+def test_nothing_runs_foreign_code_or_calls_home(module):
+    banned = {"pickle", "marshal", "shelve", "dill", "cloudpickle", "socket", "requests", "httpx", "ftplib", "smtplib"}
+    assert not {x for x, _ in GRAPH[module] if x.split(".")[0] in banned or x in ("urllib.request", "http.client")}
+    for node in ast.walk(TREES[module]):
+        if isinstance(node, ast.Call):
+            called = node.func.id if isinstance(node.func, ast.Name) else ""
+            assert called not in ("eval", "exec", "compile", "__import__"), f"{module}:{node.lineno}"
+            for word in node.keywords:
+                refused = isinstance(word.value, ast.Constant) and word.value.value is False
+                assert word.arg != "allow_pickle" or refused, f"{module}:{node.lineno}"

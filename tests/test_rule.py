@@ -1,0 +1,318 @@
+"""Declaring a rule: what is refused and in which words, what is counted, what the registry holds."""
+
+import math
+
+import numpy as np
+import pytest
+
+import gradstep as gs
+from gradstep.errors import RuleError
+from gradstep.rule import lookup, registry, rule, stage
+from gradstep.vocabulary import abs as magnitude
+from gradstep.vocabulary import maximum, minimum, sign, sqrt, where
+from support import clear
+
+
+@pytest.fixture(autouse=True)
+def own_registry(monkeypatch):
+    monkeypatch.setattr("gradstep.rule._REGISTRY", registry(None))
+
+
+def rates(lr):
+    return {"lr": lr}
+
+
+def with_step(step):
+    """A rule called ``odd`` whose step is what ``step(theta, g, lr)`` gives."""
+
+    def odd(theta, g, lr):
+        return theta - lr * step(theta, g, lr), g
+
+    return rule(rates, lr=0.1)(odd)
+
+
+def chosen(condition):
+    return 1.0 if condition else 2.0
+
+
+# What the update does -> the operation that the message must show, and what it must tell to do.
+REFUSED = {
+    "scalars added": (lambda theta, g, lr: (lr + 1.0) * g, "lr + 1.0", "compute it in scalars()"),
+    "scalars subtracted": (lambda theta, g, lr: (1 - lr) * g, "1 - lr", "compute it in scalars()"),
+    "scalars multiplied": (lambda theta, g, lr: lr * lr * g, "lr * lr", "compute it in scalars()"),
+    "scalars divided": (lambda theta, g, lr: 2.0 / lr * g, "2.0 / lr", "compute it in scalars()"),
+    "scalar negated": (lambda theta, g, lr: -lr * g, "-lr", "compute it in scalars()"),
+    "root of a scalar": (lambda theta, g, lr: sqrt(lr) * g, "sqrt(lr)", "compute it in scalars()"),
+    "maximum of scalars": (lambda theta, g, lr: maximum(lr, 0.0) * g, "maximum(lr, 0.0)", "compute it in scalars()"),
+    "divided by a scalar": (lambda theta, g, lr: g / lr, "g / lr", "reciprocal"),
+    "divided by a literal": (lambda theta, g, lr: g / 2, "g / 2", "reciprocal"),
+    "power": (lambda theta, g, lr: g**2, "g ** 2", "write the product out"),
+    "reflected power": (lambda theta, g, lr: 2**g, "2 ** g", "write the product out"),
+    "if": (lambda theta, g, lr: g * chosen(g > 0.0), "(g > 0.0)", "use where"),
+    "and": (lambda theta, g, lr: where(g > 0.0 and theta > 0.0, g, 0.0), "(g > 0.0)", "use where"),
+    "not": (lambda theta, g, lr: where(not g > 0.0, g, 0.0), "(g > 0.0)", "use where"),
+    "chained comparison": (lambda theta, g, lr: where(0.0 < g < 1.0, g, 0.0), "(g > 0.0)", "use where"),
+    "built-in max": (lambda theta, g, lr: max(g, 0.0), "(0.0 > g)|(g < 0.0)", "maximum"),
+    "built-in abs": (lambda theta, g, lr: abs(g), "built-in abs", "import abs from gradstep.vocabulary"),
+    "built-in round": (lambda theta, g, lr: round(g), "round", "gradstep.vocabulary"),
+    "equality": (lambda theta, g, lr: where(g == 0.0, theta, g), "g == 0.0", "a single < or >"),
+    "inequality": (lambda theta, g, lr: where(g != g, theta, g), "g != g", "a single < or >"),
+    "at most": (lambda theta, g, lr: where(g <= 0.0, theta, g), "g <= 0.0", "a single < or >"),
+    "at least": (lambda theta, g, lr: where(g >= 0.0, theta, g), "g >= 0.0", "a single < or >"),
+    "floor division": (lambda theta, g, lr: g // 2.0, "g // 2.0", "gradstep.vocabulary"),
+    "reflected floor division": (lambda theta, g, lr: 2.0 // g, "2.0 // g", "gradstep.vocabulary"),
+    "remainder": (lambda theta, g, lr: g % 2.0, "g % 2.0", "gradstep.vocabulary"),
+    "reflected remainder": (lambda theta, g, lr: 2.0 % g, "2.0 % g", "gradstep.vocabulary"),
+    "matrix product": (lambda theta, g, lr: theta @ g, "theta @ g", "gradstep.vocabulary"),
+    "bitwise and": (lambda theta, g, lr: where((g > 0.0) & (g < 1.0), g, 0.0), "&", "gradstep.vocabulary"),
+    "bitwise or": (lambda theta, g, lr: where((g > 0.0) | (g < 1.0), g, 0.0), "|", "gradstep.vocabulary"),
+    "bitwise not": (lambda theta, g, lr: where(~(g > 0.0), g, 0.0), "~", "gradstep.vocabulary"),
+    "unary plus": (lambda theta, g, lr: +g, "+", "gradstep.vocabulary"),
+    "shift": (lambda theta, g, lr: g << 1, "<<", "gradstep.vocabulary"),
+    "divmod": (lambda theta, g, lr: divmod(g, 2.0)[0], "divmod", "gradstep.vocabulary"),
+    "math": (lambda theta, g, lr: math.sqrt(g), "g", "gradstep.vocabulary"),
+    "float": (lambda theta, g, lr: float(g), "g", "gradstep.vocabulary"),
+    "int": (lambda theta, g, lr: int(g), "g", "gradstep.vocabulary"),
+    "numpy function": (lambda theta, g, lr: np.sqrt(g), "np.sqrt(g)", "gradstep.vocabulary"),
+    "numpy maximum": (lambda theta, g, lr: np.maximum(g, 0.0), "np.maximum(g, 0.0)", "gradstep.vocabulary"),
+    "numpy array": (lambda theta, g, lr: np.ones(3) * g, "np.multiply", "gradstep.vocabulary"),
+    "numpy scalar on the left": (
+        lambda theta, g, lr: np.float64(2.0) * g,
+        "np.multiply(2.0, g)",
+        "gradstep.vocabulary",
+    ),
+    "numpy scalar on the right": (lambda theta, g, lr: g * np.float64(2.0), "g * 2.0", "literals"),
+    "numpy where": (lambda theta, g, lr: np.where(g > 0.0, g, 0.0), "", "gradstep.vocabulary"),
+    "method": (lambda theta, g, lr: g.sum(), "g.sum", "one element at a time"),
+    "numpy sum": (lambda theta, g, lr: np.sum(g), "g.sum", "one element at a time"),
+    "shape": (lambda theta, g, lr: g * g.shape[0], "g.shape", "one element at a time"),
+    "index": (lambda theta, g, lr: g[0], "g [...] 0", "one element at a time"),
+    "slice": (lambda theta, g, lr: g[1:], "[...]", "one element at a time"),
+    "iteration": (lambda theta, g, lr: [x * x for x in g], "g", "one element at a time"),
+    "length": (lambda theta, g, lr: g * len(g), "g", "one element at a time"),
+    "condition as a number": (lambda theta, g, lr: g * (g > 0.0), "g * (g > 0.0)", "only arrays"),
+    "condition negated": (lambda theta, g, lr: -(g > 0.0), "-(g > 0.0)", "only arrays"),
+    "condition compared": (
+        lambda theta, g, lr: where((g > 0.0) < lr, g, 0.0),
+        "((g > 0.0) < lr)|(g > 0.0) < lr",
+        "only arrays",
+    ),
+    "condition in a word": (lambda theta, g, lr: sqrt(g > 0.0), "sqrt((g > 0.0))", "only arrays"),
+    "where without condition": (lambda theta, g, lr: where(g, theta, 0.0), "where(g, theta, 0.0)", "a single < or >"),
+    "where with a bool": (lambda theta, g, lr: where(True, theta, g), "where(True, theta, g)", "a single < or >"),
+    "where of literals": (lambda theta, g, lr: where(g > 0.0, 1.0, 0.0), "where((g > 0.0), 1.0, 0.0)", "inside"),
+    "where of scalars": (lambda theta, g, lr: where(g > 0.0, lr, 0.0) * g, "where((g > 0.0), lr, 0.0)", "inside"),
+    "bool": (lambda theta, g, lr: g * True, "g * True", "only arrays"),
+    "string": (lambda theta, g, lr: g * "2", "g * 2", "only arrays"),
+    "None": (lambda theta, g, lr: g + None, "g + None", "only arrays"),
+    "complex": (lambda theta, g, lr: g * 1j, "g * 1j", "only arrays"),
+    "unknown name": (lambda theta, g, lr: undefined * g, "undefined", "gradstep.vocabulary"),  # noqa: F821
+    "too many operands": (lambda theta, g, lr: sqrt(g, g), "sqrt()", "gradstep.vocabulary"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_a_rule_is_refused_by_the_operation_and_what_to_do(case):
+    step, operation, advice = REFUSED[case]
+    with pytest.raises(RuleError) as error:
+        with_step(step)
+    text = str(error.value)
+    assert text.startswith("rule odd: ")
+    assert any(x in text for x in operation.split("|") if x or not operation) or operation in text
+    assert advice in text
+    assert clear(error)
+    assert "odd" not in registry()
+
+
+def test_what_is_allowed_is_counted():
+    def busy(theta, g, m, lr):
+        m = maximum(magnitude(g), minimum(m, 3.0)) + sign(g)
+        theta = theta - lr * where(g > 0.0, g * 0.5, -m) / sqrt(m)
+        return theta, g, m
+
+    made = rule(rates, state="m", lr=0.1)(busy)
+    assert dict(made.operations) == {
+        "maximum": 1, "abs": 1, "minimum": 1, "sign": 1, "+": 1, "-": 1, "*": 2, "/": 1, "where": 1, ">": 1,
+        "negate": 1, "sqrt": 1,
+    }  # fmt: skip
+    assert made.numbers == ("lr",)
+
+
+def test_a_scalar_may_be_compared_and_chosen_by():
+    made = with_step(lambda theta, g, lr: where(lr > 0.5, g, theta))
+    assert made.operations["where"] == 1
+
+
+def test_a_measure_costs_nothing_in_the_update():
+    def shrunk(theta, g, factor):
+        return theta, factor * g
+
+    made = stage(lambda total: {"factor": 1 / (1 + total)}, reduce=lambda theta, g: g * g, over="all")(shrunk)
+    assert dict(made.operations) == {"*": 1}
+
+
+def plain(theta, g, lr):
+    return theta - lr * g, g
+
+
+def kept(theta, g, m, lr):
+    return theta - lr * m, g, m
+
+
+def counted(theta, g, n):
+    return theta - n * g, g
+
+
+DECLARATIONS = {
+    "no tuple": (lambda: rule(rates, lr=0.1)(lambda theta, g, lr: theta - lr * g), "must return theta, g"),
+    "too little": (lambda: rule(rates, state="m", lr=0.1)(lambda theta, g, m, lr: (theta - lr * m, g)), "theta, g, m"),
+    "a scalar": (lambda: rule(rates, lr=0.1)(lambda theta, g, lr: (lr, g)), "returns lr as theta, which is no array"),
+    "a literal": (lambda: rule(rates, lr=0.1)(lambda theta, g, lr: (0.0, g)), "returns 0.0 as theta"),
+    "a condition": (lambda: rule(rates, lr=0.1)(lambda theta, g, lr: (theta > g, g)), "(theta > g) as theta"),
+    "other names": (lambda: rule(rates, lr=0.1)(lambda x, g, lr: (x, g)), "must take ('theta', 'g', 'lr')"),
+    "other order": (lambda: rule(rates, state="m", lr=0.1)(lambda g, theta, m, lr: (theta, g, m)), "must take"),
+    "a scalar too few": (lambda: rule(rates, lr=0.1)(lambda theta, g: (theta, g)), "must take ('theta', 'g', 'lr')"),
+    "a scalar too many": (lambda: rule(rates, lr=0.1)(lambda theta, g, lr, x: (theta, g)), "must take"),
+    "unknown argument": (lambda: rule(lambda lr, mu: {"lr": lr}, lr=0.1)(plain), "asks for mu"),
+    "total without a sum": (lambda: rule(lambda lr, total: {"lr": lr}, lr=0.1)(plain), "asks for total"),
+    "reduce alone": (lambda: rule(rates, reduce=lambda theta, g: g, lr=0.1)(plain), "belong together"),
+    "over alone": (lambda: rule(rates, over="all", lr=0.1)(plain), "belong together"),
+    "memory lost": (lambda: rule(lambda n: {"n": n}, memory={"k": 1.0})(counted), "memory k|asks for n"),
+    "memory not returned": (lambda: rule(lambda k: {"n": k}, memory={"k": 1.0})(counted), "memory k"),
+    "unit of nothing": (lambda: rule(rates, units={"eps": "g"}, lr=0.1)(plain), "eps is declared in units or start"),
+    "start of nothing": (lambda: rule(rates, start={"m": 1.0}, lr=0.1)(plain), "m is declared in units or start"),
+    "a schedule as default": (lambda: rule(rates, lr=lambda t: 0.1)(plain), "a default must be a number"),
+    "scalars that fail": (lambda: rule(lambda lr: {"lr": lr + None}, lr=0.1)(plain), "scalars fails"),
+    "scalars without dict": (lambda: rule(lambda lr: lr, lr=0.1)(plain), "must return a dict"),
+    "slot twice": (lambda: rule(rates, state="m m", lr=0.1)(kept), "the name m is taken"),
+    "slot like a hyperparameter": (lambda: rule(rates, state="lr", lr=0.1)(plain), "the name lr is taken"),
+    "a hyperparameter called t": (lambda: rule(lambda t: {"lr": t}, t=0.1)(plain), "the name t is taken"),
+    "a hyperparameter called total": (lambda: rule(lambda total: {"lr": total}, total=0.1)(plain), "total is taken"),
+    "measure of a scalar": (
+        lambda: rule(rates, reduce=lambda theta, g: 1.0, over="all", lr=0.1)(plain), "as measure, which is no array"),
+    "measure that branches": (
+        lambda: rule(rates, reduce=lambda theta, g: g if g > 0 else theta, over="all", lr=0.1)(plain), "truth value"),
+    "read that fails": (lambda: rule(rates, read=lambda theta: theta.mean(), lr=0.1)(plain), "theta.mean"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", DECLARATIONS)
+def test_a_declaration_is_refused(case):
+    declare, text = DECLARATIONS[case]
+    before = registry(None)
+    with pytest.raises(RuleError) as error:
+        declare()
+    assert any(part in str(error.value) for part in text.split("|"))
+    assert clear(error)
+    assert registry(None) == before
+
+
+def test_a_default_out_of_range_is_refused():
+    with pytest.raises(gs.GradstepValueError, match="lr must be finite and >= 0, not -1"):
+        rule(rates, lr=-1.0)(plain)
+
+
+def test_a_name_belongs_to_one_module():
+    rule(rates, lr=0.1)(plain)
+    again = rule(rates, lr=0.2)(plain)  # a notebook cell that runs twice
+    assert registry()["plain"] is again
+
+    def adam(theta, g, lr):
+        return theta - lr * g, g
+
+    with pytest.raises(RuleError, match=r"gradstep\.rules\.adam has a rule of that name; choose another"):
+        rule(rates, lr=0.1)(adam)
+    assert registry()["adam"] is gs.adam
+
+
+class TestRegistry:
+    def test_kinds(self):
+        assert {"adam", "sgd", "radam"} <= registry().keys()
+        assert {"l2", "ema", "clip_by_value"} <= registry("stage").keys()
+        assert registry(None) == {**registry(), **registry("stage")}
+        assert list(registry()) == sorted(registry())
+        assert not registry().keys() & registry("stage").keys()
+
+    def test_lookup(self):
+        assert lookup("adam") is gs.adam
+        with pytest.raises(gs.GradstepValueError, match=r"unknown rule 'adma'; did you mean adam"):
+            lookup("adma")
+        with pytest.raises(gs.GradstepValueError, match=r"unknown rule 'zzz'; known: adadelta, "):
+            lookup("zzz")
+
+    def test_a_copy_is_handed_out(self):
+        registry().clear()
+        assert registry()
+
+    def test_docs_tell_paper_shapes_and_units(self):
+        for name, made in registry(None).items():
+            if made.update.__module__.startswith("gradstep."):
+                assert made.doc, name
+        for name, made in registry().items():
+            assert "Shapes:" in made.doc, name
+            assert "Units:" in made.doc, name
+
+
+class TestCalls:
+    def test_positional_values_follow_the_declaration(self):
+        assert gs.adam(0.1, 0.8).parts[0].given == {"lr": 0.1, "beta1": 0.8}
+
+    @pytest.mark.parametrize(
+        ("call", "kind", "text"),
+        [
+            (lambda: gs.sgd(0.1, 0.2), TypeError, "2 positional values"),
+            (lambda: gs.sgd(0.1, lr=0.2), TypeError, "lr is given twice"),
+            (lambda: gs.adam(beta=0.9), ValueError, "unknown hyperparameter 'beta'; did you mean beta"),
+            (lambda: gs.adam(lr="0.1"), TypeError, "lr must be a number or a schedule"),
+            (lambda: gs.adam(lr=True), TypeError, "lr must be a number or a schedule"),
+            (lambda: gs.adam(lr=None), TypeError, "lr must be a number or a schedule"),
+            (lambda: gs.adam(lr=1j), TypeError, "lr must be a number or a schedule"),
+            (lambda: gs.adam(lr=np.array(0.1)), TypeError, "lr must be a number or a schedule"),
+            (lambda: gs.adam(lr=math.nan), ValueError, "lr must be finite and >= 0, not nan"),
+            (lambda: gs.adam(lr=math.inf), ValueError, "lr must be finite and >= 0, not inf"),
+            (lambda: gs.adam(lr=10**400), ValueError, "lr must be finite and >= 0, not inf"),
+            (lambda: gs.adam(lr=-1e-3), ValueError, "lr must be finite and >= 0, not -0.001"),
+            (lambda: gs.adam(beta1=1.0), ValueError, "beta1 must be finite and >= 0 and < 1, not 1.0"),
+            (lambda: gs.adam(beta2=-0.1), ValueError, "beta2 must be finite and >= 0 and < 1"),
+            (lambda: gs.adam(eps=0.0), ValueError, "eps must be finite and > 0, not 0.0"),
+            (lambda: gs.momentum(momentum=1.5), ValueError, "momentum must be finite and >= 0 and < 1"),
+            (lambda: gs.clip_by_norm(0.0), ValueError, "max_norm must be finite and > 0"),
+            (lambda: gs.adam(name=""), TypeError, "name= must be a str"),
+            (lambda: gs.adam(name=3), TypeError, "name= must be a str"),
+        ],
+    )
+    def test_bad_values(self, call, kind, text):
+        with pytest.raises(kind) as error:
+            call()
+        assert isinstance(error.value, gs.GradstepError)
+        assert text in str(error.value)
+        assert clear(error)
+
+    def test_numbers_of_any_real_type_become_floats(self):
+        from fractions import Fraction
+
+        for x in (np.float32(0.5), np.int64(1), Fraction(1, 2), 1):
+            value = gs.sgd(lr=x).parts[0].given["lr"]
+            assert type(value) is float
+            assert value == x
+
+    def test_repr(self):
+        assert repr(gs.adam(lr=0.1, name="fast")) == "adam(lr=0.1, name='fast')"
+        assert repr(gs.chain(gs.l2(0.1), gs.sgd)) == "chain(l2(weight_decay=0.1), sgd())"
+        assert repr(gs.sgd) == "<rule sgd(lr=0.01)>"
+        assert repr(gs.decay) == "<stage decay(lr=None, weight_decay=0.01)>"
+
+    def test_what_is_declared_cannot_be_changed(self):
+        with pytest.raises(TypeError):
+            gs.adam.defaults["lr"] = 1.0
+        with pytest.raises(TypeError):
+            gs.adam(lr=0.1).parts[0].given["lr"] = 1.0
+        with pytest.raises(AttributeError):
+            gs.adam.name = "eve"
+
+
+def test_host_gives_scalars_and_memory_apart():
+    numbers, memory = gs.nadam.host(1, {k: float(v) for k, v in gs.nadam.defaults.items()}, {"product": 1.0})
+    assert set(numbers) == set(gs.nadam.numbers)
+    assert memory.keys() == {"product"}
+    assert 0.0 < memory["product"] < 0.9
