@@ -237,6 +237,15 @@ class TestHalves:
         rows, _ = gs.scalars(tx, params, params, gs.init(tx, params))
         assert {name: row["clip_by_norm"]["factor"] for name, row in rows.items()} == {"a": 1 / 2, "b": 1 / 3}
 
+    def test_rows_go_by_name(self):
+        """JAX hands dicts on sorted: a row must find its array wherever it stands."""
+        tx = CHAINS["clip each"]
+        params, grads = {"z": np.ones(4), "a": np.ones(9)}, {"z": np.full(4, 3.0), "a": np.ones(9)}
+        state = gs.init(tx, params)
+        numbers, _ = gs.scalars(tx, params, grads, state)
+        after, _ = gs.apply(tx, dict(sorted(params.items())), grads, state.slots, numbers)
+        assert same(dict(reversed(after.items())), gs.update(tx, params, grads, state)[0])
+
     def test_apply_checks_gradients(self):
         tx, x = gs.sgd(), np.ones(3)
         with pytest.raises(gs.GradstepTypeError, match="gradient 'params' has dtype float32"):

@@ -1,0 +1,92 @@
+"""The laws that every rule obeys, for anyone who writes one: ``gradstep.testing.check_rule(my_rule)``.
+
+A law is a function of a :class:`Case` that raises an AssertionError with its evidence. A rule that does not obey one
+says so, with the reason, in ``@rule(exceptions={law: reason})``; that the law then fails is demanded too.
+"""
+
+from collections.abc import Callable, Mapping
+
+from gradstep.rule import Rule
+from gradstep.testing import engines, guard, namespaces, purity, symmetry, writing
+from gradstep.testing.case import BOUND, Case, Oracle
+
+__all__ = ["LAWS", "Case", "check_rule"]
+
+LAWS: dict[str, Callable[[Case], None]] = {
+    law.__name__: law
+    for law in (
+        writing.form,
+        writing.equation,
+        namespaces.namespaces,
+        engines.compiled_equals_eager,
+        symmetry.oracle,
+        writing.defaults,
+        symmetry.units,
+        purity.purity,
+        guard.refuses_nonfinite,
+        symmetry.odd_symmetry,
+        symmetry.first_step_descends,
+        symmetry.zero_rate_keeps_theta,
+        engines.concatenation,
+        engines.groups_and_chain,
+    )
+}
+
+
+def check_rule(
+    rule: Rule,
+    *,
+    oracle: Oracle | None = None,
+    defaults: Mapping[str, float] | None = None,
+    bound: float = BOUND,
+    seed: int = 0,
+) -> dict[str, str]:
+    """Hold a rule or another stage to all laws.
+
+    Parameters
+    ----------
+    rule
+        What ``@rule`` or ``@stage`` made.
+    oracle
+        The rule once more, for one element, written from its paper and in exact arithmetic (mpmath, fractions):
+        ``trajectory(theta0, gradients, **hyper) -> [theta_1, theta_2, ...]``.
+    defaults
+        The defaults as the paper has them.
+    bound
+        How far rule and oracle may be apart, relative to abs(theta0) plus the length of the path.
+    seed
+        What all random numbers come from.
+
+    Returns
+    -------
+    dict
+        For each law ``"obeyed"``, ``"excepted: ..."`` or ``"silent: ..."`` with the reason.
+
+    Raises
+    ------
+    AssertionError
+        Names every law that is broken, with the evidence; also an exception that is none, or that names no law.
+    """
+    case = Case(rule, oracle, defaults, bound, seed)
+    report: dict[str, str] = {}
+    broken = [f"exceptions: {name!r} is no law" for name in rule.exceptions if name not in LAWS]
+    for name, law in LAWS.items():
+        reason = rule.exceptions.get(name)
+        if silent := case.silent(name):
+            report[name] = f"silent: {silent}"
+            continue
+        try:
+            law(case)
+        except AssertionError as error:
+            report[name] = f"excepted: {reason}"
+            if reason is None:
+                broken.append(f"{name}: {error}")
+        except Exception as error:  # a rule may fail in any way; each is evidence
+            broken.append(f"{name}: {type(error).__name__}: {error}")
+        else:
+            report[name] = "obeyed"
+            if reason is not None:
+                broken.append(f"{name}: it is obeyed, but excepted with the reason {reason!r}")
+    if broken:
+        raise AssertionError("\n".join([f"{rule.name} breaks {len(broken)} law(s), with seed {seed}", *broken]))
+    return report

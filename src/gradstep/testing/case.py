@@ -1,0 +1,92 @@
+"""A rule under test: what is known of it, the hyperparameters to try it with, and which laws say nothing about it."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from gradstep.chain import chain
+from gradstep.engine import compiled_engine
+from gradstep.rule import Rule, Stage
+from gradstep.stages import maximize
+
+Oracle = Callable[..., Sequence[Any]]
+
+COMPILED, WHY_NOT_COMPILED = compiled_engine()
+ENGINES = ("eager", "compiled") if COMPILED else ("eager",)
+BOUND = 1e-14
+SHARED = 0.01  # stands in for a hyperparameter that a stage shares with the rule of its chain
+
+
+def _keep(theta: Any, g: Any, _: Any) -> tuple[Any, Any, Any]:
+    return theta, g, g
+
+
+# What a stage leaves of the gradient is seen by a probe behind it; this one is in no registry.
+probe = replace(maximize, name="probe", update=_keep, state=("g",), operations={})
+
+
+@dataclass(frozen=True)
+class Case:
+    """A rule, and what its author says that it computes.
+
+    Attributes
+    ----------
+    rule
+        The rule or other stage.
+    oracle
+        ``trajectory(theta0, gradients, **hyper) -> [theta_1, theta_2, ...]`` for one element: Python floats in,
+        exact numbers out (mpmath's, fractions), written from the paper and not from the rule.
+    defaults
+        The hyperparameters' defaults as the paper has them.
+    bound
+        How far the rule may be from the oracle, relative to abs(theta0) plus the length of the path.
+    seed
+        What all random numbers of the laws come from.
+    """
+
+    rule: Rule
+    oracle: Oracle | None = None
+    defaults: Mapping[str, float] | None = None
+    bound: float = BOUND
+    seed: int = 0
+
+    def rng(self) -> np.random.Generator:
+        """A new generator: each law draws the same numbers whichever laws came before it."""
+        return np.random.default_rng(self.seed)
+
+    def stage(self, **hyper: Any) -> Stage:
+        """The rule with these hyperparameters; another stage with a probe behind it, whose slot is ``probe.g``."""
+        missing: dict[str, Any] = {key: SHARED for key, value in self.rule.defaults.items() if value is None}
+        made = self.rule(**{**missing, **hyper})
+        return made if self.rule.kind == "rule" else chain(made, probe)
+
+    def settings(self) -> list[dict[str, float]]:
+        """Values for all hyperparameters: the defaults, and two sets drawn near them."""
+        plain = {key: SHARED if value is None else float(value) for key, value in self.rule.defaults.items()}  # type: ignore[arg-type]  # no schedules
+        rng = self.rng()
+        drawn = [{key: _near(value, rng) for key, value in plain.items()} for _ in range(2)]
+        return [plain, *drawn] if plain else [plain]
+
+    def silent(self, law: str) -> str:
+        """Why a law says nothing about this rule; empty where it applies."""
+        rule = self.rule
+        reasons = {
+            "compiled_equals_eager": WHY_NOT_COMPILED,
+            "oracle": "" if self.oracle else "no oracle was given",
+            "defaults": "" if self.defaults is not None else "no defaults were given",
+            "first_step_descends": "" if rule.kind == "rule" else "it does not move the parameters by the gradient",
+            "zero_rate_keeps_theta": "" if "lr" in rule.defaults else "it has no lr",
+            "concatenation": "" if rule.measure is None else "it takes a norm, so what is one array matters",
+        }
+        return reasons.get(law, "")
+
+
+def _near(value: float, rng: np.random.Generator) -> float:
+    """A number near a default: another rate, another fraction; no nearer to 1, where 1 - x**t loses its digits."""
+    value = value or 0.1
+    if 0.5 <= value < 1:
+        odds = value / (1 - value) * 2 ** rng.uniform(-2, 0)
+        return float(odds / (1 + odds))
+    return float(value * 2 ** rng.uniform(-2, 2))

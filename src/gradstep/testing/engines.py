@@ -1,0 +1,124 @@
+"""Laws about how a step is carried out: engines, chunks, arrays, groups and chains make no difference to any bit."""
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from gradstep.chain import Program, chain, program
+from gradstep.engine.eager import Eager
+from gradstep.engine.tensor import Engine, Tensor
+from gradstep.errors import NonFiniteError
+from gradstep.functional import extremes, largest, limit_in, start_slots
+from gradstep.hyper import times
+from gradstep.reduction import BLOCK
+from gradstep.schedules import constant
+from gradstep.stages import clip_by_value, ema
+from gradstep.testing.case import COMPILED, ENGINES, Case
+from gradstep.testing.trial import (
+    REAL,
+    Arrays,
+    Snapshot,
+    edges,
+    gradients,
+    normal,
+    run,
+    same,
+    same_runs,
+    same_snapshots,
+    sprinkled,
+)
+
+LENGTHS = (*range(68), BLOCK + 1, 17 * BLOCK + 371)
+CHUNKS = (BLOCK, 3 * BLOCK, 16 * BLOCK)
+
+
+def compiled_equals_eager(case: Case) -> None:
+    """Equal bits (NaN payloads apart) for any length, value and chunk, also where the guard is off."""
+    made = program(case.stage())
+    thetas, grads = _everything(case, made)
+    eager = list(_steps(Eager, made, thetas, grads))
+    for chunk in CHUNKS:
+        compiled = _steps(partial(COMPILED, chunk=chunk), made, thetas, grads)
+        for t, (got, wanted) in enumerate(zip(compiled, eager, strict=True), 1):
+            same_snapshots(got, wanted, f"compiled with chunks of {chunk}, step {t}")
+
+
+def _everything(case: Case, made: Program) -> tuple[Arrays, list[Arrays]]:
+    """Arrays of both dtypes; gradients that are ordinary, at the edges, up to the guard's limit, beyond it."""
+    rng = case.rng()
+    thetas: Arrays = []
+    grads: list[Arrays] = [[] for _ in range(7)]
+    for dtype in REAL:
+        limit, tops = limit_in(made, dtype), (largest(dtype), -np.inf, np.inf, np.nan)
+        root = largest(dtype) ** 0.5  # its square is finite, two of them are not
+        mine = sprinkled(rng, normal(rng, *((n,) for n in LENGTHS), dtype=dtype), edges(dtype))
+        own = gradients(rng, mine, len(grads))
+        for t, values in {1: edges(dtype), 3: [limit, -limit, min(limit, root)], 5: tops}.items():
+            own[t] = sprinkled(rng, own[t], values)
+        thetas += mine
+        for all_, some in zip(grads, own, strict=True):
+            all_ += some
+    return thetas, grads
+
+
+def _steps(
+    make: Callable[[Program, Sequence[Tensor]], Engine], made: Program, thetas: Arrays, grads: Sequence[Arrays]
+) -> Iterator[Snapshot]:
+    """An engine's steps without the guard of an optimizer; a step that its sums refuse changes nothing."""
+    hyper = made.values(made.hyper, 0)
+    tensors: list[Tensor] = []
+    for k, x in enumerate(thetas):
+        slots = start_slots(made, str(k), x, hyper)
+        state = tuple(tuple(slots[key] for key in keys) for keys in made.slots)
+        tensors.append(Tensor(str(k), x.copy(), state, k if made.over_tensor else 0))
+    engine, memory = make(made, tensors), [made.memory()]
+    rows = [0] * len(tensors) if made.over_tensor else [0]
+    ends = extremes({x.dtype for x in tensors})
+    for t, g in enumerate(grads, 1):
+        engine.load(g)
+        try:
+            table, memory = made.scalars(t, [hyper], memory, rows, engine.measure, ends)
+        except NonFiniteError:
+            pass
+        else:
+            with np.errstate(all="ignore"):
+                engine.apply(table)
+        keys = ["theta", *(key for own in made.slots for key in own)]
+        arrays = [[x.value, *(y for own in x.slots for y in own)] for x in tensors]
+        yield {key: [own[j].copy() for own in arrays] for j, key in enumerate(keys)}
+
+
+def concatenation(case: Case) -> None:
+    """The update of a concatenation is the concatenation of updates: a rule sees one element at a time."""
+    rng = case.rng()
+    for dtype in REAL:
+        parts = normal(rng, *((n,) for n in (1, 7, 16, 33, 500)), dtype=dtype)
+        grads = gradients(rng, parts, 10)
+        for engine in ENGINES:
+            apart = run(case.stage(), parts, grads, engine=engine)
+            joined = run(case.stage(), [np.concatenate(parts)], [[np.concatenate(g)] for g in grads], engine=engine)
+            for t, (one, many) in enumerate(zip(joined, apart, strict=True), 1):
+                for key, arrays in many.items():
+                    same(one[key][0], np.concatenate(arrays), f"{engine}, {dtype}, step {t}: {key} of the whole")
+
+
+def groups_and_chain(case: Case) -> None:
+    """Equal groups are no groups, brackets in a chain are none, and a constant schedule is a constant."""
+    rng = case.rng()
+    thetas = [*normal(rng, (5,), (2, 3), dtype="float32"), *normal(rng, (40,))]
+    grads = gradients(rng, thetas, 6)
+    hyper: dict[str, Any] = case.settings()[-1]
+    schedules: dict[str, Any] = {key: constant(x) for key, x in hyper.items()}
+    rule, scheduled = case.rule(**hyper), case.rule(**schedules)
+    before, after = clip_by_value(5.0, name="before"), ema(0.5, name="after")
+    for engine in ENGINES:
+        go: Any = partial(run, thetas=thetas, grads=grads, engine=engine)
+        plain = go(rule)
+        for groups in ({"*": hyper}, {"0": hyper, "[12]": {}}, {"1": {key: times(1.0) for key in hyper}}):
+            same_runs(go(rule, groups=groups), plain, f"{engine}, groups {groups}")
+        same_runs(go(scheduled), plain, f"{engine}, constant schedules of {hyper}")
+        chained = go(chain(before, rule, after))
+        same_runs(go(chain(chain(before, rule), after)), chained, f"{engine}, chain(chain(a, b), c)")
+        same_runs(go(chain(before, chain(rule, after))), chained, f"{engine}, chain(a, chain(b, c))")

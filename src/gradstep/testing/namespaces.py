@@ -1,0 +1,85 @@
+"""The law that a rule runs on arrays of any namespace: read-only NumPy, array-api-strict, torch, JAX."""
+
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any
+
+import numpy as np
+
+from gradstep.arrays import namespace, to_numpy
+from gradstep.functional import State, init, update
+from gradstep.testing.case import Case
+from gradstep.testing.trial import REAL, demand, gradients, normal, same
+
+# By how many units in the last place a result may differ from NumPy's. + - * are rounded correctly everywhere, but a
+# root or a quotient may be off by one unit in torch and JAX; Adadelta's square of a quotient of roots makes four of it.
+NAMESPACES: Mapping[str, int] = {"numpy": 0, "array_api_strict": 0, "torch": 4, "jax.numpy": 4}
+
+SHAPES = ((), (0,), (3, 5))
+STEPS = 8
+
+
+def namespaces(case: Case) -> None:
+    """``gs.update`` on arrays of every namespace that is installed; JAX in float64 only where that is switched on."""
+    for name in NAMESPACES:
+        if find_spec(name.partition(".")[0]):
+            agrees(case, name)
+
+
+def agrees(case: Case, name: str) -> None:
+    """Each step, from the same state, is NumPy's, and the arrays handed in are as before."""
+    xp = import_module(name)
+    for dtype in REAL:
+        if to_numpy(xp.asarray(np.zeros(1, dtype))).dtype != dtype:
+            continue
+        rng = case.rng()
+        params = normal(rng, *SHAPES, dtype=dtype)
+        stage = case.stage()
+        state = init(stage, params)
+        for t, grads in enumerate(gradients(rng, params, STEPS), 1):
+            where = f"{name}, {dtype}, step {t}"
+            taken = [_nest(lambda x: _moved(xp, x), own) for own in (params, grads, state.slots)]
+            got, after = update(stage, taken[0], taken[1], State(state.t, state.memory, taken[2]))
+            for own, original in zip(taken, (params, grads, state.slots), strict=True):
+                _compare(own, original, original, 0, f"{where}: an argument")
+            new, following = update(stage, params, grads, state)
+            _compare(got, new, params, NAMESPACES[name], f"{where}: theta", taken[0])
+            _compare(after.slots, following.slots, state.slots, NAMESPACES[name], f"{where}: state", taken[2])
+            params, state = new, following
+
+
+def _nest(change: Callable[[Any], Any], nest: Any) -> Any:
+    if isinstance(nest, Mapping):
+        return {key: _nest(change, x) for key, x in nest.items()}
+    return [_nest(change, x) for x in nest] if isinstance(nest, list) else change(nest)
+
+
+def _leaves(nest: Any) -> list[Any]:
+    out: list[Any] = []
+    _nest(out.append, nest)
+    return out
+
+
+def _moved(xp: Any, x: Any) -> Any:
+    """A copy in another namespace; NumPy's is read-only."""
+    x = x.copy()
+    if xp is np:
+        x.setflags(write=False)
+    return xp.asarray(x)
+
+
+def _compare(got: Any, wanted: Any, before: Any, ulps: int, where: str, like: Any = None) -> None:
+    """Demand kind, dtype, shape and values, within units in the last place of what a step started from or gave."""
+    for k, (x, y, old) in enumerate(zip(_leaves(got), _leaves(wanted), _leaves(before), strict=True)):
+        at = f"{where}, leaf {k}"
+        if like is not None:
+            kind = _leaves(like)[k]
+            demand(namespace(x) is namespace(kind) and x.dtype == kind.dtype, f"{at} is {type(x)} of {x.dtype}")
+        x = to_numpy(x)
+        if not ulps:
+            same(x, y, at)
+            continue
+        demand((x.dtype, x.shape) == (y.dtype, y.shape), f"{at} is {x.dtype}{x.shape}, not {y.dtype}{y.shape}")
+        room = ulps * np.spacing(np.maximum(np.abs(old), np.abs(y)))
+        demand(np.all(np.abs(x - y) <= room), f"{at} is {x}, not {y} within {ulps} units in the last place")

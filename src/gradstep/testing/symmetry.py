@@ -1,0 +1,127 @@
+"""Laws about what a rule computes: the paper's numbers, units, and what must hold for every sane step."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from itertools import pairwise
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from gradstep.rule import Rule
+from gradstep.testing.case import Case
+from gradstep.testing.trial import REAL, demand, edges, equal, gradients, normal, run, sprinkled
+
+STEPS = 50
+
+
+def oracle(case: Case) -> None:
+    """Within ``bound`` (|theta0| + path length) of the oracle, at every step, t = 1 and zero gradients included."""
+    assert case.oracle is not None  # noqa: S101 - silent otherwise
+    for seed in (case.seed, case.seed + 1):
+        rng = np.random.default_rng(seed)
+        (theta,) = normal(rng, (6,))
+        theta[0] = 0.0
+        grads = gradients(rng, [theta], STEPS)
+        for t, (g,) in enumerate(grads):
+            g[1] *= t >= 3  # the first gradients are zero
+            g[2] = 0.0  # all are
+            g[3] = 2.5  # constant
+        for hyper in case.settings():
+            path = np.array([x["theta"][0] for x in run(case.stage(**hyper), [theta], grads)])
+            for i in range(theta.size):
+                exact = list(case.oracle(float(theta[i]), [float(g[i]) for (g,) in grads], **hyper))
+                demand(len(exact) == STEPS, f"the oracle gives {len(exact)} numbers for {STEPS} gradients")
+                errors = [float(abs(x - type(x)(float(y)))) for x, y in zip(exact, path[:, i], strict=True)]
+                moves = [abs(float(exact[0]) - theta[i]), *(float(abs(b - a)) for a, b in pairwise(exact))]
+                scale = abs(theta[i]) + np.cumsum(moves)
+                worst = int(np.argmax(errors - case.bound * scale))
+                demand(
+                    errors[worst] <= case.bound * scale[worst],
+                    f"step {worst + 1} of seed {seed}, element {i}, {hyper}: {path[worst, i]!r}, the oracle "
+                    f"{float(exact[worst])!r}; {errors[worst]:.3g} apart, {case.bound * scale[worst]:.3g} allowed",
+                )
+
+
+def units(case: Case) -> None:
+    """Loss or theta in other units, by powers of two: the same trajectory in those units, exactly."""
+    rng = case.rng()
+    (theta,) = normal(rng, (20,))
+    grads = gradients(rng, [theta], STEPS)
+    for hyper in case.settings():
+        plain = run(case.stage(**hyper), [theta], grads)
+        for a, b in ((0, 5), (-4, 0)):  # any other change of units is made of such two
+            size = {"theta": 2.0**a, "g": 2.0**b}
+            own = _factors(case.rule, size)
+            numbers = {key: x * own[key] for key, x in case.rule.start.items() if isinstance(x, int | float)}
+            scaled = replace(case, rule=replace(case.rule, start={**case.rule.start, **numbers}))
+            stage = scaled.stage(**{key: x * own.get(key, 1.0) for key, x in hyper.items()})
+            got = run(stage, [theta * size["theta"]], [[g * size["g"]] for (g,) in grads])
+            scales = {f"{case.rule.name}.{key}": x for key, x in own.items()}
+            scales |= {key: size[like] for key, like in _shown(case.rule).items()}
+            for t, (x, y) in enumerate(zip(got, plain, strict=True), 1):
+                for key in x.keys() & scales.keys():
+                    where = f"theta times {size['theta']}, g times {size['g']}, {hyper}, step {t}: {key}"
+                    equal(x[key][0], y[key][0] * scales[key], where)
+
+
+def _factors(rule: Rule, size: Mapping[str, float]) -> dict[str, float]:
+    """How each hyperparameter and slot with a unit grows with theta and g; a slot that starts at a number has one."""
+    for key, how in rule.start.items():
+        demand(not isinstance(how, int | float) or how == 0 or key in rule.units, f"the start of {key} has no unit")
+    return {key: _factor(unit, size) for key, unit in rule.units.items()}
+
+
+def _factor(unit: str, size: Mapping[str, float]) -> float:
+    """How a number in ``unit`` (``"theta/g"``, ``"g*g"``, ``"1/theta"``) grows with theta and g."""
+    top, *bottom = [[x.strip() for x in product.split("*")] for product in unit.split("/")]
+    known = {**size, "1": 1.0}
+    for x in (*top, *(x for product in bottom for x in product)):
+        demand(x in known, f"a unit is made of theta, g, 1, * and /, not {x!r}")
+    return prod(known[x] for x in top) / prod(known[x] for product in bottom for x in product)
+
+
+def _shown(rule: Rule) -> dict[str, str]:
+    """What a run shows that has the unit and the sign of theta or g."""
+    copies = {f"{rule.name}.{key}": "theta" for key, how in rule.start.items() if how == "theta"}
+    return {"theta": "theta", "probe.g": "g", **copies}
+
+
+def odd_symmetry(case: Case) -> None:
+    """(theta, g) to (-theta, -g) negates the trajectory exactly: no direction is preferred."""
+    rng = case.rng()
+    for dtype in REAL:
+        (theta,) = normal(rng, (20,), dtype=dtype)
+        grads = [sprinkled(rng, g, edges(dtype)) for g in gradients(rng, [theta], STEPS)]
+        for hyper in case.settings():
+            plain = run(case.stage(**hyper), [theta], grads)
+            turned = run(case.stage(**hyper), [-theta], [[-g] for (g,) in grads])
+            for t, (x, y) in enumerate(zip(turned, plain, strict=True), 1):
+                for key in x.keys() & _shown(case.rule).keys():
+                    equal(x[key][0], -y[key][0], f"{dtype}, {key} after step {t} of the turned run with {hyper}")
+
+
+def first_step_descends(case: Case) -> None:
+    """No element moves uphill in the first step."""
+    rng = case.rng()
+    for dtype in REAL:
+        (theta,) = normal(rng, (200,), dtype=dtype)
+        (g,) = sprinkled(rng, gradients(rng, [theta], 1)[0], edges(dtype))
+        for hyper in case.settings():
+            after = run(case.stage(**hyper), [theta], [[g]])[0]["theta"][0]
+            up = np.flatnonzero(~(np.sign(after - theta) * np.sign(g) <= 0))
+            demand(not up.size, f"{dtype}, {hyper}: {_moves(theta, g, after, up[:3])}")
+
+
+def _moves(theta: Any, g: Any, after: Any, where: Any) -> str:
+    return "; ".join(f"g = {g[i]!r} moves {theta[i]!r} to {after[i]!r}" for i in where)
+
+
+def zero_rate_keeps_theta(case: Case) -> None:
+    """Nothing moves while lr is 0."""
+    rng = case.rng()
+    for dtype in REAL:
+        (theta,) = normal(rng, (20,), dtype=dtype)
+        for hyper in case.settings():
+            last = run(case.stage(**{**hyper, "lr": 0.0}), [theta], gradients(rng, [theta], STEPS))[-1]
+            equal(last["theta"][0], theta, f"{dtype}, {hyper}: theta after {STEPS} steps")

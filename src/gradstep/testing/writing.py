@@ -1,0 +1,63 @@
+"""Laws about how a rule is written: its form, its printed equation, its defaults."""
+
+import inspect
+import math
+
+import numpy as np
+
+from gradstep.checking import ARRAY, Checked, Checker
+from gradstep.equation import equation as printed
+from gradstep.testing.case import Case
+from gradstep.testing.trial import demand
+
+
+def form(case: Case) -> None:
+    """Two functions: ``scalars`` without a memory of its own, ``update`` elementwise and without a branch."""
+    rule = case.rule
+    names = ("theta", "g", *rule.state)
+    takes = tuple(inspect.signature(rule.update).parameters)
+    demand(
+        takes[: len(names)] == names and sorted(takes[len(names) :]) == sorted(rule.numbers),
+        f"update takes {takes} and not {names} and the scalars {rule.numbers}",
+    )
+    checker = Checker(rule.name)  # raises RuleError, which says what to move
+    results = rule.update(*map(checker.array, names), **{key: checker.scalar(key) for key in rule.numbers})
+    demand(isinstance(results, tuple) and len(results) == len(names), f"update must return {names}")
+    for name, x in zip(names, results, strict=True):
+        demand(isinstance(x, Checked) and x.kind == ARRAY, f"update returns {x} as {name}, which is no array")
+    for more, operands in ((rule.measure, names[:2]), (rule.read, ("theta", *rule.state))):
+        if more is not None:
+            x = more(*map(checker.array, operands))
+            demand(isinstance(x, Checked) and x.kind == ARRAY, f"reduce and read must return an array, not {x}")
+    for hyper in case.settings():
+        for t in (1, 2, 3, 10, 1000):
+            first, second = (rule.host(t, hyper, rule.memory, 1.0) for _ in range(2))
+            demand(first == second, f"scalars() of t = {t} gives {first}, and {second} when it is called again")
+            values = [*first[0].values(), *first[1].values()]
+            demand(all(map(math.isfinite, values)), f"scalars() of t = {t} gives {first} with {hyper}")
+
+
+def equation(case: Case) -> None:
+    """The printed equation evaluates to the rule's own numbers: the same operations on the same doubles."""
+    rule, rng = case.rule, case.rng()
+    names = ("theta", "g", *rule.state)
+    equations = printed(rule)
+    for hyper in case.settings():
+        for t in (1, 2, 10, 1000):
+            for sign in (1.0, -1.0, 0.0):
+                before = {key: abs(rng.normal()) for key in names} | {"g": sign * rng.uniform(0.1, 10.0)}
+                memory, total = dict(rule.memory), rng.uniform(0.1, 10.0)
+                numbers, _ = rule.host(t, hyper, memory, total)
+                arrays = {key: np.array(x) for key, x in before.items()}
+                after = rule.update(*arrays.values(), **{key: np.array(x) for key, x in numbers.items()})
+                wanted = {key: float(x) for key, x in zip(names, after, strict=True)}
+                got = equations.evaluate({**before, **hyper, **memory, "t": t, "total": total})
+                demand(got == wanted, f"at t = {t} with {hyper} from {before} it gives {got}, the rule {wanted}")
+
+
+def defaults(case: Case) -> None:
+    """The defaults are the paper's."""
+    demand(
+        dict(case.rule.defaults) == dict(case.defaults or {}),
+        f"they are {dict(case.rule.defaults)}, the paper's {dict(case.defaults or {})}",
+    )

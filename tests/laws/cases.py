@@ -1,0 +1,36 @@
+"""All registered rules and stages, each with its oracle from tests/papers."""
+
+from importlib import import_module
+from importlib.util import find_spec
+
+import pytest
+
+from gradstep.rule import registry
+from gradstep.testing import Case
+
+# Oracle bounds that are looser than 1e-14, and why.
+BOUNDS = {
+    "radam": (3e-13, "the paper's rho_t is a small difference of two numbers near 2 / (1 - beta2): three digits go"),
+}
+
+
+def paper(name):
+    """The oracle's module, or None where there is none."""
+    return import_module(f"papers.{name}") if find_spec(f"papers.{name}") else None
+
+
+def case(rule, bounds=BOUNDS):
+    module = paper(rule.name) if rule.kind == "rule" else None
+    if module is None:
+        return Case(rule)
+    bound, _ = bounds.get(rule.name, (Case(rule).bound, ""))
+    return Case(rule, module.trajectory, module.DEFAULTS, bound)
+
+
+CASES = {name: case(rule) for name, rule in registry(None).items()}
+
+
+def excepted(law, name):
+    """The mark of a law that the rule says it does not obey: it must fail."""
+    reason = CASES[name].rule.exceptions.get(law)
+    return [pytest.mark.xfail(reason=reason, strict=True, raises=AssertionError)] if reason else []

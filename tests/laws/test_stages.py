@@ -1,0 +1,107 @@
+"""The stages that are no rules against tests/papers/stages.py; u is the rounding of one operation."""
+
+import numpy as np
+import pytest
+from mpmath import mp
+
+import gradstep as gs
+from gradstep.testing import Case
+from gradstep.testing.case import ENGINES
+from gradstep.testing.trial import gradients, normal, run
+from papers import stages
+from papers.exact import DIGITS, numbers
+
+u = 2.0**-53
+
+
+@pytest.fixture(autouse=True)
+def digits():
+    with mp.workdps(DIGITS):
+        yield
+
+
+def one_step(rule, thetas, grads, engine="auto", **hyper):
+    """Theta after a step, and the gradient that the stage leaves, as lists of lists."""
+    after = run(Case(rule).stage(**hyper), thetas, [grads], engine=engine)[0]
+    return [[x.tolist() for x in after[key]] for key in ("theta", "probe.g")]
+
+
+def within(got, exact, room):
+    for x, y, r in zip(numbers(got), exact, room, strict=True):
+        assert abs(x - y) <= 1.0001 * r, f"{mp.nstr(x, 25)} is not {mp.nstr(y, 25)} within {float(r)}"
+
+
+@pytest.fixture
+def tensors():
+    rng = np.random.default_rng(7)
+    thetas = normal(rng, (40,), (5,), (3,))
+    (grads,) = gradients(rng, thetas, 1)
+    grads[1][:] = [3.0, -4.0, 0.0, 12.0, 0.0]  # its norm is 13
+    grads[2][:] = 0.0
+    return thetas, grads
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("bound", [0.5, 3.0, 1e3])
+def test_clip_by_value_is_exact(tensors, bound, engine):
+    thetas, grads = tensors
+    theta, g = one_step(gs.clip_by_value, thetas, grads, engine, max_value=bound)
+    assert numbers(g) == [stages.clip_by_value(x, bound) for x in grads]
+    assert theta == [x.tolist() for x in thetas]
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("bound", [0.1, 6.5, 13.0, 1e4])
+@pytest.mark.parametrize("name", ["clip_by_norm", "clip_by_global_norm"])
+def test_clip_by_norm(tensors, name, bound, engine):
+    thetas, grads = tensors
+    _, g = one_step(getattr(gs, name), thetas, grads, engine, max_norm=bound)
+    for got, exact, before in zip(g, getattr(stages, name)(grads, bound), grads, strict=True):
+        if exact == numbers(before):
+            assert got == before.tolist()  # short enough: left as it is, bit for bit
+        # a sum of squares, a root, a quotient, a product; the sum of positive numbers loses no more than its depth
+        within(got, exact, [8 * u * abs(x) for x in exact])
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_l2(tensors, engine):
+    thetas, grads = tensors
+    theta, g = one_step(gs.l2, thetas, grads, engine, weight_decay=0.3)
+    for got, x, before in zip(g, thetas, grads, strict=True):
+        exact = stages.l2(before, x, 0.3)
+        within(got, exact, u * np.abs(0.3 * x) + u * np.abs(got))  # a product and a sum
+    assert theta == [x.tolist() for x in thetas]
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_decay(tensors, engine):
+    thetas, grads = tensors
+    theta, g = one_step(gs.decay, thetas, grads, engine, lr=0.1, weight_decay=0.3)
+    for got, x in zip(theta, thetas, strict=True):
+        within(got, stages.decay(x, 0.1, 0.3), 2 * u * np.abs(0.03 * x) + u * np.abs(got))  # two products and a sum
+    assert g == [x.tolist() for x in grads]
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_maximize(tensors, engine):
+    theta, g = one_step(gs.maximize, *tensors, engine)
+    assert g == [(-x).tolist() for x in tensors[1]]
+    assert theta == [x.tolist() for x in tensors[0]]
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_ema_of_a_run(engine):
+    rng = np.random.default_rng(8)
+    (theta,) = normal(rng, (8,))
+    grads = gradients(rng, [theta], 50)
+    opt = gs.Optimizer(params := theta.copy(), gs.chain(gs.sgd(lr=0.1), gs.ema(decay=0.9)), engine=engine)
+    values, averages = [], []
+    for (g,) in grads:
+        opt.step(g)
+        values.append(params.copy())
+        averages.append(opt.averaged())
+    for i, start in enumerate(theta):
+        exact = stages.ema(start, [x[i] for x in values], 0.9)
+        # each step rounds two products and a sum, and 0.9 of what was lost before stays
+        room = 10 * 3 * u * max(abs(start), *(abs(x[i]) for x in values))
+        within([x[i] for x in averages], exact, [room] * len(exact))
