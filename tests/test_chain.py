@@ -44,8 +44,8 @@ class TestComposition:
         assert same(updated(chain(gs.sgd, gs.maximize)), updated(gs.sgd()))  # nothing follows that could go uphill
 
     def test_run_hands_on_theta_and_gradient(self):
-        parts = chain(gs.l2(0.5), gs.sgd(lr=1.0)).parts
-        theta, g, state = run(parts, 2.0, 1.0, [[], []], [{"weight_decay": 0.5}, {"lr": 1.0}])
+        rules = program(chain(gs.l2(0.5), gs.sgd(lr=1.0))).rules
+        theta, g, state = run(rules, 2.0, 1.0, [[], []], [{"weight_decay": 0.5}, {"lr": 1.0}])
         assert (theta, g, state) == (0.0, 2.0, [[], []])
 
     @pytest.mark.parametrize(
@@ -159,6 +159,14 @@ class TestScalars:
         self.ask(gs.adam(eps=1.5e-45))
         self.ask(gs.adam(eps=1e-46), range_=(5e-324, 1.7e308))
 
+    def test_a_bound_that_bounds_nothing(self):
+        tx = gs.chain(gs.clip_by_value(1e20), gs.adam)
+        with pytest.raises(ScalarError, match="clip_by_value: max_value = 1e\\+20 lets gradients through") as error:
+            self.ask(tx)
+        assert clear(error)
+        self.ask(tx, range_=(5e-324, 1.7e308))
+        self.ask(gs.chain(gs.clip_by_value(1e20), gs.clip_by_value(1.0, name="again"), gs.adam))
+
     @pytest.mark.parametrize(
         ("failing", "text"),
         [
@@ -200,6 +208,42 @@ class TestStartAndLimit:
         assert all(y.dtype == np.float32 and not np.shares_memory(x, y) for y in slots.values())
         opt = gs.Optimizer(x.copy(), made(floor=0.5))
         assert opt.state["params"]["fresh.b"].tolist() == [0.5, 0.5]
+
+    @pytest.mark.parametrize(
+        ("start", "text"),
+        [
+            (
+                lambda theta: np.zeros(theta.shape),
+                "start of fresh.a for 'params' has dtype float64, its parameter float32",
+            ),
+            (lambda theta: theta[:1], "start of fresh.a for 'params' has shape (1,), its parameter (2,)"),
+            (lambda theta: 0.0, "start of fresh.a for 'params' is of type float, not an array"),
+        ],
+    )
+    def test_a_start_that_does_not_fit(self, start, text):
+        def fresh(theta, g, a):
+            return theta - a, g, a + g
+
+        made = rule(state="a", start={"a": start})(fresh)
+        x = np.ones(2, np.float32)
+        for make in (lambda: gs.init(made, x), lambda: gs.Optimizer(x, made)):
+            with pytest.raises(gs.GradstepError) as error:
+                make()
+            assert text in str(error.value)
+            assert clear(error)
+
+    def test_a_start_is_copied(self):
+        shared = np.ones(2)
+
+        def fresh(theta, g, a, b):
+            return theta, g, a + g, b
+
+        made = rule(state="a b", start=dict.fromkeys("ab", lambda theta: shared))(fresh)
+        opt = gs.Optimizer({"x": np.zeros(2), "y": np.zeros(2)}, made)
+        opt.step({"x": np.ones(2), "y": np.ones(2)})
+        assert shared.tolist() == [1.0, 1.0]
+        assert {k: own["fresh.a"].tolist() for k, own in opt.state.items()} == {"x": [2.0, 2.0], "y": [2.0, 2.0]}
+        assert {k: own["fresh.b"].tolist() for k, own in opt.state.items()} == {"x": [1.0, 1.0], "y": [1.0, 1.0]}
 
     def test_limit_of_squares(self):
         top = float(np.finfo("float32").max)

@@ -504,6 +504,13 @@ class TestPolicies:
         assert opt._memory == twin._memory
 
     @engines
+    def test_reset_forgets_what_was_skipped(self, engine):
+        opt = gs.Optimizer(self.good(), "adam", on_nonfinite="skip", engine=engine)
+        opt.step(self.bad())
+        opt.reset()
+        assert opt.skipped == 0
+
+    @engines
     def test_skip_of_a_sum_that_overflows(self, engine):
         tx = gs.chain(gs.clip_by_global_norm(1.0), gs.sgd)
         opt = gs.Optimizer(np.ones(4), tx, on_nonfinite="skip", engine=engine)

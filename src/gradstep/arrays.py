@@ -1,5 +1,6 @@
 """What Gradstep asks of an array's namespace: dtypes that it can compute in, complex numbers as pairs of reals."""
 
+from functools import lru_cache
 from typing import Any
 
 import array_api_compat
@@ -18,7 +19,12 @@ def namespace(x: Any) -> Any:
 def dtype_name(x: Any) -> str:
     """``float32`` for that dtype in any namespace and byte order."""
     dtype = x.dtype
-    return dtype.name if isinstance(dtype, np.dtype) else str(dtype).rpartition(".")[2]
+    return _numpy_name(dtype) if isinstance(dtype, np.dtype) else str(dtype).rpartition(".")[2]
+
+
+@lru_cache(maxsize=256)
+def _numpy_name(dtype: np.dtype[Any]) -> str:
+    return dtype.name  # NumPy works it out anew each time
 
 
 def compute_dtype(x: Any, name: str) -> str:

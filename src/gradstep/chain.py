@@ -46,12 +46,12 @@ def chain(*stages: Stage | Rule) -> Stage:
 
 
 def run(
-    parts: Sequence[Part], theta: Any, g: Any, state: Sequence[Sequence[Any]], row: Sequence[Mapping[str, Any]]
+    rules: Sequence[Rule], theta: Any, g: Any, state: Sequence[Sequence[Any]], row: Sequence[Mapping[str, Any]]
 ) -> tuple[Any, Any, list[list[Any]]]:
-    """One pass of ``parts`` over operands of any kind: the new theta, the gradient that is left, the new state."""
+    """One pass of ``rules`` over operands of any kind: the new theta, the gradient that is left, the new state."""
     after: list[list[Any]] = []
-    for part, slots, numbers in zip(parts, state, row, strict=False):
-        theta, g, *slots = part.rule.update(theta, g, *slots, **numbers)
+    for rule, slots, numbers in zip(rules, state, row, strict=False):
+        theta, g, *slots = rule.update(theta, g, *slots, **numbers)
         after.append(slots)
     return theta, g, after
 
@@ -78,6 +78,11 @@ class Program:
     slots: tuple[tuple[str, ...], ...]
 
     @property
+    def rules(self) -> tuple[Rule, ...]:
+        """The rules of the parts: what a kernel depends on, whatever the numbers."""
+        return tuple(part.rule for part in self.parts)
+
+    @property
     def over_tensor(self) -> bool:
         """Whether a scalar differs from tensor to tensor."""
         return any(part.rule.over == "tensor" for part in self.parts)
@@ -90,10 +95,13 @@ class Program:
         """The host numbers before the first step."""
         return {f"{p.label}.{key}": x for p in self.parts for key, x in p.rule.memory.items()}
 
-    def limit(self, largest: float) -> float:
-        """The largest safe |g| in a dtype whose largest number is ``largest``: beyond it some state could overflow."""
+    def limit(self, largest: float, first: int = 0) -> float:
+        """The largest |g| that is safe for the parts from ``first`` on, in a dtype whose largest number is ``largest``.
+
+        Beyond it some state could overflow. A part that bounds g takes any, and answers for what follows it.
+        """
         limit = largest
-        for part in self.parts:
+        for part in self.parts[first:]:
             if part.rule.bounds:
                 break
             if part.rule.kind == "rule":
@@ -143,13 +151,15 @@ class Program:
             When a scalar is not finite or too large for the dtype, or ``eps`` too small for it.
         """
         table: list[Row] = [[] for _ in rows]
-        after: list[dict[str, float]] = [{} for _ in memory]
+        after = [dict(x) for x in memory]
         for i, part in enumerate(self.parts):
             totals: list[float | None] = [None] * len(rows)
             if part.rule.measure is not None:
                 blocks = measure(i, table)
                 whole = None if part.rule.over == "tensor" else _total(part, [x for tensor in blocks for x in tensor])
                 totals = [whole if whole is not None else _total(part, blocks[k]) for k in range(len(rows))]
+            if part.rule.bounds is not None:
+                self._check_bound(i, part.rule.bounds, hyper, extremes[1])
             known: dict[tuple[int, float | None], dict[str, float]] = {}
             for k, group in enumerate(rows):
                 case = (group, totals[k])
@@ -160,6 +170,14 @@ class Program:
                     known[case] = numbers
                 table[k].append(known[case])
         return table, after
+
+    def _check_bound(self, i: int, name: str, hyper: Sequence[Mapping[str, float]], largest: float) -> None:
+        flat, limit = self.keys[i][name], self.limit(largest, i + 1)
+        if top := max((values[flat] for values in hyper if values[flat] > limit), default=None):
+            raise ScalarError(
+                f"{self.parts[i].label}: {flat} = {top} lets gradients through that are too large for what follows "
+                f"in the parameters' dtype; make it at most {limit:.3g}."
+            )
 
 
 @lru_cache(maxsize=256)

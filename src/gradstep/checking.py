@@ -137,6 +137,9 @@ class Checked:
     __floordiv__, __mod__, __matmul__, __and__, __or__, __xor__ = (_refused(x, _FOREIGN) for x in _OTHERS)
     __rfloordiv__, __rmod__, __rmatmul__, __rand__, __ror__, __rxor__ = (_refused(x, _FOREIGN, True) for x in _OTHERS)
     __pos__, __invert__, __round__ = (_refused(x, _FOREIGN) for x in ("(unary +)", "(unary ~)", "(round)"))
+    __iadd__, __isub__, __imul__, __itruediv__ = (
+        _refused(symbol, "changes an operand in place; write m = m + ...") for symbol in ("+=", "-=", "*=", "/=")
+    )
     __getitem__ = __setitem__ = _refused("[...]", "looks at single elements; an update sees one element at a time")
     __iter__ = __len__ = _refused("", "is iterated over; an update sees one element at a time")
 

@@ -209,6 +209,8 @@ def start_slots(made: Program, name: str, x: Any, values: Mapping[str, float]) -
                 start = pairs
             elif callable(how):
                 start = how(pairs, **{k: values[flat] for k, flat in made.keys[i].items()})
+                check_alike(f"start of {key} for {name!r}", start, pairs)
+                start = copied(start)
             else:
                 start = xp.full(pairs.shape, how, dtype=getattr(xp, compute_dtype(x, name)), device=device)
             out[key] = _native(as_complex(start, x))

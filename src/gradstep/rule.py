@@ -52,7 +52,8 @@ class Rule:
     power
         The highest power of g that the rule forms; larger gradients than that allows are refused.
     bounds
-        Whether the stage bounds the gradient, so that what follows it meets none too large.
+        The hyperparameter that bounds the gradient which the stage hands on, where there is one: what follows it
+        meets none larger.
     exceptions
         Laws that the rule does not obey, each with the reason.
     kind
@@ -72,7 +73,7 @@ class Rule:
     measure: Callable[..., Any] | None
     over: Over | None
     power: int
-    bounds: bool
+    bounds: str | None
     exceptions: Mapping[str, str]
     kind: Literal["rule", "stage"]
     numbers: tuple[str, ...] = ()
@@ -181,7 +182,7 @@ def rule(
     reduce: Callable[..., Any] | None = None,
     over: Over | None = None,
     power: int = 1,
-    bounds: bool = False,
+    bounds: str | None = None,
     exceptions: Mapping[str, str] = _EMPTY,
     kind: Literal["rule", "stage"] = "rule",
     **hyper: Hyper | None,

@@ -39,10 +39,10 @@ class Nest:
         GradstepTypeError
             When something else stands where a nest should.
         """
-        if isinstance(tree, Mapping) and tree.keys() <= set(self.names):
-            if self.root.kind is not dict or not tree.keys() <= set(self.root.keys):
-                return [tree.get(name) for name in self.names]
-        return list(_pick(self.root, tree, "", what))
+        same_form = self.root.kind is dict and isinstance(tree, Mapping) and tree.keys() <= set(self.root.keys)
+        if not same_form and isinstance(tree, Mapping) and tree.keys() <= set(self.names):
+            return [tree.get(name) for name in self.names]
+        return [tree] if self.root.kind is None else list(_pick(self.root, tree, "", what))
 
     def build(self, leaves: list[Any]) -> Any:
         """A nest of this form with these leaves."""
@@ -104,13 +104,10 @@ def _survey(tree: Any, name: str, names: list[str], leaves: list[Any]) -> Node:
 
 
 def _pick(node: Node, tree: Any, name: str, what: str) -> Iterator[Any]:
-    if node.kind is None:
-        yield tree
-        return
     where = f" under {name!r}" if name else ""
     if tree is None:
         values: list[Any] = [None] * len(node.keys)
-    elif issubclass(node.kind, dict):
+    elif node.kind is dict:
         if not isinstance(tree, Mapping):
             raise GradstepTypeError(f"{what}: expected a dict{where}, not {type(tree).__name__}.")
         values = [tree.get(key) for key in node.keys]
@@ -124,14 +121,17 @@ def _pick(node: Node, tree: Any, name: str, what: str) -> Iterator[Any]:
             raise GradstepValueError(f"{what}: {len(tree)} entries{where} for {len(node.keys)} parameters.")
         values = list(tree)
     for key, child, x in zip(node.keys, node.children, values, strict=True):
-        yield from _pick(child, x, f"{name}.{key}" if name else str(key), what)
+        if child.kind is None:
+            yield x
+        else:
+            yield from _pick(child, x, f"{name}.{key}" if name else str(key), what)
 
 
 def _build(node: Node, leaves: Iterator[Any]) -> Any:
     if node.kind is None:
         return next(leaves)
     values = [_build(child, leaves) for child in node.children]
-    if issubclass(node.kind, dict):
+    if node.kind is dict:
         return dict(zip(node.keys, values, strict=True))
     make: Any = getattr(node.kind, "_make", node.kind)  # a named tuple has _make
     return make(values)

@@ -9,9 +9,7 @@ from gradstep.rule import registry
 from gradstep.testing import Case
 
 # Oracle bounds that are looser than 1e-14, and why.
-BOUNDS = {
-    "radam": (3e-13, "the paper's rho_t is a small difference of two numbers near 2 / (1 - beta2): three digits go"),
-}
+BOUNDS = {}
 
 
 def paper(name):

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from gradstep.engine.gather import Gather, address
 from gradstep.engine.tensor import Tensor
 from gradstep.memory import Regions
 from gradstep.reduction import BLOCK
+from gradstep.rule import Rule
 
 CHUNK = 16 * BLOCK
 
@@ -28,8 +30,7 @@ class Compiled:
         kept = Regions([np.asarray(y) for x in tensors for y in (x.value, *(y for own in x.slots for y in own))])
         self.batches = [_Batch(program, dtype, tensors, chunk, kept) for dtype in dtypes]
         self.rows = 1 + max((x.row for x in tensors), default=0)
-        self.numbers = [name for names in kernels.layout(program.parts) for name in names]
-        self.scalars = np.zeros((self.rows, max(1, len(self.numbers))))
+        self.scalars = np.zeros((self.rows, max(1, kernels.scalar_count(program.rules))))
 
     def load(self, grads: Sequence[Any]) -> None:
         """See :class:`gradstep.engine.tensor.Engine`."""
@@ -60,6 +61,17 @@ class Compiled:
         for k, row in enumerate(table):
             flat = [x for numbers in row for x in numbers.values()]
             self.scalars[k, : len(flat)] = flat
+
+
+@lru_cache(maxsize=256)
+def _kernel(rules: tuple[Rule, ...], dtype: str) -> native.Kernel:
+    return native.kernel(kernels.emit(rules, dtype, native.triple()))
+
+
+@lru_cache(maxsize=256)
+def _bits(x: float, dtype: str) -> int:
+    """The bits of ``x`` >= 0 as an integer: they order as the numbers do."""
+    return int(np.array(x, dtype).view(f"i{np.dtype(dtype).itemsize}"))
 
 
 @dataclass
@@ -95,11 +107,12 @@ class _Batch:
                 start.append(begin * real.itemsize)
                 blocks.append(at)
                 at += -(-n // BLOCK)
-        self.table = np.array(rows, np.int64).reshape(len(rows), kernels.width(self.program))
+        self.table = np.array(rows, np.int64).reshape(len(rows), kernels.width(self.program.rules))
         self.owner, self.start = np.array(owner, np.intp), np.array(start, np.int64)
         self.partials, self.sums = np.array(blocks, np.int64), np.zeros(at)
         self.tops = np.zeros(len(rows), np.int64)
-        kernel = native.kernel(kernels.emit(self.program, self.dtype, native.triple()))
+        self.table_at, self.tops_at = address(self.table), address(self.tops)
+        kernel = _kernel(self.program.rules, self.dtype)
         self.kernel_apply = kernel.function("apply", 4)
         self.kernel_largest = kernel.function("largest", 4)
         self.kernel_measure = {
@@ -117,22 +130,23 @@ class _Batch:
 
     def first_bad(self, limit: float) -> int | None:
         """The first of all tensors whose largest |g| is above the limit."""
-        self.kernel_largest(address(self.table), 0, len(self.table), address(self.tops))
-        bound = int(np.array(limit, self.dtype).view(f"i{np.dtype(self.dtype).itemsize}"))
-        bad = np.flatnonzero(self.tops > bound)
-        return self.members[int(self.owner[bad[0]])] if bad.size else None
+        self.kernel_largest(self.table_at, 0, len(self.table), self.tops_at)
+        bound = _bits(limit, self.dtype)
+        if self.tops.max(initial=0) <= bound:
+            return None
+        return self.members[int(self.owner[np.argmax(self.tops > bound)])]
 
     def measure(self, part: int, scalars: NDArray[np.float64], out: list[list[float]]) -> None:
         """Block sums of each tensor into ``out``."""
-        table, sums = address(self.table), address(self.sums)
-        self.kernel_measure[part](table, 0, len(self.table), address(scalars), address(self.partials), sums)
+        places = address(scalars), address(self.partials), address(self.sums)
+        self.kernel_measure[part](self.table_at, 0, len(self.table), *places)
         ends = self.partials + -(-self.table[:, kernels.LENGTH] // BLOCK)
         for k, begin, end in zip(self.owner.tolist(), self.partials.tolist(), ends.tolist(), strict=True):
             out[self.members[k]] += self.sums[begin:end].tolist()
 
     def apply(self, scalars: NDArray[np.float64]) -> None:
         """Write parameters and state."""
-        self.kernel_apply(address(self.table), 0, len(self.table), address(scalars))
+        self.kernel_apply(self.table_at, 0, len(self.table), address(scalars))
         for outside, inside in self.copies:
             outside[...] = inside
         self.gather.release()

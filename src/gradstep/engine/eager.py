@@ -21,7 +21,7 @@ def update(program: Program, tensor: Tensor, g: Any, row: Row) -> tuple[Any, lis
     """
     theta, g, state = _operands(tensor, g)
     with np.errstate(all="ignore"):  # a branch that where() leaves out may divide by zero
-        theta_after, _, after = run(program.parts, theta, g, state, _as_arrays(row, theta, tensor.dtype))
+        theta_after, _, after = run(program.rules, theta, g, state, _as_arrays(row, theta, tensor.dtype))
     taken = [tensor.value, g, theta, *(x for slots in (*tensor.slots, *state) for x in slots)]
     finish = _Finish(tensor.value, taken)
     return finish(theta_after), [[finish(x) for x in slots] for slots in after]
@@ -33,9 +33,9 @@ def measured(program: Program, part: int, tensor: Tensor, g: Any, row: Row) -> l
     measure = program.parts[part].rule.measure
     assert measure is not None  # noqa: S101 - only reducing stages are asked
     with np.errstate(all="ignore"):
-        theta, g, _ = run(program.parts[:part], theta, g, state, _as_arrays(row, theta, tensor.dtype))
+        theta, g, _ = run(program.rules[:part], theta, g, state, _as_arrays(row, theta, tensor.dtype))
         wide = measure(*(np.asarray(to_numpy(x), np.float64) for x in (theta, g)))
-    return block_sums(wide)
+        return block_sums(wide)
 
 
 def within(g: Any, limit: float) -> bool:

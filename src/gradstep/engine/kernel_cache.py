@@ -54,17 +54,15 @@ def save(key: str, code: bytes) -> None:
     where = folder()
     if where is None:
         return
-    part = None
-    try:
+    with contextlib.suppress(OSError):
         where.mkdir(parents=True, exist_ok=True)
         handle, part = tempfile.mkstemp(dir=where, prefix=key[:8], suffix=".part")
-        with os.fdopen(handle, "wb") as file:
-            file.write(_checksum(key, code) + code)
-        Path(part).replace(where / f"{key}.o")
-    except OSError:
-        if part is not None:
-            with contextlib.suppress(OSError):
-                Path(part).unlink()
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(_checksum(key, code) + code)
+            Path(part).replace(where / f"{key}.o")
+        finally:
+            Path(part).unlink(missing_ok=True)
 
 
 def _checksum(key: str, code: bytes) -> bytes:

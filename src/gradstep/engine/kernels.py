@@ -10,42 +10,46 @@ from typing import Any
 
 from llvmlite import ir
 
-from gradstep.chain import Program, run
+from gradstep.chain import run
 from gradstep.engine.llvm import FLOATS, I32, I64, Function, Operand, constant, i64
 from gradstep.reduction import BLOCK, LANES
-from gradstep.rule import Part
+from gradstep.rule import Rule
 
 LENGTH, ROW, GRADIENT, THETA, SLOTS = range(5)
 
 
-def width(program: Program) -> int:
+def width(rules: Sequence[Rule]) -> int:
     """Words in a row of the table of chunks."""
-    return SLOTS + sum(len(own) for own in program.slots)
+    return SLOTS + _slots(rules)
 
 
-def layout(parts: Sequence[Part]) -> list[tuple[str, ...]]:
-    """The scalars of a row of the scalar table, part by part, in order."""
-    return [part.rule.numbers for part in parts]
+def scalar_count(rules: Sequence[Rule]) -> int:
+    """Numbers in a row of the scalar table: those of each rule, in order."""
+    return sum(len(rule.numbers) for rule in rules)
 
 
-def emit(program: Program, dtype: str, triple: str) -> str:
-    """The LLVM assembly of a program in one compute dtype."""
+def _slots(rules: Sequence[Rule]) -> int:
+    return sum(len(rule.state) for rule in rules)
+
+
+def emit(rules: Sequence[Rule], dtype: str, triple: str) -> str:
+    """The LLVM assembly of a chain of rules in one compute dtype."""
     module = ir.Module("gradstep")
     module.triple = triple
-    _Kernel(module, program, dtype, "apply", 4).apply()
-    _Kernel(module, program, dtype, "largest", 4).largest()
-    for i, part in enumerate(program.parts):
-        if part.rule.measure is not None:
-            _Kernel(module, program, dtype, f"measure{i}", 6).measure(i)
+    _Kernel(module, rules, dtype, "apply", 4).apply()
+    _Kernel(module, rules, dtype, "largest", 4).largest()
+    for i, rule in enumerate(rules):
+        if rule.measure is not None:
+            _Kernel(module, rules, dtype, f"measure{i}", 6).measure(i)
     return str(module)
 
 
 class _Kernel:
     """One exported function: a loop over chunks, and in each a loop over vectors of lanes with a masked rest."""
 
-    def __init__(self, module: ir.Module, program: Program, dtype: str, name: str, arguments: int) -> None:
+    def __init__(self, module: ir.Module, rules: Sequence[Rule], dtype: str, name: str, arguments: int) -> None:
         self.code = Function(module, name, arguments)
-        self.program = program
+        self.rules = rules
         self.real = FLOATS[dtype]
         self.size = 4 if dtype == "float32" else 8
         self.lanes = ir.VectorType(self.real, LANES)
@@ -55,16 +59,15 @@ class _Kernel:
         code = self.code
         table, first, last, scalars = code.arguments
         with code.count(first, last) as chunk:
-            row = code.offset(table, chunk, 8 * width(self.program))
-            numbers = self.numbers(scalars, code.word(row, i64(ROW)), self.program.parts)
+            row = code.offset(table, chunk, 8 * width(self.rules))
+            numbers = self.numbers(scalars, code.word(row, i64(ROW)), self.rules)
             n = code.word(row, i64(LENGTH))
-            slots = sum(len(own) for own in self.program.slots)
-            places = [code.word(row, i64(GRADIENT + j)) for j in range(2 + slots)]
+            places = [code.word(row, i64(GRADIENT + j)) for j in range(2 + _slots(self.rules))]
 
             def one(i: Any, mask: Any) -> None:
                 where = [code.offset(place, i, self.size) for place in places]
                 theta, g, state = self.operands(where, mask)
-                theta, _, after = run(self.program.parts, theta, g, state, numbers)
+                theta, _, after = run(self.rules, theta, g, state, numbers)
                 for x, place in zip([theta, *(x for own in after for x in own)], where[1:], strict=True):
                     code.store(x.value, place, mask, self.size)
 
@@ -83,7 +86,7 @@ class _Kernel:
         clear = ir.Constant(kind, [(1 << (8 * self.size - 1)) - 1] * LANES)
         zero = ir.Constant(kind, [0] * LANES)
         with code.count(first, last) as chunk:
-            row = code.offset(table, chunk, 8 * width(self.program))
+            row = code.offset(table, chunk, 8 * width(self.rules))
             place = code.word(row, i64(GRADIENT))
             top = code.variable(zero)
 
@@ -107,18 +110,16 @@ class _Kernel:
         """
         code, builder = self.code, self.code.builder
         table, first, last, scalars, partials, out = code.arguments
-        before = self.program.parts[:part]
-        measure = self.program.parts[part].rule.measure
+        before, measure = self.rules[:part], self.rules[part].measure
         assert measure is not None  # noqa: S101 - only reducing stages are emitted
         double = FLOATS["float64"]
         wide = ir.VectorType(double, LANES)
         zero = constant(wide, 0.0)
-        slots = sum(len(own) for own in self.program.slots[:part])
         with code.count(first, last) as chunk:
-            row = code.offset(table, chunk, 8 * width(self.program))
+            row = code.offset(table, chunk, 8 * width(self.rules))
             numbers = self.numbers(scalars, code.word(row, i64(ROW)), before)
             n = code.word(row, i64(LENGTH))
-            places = [code.word(row, i64(GRADIENT + j)) for j in range(2 + slots)]
+            places = [code.word(row, i64(GRADIENT + j)) for j in range(2 + _slots(before))]
             results = code.offset(out, code.word(partials, chunk), 8)
             lanes = code.variable(zero)
 
@@ -152,21 +153,20 @@ class _Kernel:
         """Theta, g and the state, loaded from the addresses of g, theta and the slots."""
         g, theta, *flat = (Operand(self.code.builder, self.code.load(x, self.lanes, mask, self.size)) for x in where)
         state: list[list[Operand]] = []
-        for own in self.program.slots:
-            state.append(flat[: len(own)])
-            flat = flat[len(own) :]
+        for rule in self.rules:
+            state.append(flat[: len(rule.state)])
+            flat = flat[len(rule.state) :]
         return theta, g, state
 
-    def numbers(self, scalars: Any, row: Any, parts: Sequence[Part]) -> list[dict[str, Operand]]:
+    def numbers(self, table: Any, row: Any, rules: Sequence[Rule]) -> list[dict[str, Operand]]:
         """The scalars of a row, float64 in the table, rounded once to the compute dtype."""
         code, builder = self.code, self.code.builder
-        total = sum(len(names) for names in layout(self.program.parts))
-        start = code.offset(scalars, row, 8 * total)
+        start = code.offset(table, row, 8 * scalar_count(self.rules))
         out: list[dict[str, Operand]] = []
         at = 0
-        for names in layout(parts):
+        for rule in rules:
             own: dict[str, Operand] = {}
-            for name in names:
+            for name in rule.numbers:
                 x = code.word(start, i64(at), FLOATS["float64"])
                 x = x if self.size == 8 else builder.fptrunc(x, self.real)
                 own[name] = Operand(builder, code.splat(x, LANES))

@@ -65,8 +65,8 @@ def _target() -> tuple[str, str]:
     return cpu(), llvm.get_host_cpu_features().flatten()
 
 
-@lru_cache(maxsize=1)
 def _machine() -> Any:
+    """A target machine: a new one for each kernel, whose execution engine takes it over and frees it."""
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
     name, features = _target()

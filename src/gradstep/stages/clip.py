@@ -11,7 +11,7 @@ def ends(max_value):
     return dict(low=-max_value, high=max_value)
 
 
-@stage(ends, bounds=True, units={"max_value": "g"}, max_value=1.0)
+@stage(ends, bounds="max_value", units={"max_value": "g"}, max_value=1.0)
 def clip_by_value(theta, g, low, high):
     """Each element of g into [-max_value, max_value]. Units: max_value in [g]; default 1."""
     g = minimum(maximum(g, low), high)
@@ -27,14 +27,14 @@ def shortened(total, max_norm):
     return dict(factor=max_norm / norm if norm > max_norm else 1.0)
 
 
-@stage(shortened, reduce=square, over="tensor", bounds=True, units={"max_norm": "g"}, max_norm=1.0)
+@stage(shortened, reduce=square, over="tensor", bounds="max_norm", units={"max_norm": "g"}, max_norm=1.0)
 def clip_by_norm(theta, g, factor):
     """Each array's g scaled to the norm max_norm where it is longer. Pascanu et al. 2013, Algorithm 1."""
     g = factor * g
     return theta, g
 
 
-@stage(shortened, reduce=square, over="all", bounds=True, units={"max_norm": "g"}, max_norm=1.0)
+@stage(shortened, reduce=square, over="all", bounds="max_norm", units={"max_norm": "g"}, max_norm=1.0)
 def clip_by_global_norm(theta, g, factor):
     """All gradients scaled together to the norm max_norm where it is longer. Pascanu et al. 2013, Algorithm 1."""
     g = factor * g

@@ -1,0 +1,36 @@
+"""The command ``gradstep``. This module needs no more than Python; the verbs need the ``compare`` extra."""
+
+import sys
+from collections.abc import Sequence
+
+USAGE_ERROR = 2
+INTERRUPTED = 130
+OURS = "gradstep"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and give its exit code: 0, 2 for any error (one line on stderr says which), 130 after Ctrl-C.
+
+    Parameters
+    ----------
+    arguments
+        What follows ``gradstep``; None: the process's own arguments.
+    """
+    try:
+        from gradstep.cli.app import run
+
+        return run(list(sys.argv[1:] if arguments is None else arguments))
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package in ("", OURS):
+            raise
+        return complain(f"the package {package} is missing; pip install 'gradstep[compare]'")
+    except KeyboardInterrupt:
+        complain("interrupted")
+        return INTERRUPTED
+
+
+def complain(message: str) -> int:
+    """Write one line on stderr; the exit code for an error."""
+    sys.stderr.write(f"gradstep: {' '.join(message.split())}\n")
+    return USAGE_ERROR

@@ -1,0 +1,59 @@
+"""The verbs put together, and what becomes of their errors."""
+
+import sys
+from typing import Annotated, Any
+
+import typer
+
+import gradstep
+from gradstep.cli import INTERRUPTED, complain
+from gradstep.cli.compare import compare
+from gradstep.cli.info import info
+from gradstep.cli.problems import problems
+from gradstep.cli.show import show
+from gradstep.errors import GradstepError
+
+# Click's base of all usage errors, wherever this version of Typer keeps its Click.
+_ClickException: Any = typer.BadParameter.__mro__[2]
+
+app = typer.Typer(
+    name="gradstep",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for verb in (compare, show, problems, info):
+    app.command()(verb)
+
+
+@app.callback(invoke_without_command=True)
+def entry(
+    context: typer.Context,
+    show_version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    """The optimizer step: its rules, and how they compare."""
+    if show_version:
+        typer.echo(f"gradstep {gradstep.__version__}")
+    elif context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+def run(arguments: list[str]) -> int:
+    """The exit code of one command line; every error that a user can cause is one line on stderr."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")  # type: ignore[union-attr]  # a terminal without "≥" shows "?"
+    try:
+        code = app(arguments, prog_name="gradstep", standalone_mode=False)
+    except GradstepError as error:
+        return complain(str(error))
+    except typer.Abort:
+        raise KeyboardInterrupt from None
+    except _ClickException as error:
+        return complain(error.format_message())
+    except OSError as error:
+        return complain(f"{error.filename or 'input or output'}: {error.strerror or error}")
+    if code == INTERRUPTED:
+        raise KeyboardInterrupt
+    return code if isinstance(code, int) else 0

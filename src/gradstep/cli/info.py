@@ -1,0 +1,26 @@
+"""``gradstep info``: what is installed, and what runs a step here."""
+
+from gradstep.cli.console import console
+
+OPTIONAL = ("llvmlite", "scikit-learn", "joblib", "threadpoolctl", "plotly", "torch", "jax", "optax", "keras")
+
+
+def info() -> None:
+    """Show versions, the engine in use, the kernel cache and which optional packages are installed."""
+    from gradstep.compare.environment import environment, version
+    from gradstep.engine.kernel_cache import folder
+    from gradstep.rule import registry
+
+    cache = folder()
+    packages = {name: version(name) for name in OPTIONAL}
+    lines = {
+        **environment(),
+        "kernel cache": str(cache) if cache else "nowhere (GRADSTEP_CACHE_DIR is empty)",
+        "rules": str(len(registry())),
+        "other stages": str(len(registry("stage"))),
+        "found": ", ".join(f"{name} {found}" for name, found in packages.items() if found) or "nothing optional",
+        "not found": ", ".join(name for name, found in packages.items() if not found) or "nothing",
+    }
+    width = max(map(len, lines))
+    for key, value in lines.items():
+        console().print(f"{key:{width}}  {value}", markup=False, soft_wrap=True)

@@ -1,0 +1,69 @@
+"""``gradstep show``: a rule as its author wrote it, and the equation that it is."""
+
+import inspect
+import textwrap
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gradstep.cli.console import console
+
+if TYPE_CHECKING:
+    from gradstep.rule import Rule
+
+
+def show(
+    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Rules or other stages: adam clip_by_norm.")],
+    latex: Annotated[bool, typer.Option("--latex", help="The equation as LaTeX.")] = False,
+) -> None:
+    """Print rules or other stages: source, equation, code, defaults, state, bytes a parameter."""
+    from gradstep.rule import lookup
+
+    screen = console()
+    for i, rule in enumerate([lookup(name) for name in names]):
+        screen.print("\n" * (i > 0) + rule.name, style="bold", markup=False)
+        for title, text in sections(rule, latex).items():
+            screen.print(f"\n{title}", style="bold", markup=False)
+            screen.print(textwrap.indent(text, "  "), markup=False, soft_wrap=True)
+
+
+def sections(rule: "Rule", latex: bool = False) -> dict[str, str]:
+    """Title -> text of all that is shown of a rule."""
+    from gradstep.equation import equation
+
+    printed = equation(rule)
+    defaults = [f"{key} = {'that of the chain' if value is None else value}" for key, value in rule.defaults.items()]
+    return {
+        "Source": rule.doc,
+        "Equation": printed.latex() if latex else printed.text(),
+        "Code": code(rule),
+        "Defaults": ", ".join(defaults) or "none",
+        "State": ", ".join(rule.state) or "none",
+        "Bytes a parameter": traffic(rule),
+    }
+
+
+def code(rule: "Rule") -> str:
+    """The rule's own functions; a sentence where their source is not at hand (a rule typed at a prompt)."""
+    functions = [f for f in (rule.scalars, rule.measure, rule.update, rule.read) if f is not None]
+    own = [f for f in functions if f.__module__ == rule.update.__module__]
+    try:
+        return "\n\n\n".join(inspect.getsource(f).strip() for f in own)
+    except (OSError, TypeError):
+        return "not available: the rule was not read from a file"
+
+
+def traffic(rule: "Rule") -> str:
+    """What is kept for each parameter, and what the pass of one step reads and writes."""
+    slots = len(rule.state)
+    # A rule reads theta and g and writes theta; another stage rides along in the pass of the rule it is chained with.
+    alone = rule.kind == "rule"
+    read, written = (slots + 2, slots + 1) if alone else (slots, slots)
+    lines = [
+        f"{dtype}: {size * slots} kept in state, {size * (read + written)} moved by a step "
+        f"({read} read, {written} written{'' if alone else ', beside what its chain moves'})"
+        for dtype, size in (("float32", 4), ("float64", 8))
+    ]
+    if rule.measure:
+        lines.append("and a pass of its own over g, for the norm")
+    return "\n".join(lines)

@@ -1,0 +1,109 @@
+"""What a problem is: how a run starts from a seed, what it minimises, and the level that counts as solved."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+Split = Literal["train", "validation", "test"]
+Values = dict[str, float]
+
+
+@dataclass(frozen=True)
+class Target:
+    """The level that a run has to reach.
+
+    Attributes
+    ----------
+    metric
+        ``"accuracy"`` (a fraction; reached from below) or ``"loss"`` (reached from above).
+    level
+        The value to reach.
+    split
+        The data it is measured on; never the test data, which only the final figures use.
+    """
+
+    metric: Literal["accuracy", "loss"]
+    level: float
+    split: Literal["train", "validation"]
+
+    def met(self, value: float) -> bool:
+        """Whether ``value`` of the metric reaches the level; NaN never does."""
+        return value >= self.level if self.metric == "accuracy" else value <= self.level
+
+    def __str__(self) -> str:
+        return f"accuracy ≥ {100 * self.level:g} %" if self.metric == "accuracy" else f"loss ≤ {self.level:g}"
+
+
+@dataclass
+class Task:
+    """One run's own copy of a problem, made from a seed. Two tasks of one seed are equal in every bit.
+
+    Attributes
+    ----------
+    params
+        Nest of NumPy arrays that the optimizer updates in place; the two functions read them.
+    batches
+        Batches without end, drawn from the seed alone.
+    value_and_grad
+        ``batch -> (loss, gradients)``: mean loss over the batch, and a nest shaped like ``params``.
+    evaluate
+        ``split -> {"loss": ...}``, with ``"accuracy"`` (a fraction) where the problem has classes.
+    """
+
+    params: Any
+    batches: Iterator[Any]
+    value_and_grad: Callable[[Any], tuple[float, Any]]
+    evaluate: Callable[[Split], Values]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A problem as it is listed; ``begin(seed)`` starts a run of it.
+
+    Attributes
+    ----------
+    name, summary, source, size
+        One line each: what it is called, what is trained, where the data come from, and how many there are.
+    target
+        The level that counts as solved.
+    steps, every
+        Updates in a run, and between two evaluations.
+    scale
+        The learning rate that fits by order of magnitude, for each unit a learning rate can have: ``"theta/g"``
+        (about one over the largest curvature) and ``"theta"`` (a small part of the way to go). Grids are centred on it.
+    begin
+        ``seed -> Task``. Loads the data on first use.
+    exact
+        Whether it is a formula: nothing is held back, and every split shows the same value.
+    """
+
+    name: str
+    summary: str
+    source: str
+    size: str
+    target: Target
+    steps: int
+    every: int
+    scale: Mapping[str, float]
+    begin: Callable[[int], Task]
+    exact: bool = False
+
+    def where(self, split: Split) -> str:
+        """``"validation "`` and so on, to stand in front of a metric; nothing for an exact problem."""
+        return "" if self.exact else "training " if split == "train" else f"{split} "
+
+    @property
+    def goal(self) -> str:
+        """The target in words: ``validation accuracy ≥ 95 %``."""
+        return f"{self.where(self.target.split)}{self.target}"
+
+
+def minibatches(n: int, size: int, seed: int) -> Iterator[np.ndarray]:
+    """Indices of ``size`` of ``n`` examples, without end: each epoch a new order, without its odd last batch."""
+    rng = np.random.default_rng([seed, n, size])
+    while True:
+        order = rng.permutation(n)
+        for start in range(0, n - size + 1, size):
+            yield order[start : start + size]

@@ -1,0 +1,102 @@
+"""Every error at the shell: one line on stderr that begins with gradstep:, exit code 2, nothing on stdout."""
+
+import importlib.util
+import sys
+
+import pytest
+
+from gradstep.cli import main
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").touch()
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("compare", "Missing argument"),
+        ("compare digit-mlp", "unknown problem 'digit-mlp'; did you mean digits-mlp"),
+        ("compare zzz", "unknown problem 'zzz'; known: breast-cancer, diabetes,"),
+        ("compare quadratic:conditio=3", "did you mean condition?"),
+        ("compare quadratic:condition=0", "condition must be in 1 to 1e12, not 0"),
+        ("compare rosenbrock:a=1", "has no options"),
+        ("compare rosenbrock,quadratic", "names 2 problems"),
+        ("compare rosenbrock --optimizers adm", "unknown optimizer 'adm'; did you mean adam"),
+        ("compare rosenbrock --optimizers decay", "unknown optimizer 'decay'"),
+        ("compare rosenbrock --optimizers adam:beta=1", "adam: unknown hyperparameter 'beta'; did you mean"),
+        ("compare rosenbrock --optimizers adam:beta1=2", "beta1 must be finite and >= 0 and < 1, not 2"),
+        ("compare rosenbrock --optimizers adam:lr=nan", "lr must be finite"),
+        ("compare rosenbrock --optimizers adam:lr=fast", "lr in 'adam:lr=fast' must be a number, not 'fast'"),
+        ("compare rosenbrock --optimizers adam,,sgd", "write name or name:key=number"),
+        ("compare rosenbrock --optimizers adam,adam", "adam is given twice"),
+        ("compare rosenbrock --seeds 0", "--seeds"),
+        ("compare rosenbrock --seeds three", "--seeds"),
+        ("compare rosenbrock --steps -1", "--steps"),
+        ("compare rosenbrock --jobs 0", "--jobs"),
+        ("compare rosenbrock --out file/deeper", "cannot write to the folder file/deeper: Not a directory"),
+        ("compare rosenbrock --colour", "--colour"),
+        ("compare rosenbrock extra", "extra"),
+        ("show", "Missing argument"),
+        ("show adm", "unknown rule 'adm'; did you mean adam"),
+        ("show adam clip_by_nrm", "did you mean clip_by_norm"),
+        ("problems now", "now"),
+        ("info now", "now"),
+        ("comparison", "comparison"),
+        ("--colour", "--colour"),
+    ],
+)
+def test_one_line_says_what_is_wrong(line, says, capsys):
+    assert main(line.split()) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("gradstep: ")
+    assert err.count("\n") == 1
+    assert err.endswith("\n")
+    assert says in err
+
+
+def test_nothing_is_made_for_a_wrong_command(tmp_path):
+    main(["compare", "rosenbrock", "--optimizers", "adm"])
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize("package", ["joblib", "threadpoolctl", "sklearn", "plotly"])
+def test_a_missing_package_is_told_before_the_work(package, capsys, monkeypatch, tmp_path):
+    found = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name, *rest: None if name == package else found(name, *rest)
+    )
+    assert main(["compare", "rosenbrock"]) == 2
+    assert capsys.readouterr().err == f"gradstep: {package} is missing; pip install 'gradstep[compare]'\n"
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize("package", ["typer", "rich"])
+def test_without_typer_or_rich_one_line_says_what_to_install(package, capsys, monkeypatch):
+    for name in [name for name in sys.modules if name.startswith(("gradstep.cli.", package))]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, package, None)  # what import takes for missing
+    assert main(["problems"]) == 2
+    assert capsys.readouterr().err == f"gradstep: the package {package} is missing; pip install 'gradstep[compare]'\n"
+
+
+def test_a_module_of_ours_that_is_missing_is_a_bug_and_no_hint(monkeypatch):
+    for name in [name for name in sys.modules if name.startswith("gradstep.cli.")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "gradstep.cli.show", None)
+    with pytest.raises(ModuleNotFoundError, match=r"gradstep\.cli\.show"):
+        main(["problems"])
+
+
+def test_a_file_error_names_the_file(capsys, monkeypatch):
+    def fail(*_):
+        raise OSError(28, "No space left on device", "report.html")
+
+    monkeypatch.setattr("gradstep.compare.report.write_report", fail)
+    assert (
+        main(["compare", "quadratic", "--optimizers", "sgd:lr=1", "--steps", "2", "--seeds", "1", "--jobs", "1"]) == 2
+    )
+    assert capsys.readouterr().err == "gradstep: report.html: No space left on device\n"

@@ -1,0 +1,128 @@
+"""The command as a process of its own: in a pipe, at a terminal, interrupted."""
+
+import os
+import re
+import select
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+pty = pytest.importorskip("pty", reason="terminals are emulated on POSIX alone")
+SOURCE = Path(__file__).parents[2] / "src"
+COMMAND = [sys.executable, "-W", "error", "-c", "import sys; from gradstep.cli import main; sys.exit(main())"]
+SMALL = ["compare", "quadratic", "--optimizers", "adam,sgd:lr=0.3", "--seeds", "2", "--steps", "40", "--jobs", "1"]
+LONG = ["compare", "digits-mlp", "--optimizers", "sgd,adam", "--steps", "100000", "--jobs", "2"]
+
+
+def environment(**more):
+    kept = {key: x for key, x in os.environ.items() if key not in ("NO_COLOR", "FORCE_COLOR", "COLUMNS")}
+    return {**kept, "PYTHONPATH": str(SOURCE), "TERM": "xterm-256color", **more}
+
+
+def at_a_terminal(arguments, folder, until=None, **more):
+    """Run at an emulated terminal; when ``until`` has appeared, type Ctrl-C. The exit code and all output."""
+    mine, its = pty.openpty()
+    # A session of its own with this terminal, so that Ctrl-C goes to the command and all its workers, as at a shell.
+    start = "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execv(sys.argv[1], sys.argv[1:])"
+    process = subprocess.Popen(
+        [sys.executable, "-c", start, *COMMAND, *arguments],
+        stdin=its,
+        stdout=its,
+        stderr=its,
+        cwd=folder,
+        env=environment(**more),
+        start_new_session=True,
+    )
+    os.close(its)
+    output, typed, deadline = b"", False, time.monotonic() + 60
+    while time.monotonic() < deadline:
+        if select.select([mine], [], [], 0.1)[0]:
+            try:
+                output += os.read(mine, 65536)
+            except OSError:  # the other end is closed
+                break
+        if until and not typed and re.search(until, output.decode("utf-8", "replace")):
+            os.write(mine, b"\x03")
+            typed = True
+    os.close(mine)
+    return process.wait(timeout=20), output.decode("utf-8", "replace"), process.pid
+
+
+def test_rows_are_live_at_a_terminal(tmp_path):
+    code, output, _ = at_a_terminal(SMALL, tmp_path)
+    assert code == 0, output
+    assert re.search(r"adam.*10/10.*hit", output)
+    assert "\x1b[?25l" in output  # the cursor is hidden while rows are live
+    assert output.rstrip().endswith("\x1b[?25h") or "\x1b[?25h" in output
+    assert "\x1b[3" in output  # colour
+    assert (tmp_path / "gradstep-compare" / "quadratic" / "report.html").exists()
+
+
+def test_no_color_is_honoured(tmp_path):
+    code, output, _ = at_a_terminal(SMALL, tmp_path, NO_COLOR="1")
+    assert code == 0, output
+    assert not re.search(r"\x1b\[(3[0-9]|9[0-9]|38;)", output)
+
+
+def test_ctrl_c_is_one_line_and_130_and_leaves_no_file_and_no_process(tmp_path):
+    code, output, session = at_a_terminal(LONG, tmp_path, until="sgd .*0/15")
+    assert code == 130, output
+    after = output.rsplit("\x1b[?25h", 1)[1]
+    assert after.split() == ["gradstep:", "interrupted"]
+    assert "Traceback" not in output
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+    others = subprocess.run(
+        ["ps", "-s", str(session), "-o", "pid="], capture_output=True, text=True, check=False
+    ).stdout
+    assert others.split() == []
+
+
+def test_an_interrupt_in_a_pipe_too(tmp_path):
+    process = subprocess.Popen(
+        COMMAND + LONG,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=tmp_path,
+        env=environment(),
+        start_new_session=True,
+    )
+    assert process.stdout.readline().startswith("digits-mlp: 2 optimizers")
+    time.sleep(1)  # into the work, or the start of the workers: at any time it must be the same
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=20)
+    assert (process.returncode, err) == (130, "gradstep: interrupted\n")
+    assert out == ""
+
+
+def test_a_reader_that_leaves_early_is_no_traceback(tmp_path):
+    arguments = [*SMALL, "--json"]
+    process = subprocess.Popen(
+        COMMAND + arguments,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=tmp_path,
+        env=environment(),
+    )
+    process.stdout.readline()
+    process.stdout.close()
+    assert process.stderr.read() == ""
+    process.stderr.close()
+    assert process.wait(timeout=30) == 1
+
+
+def test_a_terminal_without_greek_shows_question_marks(tmp_path):
+    shown = subprocess.run(
+        [*COMMAND, "show", "adam"],
+        capture_output=True,
+        cwd=tmp_path,
+        env=environment(PYTHONIOENCODING="ascii"),
+        check=True,
+    )
+    assert b"?" in shown.stdout
+    assert shown.stderr == b""

@@ -1,0 +1,154 @@
+"""What the verbs print and write when all is well."""
+
+import json
+import platform
+
+import pytest
+
+import gradstep as gs
+from gradstep.cli import main
+from gradstep.compare.problems import PROBLEMS
+from gradstep.equation import equation
+from gradstep.rule import Rule, registry, rule
+from support import script
+
+SMALL = ["--optimizers", "adam,sgd:lr=0.3", "--seeds", "2", "--steps", "60", "--jobs", "1"]
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def run(capsys, *arguments):
+    assert main(arguments) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    return out
+
+
+def test_compare_in_plain_lines(capsys, tmp_path):
+    lines = run(capsys, "compare", "diabetes", *SMALL).splitlines()
+    assert lines[0] == "diabetes: 2 optimizers, 2 seeds, 60 steps, 12 runs; target: training loss ≤ 0.2395"
+    assert lines[1].startswith("adam: 10 runs, lr ")
+    assert lines[2].startswith("sgd:lr=0.3: 2 runs, lr 0.3: hit 2/2, median ")
+    table = [line.split() for line in lines if line.split()[:1] in (["optimizer"], ["adam"], ["sgd:lr=0.3"])]
+    assert [row[0] for row in table] == ["optimizer", "sgd:lr=0.3", "adam"]  # the faster first
+    assert lines[-1].endswith("wrote gradstep-compare/diabetes/results.json and gradstep-compare/diabetes/report.html")
+    assert not any("\x1b" in line for line in lines)
+    folder = tmp_path / "gradstep-compare" / "diabetes"
+    assert {path.name for path in folder.iterdir()} == {"results.json", "report.html"}
+
+
+def test_compare_in_json_lines(capsys, tmp_path):
+    out = run(capsys, "compare", "quadratic:condition=10", *SMALL, "--json")
+    lines = [json.loads(line) for line in out.splitlines()]
+    assert [line["event"] for line in lines] == ["study", *["run"] * 12, *["row"] * 2, "end"]
+    assert lines[0]["command"] == (
+        "gradstep compare quadratic:condition=10 --optimizers adam,sgd:lr=0.3 --seeds 2 --steps 60"
+    )
+    rows = {line["optimizer"]: line for line in lines if line["event"] == "row"}
+    assert rows["sgd:lr=0.3"]["lr"] == 0.3
+    assert [p.split("/")[-1] for p in lines[-1]["files"]] == ["results.json", "report.html"]
+    saved = json.loads((tmp_path / "gradstep-compare" / "quadratic-condition-10" / "results.json").read_text())
+    assert saved["table"] == [{key: x for key, x in line.items() if key != "event"} for line in lines[-3:-1]]
+
+
+def test_the_same_command_gives_the_same_results(capsys, tmp_path):
+    def timeless(folder):
+        run(capsys, "compare", "digits-softmax", *SMALL, "--out", folder)
+        content = json.loads((tmp_path / folder / "results.json").read_text())
+        for r in content["runs"]:
+            del r["seconds"]
+        for row in content["table"]:
+            del row["step_us"]
+        return content
+
+    assert timeless("one") == timeless("two")
+
+
+def test_problems_are_all_listed_a_line_each(capsys):
+    lines = run(capsys, "problems").splitlines()
+    assert [line.split()[0] for line in lines if line.strip()][2:] == list(PROBLEMS)
+
+
+@pytest.mark.parametrize("name", sorted(registry(None)))
+def test_show_prints_every_rule_and_stage(name, capsys):
+    shown = run(capsys, "show", name)
+    declared = registry(None)[name]
+    assert shown.startswith(f"{name}\n")
+    for line in (*equation(declared).text().splitlines(), *declared.doc.splitlines()):
+        assert line in shown
+    assert f"def {name}(theta, g" in shown
+    for key in declared.defaults:
+        assert f"{key} = " in shown
+    for slot in declared.state:
+        assert slot in shown.split("\nState\n")[1]
+
+
+def test_show_tells_bytes(capsys):
+    shown = run(capsys, "show", "adam", "sgd", "ema")
+    adam, sgd, ema = shown.split("Bytes a parameter\n")[1:]
+    assert "float32: 8 kept in state, 28 moved by a step (4 read, 3 written)" in adam
+    assert "float64: 16 kept in state, 56 moved" in adam
+    assert "float32: 0 kept in state, 12 moved by a step (2 read, 1 written)" in sgd
+    assert "float32: 4 kept in state, 8 moved by a step (1 read, 1 written, beside what its chain moves)" in ema
+
+
+def test_show_as_latex(capsys):
+    shown = run(capsys, "show", "adam", "--latex")
+    assert r"\begin{aligned}" in shown
+    assert "√" not in shown
+
+
+def test_a_rule_without_source_is_shown_all_the_same(capsys, monkeypatch):
+    namespace = {"rule": rule}
+    source = (
+        '@rule(lambda lr: {"lr": lr}, lr=0.1)\ndef typed(theta, g, lr):\n    """Typed."""\n    return theta - lr * g, g'
+    )
+    exec(source, namespace)  # noqa: S102 - a rule that no file holds
+    monkeypatch.setattr("gradstep.rule.lookup", lambda _: namespace["typed"])
+    assert isinstance(namespace["typed"], Rule)
+    try:
+        assert "not available: the rule was not read from a file" in run(capsys, "show", "typed")
+    finally:
+        from gradstep import rule as module
+
+        module._REGISTRY.pop("typed")
+
+
+def test_info_tells_versions_engine_and_cache(capsys, monkeypatch, tmp_path):
+    monkeypatch.setenv("GRADSTEP_CACHE_DIR", str(tmp_path / "kernels"))
+    shown = run(capsys, "info")
+    lines = dict(line.split("  ", 1) for line in shown.splitlines())
+    lines = {key: value.strip() for key, value in lines.items()}
+    assert lines["gradstep"] == gs.__version__
+    assert lines["Python"] == platform.python_version()
+    assert lines["kernel cache"] == str(tmp_path / "kernels")
+    assert lines["rules"] == str(len(registry()))
+    assert lines["engine"].startswith(("compiled (llvmlite ", "eager: "))
+
+
+def test_info_without_llvmlite_says_what_to_install():
+    out = script("from gradstep.cli import main; main(['info'])", before="import sys; sys.modules['llvmlite'] = None")
+    assert "eager: llvmlite is not installed; pip install 'gradstep[fast]'" in out
+
+
+def test_version_and_help(capsys):
+    assert run(capsys, "--version") == f"gradstep {gs.__version__}\n"
+    assert run(capsys) == run(capsys, "--help") == run(capsys, "-h")
+    for verb in ("compare", "show", "problems", "info"):
+        assert verb in run(capsys, "--help")
+        assert "Usage: gradstep" in run(capsys, verb, "--help")
+
+
+def test_help_loads_nothing_heavy():
+    code = "import sys; from gradstep.cli import main; main(['--help']); print(*sys.modules)"
+    loaded = {name.split(".")[0] for name in script(code).splitlines()[-1].split()}
+    assert "typer" in loaded
+    assert not loaded & {"sklearn", "scipy", "plotly", "joblib", "threadpoolctl", "llvmlite"}
+
+
+def test_the_package_of_the_command_imports_without_typer():
+    before = "import sys; sys.modules['typer'] = None; sys.modules['rich'] = None"
+    assert script("import gradstep.cli; print('fine')", before=before) == "fine\n"

@@ -1,0 +1,60 @@
+"""Statistics against values that are known by hand."""
+
+import math
+
+import pytest
+
+from gradstep.compare.problems import Target
+from gradstep.compare.statistics import Spread, median, spread, steps_to_target
+from gradstep.errors import GradstepValueError
+
+INF = math.inf
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ([3.0], 3.0),
+        ([3.0, 1.0, 2.0], 2.0),
+        ([4.0, 1.0, 3.0, 2.0], 2.5),
+        ([10.0, INF, 20.0], 20.0),
+        ([INF, 10.0, INF], INF),
+        ([10.0, INF], INF),
+        ([INF, INF], INF),
+        ([10.0, 20.0, INF, INF], INF),
+        ([-INF, INF, 5.0], 5.0),
+    ],
+)
+def test_a_miss_takes_part_in_the_median(values, expected):
+    assert median(values) == expected
+
+
+@pytest.mark.parametrize("values", [[], [math.nan], [1.0, math.nan, 2.0]])
+def test_no_median_of_nothing_or_of_nan(values):
+    with pytest.raises(GradstepValueError, match="median"):
+        median(values)
+
+
+def test_spread_is_median_least_and_greatest():
+    assert spread([5.0, INF, 1.0]) == Spread(median=5.0, low=1.0, high=INF)
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ([0.1, 0.95, 0.90, 0.99], 10.0),  # the first touch counts, and equality is enough
+        ([0.1, 0.2, 0.3, 0.4], INF),
+        ([0.96, 0.1, 0.1, 0.1], 0.0),
+        ([math.nan, math.nan, 0.97, 0.97], 20.0),
+    ],
+)
+def test_steps_to_an_accuracy(values, expected):
+    assert steps_to_target([0, 10, 20, 30], values, Target("accuracy", 0.95, "validation")) == expected
+
+
+def test_a_loss_is_reached_from_above():
+    assert steps_to_target([0, 5, 10], [3.0, 1.0, 0.5], Target("loss", 1.0, "train")) == 5.0
+
+
+def test_no_steps_no_target():
+    assert steps_to_target([], [], Target("loss", 1.0, "train")) == INF
