@@ -26,6 +26,7 @@ LAYERS = [
     "minimize checkpoint layers nn interop testing",
     "compare",
     "cli",
+    "__main__",
 ]
 LEVEL = {f"gradstep.{name}": k for k, names in enumerate(LAYERS) for name in names.split()}
 CORE = LEVEL["gradstep.optimizer"]
@@ -120,8 +121,9 @@ def test_all_is_sorted_and_complete():
     assert gs.__all__ == sorted(gs.__all__)
     public = {name for name in dir(gs) if not name.startswith("_")}
     objects = {name for name in public if not isinstance(getattr(gs, name), ModuleType)}
-    assert objects == {name for name in gs.__all__ if not isinstance(getattr(gs, name), ModuleType)}
-    assert "schedules" in gs.__all__
+    helpers = {"ModuleType", "import_module", "TYPE_CHECKING"}
+    assert objects - helpers == {name for name in gs.__all__ if not isinstance(getattr(gs, name), ModuleType)}
+    assert {name for name in gs.__all__ if isinstance(getattr(gs, name), ModuleType)} == set(gs._ON_FIRST_USE)
     for name, made in registry(None).items():
         if made.update.__module__.startswith(("gradstep.rules.", "gradstep.stages.")):
             assert getattr(gs, name) is made

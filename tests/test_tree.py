@@ -30,6 +30,7 @@ NESTS = {
     "empty list": ([], ()),
     "empty inside": ({"a": {}, "b": x(1), "c": []}, ("b",)),
     "ordered dict": (OrderedDict(z=x(1), a=x(2)), ("z", "a")),
+    "one name by chance": ({"0": [], 0: x(1)}, ("0",)),
     "dots": ({"a.b": x(1), "a": {"c": x(2)}}, ("a.b", "a.c")),
 }
 

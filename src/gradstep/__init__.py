@@ -1,6 +1,9 @@
 """Gradstep: the optimizer step for people who hold arrays and gradients."""
 
-from gradstep import schedules
+from importlib import import_module
+from types import ModuleType
+from typing import TYPE_CHECKING
+
 from gradstep.chain import chain
 from gradstep.errors import (
     GradstepError,
@@ -8,6 +11,7 @@ from gradstep.errors import (
     GradstepValueError,
     NonFiniteError,
     RuleError,
+    ScalarError,
 )
 from gradstep.functional import State, apply, init, scalars, update
 from gradstep.hyper import times
@@ -28,6 +32,9 @@ from gradstep.rules import (
 )
 from gradstep.stages import clip_by_global_norm, clip_by_norm, clip_by_value, decay, ema, l2, maximize
 
+if TYPE_CHECKING:
+    from gradstep import layers, nn, schedules, testing
+
 __version__ = "0.1.0"
 
 __all__ = [
@@ -37,6 +44,7 @@ __all__ = [
     "NonFiniteError",
     "Optimizer",
     "RuleError",
+    "ScalarError",
     "State",
     "adadelta",
     "adagrad",
@@ -53,15 +61,26 @@ __all__ = [
     "ema",
     "init",
     "l2",
+    "layers",
     "maximize",
     "momentum",
     "nadam",
     "nesterov",
+    "nn",
     "radam",
     "rmsprop",
     "scalars",
     "schedules",
     "sgd",
+    "testing",
     "times",
     "update",
 ]
+
+_ON_FIRST_USE = ("layers", "nn", "schedules", "testing")
+
+
+def __getattr__(name: str) -> ModuleType:
+    if name in _ON_FIRST_USE:
+        return import_module(f"gradstep.{name}")
+    raise AttributeError(f"module 'gradstep' has no attribute {name!r}")

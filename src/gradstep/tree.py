@@ -39,9 +39,11 @@ class Nest:
         GradstepTypeError
             When something else stands where a nest should.
         """
-        same_form = self.root.kind is dict and isinstance(tree, Mapping) and tree.keys() <= set(self.root.keys)
-        if not same_form and isinstance(tree, Mapping) and tree.keys() <= set(self.names):
-            return [tree.get(name) for name in self.names]
+        if isinstance(tree, Mapping):
+            keys, names = set(tree), set(self.names)
+            in_form = self.root.kind is dict and keys <= set(self.root.keys)
+            if keys == names or (keys <= names and not in_form):
+                return [tree.get(name) for name in self.names]
         return [tree] if self.root.kind is None else list(_pick(self.root, tree, "", what))
 
     def build(self, leaves: list[Any]) -> Any:
