@@ -15,7 +15,8 @@ from support import SOURCE, script
 # From the bottom to the top; a file imports only from lines above its own, or from its own package.
 LAYERS = [
     "errors",
-    "naming vocabulary reduction arrays tree memory",
+    "naming arrays",
+    "vocabulary reduction tree memory",
     "hyper checking",
     "rule schedules printing",
     "rules stages equation chain",
@@ -111,6 +112,23 @@ def test_importing_loads_numpy_and_array_api_compat_alone():
     tops = {name.split(".")[0] for name in loaded} - sys.stdlib_module_names
     assert tops == {"gradstep", "numpy", "array_api_compat"}
     assert not [name for name in loaded if ours(name) and LEVEL.get(layer(name), 0) > CORE]
+
+
+def test_a_step_loads_llvmlite_at_most():
+    """Namespaces of NumPy that it loads lazily (f2py, testing) would cost more than the step."""
+    code = """
+import sys, numpy as np, gradstep as gs
+opt = gs.Optimizer({"w": np.ones(3)}, gs.chain(gs.clip_by_norm(1.0), gs.adamax))
+opt.step({"w": np.ones(3)})
+gs.update(gs.adamax, np.ones(3), np.ones(3), gs.init(gs.adamax, np.ones(3)))
+print(*sys.modules)
+"""
+    loaded = set(script(code).split())
+    assert not loaded & {"numpy.f2py", "numpy.testing", "numpy.polynomial", "socket", "email", "array_api_compat.numpy"}
+    assert {name.split(".")[0] for name in loaded} - sys.stdlib_module_names <= {
+        *("gradstep", "numpy", "array_api_compat", "llvmlite", "__main__"),
+        *script("import sys; print(*sys.modules)").split(),
+    }
 
 
 def test_importing_starts_no_thread():

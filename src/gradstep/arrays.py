@@ -11,9 +11,11 @@ from gradstep.errors import GradstepTypeError
 _REAL = {"float32": "float32", "float64": "float64", "complex64": "float32", "complex128": "float64"}
 
 
-def namespace(x: Any) -> Any:
-    """The array-API namespace of an array."""
-    return array_api_compat.array_namespace(x)
+def namespace(*arrays: Any) -> Any:
+    """The array-API namespace of arrays; NumPy's own, since its wrapper would import all that NumPy loads lazily."""
+    if all(isinstance(x, np.ndarray | np.generic) for x in arrays):
+        return np
+    return array_api_compat.array_namespace(*arrays)
 
 
 def dtype_name(x: Any) -> str:

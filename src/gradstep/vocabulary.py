@@ -23,6 +23,8 @@ from typing import Any
 
 import array_api_compat
 
+from gradstep.arrays import namespace
+
 __all__ = ["abs", "maximum", "minimum", "sign", "sqrt", "where"]
 
 
@@ -68,7 +70,7 @@ def _speak(word: str, *operands: Any) -> Any:
         speak: Callable[[str, tuple[Any, ...]], Any] | None = getattr(x, "speak", None)
         if speak is not None:
             return speak(word, operands)
-    xp = array_api_compat.array_namespace(*(x for x in operands if not _literal(x)))
+    xp = namespace(*(x for x in operands if not _literal(x)))
     return _ARRAYS[word](xp, *_as_arrays(xp, word, operands))
 
 

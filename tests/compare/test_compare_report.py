@@ -56,8 +56,8 @@ def test_the_verdict_is_three_sober_sentences(small_study):
     best, second, *_ = small_study.table()
     assert best.optimizer in said[0]
     assert f"{best.steps_to_target.median:g} steps" in said[0]
-    assert f"ahead of {second.optimizer}" in said[0]
-    assert "paired seeds" in said[0]
+    assert f"followed by {second.optimizer} with " in said[0]
+    assert "of 2 paired seeds" in said[0]
     assert said[2].startswith("This does not show")
 
 
@@ -85,7 +85,10 @@ def test_paired_seeds_are_counted(small_study):
         return r
 
     changed = replace(small_study, runs=[steps(r) for r in small_study.runs])
-    assert "in 1 of 2 paired seeds" in verdict(changed)
+    assert "with a median of 35 steps, which it beat in 1 of 2 paired seeds" in verdict(changed)
+    level = replace(changed, runs=[replace(r, to_target=20.0) for r in changed.runs])
+    assert ", which it beat in 0 of 2 paired seeds" in verdict(level)
+    assert ", level with " in verdict(level)
 
 
 def test_every_row_has_a_cell_for_every_heading(small_study):

@@ -8,21 +8,15 @@ import pytest
 from gradstep.rule import registry
 from gradstep.testing import Case
 
-# Oracle bounds that are looser than 1e-14, and why.
-BOUNDS = {}
-
 
 def paper(name):
     """The oracle's module, or None where there is none."""
     return import_module(f"papers.{name}") if find_spec(f"papers.{name}") else None
 
 
-def case(rule, bounds=BOUNDS):
+def case(rule):
     module = paper(rule.name) if rule.kind == "rule" else None
-    if module is None:
-        return Case(rule)
-    bound, _ = bounds.get(rule.name, (Case(rule).bound, ""))
-    return Case(rule, module.trajectory, module.DEFAULTS, bound)
+    return Case(rule) if module is None else Case(rule, module.trajectory, module.DEFAULTS)
 
 
 CASES = {name: case(rule) for name, rule in registry(None).items()}

@@ -9,15 +9,17 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self
 
+from rich import box
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.table import Table
 
-from gradstep.cli.console import console
+from gradstep.cli.console import PLAIN_WIDTH, console
 from gradstep.compare.naming import short
 from gradstep.compare.problems import find_problem
 from gradstep.compare.protocol import Contender, RunResult, Spec
 from gradstep.compare.study import Study, to_json
-from gradstep.compare.table import make_row
-from gradstep.compare.wording import EDGE_NOTE, headings, row_cells
+from gradstep.compare.table import Row, make_row
+from gradstep.compare.wording import EDGE_NOTE, counted, headings, row_cells
 
 
 class Reporter(Protocol):
@@ -54,8 +56,8 @@ class PlainLines:
     def __enter__(self) -> Self:
         spec = self.spec
         self.say(
-            f"{spec.problem}: {len(spec.contenders)} optimizers, {len(spec.seeds)} seeds, {spec.steps} steps, "
-            f"{len(spec.trials())} runs; target: {self.problem.goal}"
+            f"{spec.problem}: {counted(len(spec.contenders), 'optimizer')}, {counted(len(spec.seeds), 'seed')}, "
+            f"{counted(spec.steps, 'step')}, {counted(len(spec.trials()), 'run')}; target: {self.problem.goal}"
         )
         return self
 
@@ -71,7 +73,7 @@ class PlainLines:
         self.done[run.optimizer].append(run)
         contender = next(c for c in self.spec.contenders if c.label == run.optimizer)
         if len(self.done[run.optimizer]) == self.total(contender):
-            self.say(f"{run.optimizer}: {self.total(contender)} runs, {self.summary(contender)}")
+            self.say(f"{run.optimizer}: {counted(self.total(contender), 'run')}, {self.summary(contender)}")
 
     def total(self, contender: Contender) -> int:
         """Runs of one optimizer."""
@@ -86,19 +88,26 @@ class PlainLines:
 
     def end(self, study: Study, files: Sequence[Path]) -> None:
         """The table, and where the rest is."""
-        from rich import box
-        from rich.table import Table
-
         rows = study.table()
-        table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-        for i, heading in enumerate(headings(study)):
-            table.add_column(heading, justify="left" if i == 0 else "right", style="bold" if i == 0 else None)
-        for row in rows:
-            table.add_row(*(text for text, _ in row_cells(row)))
+        table = _table(study, rows, ranges=True)
+        width = self.console.measure(table, options=self.console.options.update_width(PLAIN_WIDTH)).maximum
+        if width > self.console.width:
+            table = _table(study, rows, ranges=False)
         self.console.print(table)
         if any(row.at_edge for row in rows):
             self.say(EDGE_NOTE)
         self.say(f"{time.monotonic() - self.started:.1f} s; wrote {' and '.join(map(str, files))}")
+
+
+def _table(study: Study, rows: Sequence[Row], ranges: bool) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    name, *others = headings(study)
+    table.add_column(name, style="bold", no_wrap=True)
+    for heading in others:
+        table.add_column(heading, justify="right")
+    for row in rows:
+        table.add_row(*(text for text, _ in row_cells(row, ranges)))
+    return table
 
 
 class LiveRows(PlainLines):

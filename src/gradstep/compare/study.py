@@ -15,6 +15,7 @@ from collections.abc import Callable, Generator
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from functools import cache, cached_property
+from multiprocessing import resource_tracker
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -122,6 +123,8 @@ def _results(spec: Spec, jobs: int) -> Generator[RunResult]:
     results: Generator[RunResult] | None = None
     before = set(threading.enumerate())
     try:
+        if jobs > 1:
+            resource_tracker.ensure_running()  # Python < 3.13 unblocks SIGINT when it starts one: not among the workers
         with _interrupts_wait():
             results = parallel(joblib.delayed(_run_alone)(spec, trial) for trial in trials)
         assert results is not None  # noqa: S101 - for the type checker

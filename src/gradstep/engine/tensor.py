@@ -4,10 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-import array_api_compat
 import numpy as np
 
-from gradstep.arrays import as_reals, compute_dtype, dtype_name, to_numpy
+from gradstep.arrays import as_reals, compute_dtype, dtype_name, namespace, to_numpy
 from gradstep.chain import Row
 from gradstep.errors import GradstepTypeError, GradstepValueError, NonFiniteError
 from gradstep.tree import is_array
@@ -71,7 +70,7 @@ def check_alike(what: str, x: Any, parameter: Any) -> None:
     """Refuse an array of another namespace, shape or dtype than its parameter; ``what`` names it in the error."""
     if not is_array(x):
         raise GradstepTypeError(f"{what} is of type {type(x).__name__}, not an array.")
-    mine, theirs = (array_api_compat.array_namespace(y).__name__ for y in (parameter, x))
+    mine, theirs = (namespace(y).__name__ for y in (parameter, x))
     if mine != theirs:
         raise GradstepTypeError(f"{what} is a {type(x).__name__}, but its parameter a {type(parameter).__name__}.")
     if isinstance(x, np.ma.MaskedArray):

@@ -10,7 +10,7 @@ from gradstep.compare.report import figures
 from gradstep.compare.report.verdict import verdict
 from gradstep.compare.study import Study
 from gradstep.compare.table import CRITERION
-from gradstep.compare.wording import EDGE_NOTE, headings, row_cells
+from gradstep.compare.wording import EDGE_NOTE, counted, headings, row_cells
 
 _SENSITIVITY = (
     "Final loss at every learning rate that was tried: median, and bars to the least and the greatest of the seeds. "
@@ -99,8 +99,9 @@ def _details(study: Study) -> str:
 def _setting(study: Study) -> str:
     spec, problem = study.spec, study.problem
     return (
-        f"{problem.summary[0].upper()}{problem.summary[1:]} ({problem.source}; {problem.size}). {len(spec.contenders)} "
-        f"optimizers, {len(spec.seeds)} paired seeds, {spec.steps} steps a run, {len(study.runs)} runs in all."
+        f"{problem.summary[0].upper()}{problem.summary[1:]} ({problem.source}; {problem.size}). "
+        f"{counted(len(spec.contenders), 'optimizer')}, {counted(len(spec.seeds), 'paired seed')}, "
+        f"{counted(spec.steps, 'step')} a run, {counted(len(study.runs), 'run')} in all."
     )
 
 
@@ -117,8 +118,8 @@ def _protocol(study: Study) -> str:
     each = f"{counts[0]} to {counts[-1]}" if len(counts) > 1 else str(counts[0])
     final = "" if study.problem.exact else " Final figures are from test data, which nothing was chosen by."
     return (
-        f"Each optimizer is run at {each} learning rate{'s' * (counts[-1] > 1)}, two a decade, around one that fits by "
-        "order of magnitude, with every seed; all other hyperparameters keep their defaults unless the name says "
+        f"Each optimizer is run at {each} learning rate{'s' * (counts[-1] != 1)}, two a decade, around one that fits "
+        "by order of magnitude, with every seed; all other hyperparameters keep their defaults unless the name says "
         "otherwise. A seed settles the initial parameters and the batches, so runs of one seed start and go on alike "
         f"for every optimizer. The learning rate shown is the one with {CRITERION}. A run that diverges counts as a "
         f"miss, even if it touched the target before.{final} The time of a step is the optimizer's alone, measured "

@@ -5,6 +5,7 @@ import math
 from gradstep.compare.naming import short
 from gradstep.compare.study import Study
 from gradstep.compare.table import Row
+from gradstep.compare.wording import counted
 
 
 def verdict(study: Study) -> str:
@@ -29,8 +30,11 @@ def _first(study: Study, rows: list[Row]) -> str:
     second = rows[1]
     ahead = _ahead(study, best, second)
     median = second.steps_to_target.median
+    among = f"{ahead} of {counted(len(spec.seeds), 'paired seed')}"
+    if median == best.steps_to_target.median:
+        return f"{text}, level with {second.optimizer}, which it beat in {among}."
     after = f"a median of {median:g} steps" if math.isfinite(median) else f"{second.hits}/{second.seeds} hits"
-    return f"{text}, ahead of {second.optimizer} with {after} in {ahead} of {len(spec.seeds)} paired seeds."
+    return f"{text}, followed by {second.optimizer} with {after}, which it beat in {among}."
 
 
 def _ahead(study: Study, a: Row, b: Row) -> int:
@@ -65,9 +69,8 @@ def _limits(study: Study, rows: list[Row]) -> str:
     spec = study.spec
     edge = [row.optimizer for row in rows if row.at_edge]
     widen = f", and the best rate of {', '.join(edge)} lies at the edge of its grid" if edge else ""
-    count = len(spec.seeds)
     return (
         f"This does not show how they compare on another problem, with other batch sizes, schedules or "
-        f"hyperparameters than the learning rate, nor, with {count} seed{'s' * (count > 1)} and no confidence "
+        f"hyperparameters than the learning rate, nor, with {counted(len(spec.seeds), 'seed')} and no confidence "
         f"interval, that small differences are real{widen}."
     )
