@@ -255,7 +255,6 @@ def _host(
     label, (smallest, largest) = part.label, extremes
     try:
         numbers, new = part.rule.host(t, hyper, {key: memory[f"{label}.{key}"] for key in part.rule.memory}, total)
-        numbers = {key: float(x) for key, x in numbers.items()}
     except (ArithmeticError, ValueError) as error:  # math's words for what has no value: 1/0, log(0)
         raise ScalarError(f"{label}: scalars() failed at update {t} with {dict(hyper)}: {error}.") from error
     for key, x in (*numbers.items(), *new.items()):
@@ -265,4 +264,4 @@ def _host(
             )
         if key == "eps" and x <= smallest / 2:
             raise ScalarError(f"{label}: eps = {x} at update {t} is 0 in the parameters' dtype; make it larger.")
-    return numbers, {f"{label}.{key}": float(x) for key, x in new.items()}
+    return numbers, {f"{label}.{key}": x for key, x in new.items()}

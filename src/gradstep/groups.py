@@ -34,6 +34,8 @@ class Groups:
     def values(self, program: Program, hyper: Mapping[str, Hyper], t: int) -> list[dict[str, float]]:
         """For each group the hyperparameters of the next update, when ``t`` updates have been made."""
         shared = program.values(hyper, t)
+        if not any(self.overrides):
+            return [shared] * len(self.labels)
         return [
             {**shared, **{k: _value(k, x, shared, t, label) for k, x in own.items()}} for label, own in self._items()
         ]

@@ -3,6 +3,7 @@
 from bisect import bisect_right
 from collections.abc import Sequence
 from itertools import accumulate
+from operator import attrgetter
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,6 +13,8 @@ from numpy.lib.array_utils import byte_bounds
 from numpy.typing import NDArray
 
 from gradstep.errors import GradstepTypeError, GradstepValueError
+
+_WRITEABLE = attrgetter("flags.writeable")
 
 
 def check_writable(names: Sequence[str], leaves: Sequence[Any]) -> None:
@@ -26,13 +29,13 @@ def check_writable(names: Sequence[str], leaves: Sequence[Any]) -> None:
     """
     placed: list[tuple[int, int, str, NDArray[Any]]] = []
     seen: dict[int, str] = {}
+    check_not_read_only(names, leaves)
     for name, leaf in zip(names, leaves, strict=True):
         if array_api_compat.is_jax_array(leaf) or isinstance(leaf, np.generic):
             raise GradstepTypeError(
                 f"parameter {name!r} is a {type(leaf).__name__}, which cannot be changed in place; "
                 f"use params, state = gs.update(tx, params, grads, state), or hand in numpy.array(...)."
             )
-        check_not_read_only(name, leaf)
         if (first := seen.setdefault(id(leaf), name)) != name:
             raise _shared(first, name)
         x = _layout(leaf)
@@ -50,10 +53,13 @@ def check_writable(names: Sequence[str], leaves: Sequence[Any]) -> None:
                 raise _shared(name, other)
 
 
-def check_not_read_only(name: str, x: Any) -> None:
-    """Refuse a NumPy array that is marked read-only, as it may also be later on."""
-    if isinstance(x, np.ndarray) and not x.flags.writeable:
-        raise GradstepValueError(f"parameter {name!r} is read-only; hand in a copy: numpy.array(...).")
+def check_not_read_only(names: Sequence[str], leaves: Sequence[Any]) -> None:
+    """Refuse NumPy arrays that are marked read-only, as they may also be later on."""
+    if {*map(type, leaves)} == {np.ndarray} and all(map(_WRITEABLE, leaves)):
+        return  # the usual case, at once
+    for name, x in zip(names, leaves, strict=True):
+        if isinstance(x, np.ndarray) and not x.flags.writeable:
+            raise GradstepValueError(f"parameter {name!r} is read-only; hand in a copy: numpy.array(...).")
 
 
 class Regions:

@@ -8,7 +8,7 @@ from typing import Any
 from gradstep import engine as engines
 from gradstep.arrays import as_complex, as_reals, copied
 from gradstep.chain import program
-from gradstep.engine.tensor import Tensor, bad_gradient, check_gradient
+from gradstep.engine.tensor import Tensor, bad_gradient, check_gradients
 from gradstep.errors import GradstepTypeError, GradstepValueError, NonFiniteError, ScalarError
 from gradstep.functional import as_stage, check_parameters, choose_nonfinite, extremes, limit_in, start_slots
 from gradstep.groups import assign
@@ -104,6 +104,7 @@ class Optimizer:
             {name: MappingProxyType(own) for name, own in self._slots.items()}
         )
         self._tensors = self._make_tensors()
+        self._names, self._values = [x.name for x in self._tensors], [x.value for x in self._tensors]
         groups_of = [group for group in self._groups.of if group is not None]
         self._rows = groups_of if self._program.over_tensor else list(range(len(self._groups.labels)))
         dtypes = {x.dtype for x in self._tensors}
@@ -128,18 +129,18 @@ class Optimizer:
             When the nest, a shape or a dtype does not fit. Whatever is raised, nothing has been changed.
         """
         with self._lock:
-            leaves = self._nest.leaves(grads, "gradients")
-            mine = [leaves[k] for k in self._active]
-            for x, g in zip(self._tensors, mine, strict=True):
-                check_gradient(x.name, g, x.value)
-                check_not_read_only(x.name, x.value)
+            mine = self._nest.leaves(grads, "gradients")
+            if len(self._active) < len(mine):
+                mine = [mine[k] for k in self._active]
+            check_gradients(self._names, self._values, mine)
+            check_not_read_only(self._names, self._values)
             self._engine.load(mine)
             try:
                 if self.on_nonfinite != "ignore":
                     self._guard(mine)
                 table, memory = self._program.scalars(
                     self.t + 1,
-                    self._groups.values(self._program, self.hyper, self.t),
+                    self._groups.values(self._program, self.hyper.raw, self.t),
                     self._memory,
                     self._rows,
                     self._engine.measure,
@@ -207,7 +208,7 @@ class Optimizer:
             raise bad_gradient(x.name, grads[bad], self._limits[x.dtype])
 
     def _start(self) -> dict[str, dict[str, Any]]:
-        values = self._groups.values(self._program, self.hyper, 0)
+        values = self._groups.values(self._program, self.hyper.raw, 0)
         out: dict[str, dict[str, Any]] = {}
         for k in self._active:
             group = self._groups.of[k]
@@ -230,29 +231,29 @@ class HyperView(MutableMapping[str, Hyper]):
     """Hyperparameters by name; a new value is checked, a schedule stays, no name comes or goes."""
 
     def __init__(self, values: Mapping[str, Hyper]) -> None:
-        self._values = dict(values)
+        self.raw = dict(values)
 
     def __getitem__(self, name: str) -> Hyper:
-        return self._values[name]
+        return self.raw[name]
 
     def __setitem__(self, name: str, value: Any) -> None:
-        if name not in self._values:
-            raise unknown("unknown hyperparameter", name, self._values)
-        if callable(self._values[name]):
-            raise GradstepValueError(f"{name} follows the schedule {self._values[name]!r}; it cannot be set by hand.")
-        self._values[name] = checked(name, value, "optimizer")
+        if name not in self.raw:
+            raise unknown("unknown hyperparameter", name, self.raw)
+        if callable(self.raw[name]):
+            raise GradstepValueError(f"{name} follows the schedule {self.raw[name]!r}; it cannot be set by hand.")
+        self.raw[name] = checked(name, value, "optimizer")
 
     def __delitem__(self, name: str) -> None:
         raise GradstepTypeError(f"hyperparameter {name} cannot be removed.")
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._values)
+        return iter(self.raw)
 
     def __len__(self) -> int:
-        return len(self._values)
+        return len(self.raw)
 
     def __repr__(self) -> str:
-        return repr(self._values)
+        return repr(self.raw)
 
 
 def _stage(rule: str | Rule | Stage, hyper: dict[str, Any]) -> Stage:

@@ -112,7 +112,7 @@ class Rule:
         """Scalars of update ``t`` = 1, 2, ... and the memory after it."""
         known = {**hyper, **memory, "t": t, "total": total}
         out = self.scalars(**{key: known[key] for key in self.arguments})
-        return {key: out[key] for key in self.numbers}, {key: out[key] for key in memory}
+        return {key: float(out[key]) for key in self.numbers}, {key: float(out[key]) for key in memory}
 
     @cached_property
     def arguments(self) -> tuple[str, ...]:

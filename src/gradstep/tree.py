@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import array_api_compat
@@ -18,6 +19,11 @@ class Node:
     kind: type | None
     keys: tuple[Any, ...] = ()
     children: tuple["Node", ...] = ()
+
+    @cached_property
+    def flat(self) -> bool:
+        """Whether only leaves stand under it."""
+        return self.kind is not None and all(child.kind is None for child in self.children)
 
 
 @dataclass(frozen=True)
@@ -39,12 +45,18 @@ class Nest:
         GradstepTypeError
             When something else stands where a nest should.
         """
+        if (usual := _just_like(self.root, tree)) is not None:
+            return usual
         if isinstance(tree, Mapping):
             keys, names = set(tree), set(self.names)
             in_form = self.root.kind is dict and keys <= set(self.root.keys)
             if keys == names or (keys <= names and not in_form):
                 return [tree.get(name) for name in self.names]
-        return [tree] if self.root.kind is None else list(_pick(self.root, tree, "", what))
+        if self.root.kind is None:
+            return [tree]
+        leaves: list[Any] = []
+        _pick(self.root, tree, "", what, leaves)
+        return leaves
 
     def build(self, leaves: list[Any]) -> Any:
         """A nest of this form with these leaves."""
@@ -105,7 +117,25 @@ def _survey(tree: Any, name: str, names: list[str], leaves: list[Any]) -> Node:
     return Node(kind, tuple(key for key, _ in items), children)
 
 
-def _pick(node: Node, tree: Any, name: str, what: str) -> Iterator[Any]:
+def _just_like(node: Node, tree: Any) -> list[Any] | None:
+    """The leaves of a tree that is just like a flat node, at once: the usual case."""
+    if not node.flat or type(tree) not in (dict, list, tuple) or len(tree) != len(node.keys):
+        return None
+    if node.kind is not dict:
+        return None if type(tree) is dict else list(tree)
+    if type(tree) is not dict:
+        return None
+    try:
+        return list(map(tree.__getitem__, node.keys))
+    except KeyError:
+        return None
+
+
+def _pick(node: Node, tree: Any, name: str, what: str, leaves: list[Any]) -> None:
+    """Append the leaves of ``tree``, which stands at ``name``."""
+    if (usual := _just_like(node, tree)) is not None:
+        leaves += usual
+        return
     where = f" under {name!r}" if name else ""
     if tree is None:
         values: list[Any] = [None] * len(node.keys)
@@ -124,9 +154,9 @@ def _pick(node: Node, tree: Any, name: str, what: str) -> Iterator[Any]:
         values = list(tree)
     for key, child, x in zip(node.keys, node.children, values, strict=True):
         if child.kind is None:
-            yield x
+            leaves.append(x)
         else:
-            yield from _pick(child, x, f"{name}.{key}" if name else str(key), what)
+            _pick(child, x, f"{name}.{key}" if name else str(key), what, leaves)
 
 
 def _build(node: Node, leaves: Iterator[Any]) -> Any:

@@ -124,7 +124,7 @@ def _results(spec: Spec, jobs: int) -> Generator[RunResult]:
     before = set(threading.enumerate())
     try:
         if jobs > 1:
-            resource_tracker.ensure_running()  # Python < 3.13 unblocks SIGINT when it starts one: not among the workers
+            resource_tracker.ensure_running()  # first: Python 3.11 unblocks SIGINT when it starts one
         with _interrupts_wait():
             results = parallel(joblib.delayed(_run_alone)(spec, trial) for trial in trials)
         assert results is not None  # noqa: S101 - for the type checker

@@ -31,6 +31,7 @@ class Compiled:
         self.batches = [_Batch(program, dtype, tensors, chunk, kept) for dtype in dtypes]
         self.rows = 1 + max((x.row for x in tensors), default=0)
         self.scalars = np.zeros((self.rows, max(1, kernels.scalar_count(program.rules))))
+        self.scalars_at = address(self.scalars)
 
     def load(self, grads: Sequence[Any]) -> None:
         """See :class:`gradstep.engine.tensor.Engine`."""
@@ -47,14 +48,14 @@ class Compiled:
         self._fill(table)
         out: list[list[float]] = [[] for _ in self.tensors]
         for batch in self.batches:
-            batch.measure(part, self.scalars, out)
+            batch.measure(part, self.scalars_at, out)
         return out
 
     def apply(self, table: list[Row]) -> None:
         """See :class:`gradstep.engine.tensor.Engine`."""
         self._fill(table)
         for batch in self.batches:
-            batch.apply(self.scalars)
+            batch.apply(self.scalars_at)
 
     def _fill(self, table: list[Row]) -> None:
         """The scalar table; during a reduction the stages after it have none yet."""
@@ -110,6 +111,8 @@ class _Batch:
         self.table = np.array(rows, np.int64).reshape(len(rows), kernels.width(self.program.rules))
         self.owner, self.start = np.array(owner, np.intp), np.array(start, np.int64)
         self.partials, self.sums = np.array(blocks, np.int64), np.zeros(at)
+        self.table[:, kernels.GRADIENT] = self.gather.addresses[self.owner] + self.start
+        self.all_real = all(np.asarray(x.value).dtype.kind != "c" for x in tensors)
         self.tops = np.zeros(len(rows), np.int64)
         self.table_at, self.tops_at = address(self.table), address(self.tops)
         kernel = _kernel(self.program.rules, self.dtype)
@@ -123,8 +126,10 @@ class _Batch:
 
     def load(self, grads: Sequence[Any]) -> None:
         """Gradients' addresses into the table; parameters that lie elsewhere than in plain memory are copied in."""
-        self.gather([self._reals(np.asarray(grads[k])) for k in self.members])
-        self.table[:, kernels.GRADIENT] = self.gather.addresses[self.owner] + self.start
+        mine = grads if len(self.members) == len(grads) else [grads[k] for k in self.members]
+        self.gather(mine if self.all_real else [self._reals(np.asarray(g)) for g in mine])
+        if self.gather.large:  # the others lie where they did
+            self.table[:, kernels.GRADIENT] = self.gather.addresses[self.owner] + self.start
         for outside, inside in self.copies:
             inside[...] = outside
 
@@ -136,17 +141,17 @@ class _Batch:
             return None
         return self.members[int(self.owner[np.argmax(self.tops > bound)])]
 
-    def measure(self, part: int, scalars: NDArray[np.float64], out: list[list[float]]) -> None:
+    def measure(self, part: int, scalars_at: int, out: list[list[float]]) -> None:
         """Block sums of each tensor into ``out``."""
-        places = address(scalars), address(self.partials), address(self.sums)
+        places = scalars_at, address(self.partials), address(self.sums)
         self.kernel_measure[part](self.table_at, 0, len(self.table), *places)
         ends = self.partials + -(-self.table[:, kernels.LENGTH] // BLOCK)
         for k, begin, end in zip(self.owner.tolist(), self.partials.tolist(), ends.tolist(), strict=True):
             out[self.members[k]] += self.sums[begin:end].tolist()
 
-    def apply(self, scalars: NDArray[np.float64]) -> None:
+    def apply(self, scalars_at: int) -> None:
         """Write parameters and state."""
-        self.kernel_apply(self.table_at, 0, len(self.table), address(scalars))
+        self.kernel_apply(self.table_at, 0, len(self.table), scalars_at)
         for outside, inside in self.copies:
             outside[...] = inside
         self.gather.release()

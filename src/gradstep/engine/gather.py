@@ -45,7 +45,8 @@ class Gather:
         """Fill ``addresses``; the arrays behind them stay alive until :meth:`release` or the next call."""
         self.release()  # a step that was refused did not come to it
         if self.small:
-            np.concatenate([grads[k].reshape(-1) for k in self.small], out=self.arena, casting="equiv")
+            small = [grads[k] for k in self.small] if self.large else grads
+            np.concatenate(small, axis=None, out=self.arena, casting="equiv")
         for k in self.large:
             g = np.require(grads[k], self.dtype, ["C", "A"])
             at = address(g)

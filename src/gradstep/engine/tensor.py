@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any, Protocol
 
 import numpy as np
@@ -10,6 +11,8 @@ from gradstep.arrays import as_reals, compute_dtype, dtype_name, namespace, to_n
 from gradstep.chain import Row
 from gradstep.errors import GradstepTypeError, GradstepValueError, NonFiniteError
 from gradstep.tree import is_array
+
+_SHAPE, _DTYPE = attrgetter("shape"), attrgetter("dtype")
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,16 @@ class Engine(Protocol):
         ...
 
 
+def check_gradients(names: Sequence[str], values: Sequence[Any], grads: Sequence[Any]) -> None:
+    """Refuse gradients that do not fit, as :func:`check_gradient` does; plain arrays that all do are seen at once."""
+    usual = {*map(type, values), *map(type, grads)} <= {np.ndarray} and all(
+        list(map(look, values)) == list(map(look, grads)) for look in (_SHAPE, _DTYPE)
+    )
+    if not usual:
+        for name, x, g in zip(names, values, grads, strict=True):
+            check_gradient(name, g, x)
+
+
 def check_gradient(name: str, g: Any, parameter: Any) -> None:
     """Refuse a gradient that is not there, or does not fit its parameter.
 
@@ -59,8 +72,6 @@ def check_gradient(name: str, g: Any, parameter: Any) -> None:
     GradstepValueError
         For another shape, or ``None``.
     """
-    if type(g) is np.ndarray is type(parameter) and g.dtype == parameter.dtype and g.shape == parameter.shape:
-        return  # the usual case, at once
     if g is None:
         raise GradstepValueError(f"gradients: {name!r} is missing; there must be one for every parameter not frozen.")
     check_alike(f"gradient {name!r}", g, parameter)

@@ -21,20 +21,24 @@ def _first(study: Study, rows: list[Row]) -> str:
             f"No optimizer reached the target ({study.problem.goal}) within {spec.steps} steps in most of its seeds; "
             f"the lowest final loss was that of {best.optimizer}, a median of {best.loss.median:.3g}."
         )
-    text = (
-        f"{best.optimizer} reached the target ({study.problem.goal}) first, after a median of "
-        f"{best.steps_to_target.median:g} steps at learning rate {short(best.lr)} (hit {best.hits}/{best.seeds})"
-    )
+    goal, steps = f"the target ({study.problem.goal})", f"a median of {best.steps_to_target.median:g} steps"
+    text = f"{best.optimizer} reached {goal} first, after {steps} at learning rate {short(best.lr)} ({_hits(best)})"
     if len(rows) == 1:
         return f"{text}."
     second = rows[1]
-    ahead = _ahead(study, best, second)
     median = second.steps_to_target.median
-    among = f"{ahead} of {counted(len(spec.seeds), 'paired seed')}"
+    ahead = f"{_ahead(study, best, second)} of {counted(len(spec.seeds), 'paired seed')}"
     if median == best.steps_to_target.median:
-        return f"{text}, level with {second.optimizer}, which it beat in {among}."
-    after = f"a median of {median:g} steps" if math.isfinite(median) else f"{second.hits}/{second.seeds} hits"
-    return f"{text}, followed by {second.optimizer} with {after}, which it beat in {among}."
+        return (
+            f"{best.optimizer} and {second.optimizer} reached {goal} first, both after {steps}, at learning rates "
+            f"{short(best.lr)} ({_hits(best)}) and {short(second.lr)} ({_hits(second)}), {best.optimizer} sooner in {ahead}."
+        )
+    after = f"a median of {median:g} steps" if math.isfinite(median) else _hits(second)
+    return f"{text}, followed by {second.optimizer} with {after}, which it beat in {ahead}."
+
+
+def _hits(row: Row) -> str:
+    return f"hit {row.hits}/{row.seeds}"
 
 
 def _ahead(study: Study, a: Row, b: Row) -> int:

@@ -1,0 +1,8 @@
+"""Tests keep their kernels to themselves, in this process and in those that it starts."""
+
+import os
+import tempfile
+
+if "GRADSTEP_CACHE_DIR" not in os.environ:
+    _folder = tempfile.TemporaryDirectory(prefix="gradstep-kernels-")  # removed when the process ends
+    os.environ["GRADSTEP_CACHE_DIR"] = _folder.name
