@@ -31,7 +31,8 @@ def _first(study: Study, rows: list[Row]) -> str:
     if median == best.steps_to_target.median:
         return (
             f"{best.optimizer} and {second.optimizer} reached {goal} first, both after {steps}, at learning rates "
-            f"{short(best.lr)} ({_hits(best)}) and {short(second.lr)} ({_hits(second)}), {best.optimizer} sooner in {ahead}."
+            f"{short(best.lr)} ({_hits(best)}) and {short(second.lr)} ({_hits(second)}), "
+            f"{best.optimizer} sooner in {ahead}."
         )
     after = f"a median of {median:g} steps" if math.isfinite(median) else _hits(second)
     return f"{text}, followed by {second.optimizer} with {after}, which it beat in {ahead}."
