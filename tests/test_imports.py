@@ -18,6 +18,7 @@ LAYERS = [
     "naming arrays",
     "vocabulary reduction tree memory",
     "hyper checking",
+    "declaration",
     "rule schedules printing",
     "rules stages equation chain",
     "groups conventions",

@@ -316,3 +316,31 @@ def test_host_gives_scalars_and_memory_apart():
     assert set(numbers) == set(gs.nadam.numbers)
     assert memory.keys() == {"product"}
     assert 0.0 < memory["product"] < 0.9
+
+
+@pytest.mark.parametrize("symbol", ["+=", "-=", "*=", "/="])
+def test_an_update_in_place_is_refused(symbol):
+    """It would change the caller's array."""
+
+    def odd(theta, g, v, lr):
+        match symbol:
+            case "+=":
+                v += g
+            case "-=":
+                v -= g
+            case "*=":
+                v *= g
+            case _:
+                v /= g
+        return theta - lr * v, g, v
+
+    with pytest.raises(RuleError, match=f"v \\{symbol} g. changes an operand in place"):
+        rule(rates, state="v", lr=0.1)(odd)
+
+
+def test_a_stage_is_bounded_by_one_of_its_hyperparameters():
+    def odd(theta, g, lr):
+        return theta, lr * g
+
+    with pytest.raises(RuleError, match="bounds='max_norm' is none of its hyperparameters"):
+        stage(rates, bounds="max_norm", lr=0.1)(odd)

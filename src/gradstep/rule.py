@@ -13,7 +13,7 @@ from functools import cached_property
 from types import MappingProxyType
 from typing import Any, Literal
 
-from gradstep.checking import ARRAY, Checked, Checker
+from gradstep.declaration import examine
 from gradstep.errors import GradstepTypeError, RuleError
 from gradstep.hyper import Hyper, checked
 from gradstep.naming import unknown
@@ -218,7 +218,8 @@ def rule(
             exceptions=exceptions,
             kind=kind,
         )
-        made = _check(made)
+        numbers, operations = examine(made)
+        made = replace(made, numbers=numbers, operations=MappingProxyType(operations))
         other = _REGISTRY.get(made.name)
         if other and other.update.__module__ != update.__module__:
             raise RuleError(f"rule {made.name}: {other.update.__module__} has a rule of that name; choose another.")
@@ -235,78 +236,3 @@ def stage(scalars: Callable[..., dict[str, Any]] | None = None, **options: Any) 
 
 def _no_scalars() -> dict[str, Any]:
     return {}
-
-
-def _check(made: Rule) -> Rule:
-    """Call the rule once with checking operands; the rule completed with what that shows."""
-    owner = made.name
-    for key in {*made.units, *made.start} - {*made.defaults, *made.state}:
-        raise RuleError(f"rule {owner}: {key} is declared in units or start, but is no hyperparameter or slot.")
-    named = [*made.state, *made.memory, *made.defaults]
-    for key in named:
-        if key in ("theta", "g", "t", "total", "name") or named.count(key) > 1:
-            raise RuleError(f"rule {owner}: the name {key} is taken; choose another for the slot or hyperparameter.")
-    if (made.measure is None) != (made.over is None):
-        raise RuleError(f'rule {owner}: reduce= and over="tensor" or "all" belong together.')
-    known = {"t", *made.memory, *made.defaults, *(["total"] if made.measure else [])}
-    for key in made.arguments:
-        if key not in known:
-            raise RuleError(f"rule {owner}: scalars() asks for {key}, which is none of {sorted(known)}.")
-    sample = {key: _sample(key, value) for key, value in made.defaults.items()}
-    given = {**sample, **made.memory, "t": 1, "total": 1.0}
-    out = _call(owner, "scalars", made.scalars, **{key: given[key] for key in made.arguments})
-    if not isinstance(out, dict):
-        raise RuleError(f"rule {owner}: scalars() must return a dict of numbers, not {out!r}.")
-    if missing := made.memory.keys() - out.keys():
-        raise RuleError(f"rule {owner}: scalars() must return the new value of its memory {min(missing)}.")
-    numbers = tuple(key for key in out if key not in made.memory)
-    takes = tuple(inspect.signature(made.update).parameters)
-    first = ("theta", "g", *made.state)
-    if takes[: len(first)] != first or set(takes[len(first) :]) != set(numbers):
-        raise RuleError(
-            f"rule {owner}: update takes {takes}, but must take {(*first, *numbers)}: theta, g, state, scalars."
-        )
-    checker = Checker(owner)
-    arrays = [checker.array(key) for key in first]
-    if made.measure is not None:
-        _check_result(owner, "measure", (_call(owner, "measure", made.measure, *arrays[:2]),), ("measure",))
-    checker.operations.clear()  # the cost is that of the update alone
-    result = _call(owner, "update", made.update, *arrays, **{key: checker.scalar(key) for key in numbers})
-    _check_result(owner, "update", result, first)
-    operations = MappingProxyType(dict(checker.operations))
-    if made.read is not None:
-        _check_result(owner, "read", (_call(owner, "read", made.read, arrays[0], *arrays[2:]),), ("average",))
-    return replace(made, numbers=numbers, operations=operations)
-
-
-def _call(owner: str, function: str, call: Callable[..., Any], *operands: Any, **scalars: Any) -> Any:
-    """What a function of a rule gives for checking operands; whatever it raises is an error of the rule."""
-    try:
-        return call(*operands, **scalars)
-    except RuleError:
-        raise
-    except Exception as error:
-        raise RuleError(
-            f"rule {owner}: {function} fails when it is called to be checked ({type(error).__name__}: {error}); "
-            f"what it may use is in gradstep.vocabulary."
-        ) from error
-
-
-def _check_result(owner: str, function: str, result: Any, names: tuple[str, ...]) -> None:
-    if not isinstance(result, tuple) or len(result) != len(names):
-        raise RuleError(f"rule {owner}: {function} must return {', '.join(names)}.")
-    for key, x in zip(names, result, strict=True):
-        if not (isinstance(x, Checked) and x.kind == ARRAY):
-            raise RuleError(f"rule {owner}: {function} returns {x} as {key}, which is no array; combine it with one.")
-
-
-def _sample(key: str, value: Hyper | None) -> float:
-    """A value for the checking call where none is given."""
-    if value is None:
-        return 0.5
-    if callable(value):
-        raise RuleError(
-            f"hyperparameter {key}: a default must be a number; schedules are given where the rule is used."
-        )
-    checked(key, value, "default")
-    return value
