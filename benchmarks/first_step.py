@@ -1,6 +1,6 @@
 """How long the first Adam step of a fresh process takes, NumPy's import included: with no kernel on disk, and with one.
 
-    python benchmarks/first_step.py
+python benchmarks/first_step.py
 """
 
 import os
