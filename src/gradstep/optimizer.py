@@ -155,6 +155,11 @@ class Optimizer:
             self.t += 1
             self._memory = memory
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name != "lr" and name in self.__dict__.get("hyper", ()):
+            raise GradstepTypeError(f"set a hyperparameter by opt.hyper[{name!r}] = {value!r}.")
+        super().__setattr__(name, value)
+
     @property
     def lr(self) -> float:
         """The learning rate of the next step. ``opt.lr = 1e-4`` sets it, unless it follows a schedule."""

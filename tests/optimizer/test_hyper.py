@@ -116,3 +116,10 @@ class TestHyperparameters:
         ):
             opt.step(np.ones(2))
         assert fingerprint(opt) == before
+
+
+def test_a_hyperparameter_set_as_an_attribute_is_refused_by_how_to_set_it():
+    opt = gs.Optimizer(np.ones(2), "adam")
+    with pytest.raises(gs.GradstepTypeError, match=r"opt.hyper\['beta1'\] = 0.8"):
+        opt.beta1 = 0.8
+    assert opt.hyper["beta1"] == 0.9

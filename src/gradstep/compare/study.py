@@ -57,9 +57,9 @@ class Study:
         return [r for r in self.runs if r.optimizer == optimizer]
 
     def table(self) -> list[Row]:
-        """A row for each optimizer, the fewest steps to the target first, then the lowest final loss."""
+        """A row for each optimizer: fewest steps to the target first, then most hits, then lowest loss on its data."""
         rows = [make_row(c, self.runs_of(c.label), self.step_us[c.label]) for c in self.spec.contenders]
-        return sorted(rows, key=lambda r: (r.steps_to_target.median, r.loss.median))
+        return sorted(rows, key=lambda r: (r.steps_to_target.median, -r.hits, r.target_loss))
 
     def save(self, path: Path) -> None:
         """Write spec, runs and table as JSON (null for infinity), whole or not at all."""

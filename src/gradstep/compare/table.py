@@ -24,6 +24,8 @@ class Row:
         Over seeds; a miss is infinity.
     hits, seeds
         Seeds that reached the target, of how many.
+    target_loss
+        Median over seeds of the loss after the last step on the target's data, by which ties are broken.
     loss, accuracy
         On test data (an exact problem: the function itself) after the last step. A diverged run has loss infinity and
         accuracy 0. ``accuracy`` is None where there are no classes.
@@ -39,6 +41,7 @@ class Row:
     steps_to_target: Spread
     hits: int
     seeds: int
+    target_loss: float
     loss: Spread
     accuracy: Spread | None
     diverged: int
@@ -73,6 +76,7 @@ def make_row(contender: Contender, runs: Sequence[RunResult], step_us: float) ->
         steps_to_target=spread(to_target),
         hits=sum(map(math.isfinite, to_target)),
         seeds=len(best),
+        target_loss=median([final_loss(r) for r in best]),
         loss=spread([r.final.get("loss", math.inf) for r in best]),
         accuracy=spread([r.final.get("accuracy", 0.0) for r in best]) if has_accuracy else None,
         diverged=sum(r.diverged is not None for r in runs),

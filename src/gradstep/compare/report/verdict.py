@@ -28,12 +28,10 @@ def _first(study: Study, rows: list[Row]) -> str:
     second = rows[1]
     median = second.steps_to_target.median
     ahead = f"{_ahead(study, best, second)} of {counted(len(spec.seeds), 'paired seed')}"
-    if median == best.steps_to_target.median:
-        return (
-            f"{best.optimizer} and {second.optimizer} reached {goal} first, both after {steps}, at learning rates "
-            f"{short(best.lr)} ({_hits(best)}) and {short(second.lr)} ({_hits(second)}), "
-            f"{best.optimizer} sooner in {ahead}."
-        )
+    tied = [row for row in rows if row.steps_to_target.median == best.steps_to_target.median]
+    if len(tied) > 1:
+        each = [f"{row.optimizer} (learning rate {short(row.lr)}, {_hits(row)})" for row in tied]
+        return f"{', '.join(each[:-1])} and {each[-1]} reached {goal} first, all after {steps}."
     after = f"a median of {median:g} steps" if math.isfinite(median) else _hits(second)
     return f"{text}, followed by {second.optimizer} with {after}, which it beat in {ahead}."
 
