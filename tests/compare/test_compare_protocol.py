@@ -11,6 +11,7 @@ from gradstep.compare import protocol
 from gradstep.compare.naming import Named
 from gradstep.compare.problems import PROBLEMS, Problem, Target, Task, find_problem
 from gradstep.compare.protocol import Contender, Spec, Trial, grid, half_decade, make_spec, run
+from gradstep.compare.table import make_row
 from gradstep.errors import GradstepTypeError, GradstepValueError
 from gradstep.rule import registry
 from gradstep.tree import flatten
@@ -200,3 +201,23 @@ def test_the_command_makes_the_same_spec():
 def test_a_wrong_spec_is_refused_before_any_run(arguments, says):
     with pytest.raises((GradstepValueError, GradstepTypeError), match=says):
         make_spec(*arguments)
+
+
+def test_test_data_give_the_final_figures_alone(monkeypatch):
+    """Each split has a loss of its own here, so that one which stands in for another shows."""
+    losses = {"train": 1.0, "validation": 2.0, "test": 3.0}
+
+    def begin(seed):
+        x = np.ones(1)
+        return Task({"x": x}, repeat(None), lambda _: (1.0, {"x": np.zeros(1)}), lambda split: {"loss": losses[split]})
+
+    level = Target("loss", 0.1, "validation")
+    made = Problem("made", "made up", "formula", "1 parameters", level, 20, 5, {"theta/g": 0.1}, begin, exact=True)
+    monkeypatch.setitem(PROBLEMS, "made", lambda: made)
+    contender = Contender(Named("sgd", ()), (0.1,))
+    spec = Spec("made", (contender,), (0,), 10)
+    result = run(spec, Trial(contender, 0.1, 0))
+    assert set(result.loss) == {2.0}
+    assert result.final == {"loss": 3.0}
+    row = make_row(contender, [result], step_us=0.0)
+    assert (row.target_loss, row.loss.median) == (2.0, 3.0)  # a rate is chosen, and a tie broken, by the former
