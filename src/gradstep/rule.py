@@ -16,7 +16,7 @@ from typing import Any, Literal
 from gradstep.declaration import examine
 from gradstep.errors import GradstepTypeError, RuleError
 from gradstep.hyper import Hyper, checked
-from gradstep.naming import unknown
+from gradstep.naming import find, unknown
 
 Update = Callable[..., tuple[Any, ...]]
 Over = Literal["tensor", "all"]
@@ -165,9 +165,7 @@ def registry(kind: str | None = "rule") -> dict[str, Rule]:
 
 def lookup(name: str) -> Rule:
     """The rule or stage of that name; an error with close matches when there is none."""
-    if name not in _REGISTRY:
-        raise unknown("unknown rule", name, _REGISTRY)
-    return _REGISTRY[name]
+    return find("unknown rule", name, _REGISTRY)
 
 
 def rule(

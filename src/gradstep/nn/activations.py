@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from gradstep.naming import unknown
+from gradstep.naming import find
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -61,6 +61,4 @@ def activation(name: object) -> Activation:
     GradstepValueError
         For an unknown name, with close matches.
     """
-    if str(name) not in ACTIVATIONS:
-        raise unknown("unknown activation", str(name), ACTIVATIONS)
-    return ACTIVATIONS[str(name)]
+    return find("unknown activation", str(name), ACTIVATIONS)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from gradstep.errors import GradstepTypeError, GradstepValueError
-from gradstep.naming import unknown
+from gradstep.naming import find
 from gradstep.nn.activations import Array
 from gradstep.nn.data import reals
 
@@ -109,6 +109,4 @@ def loss_named(name: object) -> Loss:
     GradstepValueError
         For an unknown name, with close matches.
     """
-    if str(name) not in LOSSES:
-        raise unknown("unknown loss", str(name), LOSSES)
-    return LOSSES[str(name)]
+    return find("unknown loss", str(name), LOSSES)
