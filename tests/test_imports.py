@@ -21,7 +21,7 @@ LAYERS = [
     "declaration",
     "rule schedules printing",
     "rules stages equation chain",
-    "groups conventions",
+    "groups conventions host",
     "engine",
     "functional",
     "optimizer",

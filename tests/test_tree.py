@@ -40,8 +40,8 @@ def test_names_and_round_trip(case):
     tree, names = NESTS[case]
     nest, leaves = flatten(tree)
     assert nest.names == names
-    assert nest.leaves(tree, "gradients") == leaves
-    assert nest.leaves(dict(zip(names, leaves, strict=True)), "gradients") == leaves
+    assert nest.leaves(tree, "gradients") == tuple(leaves)
+    assert nest.leaves(dict(zip(names, leaves, strict=True)), "gradients") == tuple(leaves)
     built = nest.build(leaves)
     again, same = flatten(built)
     assert again == nest
@@ -69,17 +69,17 @@ def test_a_list_for_a_tuple_is_fine():
 
 def test_what_is_missing_is_none():
     nest, _ = flatten({"a": {"w": x(1), "b": x(2)}, "c": x(3)})
-    assert nest.leaves({}, "gradients") == [None] * 3
-    assert nest.leaves({"a": None}, "gradients") == [None] * 3
-    assert nest.leaves({"a.b": 7}, "gradients") == [None, 7, None]
-    assert nest.leaves({"a": {"b": 7}}, "gradients") == [None, 7, None]
-    assert nest.leaves(None, "gradients") == [None] * 3
+    assert nest.leaves({}, "gradients") == (None,) * 3
+    assert nest.leaves({"a": None}, "gradients") == (None,) * 3
+    assert nest.leaves({"a.b": 7}, "gradients") == (None, 7, None)
+    assert nest.leaves({"a": {"b": 7}}, "gradients") == (None, 7, None)
+    assert nest.leaves(None, "gradients") == (None,) * 3
 
 
 def test_looking_does_not_add_to_a_defaultdict():
     nest, _ = flatten({"a": x(1)})
     grads = defaultdict(lambda: x(5))
-    assert nest.leaves(grads, "gradients") == [None]
+    assert nest.leaves(grads, "gradients") == (None,)
     assert not grads
 
 

@@ -5,6 +5,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from gradstep.chain import chain
+from gradstep.engine.threads import get_threads, set_threads
 from gradstep.errors import (
     GradstepError,
     GradstepTypeError,
@@ -59,6 +60,7 @@ __all__ = [
     "clip_by_value",
     "decay",
     "ema",
+    "get_threads",
     "init",
     "l2",
     "layers",
@@ -71,6 +73,7 @@ __all__ = [
     "rmsprop",
     "scalars",
     "schedules",
+    "set_threads",
     "sgd",
     "testing",
     "times",

@@ -98,3 +98,14 @@ def copied(x: Any) -> Any:
     if array_api_compat.is_torch_array(x):
         return x.detach().clone()
     return namespace(x).asarray(x, copy=True)
+
+
+def largest(dtype: str) -> float:
+    """The largest finite number of a real dtype."""
+    return float(np.finfo(dtype).max)
+
+
+def extremes(dtypes: set[str]) -> tuple[float, float]:
+    """The smallest positive and the largest number of the narrowest of some real dtypes."""
+    info = np.finfo("float32" if "float32" in dtypes else "float64")
+    return float(info.smallest_normal) * float(info.eps), float(info.max)

@@ -3,18 +3,19 @@
 One pass of a chain is written once, in :func:`run`; every engine calls it with its own kind of operand.
 """
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
-from gradstep.errors import GradstepTypeError, GradstepValueError, NonFiniteError, ScalarError
+import numpy as np
+
+from gradstep.arrays import largest
+from gradstep.errors import GradstepTypeError, GradstepValueError
 from gradstep.hyper import Hyper, at
 from gradstep.rule import Part, Rule, Stage
 
-Row = list[dict[str, Any]]  # the scalars of each part
-Measure = Callable[[int, list[Row]], list[list[float]]]
+Row = list[tuple[float, ...]]  # the scalars of each part, in the order of its rule's numbers
 
 
 def chain(*stages: Stage | Rule) -> Stage:
@@ -46,14 +47,22 @@ def chain(*stages: Stage | Rule) -> Stage:
 
 
 def run(
-    rules: Sequence[Rule], theta: Any, g: Any, state: Sequence[Sequence[Any]], row: Sequence[Mapping[str, Any]]
+    rules: Sequence[Rule], theta: Any, g: Any, state: Sequence[Sequence[Any]], row: Sequence[Sequence[Any]]
 ) -> tuple[Any, Any, list[list[Any]]]:
-    """One pass of ``rules`` over operands of any kind: the new theta, the gradient that is left, the new state."""
+    """One pass of ``rules`` over operands of any kind: the new theta, the gradient that is left, the new state.
+
+    ``row`` has for each rule its numbers, in the order in which it declares them.
+    """
     after: list[list[Any]] = []
     for rule, slots, numbers in zip(rules, state, row, strict=False):
-        theta, g, *slots = rule.update(theta, g, *slots, **numbers)
+        theta, g, *slots = rule.update(theta, g, *slots, **dict(zip(rule.numbers, numbers, strict=True)))
         after.append(slots)
     return theta, g, after
+
+
+def reductions(rules: Sequence[Rule]) -> list[int]:
+    """Which of the rules measure something that is summed over arrays."""
+    return [i for i, rule in enumerate(rules) if rule.measure is not None]
 
 
 @dataclass(frozen=True)
@@ -77,10 +86,20 @@ class Program:
     hyper: Mapping[str, Hyper]
     slots: tuple[tuple[str, ...], ...]
 
-    @property
+    @cached_property
     def rules(self) -> tuple[Rule, ...]:
         """The rules of the parts: what a kernel depends on, whatever the numbers."""
         return tuple(part.rule for part in self.parts)
+
+    @cached_property
+    def reduces(self) -> bool:
+        """Whether a scalar depends on the gradients."""
+        return bool(reductions(self.rules))
+
+    @cached_property
+    def remembers(self) -> bool:
+        """Whether host numbers are kept between steps."""
+        return any(rule.memory for rule in self.rules)
 
     @property
     def over_tensor(self) -> bool:
@@ -108,6 +127,10 @@ class Program:
                 limit = min(limit, largest ** (1 / part.rule.power) / 1024)  # room for a thousand such squares, or more
         return limit
 
+    def limit_in(self, dtype: str) -> float:
+        """The largest |g| that is safe in a dtype, as a number of that dtype."""
+        return float(np.dtype(dtype).type(self.limit(largest(dtype))))
+
     def start(self, part: int, slot: int, values: Mapping[str, float]) -> float | str | Callable[..., Any]:
         """How a slot starts: a number, ``"theta"``, or a function of theta and the hyperparameters."""
         rule = self.parts[part].rule
@@ -115,69 +138,6 @@ class Program:
         if isinstance(how, str) and how != "theta":
             return values[self.keys[part][how]]
         return how
-
-    def scalars(
-        self,
-        t: int,
-        hyper: Sequence[Mapping[str, float]],
-        memory: Sequence[Mapping[str, float]],
-        rows: Sequence[int],
-        measure: Measure,
-        extremes: tuple[float, float],
-    ) -> tuple[list[Row], list[dict[str, float]]]:
-        """The scalars of update ``t`` = 1, 2, ...: host functions and reductions, stage by stage.
-
-        Parameters
-        ----------
-        hyper, memory
-            Values for each group.
-        rows
-            The group of each row; with a reduction over each tensor a row is a tensor.
-        measure
-            ``(part, rows so far) -> block sums of each tensor``, asked of the engine.
-        extremes
-            The smallest positive and the largest number of the narrowest compute dtype: scalars are rounded to it.
-
-        Returns
-        -------
-        table, memory
-            For each row the scalars of each part; for each group the memory after the step. Nothing is changed.
-
-        Raises
-        ------
-        NonFiniteError
-            When a sum is not finite.
-        ScalarError
-            When a scalar is not finite or too large for the dtype, or ``eps`` too small for it.
-        """
-        table: list[Row] = [[] for _ in rows]
-        after = [dict(x) for x in memory]
-        for i, part in enumerate(self.parts):
-            totals: list[float | None] = [None] * len(rows)
-            if part.rule.measure is not None:
-                blocks = measure(i, table)
-                whole = None if part.rule.over == "tensor" else _total(part, [x for tensor in blocks for x in tensor])
-                totals = [whole if whole is not None else _total(part, blocks[k]) for k in range(len(rows))]
-            if part.rule.bounds is not None:
-                self._check_bound(i, part.rule.bounds, hyper, extremes[1])
-            known: dict[tuple[int, float | None], dict[str, float]] = {}
-            for k, group in enumerate(rows):
-                case = (group, totals[k])
-                if case not in known:
-                    mine = {key: hyper[group][flat] for key, flat in self.keys[i].items()}
-                    numbers, new = _host(part, t, mine, memory[group], totals[k], extremes)
-                    after[group].update(new)
-                    known[case] = numbers
-                table[k].append(known[case])
-        return table, after
-
-    def _check_bound(self, i: int, name: str, hyper: Sequence[Mapping[str, float]], largest: float) -> None:
-        flat, limit = self.keys[i][name], self.limit(largest, i + 1)
-        if top := max((values[flat] for values in hyper if values[flat] > limit), default=None):
-            raise ScalarError(
-                f"{self.parts[i].label}: {flat} = {top} lets gradients through that are too large for what follows "
-                f"in the parameters' dtype; make it at most {limit:.3g}."
-            )
 
 
 @lru_cache(maxsize=256)
@@ -232,36 +192,3 @@ def _agree(known: dict[str, tuple[str, Hyper]], flat: str, label: str, value: Hy
             f"chain: {flat} is {first} in {other} and {value} in {label}, but a name is shared through a chain; "
             f"give it to one of them alone, or give one of them name=."
         )
-
-
-def _total(part: Part, blocks: list[float]) -> float:
-    try:
-        total = math.fsum(blocks)
-    except (OverflowError, ValueError):  # fsum's words for an infinite sum and for inf - inf
-        total = math.inf
-    if not math.isfinite(total):
-        raise NonFiniteError(f"{part.label}: the sum over the gradients is not finite; nothing was changed.")
-    return total
-
-
-def _host(
-    part: Part,
-    t: int,
-    hyper: Mapping[str, float],
-    memory: Mapping[str, float],
-    total: float | None,
-    extremes: tuple[float, float],
-) -> tuple[dict[str, float], dict[str, float]]:
-    label, (smallest, largest) = part.label, extremes
-    try:
-        numbers, new = part.rule.host(t, hyper, {key: memory[f"{label}.{key}"] for key in part.rule.memory}, total)
-    except (ArithmeticError, ValueError) as error:  # math's words for what has no value: 1/0, log(0)
-        raise ScalarError(f"{label}: scalars() failed at update {t} with {dict(hyper)}: {error}.") from error
-    for key, x in (*numbers.items(), *new.items()):
-        if not abs(x) <= largest:
-            raise ScalarError(
-                f"{label}: the scalar {key} is {x} at update {t} with {dict(hyper)}; nothing was changed."
-            )
-        if key == "eps" and x <= smallest / 2:
-            raise ScalarError(f"{label}: eps = {x} at update {t} is 0 in the parameters' dtype; make it larger.")
-    return numbers, {f"{label}.{key}": x for key, x in new.items()}

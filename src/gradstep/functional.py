@@ -9,11 +9,12 @@ from typing import Any, NamedTuple
 import array_api_compat
 import numpy as np
 
-from gradstep.arrays import as_complex, as_reals, compute_dtype, copied, namespace
-from gradstep.chain import Program, program
+from gradstep.arrays import as_complex, as_reals, compute_dtype, copied, extremes, largest, namespace
+from gradstep.chain import Program, Row, program
 from gradstep.engine import eager
 from gradstep.engine.tensor import Tensor, bad_gradient, check_alike, check_gradient
 from gradstep.errors import GradstepTypeError, GradstepValueError, NonFiniteError, ScalarError
+from gradstep.host import Host
 from gradstep.rule import Rule, Stage
 from gradstep.tree import Nest, flatten
 
@@ -124,19 +125,19 @@ def scalars(tx: Stage | Rule, params: Any, grads: Any, state: State) -> tuple[Sc
         )
     nest, tensors = _tensors(made, params, state.slots)
     leaves = _gradients(nest, tensors, grads)
-    table, memory = made.scalars(
-        state.t + 1,
+    host = Host(
+        made,
         [made.values(made.hyper, state.t)],
-        [state.memory],
         [0] * len(tensors) if made.over_tensor else [0],
-        lambda part, rows: [
-            eager.measured(made, part, x, g, rows[x.row]) for x, g in zip(tensors, leaves, strict=True)
-        ],
         extremes({x.dtype for x in tensors}),
     )
-    labels = [part.label for part in made.parts]
+
+    def measure(part: int, rows: list[Row]) -> list[list[float]]:
+        return [eager.measured(made, part, x, g, rows[x.row]) for x, g in zip(tensors, leaves, strict=True)]
+
+    table, memory = host.table(state.t + 1, [dict(state.memory)], measure)
     rows = nest.names if made.over_tensor else [ALL]
-    return {key: dict(zip(labels, row, strict=True)) for key, row in zip(rows, table, strict=True)}, memory[0]
+    return {key: _named(made, row) for key, row in zip(rows, table, strict=True)}, memory[0]
 
 
 def apply(tx: Stage | Rule, params: Any, grads: Any, slots: Slots, scalars: Scalars) -> tuple[Any, Slots]:
@@ -163,7 +164,7 @@ def apply(tx: Stage | Rule, params: Any, grads: Any, slots: Slots, scalars: Scal
     new_slots: dict[str, Mapping[str, Any]] = {}
     for x, g in zip(tensors, leaves, strict=True):
         numbers = scalars[x.name if made.over_tensor else ALL]
-        row = [dict(numbers[part.label]) for part in made.parts]
+        row = [tuple(numbers[part.label][key] for key in part.rule.numbers) for part in made.parts]
         value, state = eager.update(made, x, g, row)
         after.append(value)
         new_slots[x.name] = {
@@ -217,22 +218,18 @@ def start_slots(made: Program, name: str, x: Any, values: Mapping[str, float]) -
     return out
 
 
-def largest(dtype: str) -> float:
-    """The largest finite number of a real dtype."""
-    return float(np.finfo(dtype).max)
-
-
-def extremes(dtypes: set[str]) -> tuple[float, float]:
-    """The smallest positive and the largest number of the narrowest of some real dtypes."""
-    info = np.finfo("float32" if "float32" in dtypes else "float64")
-    return float(info.smallest_normal) * float(info.eps), float(info.max)
-
-
 def _native(x: Any) -> Any:
     if array_api_compat.is_numpy_array(x):
         x = np.asarray(x)
         return np.ascontiguousarray(x, x.dtype.newbyteorder("=")).reshape(x.shape)
     return x
+
+
+def _named(made: Program, row: Row) -> dict[str, dict[str, float]]:
+    return {
+        part.label: dict(zip(part.rule.numbers, map(float, numbers), strict=True))
+        for part, numbers in zip(made.parts, row, strict=True)
+    }
 
 
 def _tensors(made: Program, params: Any, slots: Slots) -> tuple[Nest, list[Tensor]]:
@@ -256,7 +253,7 @@ def _tensors(made: Program, params: Any, slots: Slots) -> tuple[Nest, list[Tenso
     return nest, tensors
 
 
-def _gradients(nest: Nest, tensors: Sequence[Tensor], grads: Any) -> list[Any]:
+def _gradients(nest: Nest, tensors: Sequence[Tensor], grads: Any) -> tuple[Any, ...]:
     leaves = nest.leaves(grads, "gradients")
     for x, g in zip(tensors, leaves, strict=True):
         check_gradient(x.name, g, x.value)
@@ -269,11 +266,6 @@ def _guard(tx: Stage | Rule, params: Any, grads: Any) -> None:
     check_parameters(nest.names, leaves)
     for name, x, g in zip(nest.names, leaves, nest.leaves(grads, "gradients"), strict=True):
         check_gradient(name, g, x)
-        limit = limit_in(made, compute_dtype(x, name))
+        limit = made.limit_in(compute_dtype(x, name))
         if not eager.within(g, limit):
             raise bad_gradient(name, g, limit)
-
-
-def limit_in(made: Program, dtype: str) -> float:
-    """The largest |g| that a program takes in a dtype, as a number of that dtype."""
-    return float(np.dtype(dtype).type(made.limit(largest(dtype))))

@@ -31,6 +31,10 @@ class Groups:
     overrides: tuple[Mapping[str, Hyper | times], ...]
     of: tuple[int | None, ...]
 
+    def scheduled(self, hyper: Mapping[str, Hyper]) -> bool:
+        """Whether a hyperparameter of any group changes with t."""
+        return any(map(callable, hyper.values())) or any(callable(x) for own in self.overrides for x in own.values())
+
     def values(self, program: Program, hyper: Mapping[str, Hyper], t: int) -> list[dict[str, float]]:
         """For each group the hyperparameters of the next update, when ``t`` updates have been made."""
         shared = program.values(hyper, t)

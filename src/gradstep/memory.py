@@ -75,6 +75,35 @@ class Regions:
         k = bisect_right(self.ends, begin)
         return k < len(self.begins) and self.begins[k] < end
 
+    def touches_any(self, begins: NDArray[np.int64], ends: NDArray[np.int64]) -> bool:
+        """The same of many ranges at once: whether any of them, if it is not empty, touches a region."""
+        if not self.begins:
+            return False
+        k = np.searchsorted(self.ends, begins, side="right")
+        inside = np.append(self.begins, np.iinfo(np.int64).max)[k] < ends
+        return bool(np.any(inside & (begins < ends)))
+
+
+def address(x: NDArray[Any]) -> int:
+    """Where an array's first element lies."""
+    return x.__array_interface__["data"][0]
+
+
+def owners(arrays: Sequence[NDArray[Any]]) -> list[int] | None:
+    """The addresses of the memory that NumPy allocated for ``arrays``; ``None`` where some lie in other memory.
+
+    An array that owns its memory shares it with none of ``arrays``, unless it is one of these addresses.
+    """
+    found: list[int] = []
+    for x in arrays:
+        root: Any = x
+        while isinstance(root.base, np.ndarray):
+            root = root.base
+        if root.base is not None or not root.flags.owndata:
+            return None
+        found.append(address(root))
+    return found
+
 
 def _shared(name: str, other: str) -> GradstepValueError:
     return GradstepValueError(f"parameters {name!r} and {other!r} share memory; hand in each array once.")

@@ -1,22 +1,27 @@
 """The optimizer that holds its parameters: ``opt = gs.Optimizer(params, "adam", lr=1e-3); opt.step(grads)``."""
 
 import threading
-from collections.abc import Iterator, Mapping, MutableMapping
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
 from gradstep import engine as engines
-from gradstep.arrays import as_complex, as_reals, copied
-from gradstep.chain import program
+from gradstep.arrays import as_complex, as_reals, copied, extremes, namespace
+from gradstep.chain import Row, program
+from gradstep.engine.eager import within
 from gradstep.engine.tensor import Tensor, bad_gradient, check_gradients
+from gradstep.engine.threads import checked_threads
 from gradstep.errors import GradstepTypeError, GradstepValueError, NonFiniteError, ScalarError
-from gradstep.functional import as_stage, check_parameters, choose_nonfinite, extremes, limit_in, start_slots
+from gradstep.functional import as_stage, check_parameters, choose_nonfinite, start_slots
 from gradstep.groups import assign
+from gradstep.host import Host
 from gradstep.hyper import Hyper, at, checked
 from gradstep.memory import check_not_read_only, check_writable
 from gradstep.naming import unknown
 from gradstep.rule import Rule, Stage, lookup
 from gradstep.tree import flatten
+
+_OWN: Any = object()  # stands for the gradients that an optimizer holds itself
 
 
 class Optimizer:
@@ -38,6 +43,9 @@ class Optimizer:
         norm, one that is not finite is refused all the same). All or nothing, never half a step.
     engine
         ``"auto"``, ``"compiled"`` (NumPy and llvmlite) or ``"eager"``. The result is the same, bit for bit.
+    threads
+        The most threads that a step of the compiled engine may use, the caller's among them; None: as
+        :func:`gradstep.set_threads` says. Small steps use one. The result is the same, bit for bit.
     **hyper
         Hyperparameters of the rule of that name; any of them may be a schedule, a function of the updates made.
 
@@ -81,24 +89,26 @@ class Optimizer:
         groups: Mapping[str, Any] | None = None,
         on_nonfinite: str = "raise",
         engine: str = "auto",
+        threads: int | None = None,
         **hyper: Any,
     ) -> None:
         choose_nonfinite(on_nonfinite)
+        threads = checked_threads(threads)
         self.stage = _stage(rule, hyper)
         self.params = params
         self.on_nonfinite = on_nonfinite
         self._program = program(self.stage)
         self._nest, leaves = flatten(params)
+        self._pick = self._nest.root.pick
         self._groups = assign(groups, self._nest.names, self._program)
         self._active = [k for k, group in enumerate(self._groups.of) if group is not None]
+        self._frozen = len(self._active) < len(leaves)
         names = [self._nest.names[k] for k in self._active]
         check_parameters(names, [leaves[k] for k in self._active])
         check_writable(names, [leaves[k] for k in self._active])
         self._leaves = leaves
         self.hyper = HyperView(self._program.hyper)
-        self.t = 0
-        self.skipped = 0
-        self._memory = [self._program.memory() for _ in self._groups.labels]
+        self._progress = _Progress([self._program.memory() for _ in self._groups.labels])
         self._slots = self._start()
         self.state: Mapping[str, Mapping[str, Any]] = MappingProxyType(
             {name: MappingProxyType(own) for name, own in self._slots.items()}
@@ -107,19 +117,21 @@ class Optimizer:
         self._names, self._values = [x.name for x in self._tensors], [x.value for x in self._tensors]
         groups_of = [group for group in self._groups.of if group is not None]
         self._rows = groups_of if self._program.over_tensor else list(range(len(self._groups.labels)))
-        dtypes = {x.dtype for x in self._tensors}
-        self._limits = {dtype: limit_in(self._program, dtype) for dtype in dtypes}
-        self._extremes = extremes(dtypes)
-        self._engine = engines.make(engine, self._program, self._tensors)
+        self._extremes = extremes({x.dtype for x in self._tensors})
+        self._engine = engines.make(engine, self._program, self._tensors, threads)
+        self._made_host: Any = None
+        self._host_version: int | None = None  # which hyperparameters it is made for; None: of one step alone
+        self._grads: Any = None
         self._lock = threading.Lock()
 
-    def step(self, grads: Any) -> None:
+    def step(self, grads: Any = _OWN) -> None:
         """Update all parameters in place.
 
         Parameters
         ----------
         grads
             Gradients: a nest like the parameters, or a dict by dotted name; shapes and dtypes like the parameters.
+            Left out: those in :attr:`grads`.
 
         Raises
         ------
@@ -129,31 +141,75 @@ class Optimizer:
             When the nest, a shape or a dtype does not fit. Whatever is raised, nothing has been changed.
         """
         with self._lock:
-            mine = self._nest.leaves(grads, "gradients")
-            if len(self._active) < len(mine):
-                mine = [mine[k] for k in self._active]
-            check_gradients(self._names, self._values, mine)
+            tree = self.grads if grads is _OWN else grads
+            leaves = self._pick(tree)
+            if leaves is None:  # no nest just like the parameters'
+                leaves = self._nest.leaves(tree, "gradients")
+            if self._frozen:
+                leaves = tuple([leaves[k] for k in self._active])
+            guard = self.on_nonfinite != "ignore"
+            if self._program.reduces or not self._at_once(leaves, guard):
+                self._in_parts(leaves, guard)
+
+    def _at_once(self, grads: tuple[Any, ...], guard: bool) -> bool:
+        """The step in one go, where everything is usual; else nothing has happened."""
+        progress = self._progress
+        try:
+            table, memory = self._host().table(progress.t + 1, progress.memory, self._no_measure)
+        except ScalarError:
+            return False  # in parts, a bad gradient is found first
+        if not self._engine.step(grads, table, guard):
+            return False
+        progress.t += 1
+        progress.memory = memory
+        return True
+
+    def _in_parts(self, grads: Sequence[Any], guard: bool) -> None:
+        """The step part by part, with every check and the words for what is wrong."""
+        progress, engine = self._progress, self._engine
+
+        def measure(part: int, table: list[Row]) -> list[list[float]]:
+            sums, good = engine.measure(part, table)
+            if guard and not good:
+                raise self._bad_gradient(grads)
+            return sums
+
+        if not engine.take(tuple(grads)):
+            check_gradients(self._names, self._values, grads)
             check_not_read_only(self._names, self._values)
-            self._engine.load(mine)
-            try:
-                if self.on_nonfinite != "ignore":
-                    self._guard(mine)
-                table, memory = self._program.scalars(
-                    self.t + 1,
-                    self._groups.values(self._program, self.hyper.raw, self.t),
-                    self._memory,
-                    self._rows,
-                    self._engine.measure,
-                    self._extremes,
-                )
-            except NonFiniteError as error:
-                if self.on_nonfinite != "skip" or isinstance(error, ScalarError):
-                    raise
-                self.skipped += 1
-                return
-            self._engine.apply(table)
-            self.t += 1
-            self._memory = memory
+            engine.load(grads)
+        try:
+            if guard and not self._program.reduces and not engine.look():
+                raise self._bad_gradient(grads)
+            table, memory = self._host().table(progress.t + 1, progress.memory, measure)
+        except NonFiniteError as error:
+            if self.on_nonfinite != "skip" or isinstance(error, ScalarError):
+                raise
+            progress.skipped += 1
+            return
+        engine.apply(table)
+        progress.t += 1
+        progress.memory = memory
+
+    @property
+    def t(self) -> int:
+        """Updates made."""
+        return self._progress.t
+
+    @property
+    def skipped(self) -> int:
+        """Steps that did not happen because of a non-finite gradient."""
+        return self._progress.skipped
+
+    @property
+    def grads(self) -> Any:
+        """A nest like the parameters of arrays to write gradients into, zero at first; ``opt.step()`` takes them.
+
+        They are made when first asked for, and stay where they are: no step has to look for them.
+        """
+        if self._grads is None:
+            self._grads = self._nest.build([_zeros_like(x) for x in self._leaves])
+        return self._grads
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name != "lr" and name in self.__dict__.get("hyper", ()):
@@ -200,17 +256,30 @@ class Optimizer:
             for name, own in self._start().items():
                 for key, x in own.items():
                     self._slots[name][key][...] = x
-            self._memory = [self._program.memory() for _ in self._groups.labels]
-            self.t = self.skipped = 0
+            self._progress = _Progress([self._program.memory() for _ in self._groups.labels])
 
     def __repr__(self) -> str:
         return f"<Optimizer {self.stage!r} of {len(self._leaves)} arrays, t={self.t}, {self._engine.kind}>"
 
-    def _guard(self, grads: list[Any]) -> None:
-        bad = self._engine.first_bad(self._limits)
-        if bad is not None:
-            x = self._tensors[bad]
-            raise bad_gradient(x.name, grads[bad], self._limits[x.dtype])
+    def _host(self) -> Host:
+        """What computes the scalars; it is made anew where a hyperparameter has changed or follows a schedule."""
+        if self._host_version != self.hyper.version:
+            values = self._groups.values(self._program, self.hyper.raw, self._progress.t)
+            self._made_host = Host(self._program, values, self._rows, self._extremes)
+            self._host_version = None if self._groups.scheduled(self.hyper.raw) else self.hyper.version
+        return self._made_host
+
+    def _bad_gradient(self, grads: Sequence[Any]) -> NonFiniteError:
+        """The error for the first gradient that is bad."""
+        for x, g in zip(self._tensors, grads, strict=True):
+            limit = self._program.limit_in(x.dtype)
+            if not within(g, limit):
+                return bad_gradient(x.name, g, limit)
+        raise AssertionError("a gradient was bad when it was looked at, and is good now; did another thread write it?")
+
+    @staticmethod
+    def _no_measure(_part: int, _table: list[Row]) -> list[list[float]]:
+        raise AssertionError("only a program that reduces measures")
 
     def _start(self) -> dict[str, dict[str, Any]]:
         values = self._groups.values(self._program, self.hyper.raw, 0)
@@ -232,11 +301,22 @@ class Optimizer:
         return out
 
 
+class _Progress:
+    """What changes from step to step besides arrays."""
+
+    __slots__ = ("memory", "skipped", "t")
+
+    def __init__(self, memory: Sequence[dict[str, float]]) -> None:
+        self.t = self.skipped = 0
+        self.memory = memory
+
+
 class HyperView(MutableMapping[str, Hyper]):
     """Hyperparameters by name; a new value is checked, a schedule stays, no name comes or goes."""
 
     def __init__(self, values: Mapping[str, Hyper]) -> None:
         self.raw = dict(values)
+        self.version = 0
 
     def __getitem__(self, name: str) -> Hyper:
         return self.raw[name]
@@ -247,6 +327,7 @@ class HyperView(MutableMapping[str, Hyper]):
         if callable(self.raw[name]):
             raise GradstepValueError(f"{name} follows the schedule {self.raw[name]!r}; it cannot be set by hand.")
         self.raw[name] = checked(name, value, "optimizer")
+        self.version += 1
 
     def __delitem__(self, name: str) -> None:
         raise GradstepTypeError(f"hyperparameter {name} cannot be removed.")
@@ -269,3 +350,7 @@ def _stage(rule: str | Rule | Stage, hyper: dict[str, Any]) -> Stage:
     if hyper:
         raise GradstepTypeError(f"{min(hyper)} is given beside a stage; give it inside: gs.adam({min(hyper)}=...).")
     return as_stage(rule)
+
+
+def _zeros_like(x: Any) -> Any:
+    return namespace(x).zeros_like(x)

@@ -1,14 +1,16 @@
 """Nests of arrays (dicts, lists and tuples, as deep as one likes) to dotted names and leaves, and back."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from operator import itemgetter
 from typing import Any
 
 import array_api_compat
 
 from gradstep.errors import GradstepTypeError, GradstepValueError
 
+Pick = Callable[[Any], tuple[Any, ...] | None]
 BARE = "params"  # the name of a leaf that is the whole nest
 
 
@@ -21,9 +23,13 @@ class Node:
     children: tuple["Node", ...] = ()
 
     @cached_property
-    def flat(self) -> bool:
-        """Whether only leaves stand under it."""
-        return self.kind is not None and all(child.kind is None for child in self.children)
+    def pick(self) -> Pick:
+        """Takes the leaves of a tree that is just like this node, at once: the usual case. ``None`` for another."""
+        if self.kind is None:
+            return lambda tree: None if isinstance(tree, Mapping) else (tree,)
+        level = _by_key(self.keys) if self.kind is dict else _in_order(len(self.keys))
+        below = [(k, child.pick) for k, child in enumerate(self.children) if child.kind is not None]
+        return _nested(level, below) if below else level
 
 
 @dataclass(frozen=True)
@@ -33,7 +39,7 @@ class Nest:
     names: tuple[str, ...]
     root: Node
 
-    def leaves(self, tree: Any, what: str) -> list[Any]:
+    def leaves(self, tree: Any, what: str) -> tuple[Any, ...]:
         """The leaves of ``tree``, which has this form or is a dict by dotted name; ``what`` names it in errors.
 
         Where a dict lacks an entry, or has ``None`` for one, the leaves are ``None``: the caller knows which it needs.
@@ -45,18 +51,18 @@ class Nest:
         GradstepTypeError
             When something else stands where a nest should.
         """
-        if (usual := _just_like(self.root, tree)) is not None:
+        if (usual := self.root.pick(tree)) is not None:
             return usual
         if isinstance(tree, Mapping):
             keys, names = set(tree), set(self.names)
             in_form = self.root.kind is dict and keys <= set(self.root.keys)
             if keys == names or (keys <= names and not in_form):
-                return [tree.get(name) for name in self.names]
+                return tuple(map(tree.get, self.names))
         if self.root.kind is None:
-            return [tree]
+            return (tree,)
         leaves: list[Any] = []
         _pick(self.root, tree, "", what, leaves)
-        return leaves
+        return tuple(leaves)
 
     def build(self, leaves: list[Any]) -> Any:
         """A nest of this form with these leaves."""
@@ -117,23 +123,52 @@ def _survey(tree: Any, name: str, names: list[str], leaves: list[Any]) -> Node:
     return Node(kind, tuple(key for key, _ in items), children)
 
 
-def _just_like(node: Node, tree: Any) -> list[Any] | None:
-    """The leaves of a tree that is just like a flat node, at once: the usual case."""
-    if not node.flat or type(tree) not in (dict, list, tuple) or len(tree) != len(node.keys):
-        return None
-    if node.kind is not dict:
-        return None if type(tree) is dict else list(tree)
-    if type(tree) is not dict:
-        return None
-    try:
-        return list(map(tree.__getitem__, node.keys))
-    except KeyError:
-        return None
+def _by_key(keys: tuple[Any, ...]) -> Pick:
+    get = itemgetter(*keys) if len(keys) > 1 else lambda tree: tuple([tree[key] for key in keys])
+
+    def pick(tree: Any) -> tuple[Any, ...] | None:
+        if type(tree) is not dict or len(tree) != len(keys):
+            return None
+        try:
+            return get(tree)
+        except KeyError:
+            return None
+
+    return pick
+
+
+def _in_order(n: int) -> Pick:
+    def pick(tree: Any) -> tuple[Any, ...] | None:
+        return tuple(tree) if type(tree) in (list, tuple) and len(tree) == n else None
+
+    return pick
+
+
+def _nested(level: Pick, below: list[tuple[int, Pick]]) -> Pick:
+    """The leaves of a level and of the nests ``below`` it, by their places."""
+
+    def pick(tree: Any) -> tuple[Any, ...] | None:
+        values = level(tree)
+        if values is None:
+            return None
+        leaves: list[Any] = []
+        after = 0
+        for k, inner in below:
+            some = inner(values[k])
+            if some is None:
+                return None
+            leaves += values[after:k]
+            leaves += some
+            after = k + 1
+        leaves += values[after:]
+        return tuple(leaves)
+
+    return pick
 
 
 def _pick(node: Node, tree: Any, name: str, what: str, leaves: list[Any]) -> None:
     """Append the leaves of ``tree``, which stands at ``name``."""
-    if (usual := _just_like(node, tree)) is not None:
+    if (usual := node.pick(tree)) is not None:
         leaves += usual
         return
     where = f" under {name!r}" if name else ""

@@ -7,6 +7,7 @@ import gradstep as gs
 from gradstep.chain import program
 from gradstep.engine import eager
 from gradstep.engine.tensor import Tensor, bad_gradient, check_gradient
+from gradstep.host import Host
 from gradstep.reduction import block_sums
 from gradstep.rule import registry, rule, stage
 from support import bits, same
@@ -24,10 +25,8 @@ def tensor(x, tx, start=0.5):
 
 def rows(tx, t=1):
     made = program(tx)
-    table, _ = made.scalars(
-        t, [made.values(made.hyper, t - 1)], [made.memory()], [0], lambda part, rows: [[1.0]], (0.0, 3e38)
-    )
-    return table[0]
+    host = Host(made, [made.values(made.hyper, t - 1)], [0], (0.0, 3e38))
+    return host.table(t, [made.memory()], lambda part, rows: [[1.0]])[0][0]
 
 
 class TestUpdate:
@@ -81,7 +80,7 @@ class TestMeasured:
         rng = np.random.default_rng(0)
         x, g = (rng.normal(size=(2, 9000)) for _ in "xg")
         x, g = (np.asarray(y[0] + 1j * y[1] if dtype == "c8" else y[0], dtype) for y in (x, g))
-        out = eager.measured(program(tx), 1, tensor(x, tx), g, [{"weight_decay": 0.5}])
+        out = eager.measured(program(tx), 1, tensor(x, tx), g, [(0.5,)])
         x, g = (y.view("f4") if dtype == "c8" else y for y in (x, g))
         left = (g + x.dtype.type(0.5) * x).astype("f8")
         assert out == block_sums(left * left + x.astype("f8"))

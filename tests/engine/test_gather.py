@@ -6,8 +6,8 @@ import weakref
 import numpy as np
 import pytest
 
-from gradstep.engine.gather import SMALL, Gather, address
-from gradstep.memory import Regions
+from gradstep.engine.gather import SMALL, Gather
+from gradstep.memory import Regions, address
 
 
 def at(place, n, dtype):
@@ -16,10 +16,21 @@ def at(place, n, dtype):
     return np.frombuffer(bytes_, dtype).copy()
 
 
+class Gathered:
+    """A gather and what it found."""
+
+    def __init__(self, sizes, dtype, kept=()):
+        self.gather = Gather(sizes, [np.dtype(dtype)] * len(sizes), Regions(list(kept)))
+        self.addresses = np.zeros(len(sizes), np.int64)
+
+    def __call__(self, arrays):
+        self.gather(arrays, self.addresses)
+
+
 def gathered(arrays, dtype, kept=()):
-    gather = Gather([x.shape for x in arrays], np.dtype(dtype), Regions(list(kept)))
-    gather(arrays)
-    return gather
+    made = Gathered([x.size for x in arrays], dtype, kept)
+    made(arrays)
+    return made
 
 
 SIZES = [0, 1, 5, SMALL - 1, SMALL, SMALL + 1, 3 * SMALL]
@@ -33,7 +44,7 @@ def test_every_size(dtype, order):
     for x, place in zip(arrays, gather.addresses, strict=True):
         assert at(place, x.size, dtype).tolist() == x.tolist()
         assert (address(x) == place) == (x.size > SMALL)
-    assert gather.small == [k for k, x in enumerate(arrays) if x.size <= SMALL]
+    assert gather.gather.large == [k for k, x in enumerate(arrays) if x.size > SMALL]
 
 
 @pytest.mark.parametrize("size", [12, 4 * SMALL])
@@ -71,21 +82,21 @@ def test_between_the_elements_counts_as_touching():
 
 
 def test_held_until_released():
-    gather = Gather([(SMALL + 1,)], np.dtype("f8"), Regions([]))
+    gather = Gathered([SMALL + 1], "f8")
     x = np.ones(2 * SMALL + 2)[::2]  # only the gather holds the contiguous copy
     gather([x])
     assert at(gather.addresses[0], x.size, "f8").tolist() == x.tolist()
-    kept = weakref.ref(gather.held[0])
-    gather.release()
+    kept = weakref.ref(gather.gather.held[0])
+    gather.gather.release()
     gc.collect()
     assert kept() is None
 
 
 def test_a_call_lets_go_of_the_one_before():
-    gather = Gather([(SMALL + 1,)], np.dtype("f8"), Regions([]))
+    gather = Gathered([SMALL + 1], "f8")
     for _ in range(3):
         gather([np.ones(SMALL + 1)])
-        assert len(gather.held) == 1
+        assert len(gather.gather.held) == 1
 
 
 def test_the_arena_is_reused():
@@ -97,6 +108,6 @@ def test_the_arena_is_reused():
 
 
 def test_another_dtype_is_never_cast_silently():
-    gather = Gather([(3,)], np.dtype("f4"), Regions([]))
+    gather = Gathered([3], "f4")
     with pytest.raises(TypeError):
         gather([np.ones(3)])

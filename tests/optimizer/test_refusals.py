@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import gradstep as gs
+from gradstep.chain import program
 from gradstep.engine.gather import SMALL
 from gradstep.rule import registry
 from support import clear, engines, fingerprint, mapped, states
@@ -109,7 +110,7 @@ def test_one_bad_number_anywhere(value, size, dtype, engine):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("name", registry())
 def test_the_largest_gradient_that_is_taken_leaves_all_finite(name, dtype, engine):
-    limit = gs.Optimizer(np.ones(1, dtype), name)._limits[dtype]
+    limit = program(registry()[name]()).limit_in(dtype)
     w = np.ones(2, dtype)
     opt = gs.Optimizer(w, name, engine=engine)
     g = np.array([limit, -limit], dtype)

@@ -27,13 +27,15 @@ def compiled_engine() -> tuple[Any, str]:
     return Compiled, ""
 
 
-def make(kind: str, program: Program, tensors: Sequence[Tensor]) -> Engine:
+def make(kind: str, program: Program, tensors: Sequence[Tensor], threads: int | None = None) -> Engine:
     """The engine for these tensors.
 
     Parameters
     ----------
     kind
         ``"auto"``: compiled for NumPy arrays where llvmlite is installed, else eager. Both give the same bits.
+    threads
+        The most threads for a step of the compiled engine; None: as :func:`gradstep.set_threads` says.
 
     Raises
     ------
@@ -52,4 +54,4 @@ def make(kind: str, program: Program, tensors: Sequence[Tensor]) -> Engine:
         if kind == "compiled":
             raise GradstepValueError(f'engine="compiled": {why}.')
         return Eager(program, tensors)
-    return compiled(program, tensors)
+    return compiled(program, tensors, threads)

@@ -1,160 +1,232 @@
 """The compiled CPU engine for NumPy arrays: one fused pass over all tensors and the whole chain."""
 
+import ctypes
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cache, lru_cache
+from itertools import chain
+from struct import Struct
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gradstep.chain import Program, Row
-from gradstep.engine import kernels, native
-from gradstep.engine.gather import Gather, address
+from gradstep.chain import Program, Row, reductions
+from gradstep.engine import helpers, kernels, native, reader, serial
+from gradstep.engine import job as at
+from gradstep.engine.gather import Gather
 from gradstep.engine.tensor import Tensor
-from gradstep.memory import Regions
+from gradstep.engine.threads import MOST, get_threads, is_available
+from gradstep.engine.work import DONE
+from gradstep.memory import Regions, address, owners
 from gradstep.reduction import BLOCK
 from gradstep.rule import Rule
 
-CHUNK = 16 * BLOCK
+CHUNK = 4 * BLOCK  # elements of a portion: a few microseconds of work
+GRAIN = 8 * BLOCK  # elements that make a further thread worth waking
+SHORT = 16 * BLOCK  # elements of a step that may hold the GIL
 
 
 class Compiled:
-    """Runs a program on NumPy arrays; tensors of each compute dtype share a kernel."""
+    """Runs a program on NumPy arrays.
+
+    Parameters
+    ----------
+    program, tensors
+        What to run, on which arrays.
+    threads
+        The most threads for a step; None: as many as :func:`gradstep.get_threads` says at the time.
+    chunk
+        Elements of a chunk, a multiple of 4096.
+    """
 
     kind = "compiled"
 
-    def __init__(self, program: Program, tensors: Sequence[Tensor], chunk: int = CHUNK) -> None:
-        self.tensors = tensors
-        dtypes = dict.fromkeys(x.dtype for x in tensors)
-        kept = Regions([np.asarray(y) for x in tensors for y in (x.value, *(y for own in x.slots for y in own))])
-        self.batches = [_Batch(program, dtype, tensors, chunk, kept) for dtype in dtypes]
-        self.rows = 1 + max((x.row for x in tensors), default=0)
-        self.scalars = np.zeros((self.rows, max(1, kernels.scalar_count(program.rules))))
-        self.scalars_at = address(self.scalars)
+    def __init__(
+        self,
+        program: Program,
+        tensors: Sequence[Tensor],
+        threads: int | None = None,
+        chunk: int = CHUNK,
+    ) -> None:
+        self.program, self.tensors, self.threads = program, tensors, threads
+        self.copies: list[tuple[NDArray[Any], NDArray[Any]]] = []
+        every = [np.asarray(y) for x in tensors for y in (x.value, *(y for own in x.slots for y in own))]
+        self.kept = Regions(every)
+        self.arrays = [
+            [self._flat(x.value, True), *(self._flat(y, False) for own in x.slots for y in own)] for x in tensors
+        ]
+        self.is_real = all(np.asarray(x.value).dtype.kind != "c" for x in tensors)
+        self.sizes = [own[0].size for own in self.arrays]
+        self.elements = sum(self.sizes)
+        self.found = np.zeros(len(tensors), np.int64)
+        self.gather: Gather | None = None
+        rows = 1 + max((x.row for x in tensors), default=0)
+        self.scalars = np.zeros((rows, max(1, kernels.scalar_count(program.rules))))
+        self._pack = Struct(f"{rows * kernels.scalar_count(program.rules)}d").pack_into
+        self._bytes = self.scalars.data.cast("B")
+        self.functions = _functions()
+        self._make_tables(chunk)
+        self._make_job()
+        self.reads = reader.is_on() and not self.copies and all(type(x.value) is np.ndarray for x in tensors)
+        if self.reads:
+            self._teach_reader(every)
+
+    def step(self, grads: tuple[Any, ...], table: list[Row], guard: bool, /) -> bool:
+        """See :class:`gradstep.engine.tensor.Engine`."""
+        if not self.reads:
+            return False
+        self._fill(table)
+        self._phases(at.LOOK if guard else 0, at.APPLY)
+        if self.elements <= SHORT:
+            answer = self.functions.step(id(grads), self.at)
+            if answer != reader.DOUBTFUL:
+                if answer == reader.UNUSUAL:
+                    self.found[:] = 0
+                return answer == DONE
+            return self._are_apart() and self._run() == DONE
+        return self.take(grads) and self._run() == DONE
+
+    def take(self, grads: tuple[Any, ...], /) -> bool:
+        """See :class:`gradstep.engine.tensor.Engine`."""
+        if not self.reads:
+            return False
+        answer = self.functions.gather(id(grads), self.at)
+        if answer == reader.UNUSUAL:
+            self.found[:] = 0  # some addresses are not looked at yet
+            return False
+        return answer != reader.DOUBTFUL or self._are_apart()
 
     def load(self, grads: Sequence[Any]) -> None:
         """See :class:`gradstep.engine.tensor.Engine`."""
-        for batch in self.batches:
-            batch.load(grads)
+        if self.gather is None:
+            self.gather = Gather(self.sizes, [own[0].dtype for own in self.arrays], self.kept)
+        self.gather(grads if self.is_real else [self._reals(np.asarray(g)) for g in grads], self.found)
+        for outside, inside in self.copies:
+            inside[...] = outside
 
-    def first_bad(self, limits: dict[str, float]) -> int | None:
+    def look(self) -> bool:
         """See :class:`gradstep.engine.tensor.Engine`."""
-        bad = [batch.first_bad(limits[batch.dtype]) for batch in self.batches]
-        return min((k for k in bad if k is not None), default=None)
+        self._phases(at.LOOK, 0)
+        return self._run() == DONE
 
-    def measure(self, part: int, table: list[Row]) -> list[list[float]]:
+    def measure(self, part: int, table: list[Row]) -> tuple[list[list[float]], bool]:
         """See :class:`gradstep.engine.tensor.Engine`."""
         self._fill(table)
-        out: list[list[float]] = [[] for _ in self.tensors]
-        for batch in self.batches:
-            batch.measure(part, self.scalars_at, out)
-        return out
+        self._phases(at.MEASURE + reductions(self.program.rules).index(part), 0)
+        good = self._run() == DONE
+        if self.program.parts[part].rule.over == "all":
+            return [self.sums.tolist()], good
+        return [self.sums[begin:end].tolist() for begin, end in self.blocks], good
 
     def apply(self, table: list[Row]) -> None:
         """See :class:`gradstep.engine.tensor.Engine`."""
         self._fill(table)
-        for batch in self.batches:
-            batch.apply(self.scalars_at)
+        self._phases(0, at.APPLY)
+        self._run()
+        for outside, inside in self.copies:
+            outside[...] = inside
+        if self.gather is not None:
+            self.gather.release()
+
+    def _run(self) -> int:
+        """Do the job's phases, on as many threads as the work is worth."""
+        several = min(self.elements // GRAIN, MOST)
+        if several > 1:
+            several = min(several, self.threads or get_threads())
+        return helpers.lead(self.at, several) if several > 1 else self.functions.alone(self.at)
+
+    def _phases(self, first: int, second: int) -> None:
+        self.job[at.FIRST], self.job[at.SECOND] = first, second
+
+    def _are_apart(self) -> bool:
+        """Whether the gradients that were just found lie apart from what the step writes."""
+        if not self.kept.touches_any(self.found, self.found + self.nbytes):
+            return True
+        self.found[:] = 0
+        return False
 
     def _fill(self, table: list[Row]) -> None:
         """The scalar table; during a reduction the stages after it have none yet."""
+        if self.tensors and len(table[0]) == len(self.program.parts):
+            rows = table[0] if len(table) == 1 else chain.from_iterable(table)
+            self._pack(self._bytes, 0, *chain.from_iterable(rows))
+            return
         for k, row in enumerate(table):
-            flat = [x for numbers in row for x in numbers.values()]
-            self.scalars[k, : len(flat)] = flat
+            own = list(chain.from_iterable(row))
+            self.scalars[k, : len(own)] = own
 
+    def _make_tables(self, chunk: int) -> None:
+        """The table of chunks, sorted by dtype, and that of portions: chunks that follow one another, of one dtype."""
+        dtypes = list(dict.fromkeys(x.dtype for x in self.tensors))
+        chunks: list[list[int]] = []
+        portions: list[list[int]] = []
+        self.blocks: list[tuple[int, int]] = [(0, 0)] * len(self.tensors)
+        self.kernels: list[native.Kernel] = []
+        block = 0
+        for dtype in dtypes:
+            kernel = _kernel(self.program.rules, dtype, self.program.limit_in(dtype))
+            self.kernels.append(kernel)
+            names = "look", "apply", *(f"measure{i}" for i in reductions(self.program.rules))
+            functions = [kernel.address(name) for name in names]
+            room = 0
+            for k, (x, own) in enumerate(zip(self.tensors, self.arrays, strict=True)):
+                if x.dtype != dtype:
+                    continue
+                first, size = [address(y) for y in own], own[0].itemsize
+                self.blocks[k] = block, block + -(-own[0].size // BLOCK)
+                for begin in range(0, own[0].size, chunk):
+                    n = min(chunk, own[0].size - begin)
+                    if n > room:
+                        portions.append([len(chunks), len(chunks), *functions])
+                        room = chunk
+                    room -= n
+                    portions[-1][at.END] += 1
+                    chunks.append([n, x.row, k, begin, block, *(a + begin * size for a in first)])
+                    block += -(-n // BLOCK)
+        width = at.SLOTS + kernels.slot_count(self.program.rules)
+        self.chunks = np.array(chunks, np.int64).reshape(-1, width)
+        self.portions = np.array(portions, np.int64).reshape(-1, at.MEASURE + len(reductions(self.program.rules)))
+        self.sums = np.zeros(block)
+        self.nbytes = np.array([own[0].nbytes for own in self.arrays], np.int64)
 
-@lru_cache(maxsize=256)
-def _kernel(rules: tuple[Rule, ...], dtype: str) -> native.Kernel:
-    return native.kernel(kernels.emit(rules, dtype, native.triple()))
-
-
-@lru_cache(maxsize=256)
-def _bits(x: float, dtype: str) -> int:
-    """The bits of ``x`` >= 0 as an integer: they order as the numbers do."""
-    return int(np.array(x, dtype).view(f"i{np.dtype(dtype).itemsize}"))
-
-
-@dataclass
-class _Batch:
-    """The tensors of one compute dtype: their table of chunks and their kernel."""
-
-    program: Program
-    dtype: str
-    every: Sequence[Tensor]
-    chunk: int
-    kept: Regions
-    copies: list[tuple[NDArray[Any], NDArray[Any]]] = field(default_factory=list[tuple[NDArray[Any], NDArray[Any]]])
-
-    def __post_init__(self) -> None:
-        real = np.dtype(self.dtype)
-        self.members = [k for k, x in enumerate(self.every) if x.dtype == self.dtype]
-        tensors = [self.every[k] for k in self.members]
-        self.arrays = [
-            [self._flat(x.value, True), *(self._flat(y, False) for own in x.slots for y in own)] for x in tensors
-        ]
-        self.gather = Gather([own[0].shape for own in self.arrays], real, self.kept)
-        rows: list[list[int]] = []
-        owner: list[int] = []
-        start: list[int] = []
-        blocks: list[int] = []
-        at = 0
-        for k, (x, own) in enumerate(zip(tensors, self.arrays, strict=True)):
-            first = [address(y) for y in own]
-            for begin in range(0, own[0].size, self.chunk):
-                n = min(self.chunk, own[0].size - begin)
-                rows.append([n, x.row, 0, *(a + begin * real.itemsize for a in first)])
-                owner.append(k)
-                start.append(begin * real.itemsize)
-                blocks.append(at)
-                at += -(-n // BLOCK)
-        self.table = np.array(rows, np.int64).reshape(len(rows), kernels.width(self.program.rules))
-        self.owner, self.start = np.array(owner, np.intp), np.array(start, np.int64)
-        self.partials, self.sums = np.array(blocks, np.int64), np.zeros(at)
-        self.table[:, kernels.GRADIENT] = self.gather.addresses[self.owner] + self.start
-        self.all_real = all(np.asarray(x.value).dtype.kind != "c" for x in tensors)
-        self.tops = np.zeros(len(rows), np.int64)
-        self.table_at, self.tops_at = address(self.table), address(self.tops)
-        kernel = _kernel(self.program.rules, self.dtype)
-        self.kernel_apply = kernel.function("apply", 4)
-        self.kernel_largest = kernel.function("largest", 4)
-        self.kernel_measure = {
-            i: kernel.function(f"measure{i}", 6)
-            for i, part in enumerate(self.program.parts)
-            if part.rule.measure is not None
+    def _make_job(self) -> None:
+        words = at.CACHE_LINE // 8
+        self._memory = np.zeros(at.JOB_WORDS + words, np.int64)
+        skip = -(address(self._memory) // 8) % words
+        self._job = self._memory[skip : skip + at.JOB_WORDS]
+        self.at = address(self._job)
+        self.job = self._job.data  # writes a word in a tenth of the time that the array takes
+        tables = {
+            at.TABLE: self.chunks,
+            at.FOUND: self.found,
+            at.SCALARS: self.scalars,
+            at.SUMS: self.sums,
+            at.PORTIONS: self.portions,
         }
+        for word, table in tables.items():
+            self.job[word] = address(table)
+        self.job[at.STRIDE], self.job[at.PORTION_STRIDE] = self.chunks.strides[0], self.portions.strides[0]
+        self.job[at.COUNT] = len(self.portions)
+        self.job[at.YIELD] = _yield_address()
+        self._job[at.DENORMAL : at.HALF + 1].view(np.float64)[:] = 1e-310, 0.5
 
-    def load(self, grads: Sequence[Any]) -> None:
-        """Gradients' addresses into the table; parameters that lie elsewhere than in plain memory are copied in."""
-        mine = grads if len(self.members) == len(grads) else [grads[k] for k in self.members]
-        self.gather(mine if self.all_real else [self._reals(np.asarray(g)) for g in mine])
-        if self.gather.large:  # the others lie where they did
-            self.table[:, kernels.GRADIENT] = self.gather.addresses[self.owner] + self.start
-        for outside, inside in self.copies:
-            inside[...] = outside
-
-    def first_bad(self, limit: float) -> int | None:
-        """The first of all tensors whose largest |g| is above the limit."""
-        self.kernel_largest(self.table_at, 0, len(self.table), self.tops_at)
-        bound = _bits(limit, self.dtype)
-        if self.tops.max(initial=0) <= bound:
-            return None
-        return self.members[int(self.owner[np.argmax(self.tops > bound)])]
-
-    def measure(self, part: int, scalars_at: int, out: list[list[float]]) -> None:
-        """Block sums of each tensor into ``out``."""
-        places = scalars_at, address(self.partials), address(self.sums)
-        self.kernel_measure[part](self.table_at, 0, len(self.table), *places)
-        ends = self.partials + -(-self.table[:, kernels.LENGTH] // BLOCK)
-        for k, begin, end in zip(self.owner.tolist(), self.partials.tolist(), ends.tolist(), strict=True):
-            out[self.members[k]] += self.sums[begin:end].tolist()
-
-    def apply(self, scalars_at: int) -> None:
-        """Write parameters and state."""
-        self.kernel_apply(self.table_at, 0, len(self.table), scalars_at)
-        for outside, inside in self.copies:
-            outside[...] = inside
-        self.gather.release()
+    def _teach_reader(self, kept: list[NDArray[Any]]) -> None:
+        """What the reader compares gradients with."""
+        values: list[NDArray[Any]] = [x.value for x in self.tensors]
+        own = owners(kept)
+        table = reader.owner_table(own or [])
+        self._taught = {
+            at.DTYPES: np.array([id(x.dtype) for x in values], np.int64),
+            at.RANKS: np.cumsum([0, *(x.ndim for x in values)], dtype=np.int64),
+            at.SHAPES: np.array([n for x in values for n in x.shape], np.int64),
+            at.PARAMETERS: np.array([id(x) for x in values], np.int64),
+            at.PLACES: np.array([address(x) for x in values], np.int64),
+            at.OWNERS: table,
+        }
+        for word, array in self._taught.items():
+            self.job[word] = address(array)
+        self.job[at.LEAVES], self.job[at.NDARRAY] = len(values), id(np.ndarray)
+        self.job[at.OWNER_BITS] = len(table).bit_length() - 1 if own is not None else 0
 
     def _flat(self, x: Any, outside: bool) -> NDArray[Any]:
         """An array's numbers as reals in plain memory: itself, or a copy that follows it."""
@@ -166,9 +238,36 @@ class _Batch:
         self.copies.append((x, inside))
         return self._reals(inside)
 
-    def _reals(self, x: NDArray[Any]) -> NDArray[Any]:
+    @staticmethod
+    def _reals(x: NDArray[Any]) -> NDArray[Any]:
         """Complex numbers as pairs of reals, in the same memory where that is contiguous."""
         if x.dtype.kind != "c":
             return x
         x = np.ascontiguousarray(x, x.dtype.newbyteorder("=")).reshape(x.shape)
-        return x.reshape(-1).view(self.dtype)
+        return x.reshape(-1).view(f"f{x.dtype.itemsize // 2}")
+
+
+class _Functions:
+    """The compiled code of :mod:`gradstep.engine.serial`."""
+
+    def __init__(self) -> None:
+        kernel = native.kernel(serial.emit(native.triple()))
+        self.gather = kernel.function("gather", 2, hold_gil=True)
+        self.step = kernel.function("step", 2, hold_gil=True)
+        self.alone = kernel.function("alone", 1)
+
+
+_functions = cache(_Functions)
+
+
+@cache
+def _yield_address() -> int:
+    """The C library's ``sched_yield``, which offers the core to other threads; without helpers nobody waits."""
+    if not is_available():
+        return 0
+    return ctypes.cast(ctypes.CDLL(None).sched_yield, ctypes.c_void_p).value or 0
+
+
+@lru_cache(maxsize=256)
+def _kernel(rules: tuple[Rule, ...], dtype: str, limit: float) -> native.Kernel:
+    return native.kernel(kernels.emit(rules, dtype, limit, native.triple()))

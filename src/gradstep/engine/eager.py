@@ -7,7 +7,7 @@ import array_api_compat
 import numpy as np
 
 from gradstep.arrays import as_complex, as_reals, namespace, to_numpy
-from gradstep.chain import Program, Row, run
+from gradstep.chain import Program, Row, reductions, run
 from gradstep.engine.tensor import Tensor
 from gradstep.reduction import block_sums
 
@@ -54,19 +54,28 @@ class Eager:
         self.program, self.tensors = program, tensors
         self.grads: Sequence[Any] = ()
 
+    def step(self, _grads: tuple[Any, ...], _table: list[Row], _guard: bool, /) -> bool:
+        """See :class:`gradstep.engine.tensor.Engine`."""
+        return False  # the parts of a step do it
+
+    def take(self, _grads: tuple[Any, ...], /) -> bool:
+        """See :class:`gradstep.engine.tensor.Engine`."""
+        return False
+
     def load(self, grads: Sequence[Any]) -> None:
         """See :class:`gradstep.engine.tensor.Engine`."""
         self.grads = [_plain(g) for g in grads]
 
-    def first_bad(self, limits: dict[str, float]) -> int | None:
+    def look(self) -> bool:
         """See :class:`gradstep.engine.tensor.Engine`."""
         pairs = zip(self.tensors, self.grads, strict=True)
-        return next((k for k, (x, g) in enumerate(pairs) if not within(g, limits[x.dtype])), None)
+        return all(within(g, self.program.limit_in(x.dtype)) for x, g in pairs)
 
-    def measure(self, part: int, table: list[Row]) -> list[list[float]]:
+    def measure(self, part: int, table: list[Row]) -> tuple[list[list[float]], bool]:
         """See :class:`gradstep.engine.tensor.Engine`."""
+        good = part != reductions(self.program.rules)[0] or self.look()
         pairs = zip(self.tensors, self.grads, strict=True)
-        return [measured(self.program, part, x, g, table[x.row]) for x, g in pairs]
+        return [measured(self.program, part, x, g, table[x.row]) for x, g in pairs], good
 
     def apply(self, table: list[Row]) -> None:
         """See :class:`gradstep.engine.tensor.Engine`. All is computed before the first array is written."""
@@ -92,13 +101,11 @@ def _operands(tensor: Tensor, g: Any) -> tuple[Any, Any, list[list[Any]]]:
     return as_reals(_plain(tensor.value)), as_reals(_plain(g)), state
 
 
-def _as_arrays(row: Row, like: Any, dtype: str) -> Row:
+def _as_arrays(row: Row, like: Any, dtype: str) -> list[list[Any]]:
     """Scalars as 0-d arrays of the compute dtype in the array's namespace: the only kind that no namespace promotes."""
     xp = namespace(like)
     device = array_api_compat.device(like)
-    return [
-        {key: xp.asarray(x, dtype=getattr(xp, dtype), device=device) for key, x in numbers.items()} for numbers in row
-    ]
+    return [[xp.asarray(x, dtype=getattr(xp, dtype), device=device) for x in numbers] for numbers in row]
 
 
 class _Finish:

@@ -1,26 +1,25 @@
-"""The three loops of a step, written once for any chain: ``apply``, ``largest`` and a ``measure`` for each reduction.
+"""The loops of a step, written once for any chain: ``look``, ``apply`` and a ``measure`` for each reduction.
 
-Each takes a table of chunks and the range of chunks to work on, so that any number of threads may share a table.
-A row of the table is 64-bit words: length, row of scalars, address of the gradient, of theta, of each slot. A chunk
-lies in one array, and starts at a multiple of :data:`gradstep.reduction.BLOCK` elements from the array's start.
+Each is ``(job, first, last) -> 1 where a gradient is bad, else 0`` and works on a range of chunks, so that any number
+of threads may share a job (:mod:`gradstep.engine.job`). A chunk starts at a multiple of
+:data:`gradstep.reduction.BLOCK` elements from its array's start.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from llvmlite import ir
 
-from gradstep.chain import run
-from gradstep.engine.llvm import FLOATS, I32, I64, Function, Operand, constant, i64
+from gradstep.chain import reductions, run
+from gradstep.engine.job import BLOCKS, FOUND, LENGTH, ROW, SCALARS, SLOTS, START, STRIDE, SUMS, TABLE, TENSOR, THETA
+from gradstep.engine.llvm import FLOATS, I32, Function, Operand, constant, i64
 from gradstep.reduction import BLOCK, LANES
 from gradstep.rule import Rule
 
-LENGTH, ROW, GRADIENT, THETA, SLOTS = range(5)
 
-
-def width(rules: Sequence[Rule]) -> int:
-    """Words in a row of the table of chunks."""
-    return SLOTS + _slots(rules)
+def slot_count(rules: Sequence[Rule]) -> int:
+    """Arrays that a chain keeps for each parameter."""
+    return sum(len(rule.state) for rule in rules)
 
 
 def scalar_count(rules: Sequence[Rule]) -> int:
@@ -28,41 +27,37 @@ def scalar_count(rules: Sequence[Rule]) -> int:
     return sum(len(rule.numbers) for rule in rules)
 
 
-def _slots(rules: Sequence[Rule]) -> int:
-    return sum(len(rule.state) for rule in rules)
-
-
-def emit(rules: Sequence[Rule], dtype: str, triple: str) -> str:
-    """The LLVM assembly of a chain of rules in one compute dtype."""
+def emit(rules: Sequence[Rule], dtype: str, limit: float, triple: str) -> str:
+    """The LLVM assembly of a chain of rules in one compute dtype; a gradient beyond ``limit`` is bad."""
     module = ir.Module("gradstep")
     module.triple = triple
-    _Kernel(module, rules, dtype, "apply", 4).apply()
-    _Kernel(module, rules, dtype, "largest", 4).largest()
-    for i, rule in enumerate(rules):
-        if rule.measure is not None:
-            _Kernel(module, rules, dtype, f"measure{i}", 6).measure(i)
+    _Kernel(module, rules, dtype, "apply").apply()
+    _Kernel(module, rules, dtype, "look").look(limit)
+    for k, i in enumerate(reductions(rules)):
+        # The first reduction reads every gradient anyway, so it looks at them too.
+        _Kernel(module, rules, dtype, f"measure{i}").measure(i, limit if k == 0 else None)
     return str(module)
 
 
 class _Kernel:
     """One exported function: a loop over chunks, and in each a loop over vectors of lanes with a masked rest."""
 
-    def __init__(self, module: ir.Module, rules: Sequence[Rule], dtype: str, name: str, arguments: int) -> None:
-        self.code = Function(module, name, arguments)
+    def __init__(self, module: ir.Module, rules: Sequence[Rule], dtype: str, name: str) -> None:
+        self.code = Function(module, name, 3)
         self.rules = rules
         self.real = FLOATS[dtype]
         self.size = 4 if dtype == "float32" else 8
         self.lanes = ir.VectorType(self.real, LANES)
+        self.job, self.first, self.last = self.code.arguments
+        self.table, self.stride = (self.code.word(self.job, i64(k)) for k in (TABLE, STRIDE))
 
     def apply(self) -> None:
-        """``apply(table, first, last, scalars)``: the whole chain in one pass."""
+        """``apply(job, first, last)``: the whole chain in one pass."""
         code = self.code
-        table, first, last, scalars = code.arguments
-        with code.count(first, last) as chunk:
-            row = code.offset(table, chunk, 8 * width(self.rules))
-            numbers = self.numbers(scalars, code.word(row, i64(ROW)), self.rules)
-            n = code.word(row, i64(LENGTH))
-            places = [code.word(row, i64(GRADIENT + j)) for j in range(2 + _slots(self.rules))]
+        with code.count(self.first, self.last) as chunk:
+            row = self.row(chunk)
+            numbers = self.numbers(row, self.rules)
+            places = self.places(row, self.rules)
 
             def one(i: Any, mask: Any) -> None:
                 where = [code.offset(place, i, self.size) for place in places]
@@ -71,60 +66,49 @@ class _Kernel:
                 for x, place in zip([theta, *(x for own in after for x in own)], where[1:], strict=True):
                     code.store(x.value, place, mask, self.size)
 
-            self.elements(i64(0), n, one)
-        code.builder.ret_void()
+            self.elements(i64(0), code.word(row, i64(LENGTH)), one)
+        code.give(i64(0))
 
-    def largest(self) -> None:
-        """``largest(table, first, last, out)``: the largest |g| of each chunk as an integer, NaN above all else.
-
-        The bits of |g| order as |g| does, and a maximum of integers is the same in any order.
-        """
-        code, builder = self.code, self.code.builder
-        table, first, last, out = code.arguments
-        bits = ir.IntType(8 * self.size)
-        kind = ir.VectorType(bits, LANES)
-        clear = ir.Constant(kind, [(1 << (8 * self.size - 1)) - 1] * LANES)
-        zero = ir.Constant(kind, [0] * LANES)
-        with code.count(first, last) as chunk:
-            row = code.offset(table, chunk, 8 * width(self.rules))
-            place = code.word(row, i64(GRADIENT))
-            top = code.variable(zero)
+    def look(self, limit: float) -> None:
+        """``look(job, first, last)``: whether a gradient is NaN or larger than ``limit``."""
+        code = self.code
+        worst = _Worst(code, self.real, limit)
+        with code.count(self.first, self.last) as chunk:
+            row = self.row(chunk)
+            place = self.gradient(row)
 
             def one(i: Any, mask: Any) -> None:
-                g = code.load(code.offset(place, i, self.size), self.lanes, mask, self.size)
-                g = builder.and_(builder.bitcast(g, kind), clear)
-                old = builder.load(top)
-                builder.store(builder.select(builder.icmp_unsigned(">", g, old), g, old), top)
+                worst.take(code.load(code.offset(place, i, self.size), self.lanes, mask, self.size))
 
-            builder.store(zero, top)
             self.elements(i64(0), code.word(row, i64(LENGTH)), one)
-            best = self.halved(builder.load(top), lambda a, b: builder.select(builder.icmp_unsigned(">", a, b), a, b))
-            wide = best if self.size == 8 else builder.zext(best, I64)
-            builder.store(wide, code.pointer(code.offset(out, chunk, 8), I64))
-        builder.ret_void()
+        code.give(worst.is_bad())
 
-    def measure(self, part: int) -> None:
-        """``measure(table, first, last, scalars, partials, out)``: block sums, from ``out[partials[chunk]]`` on.
+    def measure(self, part: int, limit: float | None) -> None:
+        """``measure(job, first, last)``: block sums of each chunk, from its place among the job's sums on.
 
         The stages before ``part`` are evaluated and not stored; what it measures is computed and summed in float64.
+        With a ``limit`` it looks at the gradients as well.
         """
         code, builder = self.code, self.code.builder
-        table, first, last, scalars, partials, out = code.arguments
         before, measure = self.rules[:part], self.rules[part].measure
         assert measure is not None  # noqa: S101 - only reducing stages are emitted
         double = FLOATS["float64"]
         wide = ir.VectorType(double, LANES)
         zero = constant(wide, 0.0)
-        with code.count(first, last) as chunk:
-            row = code.offset(table, chunk, 8 * width(self.rules))
-            numbers = self.numbers(scalars, code.word(row, i64(ROW)), before)
+        worst = None if limit is None else _Worst(code, self.real, limit)
+        sums = code.word(self.job, i64(SUMS))
+        lanes = code.variable(zero)
+        with code.count(self.first, self.last) as chunk:
+            row = self.row(chunk)
+            numbers = self.numbers(row, before)
             n = code.word(row, i64(LENGTH))
-            places = [code.word(row, i64(GRADIENT + j)) for j in range(2 + _slots(before))]
-            results = code.offset(out, code.word(partials, chunk), 8)
-            lanes = code.variable(zero)
+            places = self.places(row, before)
+            results = code.offset(sums, code.word(row, i64(BLOCKS)), 8)
 
             def one(i: Any, mask: Any) -> None:
                 theta, g, state = self.operands([code.offset(place, i, self.size) for place in places], mask)
+                if worst is not None:
+                    worst.take(g.value)
                 theta, g, _ = run(before, theta, g, state, numbers)
                 widened = [x.value if self.size == 8 else builder.fpext(x.value, wide) for x in (theta, g)]
                 value = measure(*(Operand(builder, x) for x in widened)).value
@@ -135,11 +119,26 @@ class _Kernel:
             with code.count(i64(0), n, BLOCK) as start:
                 builder.store(zero, lanes)
                 self.elements(start, code.least(n, builder.add(start, i64(BLOCK))), one)
-                total = self.halved(builder.load(lanes), builder.fadd)
+                total = halved(code, builder.load(lanes), builder.fadd)
                 builder.store(total, code.pointer(code.offset(results, builder.sdiv(start, i64(BLOCK)), 8), double))
-        builder.ret_void()
+        code.give(i64(0) if worst is None else worst.is_bad())
 
-    def elements(self, start: Any, stop: Any, one: Any) -> None:
+    def row(self, chunk: Any) -> Any:
+        """The address of a chunk's row."""
+        return self.code.builder.add(self.table, self.code.builder.mul(chunk, self.stride))
+
+    def gradient(self, row: Any) -> Any:
+        """The address of a chunk's gradient."""
+        code = self.code
+        found = code.word(code.word(self.job, i64(FOUND)), code.word(row, i64(TENSOR)))
+        return code.offset(found, code.word(row, i64(START)), self.size)
+
+    def places(self, row: Any, rules: Sequence[Rule]) -> list[Any]:
+        """The addresses of a chunk's gradient, theta and slots."""
+        slots = range(SLOTS, SLOTS + slot_count(rules))
+        return [self.gradient(row), *(self.code.word(row, i64(k)) for k in (THETA, *slots))]
+
+    def elements(self, start: Any, stop: Any, one: Callable[[Any, Any], None]) -> None:
         """``one(i, mask)`` for each full vector from ``start``, then once for the masked rest, if any."""
         builder = self.code.builder
         full = builder.add(start, builder.and_(builder.sub(stop, start), i64(-LANES)))
@@ -158,27 +157,55 @@ class _Kernel:
             flat = flat[len(rule.state) :]
         return theta, g, state
 
-    def numbers(self, table: Any, row: Any, rules: Sequence[Rule]) -> list[dict[str, Operand]]:
-        """The scalars of a row, float64 in the table, rounded once to the compute dtype."""
+    def numbers(self, row: Any, rules: Sequence[Rule]) -> list[list[Operand]]:
+        """The scalars of a chunk, float64 in their table, rounded once to the compute dtype."""
         code, builder = self.code, self.code.builder
-        start = code.offset(table, row, 8 * scalar_count(self.rules))
-        out: list[dict[str, Operand]] = []
+        table = code.word(self.job, i64(SCALARS))
+        start = code.offset(table, code.word(row, i64(ROW)), 8 * scalar_count(self.rules))
+        out: list[list[Operand]] = []
         at = 0
         for rule in rules:
-            own: dict[str, Operand] = {}
-            for name in rule.numbers:
+            out.append([])
+            for _ in rule.numbers:
                 x = code.word(start, i64(at), FLOATS["float64"])
                 x = x if self.size == 8 else builder.fptrunc(x, self.real)
-                own[name] = Operand(builder, code.splat(x, LANES))
+                out[-1].append(Operand(builder, code.splat(x, LANES)))
                 at += 1
-            out.append(own)
         return out
 
-    def halved(self, x: Any, join: Any) -> Any:
-        """The lanes of a vector joined: the two halves, and again, down to one."""
-        builder, n = self.code.builder, LANES
-        while n > 1:
-            n //= 2
-            low, high = (ir.Constant(ir.VectorType(I32, n), list(range(at, at + n))) for at in (0, n))
-            x = join(builder.shuffle_vector(x, x, low), builder.shuffle_vector(x, x, high))
-        return builder.extract_element(x, ir.Constant(I32, 0))
+
+class _Worst:
+    """Remembers the largest |g| seen, as an integer: the bits of |g| order as |g| does, with NaN above all else."""
+
+    def __init__(self, code: Function, real: Any, limit: float) -> None:
+        self.code = code
+        size = 4 if real == FLOATS["float32"] else 8
+        self.kind = ir.VectorType(ir.IntType(8 * size), LANES)
+        self.clear = ir.Constant(self.kind, [(1 << (8 * size - 1)) - 1] * LANES)
+        self.limit = code.builder.bitcast(constant(real, limit), self.kind.element)
+        self.top = code.variable(ir.Constant(self.kind, [0] * LANES))
+
+    def take(self, g: Any) -> None:
+        """Look at a vector."""
+        builder = self.code.builder
+        bits = builder.and_(builder.bitcast(g, self.kind), self.clear)
+        builder.store(self._larger(bits, builder.load(self.top)), self.top)
+
+    def is_bad(self) -> Any:
+        """1 where one was beyond the limit, else 0."""
+        builder = self.code.builder
+        best = halved(self.code, builder.load(self.top), self._larger)
+        return builder.zext(builder.icmp_unsigned(">", best, self.limit), i64(0).type)
+
+    def _larger(self, a: Any, b: Any) -> Any:
+        return self.code.builder.select(self.code.builder.icmp_unsigned(">", a, b), a, b)
+
+
+def halved(code: Function, x: Any, join: Callable[[Any, Any], Any]) -> Any:
+    """The lanes of a vector joined: the two halves, and again, down to one."""
+    n = LANES
+    while n > 1:
+        n //= 2
+        low, high = (ir.Constant(ir.VectorType(I32, n), list(range(at, at + n))) for at in (0, n))
+        x = join(code.builder.shuffle_vector(x, x, low), code.builder.shuffle_vector(x, x, high))
+    return code.builder.extract_element(x, ir.Constant(I32, 0))

@@ -5,11 +5,12 @@ fast-math flag is ever set, so each instruction rounds as NumPy's does.
 """
 
 import contextlib
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from typing import Any
 
 from llvmlite import ir
 
+_ORDER = "seq_cst"
 I1, I32, I64 = ir.IntType(1), ir.IntType(32), ir.IntType(64)
 FLOATS = {"float32": ir.FloatType(), "float64": ir.DoubleType()}
 
@@ -133,10 +134,10 @@ def i64(n: int) -> ir.Constant:
 
 
 class Function:
-    """A thin layer over IRBuilder: a function of 64-bit integers, addresses among them."""
+    """A thin layer over IRBuilder: a function of 64-bit integers, addresses among them, that gives one."""
 
     def __init__(self, module: ir.Module, name: str, arguments: int) -> None:
-        self.function = ir.Function(module, ir.FunctionType(ir.VoidType(), [I64] * arguments), name)
+        self.function = ir.Function(module, ir.FunctionType(I64, [I64] * arguments), name)
         self.module = module
         self.builder = ir.IRBuilder(self.function.append_basic_block("entry"))
 
@@ -144,6 +145,20 @@ class Function:
     def arguments(self) -> Any:
         """The arguments' values."""
         return self.function.args
+
+    def give(self, value: Any) -> None:
+        """Return ``value``."""
+        self.builder.ret(value)
+
+    def give_if(self, condition: Any, value: Any) -> None:
+        """Return ``value`` where the condition holds."""
+        with self.builder.if_then(condition):
+            self.builder.ret(value)
+
+    def call(self, address: Any, *arguments: Any) -> Any:
+        """Call the function of 64-bit integers at an address; it gives one."""
+        kind = ir.FunctionType(I64, [I64] * len(arguments))
+        return self.builder.call(self.pointer(address, kind), arguments)
 
     def pointer(self, address: Any, kind: Any) -> Any:
         """A pointer to ``kind`` at an address."""
@@ -169,6 +184,19 @@ class Function:
         return self.builder.select(self.builder.icmp_signed("<", a, b), a, b)
 
     @contextlib.contextmanager
+    def loop_while(self, condition: Callable[[], Any]) -> Generator[None]:
+        """A loop for as long as ``condition()``, asked before each turn, holds."""
+        builder = self.builder
+        head, body, end = (builder.append_basic_block(x) for x in ("head", "body", "end"))
+        builder.branch(head)
+        builder.position_at_end(head)
+        builder.cbranch(condition(), body, end)
+        builder.position_at_end(body)
+        yield
+        builder.branch(head)
+        builder.position_at_end(end)
+
+    @contextlib.contextmanager
     def count(self, start: Any, stop: Any, step: int = 1) -> Generator[Any]:
         """A loop over integers from ``start``, below ``stop``."""
         builder = self.builder
@@ -183,6 +211,27 @@ class Function:
         i.add_incoming(builder.add(i, i64(step)), builder.block)
         builder.branch(head)
         builder.position_at_end(end)
+
+    def word_place(self, address: Any, index: int) -> Any:
+        """A pointer to the word number ``index`` at an address."""
+        return self.pointer(self.builder.add(address, i64(8 * index)), I64)
+
+    def shared(self, address: Any, index: int) -> Any:
+        """A word that other threads write, read now."""
+        return self.builder.load_atomic(self.word_place(address, index), _ORDER, 8)
+
+    def share(self, value: Any, address: Any, index: int) -> None:
+        """Write a word that other threads read."""
+        self.builder.store_atomic(value, self.word_place(address, index), _ORDER, 8)
+
+    def claim(self, address: Any, index: int, n: int = 1) -> Any:
+        """Add to a word that other threads write; what it was before."""
+        return self.builder.atomic_rmw("add", self.word_place(address, index), i64(n), _ORDER)
+
+    def replaced(self, address: Any, index: int, old: Any, new: Any) -> Any:
+        """Whether a word that other threads write was ``old``, and so is ``new`` now."""
+        done = self.builder.cmpxchg(self.word_place(address, index), old, new, _ORDER, _ORDER)
+        return self.builder.extract_value(done, 1)
 
     def first_lanes(self, lanes: int, n: Any) -> Any:
         """A mask that is true in the first ``n`` of ``lanes`` lanes."""

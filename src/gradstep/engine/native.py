@@ -15,7 +15,7 @@ _lock = threading.Lock()
 
 
 class Kernel:
-    """The exported functions of one module: each takes 64-bit integers and gives nothing; the GIL is released."""
+    """The exported functions of one module: each takes 64-bit integers and gives one."""
 
     def __init__(self, assembly: str) -> None:
         machine = _machine()
@@ -31,10 +31,15 @@ class Kernel:
         self._engine.add_object_file(llvm.ObjectFileRef.from_data(code))
         self._engine.finalize_object()
 
-    def function(self, name: str, arguments: int) -> Callable[..., None]:
-        """The exported function of that name."""
-        kind = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * arguments)
-        function: Any = kind(self._engine.get_function_address(name))
+    def address(self, name: str) -> int:
+        """Where the exported function of that name lies, for as long as this kernel lives."""
+        return self._engine.get_function_address(name)
+
+    def function(self, name: str, arguments: int, *, hold_gil: bool = False) -> Callable[..., int]:
+        """The exported function of that name. It releases the GIL, unless it is short or looks at Python's objects."""
+        make = ctypes.PYFUNCTYPE if hold_gil else ctypes.CFUNCTYPE
+        kind = make(ctypes.c_int64, *[ctypes.c_int64] * arguments)
+        function: Any = kind(self.address(name))
         function.kernel = self  # the code lives as long as the function
         return function
 

@@ -31,24 +31,38 @@ class Tensor:
 
 
 class Engine(Protocol):
-    """One step: load, guard, measure (for each reduction), apply. Nothing is written before ``apply``."""
+    """One step: ``load`` or ``take``, ``look``, ``measure`` for each reduction, ``apply``; or all of it by ``step``.
+
+    A gradient is good when no element is NaN or beyond the program's limit for its dtype.
+    """
 
     kind: str
 
+    def step(self, grads: tuple[Any, ...], table: list[Row], guard: bool, /) -> bool:
+        """Do the whole step at once, if the gradients are the usual kind and good; else change nothing, and say so."""
+        ...
+
+    def take(self, grads: tuple[Any, ...], /) -> bool:
+        """Take the gradients of this step if they are the usual kind: plain arrays that need no further look."""
+        ...
+
     def load(self, grads: Sequence[Any]) -> None:
-        """Take the gradients of this step; each fits its tensor in shape and dtype."""
+        """Take the gradients of this step, of any kind; each fits its tensor in shape and dtype."""
         ...
 
-    def first_bad(self, limits: dict[str, float]) -> int | None:
-        """The first tensor whose gradient has a NaN or is larger than the limit of its dtype."""
+    def look(self) -> bool:
+        """Whether all gradients are good."""
         ...
 
-    def measure(self, part: int, table: list[Row]) -> list[list[float]]:
-        """Block sums, for each tensor, of what the reducing stage ``part`` measures."""
+    def measure(self, part: int, table: list[Row]) -> tuple[list[list[float]], bool]:
+        """Block sums of what the reducing stage ``part`` measures, and, at the first of them, whether all are good.
+
+        The sums are those of each tensor, or in one list where they are summed together.
+        """
         ...
 
     def apply(self, table: list[Row]) -> None:
-        """Write parameters and state."""
+        """Write parameters and state; nothing is written before."""
         ...
 
 

@@ -6,11 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from gradstep.chain import Program, chain, program
+from gradstep.arrays import extremes, largest
+from gradstep.chain import Program, Row, chain, program
 from gradstep.engine.eager import Eager
 from gradstep.engine.tensor import Engine, Tensor
 from gradstep.errors import NonFiniteError
-from gradstep.functional import extremes, largest, limit_in, start_slots
+from gradstep.functional import start_slots
+from gradstep.host import Host
 from gradstep.hyper import times
 from gradstep.reduction import BLOCK
 from gradstep.schedules import constant
@@ -32,17 +34,18 @@ from gradstep.testing.trial import (
 
 LENGTHS = (*range(68), BLOCK + 1, 17 * BLOCK + 371)
 CHUNKS = (BLOCK, 3 * BLOCK, 16 * BLOCK)
+THREADS = (1, 2, 4)
 
 
 def compiled_equals_eager(case: Case) -> None:
-    """Equal bits (NaN payloads apart) for any length, value and chunk, also where the guard is off."""
+    """Equal bits (NaN payloads apart) for any length, value, chunk and number of threads, the guard off as well."""
     made = program(case.stage())
     thetas, grads = _everything(case, made)
     eager = list(_steps(Eager, made, thetas, grads))
-    for chunk in CHUNKS:
-        compiled = _steps(partial(COMPILED, chunk=chunk), made, thetas, grads)
+    for chunk, threads in zip(CHUNKS, THREADS, strict=True):
+        compiled = _steps(partial(COMPILED, chunk=chunk, threads=threads), made, thetas, grads)
         for t, (got, wanted) in enumerate(zip(compiled, eager, strict=True), 1):
-            same_snapshots(got, wanted, f"compiled with chunks of {chunk}, step {t}")
+            same_snapshots(got, wanted, f"compiled with chunks of {chunk} on {threads} threads, step {t}")
 
 
 def _everything(case: Case, made: Program) -> tuple[Arrays, list[Arrays]]:
@@ -51,7 +54,7 @@ def _everything(case: Case, made: Program) -> tuple[Arrays, list[Arrays]]:
     thetas: Arrays = []
     grads: list[Arrays] = [[] for _ in range(7)]
     for dtype in REAL:
-        limit, tops = limit_in(made, dtype), (largest(dtype), -np.inf, np.inf, np.nan)
+        limit, tops = made.limit_in(dtype), (largest(dtype), -np.inf, np.inf, np.nan)
         root = largest(dtype) ** 0.5  # its square is finite, two of them are not
         mine = sprinkled(rng, normal(rng, *((n,) for n in LENGTHS), dtype=dtype), edges(dtype))
         own = gradients(rng, mine, len(grads))
@@ -75,11 +78,15 @@ def _steps(
         tensors.append(Tensor(str(k), x.copy(), state, k if made.over_tensor else 0))
     engine, memory = make(made, tensors), [made.memory()]
     rows = [0] * len(tensors) if made.over_tensor else [0]
-    ends = extremes({x.dtype for x in tensors})
+    host = Host(made, [hyper], rows, extremes({x.dtype for x in tensors}))
+
+    def measure(part: int, table: list[Row]) -> list[list[float]]:
+        return engine.measure(part, table)[0]
+
     for t, g in enumerate(grads, 1):
         engine.load(g)
         try:
-            table, memory = made.scalars(t, [hyper], memory, rows, engine.measure, ends)
+            table, memory = host.table(t, memory, measure)
         except NonFiniteError:
             pass
         else:

@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from gradstep.arrays import largest
 from gradstep.chain import program
 from gradstep.errors import GradstepValueError, NonFiniteError
-from gradstep.functional import init, largest, limit_in, update
+from gradstep.functional import init, update
 from gradstep.optimizer import Optimizer
 from gradstep.rule import Stage
 from gradstep.testing.case import ENGINES, Case
@@ -22,7 +23,7 @@ def refuses_nonfinite(case: Case) -> None:
     rng = case.rng()
     thetas = [*normal(rng, (3,), (37,), dtype="float32"), *normal(rng, (37,))]
     grads = gradients(rng, thetas, 2)
-    limits = [limit_in(program(case.stage()), x.dtype.name) for x in thetas]
+    limits = [program(case.stage()).limit_in(x.dtype.name) for x in thetas]
     for policy in ("raise", "skip"):
         _as_if_not_asked(case, thetas, grads, limits, policy)
     for value in (np.nan, np.inf):

@@ -1,0 +1,89 @@
+"""The threads that help with a step: made when first needed, never at import; they sleep in compiled code."""
+
+import atexit
+import ctypes
+import os
+import platform
+import threading
+from functools import cache
+
+import numpy as np
+
+from gradstep.engine import job as at
+from gradstep.engine import native, team
+from gradstep.engine.threads import FUTEX_NUMBERS, MOST
+
+
+def lead(job: int, threads: int) -> int:
+    """Do a job on this thread and up to ``threads - 1`` helpers; what the step answers. The GIL is released."""
+    helpers = _helpers()
+    return helpers.functions.lead(job, helpers.address, helpers.ready(threads - 1))
+
+
+class _Functions:
+    """The compiled code of :mod:`gradstep.engine.team`."""
+
+    def __init__(self) -> None:
+        kernel = native.kernel(team.emit(native.triple()))
+        self.lead = kernel.function("lead", 3)
+        self.serve = kernel.function("serve", 2)
+        self.stop = kernel.function("stop", 2)
+
+
+_functions = cache(_Functions)
+
+
+class _Helpers:
+    """The helpers of one process: in a fork's child no thread of its parent runs."""
+
+    def __init__(self) -> None:
+        self.process = os.getpid()
+        self.functions = _functions()
+        words = at.CACHE_LINE // 8
+        memory = np.zeros(words * (MOST + 1), np.int64)
+        skip = -(memory.ctypes.data // 8) % words
+        self.lines = memory[skip : skip + words * MOST].reshape(MOST, words)
+        self.address = self.lines.ctypes.data
+        library = ctypes.CDLL(None)
+        self.lines[0, at.SYSCALL] = ctypes.cast(library.syscall, ctypes.c_void_p).value or 0
+        self.lines[0, at.FUTEX] = FUTEX_NUMBERS[platform.machine()]
+        self.threads: list[threading.Thread] = []
+        self.lock = threading.Lock()
+        self.refused = False
+        atexit.register(self.stop)
+
+    def ready(self, wanted: int) -> int:
+        """How many helpers there are, at most ``wanted``; they are made as far as the system allows."""
+        if len(self.threads) < wanted and not self.refused:
+            with self.lock:
+                while len(self.threads) < min(wanted, MOST - 1):
+                    box = self.address + at.CACHE_LINE * (len(self.threads) + 1)
+                    helper = threading.Thread(target=self.functions.serve, args=(self.address, box), daemon=True)
+                    helper.name = f"gradstep-{len(self.threads) + 1}"
+                    try:
+                        helper.start()
+                    except RuntimeError:  # no more threads to be had: never ask again
+                        self.refused = True
+                        break
+                    self.threads.append(helper)
+        return min(wanted, len(self.threads))
+
+    def stop(self) -> None:
+        """Let all helpers end: at the end of the process, before their code is freed."""
+        if self.process != os.getpid():
+            return
+        with self.lock:
+            for k, helper in enumerate(self.threads):
+                self.functions.stop(self.address, self.address + at.CACHE_LINE * (k + 1))
+                helper.join(timeout=1.0)
+            self.threads.clear()
+            self.refused = True
+
+
+_teams: dict[int, _Helpers] = {}
+
+
+def _helpers() -> _Helpers:
+    """The helpers of this process: a fork's child has another number."""
+    process = os.getpid()
+    return _teams.get(process) or _teams.setdefault(process, _Helpers())

@@ -1,0 +1,75 @@
+"""Compiled code that does a job's phases, whatever the chain: any number of threads claim portions one by one.
+
+``look`` or ``measure`` is the first phase, ``apply`` the second. Nobody begins the second before all of the first is
+done, and nobody at all where it found a bad gradient: a step is made whole or not at all.
+"""
+
+from typing import Any
+
+from llvmlite import ir
+
+from gradstep.engine import job as at
+from gradstep.engine.llvm import Function, i64
+
+SPINS = 400  # looks at a word before the core is offered to others: about a microsecond
+
+DONE, REFUSED = 0, 1  # what a step answers
+
+
+def emit_work(module: ir.Module) -> ir.Function:
+    """``work(job)``: both phases, for as long as there are portions to claim."""
+    code = Function(module, "work", 1)
+    builder = code.builder
+    (job,) = code.arguments
+    first, second, count = (code.word(job, i64(k)) for k in (at.FIRST, at.SECOND, at.COUNT))
+    with builder.if_then(builder.icmp_signed("!=", first, i64(0))):
+        _phase(code, job, first, at.CLAIMED_FIRST, at.DONE_FIRST)
+        wait_while(code, job, lambda: builder.icmp_signed("<", code.shared(job, at.DONE_FIRST), count))
+    refused = builder.icmp_signed("!=", code.shared(job, at.BAD), i64(0))
+    code.give_if(builder.or_(refused, builder.icmp_signed("==", second, i64(0))), i64(0))
+    _phase(code, job, second, at.CLAIMED_SECOND, None)
+    code.give(i64(0))
+    return code.function
+
+
+def emit_alone(module: ir.Module, work: ir.Function) -> ir.Function:
+    """``alone(job)``: the whole job on this thread."""
+    code = Function(module, "alone", 1)
+    (job,) = code.arguments
+    open_job(code, job)
+    code.builder.call(work, [job])
+    code.give(code.shared(job, at.BAD))
+    return code.function
+
+
+def open_job(code: Function, job: Any) -> None:
+    """Nothing is claimed yet, nothing done, nothing bad."""
+    for word in (at.CLAIMED_FIRST, at.DONE_FIRST, at.CLAIMED_SECOND, at.BAD):
+        code.share(i64(0), job, word)
+
+
+def wait_while(code: Function, job: Any, condition: Any) -> None:
+    """Wait for another thread that is at work: look a while, then offer the core at each look."""
+    builder = code.builder
+    left = code.variable(i64(SPINS))
+    with code.loop_while(condition):
+        n = builder.sub(builder.load(left), i64(1))
+        builder.store(n, left)
+        with builder.if_then(builder.icmp_signed("<", n, i64(0))):
+            code.call(code.word(job, i64(at.YIELD)))
+
+
+def _phase(code: Function, job: Any, column: Any, claimed: int, done: int | None) -> None:
+    """Claim portions and run the function in that column of each."""
+    builder = code.builder
+    portions, count, stride = (code.word(job, i64(k)) for k in (at.PORTIONS, at.COUNT, at.PORTION_STRIDE))
+    mine = code.variable(code.claim(job, claimed))
+    with code.loop_while(lambda: builder.icmp_signed("<", builder.load(mine), count)):
+        row = builder.add(portions, builder.mul(builder.load(mine), stride))
+        begin, end = code.word(row, i64(at.BEGIN)), code.word(row, i64(at.END))
+        bad = code.call(code.word(row, column), job, begin, end)
+        with builder.if_then(builder.icmp_signed("!=", bad, i64(0))):
+            code.share(i64(1), job, at.BAD)
+        if done is not None:
+            code.claim(job, done)
+        builder.store(code.claim(job, claimed), mine)

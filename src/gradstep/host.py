@@ -1,0 +1,187 @@
+"""The host's half of a step, in float64: hyperparameters, ``t`` and sums over the gradients to scalars."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from itertools import chain
+from operator import itemgetter
+from typing import Any
+
+from gradstep.chain import Program, Row
+from gradstep.errors import NonFiniteError, ScalarError
+from gradstep.rule import Part
+
+Measure = Callable[[int, list[Row]], list[list[float]]]
+Memory = dict[str, float]
+
+
+class Host:
+    """Computes scalars for given hyperparameters: made when they change, asked at each step.
+
+    Parameters
+    ----------
+    program
+        What is run.
+    hyper
+        The hyperparameters of each group.
+    rows
+        The group of each row of scalars; with a reduction over each tensor a row is a tensor.
+    extremes
+        The smallest positive and the largest number of the narrowest compute dtype: scalars are rounded to it.
+
+    Raises
+    ------
+    ScalarError
+        When a stage's bound lets gradients through that are too large for what follows it.
+    """
+
+    def __init__(
+        self,
+        program: Program,
+        hyper: Sequence[Mapping[str, float]],
+        rows: Sequence[int],
+        extremes: tuple[float, float],
+    ) -> None:
+        self.program, self.rows = program, rows
+        for i, part in enumerate(program.parts):
+            if part.rule.bounds is not None:
+                _check_bound(program, i, part.rule.bounds, hyper, extremes[1])
+        self.parts = [
+            [_Scalars(part, {key: own[flat] for key, flat in keys.items()}, extremes) for own in hyper]
+            for part, keys in zip(program.parts, program.keys, strict=True)
+        ]
+        self.is_single = len(hyper) == len(rows) == 1 and not program.reduces
+
+    def table(self, t: int, memory: Sequence[Memory], measure: Measure) -> tuple[list[Row], Sequence[Memory]]:
+        """The scalars of update ``t`` = 1, 2, ..., stage by stage.
+
+        Parameters
+        ----------
+        memory
+            The host numbers of each group before it. Nothing is changed.
+        measure
+            ``(part, rows so far) -> block sums`` of each tensor, or of all where they are summed together; asked of
+            the engine.
+
+        Returns
+        -------
+        table, memory
+            For each row the scalars of each part, in their order; for each group the memory after the step.
+
+        Raises
+        ------
+        NonFiniteError
+            When a sum is not finite.
+        ScalarError
+            When a scalar is not finite or too large for the dtype, or ``eps`` too small for it.
+        """
+        if self.is_single:  # the usual case, at once
+            row: Row = []
+            after: Sequence[Memory] = [dict(memory[0])] if self.program.remembers else memory
+            for own in self.parts:
+                numbers, new = own[0](t, memory[0], None)
+                row.append(numbers)
+                if new:
+                    after[0].update(new)
+            return [row], after
+        table: list[Row] = [[] for _ in self.rows]
+        after = [dict(x) for x in memory]
+        for i, part in enumerate(self.program.parts):
+            totals = self._totals(i, part, table, measure)
+            known: dict[tuple[int, float | None], tuple[float, ...]] = {}
+            for k, group in enumerate(self.rows):
+                case = (group, totals[k])
+                if case not in known:
+                    known[case], new = self.parts[i][group](t, memory[group], totals[k])
+                    after[group].update(new)
+                table[k].append(known[case])
+        return table, after
+
+    def _totals(self, i: int, part: Part, table: list[Row], measure: Measure) -> list[float | None]:
+        if part.rule.measure is None:
+            return [None] * len(self.rows)
+        blocks = measure(i, table)
+        if part.rule.over == "tensor":
+            return [_total(part, own) for own in blocks]
+        return [_total(part, list(chain(*blocks)))] * len(self.rows)
+
+
+_NONE: Memory = {}
+
+
+def _picker(keys: tuple[str, ...]) -> Callable[[Mapping[str, float]], tuple[float, ...]]:
+    """Takes the values of ``keys`` out of a dict."""
+    return itemgetter(*keys) if len(keys) > 1 else lambda numbers: tuple([numbers[key] for key in keys])
+
+
+class _Scalars:
+    """One stage's scalars with one group's hyperparameters: called with ``t``, the memory and a total."""
+
+    def __init__(self, part: Part, hyper: Mapping[str, float], extremes: tuple[float, float]) -> None:
+        self.part, self.hyper = part, hyper
+        self.smallest, self.largest = extremes
+        self.numbers = part.rule.numbers
+        self.pick = _picker(self.numbers)
+        self.memory = [(key, f"{part.label}.{key}") for key in part.rule.memory]
+        asked = part.rule.arguments
+        self.wants_t, self.wants_total = "t" in asked, "total" in asked
+        self.function = partial(part.rule.scalars, **{key: x for key, x in hyper.items() if key in asked})
+        self.eps = self.numbers.index("eps") if "eps" in self.numbers else None
+        self.constant: tuple[float, ...] | None = None
+        self.is_constant = not (self.wants_t or self.wants_total or self.memory)
+
+    def __call__(self, t: int, memory: Mapping[str, float], total: float | None) -> tuple[tuple[float, ...], Memory]:
+        """The scalars in the rule's order, and the memory after the step."""
+        if self.constant is not None:
+            return self.constant, _NONE
+        known: dict[str, Any] = {"t": t} if self.wants_t else {}
+        if self.memory:
+            known.update((key, memory[place]) for key, place in self.memory)
+        if self.wants_total:
+            known["total"] = total
+        try:
+            out = self.function(**known)
+        except (ArithmeticError, ValueError) as error:  # math's words for what has no value: 1/0, log(0)
+            raise ScalarError(f"{self._at(t)}: {error}.") from error
+        numbers = self.pick(out)
+        after = {place: float(out[key]) for key, place in self.memory} if self.memory else _NONE
+        if not sum(map(abs, numbers)) + sum(map(abs, after.values())) <= self.largest:  # so each of them is
+            self._check_range(t, {**dict(zip(self.numbers, numbers, strict=True)), **after})
+        if self.eps is not None and numbers[self.eps] <= self.smallest / 2:
+            raise ScalarError(
+                f"{self.part.label}: eps = {numbers[self.eps]} at update {t} is 0 in the parameters' dtype; "
+                f"make it larger."
+            )
+        if self.is_constant:
+            self.constant = numbers
+        return numbers, after
+
+    def _check_range(self, t: int, numbers: Mapping[str, float]) -> None:
+        for key, x in numbers.items():
+            if not abs(x) <= self.largest:
+                raise ScalarError(
+                    f"{self.part.label}: the scalar {key.rpartition('.')[2]} is {x} at update {t} with "
+                    f"{dict(self.hyper)}; nothing was changed."
+                )
+
+    def _at(self, t: int) -> str:
+        return f"{self.part.label}: scalars() failed at update {t} with {dict(self.hyper)}"
+
+
+def _check_bound(program: Program, i: int, name: str, hyper: Sequence[Mapping[str, float]], largest: float) -> None:
+    flat, limit = program.keys[i][name], program.limit(largest, i + 1)
+    if top := max((values[flat] for values in hyper if values[flat] > limit), default=None):
+        raise ScalarError(
+            f"{program.parts[i].label}: {flat} = {top} lets gradients through that are too large for what follows "
+            f"in the parameters' dtype; make it at most {limit:.3g}."
+        )
+
+
+def _total(part: Part, blocks: list[float]) -> float:
+    try:
+        total = math.fsum(blocks)
+    except (OverflowError, ValueError):  # fsum's words for an infinite sum and for inf - inf
+        total = math.inf
+    if not math.isfinite(total):
+        raise NonFiniteError(f"{part.label}: the sum over the gradients is not finite; nothing was changed.")
+    return total
