@@ -31,7 +31,7 @@ from gradstep.rules import (
     rmsprop,
     sgd,
 )
-from gradstep.stages import clip_by_global_norm, clip_by_norm, clip_by_value, decay, ema, l2, maximize
+from gradstep.stages import clip_by_global_norm, clip_by_norm, clip_by_value, decay, ema, l2, maximize, unscale
 
 if TYPE_CHECKING:
     from gradstep import layers, nn, schedules, testing
@@ -77,6 +77,7 @@ __all__ = [
     "sgd",
     "testing",
     "times",
+    "unscale",
     "update",
 ]
 

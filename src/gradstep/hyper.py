@@ -44,6 +44,7 @@ DOMAINS: Mapping[str, Domain] = {
     "eps": _POSITIVE,  # zero would make 0/0 of a zero gradient
     "weight_decay": _RATE,
     "momentum_decay": _RATE,
+    "loss_scale": _POSITIVE,
     "max_value": _POSITIVE,
     "max_norm": _POSITIVE,
     "decay": _FRACTION,

@@ -9,7 +9,7 @@ from gradstep import engine as engines
 from gradstep.arrays import as_complex, as_reals, copied, extremes, namespace
 from gradstep.chain import Row, program
 from gradstep.engine.eager import within
-from gradstep.engine.tensor import Tensor, bad_gradient, check_gradients
+from gradstep.engine.tensor import Fit, Tensor, bad_gradient
 from gradstep.engine.threads import checked_threads
 from gradstep.errors import GradstepTypeError, GradstepValueError, NonFiniteError, ScalarError
 from gradstep.functional import as_stage, check_parameters, choose_nonfinite, start_slots
@@ -114,7 +114,7 @@ class Optimizer:
             {name: MappingProxyType(own) for name, own in self._slots.items()}
         )
         self._tensors = self._make_tensors()
-        self._names, self._values = [x.name for x in self._tensors], [x.value for x in self._tensors]
+        self._fit = Fit(self._tensors)
         groups_of = [group for group in self._groups.of if group is not None]
         self._rows = groups_of if self._program.over_tensor else list(range(len(self._groups.labels)))
         self._extremes = extremes({x.dtype for x in self._tensors})
@@ -175,8 +175,8 @@ class Optimizer:
             return sums
 
         if not engine.take(tuple(grads)):
-            check_gradients(self._names, self._values, grads)
-            check_not_read_only(self._names, self._values)
+            self._fit.check(grads)
+            check_not_read_only(self._fit.names, self._fit.values)
             engine.load(grads)
         try:
             if guard and not self._program.reduces and not engine.look():

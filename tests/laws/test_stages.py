@@ -7,7 +7,7 @@ from mpmath import mp
 import gradstep as gs
 from gradstep.testing import Case
 from gradstep.testing.case import ENGINES
-from gradstep.testing.trial import gradients, normal, run
+from gradstep.testing.trial import gradients, normal, run, same_runs
 from papers import stages
 from papers.exact import DIGITS, numbers
 
@@ -61,6 +61,33 @@ def test_clip_by_norm(tensors, name, bound, engine):
             assert got == before.tolist()  # short enough: left as it is, bit for bit
         # a sum of squares, a root, a quotient, a product; the sum of positive numbers loses no more than its depth
         within(got, exact, [8 * u * abs(x) for x in exact])
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("scale", [1.0, 1024.0, 3.0])
+def test_unscale(tensors, scale, engine):
+    thetas, grads = tensors
+    theta, g = one_step(gs.unscale, thetas, grads, engine, loss_scale=scale)
+    for got, before in zip(g, grads, strict=True):
+        within(got, stages.unscale(before, scale), 2 * u * np.abs(got))  # a reciprocal and a product
+    assert theta == [x.tolist() for x in thetas]
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_unscaled_by_a_power_of_two_is_as_if_never_scaled(engine):
+    rng = np.random.default_rng(9)
+    for dtype in ("float32", "float64"):
+        thetas = normal(rng, (40,), (5,), dtype=dtype)
+        grads = gradients(rng, thetas, 5)
+        stage = gs.chain(gs.clip_by_global_norm(1.0), gs.adam(lr=0.1))
+        plain = run(stage, thetas, grads, engine=engine)
+        scaled = run(
+            gs.chain(gs.unscale(loss_scale=2.0**20), stage),
+            thetas,
+            [[2.0**20 * x for x in g] for g in grads],
+            engine=engine,
+        )
+        same_runs(scaled, plain, dtype)
 
 
 @pytest.mark.parametrize("engine", ENGINES)

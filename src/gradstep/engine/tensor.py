@@ -66,14 +66,25 @@ class Engine(Protocol):
         ...
 
 
-def check_gradients(names: Sequence[str], values: Sequence[Any], grads: Sequence[Any]) -> None:
-    """Refuse gradients that do not fit, as :func:`check_gradient` does; plain arrays that all do are seen at once."""
-    usual = {*map(type, values), *map(type, grads)} <= {np.ndarray} and all(
-        list(map(look, values)) == list(map(look, grads)) for look in (_SHAPE, _DTYPE)
-    )
-    if not usual:
-        for name, x, g in zip(names, values, grads, strict=True):
-            check_gradient(name, g, x)
+class Fit:
+    """What gradients must be like: plain arrays that all fit are seen at once, others one by one."""
+
+    def __init__(self, tensors: Sequence[Tensor]) -> None:
+        self.names, self.values = [x.name for x in tensors], [x.value for x in tensors]
+        self.is_plain = {*map(type, self.values)} == {np.ndarray}
+        self.shapes, self.dtypes = list(map(_SHAPE, self.values)), list(map(_DTYPE, self.values))
+
+    def check(self, grads: Sequence[Any]) -> None:
+        """Refuse gradients that do not fit, as :func:`check_gradient` does."""
+        usual = (
+            self.is_plain
+            and {*map(type, grads)} == {np.ndarray}
+            and list(map(_SHAPE, grads)) == self.shapes
+            and list(map(_DTYPE, grads)) == self.dtypes
+        )
+        if not usual:
+            for name, x, g in zip(self.names, self.values, grads, strict=True):
+                check_gradient(name, g, x)
 
 
 def check_gradient(name: str, g: Any, parameter: Any) -> None:

@@ -4,5 +4,6 @@ from gradstep.stages.clip import clip_by_global_norm, clip_by_norm, clip_by_valu
 from gradstep.stages.decay import decay, l2
 from gradstep.stages.ema import ema
 from gradstep.stages.maximize import maximize
+from gradstep.stages.unscale import unscale
 
-__all__ = ["clip_by_global_norm", "clip_by_norm", "clip_by_value", "decay", "ema", "l2", "maximize"]
+__all__ = ["clip_by_global_norm", "clip_by_norm", "clip_by_value", "decay", "ema", "l2", "maximize", "unscale"]

@@ -1,0 +1,14 @@
+"""Gradients of a scaled loss. Micikevicius et al. 2018, arXiv:1710.03740, section 3.2."""
+
+from gradstep.rule import stage
+
+
+def scalars(loss_scale):
+    return dict(unscale=1 / loss_scale)
+
+
+@stage(scalars, loss_scale=1.0)
+def unscale(theta, g, unscale):
+    """g divided by the factor that the loss was scaled with, before clipping and the rule; a pure number, default 1."""
+    g = unscale * g
+    return theta, g
