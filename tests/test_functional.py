@@ -174,8 +174,8 @@ def test_a_state_that_does_not_fit(case):
     ("tx", "params", "kind", "text"),
     [
         ("adam", np.ones(2), TypeError, "expected a stage such as gs.adam(lr=1e-3), not 'adam'"),
-        (gs.adam, np.ones(2, "i8"), TypeError, "parameter 'params' has dtype int64; optimizers need float32"),
-        (gs.adam, {"a": np.ones(2, "f2")}, TypeError, "parameter 'a' has dtype float16"),
+        (gs.adam, np.ones(2, "i8"), TypeError, "parameter 'params' has dtype int64; optimizers need float16"),
+        (gs.adam, {"a": np.ones(2, "i2")}, TypeError, "parameter 'a' has dtype int16"),
         (gs.adam, {"a": np.ones(2, "O")}, TypeError, "parameter 'a' has dtype object"),
         (gs.adam, {"a": np.ones(2, "?")}, TypeError, "parameter 'a' has dtype bool"),
         (gs.adam, {"a": 1.0}, TypeError, "parameter 'a' is of type float"),

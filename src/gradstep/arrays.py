@@ -8,7 +8,14 @@ import numpy as np
 
 from gradstep.errors import GradstepTypeError
 
-_REAL = {"float32": "float32", "float64": "float64", "complex64": "float32", "complex128": "float64"}
+_REAL = {
+    "float16": "float32",  # stored in 16 bits, computed in 32
+    "bfloat16": "float32",
+    "float32": "float32",
+    "float64": "float64",
+    "complex64": "float32",
+    "complex128": "float64",
+}
 
 
 def namespace(*arrays: Any) -> Any:
@@ -40,7 +47,8 @@ def compute_dtype(x: Any, name: str) -> str:
     real = _REAL.get(dtype_name(x))
     if real is None:
         raise GradstepTypeError(
-            f"parameter {name!r} has dtype {dtype_name(x)}; optimizers need float32, float64, complex64 or complex128."
+            f"parameter {name!r} has dtype {dtype_name(x)}; optimizers need float16, bfloat16, float32, float64, "
+            f"complex64 or complex128."
         )
     return real
 
@@ -50,11 +58,20 @@ def is_complex(x: Any) -> bool:
     return dtype_name(x).startswith("complex")
 
 
-def as_reals(x: Any) -> Any:
-    """A complex array as an array of its real and imaginary parts, one axis longer; a real one as it is.
+def is_low(x: Any) -> bool:
+    """Whether an array's numbers are stored in 16 bits."""
+    return dtype_name(x) in ("float16", "bfloat16")
 
-    Every rule is elementwise on the parts: torch's convention for complex parameters.
+
+def as_reals(x: Any) -> Any:
+    """An array's numbers as they are computed with: real, of at least 32 bits.
+
+    A complex array becomes one of its real and imaginary parts, one axis longer: every rule is elementwise on the
+    parts, torch's convention for complex parameters.
     """
+    if is_low(x):
+        xp = namespace(x)
+        return x.astype(np.float32) if xp is np else xp.astype(x, xp.float32)
     if not is_complex(x):
         return x
     if array_api_compat.is_numpy_array(x):
@@ -65,7 +82,7 @@ def as_reals(x: Any) -> Any:
 
 
 def as_complex(pairs: Any, like: Any) -> Any:
-    """The inverse of :func:`as_reals` for an array that was like ``like``."""
+    """Pairs of reals as complex numbers where ``like`` is complex; else as they are."""
     if not is_complex(like):
         return pairs
     if array_api_compat.is_jax_array(like):
@@ -82,6 +99,14 @@ def as_complex(pairs: Any, like: Any) -> Any:
         return out
     # Elsewhere this is all there is: multiplying by 1j makes NaN of an infinite part and loses signs of zeros.
     return pairs[..., 0] + 1j * pairs[..., 1]
+
+
+def as_stored(reals: Any, like: Any) -> Any:
+    """The inverse of :func:`as_reals` for an array that was like ``like``: 16 bits are rounded to, half to even."""
+    if not is_low(like):
+        return as_complex(reals, like)
+    xp = namespace(like)
+    return reals.astype(like.dtype) if xp is np else xp.astype(reals, like.dtype)
 
 
 def to_numpy(x: Any) -> np.ndarray:

@@ -60,6 +60,8 @@ def _check_names(made: Any) -> None:
     owner = made.name
     for key in {*made.units, *made.start} - {*made.defaults, *made.state}:
         raise RuleError(f"rule {owner}: {key} is declared in units or start, but is no hyperparameter or slot.")
+    if strange := set(made.nonnegative) - set(made.state):
+        raise RuleError(f"rule {owner}: nonnegative has {min(strange)}, which is none of its slots {made.state}.")
     named = [*made.state, *made.memory, *made.defaults]
     for key in named:
         if key in ("theta", "g", "t", "total", "name") or named.count(key) > 1:

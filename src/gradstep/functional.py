@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import array_api_compat
 import numpy as np
 
-from gradstep.arrays import as_complex, as_reals, compute_dtype, copied, extremes, largest, namespace
+from gradstep.arrays import as_complex, as_reals, compute_dtype, copied, extremes, is_low, largest, namespace
 from gradstep.chain import Program, Row, program
 from gradstep.engine import eager
 from gradstep.engine.tensor import Tensor, bad_gradient, check_alike, check_gradient
@@ -247,7 +247,7 @@ def _tensors(made: Program, params: Any, slots: Slots) -> tuple[Nest, list[Tenso
         if set(own) != set(wanted):
             raise GradstepValueError(f"state: {name!r} has {sorted(own)}, but this stage keeps {sorted(wanted)}.")
         for key, y in own.items():
-            check_alike(f"state: {key} of {name!r}", y, x)
+            check_alike(f"state: {key} of {name!r}", y, x, dtype="float32" if is_low(x) else None)
         state = tuple(tuple(own[key] for key in keys) for keys in made.slots)
         tensors.append(Tensor(name, x, state, k if made.over_tensor else 0))
     return nest, tensors

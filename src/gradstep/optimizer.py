@@ -6,7 +6,7 @@ from types import MappingProxyType
 from typing import Any
 
 from gradstep import engine as engines
-from gradstep.arrays import as_complex, as_reals, copied, extremes, namespace
+from gradstep.arrays import as_reals, as_stored, copied, extremes, namespace
 from gradstep.chain import Row, program
 from gradstep.engine.eager import within
 from gradstep.engine.tensor import Fit, Tensor, bad_gradient
@@ -18,7 +18,9 @@ from gradstep.host import Host
 from gradstep.hyper import Hyper, at, checked
 from gradstep.memory import check_not_read_only, check_writable
 from gradstep.naming import unknown
+from gradstep.precision import Precision, stored_start
 from gradstep.rule import Rule, Stage, lookup
+from gradstep.storage import Layout
 from gradstep.tree import flatten
 
 _OWN: Any = object()  # stands for the gradients that an optimizer holds itself
@@ -31,7 +33,8 @@ class Optimizer:
     ----------
     params
         An array, or a nest of dicts, lists and tuples of arrays: NumPy's, or any that can be changed in place (torch,
-        CuPy). float32, float64, complex64 or complex128, also 0-d, empty, strided; a dtype never changes.
+        CuPy). float32, float64, complex64 or complex128, also 0-d, empty, strided; or float16 and bfloat16, which are
+        computed in float32 and have float32 state. A dtype never changes.
     rule
         A rule's name (``"adam"``), or a stage (``gs.adam(lr=1e-3)``, ``gs.chain(...)``).
     groups
@@ -46,6 +49,17 @@ class Optimizer:
     threads
         The most threads that a step of the compiled engine may use, the caller's among them; None: as
         :func:`gradstep.set_threads` says. Small steps use one. The result is the same, bit for bit.
+    state_dtype
+        How the rule's state is stored where that is not the dtype of the computation: ``"bfloat16"``, or ``"8bit"``,
+        blocks of 256 numbers that share a scale (about two bytes a parameter for Adam). For NumPy arrays that are
+        computed in float32. It is rounded stochastically, from the seed, the update and the place alone.
+    master
+        Whether 16-bit parameters have a float32 copy in the state, ``opt.state["w"]["master"]``, which takes the
+        updates.
+    rounding
+        Of 16-bit parameters without such a copy: ``"nearest"``, half to even, or ``"stochastic"``.
+    seed
+        Of the bits that round stochastically.
     **hyper
         Hyperparameters of the rule of that name; any of them may be a schedule, a function of the updates made.
 
@@ -90,10 +104,15 @@ class Optimizer:
         on_nonfinite: str = "raise",
         engine: str = "auto",
         threads: int | None = None,
+        state_dtype: str | None = None,
+        master: bool = False,
+        rounding: str = "nearest",
+        seed: int = 0,
         **hyper: Any,
     ) -> None:
         choose_nonfinite(on_nonfinite)
         threads = checked_threads(threads)
+        self._precision = Precision(state_dtype, master, rounding, seed)
         self.stage = _stage(rule, hyper)
         self.params = params
         self.on_nonfinite = on_nonfinite
@@ -106,6 +125,7 @@ class Optimizer:
         names = [self._nest.names[k] for k in self._active]
         check_parameters(names, [leaves[k] for k in self._active])
         check_writable(names, [leaves[k] for k in self._active])
+        self._precision.check(names, [leaves[k] for k in self._active])
         self._leaves = leaves
         self.hyper = HyperView(self._program.hyper)
         self._progress = _Progress([self._program.memory() for _ in self._groups.labels])
@@ -118,7 +138,7 @@ class Optimizer:
         groups_of = [group for group in self._groups.of if group is not None]
         self._rows = groups_of if self._program.over_tensor else list(range(len(self._groups.labels)))
         self._extremes = extremes({x.dtype for x in self._tensors})
-        self._engine = engines.make(engine, self._program, self._tensors, threads)
+        self._engine = engines.make(engine, self._program, self._tensors, threads, seed)
         self._made_host: Any = None
         self._host_version: int | None = None  # which hyperparameters it is made for; None: of one step alone
         self._grads: Any = None
@@ -158,7 +178,7 @@ class Optimizer:
             table, memory = self._host().table(progress.t + 1, progress.memory, self._no_measure)
         except ScalarError:
             return False  # in parts, a bad gradient is found first
-        if not self._engine.step(grads, table, guard):
+        if not self._engine.step(grads, table, progress.t + 1, guard):
             return False
         progress.t += 1
         progress.memory = memory
@@ -187,7 +207,7 @@ class Optimizer:
                 raise
             progress.skipped += 1
             return
-        engine.apply(table)
+        engine.apply(table, progress.t + 1)
         progress.t += 1
         progress.memory = memory
 
@@ -247,7 +267,7 @@ class Optimizer:
         assert read is not None  # noqa: S101 - just looked for
         out = [copied(x) for x in self._leaves]
         for k, x in zip(self._active, self._tensors, strict=True):
-            out[k] = copied(as_complex(read(as_reals(x.value), *map(as_reals, x.slots[part])), x.value))
+            out[k] = copied(as_stored(read(as_reals(x.value), *map(as_reals, x.slots[part])), x.value))
         return self._nest.build(out)
 
     def reset(self) -> None:
@@ -255,7 +275,8 @@ class Optimizer:
         with self._lock:
             for name, own in self._start().items():
                 for key, x in own.items():
-                    self._slots[name][key][...] = x
+                    if key != "master":  # which is the parameter, in more bits
+                        self._slots[name][key][...] = x
             self._progress = _Progress([self._program.memory() for _ in self._groups.labels])
 
     def __repr__(self) -> str:
@@ -288,7 +309,9 @@ class Optimizer:
             group = self._groups.of[k]
             assert group is not None  # noqa: S101 - active
             name = self._nest.names[k]
-            out[name] = start_slots(self._program, name, self._leaves[k], values[group])
+            x = self._leaves[k]
+            start = start_slots(self._program, name, x, values[group])
+            out[name] = start if self._precision.is_usual else stored_start(self._layout(name, x), x, start)
         return out
 
     def _make_tensors(self) -> list[Tensor]:
@@ -297,8 +320,17 @@ class Optimizer:
             name, group = self._nest.names[k], self._groups.of[k]
             assert group is not None  # noqa: S101 - active
             slots = tuple(tuple(self._slots[name][key] for key in keys) for keys in self._program.slots)
-            out.append(Tensor(name, self._leaves[k], slots, at_row if self._program.over_tensor else group))
+            row = at_row if self._program.over_tensor else group
+            if self._precision.is_usual:
+                out.append(Tensor(name, self._leaves[k], slots, row))
+            else:
+                own, layout = self._slots[name], self._layout(name, self._leaves[k])
+                scales = [own[f"{key}.scale"] for keys in self._program.slots for key in keys if f"{key}.scale" in own]
+                out.append(Tensor(name, self._leaves[k], slots, row, layout, tuple(scales), own.get("master")))
         return out
+
+    def _layout(self, name: str, x: Any) -> Layout:
+        return self._precision.layout(x, name, self._program)
 
 
 class _Progress:

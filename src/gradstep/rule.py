@@ -37,6 +37,8 @@ class Rule:
         ``(t, *hyper, *memory, total) -> dict`` of the numbers that ``update`` takes, and of the new memory.
     state
         Names of the arrays kept for each parameter, shaped like it.
+    nonnegative
+        Those of them that are never below zero, such as averages of squares.
     start
         Where a slot does not start at 0: a number, a hyperparameter's name, ``"theta"`` or ``f(theta, **hyper)``.
     memory
@@ -64,6 +66,7 @@ class Rule:
     update: Update
     scalars: Callable[..., dict[str, Any]]
     state: tuple[str, ...]
+    nonnegative: tuple[str, ...]
     start: Mapping[str, Any]
     memory: Mapping[str, float]
     defaults: Mapping[str, Hyper | None]
@@ -172,6 +175,7 @@ def rule(
     scalars: Callable[..., dict[str, Any]] | None = None,
     *,
     state: str = "",
+    nonnegative: str = "",
     start: Mapping[str, Any] = _EMPTY,
     memory: Mapping[str, float] = _EMPTY,
     units: Mapping[str, str] = _EMPTY,
@@ -187,8 +191,9 @@ def rule(
 ) -> Callable[[Update], Rule]:
     """Declare an update rule; the keywords that are no option of this decorator are its hyperparameters.
 
-    The options are the attributes of :class:`Rule` (``reduce`` is its ``measure``); ``state`` is a string of names.
-    The rule is called once with checking operands, and is in the registry, and so in every law, from then on.
+    The options are the attributes of :class:`Rule` (``reduce`` is its ``measure``), ``state`` and ``nonnegative`` as
+    strings of names. The rule is called once with checking operands, and is in the registry, and so in every law,
+    from then on.
 
     Raises
     ------
@@ -203,6 +208,7 @@ def rule(
             update=update,
             scalars=scalars or _no_scalars,
             state=tuple(state.split()),
+            nonnegative=tuple(nonnegative.split()),
             start=start,
             memory=memory,
             defaults=MappingProxyType(hyper),

@@ -9,6 +9,7 @@ from gradstep.engine.tensor import Tensor
 from gradstep.host import Host
 from gradstep.reduction import BLOCK, block_sums
 from gradstep.rule import registry, stage
+from gradstep.storage import Layout
 from support import bits, same, states
 
 compiled = pytest.importorskip("gradstep.engine.compiled")
@@ -85,7 +86,7 @@ def test_chunks_do_not_show(name, dtype):
         engine = engine_for(tx, arrays, chunk)
         for k in range(2):
             engine.load([np.asarray(normal(x.size, "f8", k), dtype) for x in arrays])
-            engine.apply(table)
+            engine.apply(table, 1 + k)
         seen.append([*arrays, *(y for x in engine.tensors for own in x.slots for y in own)])
     assert all(same(x, seen[0]) for x in seen)
 
@@ -145,7 +146,7 @@ def test_no_tensors_at_all():
     engine.load([])
     assert engine.look()
     assert engine.measure(0, [[]]) == ([[]], True)
-    engine.apply([[(1.0,), (0.0,) * 7]])
+    engine.apply([[(1.0,), (0.0,) * 7]], 1)
 
 
 @pytest.mark.parametrize("dtype", ["f4", "f8"])
@@ -175,11 +176,12 @@ def test_the_tables_are_as_wide_as_the_rules_say():
 def test_assembly_says_nothing_fast_and_loose():
     for dtype in ("float32", "float64"):
         for made in registry().values():
-            text = kernels.emit((made,), dtype, 1.0, "x86_64-unknown-linux-gnu")
+            text = kernels.emit((made,), Layout(dtype, (None,) * len(made.state)), 1.0, "x86_64-unknown-linux-gnu")
             words = {"fast", "nnan", "ninf", "nsz", "arcp", "contract", "afn", "reassoc", "fma", "fmuladd"}
             assert not words & set(text.replace(".", " ").replace("(", " ").split())
 
 
 def test_equal_rules_write_equal_assembly():
-    a, b = (kernels.emit(program(tx).rules, "float32", 1.0, "t") for tx in (gs.adam(lr=0.1), gs.adam(lr=0.2, name="x")))
+    layout = Layout("float32", (None, None))
+    a, b = (kernels.emit(program(tx).rules, layout, 1.0, "t") for tx in (gs.adam(lr=0.1), gs.adam(lr=0.2, name="x")))
     assert a == b  # hyperparameters and labels are data

@@ -106,6 +106,7 @@ wrong(
 )
 wrong(adagrad, "a start without a unit", "units", start={"s": 0.1})
 wrong(rmsprop, "another rule's default", "defaults", defaults={**rmsprop.defaults, "rho": 0.99})
+wrong(momentum, "a velocity called nonnegative", "nonnegative_slots", nonnegative=("v",))
 wrong(momentum, "a start that prefers a direction", "odd_symmetry", start={"v": 1e-6})
 
 # Stages

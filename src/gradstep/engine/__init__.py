@@ -27,7 +27,7 @@ def compiled_engine() -> tuple[Any, str]:
     return Compiled, ""
 
 
-def make(kind: str, program: Program, tensors: Sequence[Tensor], threads: int | None = None) -> Engine:
+def make(kind: str, program: Program, tensors: Sequence[Tensor], threads: int | None = None, seed: int = 0) -> Engine:
     """The engine for these tensors.
 
     Parameters
@@ -36,6 +36,8 @@ def make(kind: str, program: Program, tensors: Sequence[Tensor], threads: int | 
         ``"auto"``: compiled for NumPy arrays where llvmlite is installed, else eager. Both give the same bits.
     threads
         The most threads for a step of the compiled engine; None: as :func:`gradstep.set_threads` says.
+    seed
+        Of the bits that round stochastically.
 
     Raises
     ------
@@ -48,10 +50,10 @@ def make(kind: str, program: Program, tensors: Sequence[Tensor], threads: int | 
     if kind == "compiled" and not plain:
         raise GradstepValueError('engine="compiled" works on NumPy arrays alone; use "auto" or "eager".')
     if kind == "eager" or not plain:
-        return Eager(program, tensors)
+        return Eager(program, tensors, seed)
     compiled, why = compiled_engine()
     if compiled is None:
         if kind == "compiled":
             raise GradstepValueError(f'engine="compiled": {why}.')
-        return Eager(program, tensors)
-    return compiled(program, tensors, threads)
+        return Eager(program, tensors, seed)
+    return compiled(program, tensors, threads, seed=seed)

@@ -20,6 +20,8 @@ from gradstep.engine.work import DONE
 from gradstep.memory import Regions, address, owners
 from gradstep.reduction import BLOCK
 from gradstep.rule import Rule
+from gradstep.storage import BLOCK as NUMBERS
+from gradstep.storage import BLOCKS, Layout, step_key
 
 CHUNK = 4 * BLOCK  # elements of a portion: a few microseconds of work
 GRAIN = 8 * BLOCK  # elements that make a further thread worth waking
@@ -37,6 +39,8 @@ class Compiled:
         The most threads for a step; None: as many as :func:`gradstep.get_threads` says at the time.
     chunk
         Elements of a chunk, a multiple of 4096.
+    seed
+        Of the bits that round stochastically.
     """
 
     kind = "compiled"
@@ -47,14 +51,16 @@ class Compiled:
         tensors: Sequence[Tensor],
         threads: int | None = None,
         chunk: int = CHUNK,
+        seed: int = 0,
     ) -> None:
-        self.program, self.tensors, self.threads = program, tensors, threads
+        self.program, self.tensors, self.threads, self.seed = program, tensors, threads, seed
+        self.is_random = any(x.storage.draws for x in tensors)
         self.copies: list[tuple[NDArray[Any], NDArray[Any]]] = []
-        every = [np.asarray(y) for x in tensors for y in (x.value, *(y for own in x.slots for y in own))]
+        masters = [[] if x.master is None else [x.master] for x in tensors]
+        written = [(x.value, *x.flat, *x.scales, *own) for x, own in zip(tensors, masters, strict=True)]
+        every = [np.asarray(y) for own in written for y in own]
         self.kept = Regions(every)
-        self.arrays = [
-            [self._flat(x.value, True), *(self._flat(y, False) for own in x.slots for y in own)] for x in tensors
-        ]
+        self.arrays = [[self._flat(x.value, True), *(self._flat(y, False) for y in x.flat)] for x in tensors]
         self.is_real = all(np.asarray(x.value).dtype.kind != "c" for x in tensors)
         self.sizes = [own[0].size for own in self.arrays]
         self.elements = sum(self.sizes)
@@ -71,12 +77,14 @@ class Compiled:
         if self.reads:
             self._teach_reader(every)
 
-    def step(self, grads: tuple[Any, ...], table: list[Row], guard: bool, /) -> bool:
+    def step(self, grads: tuple[Any, ...], table: list[Row], t: int, guard: bool, /) -> bool:
         """See :class:`gradstep.engine.tensor.Engine`."""
         if not self.reads:
             return False
         self._fill(table)
         self._phases(at.LOOK if guard else 0, at.APPLY)
+        if self.is_random:
+            self._roll(t)
         if self.elements <= SHORT:
             answer = self.functions.step(id(grads), self.at)
             if answer != reader.DOUBTFUL:
@@ -118,9 +126,11 @@ class Compiled:
             return [self.sums.tolist()], good
         return [self.sums[begin:end].tolist() for begin, end in self.blocks], good
 
-    def apply(self, table: list[Row]) -> None:
+    def apply(self, table: list[Row], t: int) -> None:
         """See :class:`gradstep.engine.tensor.Engine`."""
         self._fill(table)
+        if self.is_random:
+            self._roll(t)
         self._phases(0, at.APPLY)
         self._run()
         for outside, inside in self.copies:
@@ -137,6 +147,10 @@ class Compiled:
 
     def _phases(self, first: int, second: int) -> None:
         self.job[at.FIRST], self.job[at.SECOND] = first, second
+
+    def _roll(self, t: int) -> None:
+        """The key of update ``t``, as a signed word."""
+        self._job[at.NOISE : at.NOISE + 1].view(np.uint64)[0] = step_key(self.seed, t)
 
     def _are_apart(self) -> bool:
         """Whether the gradients that were just found lie apart from what the step writes."""
@@ -156,23 +170,26 @@ class Compiled:
             self.scalars[k, : len(own)] = own
 
     def _make_tables(self, chunk: int) -> None:
-        """The table of chunks, sorted by dtype, and that of portions: chunks that follow one another, of one dtype."""
-        dtypes = list(dict.fromkeys(x.dtype for x in self.tensors))
+        """The table of chunks, sorted by layout, and that of portions: chunks that follow one another, of one."""
+        layouts = list(dict.fromkeys(x.storage for x in self.tensors))
+        width = at.SLOTS + kernels.slot_count(self.program.rules)
+        if any(x.layout for x in self.tensors):
+            width += kernels.slot_count(self.program.rules) + 1  # scales and the master copy
         chunks: list[list[int]] = []
         portions: list[list[int]] = []
         self.blocks: list[tuple[int, int]] = [(0, 0)] * len(self.tensors)
         self.kernels: list[native.Kernel] = []
         block = 0
-        for dtype in dtypes:
-            kernel = _kernel(self.program.rules, dtype, self.program.limit_in(dtype))
+        for layout in layouts:
+            kernel = _kernel(self.program.rules, layout, self.program.limit_in(layout.compute))
             self.kernels.append(kernel)
             names = "look", "apply", *(f"measure{i}" for i in reductions(self.program.rules))
             functions = [kernel.address(name) for name in names]
             room = 0
             for k, (x, own) in enumerate(zip(self.tensors, self.arrays, strict=True)):
-                if x.dtype != dtype:
+                if x.storage != layout:
                     continue
-                first, size = [address(y) for y in own], own[0].itemsize
+                places = _places(x, own)
                 self.blocks[k] = block, block + -(-own[0].size // BLOCK)
                 for begin in range(0, own[0].size, chunk):
                     n = min(chunk, own[0].size - begin)
@@ -181,9 +198,9 @@ class Compiled:
                         room = chunk
                     room -= n
                     portions[-1][at.END] += 1
-                    chunks.append([n, x.row, k, begin, block, *(a + begin * size for a in first)])
+                    moved = [int(place + begin * size) for place, size in places]
+                    chunks.append([n, x.row, k, begin, block, *moved][:width])
                     block += -(-n // BLOCK)
-        width = at.SLOTS + kernels.slot_count(self.program.rules)
         self.chunks = np.array(chunks, np.int64).reshape(-1, width)
         self.portions = np.array(portions, np.int64).reshape(-1, at.MEASURE + len(reductions(self.program.rules)))
         self.sums = np.zeros(block)
@@ -269,5 +286,16 @@ def _yield_address() -> int:
 
 
 @lru_cache(maxsize=256)
-def _kernel(rules: tuple[Rule, ...], dtype: str, limit: float) -> native.Kernel:
-    return native.kernel(kernels.emit(rules, dtype, limit, native.triple()))
+def _kernel(rules: tuple[Rule, ...], layout: Layout, limit: float) -> native.Kernel:
+    return native.kernel(kernels.emit(rules, layout, limit, native.triple()))
+
+
+def _places(x: Tensor, arrays: list[NDArray[Any]]) -> list[tuple[int, float]]:
+    """Where a tensor's arrays lie, in the order of a row of chunks, and the bytes that an element takes there."""
+    scales = iter(x.scales)
+    each = [next(scales) if name in BLOCKS else None for name in x.storage.slots]
+    return [
+        *((address(y), y.itemsize) for y in arrays),
+        *((0, 0) if y is None else (address(y), y.itemsize / NUMBERS) for y in each),
+        (0, 0) if x.master is None else (address(x.master), x.master.itemsize),
+    ]

@@ -1,15 +1,18 @@
 """The reference: the rule called with arrays, in their own namespace."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from itertools import chain
 from typing import Any
 
 import array_api_compat
 import numpy as np
 
-from gradstep.arrays import as_complex, as_reals, namespace, to_numpy
+from gradstep.arrays import as_complex, as_reals, as_stored, namespace, to_numpy
 from gradstep.chain import Program, Row, reductions, run
+from gradstep.engine import low
 from gradstep.engine.tensor import Tensor
 from gradstep.reduction import block_sums
+from gradstep.storage import step_key
 
 Slots = Sequence[Sequence[Any]]
 
@@ -20,11 +23,10 @@ def update(program: Program, tensor: Tensor, g: Any, row: Row) -> tuple[Any, lis
     ``g`` is an array of the same shape and dtype, ``row`` the scalars of each part.
     """
     theta, g, state = _operands(tensor, g)
-    with np.errstate(all="ignore"):  # a branch that where() leaves out may divide by zero
-        theta_after, _, after = run(program.rules, theta, g, state, _as_arrays(row, theta, tensor.dtype))
+    theta_after, after = _run(program, tensor, theta, g, state, row)
     taken = [tensor.value, g, theta, *(x for slots in (*tensor.slots, *state) for x in slots)]
     finish = _Finish(tensor.value, taken)
-    return finish(theta_after), [[finish(x) for x in slots] for slots in after]
+    return finish(theta_after, as_stored), [[finish(x, as_complex) for x in slots] for slots in after]
 
 
 def measured(program: Program, part: int, tensor: Tensor, g: Any, row: Row) -> list[float]:
@@ -50,11 +52,11 @@ class Eager:
 
     kind = "eager"
 
-    def __init__(self, program: Program, tensors: Sequence[Tensor]) -> None:
-        self.program, self.tensors = program, tensors
+    def __init__(self, program: Program, tensors: Sequence[Tensor], seed: int = 0) -> None:
+        self.program, self.tensors, self.seed = program, tensors, seed
         self.grads: Sequence[Any] = ()
 
-    def step(self, _grads: tuple[Any, ...], _table: list[Row], _guard: bool, /) -> bool:
+    def step(self, _grads: tuple[Any, ...], _table: list[Row], _t: int, _guard: bool, /) -> bool:
         """See :class:`gradstep.engine.tensor.Engine`."""
         return False  # the parts of a step do it
 
@@ -77,16 +79,22 @@ class Eager:
         pairs = zip(self.tensors, self.grads, strict=True)
         return [measured(self.program, part, x, g, table[x.row]) for x, g in pairs], good
 
-    def apply(self, table: list[Row]) -> None:
+    def apply(self, table: list[Row], t: int) -> None:
         """See :class:`gradstep.engine.tensor.Engine`. All is computed before the first array is written."""
         pairs = list(zip(self.tensors, self.grads, strict=True))
-        results = [update(self.program, x, g, table[x.row]) for x, g in pairs]
-        for x, (value, state) in zip(self.tensors, results, strict=True):
-            _plain(x.value)[...] = value
-            for old, new in zip(x.slots, state, strict=True):
-                for a, b in zip(old, new, strict=True):
-                    a[...] = b
+        results = [self._result(k, x, g, table[x.row], t) for k, (x, g) in enumerate(pairs)]
+        for old, new in chain(*results):
+            old[...] = new
         self.grads = ()
+
+    def _result(self, k: int, x: Tensor, g: Any, row: Row, t: int) -> list[tuple[Any, Any]]:
+        """Each array of tensor number ``k``, and what it becomes."""
+        if x.layout is not None:
+            theta, g, state = _operands(x, g)
+            theta, after = _run(self.program, x, theta, g, state, row)
+            return low.stored(x, theta, list(chain(*after)), step_key(self.seed, t), k)
+        value, state = update(self.program, x, g, row)
+        return [(_plain(x.value), value), *zip(x.flat, chain(*state), strict=True)]
 
 
 def _plain(x: Any) -> Any:
@@ -97,8 +105,20 @@ def _plain(x: Any) -> Any:
 
 
 def _operands(tensor: Tensor, g: Any) -> tuple[Any, Any, list[list[Any]]]:
+    if tensor.layout is not None:
+        theta, flat = low.loaded(tensor)
+        each = iter(flat)
+        return theta, as_reals(_plain(g)), [[next(each) for _ in slots] for slots in tensor.slots]
     state = [[as_reals(x) for x in slots] for slots in tensor.slots]
     return as_reals(_plain(tensor.value)), as_reals(_plain(g)), state
+
+
+def _run(
+    program: Program, tensor: Tensor, theta: Any, g: Any, state: list[list[Any]], row: Row
+) -> tuple[Any, list[list[Any]]]:
+    with np.errstate(all="ignore"):  # a branch that where() leaves out may divide by zero
+        theta, _, after = run(program.rules, theta, g, state, _as_arrays(row, theta, tensor.dtype))
+    return theta, after
 
 
 def _as_arrays(row: Row, like: Any, dtype: str) -> list[list[Any]]:
@@ -109,15 +129,15 @@ def _as_arrays(row: Row, like: Any, dtype: str) -> list[list[Any]]:
 
 
 class _Finish:
-    """Makes a result the caller's own: an array (NumPy gives scalars for 0-d), complex again, aliasing no argument."""
+    """Makes a result the caller's own: an array (NumPy gives scalars for 0-d), no argument, stored as before."""
 
     def __init__(self, like: Any, taken: Sequence[Any]) -> None:
         self.like, self.taken = like, {id(x) for x in taken}
 
-    def __call__(self, x: Any) -> Any:
+    def __call__(self, x: Any, store: Callable[[Any, Any], Any]) -> Any:
         xp = namespace(self.like)
         if id(x) in self.taken:  # a rule may return an argument itself, or one result twice
             x = xp.asarray(x, copy=True)
-        out = as_complex(xp.asarray(x), self.like)
+        out = store(xp.asarray(x), self.like)
         self.taken.add(id(x))
         return out

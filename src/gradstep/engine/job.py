@@ -14,17 +14,20 @@ CACHE_LINE = 64  # bytes; words that several threads write lie in lines of their
     PORTIONS, PORTION_STRIDE, COUNT, FIRST, SECOND,
     # The function that offers the core to others; two numbers whose product is 0 where denormals are flushed.
     YIELD, DENORMAL, HALF,
+    # The key of the update's random bits.
+    NOISE,
     # For the reader of gradients: how many, numpy.ndarray, their dtypes, where each one's shape ends, the shapes.
     LEAVES, NDARRAY, DTYPES, RANKS, SHAPES,
     # And: the parameters, where each must lie, the table of memory that they own and its size in bits.
     PARAMETERS, PLACES, OWNERS, OWNER_BITS,
-) = range(22)  # fmt: skip
+) = range(23)  # fmt: skip
 # What several threads write: portions claimed and done, and whether a gradient is bad. A cache line each.
 CLAIMED_FIRST, DONE_FIRST, CLAIMED_SECOND, BAD = 24, 32, 40, 48
 JOB_WORDS = 56
 
 # A row of chunks: its elements, its row of scalars, whose gradient it reads and from which element on, where its block
-# sums go, theta's address and that of each slot.
+# sums go, theta's address and that of each slot. Where a tensor is stored in fewer bits than it is computed in, there
+# follow for each slot the address of its scales, and that of the master copy; 0 where there is none.
 LENGTH, ROW, TENSOR, START, BLOCKS, THETA, SLOTS = range(7)
 
 # A row of portions: its chunks, and the function of each phase; those of the reductions follow by their stages.

@@ -11,10 +11,13 @@ from typing import Any
 from llvmlite import ir
 
 from gradstep.chain import reductions, run
-from gradstep.engine.job import BLOCKS, FOUND, LENGTH, ROW, SCALARS, SLOTS, START, STRIDE, SUMS, TABLE, TENSOR, THETA
-from gradstep.engine.llvm import FLOATS, I32, Function, Operand, constant, i64
+from gradstep.engine.job import BLOCKS, LENGTH, ROW, SCALARS, STRIDE, SUMS, TABLE
+from gradstep.engine.llvm import FLOATS, Function, Operand, constant, halved, i64
+from gradstep.engine.stored import Memory, Scratch
 from gradstep.reduction import BLOCK, LANES
 from gradstep.rule import Rule
+from gradstep.storage import BLOCK as NUMBERS
+from gradstep.storage import Layout
 
 
 def slot_count(rules: Sequence[Rule]) -> int:
@@ -27,46 +30,58 @@ def scalar_count(rules: Sequence[Rule]) -> int:
     return sum(len(rule.numbers) for rule in rules)
 
 
-def emit(rules: Sequence[Rule], dtype: str, limit: float, triple: str) -> str:
-    """The LLVM assembly of a chain of rules in one compute dtype; a gradient beyond ``limit`` is bad."""
+def emit(rules: Sequence[Rule], layout: Layout, limit: float, triple: str) -> str:
+    """The LLVM assembly of a chain of rules for tensors of one layout; a gradient beyond ``limit`` is bad."""
     module = ir.Module("gradstep")
     module.triple = triple
-    _Kernel(module, rules, dtype, "apply").apply()
-    _Kernel(module, rules, dtype, "look").look(limit)
+    _Kernel(module, rules, layout, "apply").apply()
+    _Kernel(module, rules, layout, "look").look(limit)
     for k, i in enumerate(reductions(rules)):
         # The first reduction reads every gradient anyway, so it looks at them too.
-        _Kernel(module, rules, dtype, f"measure{i}").measure(i, limit if k == 0 else None)
+        _Kernel(module, rules, layout, f"measure{i}").measure(i, limit if k == 0 else None)
     return str(module)
 
 
 class _Kernel:
     """One exported function: a loop over chunks, and in each a loop over vectors of lanes with a masked rest."""
 
-    def __init__(self, module: ir.Module, rules: Sequence[Rule], dtype: str, name: str) -> None:
+    def __init__(self, module: ir.Module, rules: Sequence[Rule], layout: Layout, name: str) -> None:
         self.code = Function(module, name, 3)
-        self.rules = rules
-        self.real = FLOATS[dtype]
-        self.size = 4 if dtype == "float32" else 8
-        self.lanes = ir.VectorType(self.real, LANES)
+        self.rules, self.layout = rules, layout
+        self.real = FLOATS[layout.compute]
         self.job, self.first, self.last = self.code.arguments
         self.table, self.stride = (self.code.word(self.job, i64(k)) for k in (TABLE, STRIDE))
 
     def apply(self) -> None:
         """``apply(job, first, last)``: the whole chain in one pass."""
         code = self.code
+        later = Scratch(code, self.layout)
         with code.count(self.first, self.last) as chunk:
             row = self.row(chunk)
             numbers = self.numbers(row, self.rules)
-            places = self.places(row, self.rules)
+            memory = Memory(code, self.job, row, self.layout)
 
             def one(i: Any, mask: Any) -> None:
-                where = [code.offset(place, i, self.size) for place in places]
-                theta, g, state = self.operands(where, mask)
+                theta, g, state = self.operands(memory, i, mask, self.rules)
                 theta, _, after = run(self.rules, theta, g, state, numbers)
-                for x, place in zip([theta, *(x for own in after for x in own)], where[1:], strict=True):
-                    code.store(x.value, place, mask, self.size)
+                noise = memory.noise(i)
+                memory.store_theta(theta.value, i, mask, noise)
+                for k, x in enumerate(x for own in after for x in own):
+                    if memory.is_in_blocks(k):
+                        later.keep(k, x.value, i, mask)
+                    else:
+                        memory.store(k, x.value, i, mask, noise)
 
-            self.elements(i64(0), code.word(row, i64(LENGTH)), one)
+            n = code.word(row, i64(LENGTH))
+            if not self.layout.has_blocks:
+                self.elements(i64(0), n, one)
+            else:  # what a block's scale is shows when all of it is computed
+                with code.count(i64(0), n, NUMBERS) as begin:
+                    end = code.least(n, code.builder.add(begin, i64(NUMBERS)))
+                    later.open()
+                    self.elements(begin, end, one)
+                    later.scale(memory, begin)
+                    self.elements(begin, end, lambda i, mask: later.store(memory, i, mask))
         code.give(i64(0))
 
     def look(self, limit: float) -> None:
@@ -75,12 +90,8 @@ class _Kernel:
         worst = _Worst(code, self.real, limit)
         with code.count(self.first, self.last) as chunk:
             row = self.row(chunk)
-            place = self.gradient(row)
-
-            def one(i: Any, mask: Any) -> None:
-                worst.take(code.load(code.offset(place, i, self.size), self.lanes, mask, self.size))
-
-            self.elements(i64(0), code.word(row, i64(LENGTH)), one)
+            memory = Memory(code, self.job, row, self.layout)
+            self.elements(i64(0), code.word(row, i64(LENGTH)), lambda i, mask: worst.take(memory.gradient(i, mask)))
         code.give(worst.is_bad())
 
     def measure(self, part: int, limit: float | None) -> None:
@@ -102,15 +113,15 @@ class _Kernel:
             row = self.row(chunk)
             numbers = self.numbers(row, before)
             n = code.word(row, i64(LENGTH))
-            places = self.places(row, before)
+            memory = Memory(code, self.job, row, self.layout)
             results = code.offset(sums, code.word(row, i64(BLOCKS)), 8)
 
             def one(i: Any, mask: Any) -> None:
-                theta, g, state = self.operands([code.offset(place, i, self.size) for place in places], mask)
+                theta, g, state = self.operands(memory, i, mask, before)
                 if worst is not None:
                     worst.take(g.value)
                 theta, g, _ = run(before, theta, g, state, numbers)
-                widened = [x.value if self.size == 8 else builder.fpext(x.value, wide) for x in (theta, g)]
+                widened = [x.value if self.real == double else builder.fpext(x.value, wide) for x in (theta, g)]
                 value = measure(*(Operand(builder, x) for x in widened)).value
                 if mask is not None:
                     value = builder.select(mask, value, zero)
@@ -127,17 +138,6 @@ class _Kernel:
         """The address of a chunk's row."""
         return self.code.builder.add(self.table, self.code.builder.mul(chunk, self.stride))
 
-    def gradient(self, row: Any) -> Any:
-        """The address of a chunk's gradient."""
-        code = self.code
-        found = code.word(code.word(self.job, i64(FOUND)), code.word(row, i64(TENSOR)))
-        return code.offset(found, code.word(row, i64(START)), self.size)
-
-    def places(self, row: Any, rules: Sequence[Rule]) -> list[Any]:
-        """The addresses of a chunk's gradient, theta and slots."""
-        slots = range(SLOTS, SLOTS + slot_count(rules))
-        return [self.gradient(row), *(self.code.word(row, i64(k)) for k in (THETA, *slots))]
-
     def elements(self, start: Any, stop: Any, one: Callable[[Any, Any], None]) -> None:
         """``one(i, mask)`` for each full vector from ``start``, then once for the masked rest, if any."""
         builder = self.code.builder
@@ -148,13 +148,16 @@ class _Kernel:
         with builder.if_then(builder.icmp_signed(">", rest, i64(0))):
             one(full, self.code.first_lanes(LANES, rest))
 
-    def operands(self, where: list[Any], mask: Any) -> tuple[Operand, Operand, list[list[Operand]]]:
-        """Theta, g and the state, loaded from the addresses of g, theta and the slots."""
-        g, theta, *flat = (Operand(self.code.builder, self.code.load(x, self.lanes, mask, self.size)) for x in where)
+    def operands(
+        self, memory: Memory, i: Any, mask: Any, rules: Sequence[Rule]
+    ) -> tuple[Operand, Operand, list[list[Operand]]]:
+        """Theta, g and the state of some rules."""
+        g, theta = (Operand(self.code.builder, x) for x in (memory.gradient(i, mask), memory.theta(i, mask)))
         state: list[list[Operand]] = []
-        for rule in self.rules:
-            state.append(flat[: len(rule.state)])
-            flat = flat[len(rule.state) :]
+        k = 0
+        for rule in rules:
+            state.append([Operand(self.code.builder, memory.slot(k + j, i, mask)) for j in range(len(rule.state))])
+            k += len(rule.state)
         return theta, g, state
 
     def numbers(self, row: Any, rules: Sequence[Rule]) -> list[list[Operand]]:
@@ -168,7 +171,7 @@ class _Kernel:
             out.append([])
             for _ in rule.numbers:
                 x = code.word(start, i64(at), FLOATS["float64"])
-                x = x if self.size == 8 else builder.fptrunc(x, self.real)
+                x = x if self.real == FLOATS["float64"] else builder.fptrunc(x, self.real)
                 out[-1].append(Operand(builder, code.splat(x, LANES)))
                 at += 1
         return out
@@ -199,13 +202,3 @@ class _Worst:
 
     def _larger(self, a: Any, b: Any) -> Any:
         return self.code.builder.select(self.code.builder.icmp_unsigned(">", a, b), a, b)
-
-
-def halved(code: Function, x: Any, join: Callable[[Any, Any], Any]) -> Any:
-    """The lanes of a vector joined: the two halves, and again, down to one."""
-    n = LANES
-    while n > 1:
-        n //= 2
-        low, high = (ir.Constant(ir.VectorType(I32, n), list(range(at, at + n))) for at in (0, n))
-        x = join(code.builder.shuffle_vector(x, x, low), code.builder.shuffle_vector(x, x, high))
-    return code.builder.extract_element(x, ir.Constant(I32, 0))

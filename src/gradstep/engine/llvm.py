@@ -266,3 +266,13 @@ class Function:
         takes = [kind, kind.as_pointer(), I32, ir.VectorType(I1, kind.count)]
         f = declared(self.module, f"llvm.masked.store.{_suffix(kind)}.p0", ir.VoidType(), takes)
         self.builder.call(f, [value, place, ir.Constant(I32, size), mask])
+
+
+def halved(code: Function, x: Any, join: Callable[[Any, Any], Any]) -> Any:
+    """The lanes of a vector joined: the two halves, and again, down to one."""
+    n = x.type.count
+    while n > 1:
+        n //= 2
+        low, high = (ir.Constant(ir.VectorType(I32, n), list(range(at, at + n))) for at in (0, n))
+        x = join(code.builder.shuffle_vector(x, x, low), code.builder.shuffle_vector(x, x, high))
+    return code.builder.extract_element(x, ir.Constant(I32, 0))

@@ -2,32 +2,64 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from operator import attrgetter
 from typing import Any, Protocol
 
 import numpy as np
 
-from gradstep.arrays import as_reals, compute_dtype, dtype_name, namespace, to_numpy
+from gradstep.arrays import as_reals, compute_dtype, dtype_name, is_low, namespace, to_numpy
 from gradstep.chain import Row
 from gradstep.errors import GradstepTypeError, GradstepValueError, NonFiniteError
+from gradstep.storage import Layout
 from gradstep.tree import is_array
 
 _SHAPE, _DTYPE = attrgetter("shape"), attrgetter("dtype")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Tensor:
-    """A parameter with its state: ``slots[part][slot]``, arrays of its shape and dtype; ``row`` of the scalar table."""
+    """A parameter with its state.
+
+    Attributes
+    ----------
+    slots
+        ``slots[part][slot]``: arrays of its shape, stored as ``layout`` says.
+    row
+        Of the scalar table.
+    layout
+        How all of it is stored; None: every slot in the dtype of the computation.
+    scales
+        For each slot in blocks, in order, the scales of its blocks.
+    master
+        The float32 copy of the parameter, or None.
+    """
 
     name: str
     value: Any
     slots: tuple[tuple[Any, ...], ...]
     row: int
+    layout: Layout | None = None
+    scales: tuple[Any, ...] = ()
+    master: Any = None
 
     @property
     def dtype(self) -> str:
         """The real dtype in which it is updated."""
         return compute_dtype(self.value, self.name)
+
+    @cached_property
+    def storage(self) -> Layout:
+        """How it is stored."""
+        if self.layout is not None:
+            return self.layout
+        dtype = dtype_name(self.value) if is_low(self.value) else self.dtype
+        return Layout(dtype, (None,) * len(self.flat))
+
+    @property
+    def flat(self) -> list[Any]:
+        """All slots in order."""
+        return [x for own in self.slots for x in own]
 
 
 class Engine(Protocol):
@@ -38,8 +70,8 @@ class Engine(Protocol):
 
     kind: str
 
-    def step(self, grads: tuple[Any, ...], table: list[Row], guard: bool, /) -> bool:
-        """Do the whole step at once, if the gradients are the usual kind and good; else change nothing, and say so."""
+    def step(self, grads: tuple[Any, ...], table: list[Row], t: int, guard: bool, /) -> bool:
+        """Do update ``t`` at once, if the gradients are the usual kind and good; else change nothing, and say so."""
         ...
 
     def take(self, grads: tuple[Any, ...], /) -> bool:
@@ -61,8 +93,8 @@ class Engine(Protocol):
         """
         ...
 
-    def apply(self, table: list[Row]) -> None:
-        """Write parameters and state; nothing is written before."""
+    def apply(self, table: list[Row], t: int) -> None:
+        """Write parameters and state of update ``t``; nothing is written before."""
         ...
 
 
@@ -102,8 +134,11 @@ def check_gradient(name: str, g: Any, parameter: Any) -> None:
     check_alike(f"gradient {name!r}", g, parameter)
 
 
-def check_alike(what: str, x: Any, parameter: Any) -> None:
-    """Refuse an array of another namespace, shape or dtype than its parameter; ``what`` names it in the error."""
+def check_alike(what: str, x: Any, parameter: Any, dtype: str | None = None) -> None:
+    """Refuse an array of another namespace, shape or dtype than its parameter; ``what`` names it in the error.
+
+    ``dtype`` is what it should have where that is not the parameter's.
+    """
     if not is_array(x):
         raise GradstepTypeError(f"{what} is of type {type(x).__name__}, not an array.")
     mine, theirs = (namespace(y).__name__ for y in (parameter, x))
@@ -113,7 +148,9 @@ def check_alike(what: str, x: Any, parameter: Any) -> None:
         raise GradstepTypeError(f"{what} is a masked array; fill it first.")
     if tuple(x.shape) != tuple(parameter.shape):
         raise GradstepValueError(f"{what} has shape {tuple(x.shape)}, its parameter {tuple(parameter.shape)}.")
-    if dtype_name(x) != dtype_name(parameter):
+    if dtype is not None and dtype_name(x) != dtype:
+        raise GradstepTypeError(f"{what} has dtype {dtype_name(x)}, and should have {dtype}.")
+    if dtype is None and dtype_name(x) != dtype_name(parameter):
         raise GradstepTypeError(
             f"{what} has dtype {dtype_name(x)}, its parameter {dtype_name(parameter)}; convert one of them "
             f"(a dtype never changes silently)."

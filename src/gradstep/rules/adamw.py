@@ -15,7 +15,7 @@ def scalars(t, lr, beta1, beta2, eps, weight_decay):
                 beta2=beta2, rest2=1 - beta2, unbias2=1 / sqrt(1 - beta2**t))
 
 
-@rule(scalars, state="m v", power=2, units={"lr": "theta", "eps": "g", "weight_decay": "1/theta"},
+@rule(scalars, state="m v", nonnegative="v", power=2, units={"lr": "theta", "eps": "g", "weight_decay": "1/theta"},
       exceptions={"first_step_descends": "decoupled decay pulls towards zero, whatever the gradient"},
       lr=1e-3, beta1=0.9, beta2=0.999, eps=1e-8, weight_decay=1e-2)
 def adamw(theta, g, m, v, shrink, rate, eps, beta1, rest1, beta2, rest2, unbias2):

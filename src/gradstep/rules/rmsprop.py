@@ -11,7 +11,7 @@ def scalars(lr, rho, eps):
     return dict(lr=lr, rho=rho, rest=1 - rho, eps=eps)
 
 
-@rule(scalars, state="v", power=2, units={"lr": "theta", "eps": "g"}, lr=1e-3, rho=0.9, eps=1e-8)
+@rule(scalars, state="v", nonnegative="v", power=2, units={"lr": "theta", "eps": "g"}, lr=1e-3, rho=0.9, eps=1e-8)
 def rmsprop(theta, g, v, lr, rho, rest, eps):
     v = rho * v + rest * (g * g)
     theta = theta - lr * g / (sqrt(v) + eps)

@@ -25,6 +25,7 @@ LAWS: dict[str, Callable[[Case], None]] = {
         purity.purity,
         guard.refuses_nonfinite,
         symmetry.odd_symmetry,
+        symmetry.nonnegative_slots,
         symmetry.first_step_descends,
         symmetry.zero_rate_keeps_theta,
         engines.concatenation,

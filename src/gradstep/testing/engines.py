@@ -91,7 +91,7 @@ def _steps(
             pass
         else:
             with np.errstate(all="ignore"):
-                engine.apply(table)
+                engine.apply(table, t)
         keys = ["theta", *(key for own in made.slots for key in own)]
         arrays = [[x.value, *(y for own in x.slots for y in own)] for x in tensors]
         yield {key: [own[j].copy() for own in arrays] for j, key in enumerate(keys)}

@@ -101,6 +101,19 @@ def odd_symmetry(case: Case) -> None:
                     equal(x[key][0], -y[key][0], f"{dtype}, {key} after step {t} of the turned run with {hyper}")
 
 
+def nonnegative_slots(case: Case) -> None:
+    """Slots that are declared never to be below zero are not: formats without a sign keep them."""
+    rng = case.rng()
+    for dtype in REAL:
+        (theta,) = normal(rng, (20,), dtype=dtype)
+        grads = [sprinkled(rng, g, edges(dtype)) for g in gradients(rng, [theta], STEPS)]
+        for hyper in case.settings():
+            for t, after in enumerate(run(case.stage(**hyper), [theta], grads), 1):
+                for slot in case.rule.nonnegative:
+                    (x,) = after[f"{case.rule.name}.{slot}"]
+                    demand((x >= 0.0).all(), f"{dtype}, {slot} after step {t} is {x.min()} with {hyper}")
+
+
 def first_step_descends(case: Case) -> None:
     """No element moves uphill in the first step."""
     rng = case.rng()

@@ -1,0 +1,49 @@
+"""Tensors that are stored in fewer bits than they are computed in, for the eager engine: the reference, on NumPy."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from gradstep.arrays import as_reals
+from gradstep.engine.tensor import Tensor
+from gradstep.storage import BLOCKS, FORMATS, draws, high, low, tensor_key
+
+
+def loaded(tensor: Tensor) -> tuple[Any, list[Any]]:
+    """Theta and all slots as float32 arrays."""
+    theta = as_reals(tensor.value) if tensor.master is None else tensor.master
+    scales = iter(tensor.scales)
+    slots: list[Any] = []
+    for x, name in zip(tensor.flat, tensor.storage.slots, strict=True):
+        if name is None:
+            slots.append(x)
+        else:
+            stored = (x.reshape(-1), next(scales)) if name in BLOCKS else (x.reshape(-1),)
+            slots.append(FORMATS[name].decode(stored).reshape(x.shape))
+    return theta, slots
+
+
+def stored(tensor: Tensor, theta: Any, slots: Sequence[Any], step: int, number: int) -> list[tuple[Any, Any]]:
+    """Each array of the tensor, and what it becomes; ``number`` is the tensor's place, ``step`` the update's key."""
+    layout = tensor.storage
+    n = tensor.value.size
+    bits = [draws(tensor_key(step, number, use), n) for use in range(layout.draws)]
+    noise = [None if at is None else (low, high)[at[1]](bits[at[0]]) for at in layout.noise]
+    out: list[tuple[Any, Any]] = []
+    if layout.dtype in FORMATS:
+        (value,) = FORMATS[layout.dtype].encode(np.ravel(theta), noise[0])
+        out.append((tensor.value, value.reshape(tensor.value.shape)))
+    else:
+        out.append((tensor.value, np.array(theta)))  # a rule may return an argument itself
+    if tensor.master is not None:
+        out.append((tensor.master, np.array(theta)))
+    scales = iter(tensor.scales)
+    for x, name, values, random in zip(tensor.flat, layout.slots, slots, noise[1:], strict=True):
+        if name is None:
+            out.append((x, np.array(values)))
+            continue
+        codes, *scale = FORMATS[name].encode(np.ravel(values), random)
+        out.append((x, codes.reshape(x.shape)))
+        out += [(next(scales), y) for y in scale]
+    return out

@@ -1,0 +1,31 @@
+"""How float32 numbers of the computation are kept in fewer bits: the formats, and the bits that round at random.
+
+Arithmetic is always float32; only what is stored is low. This is the NumPy form of every format, which
+:mod:`gradstep.engine.codecs` repeats in compiled code bit for bit. The reasons are in decision 5.
+"""
+
+from gradstep.storage.blocks import BLOCK, Blocks
+from gradstep.storage.draws import draws, high, low, step_key, tensor_key
+from gradstep.storage.floats import Bfloat16, Float16
+from gradstep.storage.format import Format, Stored
+from gradstep.storage.layout import BLOCKS, LOW, Layout
+
+FORMATS: dict[str, Format] = {made.name: made for made in (Bfloat16(), Float16(), Blocks(True), Blocks(False))}
+
+__all__ = [
+    "BLOCK",
+    "BLOCKS",
+    "FORMATS",
+    "LOW",
+    "Bfloat16",
+    "Blocks",
+    "Float16",
+    "Format",
+    "Layout",
+    "Stored",
+    "draws",
+    "high",
+    "low",
+    "step_key",
+    "tensor_key",
+]
