@@ -1,4 +1,4 @@
-"""Prints, for every rule and stage, the engine that ran it and the SHA-256 of its trajectory."""
+"""Prints, for every rule and stage and some ways to store them, the engine and the SHA-256 of the trajectory."""
 
 import hashlib
 import json
@@ -8,20 +8,30 @@ import numpy as np
 import gradstep as gs
 from gradstep.rule import registry
 from gradstep.testing import Case
-from gradstep.testing.trial import gradients, normal, snapshot
+from gradstep.testing.trial import normal
+
+
+def digest(stage, thetas, **options):
+    """The engine that ran it, and the hash of all arrays after each step."""
+    rng, sha = np.random.default_rng(10), hashlib.sha256()
+    opt = gs.Optimizer(thetas, stage, **options)
+    for _ in range(8):
+        # cubes: sizes far apart, by multiplication alone, which every CPU does alike
+        opt.step([(x * x * x).astype(like.dtype) for like in thetas for x in normal(rng, like.shape)])
+        arrays = [*thetas, *(x for own in opt.state.values() for x in own.values())]
+        sha.update(b"".join(x.tobytes() for x in arrays))
+    return [opt.engine, sha.hexdigest()]
+
+
+def thetas(*dtypes):
+    rng = np.random.default_rng(9)
+    return [x for dtype in dtypes for x in normal(rng, (33,), (), (5000,), (2, 3), dtype=dtype)]
 
 
 def digests():
-    out = {}
-    for name, rule in registry(None).items():
-        rng, sha = np.random.default_rng(9), hashlib.sha256()
-        params = [*normal(rng, (33,), (), dtype="float32"), *normal(rng, (5000,), (2, 3))]
-        opt = gs.Optimizer(params, Case(rule).stage())
-        for g in gradients(rng, params, 8):
-            opt.step(g)
-            for key, arrays in sorted(snapshot(opt).items()):
-                sha.update(key.encode() + b"".join(x.tobytes() for x in arrays))
-        out[name] = [opt.engine, sha.hexdigest()]
+    out = {name: digest(Case(rule).stage(), thetas("float32", "float64")) for name, rule in registry(None).items()}
+    out["adam of float16"] = digest(gs.adam(), thetas("float16"))
+    out["adam with 8-bit state"] = digest(gs.adam(), thetas("float32"), state_dtype="8bit")
     return out
 
 
