@@ -25,7 +25,9 @@ def final_loss(rule, lr, seed, options):
 
 def main(seeds=10):
     for rule, lr in (("adam", 1e-2), ("adamw", 1e-2), ("momentum", 1e-1)):
-        losses = {way: np.array([final_loss(rule, lr, k, options) for k in range(seeds)]) for way, options in WAYS.items()}
+        losses = {
+            way: np.array([final_loss(rule, lr, k, options) for k in range(seeds)]) for way, options in WAYS.items()
+        }
         plain = losses["float32 state"]
         noise = plain.std(ddof=1)
         print(f"{rule}, lr {lr:g}, {seeds} seeds: final validation loss with {conv().steps} steps")

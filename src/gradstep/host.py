@@ -145,7 +145,8 @@ class _Scalars:
             raise ScalarError(f"{self._at(t)}: {error}.") from error
         numbers = self.pick(out)
         after = {place: float(out[key]) for key, place in self.memory} if self.memory else _NONE
-        if not sum(map(abs, numbers)) + sum(map(abs, after.values())) <= self.largest:  # so each of them is
+        size = sum(map(abs, numbers)) + (sum(map(abs, after.values())) if after else 0.0)
+        if not size <= self.largest:  # where it is, so is each of them
             self._check_range(t, {**dict(zip(self.numbers, numbers, strict=True)), **after})
         if self.eps is not None and numbers[self.eps] <= self.smallest / 2:
             raise ScalarError(
