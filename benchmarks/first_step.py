@@ -23,7 +23,7 @@ print(numpy, imported - numpy, time.perf_counter() - start)
 
 def measure(folder):
     """Seconds of NumPy's import, of Gradstep's over it, and in all."""
-    environment = {**os.environ, "GRADSTEP_CACHE_DIR": folder}
+    environment = {**os.environ, "GRADSTEP_CACHE_DIR": folder, "PYTHONDONTWRITEBYTECODE": ""}  # bytecode, as installed
     out = subprocess.run([sys.executable, "-c", SCRIPT], env=environment, capture_output=True, text=True, check=True)
     return [float(x) for x in out.stdout.split()]
 

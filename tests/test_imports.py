@@ -2,6 +2,7 @@
 
 import ast
 import json
+import shutil
 import sys
 from graphlib import TopologicalSorter
 from types import ModuleType
@@ -16,17 +17,17 @@ from support import SOURCE, script
 LAYERS = [
     "errors",
     "naming arrays",
-    "vocabulary reduction tree memory",
+    "vocabulary reduction tree memory storage",
     "hyper checking",
     "declaration",
     "rule schedules printing",
     "rules stages equation chain",
-    "groups conventions host",
+    "groups conventions host precision",
     "engine",
     "functional",
     "optimizer",
     "minimize checkpoint layers nn interop testing",
-    "compare",
+    "bench compare",
     "cli",
     "__main__",
 ]
@@ -125,11 +126,21 @@ gs.update(gs.adamax, np.ones(3), np.ones(3), gs.init(gs.adamax, np.ones(3)))
 print(*sys.modules)
 """
     loaded = set(script(code).split())
-    assert not loaded & {"numpy.f2py", "numpy.testing", "numpy.polynomial", "socket", "email", "array_api_compat.numpy"}
+    assert not loaded & {"numpy.f2py", "numpy.ma", "numpy.testing", "numpy.polynomial", "socket", "email", "array_api_compat.numpy"}
     assert {name.split(".")[0] for name in loaded} - sys.stdlib_module_names <= {
         *("gradstep", "numpy", "array_api_compat", "llvmlite", "__main__"),
         *script("import sys; print(*sys.modules)").split(),
     }
+
+
+def test_importing_takes_at_most_60_ms_over_numpy(tmp_path):
+    """The best of a few processes, with bytecode on disk: a busy machine slows some of them, not all."""
+    shutil.copytree(SOURCE / "gradstep", tmp_path / "gradstep", ignore=shutil.ignore_patterns("__pycache__"))
+    code = "import time, numpy; start = time.perf_counter(); import gradstep; print(time.perf_counter() - start)"
+    costs = []
+    while len(costs) < 10 and min(costs, default=1.0) > 0.06:
+        costs.append(float(script(code, PYTHONPATH=str(tmp_path), PYTHONDONTWRITEBYTECODE="")))
+    assert min(costs) <= 0.06, costs
 
 
 def test_importing_starts_no_thread():

@@ -58,6 +58,11 @@ def is_complex(x: Any) -> bool:
     return dtype_name(x).startswith("complex")
 
 
+def is_masked(x: Any) -> bool:
+    """Whether ``x`` is one of NumPy's masked arrays; a plain one is not asked, for that would load :mod:`numpy.ma`."""
+    return type(x) is not np.ndarray and isinstance(x, np.ndarray) and isinstance(x, np.ma.MaskedArray)
+
+
 def is_low(x: Any) -> bool:
     """Whether an array's numbers are stored in 16 bits."""
     return dtype_name(x) in ("float16", "bfloat16")

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import array_api_compat
 import numpy as np
 
-from gradstep.arrays import as_complex, as_reals, compute_dtype, copied, extremes, is_low, largest, namespace
+from gradstep.arrays import as_complex, as_reals, compute_dtype, copied, extremes, is_low, is_masked, largest, namespace
 from gradstep.chain import Program, Row, program
 from gradstep.engine import eager
 from gradstep.engine.tensor import Tensor, bad_gradient, check_alike, check_gradient
@@ -192,7 +192,7 @@ def check_parameters(names: Sequence[str], leaves: Sequence[Any]) -> None:
     """Refuse parameters that cannot be optimized: by dtype, masked, or not finite."""
     for name, x in zip(names, leaves, strict=True):
         limit = largest(compute_dtype(x, name))
-        if isinstance(x, np.ma.MaskedArray):
+        if is_masked(x):
             raise GradstepTypeError(f"parameter {name!r} is a masked array; optimize its data, or freeze it.")
         if not eager.within(x, limit):
             raise NonFiniteError(f"parameter {name!r} has an element that is not finite.")

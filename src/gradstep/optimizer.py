@@ -5,6 +5,8 @@ from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
+import numpy as np
+
 from gradstep import engine as engines
 from gradstep.arrays import as_reals, as_stored, copied, extremes, namespace
 from gradstep.chain import Row, program
@@ -16,7 +18,7 @@ from gradstep.functional import as_stage, check_parameters, choose_nonfinite, st
 from gradstep.groups import assign
 from gradstep.host import Host
 from gradstep.hyper import Hyper, at, checked
-from gradstep.memory import check_not_read_only, check_writable
+from gradstep.memory import check_not_read_only, check_writable, together
 from gradstep.naming import unknown
 from gradstep.precision import Precision, stored_start
 from gradstep.rule import Rule, Stage, lookup
@@ -311,7 +313,10 @@ class Optimizer:
             name = self._nest.names[k]
             x = self._leaves[k]
             start = start_slots(self._program, name, x, values[group])
-            out[name] = start if self._precision.is_usual else stored_start(self._layout(name, x), x, start)
+            own = start if self._precision.is_usual else stored_start(self._layout(name, x), x, start)
+            if all(isinstance(y, np.ndarray) for y in own.values()):
+                own = dict(zip(own, together(list(own.values())), strict=True))
+            out[name] = own
         return out
 
     def _make_tensors(self) -> list[Tensor]:

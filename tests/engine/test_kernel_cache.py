@@ -1,7 +1,12 @@
 """Machine code on disk: whatever is done to the files, a step is right and nothing is left lying about."""
 
+import contextlib
 import os
-import stat
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,12 +15,12 @@ from hypothesis import strategies as st
 
 import gradstep as gs
 from gradstep.engine import kernel_cache
-from support import script
+from support import SOURCE, script
 
 native = pytest.importorskip("gradstep.engine.native")
 compiled = pytest.importorskip("gradstep.engine.compiled")
 KEY = kernel_cache.key_of("some assembly", "a cpu")
-CODE = bytes(range(256)) * 5
+CODE = bytes(range(256))
 
 
 @pytest.fixture
@@ -37,8 +42,22 @@ def fresh():
     forget()
 
 
+@pytest.fixture
+def found(monkeypatch):
+    """For each kernel that is made, whether its code was found on disk."""
+    seen = []
+    real = native.Kernel.__init__
+
+    def watched(self, text):
+        real(self, text)
+        seen.append(self.cached)
+
+    monkeypatch.setattr(native.Kernel, "__init__", watched)
+    return seen
+
+
 def step(tx=None):
-    """The numbers of a step; that they are right is seen beside the eager engine's."""
+    """A step; that its numbers are right is seen beside the eager engine's."""
     out = []
     for engine in ("compiled", "eager"):
         w = np.arange(37.0, dtype="f4")
@@ -58,18 +77,17 @@ class TestFiles:
         kernel_cache.save(KEY, CODE)
         path = cache / f"{KEY}.o"
         data = path.read_bytes()
-        for n in (*range(80), *range(80, len(data), 97), len(data) - 1):
+        for n in range(len(data)):
             path.write_bytes(data[:n])
             assert kernel_cache.load(KEY) is None, n
         path.write_bytes(data + b"\0")
         assert kernel_cache.load(KEY) is None
 
-    def test_every_flipped_bit_of_the_header_and_some_of_the_rest_are_found(self, cache):
+    def test_every_flipped_bit_is_found(self, cache):
         kernel_cache.save(KEY, CODE)
         path = cache / f"{KEY}.o"
         data = path.read_bytes()
-        places = [*range(32 * 8), *range(32 * 8, len(data) * 8, 61)]
-        for bit in places:
+        for bit in range(len(data) * 8):
             flipped = bytearray(data)
             flipped[bit // 8] ^= 1 << bit % 8
             path.write_bytes(flipped)
@@ -99,28 +117,55 @@ class TestFiles:
         assert len(keys) == 5
 
     def test_a_write_that_fails_half_way_leaves_nothing(self, cache, monkeypatch):
-        real = os.fdopen
+        real = Path.write_bytes
 
-        def full(handle, mode):
-            file = real(handle, mode)
+        def full(self, data):
+            real(self, data[:10])
+            raise OSError(28, "No space left on device")
 
-            class Full:
-                def __enter__(self):
-                    return self
-
-                def __exit__(self, *error):
-                    file.close()
-
-                def write(self, data):
-                    file.write(data[:10])
-                    raise OSError(28, "No space left on device")
-
-            return Full()
-
-        monkeypatch.setattr(kernel_cache.os, "fdopen", full)
+        monkeypatch.setattr(kernel_cache.Path, "write_bytes", full)
         kernel_cache.save(KEY, CODE)
         assert list(cache.iterdir()) == []
         assert kernel_cache.load(KEY) is None
+
+    def test_each_writer_has_a_file_of_its_own(self, cache, monkeypatch):
+        """Else one could rename what the other has half written."""
+        real, written = Path.write_bytes, []
+
+        def watched(self, data):
+            written.append(self)
+            real(self, data)
+
+        monkeypatch.setattr(kernel_cache.Path, "write_bytes", watched)
+        kernel_cache.save(KEY, CODE)
+        kernel_cache.save(KEY, CODE)
+        assert len(set(written)) == 2
+        assert {(x.parent, x.suffix) for x in written} == {(cache, ".part")}
+
+    def test_a_folder_that_vanishes_while_it_is_written(self, cache, monkeypatch):
+        real = Path.write_bytes
+
+        def gone(self, data):
+            real(self, data)
+            shutil.rmtree(cache)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(kernel_cache.Path, "write_bytes", gone)
+            kernel_cache.save(KEY, CODE)
+        assert not cache.exists()
+        assert kernel_cache.load(KEY) is None
+        kernel_cache.save(KEY, CODE)
+        assert kernel_cache.load(KEY) == CODE
+
+    @pytest.mark.skipif(os.name != "posix", reason="modes are POSIX's")
+    def test_others_may_read_what_the_umask_lets_them(self, cache):
+        """A folder that was filled for all users of a machine is of use to them."""
+        old = os.umask(0o022)
+        try:
+            kernel_cache.save(KEY, CODE)
+        finally:
+            os.umask(old)
+        assert (cache / f"{KEY}.o").stat().st_mode & 0o777 == 0o644
 
     def test_an_interrupt_while_writing_leaves_nothing(self, cache, monkeypatch):
         def stop(self, target):
@@ -142,22 +187,28 @@ class TestFolder:
         assert kernel_cache.folder() is None
         monkeypatch.delenv("GRADSTEP_CACHE_DIR")
         assert kernel_cache.folder() == tmp_path / "xdg" / "gradstep"
-        monkeypatch.setenv("XDG_CACHE_HOME", "")
         monkeypatch.setattr(kernel_cache.sys, "platform", "linux")
-        assert kernel_cache.folder() == tmp_path / "home" / ".cache" / "gradstep"
+        for unset in ("", "relative", "./here"):
+            monkeypatch.setenv("XDG_CACHE_HOME", unset)
+            assert kernel_cache.folder() == tmp_path / "home" / ".cache" / "gradstep"
         monkeypatch.setattr(kernel_cache.sys, "platform", "darwin")
         assert kernel_cache.folder() == tmp_path / "home" / "Library" / "Caches" / "gradstep"
 
-    def test_no_home(self, monkeypatch):
-        def nowhere():
-            raise RuntimeError("Could not determine home directory.")
+    @pytest.mark.skipif(os.name != "posix", reason="homes are POSIX's")
+    def test_no_home(self, monkeypatch, fresh, found):
+        import pwd
 
-        monkeypatch.delenv("GRADSTEP_CACHE_DIR", raising=False)
-        monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
-        monkeypatch.setattr(kernel_cache.Path, "home", nowhere)
+        def nobody(uid):
+            raise KeyError(f"getpwuid(): uid not found: {uid}")
+
+        for name in ("GRADSTEP_CACHE_DIR", "XDG_CACHE_HOME", "HOME"):
+            monkeypatch.delenv(name, raising=False)
+        monkeypatch.setattr(pwd, "getpwuid", nobody)
         assert kernel_cache.folder() is None
         kernel_cache.save(KEY, CODE)
         assert kernel_cache.load(KEY) is None
+        step()
+        assert found == [False]
 
     def test_switched_off(self, monkeypatch, tmp_path, fresh):
         monkeypatch.setenv("GRADSTEP_CACHE_DIR", "")
@@ -178,34 +229,47 @@ DAMAGE = {
 
 
 class TestSteps:
-    def test_a_second_process_finds_the_kernel(self, cache, fresh):
+    def test_a_kernel_made_anew_is_found(self, cache, fresh, found):
         step()
         (file,) = cache.iterdir()
         before = file.read_bytes(), file.stat().st_mtime_ns
         fresh()
-        assembly = []
-        real = native.Kernel.__init__
-
-        def watched(self, text):
-            real(self, text)
-            assembly.append(self.cached)
-
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(native.Kernel, "__init__", watched)
-            step()
-        assert assembly == [True]
+        step()
+        assert found == [False, True]
         assert (file.read_bytes(), file.stat().st_mtime_ns) == before
 
+    @pytest.mark.parametrize("other", ["name", "features"])
+    def test_a_kernel_of_another_cpu_is_not_used(self, cache, fresh, found, monkeypatch, other):
+        """As where machines share a home."""
+        name, features = native._target()
+        assert (name, features) != ("generic", "")
+        with monkeypatch.context() as patch:
+            patch.setattr(native, "_target", lambda: ("generic", features) if other == "name" else (name, ""))
+            step()
+        theirs = set(cache.iterdir())
+        fresh()
+        step()
+        assert found == [False, False]
+        (mine,) = set(cache.iterdir()) - theirs
+        shutil.copy(*theirs, mine)  # even under this machine's key
+        fresh()
+        step()
+        assert found == [False, False, False]
+        fresh()
+        step()
+        assert found[3:] == [True]
+
     @pytest.mark.parametrize("case", DAMAGE)
-    def test_damage_is_compiled_again_and_mended(self, cache, fresh, case):
+    def test_damage_is_compiled_again_and_mended(self, cache, fresh, found, case):
         step()
         (file,) = cache.iterdir()
         good = file.read_bytes()
         file.write_bytes(DAMAGE[case](good))
         fresh()
         step()
+        assert found == [False, False]
         assert [x.name for x in cache.iterdir()] == [file.name]
-        assert kernel_cache.load(file.stem) == good[32:]
+        assert file.read_bytes() == good
 
     def test_a_folder_in_its_place(self, cache, fresh):
         step()
@@ -234,44 +298,171 @@ class TestSteps:
         assert [x.name for x in cache.iterdir()] == [file.name]
 
     def test_an_unwritable_folder(self, cache, fresh, monkeypatch):
-        cache.mkdir()
-        cache.chmod(stat.S_IRUSR | stat.S_IXUSR)
-        if os.access(cache, os.W_OK):  # root may write anywhere: refuse in its place
+        def refuse(self, data):
+            raise PermissionError(13, "Permission denied")
 
-            def refuse(*args, **kwargs):
-                raise PermissionError(13, "Permission denied")
-
-            monkeypatch.setattr(kernel_cache.tempfile, "mkstemp", refuse)
+        monkeypatch.setattr(kernel_cache.Path, "write_bytes", refuse)
         step()
-        cache.chmod(stat.S_IRWXU)
         assert list(cache.iterdir()) == []
 
     def test_a_name_that_no_system_takes(self, monkeypatch, fresh):
         monkeypatch.setenv("GRADSTEP_CACHE_DIR", "/" + "x" * 5000)
         step()
 
-    def test_processes_that_write_at_once(self, tmp_path):
-        code = """
-import multiprocessing, sys
-import numpy as np, gradstep as gs
 
-def work(seed):
-    out = []
-    for rule in ("adam", "sgd", "rmsprop", "nesterov"):
-        w = np.ones(40, "f4")
-        gs.Optimizer(w, rule, engine="compiled").step(np.linspace(-1, 1, 40, dtype="f4"))
-        out.append(w.tobytes())
-    return out
+STEP = """
+import hashlib
+import numpy as np
+import gradstep as gs
+from gradstep.engine import kernel_cache, native
 
-def main():
-    with multiprocessing.get_context("fork").Pool(6) as pool:
-        found = pool.map(work, range(6), chunksize=1)
-    assert all(x == found[0] for x in found)
+def step(rule="adam"):
+    w = np.linspace(-1, 1, 40, dtype="f4")
+    opt = gs.Optimizer(w, rule, engine="compiled")
+    for _ in range(3):
+        opt.step(w * w)
+    return hashlib.sha256(w).hexdigest()
 
-if __name__ == "__main__":
-    main()
+found = []
+made = native.Kernel.__init__
+
+def watched(self, text):
+    made(self, text)
+    found.append(self.cached)
+
+native.Kernel.__init__ = watched
 """
-        script(code, GRADSTEP_CACHE_DIR=str(tmp_path / "cache"))
-        names = [x.name for x in (tmp_path / "cache").iterdir()]
-        assert len(names) == 4
-        assert all(name.endswith(".o") for name in names)
+
+AT_ONCE = """
+import sys
+
+def together(call):
+    def wait(*arguments):
+        print("here", flush=True)
+        sys.stdin.readline()  # until all have come as far as this
+        return call(*arguments)
+    return wait
+
+kernel_cache.load, kernel_cache.save = together(kernel_cache.load), together(kernel_cache.save)
+print(step(), any(found), flush=True)
+"""
+
+STOPPED = """
+import os
+
+def stop(self, *data):
+    if data and isinstance(data[0], bytes):
+        write(self, data[0][:200])
+    os._exit(7)  # as when it is killed: nothing is tidied up
+
+write = kernel_cache.Path.write_bytes
+setattr(kernel_cache.Path, WHERE, stop)
+step()
+"""
+
+FULL = """
+import resource
+resource.setrlimit(resource.RLIMIT_FSIZE, (100, resource.RLIM_INFINITY))  # the system refuses the 101st byte
+print(step(), found == [False, False])
+"""
+
+READ_ONLY = """
+import os
+import sys
+folder = kernel_cache.folder()
+os.environ["GRADSTEP_CACHE_DIR"] = ""
+step("sgd")  # all modules are loaded, and one of the two kernels is made
+os.environ["GRADSTEP_CACHE_DIR"] = str(folder)
+if os.geteuid() == 0:  # root may write anywhere
+    os.setuid(65534)
+assert not os.access(folder, os.W_OK)
+print(step(), found[2:] == [False], step("rmsprop"), found[3:] == [True])
+"""
+
+BUSY = """
+for _ in range(200):
+    kernel_cache.save("k", b"code" * 500)
+    assert kernel_cache.load("k") in (None, b"code" * 500)
+"""
+
+
+@pytest.fixture(scope="module")
+def right():
+    """What the step of those scripts gives without a cache."""
+    return script(f"{STEP}print(step())", GRADSTEP_CACHE_DIR="").strip()
+
+
+def again(cache):
+    """The same step in one more process, and whether it found each kernel on disk."""
+    return script(f"{STEP}print(step(), *found)", GRADSTEP_CACHE_DIR=str(cache)).split()
+
+
+class TestProcesses:
+    def test_the_second_finds_what_the_first_made(self, cache, right):
+        assert again(cache) == [right, "False", "False"]
+        assert again(cache) == [right, "True", "True"]
+
+    def test_eight_that_write_the_same_kernels_at_once(self, cache, right):
+        environment = {**os.environ, "PYTHONPATH": str(SOURCE), "GRADSTEP_CACHE_DIR": str(cache)}
+        command = [sys.executable, "-W", "error", "-c", STEP + AT_ONCE]
+        with contextlib.ExitStack() as stack:
+            processes = [
+                stack.enter_context(
+                    subprocess.Popen(
+                        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, text=True, bufsize=1
+                    )
+                )
+                for _ in range(8)
+            ]
+            rounds = 0
+            while (lines := {x.stdout.readline().strip() for x in processes}) == {"here"}:
+                rounds += 1
+                for x in processes:
+                    x.stdin.write("\n")
+        assert lines == {f"{right} False"}
+        assert rounds == 4  # two kernels: all look for them, all write them
+        assert [x.returncode for x in processes] == [0] * 8
+        assert [x.suffix for x in cache.iterdir()] == [".o", ".o"]
+        assert all(kernel_cache.load(x.stem) for x in cache.iterdir())
+        assert again(cache) == [right, "True", "True"]
+
+    @pytest.mark.parametrize("where", ["write_bytes", "replace"])
+    def test_a_writer_that_is_killed_breaks_nothing(self, cache, right, where):
+        killed = subprocess.run(
+            [sys.executable, "-c", STEP + STOPPED.replace("WHERE", repr(where))],
+            env={**os.environ, "PYTHONPATH": str(SOURCE), "GRADSTEP_CACHE_DIR": str(cache)},
+            check=False,
+        )
+        assert killed.returncode == 7
+        assert [x.suffix for x in cache.iterdir()] == [".part"]
+        assert again(cache) == [right, "False", "False"]
+        assert again(cache) == [right, "True", "True"]
+
+    def test_a_full_disk(self, cache, right):
+        pytest.importorskip("resource")
+        assert script(STEP + FULL, GRADSTEP_CACHE_DIR=str(cache)).split() == [right, "True"]
+        assert list(cache.iterdir()) == []
+
+    @pytest.mark.skipif(os.name != "posix", reason="modes are POSIX's")
+    def test_a_read_only_folder_is_read(self, right):
+        with tempfile.TemporaryDirectory() as top:  # pytest's own is for its user alone
+            cache = Path(top) / "cache"
+            script(f"{STEP}step('rmsprop')", GRADSTEP_CACHE_DIR=str(cache))
+            before = set(cache.iterdir())
+            for x in before:
+                x.chmod(0o444)
+            cache.chmod(0o555)
+            Path(top).chmod(0o755)
+            out = script(STEP + READ_ONLY, GRADSTEP_CACHE_DIR=str(cache)).split()
+            assert set(cache.iterdir()) == before
+            cache.chmod(0o755)
+        assert (out[0], out[1], out[3]) == (right, "True", "True")
+
+    def test_a_folder_that_is_removed_all_the_time(self, cache):
+        busy = subprocess.Popen(
+            [sys.executable, "-c", STEP + BUSY],
+            env={**os.environ, "PYTHONPATH": str(SOURCE), "GRADSTEP_CACHE_DIR": str(cache)},
+        )
+        while busy.poll() is None:
+            shutil.rmtree(cache, ignore_errors=True)
+        assert busy.returncode == 0

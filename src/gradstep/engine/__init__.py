@@ -52,8 +52,9 @@ def make(kind: str, program: Program, tensors: Sequence[Tensor], threads: int | 
     if kind == "eager" or not plain:
         return Eager(program, tensors, seed)
     compiled, why = compiled_engine()
-    if compiled is None:
-        if kind == "compiled":
-            raise GradstepValueError(f'engine="compiled": {why}.')
-        return Eager(program, tensors, seed)
-    return compiled(program, tensors, threads, seed=seed)
+    why = why if compiled is None else compiled.cannot_run(tensors)
+    if compiled is not None and not why:
+        return compiled(program, tensors, threads, seed=seed)
+    if kind == "compiled":
+        raise GradstepValueError(f'engine="compiled": {why}.')
+    return Eager(program, tensors, seed)

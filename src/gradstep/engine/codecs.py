@@ -7,12 +7,12 @@ vector of integers from 0 to 65535, or None to round to the nearest.
 
 from typing import Any
 
-from llvmlite import binding, ir
+from llvmlite import ir
 
 from gradstep.engine.llvm import FLOATS, I1, I32, Function, Operand, declared, i64
 from gradstep.reduction import LANES
 from gradstep.storage import blocks, floats
-from gradstep.storage.draws import GAMMA, LAST, ROUNDS, SPLITMIX, STRIDE
+from gradstep.storage.counter import GAMMA, LAST, ROUNDS, SPLITMIX, STRIDE
 from gradstep.storage.format import INFINITY, MAGNITUDE
 
 REAL = FLOATS["float32"]
@@ -34,12 +34,6 @@ def magnitude(code: Function, value: Any, mask: Any = None) -> Any:
 def larger(code: Function, a: Any, b: Any) -> Any:
     """The larger of two unsigned integers, or of each pair."""
     return code.builder.select(code.builder.icmp_unsigned(">", a, b), a, b)
-
-
-def largest(code: Function, sizes: Any) -> Any:
-    """The largest lane of a vector of magnitudes."""
-    f = declared(code.module, f"llvm.vector.reduce.umax.v{LANES}i32", I32, [WORDS])
-    return code.builder.call(f, [sizes])
 
 
 def tensor_key(code: Function, step: Any, tensor: Any, use: int = 0) -> Any:
@@ -97,12 +91,7 @@ class Bfloat16:
 
 
 class Float16:
-    """See :class:`gradstep.storage.Float16`; for CPUs that convert such numbers themselves."""
-
-    @staticmethod
-    def runs_here() -> bool:
-        """Whether this CPU does; for an x86 without F16C, LLVM would call functions that may not be there."""
-        return binding.get_host_cpu_features().get("f16c", True)
+    """See :class:`gradstep.storage.Float16`; for CPUs that convert such numbers themselves (native.has_float16)."""
 
     def load(self, code: Function, place: Any, i: Any, mask: Any) -> Any:
         """Sixteen numbers from number ``i`` on."""

@@ -77,6 +77,13 @@ class Compiled:
         if self.reads:
             self._teach_reader(every)
 
+    @staticmethod
+    def cannot_run(tensors: Sequence[Tensor]) -> str:
+        """Why this engine cannot run such tensors on this CPU; empty where it can."""
+        if any(x.storage.dtype == "float16" for x in tensors) and not native.has_float16():
+            return "this CPU has no instructions for float16 (F16C)"
+        return ""
+
     def step(self, grads: tuple[Any, ...], table: list[Row], t: int, guard: bool, /) -> bool:
         """See :class:`gradstep.engine.tensor.Engine`."""
         if not self.reads:
@@ -162,8 +169,8 @@ class Compiled:
     def _fill(self, table: list[Row]) -> None:
         """The scalar table; during a reduction the stages after it have none yet."""
         if self.tensors and len(table[0]) == len(self.program.parts):
-            rows = table[0] if len(table) == 1 else chain.from_iterable(table)
-            self._pack(self._bytes, 0, *chain.from_iterable(rows))
+            rows = table[0] if len(table) == 1 else list(chain.from_iterable(table))
+            self._pack(self._bytes, 0, *(rows[0] if len(rows) == 1 else chain.from_iterable(rows)))
             return
         for k, row in enumerate(table):
             own = list(chain.from_iterable(row))

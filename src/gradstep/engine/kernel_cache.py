@@ -7,7 +7,6 @@ import contextlib
 import hashlib
 import os
 import sys
-import tempfile
 from pathlib import Path
 
 _DIGEST = hashlib.sha256().digest_size
@@ -18,8 +17,9 @@ def folder() -> Path | None:
     own = os.environ.get("GRADSTEP_CACHE_DIR")
     if own is not None:
         return Path(own) if own else None
-    if xdg := os.environ.get("XDG_CACHE_HOME"):
-        return Path(xdg) / "gradstep"
+    xdg = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    if xdg.is_absolute():  # what is relative counts as unset, as its specification says
+        return xdg / "gradstep"
     try:
         home = Path.home()
     except RuntimeError:  # no home, no cache
@@ -56,13 +56,12 @@ def save(key: str, code: bytes) -> None:
         return
     with contextlib.suppress(OSError):
         where.mkdir(parents=True, exist_ok=True)
-        handle, part = tempfile.mkstemp(dir=where, prefix=key[:8], suffix=".part")
+        part = where / f"{key}.{os.urandom(8).hex()}.part"  # a name of its own for each writer
         try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(_checksum(key, code) + code)
-            Path(part).replace(where / f"{key}.o")
+            part.write_bytes(_checksum(key, code) + code)
+            part.replace(where / f"{key}.o")
         finally:
-            Path(part).unlink(missing_ok=True)
+            part.unlink(missing_ok=True)
 
 
 def _checksum(key: str, code: bytes) -> bytes:

@@ -67,7 +67,7 @@ class _Kernel:
                 noise = memory.noise(i)
                 memory.store_theta(theta.value, i, mask, noise)
                 for k, x in enumerate(x for own in after for x in own):
-                    if memory.is_in_blocks(k):
+                    if k in memory.blocks:
                         later.keep(k, x.value, i, mask)
                     else:
                         memory.store(k, x.value, i, mask, noise)
@@ -78,6 +78,7 @@ class _Kernel:
             else:  # what a block's scale is shows when all of it is computed
                 with code.count(i64(0), n, NUMBERS) as begin:
                     end = code.least(n, code.builder.add(begin, i64(NUMBERS)))
+                    memory.open_block(begin)
                     later.open()
                     self.elements(begin, end, one)
                     later.scale(memory, begin)

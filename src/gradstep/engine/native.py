@@ -12,6 +12,7 @@ from llvmlite import binding as llvm
 from gradstep.engine import kernel_cache
 
 _lock = threading.Lock()
+_OPTIMISATION, _PASSES = 3, 2  # levels of the code generator and of the passes before it
 
 
 class Kernel:
@@ -19,9 +20,8 @@ class Kernel:
 
     def __init__(self, assembly: str) -> None:
         machine = _machine()
-        key = kernel_cache.key_of(
-            assembly, *_target(), llvmlite.__version__, ".".join(map(str, llvm.llvm_version_info))
-        )
+        versions = llvmlite.__version__, ".".join(map(str, llvm.llvm_version_info)), f"{_OPTIMISATION}{_PASSES}"
+        key = kernel_cache.key_of(assembly, *_target(), *versions)
         code = kernel_cache.load(key)
         self.cached = code is not None
         if code is None:
@@ -70,17 +70,22 @@ def _target() -> tuple[str, str]:
     return cpu(), llvm.get_host_cpu_features().flatten()
 
 
+def has_float16() -> bool:
+    """Whether kernels may convert float16: for an x86 without F16C, LLVM would call functions that may not be there."""
+    return not triple().startswith(("x86", "i386", "i686")) or "+f16c" in _target()[1].split(",")
+
+
 def _machine() -> Any:
     """A target machine: a new one for each kernel, whose execution engine takes it over and frees it."""
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
     name, features = _target()
-    return llvm.Target.from_default_triple().create_target_machine(cpu=name, features=features, opt=3)
+    return llvm.Target.from_default_triple().create_target_machine(cpu=name, features=features, opt=_OPTIMISATION)
 
 
 def _compile(assembly: str, machine: Any) -> bytes:
     parsed = llvm.parse_assembly(assembly)
     parsed.verify()
-    passes = llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options(speed_level=2))
+    passes = llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options(speed_level=_PASSES))
     passes.getModulePassManager().run(parsed, passes)
     return machine.emit_object(parsed)

@@ -36,10 +36,10 @@ class Memory:
         self.code, self.layout = code, layout
         self.start = code.word(row, i64(at.START))
         n = len(layout.slots)
+        self.blocks = [k for k, name in enumerate(layout.slots) if name in BLOCKS]
         self.places = [code.word(row, i64(at.SLOTS + k)) for k in range(n)]
-        self.scales = [
-            code.word(row, i64(at.SLOTS + n + k)) if name in BLOCKS else None for k, name in enumerate(layout.slots)
-        ]
+        self.scales = {k: code.word(row, i64(at.SLOTS + n + k)) for k in self.blocks}
+        self.known: dict[int, Any] = {}  # scales of the block at hand
         self.theta_place = code.word(row, i64(at.THETA))
         self.master = code.word(row, i64(at.SLOTS + 2 * n)) if layout.master else None
         tensor = code.word(row, i64(at.TENSOR))
@@ -61,7 +61,8 @@ class Memory:
         """The slot number ``k``."""
         name = self.layout.slots[k]
         if name in BLOCKS:
-            return _BLOCKS[name].load(self.code, self.places[k], i, mask, self.code.builder.load(self.scale(k, i)))
+            scale = self.known[k] if k in self.known else self.code.builder.load(self.scale(k, i))
+            return _BLOCKS[name].load(self.code, self.places[k], i, mask, scale)
         return self._load(name or self.layout.compute, self.places[k], i, mask)
 
     def store_theta(self, value: Any, i: Any, mask: Any, noise: list[Any]) -> None:
@@ -71,11 +72,10 @@ class Memory:
         self._store(self.layout.dtype, value, self.theta_place, i, mask, noise[0])
 
     def store(self, k: int, value: Any, i: Any, mask: Any, noise: list[Any]) -> None:
-        """Store the slot number ``k``; one in blocks needs its block's scale to be stored before."""
+        """Store the slot number ``k``; one in blocks needs its block's new scale to be known."""
         name = self.layout.slots[k]
         if name in BLOCKS:
-            scale = self.code.builder.load(self.scale(k, i))
-            _BLOCKS[name].store(self.code, value, self.places[k], i, mask, noise[1 + k], scale)
+            _BLOCKS[name].store(self.code, value, self.places[k], i, mask, noise=noise[1 + k], scale=self.known[k])
         else:
             self._store(name or self.layout.compute, value, self.places[k], i, mask, noise[1 + k])
 
@@ -85,9 +85,16 @@ class Memory:
         bits = [draw(self.code, key, number) for key in self.keys]
         return [None if x is None else (low, high)[x[1]](self.code, bits[x[0]]) for x in self.layout.noise]
 
-    def is_in_blocks(self, k: int) -> bool:
-        """Whether the slot number ``k`` is stored in blocks."""
-        return self.layout.slots[k] in BLOCKS
+    def open_block(self, begin: Any) -> None:
+        """Read the scales of a block once for all: stores to other arrays would have them read again."""
+        self.known = {k: self.code.builder.load(self.scale(k, begin)) for k in self.blocks}
+
+    def rescale(self, k: int, begin: Any, largest: Any) -> None:
+        """Find and store the new scale of a block whose largest number has those bits."""
+        name = self.layout.slots[k]
+        assert name is not None  # noqa: S101 - in blocks
+        self.known[k] = _BLOCKS[name].scale(self.code, largest)
+        self.code.builder.store(self.known[k], self.scale(k, begin))
 
     def scale(self, k: int, i: Any) -> Any:
         """A pointer to the scale of a block."""
@@ -131,12 +138,9 @@ class Scratch:
 
     def scale(self, memory: Memory, begin: Any) -> None:
         """Store the scale of each slot's block."""
-        builder = self.code.builder
         for k, top in self.tops.items():
-            best = halved(self.code, builder.load(top), lambda a, b: larger(self.code, a, b))
-            name = memory.layout.slots[k]
-            assert name is not None  # noqa: S101 - in blocks
-            builder.store(_BLOCKS[name].scale(self.code, best), memory.scale(k, begin))
+            bits = self.code.builder.load(top)
+            memory.rescale(k, begin, halved(self.code, bits, lambda a, b: larger(self.code, a, b)))
 
     def store(self, memory: Memory, i: Any, mask: Any) -> None:
         """Store a vector of each slot."""

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from gradstep.arrays import as_reals, compute_dtype, dtype_name, is_low, namespace, to_numpy
+from gradstep.arrays import as_reals, compute_dtype, dtype_name, is_low, is_masked, namespace, to_numpy
 from gradstep.chain import Row
 from gradstep.errors import GradstepTypeError, GradstepValueError, NonFiniteError
 from gradstep.storage import Layout
@@ -144,7 +144,7 @@ def check_alike(what: str, x: Any, parameter: Any, dtype: str | None = None) -> 
     mine, theirs = (namespace(y).__name__ for y in (parameter, x))
     if mine != theirs:
         raise GradstepTypeError(f"{what} is a {type(x).__name__}, but its parameter a {type(parameter).__name__}.")
-    if isinstance(x, np.ma.MaskedArray):
+    if is_masked(x):
         raise GradstepTypeError(f"{what} is a masked array; fill it first.")
     if tuple(x.shape) != tuple(parameter.shape):
         raise GradstepValueError(f"{what} has shape {tuple(x.shape)}, its parameter {tuple(parameter.shape)}.")

@@ -15,7 +15,7 @@ and s / 8 becomes s / 8, for one that vanished would make a step without bound. 
 A block with a number that is not finite, or is 2 ** 127 or more, has the scale NaN, the codes 0, and decodes to NaN.
 """
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -80,7 +80,7 @@ class Blocks(Format):
         return x.reshape(-1)[: codes.size]
 
 
-def _table(x: NDArray[np.generic]) -> NDArray[np.generic]:
+def _table(x: NDArray[Any]) -> NDArray[Any]:
     """One block a row, the last one filled up with zeros."""
     rows = -(-x.size // BLOCK)
     return np.pad(x, (0, rows * BLOCK - x.size)).reshape(rows, BLOCK)

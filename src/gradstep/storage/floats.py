@@ -26,7 +26,7 @@ class Bfloat16(Format):
             Where ml_dtypes is not installed.
         """
         try:
-            from ml_dtypes import bfloat16
+            from ml_dtypes import bfloat16  # pyright: ignore[reportMissingImports]  # not needed by anything else
         except ImportError:
             raise GradstepTypeError(
                 "bfloat16 arrays need the package ml_dtypes, which is not installed; run: pip install 'gradstep[low]'."
@@ -36,10 +36,8 @@ class Bfloat16(Format):
     def encode(self, values: Values, noise: Words | None = None) -> Stored:
         """See :meth:`Format.encode`."""
         x = pattern(values)
-        if noise is None:
-            up = 0x7FFF + (x >> 16 & 1)
-        else:
-            up = np.where((x & MAGNITUDE) < self.largest, noise, 0x8000)
+        to_even = 0x7FFF + (x >> 16 & 1)
+        up = to_even if noise is None else np.where((x & MAGNITUDE) < self.largest, noise, 0x8000)
         codes = np.where((x & MAGNITUDE) > INFINITY, x >> 16 & 0x8000 | 0x7FC0, x + up >> 16)
         return (codes.astype(np.uint16).view(self.dtype),)
 

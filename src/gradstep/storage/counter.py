@@ -33,8 +33,8 @@ def draws(key: int, n: int, start: int = 0) -> NDArray[np.uint32]:
     x = i.astype(np.uint32) * np.uint32(STRIDE)
     for part, (shift, factor) in zip((keys, keys >> np.uint64(32)), ROUNDS, strict=True):
         x = x + part.astype(np.uint32)
-        x = (x ^ x >> shift) * np.uint32(factor)
-    return x ^ x >> LAST
+        x = (x ^ x >> np.uint32(shift)) * np.uint32(factor)
+    return x ^ x >> np.uint32(LAST)
 
 
 def low(bits: NDArray[np.uint32]) -> NDArray[np.uint32]:
