@@ -16,7 +16,7 @@ from support import SOURCE, script
 # From the bottom to the top; a file imports only from lines above its own, or from its own package.
 LAYERS = [
     "errors",
-    "naming arrays",
+    "naming arrays locks",
     "vocabulary reduction tree memory storage",
     "hyper checking",
     "declaration",
@@ -126,7 +126,15 @@ gs.update(gs.adamax, np.ones(3), np.ones(3), gs.init(gs.adamax, np.ones(3)))
 print(*sys.modules)
 """
     loaded = set(script(code).split())
-    assert not loaded & {"numpy.f2py", "numpy.ma", "numpy.testing", "numpy.polynomial", "socket", "email", "array_api_compat.numpy"}
+    assert not loaded & {
+        "numpy.f2py",
+        "numpy.ma",
+        "numpy.testing",
+        "numpy.polynomial",
+        "socket",
+        "email",
+        "array_api_compat.numpy",
+    }
     assert {name.split(".")[0] for name in loaded} - sys.stdlib_module_names <= {
         *("gradstep", "numpy", "array_api_compat", "llvmlite", "__main__"),
         *script("import sys; print(*sys.modules)").split(),

@@ -1,6 +1,5 @@
 """The optimizer that holds its parameters: ``opt = gs.Optimizer(params, "adam", lr=1e-3); opt.step(grads)``."""
 
-import threading
 from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from types import MappingProxyType
 from typing import Any
@@ -18,6 +17,7 @@ from gradstep.functional import as_stage, check_parameters, choose_nonfinite, st
 from gradstep.groups import assign
 from gradstep.host import Host
 from gradstep.hyper import Hyper, at, checked
+from gradstep.locks import new_lock
 from gradstep.memory import check_not_read_only, check_writable, together
 from gradstep.naming import unknown
 from gradstep.precision import Precision, stored_start
@@ -144,7 +144,7 @@ class Optimizer:
         self._made_host: Any = None
         self._host_version: int | None = None  # which hyperparameters it is made for; None: of one step alone
         self._grads: Any = None
-        self._lock = threading.Lock()
+        self._lock = new_lock()
 
     def step(self, grads: Any = _OWN) -> None:
         """Update all parameters in place.
@@ -170,20 +170,25 @@ class Optimizer:
             if self._frozen:
                 leaves = tuple([leaves[k] for k in self._active])
             guard = self.on_nonfinite != "ignore"
-            if self._program.reduces or not self._at_once(leaves, guard):
-                self._in_parts(leaves, guard)
+            try:
+                if self._program.reduces or not self._at_once(leaves, guard):
+                    self._in_parts(leaves, guard)
+            except BaseException:  # an interrupt in the midst of a step is raised when it is made
+                self._progress.recover(self._engine.applied)
+                raise
 
     def _at_once(self, grads: tuple[Any, ...], guard: bool) -> bool:
         """The step in one go, where everything is usual; else nothing has happened."""
         progress = self._progress
         try:
-            table, memory = self._host().table(progress.t + 1, progress.memory, self._no_measure)
+            t, memory, applied = progress.now
+            table, memory = self._host().table(t + 1, memory, self._no_measure)
         except ScalarError:
             return False  # in parts, a bad gradient is found first
-        if not self._engine.step(grads, table, progress.t + 1, guard):
+        progress.next = t + 1, memory, applied + 1
+        if not self._engine.step(grads, table, t + 1, guard):
             return False
-        progress.t += 1
-        progress.memory = memory
+        progress.now = progress.next
         return True
 
     def _in_parts(self, grads: Sequence[Any], guard: bool) -> None:
@@ -203,20 +208,21 @@ class Optimizer:
         try:
             if guard and not self._program.reduces and not engine.look():
                 raise self._bad_gradient(grads)
-            table, memory = self._host().table(progress.t + 1, progress.memory, measure)
+            t, memory, applied = progress.now
+            table, memory = self._host().table(t + 1, memory, measure)
         except NonFiniteError as error:
             if self.on_nonfinite != "skip" or isinstance(error, ScalarError):
                 raise
             progress.skipped += 1
             return
-        engine.apply(table, progress.t + 1)
-        progress.t += 1
-        progress.memory = memory
+        progress.next = t + 1, memory, applied + 1
+        engine.apply(table, t + 1)
+        progress.now = progress.next
 
     @property
     def t(self) -> int:
         """Updates made."""
-        return self._progress.t
+        return self._progress.now[0]
 
     @property
     def skipped(self) -> int:
@@ -279,7 +285,8 @@ class Optimizer:
                 for key, x in own.items():
                     if key != "master":  # which is the parameter, in more bits
                         self._slots[name][key][...] = x
-            self._progress = _Progress([self._program.memory() for _ in self._groups.labels])
+            memory = [self._program.memory() for _ in self._groups.labels]
+            self._progress = _Progress(memory, self._engine.applied)
 
     def __repr__(self) -> str:
         return f"<Optimizer {self.stage!r} of {len(self._leaves)} arrays, t={self.t}, {self._engine.kind}>"
@@ -287,7 +294,7 @@ class Optimizer:
     def _host(self) -> Host:
         """What computes the scalars; it is made anew where a hyperparameter has changed or follows a schedule."""
         if self._host_version != self.hyper.version:
-            values = self._groups.values(self._program, self.hyper.raw, self._progress.t)
+            values = self._groups.values(self._program, self.hyper.raw, self.t)
             self._made_host = Host(self._program, values, self._rows, self._extremes)
             self._host_version = None if self._groups.scheduled(self.hyper.raw) else self.hyper.version
         return self._made_host
@@ -339,13 +346,25 @@ class Optimizer:
 
 
 class _Progress:
-    """What changes from step to step besides arrays."""
+    """What changes from step to step besides arrays: t, the host's memory, the steps that the engine has made.
 
-    __slots__ = ("memory", "skipped", "t")
+    All three change at once, by one assignment; ``next`` is what they will be when the step at hand is made.
+    """
 
-    def __init__(self, memory: Sequence[dict[str, float]]) -> None:
-        self.t = self.skipped = 0
-        self.memory = memory
+    __slots__ = ("next", "now", "skipped")
+
+    def __init__(self, memory: Sequence[dict[str, float]], applied: int = 0) -> None:
+        self.now = self.next = (0, memory, applied)
+        self.skipped = 0
+
+    @property
+    def memory(self) -> Sequence[dict[str, float]]:
+        return self.now[1]
+
+    def recover(self, applied: int) -> None:
+        """After an interrupt: go on to ``next`` if the engine has made that step."""
+        if applied == self.next[2]:
+            self.now = self.next
 
 
 class HyperView(MutableMapping[str, Hyper]):

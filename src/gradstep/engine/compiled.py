@@ -15,7 +15,7 @@ from gradstep.engine import helpers, kernels, native, reader, serial
 from gradstep.engine import job as at
 from gradstep.engine.gather import Gather
 from gradstep.engine.tensor import Tensor
-from gradstep.engine.threads import MOST, get_threads, is_available
+from gradstep.engine.threads import MOST, allowed, is_available
 from gradstep.engine.work import DONE
 from gradstep.memory import Regions, address, owners
 from gradstep.reduction import BLOCK
@@ -111,6 +111,11 @@ class Compiled:
             return False
         return answer != reader.DOUBTFUL or self._are_apart()
 
+    @property
+    def applied(self) -> int:
+        """See :class:`gradstep.engine.tensor.Engine`."""
+        return self.job[at.APPLIED]
+
     def load(self, grads: Sequence[Any]) -> None:
         """See :class:`gradstep.engine.tensor.Engine`."""
         if self.gather is None:
@@ -139,9 +144,13 @@ class Compiled:
         if self.is_random:
             self._roll(t)
         self._phases(0, at.APPLY)
-        self._run()
-        for outside, inside in self.copies:
-            outside[...] = inside
+        before = self.applied
+        try:
+            self._run()
+        finally:  # an interrupt that came meanwhile is raised when the work is done
+            if self.applied != before:
+                for outside, inside in self.copies:
+                    outside[...] = inside
         if self.gather is not None:
             self.gather.release()
 
@@ -149,7 +158,7 @@ class Compiled:
         """Do the job's phases, on as many threads as the work is worth."""
         several = min(self.elements // GRAIN, MOST)
         if several > 1:
-            several = min(several, self.threads or get_threads())
+            several = min(several, allowed(self.threads))
         return helpers.lead(self.at, several) if several > 1 else self.functions.alone(self.at)
 
     def _phases(self, first: int, second: int) -> None:
@@ -232,7 +241,6 @@ class Compiled:
         self.job[at.STRIDE], self.job[at.PORTION_STRIDE] = self.chunks.strides[0], self.portions.strides[0]
         self.job[at.COUNT] = len(self.portions)
         self.job[at.YIELD] = _yield_address()
-        self._job[at.DENORMAL : at.HALF + 1].view(np.float64)[:] = 1e-310, 0.5
 
     def _teach_reader(self, kept: list[NDArray[Any]]) -> None:
         """What the reader compares gradients with."""

@@ -55,6 +55,7 @@ class Eager:
     def __init__(self, program: Program, tensors: Sequence[Tensor], seed: int = 0) -> None:
         self.program, self.tensors, self.seed = program, tensors, seed
         self.grads: Sequence[Any] = ()
+        self.applied = 0
 
     def step(self, _grads: tuple[Any, ...], _table: list[Row], _t: int, _guard: bool, /) -> bool:
         """See :class:`gradstep.engine.tensor.Engine`."""
@@ -83,8 +84,13 @@ class Eager:
         """See :class:`gradstep.engine.tensor.Engine`. All is computed before the first array is written."""
         pairs = list(zip(self.tensors, self.grads, strict=True))
         results = [self._result(k, x, g, table[x.row], t) for k, (x, g) in enumerate(pairs)]
-        for old, new in chain(*results):
-            old[...] = new
+        try:
+            _write(results)
+        except KeyboardInterrupt:
+            _write(results)  # what is begun is finished, and then the interrupt goes on its way
+            self.applied += 1
+            raise
+        self.applied += 1
         self.grads = ()
 
     def _result(self, k: int, x: Tensor, g: Any, row: Row, t: int) -> list[tuple[Any, Any]]:
@@ -95,6 +101,11 @@ class Eager:
             return low.stored(x, theta, list(chain(*after)), step_key(self.seed, t), k)
         value, state = update(self.program, x, g, row)
         return [(_plain(x.value), value), *zip(x.flat, chain(*state), strict=True)]
+
+
+def _write(results: list[list[tuple[Any, Any]]]) -> None:
+    for old, new in chain(*results):
+        old[...] = new
 
 
 def _plain(x: Any) -> Any:

@@ -4,6 +4,7 @@ import atexit
 import ctypes
 import os
 import platform
+import signal
 import threading
 from functools import cache
 
@@ -17,7 +18,19 @@ from gradstep.engine.threads import FUTEX_NUMBERS, MOST
 def lead(job: int, threads: int) -> int:
     """Do a job on this thread and up to ``threads - 1`` helpers; what the step answers. The GIL is released."""
     helpers = _helpers()
-    return helpers.functions.lead(job, helpers.address, helpers.ready(threads - 1))
+    wanted = threads - 1 if _is_usual(_TINY, _QUARTER) else 0
+    return helpers.functions.lead(job, helpers.address, helpers.ready(wanted))
+
+
+_TINY, _QUARTER = 2.0**-1022, 2.0**-54  # the smallest normal number; a quarter of the spacing above 1
+
+
+def _is_usual(tiny: float, quarter: float) -> bool:
+    """Whether this thread keeps denormals and rounds to the nearest, as helpers do; they are made by such a thread.
+
+    One that does not works alone, for its bits are its own.
+    """
+    return tiny * 0.25 * 4.0 == tiny and 1.0 + quarter == 1.0 and 1.0 + 3.0 * quarter != 1.0
 
 
 class _Functions:
@@ -58,15 +71,21 @@ class _Helpers:
             with self.lock:
                 while len(self.threads) < min(wanted, MOST - 1):
                     box = self.address + at.CACHE_LINE * (len(self.threads) + 1)
-                    helper = threading.Thread(target=self.functions.serve, args=(self.address, box), daemon=True)
+                    helper = threading.Thread(target=self._serve, args=(box,), daemon=True)
                     helper.name = f"gradstep-{len(self.threads) + 1}"
+                    self.threads.append(helper)  # first, for it may start and then be interrupted
                     try:
                         helper.start()
                     except RuntimeError:  # no more threads to be had: never ask again
+                        self.threads.pop()
                         self.refused = True
                         break
-                    self.threads.append(helper)
         return min(wanted, len(self.threads))
+
+    def _serve(self, box: int) -> None:
+        """A helper's life; signals are the host's."""
+        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        self.functions.serve(self.address, box)
 
     def stop(self) -> None:
         """Let all helpers end: at the end of the process, before their code is freed."""
@@ -75,7 +94,8 @@ class _Helpers:
         with self.lock:
             for k, helper in enumerate(self.threads):
                 self.functions.stop(self.address, self.address + at.CACHE_LINE * (k + 1))
-                helper.join(timeout=1.0)
+                if helper.is_alive():
+                    helper.join(timeout=1.0)
             self.threads.clear()
             self.refused = True
 

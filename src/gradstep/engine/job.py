@@ -12,17 +12,16 @@ CACHE_LINE = 64  # bytes; words that several threads write lie in lines of their
     TABLE, STRIDE, FOUND, SCALARS, SUMS,
     # The table of portions, the bytes in a row, how many; the columns to run first and second (0: none).
     PORTIONS, PORTION_STRIDE, COUNT, FIRST, SECOND,
-    # The function that offers the core to others; two numbers whose product is 0 where denormals are flushed.
-    YIELD, DENORMAL, HALF,
-    # The key of the update's random bits.
-    NOISE,
+    # The function that offers the core to others; the key of the update's random bits.
+    YIELD, NOISE,
     # For the reader of gradients: how many, numpy.ndarray, their dtypes, where each one's shape ends, the shapes.
     LEAVES, NDARRAY, DTYPES, RANKS, SHAPES,
     # And: the parameters, where each must lie, the table of memory that they own and its size in bits.
     PARAMETERS, PLACES, OWNERS, OWNER_BITS,
-) = range(23)  # fmt: skip
+) = range(21)  # fmt: skip
 # What several threads write: portions claimed and done, and whether a gradient is bad. A cache line each.
-CLAIMED_FIRST, DONE_FIRST, CLAIMED_SECOND, BAD = 24, 32, 40, 48
+# And how often a second phase was done: whoever is interrupted can see whether his step was made.
+CLAIMED_FIRST, DONE_FIRST, CLAIMED_SECOND, BAD, APPLIED = 24, 32, 40, 48, 49
 JOB_WORDS = 56
 
 # A row of chunks: its elements, its row of scalars, whose gradient it reads and from which element on, where its block

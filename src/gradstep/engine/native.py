@@ -1,7 +1,6 @@
 """Assembly to machine code to Python functions, by llvmlite; kernels are kept on disk and in the process."""
 
 import ctypes
-import threading
 from collections.abc import Callable
 from functools import cache, lru_cache
 from typing import Any
@@ -10,8 +9,9 @@ import llvmlite
 from llvmlite import binding as llvm
 
 from gradstep.engine import kernel_cache
+from gradstep.locks import new_lock
 
-_lock = threading.Lock()
+_lock = new_lock()
 _OPTIMISATION, _PASSES = 3, 2  # levels of the code generator and of the passes before it
 
 

@@ -13,8 +13,8 @@ from typing import Any
 from llvmlite import ir
 
 from gradstep.engine import job as at
-from gradstep.engine.llvm import FLOATS, I32, I64, Function, i64
-from gradstep.engine.work import emit_work, open_job, wait_while
+from gradstep.engine.llvm import I32, I64, Function, i64
+from gradstep.engine.work import close_job, emit_work, open_job, wait_while
 
 _WAIT, _WAKE = 128, 129  # futex operations, private to the process
 _AT_WORK = 1  # added to a job's address in the mailbox of a helper that works on it
@@ -37,11 +37,6 @@ def _lead(module: ir.Module, work: ir.Function) -> None:
     builder = code.builder
     job, team, helpers = code.arguments
     open_job(code, job)
-    # A thread that flushes denormals gives other bits than its helpers: it works alone.
-    double = FLOATS["float64"]
-    product = builder.fmul(code.word(job, i64(at.DENORMAL), double), code.word(job, i64(at.HALF), double))
-    flushes = builder.fcmp_ordered("==", product, ir.Constant(double, 0.0))
-    helpers = builder.select(flushes, i64(0), helpers)
     asked = code.variable(i64(0))
     with _mailboxes(code, team, helpers) as (bit, box), builder.if_then(code.replaced(box, at.TASK, i64(0), job)):
         _ring(code, team, box)
@@ -52,7 +47,7 @@ def _lead(module: ir.Module, work: ir.Function) -> None:
         mine = builder.icmp_signed("!=", builder.and_(builder.load(asked), bit), i64(0))
         with builder.if_then(mine), builder.if_then(builder.not_(code.replaced(box, at.TASK, job, i64(0)))):
             wait_while(code, job, lambda: builder.icmp_signed("==", code.shared(box, at.TASK), working))
-    code.give(code.shared(job, at.BAD))
+    code.give(close_job(code, job))
 
 
 def _serve(module: ir.Module, work: ir.Function) -> None:

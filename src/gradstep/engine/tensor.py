@@ -70,6 +70,11 @@ class Engine(Protocol):
 
     kind: str
 
+    @property
+    def applied(self) -> int:
+        """How many steps have been made; true also where an interrupt came out of :meth:`step` or :meth:`apply`."""
+        ...
+
     def step(self, grads: tuple[Any, ...], table: list[Row], t: int, guard: bool, /) -> bool:
         """Do update ``t`` at once, if the gradients are the usual kind and good; else change nothing, and say so."""
         ...

@@ -38,9 +38,14 @@ def set_threads(n: int | None) -> None:
 
 def get_threads() -> int:
     """The most threads that a step would use now, the caller's own among them."""
+    return allowed(None)
+
+
+def allowed(own: int | None) -> int:
+    """The most threads for a step of an optimizer that was made with ``threads=own``."""
     if not is_available():
         return 1
-    return min(MOST, _chosen[0] or _from_environment() or _cores())
+    return min(MOST, own or _chosen[0] or _from_environment() or _cores())
 
 
 def checked_threads(n: Any) -> int | None:
@@ -61,9 +66,12 @@ def is_available() -> bool:
 
 def _from_environment() -> int | None:
     for name in ("GRADSTEP_NUM_THREADS", "OMP_NUM_THREADS"):
-        text = os.environ.get(name, "").partition(",")[0].strip()
-        if text.isdigit() and int(text) > 0:
-            return int(text)
+        try:
+            n = int(os.environ.get(name, "").partition(",")[0])  # OpenMP takes a list, one for each level
+        except ValueError:
+            continue
+        if n > 0:
+            return n
     return None
 
 

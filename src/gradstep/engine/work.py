@@ -38,7 +38,7 @@ def emit_alone(module: ir.Module, work: ir.Function) -> ir.Function:
     (job,) = code.arguments
     open_job(code, job)
     code.builder.call(work, [job])
-    code.give(code.shared(job, at.BAD))
+    code.give(close_job(code, job))
     return code.function
 
 
@@ -46,6 +46,16 @@ def open_job(code: Function, job: Any) -> None:
     """Nothing is claimed yet, nothing done, nothing bad."""
     for word in (at.CLAIMED_FIRST, at.DONE_FIRST, at.CLAIMED_SECOND, at.BAD):
         code.share(i64(0), job, word)
+
+
+def close_job(code: Function, job: Any) -> Any:
+    """Count a step that was made; what it answers."""
+    builder = code.builder
+    bad = code.shared(job, at.BAD)
+    second = builder.icmp_signed("!=", code.word(job, i64(at.SECOND)), i64(0))
+    with builder.if_then(builder.and_(second, builder.icmp_signed("==", bad, i64(0)))):
+        code.claim(job, at.APPLIED)
+    return bad
 
 
 def wait_while(code: Function, job: Any, condition: Any) -> None:
