@@ -354,7 +354,8 @@ class _Progress:
     __slots__ = ("next", "now", "skipped")
 
     def __init__(self, memory: Sequence[dict[str, float]], applied: int = 0) -> None:
-        self.now = self.next = (0, memory, applied)
+        self.now: tuple[int, Sequence[dict[str, float]], int] = (0, memory, applied)
+        self.next = self.now
         self.skipped = 0
 
     @property
