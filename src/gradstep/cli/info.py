@@ -2,7 +2,10 @@
 
 from gradstep.cli.console import console
 
-OPTIONAL = ("llvmlite", "scikit-learn", "joblib", "threadpoolctl", "plotly", "torch", "jax", "optax", "keras")
+OPTIONAL = (
+    *("llvmlite", "ml_dtypes", "scikit-learn", "joblib", "threadpoolctl", "plotly", "matplotlib"),
+    *("torch", "jax", "optax", "keras", "deepspeed", "bitsandbytes"),
+)
 
 
 def info() -> None:

@@ -9,6 +9,6 @@ def scalars(loss_scale):
 
 @stage(scalars, loss_scale=1.0)
 def unscale(theta, g, unscale):
-    """g divided by the factor that the loss was scaled with, before clipping and the rule; a pure number, default 1."""
+    """The gradient divided by the factor that the loss was scaled with, a pure number; before clipping and the rule."""
     g = unscale * g
     return theta, g

@@ -1,0 +1,13 @@
+"""How fast a step is, beside its peers, in one process: what ``gradstep bench`` runs.
+
+:class:`~gradstep.bench.work.Work` and :class:`~gradstep.bench.work.Size` say what is done,
+:func:`~gradstep.bench.side_by_side.measure` has the contenders do it side by side, and its
+:class:`~gradstep.bench.results.Result` is a table. ``docs/benchmarks.md`` says how, and what that does not show.
+"""
+
+from gradstep.bench.contenders import KINDS, OURS, Kind, choose
+from gradstep.bench.results import Result, Row
+from gradstep.bench.side_by_side import measure
+from gradstep.bench.work import FULL, QUICK, Size, Work, read_sizes
+
+__all__ = ["FULL", "KINDS", "OURS", "QUICK", "Kind", "Result", "Row", "Size", "Work", "choose", "measure", "read_sizes"]

@@ -1,0 +1,55 @@
+"""Who takes part: Gradstep, its peers, and the loop by hand. One small class each, all with the same few methods."""
+
+from functools import partial
+
+from gradstep.bench.contenders.base import Arrays, Contender, Kind, UnavailableError
+from gradstep.bench.contenders.by_hand import ByHand
+from gradstep.bench.contenders.keras_apply import KerasApply
+from gradstep.bench.contenders.optax_jit import OptaxJit
+from gradstep.bench.contenders.ours import Ours, Streams
+from gradstep.bench.contenders.torch_optim import TorchOptim
+from gradstep.bench.contenders.torch_others import DeepSpeedAdam, EightBitAdam
+from gradstep.naming import unknown
+
+__all__ = ["KINDS", "OURS", "STREAMS", "Arrays", "Contender", "Kind", "UnavailableError", "choose"]
+
+OURS = "gradstep"
+STREAMS = Kind("streams", Streams, "numpy")
+KINDS = {
+    kind.name: kind
+    for kind in (
+        Kind(OURS, Ours, "numpy"),
+        Kind("gradstep-unguarded", partial(Ours, on_nonfinite="ignore"), "numpy"),
+        Kind("gradstep-1", partial(Ours, threads=1), "numpy"),
+        Kind("gradstep-bfloat16-state", partial(Ours, state_dtype="bfloat16"), "numpy"),
+        Kind("gradstep-8bit-state", partial(Ours, state_dtype="8bit"), "numpy"),
+        Kind("torch-single", partial(TorchOptim, way="single"), "torch", spare=2),
+        Kind("torch-foreach", partial(TorchOptim, way="foreach"), "torch", spare=3),
+        Kind("torch-fused", partial(TorchOptim, way="fused"), "torch"),
+        Kind("torch-fused-1", partial(TorchOptim, way="fused", threads=1), "torch"),
+        Kind("optax", OptaxJit, "jax", spare=3),
+        Kind("keras", KerasApply, "torch", spare=4),
+        Kind("deepspeed", DeepSpeedAdam, "torch"),
+        Kind("bitsandbytes-8bit", EightBitAdam, "torch"),
+        Kind("numpy", ByHand, "numpy", spare=4),
+    )
+}
+
+
+def choose(names: str | None) -> list[Kind]:
+    """The contenders in a comma-separated text: each by its name, or all of a library by the library's.
+
+    Gradstep is always among them, first. ``None``: all.
+
+    Raises
+    ------
+    GradstepValueError
+        For a name that nobody has.
+    """
+    chosen = {OURS}
+    for name in KINDS if names is None else (part.strip() for part in names.split(",")):
+        found = {name} if name in KINDS and name != OURS else {k.name for k in KINDS.values() if k.library == name}
+        if not found:
+            raise unknown("unknown contender", name, {*KINDS, *(k.library for k in KINDS.values())})
+        chosen |= found
+    return [kind for name, kind in KINDS.items() if name in chosen]

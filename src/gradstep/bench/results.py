@@ -1,0 +1,78 @@
+"""What comes of a measurement."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """Who does not take part, and why."""
+
+    contender: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Row:
+    """What one contender did.
+
+    Attributes
+    ----------
+    contender
+        Its name.
+    us, low_us, high_us
+        Microseconds of a step: median and quartiles over turns.
+    ratio
+        Its time over that of the first contender, Gradstep: the median over rounds.
+    gb_per_s
+        10^9 bytes that the step cannot but move, a second; see :func:`~gradstep.bench.numbers.moved`.
+    of_stream
+        That as a part of what the kernel reaches that only moves data; None where that was not measured.
+    bytes_per_parameter
+        Parameters, gradients and all that is kept beside them.
+    peak_bytes
+        By which the process grew during a step; None where the system does not tell.
+    turns_us
+        The value of each turn.
+    """
+
+    contender: str
+    us: float
+    low_us: float
+    high_us: float
+    ratio: float
+    gb_per_s: float
+    of_stream: float | None
+    bytes_per_parameter: float
+    peak_bytes: int | None
+    turns_us: list[float]
+
+
+@dataclass(frozen=True)
+class Result:
+    """One size.
+
+    Attributes
+    ----------
+    work, size, dtype
+        What was done.
+    tensors, elements
+        How many, and how many elements in all of them.
+    stream_gb_per_s
+        Of the kernel that only moves data.
+    others
+        What other programs took of the machine's cores meanwhile, 0 to 1; None where the system does not tell.
+    rows
+        The fastest first.
+    skipped
+        Who did not take part.
+    """
+
+    work: str
+    size: str
+    dtype: str
+    tensors: int
+    elements: int
+    stream_gb_per_s: float | None
+    others: float | None
+    rows: list[Row]
+    skipped: list[Skipped]

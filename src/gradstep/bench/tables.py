@@ -1,0 +1,81 @@
+"""Tables for the terminal, and the words in them."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from gradstep.bench.contenders import OURS
+from gradstep.bench.results import Result, Row
+from gradstep.bench.storage_errors import StorageError
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+DISTURBED = 0.03  # of the cores' time
+HEADINGS = ("contender", "µs/step", "quartiles", "/ gradstep", "GB/s", "of stream", "bytes/param", "peak extra")
+
+
+def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> "Table":
+    """A plain table, Gradstep's row in bold."""
+    from rich import box
+    from rich.table import Table
+
+    made = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    for k, heading in enumerate(headings):
+        made.add_column(heading, justify="right" if k else "left", no_wrap=True)
+    for row in rows:
+        made.add_row(*row, style="bold" if row[0] == OURS else None)
+    return made
+
+
+def title(result: Result) -> str:
+    """What was measured, in a line."""
+    tensors = f"{result.tensors} tensor{'s' * (result.tensors != 1)}"
+    stream = "" if result.stream_gb_per_s is None else f"; stream {digits(result.stream_gb_per_s)} GB/s"
+    return f"{result.work}, {result.size} {result.dtype}: {tensors}, {result.elements:,} elements{stream}"
+
+
+def remarks(results: Sequence[Result]) -> list[str]:
+    """Who was not measured, and why, each once; and whether others disturbed."""
+    skipped = dict.fromkeys(who for result in results for who in result.skipped)
+    lines = [f"not measured: {who.contender}: {who.reason}" for who in skipped]
+    took = max((result.others or 0.0 for result in results), default=0.0)
+    if took >= DISTURBED:
+        part = f"{'up to ' * (len(results) > 1)}{100 * took:.0f} %"
+        lines.append(f"other programs took {part} of the cores meanwhile: measure again when all is quiet")
+    return lines
+
+
+def cells(row: Row) -> tuple[str, ...]:
+    """A row's cells, in the order of :data:`HEADINGS`."""
+    return (
+        row.contender,
+        digits(row.us),
+        f"{digits(row.low_us)} to {digits(row.high_us)}",
+        f"{row.ratio:.2f}",
+        digits(row.gb_per_s),
+        "-" if row.of_stream is None else f"{100 * row.of_stream:.0f} %",
+        f"{row.bytes_per_parameter:.4g}",
+        "-" if row.peak_bytes is None else f"{row.peak_bytes / 1e6:.1f} MB",
+    )
+
+
+def curves(results: Sequence[Result], slopes: Mapping[str, float]) -> "Table":
+    """Microseconds a step of each contender at each size, and the slope at the end."""
+    rows: list[list[str]] = []
+    for name in slopes:
+        times = [{row.contender: digits(row.us) for row in result.rows}.get(name, "-") for result in results]
+        rows.append([name, *times, f"{slopes[name]:.2f}"])
+    return table(["µs/step", *(result.size for result in results), "slope"], rows)
+
+
+def errors(found: Sequence[StorageError]) -> "Table":
+    """A row for each way to store."""
+    rows = [[e.variant, f"{e.largest:.1e}", f"{e.rms:.1e}", f"{e.bytes_per_parameter:.4g}"] for e in found]
+    return table(["stored as", "largest", "RMS", "bytes/param"], rows)
+
+
+def digits(x: float) -> str:
+    """Three digits, never with an exponent."""
+    if x >= 100:
+        return f"{x:,.0f}"
+    return f"{x:.1f}" if x >= 10 else f"{x:.2f}"

@@ -1,0 +1,188 @@
+"""``gradstep bench``: the time of a step, beside its peers."""
+
+import json as jsons
+import math
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from gradstep.cli.compare import require
+from gradstep.cli.console import console
+from gradstep.cli.info import OPTIONAL
+
+if TYPE_CHECKING:
+    from gradstep.bench import Kind, Result, Size, Work
+
+PAUSE_HELP = (
+    "Seconds before each contender's turn: torch's workers spin for a while after a step and would take a core "
+    "from the next."
+)
+
+
+def bench(
+    sizes: Annotated[
+        str | None, typer.Option(help="Comma-separated tensors x elements: 148x1000,1x1e6. Default: six up to 1x1e6.")
+    ] = None,
+    full: Annotated[bool, typer.Option("--full", help="The large sizes too: 1x1e7, 1x5e7, 148x840000.")] = False,
+    rule: Annotated[str, typer.Option(help="A rule's name, or all.")] = "adam",
+    chain: Annotated[
+        bool, typer.Option("--chain", help="The whole phase: clip by global norm, the rule, average of parameters.")
+    ] = False,
+    scaling: Annotated[
+        bool, typer.Option("--scaling", help="Instead: time against elements, tensors and threads, with slopes.")
+    ] = False,
+    errors: Annotated[
+        bool, typer.Option("--errors", help="Instead: what 16-bit parameters and 16- or 8-bit state cost in accuracy.")
+    ] = False,
+    dtype: Annotated[str, typer.Option(help="float32, float64 or bfloat16.")] = "float32",
+    peers: Annotated[
+        str | None, typer.Option(help="Comma-separated contenders or libraries: torch-fused,optax. Default: all.")
+    ] = None,
+    seconds: Annotated[float, typer.Option(min=0.0, help="For the turns of one size; at least three rounds.")] = 8.0,
+    pause: Annotated[float, typer.Option(min=0.0, help=PAUSE_HELP)] = 0.03,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Of Gradstep and torch. Default: what each takes by itself.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of parameters, gradients and the order of turns.")] = 0,
+    json: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write everything there.")] = None,
+    plot: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the curves there, as SVG.")] = None,
+) -> None:
+    """Measure an optimizer step side by side with other libraries' in one process; print a table for each size."""
+    require("rich", *["matplotlib"] * (plot is not None))
+    from gradstep.bench import FULL, QUICK, Work, choose, read_sizes
+    from gradstep.rule import registry
+
+    if not (math.isfinite(seconds) and math.isfinite(pause)):
+        raise typer.BadParameter("--seconds and --pause must be finite.")
+    if full + scaling + errors + (sizes is not None) > 1:
+        raise typer.BadParameter("--sizes, --full, --scaling and --errors exclude one another.")
+    chosen = read_sizes(sizes or (FULL if full else QUICK))
+    works = [Work(name, dtype, chain, seed, threads) for name in (registry() if rule == "all" else [rule])]
+    kinds = choose(peers)
+    if scaling + errors and len(works) > 1:
+        raise typer.BadParameter("--scaling and --errors take one rule.")
+    if errors and (plot is not None or dtype != "float32"):
+        raise typer.BadParameter("--errors draws nothing, and takes dtypes of its own.")
+    files = [path for path in (json, plot) if path is not None]
+    for path in files:
+        writable(path)
+    if errors:
+        content, figure = inaccuracies(works[0])
+    elif scaling:
+        content, figure = grown(works[0], kinds, seconds, pause)
+    else:
+        content, figure = compared(works, chosen, kinds, seconds, pause)
+    settings = {"seconds": seconds, "pause": pause, "seed": seed, "threads": threads}
+    save({"settings": settings, **content}, figure, json, plot)
+
+
+def compared(
+    works: "Sequence[Work]", sizes: "Sequence[Size]", kinds: "Sequence[Kind]", seconds: float, pause: float
+) -> tuple[dict[str, Any], Any]:
+    """Each work at each size, each shown as soon as it is there: what goes into the file, and what draws it."""
+    from gradstep.bench import measure
+    from gradstep.bench.figure import against_size
+
+    results: list[Result] = []
+    for work in works:
+        for size in sizes:
+            results.append(measure(work, size, kinds, seconds, pause))
+            show(results[-1])
+    return {"results": [asdict(result) for result in results]}, lambda: against_size(results)
+
+
+def show(result: "Result") -> None:
+    """The table of one size, and who is not in it."""
+    from gradstep.bench.tables import HEADINGS, cells, table, title
+
+    screen = console()
+    screen.print(title(result), style="bold", markup=False, soft_wrap=True)
+    if result.rows:
+        screen.print(table(HEADINGS, [cells(row) for row in result.rows]))
+    remark([result])
+    screen.print()
+
+
+def remark(results: "Sequence[Result]") -> None:
+    """What is to be said beneath a table."""
+    from gradstep.bench.tables import remarks
+
+    for line in remarks(results):
+        console().print(line, markup=False, soft_wrap=True)
+
+
+def grown(work: "Work", kinds: "Sequence[Kind]", seconds: float, pause: float) -> tuple[dict[str, Any], Any]:
+    """Time against elements, tensors and threads: what goes into the file, and what draws it."""
+    from gradstep.bench import figure
+    from gradstep.bench.machine import cores
+    from gradstep.bench.scaling import ELEMENTS, TENSORS, THREADED, measure_all, slopes, speedups
+    from gradstep.bench.tables import curves, digits, table
+
+    screen = console()
+    axes: dict[str, list[Result]] = {}
+    exponents: dict[str, dict[str, float]] = {}
+    for name, sizes in (("elements", ELEMENTS), ("tensors", TENSORS)):
+        axes[name] = measure_all(work, sizes, kinds, seconds, pause)
+        exponents[name] = slopes(axes[name], lambda r, name=name: float(getattr(r, name)))
+        screen.print(f"{work} {work.dtype} against {name}; slope over the upper decade", style="bold", markup=False)
+        screen.print(curves(axes[name], exponents[name]))
+        remark(axes[name])
+        screen.print()
+    gains = speedups(work, THREADED, cores(), seconds, pause)
+    screen.print(f"{work} {work.dtype} on 1 to {cores()} threads", style="bold", markup=False)
+    rows = [
+        [gain.contender, gain.size, str(n), digits(us), f"{factor:.2f}"]
+        for gain in gains
+        for n, us, factor in zip(gain.threads, gain.us, gain.speedup, strict=True)
+    ]
+    screen.print(table(["contender", "size", "threads", "µs/step", "speed-up"], rows))
+    content = {key: [asdict(result) for result in results] for key, results in axes.items()}
+    threads = [asdict(gain) for gain in gains]
+    return {**content, "slopes": exponents, "threads": threads}, lambda: figure.scaling(
+        axes["elements"], axes["tensors"], gains
+    )
+
+
+def inaccuracies(work: "Work") -> tuple[dict[str, Any], None]:
+    """What ways to store cost in accuracy: what goes into the file."""
+    from gradstep.bench.storage_errors import STEPS, storage_errors
+    from gradstep.bench.tables import errors
+
+    found = storage_errors(work)
+    screen = console()
+    screen.print(f"{work}: distance from float64 over length of path, {STEPS} updates", style="bold", markup=False)
+    screen.print(errors(found))
+    return {"errors": [asdict(error) for error in found]}, None
+
+
+def save(content: dict[str, Any], draw: Any, json: Path | None, plot: Path | None) -> None:
+    """Write the files that were asked for, each whole or not at all."""
+    from gradstep.bench.machine import machine
+    from gradstep.compare.environment import environment, version
+    from gradstep.compare.files import write_whole
+
+    if json is not None:
+        versions = {name: found for name in OPTIONAL if (found := version(name))}
+        head = {
+            "command": " ".join(["gradstep", *sys.argv[1:]]),
+            "environment": {**environment(), **machine(), **versions},
+        }
+        write_whole(json, jsons.dumps({**head, **content}, indent=1) + "\n")
+    if plot is not None:
+        write_whole(plot, draw())
+    if written := [str(path) for path in (json, plot) if path is not None]:
+        console().print(f"wrote {' and '.join(written)}", markup=False, soft_wrap=True)
+
+
+def writable(path: Path) -> None:
+    """Refuse a file that could not be written, before the work."""
+    from gradstep.compare.files import writable_folder
+    from gradstep.errors import GradstepValueError
+
+    writable_folder(path.parent)
+    if path.is_dir():
+        raise GradstepValueError(f"cannot write {path}: it is a folder.")
