@@ -1,5 +1,6 @@
 """The optimizer that holds its parameters: ``opt = gs.Optimizer(params, "adam", lr=1e-3); opt.step(grads)``."""
 
+import weakref
 from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from types import MappingProxyType
 from typing import Any
@@ -137,13 +138,13 @@ class Optimizer:
         )
         self._tensors = self._make_tensors()
         self._fit = Fit(self._tensors)
+        self._pins = [weakref.ref(x) for x in self._fit.values if isinstance(x, np.ndarray)]  # so nobody resizes them
         groups_of = [group for group in self._groups.of if group is not None]
         self._rows = groups_of if self._program.over_tensor else list(range(len(self._groups.labels)))
         self._extremes = extremes({x.dtype for x in self._tensors})
         self._engine = engines.make(engine, self._program, self._tensors, threads, seed)
         self._made_host: Any = None
         self._host_version: int | None = None  # which hyperparameters it is made for; None: of one step alone
-        self._grads: Any = None
         self._lock = new_lock()
 
     def step(self, grads: Any = _OWN) -> None:
@@ -175,6 +176,7 @@ class Optimizer:
                     self._in_parts(leaves, guard)
             except BaseException:  # an interrupt in the midst of a step is raised when it is made
                 self._progress.recover(self._engine.applied)
+                self._engine.forget()
                 raise
 
     def _at_once(self, grads: tuple[Any, ...], guard: bool) -> bool:
@@ -235,9 +237,10 @@ class Optimizer:
 
         They are made when first asked for, and stay where they are: no step has to look for them.
         """
-        if self._grads is None:
-            self._grads = self._nest.build([_zeros_like(x) for x in self._leaves])
-        return self._grads
+        own = self.__dict__
+        if "_grads" not in own:
+            own.setdefault("_grads", self._nest.build([_zeros_like(x) for x in self._leaves]))  # the first one stays
+        return own["_grads"]
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name != "lr" and name in self.__dict__.get("hyper", ()):

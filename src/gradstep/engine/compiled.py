@@ -14,8 +14,9 @@ from gradstep.chain import Program, Row, reductions
 from gradstep.engine import helpers, kernels, native, reader, serial
 from gradstep.engine import job as at
 from gradstep.engine.gather import Gather
+from gradstep.engine.job import MOST
 from gradstep.engine.tensor import Tensor
-from gradstep.engine.threads import MOST, allowed, is_available
+from gradstep.engine.threads import allowed, is_available
 from gradstep.engine.work import DONE
 from gradstep.memory import Regions, address, owners
 from gradstep.reduction import BLOCK
@@ -24,7 +25,7 @@ from gradstep.storage import BLOCK as NUMBERS
 from gradstep.storage import BLOCKS, Layout, step_key
 
 CHUNK = 4 * BLOCK  # elements of a portion: a few microseconds of work
-GRAIN = 8 * BLOCK  # elements that make a further thread worth waking
+GRAIN = 16 * BLOCK  # elements that make a further thread worth waking
 SHORT = 16 * BLOCK  # elements of a step that may hold the GIL
 
 
@@ -96,7 +97,7 @@ class Compiled:
             answer = self.functions.step(id(grads), self.at)
             if answer != reader.DOUBTFUL:
                 if answer == reader.UNUSUAL:
-                    self.found[:] = 0
+                    self.forget()
                 return answer == DONE
             return self._are_apart() and self._run() == DONE
         return self.take(grads) and self._run() == DONE
@@ -107,7 +108,7 @@ class Compiled:
             return False
         answer = self.functions.gather(id(grads), self.at)
         if answer == reader.UNUSUAL:
-            self.found[:] = 0  # some addresses are not looked at yet
+            self.forget()
             return False
         return answer != reader.DOUBTFUL or self._are_apart()
 
@@ -123,6 +124,12 @@ class Compiled:
         self.gather(grads if self.is_real else [self._reals(np.asarray(g)) for g in grads], self.found)
         for outside, inside in self.copies:
             inside[...] = outside
+
+    def forget(self) -> None:
+        """See :class:`gradstep.engine.tensor.Engine`."""
+        self.found[:] = 0  # some addresses may not have been looked at
+        if self.gather is not None:
+            self.gather.release()
 
     def look(self) -> bool:
         """See :class:`gradstep.engine.tensor.Engine`."""
@@ -172,7 +179,7 @@ class Compiled:
         """Whether the gradients that were just found lie apart from what the step writes."""
         if not self.kept.touches_any(self.found, self.found + self.nbytes):
             return True
-        self.found[:] = 0
+        self.forget()
         return False
 
     def _fill(self, table: list[Row]) -> None:

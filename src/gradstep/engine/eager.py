@@ -69,6 +69,10 @@ class Eager:
         """See :class:`gradstep.engine.tensor.Engine`."""
         self.grads = [_plain(g) for g in grads]
 
+    def forget(self) -> None:
+        """See :class:`gradstep.engine.tensor.Engine`."""
+        self.grads = ()
+
     def look(self) -> bool:
         """See :class:`gradstep.engine.tensor.Engine`."""
         pairs = zip(self.tensors, self.grads, strict=True)

@@ -12,7 +12,8 @@ import numpy as np
 
 from gradstep.engine import job as at
 from gradstep.engine import native, team
-from gradstep.engine.threads import FUTEX_NUMBERS, MOST
+from gradstep.engine.job import MOST
+from gradstep.engine.threads import FUTEX_NUMBERS
 
 
 def lead(job: int, threads: int) -> int:
@@ -59,6 +60,7 @@ class _Helpers:
         self.address = self.lines.ctypes.data
         library = ctypes.CDLL(None)
         self.lines[0, at.SYSCALL] = ctypes.cast(library.syscall, ctypes.c_void_p).value or 0
+        self.lines[0, at.OFFER] = ctypes.cast(library.sched_yield, ctypes.c_void_p).value or 0
         self.lines[0, at.FUTEX] = FUTEX_NUMBERS[platform.machine()]
         self.threads: list[threading.Thread] = []
         self.lock = threading.Lock()

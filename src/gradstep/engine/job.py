@@ -19,10 +19,14 @@ CACHE_LINE = 64  # bytes; words that several threads write lie in lines of their
     # And: the parameters, where each must lie, the table of memory that they own and its size in bits.
     PARAMETERS, PLACES, OWNERS, OWNER_BITS,
 ) = range(21)  # fmt: skip
-# What several threads write: portions claimed and done, and whether a gradient is bad. A cache line each.
-# And how often a second phase was done: whoever is interrupted can see whether his step was made.
-CLAIMED_FIRST, DONE_FIRST, CLAIMED_SECOND, BAD, APPLIED = 24, 32, 40, 48, 49
-JOB_WORDS = 56
+# What several threads write, in cache lines apart: how much of the first phase is done, whether a gradient is bad; and
+# how often a second phase was done, so that whoever is interrupted can see whether his step was made.
+DONE_FIRST, BAD, APPLIED = 24, 32, 33
+# How many ranges the portions are shared into, one for each thread, and from there on what is claimed of each range: a
+# line for each of the two phases.
+RANGES, CLAIMED, LINE = 40, 48, CACHE_LINE // 8
+MOST = 64  # threads: a caller remembers whom it asked in the bits of one word
+JOB_WORDS = CLAIMED + 2 * MOST * LINE
 
 # A row of chunks: its elements, its row of scalars, whose gradient it reads and from which element on, where its block
 # sums go, theta's address and that of each slot. Where a tensor is stored in fewer bits than it is computed in, there
@@ -34,5 +38,5 @@ BEGIN, END, LOOK, APPLY, MEASURE = range(5)
 
 # A helper's mailbox, a cache line: the job it is to help with, the bell that wakes it, whether it should stop.
 TASK, BELL, STOP = range(3)
-# The line before the first mailbox: what helpers need of the C library.
-SYSCALL, FUTEX = range(2)
+# The line before the first mailbox: what helpers need of the C library, which offers a core to others by sched_yield.
+SYSCALL, FUTEX, OFFER = range(3)

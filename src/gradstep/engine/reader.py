@@ -66,6 +66,7 @@ def _agrees(x: np.ndarray) -> bool:
         and [_number(shape + 8 * k) for k in range(x.ndim)] == list(x.shape)
         and _number(place + _DTYPE) == id(x.dtype)
         and all(bool(found & bit) == value for bit, value in (*flags, (_WRITEABLE, x.flags.writeable)))
+        and _number(id(several) + _HEAD) == 2
         and _number(id(several) + _ITEMS) == place
         and _number(id(several) + _ITEMS + 8) == id(None)
     )
@@ -95,6 +96,7 @@ def emit_gather(module: ir.Module) -> ir.Function:
         wanted = ir.Constant(I32, bits)
         return builder.icmp_signed("==", builder.and_(field(place, _FLAGS, I32), wanted), wanted)
 
+    unusual_if_not_equal(field(leaves, _HEAD), code.word(job, i64(at.LEAVES)))  # the tuple's length
     with code.count(i64(0), code.word(job, i64(at.LEAVES))) as k:
         x = code.word(builder.add(leaves, i64(_ITEMS)), k)
         unusual_if_not_equal(field(x, _TYPE), kind)
@@ -103,10 +105,14 @@ def emit_gather(module: ir.Module) -> ir.Function:
         first = code.word(ranks, k)
         rank = builder.sub(code.word(ranks, builder.add(k, i64(1))), first)
         unusual_if_not_equal(builder.sext(field(x, _RANK, I32), I64), rank)
-        shape = field(x, _SHAPE)
-        with code.count(i64(0), rank) as j:
-            unusual_if_not_equal(code.word(shape, j), code.word(shapes, builder.add(first, j)))
         parameter = code.word(parameters, k)
+        unusual_if_not_equal(field(parameter, _DTYPE), code.word(dtypes, k))
+        unusual_if_not_equal(builder.sext(field(parameter, _RANK, I32), I64), rank)
+        shape, other = field(x, _SHAPE), field(parameter, _SHAPE)
+        with code.count(i64(0), rank) as j:
+            wanted = code.word(shapes, builder.add(first, j))
+            unusual_if_not_equal(code.word(shape, j), wanted)
+            unusual_if_not_equal(code.word(other, j), wanted)
         code.give_if(builder.not_(has(parameter, _WRITEABLE)), i64(UNUSUAL))
         unusual_if_not_equal(field(parameter, _DATA), code.word(places, k))
         data = field(x, _DATA)

@@ -17,6 +17,7 @@ from gradstep.engine.llvm import I32, I64, Function, i64
 from gradstep.engine.work import close_job, emit_work, open_job, wait_while
 
 _WAIT, _WAKE = 128, 129  # futex operations, private to the process
+LOOKS = 500  # a fifth of a millisecond: a core that went to sleep may take as long to wake
 _AT_WORK = 1  # added to a job's address in the mailbox of a helper that works on it
 
 
@@ -36,12 +37,12 @@ def _lead(module: ir.Module, work: ir.Function) -> None:
     code = Function(module, "lead", 3)
     builder = code.builder
     job, team, helpers = code.arguments
-    open_job(code, job)
+    open_job(code, job, builder.add(helpers, i64(1)))
     asked = code.variable(i64(0))
     with _mailboxes(code, team, helpers) as (bit, box), builder.if_then(code.replaced(box, at.TASK, i64(0), job)):
         _ring(code, team, box)
         builder.store(builder.or_(builder.load(asked), bit), asked)
-    builder.call(work, [job])
+    builder.call(work, [job, i64(0)])
     working = builder.or_(job, i64(_AT_WORK))
     with _mailboxes(code, team, helpers) as (bit, box):
         mine = builder.icmp_signed("!=", builder.and_(builder.load(asked), bit), i64(0))
@@ -55,16 +56,40 @@ def _serve(module: ir.Module, work: ir.Function) -> None:
     code = Function(module, "serve", 2)
     builder = code.builder
     team, box = code.arguments
-    with code.loop_while(lambda: builder.icmp_signed("==", code.shared(box, at.STOP), i64(0))):
-        bell = code.shared(box, at.BELL)
+    who = builder.udiv(builder.sub(box, team), i64(at.CACHE_LINE))
+    bell = code.variable(i64(0))
+
+    def goes_on() -> Any:
+        builder.store(code.shared(box, at.BELL), bell)  # before all that it may ring for
+        return builder.icmp_signed("==", code.shared(box, at.STOP), i64(0))
+
+    with code.loop_while(goes_on):
         task = code.shared(box, at.TASK)
         with builder.if_else(builder.icmp_signed("==", task, i64(0))) as (nothing, something):
-            with nothing:  # a bell that has rung since it was read is not waited for
-                _futex(code, team, box, _WAIT, bell)
+            with nothing:
+                _look_around(code, team, box)
+                # A bell that has rung since it was read is not waited for.
+                with builder.if_then(builder.icmp_signed("==", code.shared(box, at.TASK), i64(0))):
+                    _futex(code, team, box, _WAIT, builder.load(bell))
             with something, builder.if_then(code.replaced(box, at.TASK, task, builder.or_(task, i64(_AT_WORK)))):
-                builder.call(work, [task])
+                builder.call(work, [task, who])
                 code.share(i64(0), box, at.TASK)
     code.give(i64(0))
+
+
+def _look_around(code: Function, team: Any, box: Any) -> None:
+    """For a while look for a task, and offer the core to others at each look."""
+    builder = code.builder
+    left = code.variable(i64(0))
+    builder.store(i64(LOOKS), left)
+
+    def goes_on() -> Any:
+        nothing = builder.icmp_signed("==", code.shared(box, at.TASK), i64(0))
+        return builder.and_(nothing, builder.icmp_signed(">", builder.load(left), i64(0)))
+
+    with code.loop_while(goes_on):
+        builder.store(builder.sub(builder.load(left), i64(1)), left)
+        code.call(code.word(team, i64(at.OFFER)))
 
 
 def _stop(module: ir.Module) -> None:

@@ -87,6 +87,10 @@ class Engine(Protocol):
         """Take the gradients of this step, of any kind; each fits its tensor in shape and dtype."""
         ...
 
+    def forget(self) -> None:
+        """Know nothing of gradients that were taken: the step was broken off."""
+        ...
+
     def look(self) -> bool:
         """Whether all gradients are good."""
         ...
@@ -112,7 +116,15 @@ class Fit:
         self.shapes, self.dtypes = list(map(_SHAPE, self.values)), list(map(_DTYPE, self.values))
 
     def check(self, grads: Sequence[Any]) -> None:
-        """Refuse gradients that do not fit, as :func:`check_gradient` does."""
+        """Refuse gradients that do not fit, as :func:`check_gradient` does, and parameters that changed in place.
+
+        Raises
+        ------
+        GradstepValueError
+            When a parameter has another shape or dtype than when the optimizer was made.
+        """
+        if list(map(_SHAPE, self.values)) != self.shapes or list(map(_DTYPE, self.values)) != self.dtypes:
+            self._refuse_changes()
         usual = (
             self.is_plain
             and {*map(type, grads)} == {np.ndarray}
@@ -122,6 +134,14 @@ class Fit:
         if not usual:
             for name, x, g in zip(self.names, self.values, grads, strict=True):
                 check_gradient(name, g, x)
+
+    def _refuse_changes(self) -> None:
+        for name, x, shape, dtype in zip(self.names, self.values, self.shapes, self.dtypes, strict=True):
+            if (x.shape, x.dtype) != (shape, dtype):
+                raise GradstepValueError(
+                    f"parameter {name!r} was {dtype}{list(shape)} when the optimizer was made, and is "
+                    f"{x.dtype}{list(x.shape)} now; make a new optimizer."
+                )
 
 
 def check_gradient(name: str, g: Any, parameter: Any) -> None:

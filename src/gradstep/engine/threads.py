@@ -9,9 +9,9 @@ import platform
 import sys
 from typing import Any
 
+from gradstep.engine.job import MOST
 from gradstep.errors import GradstepTypeError, GradstepValueError
 
-MOST = 64  # a caller remembers whom it asked in the bits of one word
 FUTEX_NUMBERS = {  # of the system call, by machine
     "x86_64": 202,
     "aarch64": 98,
