@@ -358,7 +358,7 @@ class _Progress:
 
     def __init__(self, memory: Sequence[dict[str, float]], applied: int = 0) -> None:
         self.now: tuple[int, Sequence[dict[str, float]], int] = (0, memory, applied)
-        self.next = self.now
+        self.next: tuple[int, Sequence[dict[str, float]], int] = self.now
         self.skipped = 0
 
     @property
