@@ -113,7 +113,7 @@ def emit_gather(module: ir.Module) -> ir.Function:
             wanted = code.word(shapes, builder.add(first, j))
             unusual_if_not_equal(code.word(shape, j), wanted)
             unusual_if_not_equal(code.word(other, j), wanted)
-        code.give_if(builder.not_(has(parameter, _WRITEABLE)), i64(UNUSUAL))
+        code.give_if(builder.not_(has(parameter, _WRITEABLE | _CONTIGUOUS)), i64(UNUSUAL))
         unusual_if_not_equal(field(parameter, _DATA), code.word(places, k))
         data = field(x, _DATA)
         with builder.if_then(builder.icmp_signed("!=", data, code.word(found, k))):  # else it was looked at before
