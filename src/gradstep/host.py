@@ -50,7 +50,7 @@ class Host:
             [_Scalars(part, {key: own[flat] for key, flat in keys.items()}, extremes) for own in hyper]
             for part, keys in zip(program.parts, program.keys, strict=True)
         ]
-        self.is_single = len(hyper) == len(rows) == 1 and not program.reduces
+        self.is_single = len(hyper) == len(rows) == 1 and not program.reduces and not program.remembers
 
     def table(self, t: int, memory: Sequence[Memory], measure: Measure) -> tuple[list[Row], Sequence[Memory]]:
         """The scalars of update ``t`` = 1, 2, ..., stage by stage.
@@ -76,14 +76,7 @@ class Host:
             When a scalar is not finite or too large for the dtype, or ``eps`` too small for it.
         """
         if self.is_single:  # the usual case, at once
-            row: Row = []
-            after: Sequence[Memory] = [dict(memory[0])] if self.program.remembers else memory
-            for own in self.parts:
-                numbers, new = own[0](t, memory[0], None)
-                row.append(numbers)
-                if new:
-                    after[0].update(new)
-            return [row], after
+            return [[own[0](t, memory[0], None)[0] for own in self.parts]], memory
         table: list[Row] = [[] for _ in self.rows]
         after = [dict(x) for x in memory]
         for i, part in enumerate(self.program.parts):
@@ -125,6 +118,7 @@ class _Scalars:
         self.memory = [(key, f"{part.label}.{key}") for key in part.rule.memory]
         asked = part.rule.arguments
         self.wants_t, self.wants_total = "t" in asked, "total" in asked
+        self.wants_t_alone = self.wants_t and not (self.wants_total or self.memory)
         self.function = partial(part.rule.scalars, **{key: x for key, x in hyper.items() if key in asked})
         self.eps = self.numbers.index("eps") if "eps" in self.numbers else None
         self.constant: tuple[float, ...] | None = None
@@ -134,19 +128,13 @@ class _Scalars:
         """The scalars in the rule's order, and the memory after the step."""
         if self.constant is not None:
             return self.constant, _NONE
-        known: dict[str, Any] = {"t": t} if self.wants_t else {}
-        if self.memory:
-            known.update((key, memory[place]) for key, place in self.memory)
-        if self.wants_total:
-            known["total"] = total
         try:
-            out = self.function(**known)
+            out = self.function(t=t) if self.wants_t_alone else self.function(**self._known(t, memory, total))
         except (ArithmeticError, ValueError) as error:  # math's words for what has no value: 1/0, log(0)
             raise ScalarError(f"{self._at(t)}: {error}.") from error
         numbers = self.pick(out)
         after = {place: float(out[key]) for key, place in self.memory} if self.memory else _NONE
-        size = sum(map(abs, numbers)) + (sum(map(abs, after.values())) if after else 0.0)
-        if not size <= self.largest:  # where it is, so is each of them
+        if not math.hypot(*numbers, *after.values()) <= self.largest:  # where it is, so is each of them
             self._check_range(t, {**dict(zip(self.numbers, numbers, strict=True)), **after})
         if self.eps is not None and numbers[self.eps] <= self.smallest / 2:
             raise ScalarError(
@@ -156,6 +144,15 @@ class _Scalars:
         if self.is_constant:
             self.constant = numbers
         return numbers, after
+
+    def _known(self, t: int, memory: Mapping[str, float], total: float | None) -> dict[str, Any]:
+        """What ``scalars`` asks for besides hyperparameters."""
+        known: dict[str, Any] = {key: memory[place] for key, place in self.memory}
+        if self.wants_t:
+            known["t"] = t
+        if self.wants_total:
+            known["total"] = total
+        return known
 
     def _check_range(self, t: int, numbers: Mapping[str, float]) -> None:
         for key, x in numbers.items():

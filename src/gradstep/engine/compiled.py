@@ -71,6 +71,7 @@ class Compiled:
         self.scalars = np.zeros((rows, max(1, kernels.scalar_count(program.rules))))
         self._pack = Struct(f"{rows * kernels.scalar_count(program.rules)}d").pack_into
         self._bytes = self.scalars.data.cast("B")
+        self.is_plain = bool(tensors) and rows == len(program.parts) == 1
         self.functions = _functions()
         self._make_tables(chunk)
         self._make_job()
@@ -89,12 +90,15 @@ class Compiled:
         """See :class:`gradstep.engine.tensor.Engine`."""
         if not self.reads:
             return False
-        self._fill(table)
+        if self.is_plain:
+            self._pack(self._bytes, 0, *table[0][0])
+        else:
+            self._fill(table)
         self._phases(at.LOOK if guard else 0, at.APPLY)
         if self.is_random:
             self._roll(t)
         if self.elements <= SHORT:
-            answer = self.functions.step(id(grads), self.at)
+            answer = self._step(grads)
             if answer != reader.DOUBTFUL:
                 if answer == reader.UNUSUAL:
                     self.forget()
@@ -185,8 +189,7 @@ class Compiled:
     def _fill(self, table: list[Row]) -> None:
         """The scalar table; during a reduction the stages after it have none yet."""
         if self.tensors and len(table[0]) == len(self.program.parts):
-            rows = table[0] if len(table) == 1 else list(chain.from_iterable(table))
-            self._pack(self._bytes, 0, *(rows[0] if len(rows) == 1 else chain.from_iterable(rows)))
+            self._pack(self._bytes, 0, *chain.from_iterable(chain.from_iterable(table)))
             return
         for k, row in enumerate(table):
             own = list(chain.from_iterable(row))
@@ -247,7 +250,8 @@ class Compiled:
             self.job[word] = address(table)
         self.job[at.STRIDE], self.job[at.PORTION_STRIDE] = self.chunks.strides[0], self.portions.strides[0]
         self.job[at.COUNT] = len(self.portions)
-        self.job[at.YIELD] = _yield_address()
+        self.job[at.YIELD], self.job[at.INTEGER] = _yield_address(), _integer_address()
+        self._step = self.functions.step(self._job)
 
     def _teach_reader(self, kept: list[NDArray[Any]]) -> None:
         """What the reader compares gradients with."""
@@ -292,7 +296,7 @@ class _Functions:
     def __init__(self) -> None:
         kernel = native.kernel(serial.emit(native.triple()))
         self.gather = kernel.function("gather", 2, hold_gil=True)
-        self.step = kernel.function("step", 2, hold_gil=True)
+        self.step = native.method(kernel, "step")
         self.alone = kernel.function("alone", 1)
 
 
@@ -305,6 +309,12 @@ def _yield_address() -> int:
     if not is_available():
         return 0
     return ctypes.cast(ctypes.CDLL(None).sched_yield, ctypes.c_void_p).value or 0
+
+
+@cache
+def _integer_address() -> int:
+    """Python's function from a 64-bit number to an integer object."""
+    return ctypes.cast(ctypes.pythonapi.PyLong_FromLongLong, ctypes.c_void_p).value or 0
 
 
 @lru_cache(maxsize=256)

@@ -12,13 +12,14 @@ CACHE_LINE = 64  # bytes; words that several threads write lie in lines of their
     TABLE, STRIDE, FOUND, SCALARS, SUMS,
     # The table of portions, the bytes in a row, how many; the columns to run first and second (0: none).
     PORTIONS, PORTION_STRIDE, COUNT, FIRST, SECOND,
-    # The function that offers the core to others; the key of the update's random bits.
-    YIELD, NOISE,
+    # The function that offers the core to others, and the one that makes Python's integers; the key of the update's
+    # random bits.
+    YIELD, INTEGER, NOISE,
     # For the reader of gradients: how many, numpy.ndarray, their dtypes, where each one's shape ends, the shapes.
     LEAVES, NDARRAY, DTYPES, RANKS, SHAPES,
     # And: the parameters, where each must lie, the table of memory that they own and its size in bits.
     PARAMETERS, PLACES, OWNERS, OWNER_BITS,
-) = range(21)  # fmt: skip
+) = range(22)  # fmt: skip
 # What several threads write, in cache lines apart: how much of the first phase is done, whether a gradient is bad; and
 # how often a second phase was done, so that whoever is interrupted can see whether his step was made.
 DONE_FIRST, BAD, APPLIED = 24, 32, 33

@@ -128,6 +128,11 @@ def emit_gather(module: ir.Module) -> ir.Function:
     return code.function
 
 
+def data_of(code: Function, array: Any) -> Any:
+    """Where the numbers of a NumPy array lie."""
+    return code.word(code.builder.add(array, i64(_DATA)), i64(0))
+
+
 def _is_owner(code: Function, table: Any, bits: Any, data: Any) -> Any:
     """Whether ``data`` stands in the table of owners, of 2^bits places: open addressing, linear probing."""
     builder = code.builder

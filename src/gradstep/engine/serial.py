@@ -2,20 +2,27 @@
 
 from llvmlite import ir
 
+from gradstep.engine import job as at
 from gradstep.engine import reader
 from gradstep.engine.llvm import Function, i64
 from gradstep.engine.work import emit_alone, emit_work
 
 
 def emit(triple: str) -> str:
-    """The LLVM assembly of ``gather(leaves, job)``, ``alone(job)`` and ``step(leaves, job)``, which is both."""
+    """The LLVM assembly of ``gather(leaves, job)``, ``alone(job)`` and ``step(array, leaves)``, which is both.
+
+    ``step`` takes Python's objects, the array that is the job and the tuple of gradients, and gives an integer object.
+    """
     module = ir.Module("serial")
     module.triple = triple
     gather = reader.emit_gather(module)
     alone = emit_alone(module, emit_work(module))
     code = Function(module, "step", 2)
-    leaves, job = code.arguments
-    found = code.builder.call(gather, [leaves, job])
-    code.give_if(code.builder.icmp_signed("!=", found, i64(reader.FINE)), found)
-    code.give(code.builder.call(alone, [job]))
+    builder = code.builder
+    array, leaves = code.arguments
+    job = reader.data_of(code, array)
+    answer = code.variable(builder.call(gather, [leaves, job]))
+    with builder.if_then(builder.icmp_signed("==", builder.load(answer), i64(reader.FINE))):
+        builder.store(builder.call(alone, [job]), answer)
+    code.give(code.call(code.word(job, i64(at.INTEGER)), builder.load(answer)))
     return str(module)
