@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from itertools import chain
 from operator import itemgetter
 from typing import Any
@@ -50,7 +49,8 @@ class Host:
             [_Scalars(part, {key: own[flat] for key, flat in keys.items()}, extremes) for own in hyper]
             for part, keys in zip(program.parts, program.keys, strict=True)
         ]
-        self.is_single = len(hyper) == len(rows) == 1 and not program.reduces and not program.remembers
+        is_single = len(self.parts) == len(hyper) == len(rows) == 1
+        self.alone = self.parts[0][0] if is_single and self.parts[0][0].needs_t_at_most else None
 
     def table(self, t: int, memory: Sequence[Memory], measure: Measure) -> tuple[list[Row], Sequence[Memory]]:
         """The scalars of update ``t`` = 1, 2, ..., stage by stage.
@@ -75,8 +75,8 @@ class Host:
         ScalarError
             When a scalar is not finite or too large for the dtype, or ``eps`` too small for it.
         """
-        if self.is_single:  # the usual case, at once
-            return [[own[0](t, memory[0], None)[0] for own in self.parts]], memory
+        if self.alone is not None:  # the usual case, at once
+            return [[self.alone.at(t)]], memory
         table: list[Row] = [[] for _ in self.rows]
         after = [dict(x) for x in memory]
         for i, part in enumerate(self.program.parts):
@@ -112,47 +112,55 @@ class _Scalars:
 
     def __init__(self, part: Part, hyper: Mapping[str, float], extremes: tuple[float, float]) -> None:
         self.part, self.hyper = part, hyper
-        self.smallest, self.largest = extremes
+        self.least, self.largest = extremes[0] / 2, extremes[1]
         self.numbers = part.rule.numbers
         self.pick = _picker(self.numbers)
         self.memory = [(key, f"{part.label}.{key}") for key in part.rule.memory]
-        asked = part.rule.arguments
-        self.wants_t, self.wants_total = "t" in asked, "total" in asked
-        self.wants_t_alone = self.wants_t and not (self.wants_total or self.memory)
-        self.function = partial(part.rule.scalars, **{key: x for key, x in hyper.items() if key in asked})
+        self.scalars, self.asks = part.rule.scalars, part.rule.arguments
         self.eps = self.numbers.index("eps") if "eps" in self.numbers else None
-        self.constant: tuple[float, ...] | None = None
-        self.is_constant = not (self.wants_t or self.wants_total or self.memory)
+        self.needs_t_at_most = not self.memory and "total" not in self.asks and "t" not in self.asks[1:]
+        self.asks_t = "t" in self.asks
+        self.rest = tuple([hyper[key] for key in self.asks if key in hyper])
+        self.constant: tuple[float, ...] | None = None  # where it asks for nothing that changes
 
     def __call__(self, t: int, memory: Mapping[str, float], total: float | None) -> tuple[tuple[float, ...], Memory]:
         """The scalars in the rule's order, and the memory after the step."""
+        if self.needs_t_at_most:
+            return self.at(t), _NONE
+        known: dict[str, Any] = {**self.hyper, **{key: memory[place] for key, place in self.memory}, "t": t}
+        known["total"] = total
+        out = self._asked(t, tuple([known[key] for key in self.asks]))
+        after = {place: float(out[key]) for key, place in self.memory}
+        return self._checked(t, out, after), after
+
+    def at(self, t: int) -> tuple[float, ...]:
+        """The scalars of a stage that needs no more than t."""
         if self.constant is not None:
-            return self.constant, _NONE
+            return self.constant
+        numbers = self._checked(t, self._asked(t, (t, *self.rest) if self.asks_t else self.rest), _NONE)
+        if not self.asks_t:
+            self.constant = numbers
+        return numbers
+
+    def _asked(self, t: int, values: tuple[Any, ...]) -> dict[str, Any]:
         try:
-            out = self.function(t=t) if self.wants_t_alone else self.function(**self._known(t, memory, total))
+            return self.scalars(*values)
         except (ArithmeticError, ValueError) as error:  # math's words for what has no value: 1/0, log(0)
-            raise ScalarError(f"{self._at(t)}: {error}.") from error
+            raise ScalarError(
+                f"{self.part.label}: scalars() failed at update {t} with {dict(self.hyper)}: {error}."
+            ) from error
+
+    def _checked(self, t: int, out: dict[str, Any], after: Memory) -> tuple[float, ...]:
+        """The scalars in the rule's order, if all of them, and the memory, are numbers of the dtype."""
         numbers = self.pick(out)
-        after = {place: float(out[key]) for key, place in self.memory} if self.memory else _NONE
         if not math.hypot(*numbers, *after.values()) <= self.largest:  # where it is, so is each of them
             self._check_range(t, {**dict(zip(self.numbers, numbers, strict=True)), **after})
-        if self.eps is not None and numbers[self.eps] <= self.smallest / 2:
+        if self.eps is not None and numbers[self.eps] <= self.least:
             raise ScalarError(
                 f"{self.part.label}: eps = {numbers[self.eps]} at update {t} is 0 in the parameters' dtype; "
                 f"make it larger."
             )
-        if self.is_constant:
-            self.constant = numbers
-        return numbers, after
-
-    def _known(self, t: int, memory: Mapping[str, float], total: float | None) -> dict[str, Any]:
-        """What ``scalars`` asks for besides hyperparameters."""
-        known: dict[str, Any] = {key: memory[place] for key, place in self.memory}
-        if self.wants_t:
-            known["t"] = t
-        if self.wants_total:
-            known["total"] = total
-        return known
+        return numbers
 
     def _check_range(self, t: int, numbers: Mapping[str, float]) -> None:
         for key, x in numbers.items():
@@ -161,9 +169,6 @@ class _Scalars:
                     f"{self.part.label}: the scalar {key.rpartition('.')[2]} is {x} at update {t} with "
                     f"{dict(self.hyper)}; nothing was changed."
                 )
-
-    def _at(self, t: int) -> str:
-        return f"{self.part.label}: scalars() failed at update {t} with {dict(self.hyper)}"
 
 
 def _check_bound(program: Program, i: int, name: str, hyper: Sequence[Mapping[str, float]], largest: float) -> None:

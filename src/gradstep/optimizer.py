@@ -182,9 +182,10 @@ class Optimizer:
     def _at_once(self, grads: tuple[Any, ...], guard: bool) -> bool:
         """The step in one go, where everything is usual; else nothing has happened."""
         progress = self._progress
+        t, memory, applied = progress.now
         try:
-            t, memory, applied = progress.now
-            table, memory = self._host().table(t + 1, memory, self._no_measure)
+            host = self._made_host if self._host_version == self.hyper.version else self._host()
+            table, memory = host.table(t + 1, memory, self._no_measure)
         except ScalarError:
             return False  # in parts, a bad gradient is found first
         progress.next = t + 1, memory, applied + 1

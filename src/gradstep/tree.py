@@ -124,7 +124,7 @@ def _survey(tree: Any, name: str, names: list[str], leaves: list[Any]) -> Node:
 
 
 def _by_key(keys: tuple[Any, ...]) -> Pick:
-    get = itemgetter(*keys) if len(keys) > 1 else lambda tree: tuple([tree[key] for key in keys])
+    get = itemgetter(*keys) if len(keys) > 1 else _of_one(keys[0]) if keys else lambda _: ()
 
     def pick(tree: Any) -> tuple[Any, ...] | None:
         if type(tree) is not dict or len(tree) != len(keys):
@@ -135,6 +135,10 @@ def _by_key(keys: tuple[Any, ...]) -> Pick:
             return None
 
     return pick
+
+
+def _of_one(key: Any) -> Callable[[Any], tuple[Any, ...]]:
+    return lambda tree: (tree[key],)
 
 
 def _in_order(n: int) -> Pick:

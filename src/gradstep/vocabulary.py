@@ -35,8 +35,8 @@ def _literal(x: Any) -> bool:
 
 def sqrt(x: Any) -> Any:
     """Correctly rounded square root."""
-    if type(x) is float:  # what scalars() asks at each step
-        return _PYTHON["sqrt"](x)
+    if type(x) is float and x >= 0.0:  # what scalars() asks at each step, at once
+        return math.sqrt(x)
     return _speak("sqrt", x)
 
 

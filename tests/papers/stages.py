@@ -5,7 +5,8 @@ Clipping by norm is Pascanu, Mikolov & Bengio 2013, arXiv:1211.5063, Algorithm 1
     if ||g|| >= threshold:  g = (threshold / ||g||) g
 
 (written with > below: at equality the factor is one). The library clips one tensor, or all of them as one vector.
-Unscaling is Micikevicius et al. 2018, arXiv:1710.03740, section 3.2. Weight decay, arXiv:1711.05101 (Loshchilov & Hutter 2019): l2 goes into the gradient, decay into the parameter.
+Unscaling is Micikevicius et al. 2018, arXiv:1710.03740, section 3.2.
+Weight decay, arXiv:1711.05101 (Loshchilov & Hutter 2019): l2 goes into the gradient, decay into the parameter.
 The average is that of Polyak & Juditsky 1992 with exponential weights, and no bias correction: it starts at theta0.
 """
 

@@ -14,7 +14,7 @@ from gradstep.chain import Program, Row, reductions
 from gradstep.engine import helpers, kernels, native, reader, serial
 from gradstep.engine import job as at
 from gradstep.engine.gather import Gather
-from gradstep.engine.job import MOST
+from gradstep.engine.job import APPLY, FIRST, LOOK, MOST, SECOND
 from gradstep.engine.tensor import Tensor
 from gradstep.engine.threads import allowed, is_available
 from gradstep.engine.work import DONE
@@ -65,6 +65,7 @@ class Compiled:
         self.is_real = all(np.asarray(x.value).dtype.kind != "c" for x in tensors)
         self.sizes = [own[0].size for own in self.arrays]
         self.elements = sum(self.sizes)
+        self.is_short = self.elements <= SHORT
         self.found = np.zeros(len(tensors), np.int64)
         self.gather: Gather | None = None
         rows = 1 + max((x.row for x in tensors), default=0)
@@ -94,10 +95,10 @@ class Compiled:
             self._pack(self._bytes, 0, *table[0][0])
         else:
             self._fill(table)
-        self._phases(at.LOOK if guard else 0, at.APPLY)
+        self.job[FIRST], self.job[SECOND] = LOOK if guard else 0, APPLY
         if self.is_random:
             self._roll(t)
-        if self.elements <= SHORT:
+        if self.is_short:
             answer = self._step(grads)
             if answer != reader.DOUBTFUL:
                 if answer == reader.UNUSUAL:
@@ -137,7 +138,7 @@ class Compiled:
 
     def look(self) -> bool:
         """See :class:`gradstep.engine.tensor.Engine`."""
-        self._phases(at.LOOK, 0)
+        self._phases(LOOK, 0)
         return self._run() == DONE
 
     def measure(self, part: int, table: list[Row]) -> tuple[list[list[float]], bool]:
@@ -154,7 +155,7 @@ class Compiled:
         self._fill(table)
         if self.is_random:
             self._roll(t)
-        self._phases(0, at.APPLY)
+        self._phases(0, APPLY)
         before = self.applied
         try:
             self._run()
@@ -173,7 +174,7 @@ class Compiled:
         return helpers.lead(self.at, several) if several > 1 else self.functions.alone(self.at)
 
     def _phases(self, first: int, second: int) -> None:
-        self.job[at.FIRST], self.job[at.SECOND] = first, second
+        self.job[FIRST], self.job[SECOND] = first, second
 
     def _roll(self, t: int) -> None:
         """The key of update ``t``, as a signed word."""
