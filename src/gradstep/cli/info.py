@@ -12,12 +12,14 @@ def info() -> None:
     """Show versions, the engine in use, the kernel cache and which optional packages are installed."""
     from gradstep.compare.environment import environment, version
     from gradstep.engine.kernel_cache import folder
+    from gradstep.engine.threads import get_threads
     from gradstep.rule import registry
 
     cache = folder()
     packages = {name: version(name) for name in OPTIONAL}
     lines = {
         **environment(),
+        "threads": f"{get_threads()} at most for a large step",
         "kernel cache": str(cache) if cache else "nowhere (GRADSTEP_CACHE_DIR is empty)",
         "rules": str(len(registry())),
         "other stages": str(len(registry("stage"))),
