@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from gradstep.errors import GradstepTypeError, GradstepValueError
 
 _WRITEABLE = attrgetter("flags.writeable")
-_LINE = 64  # bytes of a cache line
+CACHE_LINE = 64  # bytes
 
 
 def check_writable(names: Sequence[str], leaves: Sequence[Any]) -> None:
@@ -91,16 +91,19 @@ def together(arrays: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
     NumPy asks the system for large pages where a piece has 4 MiB or more, which arrays of one parameter rarely have
     alone: with them, an Adam step on a million elements takes a tenth less.
     """
-    starts = list(accumulate((-(-x.nbytes // _LINE) * _LINE for x in arrays), initial=0))
-    memory = np.empty(starts[-1] + _LINE, np.uint8)
-    skip = -address(memory) % _LINE
+    starts = list(accumulate((-(-x.nbytes // CACHE_LINE) * CACHE_LINE for x in arrays), initial=0))
+    memory = at_line(np.empty(starts[-1] + CACHE_LINE, np.uint8))
     out: list[NDArray[Any]] = []
-    for x, start in zip(arrays, starts, strict=False):
-        begin = skip + start
+    for x, begin in zip(arrays, starts, strict=False):
         copy = memory[begin : begin + x.nbytes].view(x.dtype).reshape(x.shape)
         copy[...] = x
         out.append(copy)
     return out
+
+
+def at_line(x: NDArray[Any]) -> NDArray[Any]:
+    """An array of one axis from the first of its elements that begins a cache line on."""
+    return x[-address(x) % CACHE_LINE // x.itemsize :]
 
 
 def address(x: NDArray[Any]) -> int:

@@ -18,7 +18,7 @@ from gradstep.engine.job import APPLY, FIRST, LOOK, MOST, SECOND
 from gradstep.engine.tensor import Tensor
 from gradstep.engine.threads import allowed, is_available
 from gradstep.engine.work import DONE
-from gradstep.memory import Regions, address, owners
+from gradstep.memory import Regions, address, at_line, owners
 from gradstep.reduction import BLOCK
 from gradstep.rule import Rule
 from gradstep.storage import BLOCK as NUMBERS
@@ -234,10 +234,7 @@ class Compiled:
         self.nbytes = np.array([own[0].nbytes for own in self.arrays], np.int64)
 
     def _make_job(self) -> None:
-        words = at.CACHE_LINE // 8
-        self._memory = np.zeros(at.JOB_WORDS + words, np.int64)
-        skip = -(address(self._memory) // 8) % words
-        self._job = self._memory[skip : skip + at.JOB_WORDS]
+        self._job = at_line(np.zeros(at.JOB_WORDS + at.LINE, np.int64))
         self.at = address(self._job)
         self.job = self._job.data  # writes a word in a tenth of the time that the array takes
         tables = {
@@ -309,13 +306,13 @@ def _yield_address() -> int:
     """The C library's ``sched_yield``, which offers the core to other threads; without helpers nobody waits."""
     if not is_available():
         return 0
-    return ctypes.cast(ctypes.CDLL(None).sched_yield, ctypes.c_void_p).value or 0
+    return native.address_of(ctypes.CDLL(None).sched_yield)
 
 
 @cache
 def _integer_address() -> int:
     """Python's function from a 64-bit number to an integer object."""
-    return ctypes.cast(ctypes.pythonapi.PyLong_FromLongLong, ctypes.c_void_p).value or 0
+    return native.address_of(ctypes.pythonapi.PyLong_FromLongLong)
 
 
 @lru_cache(maxsize=256)

@@ -14,6 +14,7 @@ from gradstep.engine import job as at
 from gradstep.engine import native, team
 from gradstep.engine.job import MOST
 from gradstep.engine.threads import FUTEX_NUMBERS
+from gradstep.memory import address, at_line
 
 
 def lead(job: int, threads: int) -> int:
@@ -53,14 +54,12 @@ class _Helpers:
     def __init__(self) -> None:
         self.process = os.getpid()
         self.functions = _functions()
-        words = at.CACHE_LINE // 8
-        memory = np.zeros(words * (MOST + 1), np.int64)
-        skip = -(memory.ctypes.data // 8) % words
-        self.lines = memory[skip : skip + words * MOST].reshape(MOST, words)
-        self.address = self.lines.ctypes.data
+        words = at_line(np.zeros(at.LINE * (MOST + 1), np.int64))
+        self.lines = words[: at.LINE * MOST].reshape(MOST, at.LINE)
+        self.address = address(self.lines)
         library = ctypes.CDLL(None)
-        self.lines[0, at.SYSCALL] = ctypes.cast(library.syscall, ctypes.c_void_p).value or 0
-        self.lines[0, at.OFFER] = ctypes.cast(library.sched_yield, ctypes.c_void_p).value or 0
+        self.lines[0, at.SYSCALL] = native.address_of(library.syscall)
+        self.lines[0, at.OFFER] = native.address_of(library.sched_yield)
         self.lines[0, at.FUTEX] = FUTEX_NUMBERS[platform.machine()]
         self.threads: list[threading.Thread] = []
         self.lock = threading.Lock()

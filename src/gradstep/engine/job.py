@@ -5,7 +5,9 @@ one kind that follow one another form a *portion*, the unit that a thread claims
 its phases; each is called as ``function(job, first, last)`` and gives 1 where a gradient of its chunks is bad, else 0.
 """
 
-CACHE_LINE = 64  # bytes; words that several threads write lie in lines of their own
+from gradstep.memory import CACHE_LINE
+
+LINE = CACHE_LINE // 8  # words; those that several threads write lie in lines of their own
 
 (
     # The table of chunks and the bytes in a row of it; gradients' addresses, scalars, block sums.
@@ -25,7 +27,7 @@ CACHE_LINE = 64  # bytes; words that several threads write lie in lines of their
 DONE_FIRST, BAD, APPLIED = 24, 32, 33
 # How many ranges the portions are shared into, one for each thread, and from there on what is claimed of each range: a
 # line for each of the two phases.
-RANGES, CLAIMED, LINE = 40, 48, CACHE_LINE // 8
+RANGES, CLAIMED = 40, 48
 MOST = 64  # threads: a caller remembers whom it asked in the bits of one word
 JOB_WORDS = CLAIMED + 2 * MOST * LINE
 

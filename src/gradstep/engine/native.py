@@ -71,6 +71,11 @@ def method(kernel: Kernel, name: str) -> Callable[[Any], Callable[[Any], Any]]:
     return lambda own: make(ctypes.addressof(described), own, None)
 
 
+def address_of(function: Any) -> int:
+    """Where a C function that ctypes knows lies."""
+    return ctypes.cast(function, ctypes.c_void_p).value or 0
+
+
 def kernel(assembly: str) -> Kernel:
     """The compiled form of an assembly text, made once a process."""
     with _lock:  # llvmlite is not for several threads at once
