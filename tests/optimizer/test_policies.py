@@ -101,3 +101,27 @@ class TestPolicies:
                 with pytest.raises(gs.NonFiniteError, match="eps = 1e-50 at update 1 is 0 in the parameters' dtype"):
                     opt.step(zero)
             assert w.tolist() == [1.0] * 3
+
+
+@engines
+@pytest.mark.parametrize("clip", [gs.clip_by_global_norm, gs.clip_by_norm])
+def test_where_a_norm_is_taken_bad_gradients_are_named_too(clip, engine):
+    """The first reduction looks at the gradients as it sums: the norm alone would not say whose it is."""
+    params = {"a": np.ones(3), "b": np.ones(4)}
+    opt = gs.Optimizer(params, gs.chain(clip(1.0), gs.adam), engine=engine)
+    for value in (np.nan, np.inf):
+        with pytest.raises(gs.NonFiniteError, match=r"gradient 'b' is not finite: \[2\] = "):
+            opt.step({"a": np.ones(3), "b": np.array([1.0, 0.0, value, 2.0])})
+    assert opt.t == 0
+    assert (params["b"] == 1.0).all()
+
+
+@engines
+@pytest.mark.parametrize("clip", [gs.clip_by_global_norm, gs.clip_by_norm])
+def test_a_norm_behind_the_rule_does_not_hide_a_gradient_that_is_too_large(clip, engine):
+    """Its square is no float32, but the float64 sum of squares is finite."""
+    params = np.ones(3, "f4")
+    opt = gs.Optimizer(params, gs.chain(gs.adam, clip(1.0)), engine=engine)
+    with pytest.raises(gs.NonFiniteError, match=r"gradient 'params' is too large for this rule in float32"):
+        opt.step(np.array([0.0, 1e30, 0.0], "f4"))
+    assert not opt.state["params"]["adam.v"].any()
