@@ -15,18 +15,19 @@ from support import SOURCE, script
 
 # From the bottom to the top; a file imports only from lines above its own, or from its own package.
 LAYERS = [
-    "errors",
-    "naming arrays locks",
+    "errors version",
+    "naming arrays locks files",
     "vocabulary reduction tree memory storage",
     "hyper checking",
     "declaration",
     "rule schedules printing",
     "rules stages equation chain",
     "groups conventions host precision",
+    "checkpoint",
     "engine",
     "functional",
     "optimizer",
-    "minimize checkpoint layers nn interop testing",
+    "minimize layers nn interop testing",
     "bench compare",
     "cli",
     "__main__",

@@ -5,8 +5,10 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from gradstep.chain import chain
+from gradstep.checkpoint import Checkpoint, load
 from gradstep.engine.threads import get_threads, set_threads
 from gradstep.errors import (
+    CheckpointError,
     GradstepError,
     GradstepTypeError,
     GradstepValueError,
@@ -32,13 +34,14 @@ from gradstep.rules import (
     sgd,
 )
 from gradstep.stages import clip_by_global_norm, clip_by_norm, clip_by_value, decay, ema, l2, maximize, unscale
+from gradstep.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from gradstep import layers, nn, schedules, testing
 
-__version__ = "0.1.0"
-
 __all__ = [
+    "Checkpoint",
+    "CheckpointError",
     "GradstepError",
     "GradstepTypeError",
     "GradstepValueError",
@@ -64,6 +67,7 @@ __all__ = [
     "init",
     "l2",
     "layers",
+    "load",
     "maximize",
     "momentum",
     "nadam",

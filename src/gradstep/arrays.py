@@ -118,9 +118,30 @@ def to_numpy(x: Any) -> np.ndarray:
     """The array on the host, as NumPy."""
     if array_api_compat.is_torch_array(x):
         x = x.detach().cpu()
+        if dtype_name(x) == "bfloat16":  # which torch does not hand over
+            from ml_dtypes import bfloat16  # pyright: ignore[reportMissingImports]
+            from torch import uint16  # pyright: ignore[reportMissingImports]
+
+            return x.view(uint16).numpy().view(bfloat16)
     elif array_api_compat.is_cupy_array(x):
         x = x.get()
     return np.asarray(x)
+
+
+def put(x: Any, values: np.ndarray) -> None:
+    """Write a NumPy array of the same shape and dtype into an array of any namespace that can be written to."""
+    if isinstance(x, np.ndarray):
+        x[...] = values
+        return
+    if array_api_compat.is_torch_array(x):
+        import torch  # pyright: ignore[reportMissingImports]  # torch is there when its arrays are
+
+        native = np.array(values, values.dtype.newbyteorder("="), order="C")
+        low = dtype_name(x) == "bfloat16"
+        tensor = torch.from_numpy(native.view(np.uint16)).view(torch.bfloat16) if low else torch.from_numpy(native)
+        x.detach().copy_(tensor)
+        return
+    x[...] = namespace(x).asarray(values, device=array_api_compat.device(x))
 
 
 def copied(x: Any) -> Any:

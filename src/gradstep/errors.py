@@ -24,5 +24,9 @@ class ScalarError(NonFiniteError):
     """A scalar of a rule is not finite or out of the dtype's range: the hyperparameters are at fault, no gradient."""
 
 
+class CheckpointError(GradstepValueError):
+    """A checkpoint that is damaged, or does not belong to what it is to be restored to. Nothing has been changed."""
+
+
 class RuleError(GradstepTypeError):
     """A rule is not written in the two-function form that every engine can run."""

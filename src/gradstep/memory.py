@@ -63,6 +63,11 @@ def check_not_read_only(names: Sequence[str], leaves: Sequence[Any]) -> None:
             raise GradstepValueError(f"parameter {name!r} is read-only; hand in a copy: numpy.array(...).")
 
 
+def is_writable(x: Any) -> bool:
+    """Whether an array can be changed in place."""
+    return x.flags.writeable if isinstance(x, np.ndarray) else not array_api_compat.is_jax_array(x)
+
+
 class Regions:
     """Regions of memory, to ask whether an array touches one of them."""
 

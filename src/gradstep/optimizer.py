@@ -1,25 +1,31 @@
 """The optimizer that holds its parameters: ``opt = gs.Optimizer(params, "adam", lr=1e-3); opt.step(grads)``."""
 
+import os
 import weakref
-from collections.abc import Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
+from dataclasses import asdict
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
 from gradstep import engine as engines
-from gradstep.arrays import as_reals, as_stored, copied, extremes, namespace
+from gradstep.arrays import as_reals, as_stored, copied, extremes, namespace, put, to_numpy
 from gradstep.chain import Row, program
+from gradstep.checkpoint import Checkpoint, Rng, load, users, write
+from gradstep.checkpoint.optimizer import PARAM, STATE, Saved, array_differences, listed
+from gradstep.checkpoint.rng import rng_setter
 from gradstep.engine.eager import within
 from gradstep.engine.tensor import Fit, Tensor, bad_gradient
 from gradstep.engine.threads import checked_threads
-from gradstep.errors import GradstepTypeError, GradstepValueError, NonFiniteError, ScalarError
+from gradstep.errors import CheckpointError, GradstepTypeError, GradstepValueError, NonFiniteError, ScalarError
+from gradstep.files import AnyPath
 from gradstep.functional import as_stage, check_parameters, choose_nonfinite, start_slots
 from gradstep.groups import assign
 from gradstep.host import Host
 from gradstep.hyper import Hyper, at, checked
 from gradstep.locks import new_lock
-from gradstep.memory import check_not_read_only, check_writable, together
+from gradstep.memory import check_not_read_only, check_writable, is_writable, together
 from gradstep.naming import unknown
 from gradstep.precision import Precision, stored_start
 from gradstep.rule import Rule, Stage, lookup
@@ -292,6 +298,127 @@ class Optimizer:
             memory = [self._program.memory() for _ in self._groups.labels]
             self._progress = _Progress(memory, self._engine.applied)
 
+    def save(self, path: AnyPath, *, extra: Any = None, rng: "Rng | None" = None, keep: int = 1) -> None:
+        """Write all that the next steps depend on into a file, which is the old one or the new one but never between.
+
+        Parameters
+        ----------
+        path
+            Of the file (``run.safetensors``): safetensors' layout, which other libraries read.
+        extra
+            Anything of your own that JSON knows; ``opt.restore`` and ``gs.load`` give it back (tuples as lists).
+        rng
+            Your random generator, or a dict of several by name: their states are saved too.
+        keep
+            How many files are kept: the one before is ``run.1.safetensors``.
+
+        Raises
+        ------
+        GradstepTypeError, GradstepValueError
+            For frozen parameters that are no numbers, and for what JSON does not know.
+        OSError
+            When the system refuses something (a full disk); the old file is as it was.
+        """
+        with self._lock:
+            arrays, manifest = self.as_saved()
+            write(path, arrays, manifest | users(extra, rng), keep)
+
+    def restore(
+        self, path: AnyPath, *, strict: bool = True, hyper: bool = True, rng: "Rng | None" = None
+    ) -> Checkpoint:
+        """Take parameters, state, t and all else from a file; the next step is that of the optimizer that was saved.
+
+        Parameters
+        ----------
+        path
+            A file that :meth:`save` wrote.
+        strict
+            Whether every parameter and state of either side must be on the other, with the same rule, groups and
+            storage. If not, what both have is taken by name, and the rest stays as it is; shapes, dtypes and the rule
+            must fit all the same.
+        hyper
+            Whether the hyperparameters are taken too, schedules among them. A plain function as schedule is not in the
+            file; it must be the one of that name that this optimizer was made with.
+        rng
+            What was saved as ``rng``: the generators are put into their saved states.
+
+        Returns
+        -------
+        Checkpoint
+            What is in the file.
+
+        Raises
+        ------
+        CheckpointError
+            When the file is damaged or of a later format, or of another optimizer: the error says what differs, by
+            name. Nothing has been changed.
+        """
+        found = load(path)
+        with self._lock:
+            self.plan_restore(found, path, strict=strict, hyper=hyper, rng=rng)()
+        return found
+
+    def as_saved(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The arrays and the manifest of a checkpoint."""
+        arrays = {name: to_numpy(x) for name, x in self._places().items()}
+        return arrays, {"optimizer": asdict(self._saved())}
+
+    def plan_restore(
+        self,
+        found: Checkpoint,
+        path: AnyPath,
+        *,
+        strict: bool = True,
+        hyper: bool = True,
+        rng: "Rng | None" = None,
+    ) -> Callable[[], None]:
+        """What restores a checkpoint, when all that could be wrong with it has been looked at.
+
+        Raises
+        ------
+        CheckpointError
+            When it is not of this optimizer.
+        """
+        mine, places = self._saved(), self._places()
+        try:
+            saved = Saved.from_json(found.metadata.get("optimizer"))
+            differences = [*saved.differences(mine, strict), *array_differences(found.arrays, places, strict)]
+            if differences:
+                raise CheckpointError(listed(differences))
+            taken = saved.hyperparameters(self.hyper.raw) if hyper else self.hyper.raw
+            memory = saved.memory(mine)
+            put_rng = rng_setter({} if rng is None else rng, found.metadata.get("rng"))
+        except CheckpointError as problem:
+            message = f"checkpoint {os.fspath(path)!r} is not of this optimizer: {problem}. Nothing was changed."
+            raise CheckpointError(message) from None
+        pairs = [(x, y) for name, x in places.items() if (y := found.arrays.get(name)) is not None and is_writable(x)]
+
+        def restore() -> None:
+            for x, values in pairs:
+                put(x, values)
+            self.hyper.replace(taken)
+            self._progress = _Progress(memory, self._engine.applied, saved.t, saved.skipped)
+            put_rng()
+
+        def to_the_end() -> None:
+            try:
+                restore()
+            except KeyboardInterrupt:
+                restore()  # what is begun is finished, and then the interrupt goes on its way
+                raise
+
+        return to_the_end
+
+    def _places(self) -> dict[str, Any]:
+        """Every array by its name in a file."""
+        params = {f"{PARAM}{name}": x for name, x in zip(self._nest.names, self._leaves, strict=True)}
+        state = {f"{STATE}{name}/{key}": x for name, own in self._slots.items() for key, x in own.items()}
+        return {**params, **state}
+
+    def _saved(self) -> Saved:
+        progress = self.t, self.skipped, self._progress.memory
+        return Saved.of(self._program, self.hyper.raw, self._groups, self._nest.names, self._precision, progress)
+
     def __repr__(self) -> str:
         return f"<Optimizer {self.stage!r} of {len(self._leaves)} arrays, t={self.t}, {self._engine.kind}>"
 
@@ -357,10 +484,10 @@ class _Progress:
 
     __slots__ = ("next", "now", "skipped")
 
-    def __init__(self, memory: Sequence[dict[str, float]], applied: int = 0) -> None:
-        self.now: tuple[int, Sequence[dict[str, float]], int] = (0, memory, applied)
+    def __init__(self, memory: Sequence[dict[str, float]], applied: int = 0, t: int = 0, skipped: int = 0) -> None:
+        self.now: tuple[int, Sequence[dict[str, float]], int] = (t, memory, applied)
         self.next: tuple[int, Sequence[dict[str, float]], int] = self.now
-        self.skipped = 0
+        self.skipped = skipped
 
     @property
     def memory(self) -> Sequence[dict[str, float]]:
@@ -388,6 +515,11 @@ class HyperView(MutableMapping[str, Hyper]):
         if callable(self.raw[name]):
             raise GradstepValueError(f"{name} follows the schedule {self.raw[name]!r}; it cannot be set by hand.")
         self.raw[name] = checked(name, value, "optimizer")
+        self.version += 1
+
+    def replace(self, values: Mapping[str, Hyper]) -> None:
+        """Take checked values for all names, schedules too."""
+        self.raw = dict(values)
         self.version += 1
 
     def __delitem__(self, name: str) -> None:

@@ -8,13 +8,13 @@ from dataclasses import replace
 import pytest
 
 from gradstep.compare import make_spec, run_study
-from gradstep.compare.files import writable_folder, write_whole
 from gradstep.compare.naming import Named
 from gradstep.compare.protocol import Contender, RunResult
 from gradstep.compare.statistics import Spread
 from gradstep.compare.study import to_json
 from gradstep.compare.table import best_lr, make_row
 from gradstep.errors import GradstepValueError
+from gradstep.files import writable_folder, write_text
 
 INF = math.inf
 
@@ -134,20 +134,20 @@ def test_json_has_null_for_what_is_not_finite():
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch):
     path = tmp_path / "report.html"
-    write_whole(path, "old")
+    write_text(path, "old")
 
     def fail(*_):
         raise OSError("disk full")
 
     monkeypatch.setattr(os, "replace", fail)
     with pytest.raises(OSError, match="disk full"):
-        write_whole(path, "new")
+        write_text(path, "new")
     assert path.read_text() == "old"
     assert [p.name for p in tmp_path.iterdir()] == ["report.html"]
 
 
 def test_files_get_the_usual_permissions(tmp_path):
-    write_whole(tmp_path / "written", "x")
+    write_text(tmp_path / "written", "x")
     (tmp_path / "usual").touch()
     assert (tmp_path / "written").stat().st_mode == (tmp_path / "usual").stat().st_mode
 

@@ -163,7 +163,7 @@ def save(content: dict[str, Any], draw: Any, json: Path | None, plot: Path | Non
     """Write the files that were asked for, each whole or not at all."""
     from gradstep.bench.machine import machine
     from gradstep.compare.environment import environment, version
-    from gradstep.compare.files import write_whole
+    from gradstep.files import write_text
 
     if json is not None:
         versions = {name: found for name in OPTIONAL if (found := version(name))}
@@ -171,17 +171,17 @@ def save(content: dict[str, Any], draw: Any, json: Path | None, plot: Path | Non
             "command": " ".join(["gradstep", *sys.argv[1:]]),
             "environment": {**environment(), **machine(), **versions},
         }
-        write_whole(json, jsons.dumps({**head, **content}, indent=1) + "\n")
+        write_text(json, jsons.dumps({**head, **content}, indent=1) + "\n")
     if plot is not None:
-        write_whole(plot, draw())
+        write_text(plot, draw())
     if written := [str(path) for path in (json, plot) if path is not None]:
         console().print(f"wrote {' and '.join(written)}", markup=False, soft_wrap=True)
 
 
 def writable(path: Path) -> None:
     """Refuse a file that could not be written, before the work."""
-    from gradstep.compare.files import writable_folder
     from gradstep.errors import GradstepValueError
+    from gradstep.files import writable_folder
 
     writable_folder(path.parent)
     if path.is_dir():

@@ -27,9 +27,9 @@ def compare(
     require(*PACKAGES)
     from gradstep.cli.progress import reporter
     from gradstep.compare import make_spec, run_study
-    from gradstep.compare.files import writable_folder
     from gradstep.compare.protocol import DEFAULT_OPTIMIZERS
     from gradstep.compare.report import write_report
+    from gradstep.files import writable_folder
 
     spec = make_spec(problem, DEFAULT_OPTIMIZERS if optimizers is None else optimizers, seeds, steps)
     folder = writable_folder(out or Path("gradstep-compare") / spec.problem.replace(":", "-").replace("=", "-"))

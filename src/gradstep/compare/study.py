@@ -20,10 +20,10 @@ from pathlib import Path
 from typing import Any
 
 from gradstep.compare.environment import environment
-from gradstep.compare.files import write_whole
 from gradstep.compare.problems import Problem, find_problem
 from gradstep.compare.protocol import Contender, RunResult, Spec, Trial, run
 from gradstep.compare.table import CRITERION, Row, make_row
+from gradstep.files import write_text
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class Study:
             "table": [asdict(row) for row in self.table()],
             "runs": [asdict(r) for r in self.runs],
         }
-        write_whole(path, to_json(content) + "\n")
+        write_text(path, to_json(content) + "\n")
 
 
 def to_json(content: Any) -> str:

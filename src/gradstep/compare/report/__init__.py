@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
-from gradstep.compare.files import write_whole
 from gradstep.compare.report.page import make_page
 from gradstep.compare.study import Study
+from gradstep.files import write_text
 
 __all__ = ["write_report"]
 
 
 def write_report(study: Study, path: Path) -> None:
     """Write the report of ``study`` to ``path``, whole or not at all (about 5 MB, most of it Plotly's own code)."""
-    write_whole(path, make_page(study))
+    write_text(path, make_page(study))

@@ -1,0 +1,205 @@
+"""What an optimizer is, as arrays and JSON; and whether a file's optimizer is the one that it is restored to."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gradstep.arrays import dtype_name
+from gradstep.chain import Program
+from gradstep.errors import CheckpointError, GradstepError, GradstepTypeError
+from gradstep.groups import Groups
+from gradstep.hyper import Hyper, checked, times
+from gradstep.precision import Precision
+from gradstep.schedules import from_json, to_json
+
+PARAM, STATE = "param/", "state/"
+_MOST_NAMED = 5  # differences that an error lists
+
+
+@dataclass(frozen=True)
+class Saved:
+    """An optimizer without its arrays, in what JSON knows."""
+
+    rule: list[dict[str, str]]
+    hyper: dict[str, Any]
+    groups: list[dict[str, Any]]
+    precision: dict[str, Any]
+    frozen: list[str]
+    t: int
+    skipped: int
+
+    @classmethod
+    def of(
+        cls,
+        program: Program,
+        hyper: Mapping[str, Hyper],
+        groups: Groups,
+        names: Sequence[str],
+        precision: Precision,
+        progress: tuple[int, int, Sequence[Mapping[str, float]]],
+    ) -> "Saved":
+        """What there is to be saved; ``progress`` is t, the skipped steps and the memory of each group."""
+        t, skipped, memory = progress
+        kept = asdict(precision)
+        if precision.is_usual:
+            del kept["seed"]  # nothing depends on it
+        owned = [(group, name) for name, group in zip(names, groups.of, strict=True)]
+        return cls(
+            rule=[{"rule": part.rule.name, "label": part.label} for part in program.parts],
+            hyper=_as_json(hyper),
+            groups=[
+                {
+                    "members": sorted(name for group, name in owned if group == k),
+                    "hyper": _as_json(own),
+                    "memory": dict(numbers),
+                }
+                for k, (own, numbers) in enumerate(zip(groups.overrides, memory, strict=True))
+            ],
+            precision=kept,
+            frozen=sorted(name for group, name in owned if group is None),
+            t=t,
+            skipped=skipped,
+        )
+
+    @classmethod
+    def from_json(cls, data: Any) -> "Saved":
+        """The inverse of :func:`dataclasses.asdict`.
+
+        Raises
+        ------
+        CheckpointError
+            When there is no such thing in the file.
+        """
+        if not _is_like(data, _FORM) or min(data["t"], data["skipped"]) < 0:
+            raise CheckpointError("it holds no optimizer; gs.load reads its arrays")
+        return cls(**data)
+
+    def differences(self, mine: "Saved", strict: bool) -> Iterator[str]:
+        """What keeps a file's optimizer from going on as ``mine``."""
+        if self.rule != mine.rule:
+            yield f"its rule is {_chain(self.rule)}, and {_chain(mine.rule)} here"
+            return
+        for key in sorted(self.precision.keys() | mine.precision.keys()):
+            theirs, ours = self.precision.get(key), mine.precision.get(key)
+            if theirs != ours:
+                yield f"{'state_dtype' if key == 'state' else key} is {theirs!r} in the file, and {ours!r} here"
+        if strict and _names(self) == _names(mine) and _described(self) != _described(mine):
+            yield f"its groups are {_described(self)}, and {_described(mine)} here"
+
+    def memory(self, mine: "Saved") -> list[dict[str, float]]:
+        """The memory of each group of ``mine``: that of the group that its parameters had in the file."""
+        known = {name: own["memory"] for own in self.groups for name in own["members"]}
+        out = [dict(next((known[n] for n in own["members"] if n in known), own["memory"])) for own in mine.groups]
+        for found, own in zip(out, mine.groups, strict=True):
+            if found.keys() != own["memory"].keys():
+                raise CheckpointError(f"its memory is {sorted(found)}, and {sorted(own['memory'])} here")
+        return out
+
+    def hyperparameters(self, mine: Mapping[str, Hyper]) -> dict[str, Hyper]:
+        """Those of the file; a plain function is the one of that name that the optimizer was made with."""
+        if self.hyper.keys() != mine.keys():
+            raise CheckpointError(f"its hyperparameters are {sorted(self.hyper)}, and {sorted(mine)} here")
+        return {key: _from_json(key, self.hyper[key], x) for key, x in mine.items()}
+
+
+def array_differences(file: Mapping[str, NDArray[Any]], mine: Mapping[str, Any], strict: bool) -> Iterator[str]:
+    """What keeps the arrays of a file from being put into those of an optimizer; both by their names in the file."""
+    for name, x in mine.items():
+        what, y = _describe(name), file.get(name)
+        if y is None:
+            if strict:
+                yield f"{what} is missing in the file"
+        elif y.shape != tuple(x.shape):
+            yield f"{what} has the shape {y.shape} in the file, and {tuple(x.shape)} here"
+        elif dtype_name(y) != dtype_name(x):
+            yield f"{what} is {dtype_name(y)} in the file, and {dtype_name(x)} here"
+        elif isinstance(x, np.ndarray) and not x.flags.writeable and y.tobytes() != x.tobytes():
+            yield f"{what} is read-only here, and has other values in the file"
+    if strict:
+        own = (name for name in file if name.startswith((PARAM, STATE)))
+        yield from (f"{_describe(name)} is in the file alone" for name in own if name not in mine)
+
+
+def listed(differences: Sequence[str]) -> str:
+    """The first of some differences in one text, and how many more there are."""
+    more = len(differences) - _MOST_NAMED
+    return "; ".join([*differences[:_MOST_NAMED], *([f"and {more} more"] if more > 0 else [])])
+
+
+def _describe(name: str) -> str:
+    """An array's name in the file, in words."""
+    if name.startswith(PARAM):
+        return f"parameter {name[len(PARAM) :]!r}"
+    owner, _, slot = name[len(STATE) :].rpartition("/")
+    return f"state {slot!r} of {owner!r}"
+
+
+def _as_json(hyper: Mapping[str, Hyper | times]) -> dict[str, Any]:
+    return {key: _value(x) for key, x in hyper.items()}
+
+
+def _value(x: Hyper | times) -> Any:
+    if isinstance(x, times):
+        return {"times": float(x.factor)}
+    if not callable(x):
+        return x
+    try:
+        return to_json(x)
+    except GradstepTypeError:  # a plain function
+        return {"function": getattr(x, "__qualname__", type(x).__qualname__)}
+
+
+def _from_json(key: str, saved: Any, mine: Hyper) -> Hyper:
+    if isinstance(saved, dict) and "function" in saved:
+        if callable(mine) and _value(mine) == saved:
+            return mine
+        raise CheckpointError(
+            f"{key} follows the function {saved['function']!r}, which no file can hold; make the optimizer with it, "
+            f"or restore with hyper=False"
+        )
+    try:
+        return from_json(saved) if isinstance(saved, dict) else checked(key, saved, "checkpoint")
+    except GradstepError as error:
+        raise CheckpointError(f"its {key} makes no sense: {error}") from None
+
+
+def _names(saved: Saved) -> list[str]:
+    return sorted([*saved.frozen, *(name for own in saved.groups for name in own["members"])])
+
+
+def _chain(rule: Sequence[Mapping[str, str]]) -> str:
+    names = [p["rule"] if p["label"] == p["rule"] else f"{p['rule']} called {p['label']!r}" for p in rule]
+    return names[0] if len(names) == 1 else f"chain({', '.join(names)})"
+
+
+def _described(saved: Saved) -> str:
+    """Which parameters differ in what, whatever the patterns that said so."""
+    texts = sorted(f"{', '.join(own['members'])} with {own['hyper'] or 'no values of its own'}" for own in saved.groups)
+    return "; ".join([*texts, *([f"frozen: {', '.join(saved.frozen)}"] if saved.frozen else [])])
+
+
+# What a saved optimizer looks like: a list of one form stands for any number of it, {str: form} for any names.
+_FORM: Any = {
+    "rule": [{"rule": str, "label": str}],
+    "hyper": {str: object},
+    "groups": [{"members": [str], "hyper": {str: object}, "memory": {str: float}}],
+    "precision": {str: object},
+    "frozen": [str],
+    "t": int,
+    "skipped": int,
+}
+
+
+def _is_like(data: Any, form: Any) -> bool:
+    if isinstance(form, list):
+        return isinstance(data, list) and all(_is_like(x, form[0]) for x in data)
+    if isinstance(form, dict):
+        if not isinstance(data, dict):
+            return False
+        if str in form:
+            return all(_is_like(x, form[str]) for x in data.values())
+        return data.keys() == form.keys() and all(_is_like(data[key], own) for key, own in form.items())
+    return form is object or type(data) is form

@@ -1,0 +1,65 @@
+"""The state of random generators, as JSON."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from gradstep.errors import CheckpointError, GradstepTypeError
+
+Rng: TypeAlias = "np.random.Generator | Mapping[str, np.random.Generator]"  # as text: NumPy loads it on first use
+
+
+def rng_state(rng: Rng) -> dict[str, Any]:
+    """The states of one generator, under the name ``rng``, or of several by name."""
+    return {name: _as_json(one.bit_generator.state) for name, one in _named(rng).items()}
+
+
+def rng_setter(rng: Rng, saved: Any) -> Callable[[], None]:
+    """What puts generators into the saved states; that it will do so has been tried on others.
+
+    Raises
+    ------
+    CheckpointError
+        When there is no state for one of them, or of another kind of generator.
+    """
+    generators = _named(rng)
+    states: dict[str, Any] = {}
+    for name, one in generators.items():
+        if not isinstance(saved, Mapping) or name not in saved:
+            raise CheckpointError(f"the file has no random state {name!r}; it has {sorted(saved or ())}")
+        states[name] = _from_json(saved[name])
+        try:
+            type(one.bit_generator)().state = states[name]
+        except (TypeError, ValueError, KeyError, OverflowError) as error:
+            raise CheckpointError(f"the random state {name!r} does not fit: {error}") from None
+
+    def put() -> None:
+        for name, one in generators.items():
+            one.bit_generator.state = states[name]
+
+    return put
+
+
+def _named(rng: Rng) -> "dict[str, np.random.Generator]":
+    named = dict(rng) if isinstance(rng, Mapping) else {"rng": rng}
+    for name, one in named.items():
+        if not isinstance(name, str) or not isinstance(one, np.random.Generator):
+            raise GradstepTypeError(f"rng must be a numpy.random.Generator or a dict of them by name, not {one!r}.")
+    return named
+
+
+def _as_json(x: Any) -> Any:
+    if isinstance(x, Mapping):
+        return {str(key): _as_json(y) for key, y in x.items()}
+    if isinstance(x, np.ndarray):
+        return {"dtype": x.dtype.name, "values": x.tolist()}
+    return x.item() if isinstance(x, np.generic) else x
+
+
+def _from_json(x: Any) -> Any:
+    if not isinstance(x, Mapping):
+        return x
+    if set(x) == {"dtype", "values"}:
+        return np.array(x["values"], np.dtype(x["dtype"]))
+    return {key: _from_json(y) for key, y in x.items()}

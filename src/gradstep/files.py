@@ -1,0 +1,194 @@
+"""Files that are there whole or not at all: after a crash, a power loss, a full disk, a signal.
+
+The new content goes to a temporary file in the same folder, is forced to the disk, and takes the old one's name in one
+step; then the folder is forced to the disk too. Believed are POSIX's rename and fsync: not network file systems, and
+not disks that say they have written what they have not.
+"""
+
+import contextlib
+import errno
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from gradstep.errors import GradstepValueError
+
+try:
+    import fcntl
+except ImportError:  # Windows: what a killed writer leaves stays
+    fcntl = None
+
+Descriptor = int
+AnyPath = str | os.PathLike[str]
+
+
+def write_whole(path: AnyPath, write: Callable[[Descriptor], None], keep: int = 1) -> None:
+    """Put a new file at ``path``, or leave everything as it was.
+
+    Parameters
+    ----------
+    path
+        Where it will stand. A symbolic link is followed. The folder must be there.
+    write
+        Writes the content to a file descriptor, which may be moved about with :func:`os.lseek`.
+    keep
+        How many files are kept: ``run.x``, and ``run.1.x``, ``run.2.x`` ... that were there before, 1 the newest.
+
+    Raises
+    ------
+    OSError
+        When the system refuses something. The old file is as it was, and no temporary file stays.
+    """
+    target = Path(os.path.realpath(path))
+    if not target.parent.is_dir():
+        raise FileNotFoundError(errno.ENOENT, "there is no folder to write to", str(target.parent))
+    if target.is_dir():
+        raise IsADirectoryError(errno.EISDIR, "this is a folder, not a file", str(target))
+    _sweep(target)
+    spare = _beside(target)
+    with contextlib.ExitStack() as is_open:
+        temporary, handle = _open_temporary(target)
+        is_open.callback(os.close, handle)
+        try:
+            write(handle)
+            os.fsync(handle)
+            if fcntl is None:
+                is_open.close()  # Windows renames no open file
+            before = _set_aside(target, spare, keep)
+            os.replace(temporary, target)
+            _sync_or_undo(target, before)
+        finally:
+            _remove(temporary, spare)
+
+
+def write_text(path: AnyPath, text: str) -> None:
+    """Put a new text file (UTF-8) at ``path``, or leave everything as it was."""
+    write_whole(path, lambda handle: write_all(handle, text.encode()))
+
+
+def write_all(handle: Descriptor, data: Any) -> None:
+    """Write all of some bytes, however few the system takes at a time."""
+    rest = memoryview(data).cast("B")
+    while rest:
+        rest = rest[os.write(handle, rest) :]
+
+
+def sync_folder(folder: Path) -> None:
+    """Force the names in a folder to the disk, where the system can do that."""
+    if os.name != "posix":
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def writable_folder(path: Path) -> Path:
+    """The folder, made if need be with those above it, after a try that it takes files.
+
+    Raises
+    ------
+    GradstepValueError
+        When it cannot be made or written; the reason of the system is in the message.
+    """
+    import tempfile  # a slow import
+
+    try:
+        for folder in reversed([x for x in (path, *path.parents) if not x.exists()]):
+            folder.mkdir(exist_ok=True)
+            sync_folder(folder.parent)
+        with tempfile.TemporaryFile(dir=path):
+            return path
+    except OSError as error:
+        raise GradstepValueError(f"cannot write to the folder {path}: {error.strerror or error}.") from None
+
+
+def earlier(path: Path, k: int) -> Path:
+    """The name of the ``k``-th file before the one at ``path``; that one itself for 0."""
+    return path.with_name(f"{path.stem}.{k}{path.suffix}") if k else path
+
+
+def _set_aside(target: Path, spare: Path, keep: int) -> Path | None:
+    """Give what stands at ``target`` a second name, from which it can be taken back; None where there is none.
+
+    With ``keep`` > 1 that is the name of the file before, and those before it move on by one.
+    """
+    if not target.exists():
+        return None
+    try:
+        os.link(target, spare)
+    except OSError as error:
+        if error.errno in (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK):
+            return None  # this file system has no second names
+        raise
+    if keep < 2:
+        return spare
+    for k in range(keep - 1, 0, -1):
+        source = spare if k == 1 else earlier(target, k - 1)
+        if source.exists():
+            os.replace(source, earlier(target, k))
+    return earlier(target, 1)
+
+
+def _sync_or_undo(target: Path, before: Path | None) -> None:
+    """Force the new name to the disk; what may not last is taken back."""
+    try:
+        sync_folder(target.parent)
+    except OSError:
+        if before is not None:
+            with contextlib.suppress(OSError):
+                os.replace(before, target)
+        raise
+
+
+def _beside(target: Path) -> Path:
+    """A new name in the same folder."""
+    return target.with_name(f".{target.name}.{os.urandom(6).hex()}.part")
+
+
+def _open_temporary(target: Path) -> tuple[Path, Descriptor]:
+    """A new file beside ``target``, locked for as long as it is open: a sign that its writer lives."""
+    while True:
+        path = _beside(target)
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0), 0o666)
+        if fcntl is None or (_lock(handle) and os.fstat(handle).st_nlink):
+            return path, handle
+        os.close(handle)  # somebody swept it between the two lines
+
+
+def _lock(handle: Descriptor) -> bool:
+    """Whether the lock of an open file could be had; also true where the file system has no locks."""
+    assert fcntl is not None  # noqa: S101 - the callers asked
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        pass
+    return True
+
+
+def _sweep(target: Path) -> None:
+    """Remove what killed writers of ``target`` have left: temporary files that nobody holds the lock of."""
+    if fcntl is None:
+        return
+    form = re.compile(rf"\.{re.escape(target.name)}\.[0-9a-f]{{12}}\.part")
+    with contextlib.suppress(OSError):
+        for name in os.listdir(target.parent):
+            if form.fullmatch(name):
+                with contextlib.suppress(OSError):
+                    handle = os.open(target.with_name(name), os.O_RDWR)
+                    try:
+                        if _lock(handle):
+                            _remove(target.with_name(name))
+                    finally:
+                        os.close(handle)
+
+
+def _remove(*paths: Path) -> None:
+    for path in paths:
+        with contextlib.suppress(OSError):
+            path.unlink()
