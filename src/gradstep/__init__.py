@@ -1,8 +1,7 @@
 """Gradstep: the optimizer step for people who hold arrays and gradients."""
 
 from importlib import import_module
-from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gradstep.chain import chain
 from gradstep.checkpoint import Checkpoint, load
@@ -38,8 +37,10 @@ from gradstep.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from gradstep import layers, nn, schedules, testing
+    from gradstep.loop import Batches, Run, loggers, minimize, stop
 
 __all__ = [
+    "Batches",
     "Checkpoint",
     "CheckpointError",
     "GradstepError",
@@ -48,6 +49,7 @@ __all__ = [
     "NonFiniteError",
     "Optimizer",
     "RuleError",
+    "Run",
     "ScalarError",
     "State",
     "adadelta",
@@ -68,7 +70,9 @@ __all__ = [
     "l2",
     "layers",
     "load",
+    "loggers",
     "maximize",
+    "minimize",
     "momentum",
     "nadam",
     "nesterov",
@@ -79,16 +83,25 @@ __all__ = [
     "schedules",
     "set_threads",
     "sgd",
+    "stop",
     "testing",
     "times",
     "unscale",
     "update",
 ]
 
-_ON_FIRST_USE = ("layers", "nn", "schedules", "testing")
+# What is imported on first use, and the module that has it: modules under their own names.
+_ON_FIRST_USE = {
+    **{name: name for name in ("layers", "nn", "schedules", "testing")},
+    **dict.fromkeys(("Batches", "Run", "minimize"), "loop"),
+    **{name: f"loop.{name}" for name in ("loggers", "stop")},
+}
 
 
-def __getattr__(name: str) -> ModuleType:
-    if name in _ON_FIRST_USE:
-        return import_module(f"gradstep.{name}")
-    raise AttributeError(f"module 'gradstep' has no attribute {name!r}")
+def __getattr__(name: str) -> Any:
+    if name not in _ON_FIRST_USE:
+        raise AttributeError(f"module 'gradstep' has no attribute {name!r}")
+    module = import_module(f"gradstep.{_ON_FIRST_USE[name]}")
+    found = module if module.__name__.endswith(f".{name}") else getattr(module, name)
+    globals()[name] = found
+    return found

@@ -149,6 +149,7 @@ class Optimizer:
         self._rows = groups_of if self._program.over_tensor else list(range(len(self._groups.labels)))
         self._extremes = extremes({x.dtype for x in self._tensors})
         self._engine = engines.make(engine, self._program, self._tensors, threads, seed)
+        self._table: list[Row] = []  # the scalars of the last step
         self._made_host: Any = None
         self._host_version: int | None = None  # which hyperparameters it is made for; None: of one step alone
         self._lock = new_lock()
@@ -198,6 +199,7 @@ class Optimizer:
         if not self._engine.step(grads, table, t + 1, guard):
             return False
         progress.now = progress.next
+        self._table = table
         return True
 
     def _in_parts(self, grads: Sequence[Any], guard: bool) -> None:
@@ -227,6 +229,7 @@ class Optimizer:
         progress.next = t + 1, memory, applied + 1
         engine.apply(table, t + 1)
         progress.now = progress.next
+        self._table = table
 
     @property
     def t(self) -> int:
@@ -237,6 +240,16 @@ class Optimizer:
     def skipped(self) -> int:
         """Steps that did not happen because of a non-finite gradient."""
         return self._progress.skipped
+
+    @property
+    def clipped(self) -> bool:
+        """Whether a stage that bounds a norm made gradients of the last step shorter."""
+        parts = [
+            (k, part.rule.numbers.index("factor"))
+            for k, part in enumerate(self._program.parts)
+            if part.rule.bounds and part.rule.measure
+        ]
+        return any(row[k][i] < 1.0 for row in self._table for k, i in parts)
 
     @property
     def grads(self) -> Any:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from gradstep.arrays import dtype_name
 from gradstep.chain import Program
+from gradstep.checkpoint.forms import is_like
 from gradstep.errors import CheckpointError, GradstepError, GradstepTypeError
 from gradstep.groups import Groups
 from gradstep.hyper import Hyper, checked, times
@@ -73,7 +74,7 @@ class Saved:
         CheckpointError
             When there is no such thing in the file.
         """
-        if not _is_like(data, _FORM) or min(data["t"], data["skipped"]) < 0:
+        if not is_like(data, _FORM) or min(data["t"], data["skipped"]) < 0:
             raise CheckpointError("it holds no optimizer; gs.load reads its arrays")
         return cls(**data)
 
@@ -181,7 +182,6 @@ def _described(saved: Saved) -> str:
     return "; ".join([*texts, *([f"frozen: {', '.join(saved.frozen)}"] if saved.frozen else [])])
 
 
-# What a saved optimizer looks like: a list of one form stands for any number of it, {str: form} for any names.
 _FORM: Any = {
     "rule": [{"rule": str, "label": str}],
     "hyper": {str: object},
@@ -191,15 +191,3 @@ _FORM: Any = {
     "t": int,
     "skipped": int,
 }
-
-
-def _is_like(data: Any, form: Any) -> bool:
-    if isinstance(form, list):
-        return isinstance(data, list) and all(_is_like(x, form[0]) for x in data)
-    if isinstance(form, dict):
-        if not isinstance(data, dict):
-            return False
-        if str in form:
-            return all(_is_like(x, form[str]) for x in data.values())
-        return data.keys() == form.keys() and all(_is_like(data[key], own) for key, own in form.items())
-    return form is object or type(data) is form

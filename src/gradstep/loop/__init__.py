@@ -1,0 +1,9 @@
+"""The loop around a step: what is evaluated, when it ends, what is kept, and how it goes on after a crash."""
+
+from gradstep.loop import loggers, stop
+from gradstep.loop.batches import Batches
+from gradstep.loop.minimize import minimize
+from gradstep.loop.run import Run
+from gradstep.loop.step import Step
+
+__all__ = ["Batches", "Run", "Step", "loggers", "minimize", "stop"]

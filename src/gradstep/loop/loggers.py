@@ -1,0 +1,93 @@
+"""Callbacks that hand a run's numbers to other tools: ``gs.Run(..., callbacks=[gs.loggers.tensorboard(writer)])``.
+
+The names are the same everywhere: ``train/loss``, ``opt/lr``, ``opt/grad_norm``, ``opt/update_ratio``, ``opt/skipped``,
+``time/step_us``, and what ``evaluate`` gave, such as ``val/loss``. None of them is imported here: each logger takes the
+object that you have made, and what it writes, and where, is its own business.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from gradstep.loop.step import Step
+
+Logger = Callable[[Step], None]
+
+
+def numbers(step: Step, last: Step | None = None) -> dict[str, float]:
+    """The numbers of a step that are finite, by name; ``last``: the step that was logged before it."""
+    values = {
+        "train/loss": step.value,
+        "opt/lr": step.lr,
+        "opt/grad_norm": step.grad_norm,
+        "opt/update_ratio": step.update_ratio,
+        "opt/skipped": float(step.skipped),
+        **step.metrics,
+    }
+    if last is not None and step.evaluations > last.evaluations:
+        each = (step.seconds - last.seconds) / (step.evaluations - last.evaluations)
+        values["time/step_us"] = 1e6 * each
+    return {name: x for name, x in values.items() if math.isfinite(x)}
+
+
+def tensorboard(writer: Any, every: int = 1) -> Logger:
+    """To a ``SummaryWriter`` of torch, tensorboardX or TensorBoard: ``add_scalar`` against t.
+
+    Parameters
+    ----------
+    writer
+        Anything with ``add_scalar(tag, value, global_step)``.
+    every
+        Steps from one that is logged to the next.
+    """
+
+    def log(step: Step, values: dict[str, float]) -> None:
+        for name, x in values.items():
+            writer.add_scalar(name, x, step.t)
+
+    return _every(every, log)
+
+
+def mlflow(client: Any, every: int = 1) -> Logger:
+    """To MLflow: ``log_metrics`` against t, in the run that is active.
+
+    Parameters
+    ----------
+    client
+        The module ``mlflow``, or anything with ``log_metrics(metrics, step)``.
+    every
+        Steps from one that is logged to the next.
+    """
+    return _every(every, lambda step, values: client.log_metrics(values, step=step.t))
+
+
+def wandb(run: Any, every: int = 1) -> Logger:
+    """To Weights & Biases or trackio: ``log`` against t, with ``seconds`` and ``grad_evals`` as further axes.
+
+    Parameters
+    ----------
+    run
+        What ``wandb.init()`` or ``trackio.init()`` gave, or the module itself.
+    every
+        Steps from one that is logged to the next.
+    """
+
+    def log(step: Step, values: dict[str, float]) -> None:
+        axes = {"seconds": step.seconds, "grad_evals": step.evaluations}
+        run.log({**values, **axes}, step=step.t)
+
+    return _every(every, log)
+
+
+trackio = wandb  # the same interface
+
+
+def _every(every: int, log: Callable[[Step, dict[str, float]], None]) -> Logger:
+    last: list[Step] = []
+
+    def callback(step: Step) -> None:
+        if step.t % every == 0 or step.metrics:
+            log(step, numbers(step, last[0] if last else None))
+            last[:] = [step]
+
+    return callback
