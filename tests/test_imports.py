@@ -18,7 +18,7 @@ LAYERS = [
     "errors",
     "naming arrays locks",
     "vocabulary reduction tree memory storage",
-    "hyper checking",
+    "hyper checking diagnostics",
     "declaration",
     "rule schedules printing",
     "rules stages equation chain",

@@ -5,6 +5,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from gradstep.chain import chain
+from gradstep.diagnostics import Diagnostics
 from gradstep.engine.threads import get_threads, set_threads
 from gradstep.errors import (
     GradstepError,
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "Diagnostics",
     "GradstepError",
     "GradstepTypeError",
     "GradstepValueError",
