@@ -1,7 +1,7 @@
 """What a step did, in norms: of the gradients, of the change and of the parameters after it, for each group too."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import Any
@@ -62,6 +62,6 @@ def summed(tensors: Sequence[BlockSums], groups: Sequence[int], labels: Sequence
     return replace(whole, groups=each)
 
 
-def _norms(tensors: Iterable[BlockSums]) -> Diagnostics:
-    sums = list(tensors)
-    return Diagnostics(*(math.sqrt(joined(chain.from_iterable(x[k] for x in sums))) for k in range(METERS)))
+def _norms(tensors: Sequence[BlockSums]) -> Diagnostics:
+    grad, update, param = (math.sqrt(joined(chain.from_iterable(x[k] for x in tensors))) for k in range(METERS))
+    return Diagnostics(grad, update, param)

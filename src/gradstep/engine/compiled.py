@@ -174,7 +174,8 @@ class Compiled:
 
     def metered(self) -> Sequence[BlockSums]:
         """See :class:`gradstep.engine.tensor.Engine`."""
-        return [self.meters[begin:end].T.tolist() for begin, end in self.blocks]
+        columns = self.meters.T.tolist()
+        return [[sums[begin:end] for sums in columns] for begin, end in self.blocks]
 
     def _run(self) -> int:
         """Do the job's phases, on as many threads as the work is worth."""
