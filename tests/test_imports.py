@@ -18,7 +18,7 @@ LAYERS = [
     "errors version",
     "naming arrays locks files",
     "vocabulary reduction tree memory storage",
-    "hyper checking",
+    "hyper checking diagnostics",
     "declaration",
     "rule schedules printing",
     "rules stages equation chain",

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from gradstep.chain import chain
 from gradstep.checkpoint import Checkpoint, load
+from gradstep.diagnostics import Diagnostics
 from gradstep.engine.threads import get_threads, set_threads
 from gradstep.errors import (
     CheckpointError,
@@ -43,6 +44,7 @@ __all__ = [
     "Batches",
     "Checkpoint",
     "CheckpointError",
+    "Diagnostics",
     "GradstepError",
     "GradstepTypeError",
     "GradstepValueError",

@@ -16,6 +16,10 @@ class GradstepTypeError(GradstepError, TypeError):
     """An argument of the wrong type or dtype. Nothing has been changed."""
 
 
+class NotKeptError(GradstepValueError, AttributeError):
+    """An attribute that this object was not asked to keep; how to ask is in the text."""
+
+
 class NonFiniteError(GradstepError, FloatingPointError):
     """A gradient, scalar or parameter is NaN, infinite or too large for the rule. Nothing has been changed."""
 

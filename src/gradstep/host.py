@@ -8,6 +8,7 @@ from typing import Any
 
 from gradstep.chain import Program, Row
 from gradstep.errors import NonFiniteError, ScalarError
+from gradstep.reduction import joined
 from gradstep.rule import Part
 
 Measure = Callable[[int, list[Row]], list[list[float]]]
@@ -181,10 +182,7 @@ def _check_bound(program: Program, i: int, name: str, hyper: Sequence[Mapping[st
 
 
 def _total(part: Part, blocks: list[float]) -> float:
-    try:
-        total = math.fsum(blocks)
-    except (OverflowError, ValueError):  # fsum's words for an infinite sum and for inf - inf
-        total = math.inf
+    total = joined(blocks)
     if not math.isfinite(total):
         raise NonFiniteError(f"{part.label}: the sum over the gradients is not finite; nothing was changed.")
     return total

@@ -15,10 +15,18 @@ from gradstep.chain import Row, program
 from gradstep.checkpoint import Checkpoint, Rng, load, users, write
 from gradstep.checkpoint.optimizer import PARAM, STATE, Saved, array_differences, listed
 from gradstep.checkpoint.rng import rng_setter
+from gradstep.diagnostics import Diagnostics, summed
 from gradstep.engine.eager import within
 from gradstep.engine.tensor import Fit, Tensor, bad_gradient
 from gradstep.engine.threads import checked_threads
-from gradstep.errors import CheckpointError, GradstepTypeError, GradstepValueError, NonFiniteError, ScalarError
+from gradstep.errors import (
+    CheckpointError,
+    GradstepTypeError,
+    GradstepValueError,
+    NonFiniteError,
+    NotKeptError,
+    ScalarError,
+)
 from gradstep.files import AnyPath
 from gradstep.functional import as_stage, check_parameters, choose_nonfinite, start_slots
 from gradstep.groups import assign
@@ -69,6 +77,8 @@ class Optimizer:
         Of 16-bit parameters without such a copy: ``"nearest"``, half to even, or ``"stochastic"``.
     seed
         Of the bits that round stochastically.
+    diagnostics
+        Whether each step keeps norms, of gradients, update and parameters, for :attr:`diagnostics`.
     **hyper
         Hyperparameters of the rule of that name; any of them may be a schedule, a function of the updates made.
 
@@ -117,10 +127,14 @@ class Optimizer:
         master: bool = False,
         rounding: str = "nearest",
         seed: int = 0,
+        diagnostics: bool = False,
         **hyper: Any,
     ) -> None:
         choose_nonfinite(on_nonfinite)
         threads = checked_threads(threads)
+        if not isinstance(diagnostics, bool):
+            raise GradstepTypeError(f"diagnostics must be True or False, not {diagnostics!r}.")
+        self._is_metered = diagnostics
         self._precision = Precision(state_dtype, master, rounding, seed)
         self.stage = _stage(rule, hyper)
         self.params = params
@@ -145,10 +159,10 @@ class Optimizer:
         self._tensors = self._make_tensors()
         self._fit = Fit(self._tensors)
         self._pins = [weakref.ref(x) for x in self._fit.values if isinstance(x, np.ndarray)]  # so nobody resizes them
-        groups_of = [group for group in self._groups.of if group is not None]
-        self._rows = groups_of if self._program.over_tensor else list(range(len(self._groups.labels)))
+        self._groups_of = [group for group in self._groups.of if group is not None]
+        self._rows = self._groups_of if self._program.over_tensor else list(range(len(self._groups.labels)))
         self._extremes = extremes({x.dtype for x in self._tensors})
-        self._engine = engines.make(engine, self._program, self._tensors, threads, seed)
+        self._engine = engines.make(engine, self._program, self._tensors, threads, seed, is_metered=diagnostics)
         self._table: list[Row] = []  # the scalars of the last step
         self._made_host: Any = None
         self._host_version: int | None = None  # which hyperparameters it is made for; None: of one step alone
@@ -282,6 +296,23 @@ class Optimizer:
     def engine(self) -> str:
         """``"compiled"`` or ``"eager"``."""
         return self._engine.kind
+
+    @property
+    def diagnostics(self) -> Diagnostics | None:
+        """Norms of the last step that was made; None before the first.
+
+        Raises
+        ------
+        GradstepValueError
+            When it was not asked for.
+        """
+        if not self._is_metered:
+            raise NotKeptError(f"{self!r} keeps no diagnostics; make it with diagnostics=True.")
+        with self._lock:
+            if self._progress.now[2] == self._progress.since:
+                return None
+            sums = self._engine.metered()
+        return summed(sums, self._groups_of, self._groups.labels)
 
     def averaged(self) -> Any:
         """The averaged parameters that a stage such as :func:`gradstep.ema` keeps: a nest of new arrays.
@@ -492,14 +523,17 @@ class Optimizer:
 class _Progress:
     """What changes from step to step besides arrays: t, the host's memory, the steps that the engine has made.
 
+    ``since`` is how many steps it had made at the beginning, before the first of these.
+
     All three change at once, by one assignment; ``next`` is what they will be when the step at hand is made.
     """
 
-    __slots__ = ("next", "now", "skipped")
+    __slots__ = ("next", "now", "since", "skipped")
 
     def __init__(self, memory: Sequence[dict[str, float]], applied: int = 0, t: int = 0, skipped: int = 0) -> None:
         self.now: tuple[int, Sequence[dict[str, float]], int] = (t, memory, applied)
         self.next: tuple[int, Sequence[dict[str, float]], int] = self.now
+        self.since = applied
         self.skipped = skipped
 
     @property

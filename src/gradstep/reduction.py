@@ -4,6 +4,9 @@ A sum goes in blocks of 4096 elements, the last one padded with zeros, in float6
 then halved. The blocks are joined by :func:`math.fsum`, which is exact. The compiled engine does the same.
 """
 
+import math
+from collections.abc import Iterable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -34,3 +37,11 @@ def block_sums(x: NDArray[np.float64]) -> list[float]:
         half = lanes.shape[1] // 2
         lanes = lanes[:, :half] + lanes[:, half:]
     return lanes[:, 0].tolist()
+
+
+def joined(blocks: Iterable[float]) -> float:
+    """The sum of block sums; not finite where one of them is not, or where it overflows."""
+    try:
+        return math.fsum(blocks)
+    except (OverflowError, ValueError):  # fsum's words for an infinite sum and for inf - inf
+        return math.inf

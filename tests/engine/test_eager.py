@@ -121,7 +121,7 @@ class TestMessages:
 
 def test_nothing_is_written_when_one_update_fails(monkeypatch):
     """All results are there before the first array is touched."""
-    real, calls = eager.update, []
+    real, calls = eager._run, []
 
     def failing(*args):
         calls.append(args)
@@ -131,7 +131,7 @@ def test_nothing_is_written_when_one_update_fails(monkeypatch):
 
     params = {"a": np.ones(2), "b": np.ones(2)}
     opt = gs.Optimizer(params, "adam", engine="eager")
-    monkeypatch.setattr(eager, "update", failing)
+    monkeypatch.setattr(eager, "_run", failing)
     with pytest.raises(MemoryError):
         opt.step({"a": np.ones(2), "b": np.ones(2)})
     assert same(params, {"a": np.ones(2), "b": np.ones(2)})

@@ -27,7 +27,15 @@ def compiled_engine() -> tuple[Any, str]:
     return Compiled, ""
 
 
-def make(kind: str, program: Program, tensors: Sequence[Tensor], threads: int | None = None, seed: int = 0) -> Engine:
+def make(
+    kind: str,
+    program: Program,
+    tensors: Sequence[Tensor],
+    threads: int | None = None,
+    seed: int = 0,
+    *,
+    is_metered: bool = False,
+) -> Engine:
     """The engine for these tensors.
 
     Parameters
@@ -38,6 +46,8 @@ def make(kind: str, program: Program, tensors: Sequence[Tensor], threads: int | 
         The most threads for a step of the compiled engine; None: as :func:`gradstep.set_threads` says.
     seed
         Of the bits that round stochastically.
+    is_metered
+        Whether each step sums what :mod:`gradstep.diagnostics` wants to know.
 
     Raises
     ------
@@ -50,11 +60,11 @@ def make(kind: str, program: Program, tensors: Sequence[Tensor], threads: int | 
     if kind == "compiled" and not plain:
         raise GradstepValueError('engine="compiled" works on NumPy arrays alone; use "auto" or "eager".')
     if kind == "eager" or not plain:
-        return Eager(program, tensors, seed)
+        return Eager(program, tensors, seed, is_metered=is_metered)
     compiled, why = compiled_engine()
     why = why if compiled is None else compiled.cannot_run(tensors)
     if compiled is not None and not why:
-        return compiled(program, tensors, threads, seed=seed)
+        return compiled(program, tensors, threads, seed=seed, is_metered=is_metered)
     if kind == "compiled":
         raise GradstepValueError(f'engine="compiled": {why}.')
-    return Eager(program, tensors, seed)
+    return Eager(program, tensors, seed, is_metered=is_metered)

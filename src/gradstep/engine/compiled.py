@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradstep.chain import Program, Row, reductions
+from gradstep.diagnostics import METERS, BlockSums
 from gradstep.engine import helpers, kernels, native, reader, serial
 from gradstep.engine import job as at
 from gradstep.engine.gather import Gather
@@ -42,6 +43,8 @@ class Compiled:
         Elements of a chunk, a multiple of 4096.
     seed
         Of the bits that round stochastically.
+    is_metered
+        Whether each step sums what :mod:`gradstep.diagnostics` wants to know.
     """
 
     kind = "compiled"
@@ -53,8 +56,11 @@ class Compiled:
         threads: int | None = None,
         chunk: int = CHUNK,
         seed: int = 0,
+        *,
+        is_metered: bool = False,
     ) -> None:
         self.program, self.tensors, self.threads, self.seed = program, tensors, threads, seed
+        self.is_metered = is_metered
         self.is_random = any(x.storage.draws for x in tensors)
         self.copies: list[tuple[NDArray[Any], NDArray[Any]]] = []
         masters = [[] if x.master is None else [x.master] for x in tensors]
@@ -166,6 +172,11 @@ class Compiled:
         if self.gather is not None:
             self.gather.release()
 
+    def metered(self) -> Sequence[BlockSums]:
+        """See :class:`gradstep.engine.tensor.Engine`."""
+        columns = self.meters.T.tolist()
+        return [[sums[begin:end] for sums in columns] for begin, end in self.blocks]
+
     def _run(self) -> int:
         """Do the job's phases, on as many threads as the work is worth."""
         several = min(self.elements // GRAIN, MOST)
@@ -208,7 +219,7 @@ class Compiled:
         self.kernels: list[native.Kernel] = []
         block = 0
         for layout in layouts:
-            kernel = _kernel(self.program.rules, layout, self.program.limit_in(layout.compute))
+            kernel = _kernel(self.program.rules, layout, self.program.limit_in(layout.compute), self.is_metered)
             self.kernels.append(kernel)
             names = "look", "apply", *(f"measure{i}" for i in reductions(self.program.rules))
             functions = [kernel.address(name) for name in names]
@@ -231,6 +242,7 @@ class Compiled:
         self.chunks = np.array(chunks, np.int64).reshape(-1, width)
         self.portions = np.array(portions, np.int64).reshape(-1, at.MEASURE + len(reductions(self.program.rules)))
         self.sums = np.zeros(block)
+        self.meters = np.zeros((block if self.is_metered else 0, METERS))
         self.nbytes = np.array([own[0].nbytes for own in self.arrays], np.int64)
 
     def _make_job(self) -> None:
@@ -243,6 +255,7 @@ class Compiled:
             at.SCALARS: self.scalars,
             at.SUMS: self.sums,
             at.PORTIONS: self.portions,
+            at.METERED: self.meters,
         }
         for word, table in tables.items():
             self.job[word] = address(table)
@@ -316,8 +329,8 @@ def _integer_address() -> int:
 
 
 @lru_cache(maxsize=256)
-def _kernel(rules: tuple[Rule, ...], layout: Layout, limit: float) -> native.Kernel:
-    return native.kernel(kernels.emit(rules, layout, limit, native.triple()))
+def _kernel(rules: tuple[Rule, ...], layout: Layout, limit: float, is_metered: bool) -> native.Kernel:
+    return native.kernel(kernels.emit(rules, layout, limit, native.triple(), is_metered))
 
 
 def _places(x: Tensor, arrays: list[NDArray[Any]]) -> list[tuple[int, float]]:

@@ -9,6 +9,8 @@ import numpy as np
 
 from gradstep.arrays import as_complex, as_reals, as_stored, namespace, to_numpy
 from gradstep.chain import Program, Row, reductions, run
+from gradstep.diagnostics import BlockSums
+from gradstep.diagnostics import metered as squares
 from gradstep.engine import low
 from gradstep.engine.tensor import Tensor
 from gradstep.reduction import block_sums
@@ -24,9 +26,7 @@ def update(program: Program, tensor: Tensor, g: Any, row: Row) -> tuple[Any, lis
     """
     theta, g, state = _operands(tensor, g)
     theta_after, after = _run(program, tensor, theta, g, state, row)
-    taken = [tensor.value, g, theta, *(x for slots in (*tensor.slots, *state) for x in slots)]
-    finish = _Finish(tensor.value, taken)
-    return finish(theta_after, as_stored), [[finish(x, as_complex) for x in slots] for slots in after]
+    return _finished(tensor, [g, theta, *chain(*state)], theta_after, after)
 
 
 def measured(program: Program, part: int, tensor: Tensor, g: Any, row: Row) -> list[float]:
@@ -38,6 +38,13 @@ def measured(program: Program, part: int, tensor: Tensor, g: Any, row: Row) -> l
         theta, g, _ = run(program.rules[:part], theta, g, state, _as_arrays(row, theta, tensor.dtype))
         wide = measure(*(np.asarray(to_numpy(x), np.float64) for x in (theta, g)))
         return block_sums(wide)
+
+
+def metered(theta: Any, g: Any, after: Any) -> BlockSums:
+    """Block sums of what the meters of :mod:`gradstep.diagnostics` take from one tensor."""
+    with np.errstate(all="ignore"):
+        wide = (np.asarray(to_numpy(x), np.float64) for x in (theta, g, after))
+        return [block_sums(x) for x in squares(*wide)]
 
 
 def within(g: Any, limit: float) -> bool:
@@ -52,9 +59,10 @@ class Eager:
 
     kind = "eager"
 
-    def __init__(self, program: Program, tensors: Sequence[Tensor], seed: int = 0) -> None:
-        self.program, self.tensors, self.seed = program, tensors, seed
+    def __init__(self, program: Program, tensors: Sequence[Tensor], seed: int = 0, *, is_metered: bool = False) -> None:
+        self.program, self.tensors, self.seed, self.is_metered = program, tensors, seed, is_metered
         self.grads: Sequence[Any] = ()
+        self.sums: list[BlockSums] = []  # of the step made last
         self.applied = 0
 
     def step(self, _grads: tuple[Any, ...], _table: list[Row], _t: int, _guard: bool, /) -> bool:
@@ -87,24 +95,31 @@ class Eager:
     def apply(self, table: list[Row], t: int) -> None:
         """See :class:`gradstep.engine.tensor.Engine`. All is computed before the first array is written."""
         pairs = list(zip(self.tensors, self.grads, strict=True))
-        results = [self._result(k, x, g, table[x.row], t) for k, (x, g) in enumerate(pairs)]
+        sums: list[BlockSums] = []
+        results = [self._result(k, x, g, table[x.row], t, sums) for k, (x, g) in enumerate(pairs)]
         try:
             _write(results)
         except KeyboardInterrupt:
             _write(results)  # what is begun is finished, and then the interrupt goes on its way
-            self.applied += 1
+            self.sums, self.applied = sums, self.applied + 1
             raise
-        self.applied += 1
+        self.sums, self.applied = sums, self.applied + 1
         self.grads = ()
 
-    def _result(self, k: int, x: Tensor, g: Any, row: Row, t: int) -> list[tuple[Any, Any]]:
-        """Each array of tensor number ``k``, and what it becomes."""
+    def metered(self) -> Sequence[BlockSums]:
+        """See :class:`gradstep.engine.tensor.Engine`."""
+        return self.sums
+
+    def _result(self, k: int, x: Tensor, g: Any, row: Row, t: int, sums: list[BlockSums]) -> list[tuple[Any, Any]]:
+        """Each array of tensor number ``k``, and what it becomes; what is metered goes to ``sums``."""
+        theta, g, state = _operands(x, g)
+        theta_after, after = _run(self.program, x, theta, g, state, row)
+        if self.is_metered:
+            sums.append(metered(theta, g, theta_after))
         if x.layout is not None:
-            theta, g, state = _operands(x, g)
-            theta, after = _run(self.program, x, theta, g, state, row)
-            return low.stored(x, theta, list(chain(*after)), step_key(self.seed, t), k)
-        value, state = update(self.program, x, g, row)
-        return [(_plain(x.value), value), *zip(x.flat, chain(*state), strict=True)]
+            return low.stored(x, theta_after, list(chain(*after)), step_key(self.seed, t), k)
+        value, slots = _finished(x, [g, theta, *chain(*state)], theta_after, after)
+        return [(_plain(x.value), value), *zip(x.flat, chain(*slots), strict=True)]
 
 
 def _write(results: list[list[tuple[Any, Any]]]) -> None:
@@ -141,6 +156,14 @@ def _as_arrays(row: Row, like: Any, dtype: str) -> list[list[Any]]:
     xp = namespace(like)
     device = array_api_compat.device(like)
     return [[xp.asarray(x, dtype=getattr(xp, dtype), device=device) for x in numbers] for numbers in row]
+
+
+def _finished(
+    tensor: Tensor, operands: Sequence[Any], theta: Any, state: Sequence[Sequence[Any]]
+) -> tuple[Any, list[list[Any]]]:
+    """The new value and state as they are stored, none of them an operand."""
+    finish = _Finish(tensor.value, [tensor.value, *tensor.flat, *operands])
+    return finish(theta, as_stored), [[finish(x, as_complex) for x in slots] for slots in state]
 
 
 class _Finish:

@@ -21,7 +21,9 @@ LINE = CACHE_LINE // 8  # words; those that several threads write lie in lines o
     LEAVES, NDARRAY, DTYPES, RANKS, SHAPES,
     # And: the parameters, where each must lie, the table of memory that they own and its size in bits.
     PARAMETERS, PLACES, OWNERS, OWNER_BITS,
-) = range(22)  # fmt: skip
+    # Where a metered step puts what it sums of each block.
+    METERED,
+) = range(23)  # fmt: skip
 # What several threads write, in cache lines apart: how much of the first phase is done, whether a gradient is bad; and
 # how often a second phase was done, so that whoever is interrupted can see whether his step was made.
 DONE_FIRST, BAD, APPLIED = 24, 32, 33

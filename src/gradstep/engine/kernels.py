@@ -11,13 +11,16 @@ from typing import Any
 from llvmlite import ir
 
 from gradstep.chain import reductions, run
-from gradstep.engine.job import BLOCKS, LENGTH, ROW, SCALARS, STRIDE, SUMS, TABLE
+from gradstep.diagnostics import METERS, metered
+from gradstep.engine.job import BLOCKS, LENGTH, METERED, ROW, SCALARS, STRIDE, SUMS, TABLE
 from gradstep.engine.llvm import FLOATS, Function, Operand, constant, halved, i64
 from gradstep.engine.stored import Memory, Scratch
 from gradstep.reduction import BLOCK, LANES
 from gradstep.rule import Rule
 from gradstep.storage import BLOCK as NUMBERS
 from gradstep.storage import Layout
+
+_WIDE = ir.VectorType(FLOATS["float64"], LANES)
 
 
 def slot_count(rules: Sequence[Rule]) -> int:
@@ -30,11 +33,14 @@ def scalar_count(rules: Sequence[Rule]) -> int:
     return sum(len(rule.numbers) for rule in rules)
 
 
-def emit(rules: Sequence[Rule], layout: Layout, limit: float, triple: str) -> str:
-    """The LLVM assembly of a chain of rules for tensors of one layout; a gradient beyond ``limit`` is bad."""
+def emit(rules: Sequence[Rule], layout: Layout, limit: float, triple: str, is_metered: bool = False) -> str:
+    """The LLVM assembly of a chain of rules for tensors of one layout; a gradient beyond ``limit`` is bad.
+
+    ``apply`` sums what :mod:`gradstep.diagnostics` wants to know, where it is metered.
+    """
     module = ir.Module("gradstep")
     module.triple = triple
-    _Kernel(module, rules, layout, "apply").apply()
+    _Kernel(module, rules, layout, "apply").apply(METERS if is_metered else 0)
     _Kernel(module, rules, layout, "look").look(limit)
     for k, i in enumerate(reductions(rules)):
         # The first reduction reads every gradient anyway, so it looks at them too.
@@ -52,10 +58,11 @@ class _Kernel:
         self.job, self.first, self.last = self.code.arguments
         self.table, self.stride = (self.code.word(self.job, i64(k)) for k in (TABLE, STRIDE))
 
-    def apply(self) -> None:
-        """``apply(job, first, last)``: the whole chain in one pass."""
-        code = self.code
+    def apply(self, meters: int) -> None:
+        """``apply(job, first, last)``: the whole chain in one pass; with meters, block sums of each, side by side."""
+        code, builder = self.code, self.code.builder
         later = Scratch(code, self.layout)
+        sums = [_BlockSum(code) for _ in range(meters)]
         with code.count(self.first, self.last) as chunk:
             row = self.row(chunk)
             numbers = self.numbers(row, self.rules)
@@ -63,7 +70,11 @@ class _Kernel:
 
             def one(i: Any, mask: Any) -> None:
                 theta, g, state = self.operands(memory, i, mask, self.rules)
+                before = theta
                 theta, _, after = run(self.rules, theta, g, state, numbers)
+                if sums:
+                    for total, x in zip(sums, metered(*self.widened(before, g, theta)), strict=True):
+                        total.take(x, mask)
                 noise = memory.noise(i)
                 memory.store_theta(theta.value, i, mask, noise)
                 for k, x in enumerate(x for own in after for x in own):
@@ -72,17 +83,24 @@ class _Kernel:
                     else:
                         memory.store(k, x.value, i, mask, noise)
 
-            n = code.word(row, i64(LENGTH))
-            if not self.layout.has_blocks:
-                self.elements(i64(0), n, one)
-            else:  # what a block's scale is shows when all of it is computed
-                with code.count(i64(0), n, NUMBERS) as begin:
-                    end = code.least(n, code.builder.add(begin, i64(NUMBERS)))
+            def each(start: Any, stop: Any) -> None:
+                if not self.layout.has_blocks:
+                    self.elements(start, stop, one)
+                    return
+                with code.count(start, stop, NUMBERS) as begin:
+                    end = code.least(stop, builder.add(begin, i64(NUMBERS)))
                     memory.open_block(begin)
                     later.open()
                     self.elements(begin, end, one)
-                    later.scale(memory, begin)
+                    later.scale(memory, begin)  # which shows when all of the block is computed
                     self.elements(begin, end, lambda i, mask: later.store(memory, i, mask))
+
+            n = code.word(row, i64(LENGTH))
+            if not sums:
+                each(i64(0), n)
+            else:
+                table = code.offset(code.word(self.job, i64(METERED)), code.word(row, i64(BLOCKS)), 8 * meters)
+                self.blocks(n, sums, [builder.add(table, i64(8 * k)) for k in range(meters)], each)
         code.give(i64(0))
 
     def look(self, limit: float) -> None:
@@ -101,15 +119,12 @@ class _Kernel:
         The stages before ``part`` are evaluated and not stored; what it measures is computed and summed in float64.
         With a ``limit`` it looks at the gradients as well.
         """
-        code, builder = self.code, self.code.builder
+        code = self.code
         before, measure = self.rules[:part], self.rules[part].measure
         assert measure is not None  # noqa: S101 - only reducing stages are emitted
-        double = FLOATS["float64"]
-        wide = ir.VectorType(double, LANES)
-        zero = constant(wide, 0.0)
         worst = None if limit is None else _Worst(code, self.real, limit)
         sums = code.word(self.job, i64(SUMS))
-        lanes = code.variable(zero)
+        total = _BlockSum(code)
         with code.count(self.first, self.last) as chunk:
             row = self.row(chunk)
             numbers = self.numbers(row, before)
@@ -122,17 +137,9 @@ class _Kernel:
                 if worst is not None:
                     worst.take(g.value)
                 theta, g, _ = run(before, theta, g, state, numbers)
-                widened = [x.value if self.real == double else builder.fpext(x.value, wide) for x in (theta, g)]
-                value = measure(*(Operand(builder, x) for x in widened)).value
-                if mask is not None:
-                    value = builder.select(mask, value, zero)
-                builder.store(builder.fadd(builder.load(lanes), value), lanes)
+                total.take(measure(*self.widened(theta, g)), mask)
 
-            with code.count(i64(0), n, BLOCK) as start:
-                builder.store(zero, lanes)
-                self.elements(start, code.least(n, builder.add(start, i64(BLOCK))), one)
-                total = halved(code, builder.load(lanes), builder.fadd)
-                builder.store(total, code.pointer(code.offset(results, builder.sdiv(start, i64(BLOCK)), 8), double))
+            self.blocks(n, [total], [results], lambda start, stop: self.elements(start, stop, one))
         code.give(i64(0) if worst is None else worst.is_bad())
 
     def row(self, chunk: Any) -> Any:
@@ -148,6 +155,26 @@ class _Kernel:
         rest = builder.sub(stop, full)
         with builder.if_then(builder.icmp_signed(">", rest, i64(0))):
             one(full, self.code.first_lanes(LANES, rest))
+
+    def blocks(
+        self, n: Any, sums: Sequence["_BlockSum"], results: Sequence[Any], each: Callable[[Any, Any], None]
+    ) -> None:
+        """``each(start, stop)`` for each block of ``n`` elements; the sums that it took go where ``results`` begin."""
+        code, builder = self.code, self.code.builder
+        with code.count(i64(0), n, BLOCK) as start:
+            for x in sums:
+                x.open()
+            each(start, code.least(n, builder.add(start, i64(BLOCK))))
+            for x, place in zip(sums, results, strict=True):
+                total = x.close()
+                place = code.offset(place, builder.sdiv(start, i64(BLOCK)), 8 * len(sums))
+                builder.store(total, code.pointer(place, total.type))
+
+    def widened(self, *operands: Operand) -> list[Operand]:
+        """The same in float64."""
+        if self.real == _WIDE.element:
+            return list(operands)
+        return [Operand(x.builder, x.builder.fpext(x.value, _WIDE)) for x in operands]
 
     def operands(
         self, memory: Memory, i: Any, mask: Any, rules: Sequence[Rule]
@@ -176,6 +203,28 @@ class _Kernel:
                 out[-1].append(Operand(builder, code.splat(x, LANES)))
                 at += 1
         return out
+
+
+class _BlockSum:
+    """Adds up one block in float64: sixteen lanes in order, then halved."""
+
+    def __init__(self, code: Function) -> None:
+        self.code, self.zero = code, constant(_WIDE, 0.0)
+        self.lanes = code.variable(self.zero)
+
+    def open(self) -> None:
+        """Begin a block."""
+        self.code.builder.store(self.zero, self.lanes)
+
+    def take(self, x: Operand, mask: Any) -> None:
+        """Add a vector; lanes that do not exist count as zero."""
+        builder = self.code.builder
+        value = x.value if mask is None else builder.select(mask, x.value, self.zero)
+        builder.store(builder.fadd(builder.load(self.lanes), value), self.lanes)
+
+    def close(self) -> Any:
+        """The sum of the block."""
+        return halved(self.code, self.code.builder.load(self.lanes), self.code.builder.fadd)
 
 
 class _Worst:

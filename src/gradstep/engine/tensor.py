@@ -10,6 +10,7 @@ import numpy as np
 
 from gradstep.arrays import as_reals, compute_dtype, dtype_name, is_low, is_masked, namespace, to_numpy
 from gradstep.chain import Row
+from gradstep.diagnostics import BlockSums
 from gradstep.errors import GradstepTypeError, GradstepValueError, NonFiniteError
 from gradstep.storage import Layout
 from gradstep.tree import is_array
@@ -104,6 +105,10 @@ class Engine(Protocol):
 
     def apply(self, table: list[Row], t: int) -> None:
         """Write parameters and state of update ``t``; nothing is written before."""
+        ...
+
+    def metered(self) -> Sequence[BlockSums]:
+        """What the meters of :mod:`gradstep.diagnostics` summed in the step made last, for each tensor."""
         ...
 
 

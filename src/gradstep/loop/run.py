@@ -6,7 +6,7 @@ import signal
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -26,7 +26,7 @@ from gradstep.loop.objective import Here, Objective
 from gradstep.loop.step import Step
 from gradstep.loop.stop import Point, Reason, Rule
 from gradstep.optimizer import Optimizer
-from gradstep.tree import flatten, is_array
+from gradstep.tree import flatten
 
 _BEST = "best/"
 _FORM: Any = {
@@ -148,7 +148,7 @@ class Run:
     ) -> None:
         if on_nonfinite not in ("stop", "skip", "raise"):
             raise GradstepValueError(f'on_nonfinite must be "stop", "skip" or "raise", not {on_nonfinite!r}.')
-        usual = {
+        usual: dict[Callable[[Any], Rule], Any] = {
             stops.steps: max_steps,
             stops.evaluations: max_evaluations,
             stops.seconds: seconds,
@@ -160,7 +160,8 @@ class Run:
         self.stop = stops.any_of(*ends, *given, *([] if stop is None else [stop]))
         self.on_nonfinite = on_nonfinite
         self.params = _begin(x0)
-        self.opt = Optimizer(self.params, rule, **options)
+        self._metered = diagnostics
+        self.opt = Optimizer(self.params, rule, diagnostics=diagnostics, **options)
         self._nest, self._leaves = flatten(self.params)
         ascends = sum(part.rule.name == "maximize" for part in self.opt.stage.parts) % 2 == 1
         self._box = None if bounds is None else Box(bounds, self._nest.names, self._leaves, ascends)
@@ -315,7 +316,7 @@ class Run:
         opt.step(here.free)
         self._here = None
         self._keep_inside()
-        return self._step(here, lr, getattr(opt, "diagnostics", None), opt.clipped)
+        return self._step(here, lr, opt.diagnostics if self._metered else None, opt.clipped)
 
     def _step(self, here: Here, lr: float, diagnostics: Any = None, clipped: bool = False) -> Step:
         return Step(
@@ -375,7 +376,7 @@ class Run:
         self._best_at = value, self.t
 
     @contextmanager
-    def _catching(self) -> Iterator[None]:
+    def _catching(self) -> Generator[None]:
         """Catch the signals that a rule asks for, while the run runs; one that comes twice has its usual effect."""
         wanted = [n for rule in self.stop if isinstance(rule, stops.signals) for n in rule.numbers]
         if not wanted or threading.current_thread() is not threading.main_thread():
@@ -510,11 +511,7 @@ class _UsedUp(Exception):  # noqa: N818 - no error
 
 def _begin(x0: Any) -> Any:
     """A copy of where to begin; a list of numbers, or an array of integers, as one of float64."""
-    if (
-        isinstance(x0, list | tuple)
-        and x0
-        and not any(is_array(x) or isinstance(x, list | tuple | Mapping) for x in x0)
-    ):
+    if isinstance(x0, list | tuple) and x0 and all(isinstance(x, Real) for x in x0):
         x0 = np.array(x0)
     if isinstance(x0, np.ndarray) and x0.dtype.kind in "iu":
         x0 = x0.astype(np.float64)
