@@ -13,6 +13,7 @@ from gradstep.errors import (
     NonFiniteError,
     RuleError,
     ScalarError,
+    UserCodeError,
 )
 from gradstep.functional import State, apply, init, scalars, update
 from gradstep.hyper import times
@@ -47,6 +48,7 @@ __all__ = [
     "RuleError",
     "ScalarError",
     "State",
+    "UserCodeError",
     "adadelta",
     "adagrad",
     "adam",
