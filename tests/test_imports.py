@@ -27,7 +27,7 @@ LAYERS = [
     "functional",
     "optimizer",
     "objective",
-    "problem_file minimize checkpoint layers nn interop testing",
+    "problem_file gradient_check minimize checkpoint layers nn interop testing",
     "bench compare",
     "cli",
     "__main__",

@@ -1,7 +1,6 @@
 """Gradstep: the optimizer step for people who hold arrays and gradients."""
 
 from importlib import import_module
-from types import ModuleType
 from typing import TYPE_CHECKING
 
 from gradstep.chain import chain
@@ -36,6 +35,7 @@ from gradstep.stages import clip_by_global_norm, clip_by_norm, clip_by_value, de
 
 if TYPE_CHECKING:
     from gradstep import layers, nn, schedules, testing
+    from gradstep.gradient_check import check_gradient
 
 __version__ = "0.1.0"
 
@@ -57,6 +57,7 @@ __all__ = [
     "amsgrad",
     "apply",
     "chain",
+    "check_gradient",
     "clip_by_global_norm",
     "clip_by_norm",
     "clip_by_value",
@@ -84,9 +85,16 @@ __all__ = [
 ]
 
 _ON_FIRST_USE = ("layers", "nn", "schedules", "testing")
+_FROM_ON_FIRST_USE = {"check_gradient": "gradient_check"}
 
 
-def __getattr__(name: str) -> ModuleType:
+def __getattr__(name: str) -> object:
     if name in _ON_FIRST_USE:
         return import_module(f"gradstep.{name}")
+    if name in _FROM_ON_FIRST_USE:
+        return getattr(import_module(f"gradstep.{_FROM_ON_FIRST_USE[name]}"), name)
     raise AttributeError(f"module 'gradstep' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
