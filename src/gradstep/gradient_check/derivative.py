@@ -2,13 +2,13 @@
 
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import factorial
 
 import numpy as np
 
 from gradstep.arrays import is_complex
-from gradstep.gradient_check.function import Function, Reals, spread
+from gradstep.gradient_check.function import Function, Reals, sizes
 
 Line = Callable[[float], float]
 SAFETY = 3.0  # how many estimated errors a measurement may be off
@@ -34,6 +34,11 @@ class Slope:
     right: float
     kink: bool = False
 
+    @property
+    def gap(self) -> float:
+        """How far the sides are apart."""
+        return abs(self.right - self.left)
+
 
 def noise(function: Function, rng: np.random.Generator) -> float:
     """How far the function's value is off a smooth one: by rounding, at least.
@@ -42,7 +47,7 @@ def noise(function: Function, rng: np.random.Generator) -> float:
     computational noise, SIAM J. Sci. Comput. 33, 2011).
     """
     step = function.eps**0.4
-    lines = [spread(x) * rng.choice([-1.0, 1.0], x.shape) for x in function.origins]
+    lines = [sizes(x) * rng.choice([-1.0, 1.0], x.shape) for x in function.origins]
     values = [
         function.at({k: x + i * step * d for k, (x, d) in enumerate(zip(function.origins, lines, strict=True))})
         for i in range(7)
@@ -54,15 +59,17 @@ def noise(function: Function, rng: np.random.Generator) -> float:
     return max(least, float(np.min(found))) if np.isfinite(found).all() else 10 * least
 
 
-def differences(line: Line, here: float, step: float, noise: float, rounding: float, wanted: float) -> Slope | None:
+def differences(
+    line: Line, here: float, step: float, finest: float, noise: float, rounding: float, wanted: float
+) -> Slope | None:
     """The derivative at 0 by central differences, extrapolated (Richardson); ``None`` without values on both sides.
 
     Parameters
     ----------
     line, here
         The function, and its value at 0.
-    step
-        The first to be tried; others follow until the error is small enough or noise rules.
+    step, finest
+        The first to be tried, and the least: others follow until the error is small enough or noise rules.
     noise
         How far a value may be off.
     rounding
@@ -77,13 +84,15 @@ def differences(line: Line, here: float, step: float, noise: float, rounding: fl
         slope = _extrapolated(line, here, h, noise, rounding)
         if slope is None:
             continue
-        if before is not None and _one_kink(slope, before, 16 * noise / h):
-            return Slope(slope.value, slope.error, slope.left, slope.right, kink=True)
-        before = slope
         if best is None or slope.error < best.error:
             best = slope
         if best.error <= wanted * abs(best.value) or 4 * noise / h > best.error / 2:
             break
+        if before is not None and _alike(slope, before) and h > (closest := max(finest, 1600 * noise / slope.gap)):
+            near = _extrapolated(line, here, closest, noise, rounding)
+            if near is not None and _alike(near, slope):
+                return replace(near, kink=True)
+        before = slope
     for h in (10 * step, 100 * step):
         if best is None or best.error <= wanted * abs(best.value):
             break
@@ -109,10 +118,9 @@ def _extrapolated(line: Line, here: float, h: float, noise: float, rounding: flo
     return Slope(float((16 * fourth[1] - fourth[0]) / 15), float(error), left, right)
 
 
-def _one_kink(a: Slope, b: Slope, doubt: float) -> bool:
-    """Whether the sides are apart by as much at two steps, one a tenth of the other, beyond doubt."""
-    gap, other = a.right - a.left, b.right - b.left
-    return abs(gap - other) <= 0.1 * abs(gap) and abs(gap) > 10 * doubt
+def _alike(a: Slope, b: Slope) -> bool:
+    """Whether the sides are apart, and by as much, at two steps."""
+    return a.gap > 0 and abs(a.gap - b.gap) <= 0.1 * a.gap
 
 
 def complex_step(function: Function, k: int, direction: Reals, step: float, noise: float) -> float | None:

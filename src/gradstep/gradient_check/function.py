@@ -93,19 +93,17 @@ class Function:
     def _look_nearby(self) -> list[Reals]:
         """A first call elsewhere: a gradient that is kept from one call to the next cannot be right after it."""
         rng = np.random.default_rng(0)
-        there = {k: x * (1 + 0.05 * rng.uniform(-1, 1, x.shape)) for k, x in enumerate(self.origins)}
-        for k, x in enumerate(self.origins):
-            there[k] = np.where(x == 0, 0.05 * spread(x) * rng.uniform(-1, 1, x.shape), there[k])
+        there = {k: x + 0.05 * sizes(x) * rng.uniform(-1, 1, x.shape) for k, x in enumerate(self.origins)}
         zeros = [np.zeros_like(x) for x in self.origins]
         try:
             with np.errstate(all="ignore"), warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 params = self.nest.build([self._leaf(k, x) for k, x in there.items()])
                 grads = self.nest.leaves(self.objective(params, *self.batch)[1], "gradients")
-            sizes = [np.nan_to_num(np.abs(_flat(g)), nan=0.0, posinf=0.0) for g in grads]
+            found = [np.nan_to_num(np.abs(_flat(g)), nan=0.0, posinf=0.0) for g in grads]
         except Exception:  # noqa: BLE001, RUF100 - nothing is asked of it there
             return zeros
-        return [size if size.shape == zero.shape else zero for size, zero in zip(sizes, zeros, strict=True)]
+        return [size if size.shape == zero.shape else zero for size, zero in zip(found, zeros, strict=True)]
 
     def _look(self) -> tuple[float, list[Reals]]:
         """Value and gradients at the parameters, looked at, and the same in a second call."""
@@ -117,8 +115,7 @@ class Function:
         alike = max(precision(x) for x in self.leaves) ** 0.75
         what = "value" if abs(value - again) > alike * abs(value) else ""
         for leaf, g, other in zip(self.names, grads, others, strict=True):
-            size = np.linalg.norm(g) + np.linalg.norm(other)
-            if not what and np.linalg.norm(g - other) > alike * size:
+            if not what and norm(g - other) > alike * (norm(g) + norm(other)):
                 what = f"gradient {leaf!r}"
         if what:
             raise GradstepValueError(
@@ -165,10 +162,20 @@ class Function:
             self._measure_in(False)
 
 
-def spread(x: Reals) -> float:
-    """The root mean square of the elements that are not zero; 1 where all are."""
+def norm(x: Reals) -> float:
+    """The Euclidean norm, without overflow."""
     size = float(np.max(np.abs(x), initial=0.0))
-    return size * float(np.sqrt(np.mean(np.square(x[x != 0] / size)))) if size else 1.0
+    return size * float(np.sqrt(np.sum(np.square(x / size)))) if 0 < size < np.inf else size
+
+
+def sizes(x: Reals) -> Reals:
+    """How large each element is, and for one that is zero how large the others are; 1 where all are zero."""
+    return np.where(x == 0, typical(x), np.abs(x))
+
+
+def typical(x: Reals) -> float:
+    """The root mean square of the elements that are not zero; 1 where all are."""
+    return norm(x) / float(np.sqrt(np.count_nonzero(x))) if x.any() else 1.0
 
 
 def precision(x: Any) -> float:

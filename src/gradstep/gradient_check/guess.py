@@ -1,8 +1,9 @@
 """What is wrong with a gradient, where it can be seen from a few elements."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gradstep.arrays import is_complex
 from gradstep.gradient_check.function import Function, Reals
@@ -10,7 +11,7 @@ from gradstep.gradient_check.function import Function, Reals
 NEAR = 1e-3
 
 
-def guess(function: Function, k: int, found: Mapping[int, tuple[float, float]]) -> str:
+def guess(function: Function, k: int, found: Sequence[tuple[int, float, float, float]]) -> str:
     """``: the sign is wrong``, or nothing.
 
     Parameters
@@ -18,29 +19,26 @@ def guess(function: Function, k: int, found: Mapping[int, tuple[float, float]]) 
     function, k
         The function, and which parameter.
     found
-        Gradient and derivative of some elements.
+        Of some elements: which, gradient, derivative, and how far these may be apart.
     """
-    if not found:
-        return ""
-    where = np.array(list(found))
-    given, true = np.array(list(found.values())).T
-    return next((f": {words}" for words in _words(function, k, where, given, true)), "")
+    where, given, true, slack = (np.array(column) for column in zip(*found, strict=True))
+    return next((f": {words}" for words in _words(function, k, where, given, true, slack)), "")
 
 
-def _words(function: Function, k: int, where: np.ndarray, given: Reals, true: Reals) -> Iterator[str]:
+def _words(
+    function: Function, k: int, where: NDArray[np.int64], given: Reals, true: Reals, slack: Reals
+) -> Iterator[str]:
     if not given.any():
         yield "it is zero"
         return
-    scale = float(np.max(np.abs(true)))
-    counts = np.abs(true) > NEAR * scale
-    if not counts.any():
-        return
-    ratio = given[counts] / true[counts]
-    c = float(np.median(ratio))
-    if c and np.all(np.abs(ratio - c) <= NEAR * abs(c)) and abs(c - 1) > NEAR:
+    large = np.abs(true) >= 0.1 * np.max(np.abs(true))
+    c = float(np.median(given[large] / true[large]))
+    if abs(c - 1) > NEAR and np.all(np.abs(given - c * true) <= NEAR * np.abs(c * true) + slack * max(1.0, abs(c))):
         yield _factor(c)
     for name, other in _others(function, k):
-        if other.shape == function.grads[k].shape and np.all(np.abs(other[where] - true) <= NEAR * scale):
+        if other.shape == function.grads[k].shape and np.all(
+            np.abs(other[where] - true) <= NEAR * np.abs(true) + slack
+        ):
             yield f"it is {name}"
 
 

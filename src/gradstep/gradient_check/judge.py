@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from gradstep.arrays import is_complex
 from gradstep.gradient_check.derivative import SAFETY, Slope, complex_step, differences, noise
-from gradstep.gradient_check.function import Function, Reals, spread
+from gradstep.gradient_check.function import Function, Reals, norm, sizes, typical
 from gradstep.gradient_check.guess import guess
 from gradstep.gradient_check.report import Element, ParameterCheck
 
@@ -26,8 +26,8 @@ class Line:
         ``right``, ``wrong``, ``kink``, ``coarse`` (the measurement says too little) or ``outside`` (no values there).
     given, measured
         The derivative that the gradient has, and the function.
-    error, tolerance
-        How far they are apart, and how far they may be, relative to the gradient's size.
+    error, tolerance, size
+        How far they are apart, how far they may be, and the size of the gradient to see it by.
     left, right
         The one-sided derivatives.
     """
@@ -37,6 +37,7 @@ class Line:
     measured: float = np.nan
     error: float = np.nan
     tolerance: float = np.nan
+    size: float = 1.0
     way: str = ""
     left: float = np.nan
     right: float = np.nan
@@ -82,7 +83,7 @@ class Judge:
         worst = self.element(k, max(wrong, key=lambda j: abs(found[j].given - found[j].measured)), found)
         many = f"{len(wrong)} of {len(found)} elements tested {'is' if len(wrong) == 1 else 'are'} wrong; "
         message = f"{place(worst.index)}gradient {worst.given:.6g}, derivative {worst.measured:.6g}"
-        known = {j: (y.given, y.measured) for j, y in found.items() if y.state in ("right", "wrong")}
+        known = [(j, y.given, y.measured, y.tolerance) for j, y in found.items() if y.state in ("right", "wrong")]
         message = (many if len(found) > 1 else "") + message + guess(self.function, k, known)
         return self.said(k, lines, wrong=True, message=message, worst=worst, counts=(len(wrong), len(found)))
 
@@ -98,28 +99,29 @@ class Judge:
     ) -> ParameterCheck:
         """The line that is furthest off stands for the parameter."""
         line = max(lines, key=lambda y: np.nan_to_num(y.error / y.tolerance if y.tolerance else y.error))
-        name, undecided = self.function.names[k], not ok and not wrong
+        size, undecided = line.size or 1.0, not ok and not wrong
+        error, tolerance = float(line.error / size), float(line.tolerance / size)
         return ParameterCheck(
-            name, ok, undecided, line.way, float(line.error), float(line.tolerance), worst, *counts, message
+            self.function.names[k], ok, undecided, line.way, error, tolerance, worst, *counts, message
         )
 
     def line(self, k: int, way: Reals) -> Line:
         """What is found along ``way``, which is as long as the parameter's numbers are large."""
         function, origin = self.function, self.function.origins[k]
-        length = float(np.linalg.norm(way))
+        length = norm(way)
         d = way / length
         grad, given = function.grads[k], float(function.grads[k] @ d)
         part = d != 0
         step = length * function.eps**0.2
         rtol = function.rtol(k, self.noise) if self.rtol is None else self.rtol
-        rounding = function.eps * float(np.linalg.norm((grad * origin)[part]))
-        slope = differences(
-            lambda t: function.at({k: origin + t * d}), function.value, step, self.noise, rounding, rtol / 10
-        )
+        rounding = function.eps * norm((grad * origin)[part])
+        finest = 1e3 * length * function.eps
+        line = lambda t: function.at({k: origin + t * d})  # noqa: E731
+        slope = differences(line, function.value, step, finest, self.noise, rounding, rtol / 10)
         if slope is None:
             return Line("outside", given)
-        usual = float(np.linalg.norm(function.nearby[k] * d))
-        size = max(abs(given), abs(slope.value), float(np.linalg.norm(grad * d)), 0.01 * usual)
+        usual = norm(function.nearby[k] * d)
+        size = max(abs(given), abs(slope.value), norm(grad * d), 0.01 * usual)
         if np.count_nonzero(part) == 1:  # its neighbours' rounding may be larger than an element
             size = max(size, 0.01 * float(np.max(np.abs(grad))))
         return self.judged(k, d, length, slope, given, size, usual, rtol)
@@ -132,15 +134,12 @@ class Judge:
         loose = exact + SAFETY * slope.error
 
         def made(state: str, measured: float, tolerance: float, way: str) -> Line:
-            error = abs(given - measured) / size if size else 0.0
-            allowed = tolerance / size if size else 0.0
-            return Line(state, given, measured, error, allowed, way, slope.left, slope.right)
+            return Line(state, given, measured, abs(given - measured), tolerance, size, way, slope.left, slope.right)
 
-        gap = abs(slope.right - slope.left)
-        if slope.kink and gap > 1e-3 * size:
+        if slope.kink and slope.gap > 1e-3 * size:
             low, high = sorted((slope.left, slope.right))
-            between = low - exact - 1e-3 * gap <= given <= high + exact + 1e-3 * gap
-            return made("kink" if between else "wrong", slope.value, loose, CENTRAL)
+            slack = exact + 1e-3 * slope.gap
+            return made("kink" if low - slack <= given <= high + slack else "wrong", slope.value, loose, CENTRAL)
         off = abs(given - slope.value)
         stepped = complex_step(self.function, k, d, 1e-30 * length, self.noise)
         if stepped is not None and abs(stepped - slope.value) <= loose:
@@ -158,13 +157,13 @@ class Judge:
         """
         x = self.function.origins[k]
         r = self.rng.uniform(0.5, 1.5, x.shape) * self.rng.choice([-1.0, 1.0], x.shape)
-        return r * (np.where(x == 0, spread(x), np.abs(x)) if i % 2 else spread(x))
+        return r * (sizes(x) if i % 2 else typical(x))
 
     def axis(self, k: int, j: int) -> Reals:
         """The direction of element ``j`` alone."""
         x = self.function.origins[k]
         out = np.zeros_like(x)
-        out[j] = abs(x[j]) or spread(x)
+        out[j] = sizes(x)[j]
         return out
 
     def elements(self, k: int) -> list[int]:
