@@ -477,7 +477,7 @@ def test_a_kink_is_undecided_where_the_gradient_lies_between(g):
     report = gs.check_gradient(f, np.array([0.0, 1.0]))
     assert report.ok
     assert report.undecided == ("params",)
-    message = f"kink: from -1 to 1 by side, gradient {g:g}"
+    message = f"at [0]: one-sided derivatives -1 and 1 (kink), gradient {g:g}; the other 1 tested: right"
     assert report.parameters[0].message == message
     assert message in str(report)
 
@@ -501,6 +501,17 @@ def test_relu_at_zero(at_zero):
     report = gs.check_gradient(f, np.array([0.0, 1.0, -1.0]))
     assert report.undecided == ("params",)
     assert "kink" in report.parameters[0].message
+
+
+def test_kinks_are_counted():
+    f = lambda x: (np.sum(np.abs(x)), np.sign(x))  # noqa: E731
+    message = gs.check_gradient(f, np.array([0.0, 1.0, 0.0, 2.0])).parameters[0].message
+    assert message.startswith(
+        "2 elements at a kink, at [0]: one-sided derivatives -1 and 1 (kink), gradient 0; the other 2"
+    )
+    assert gs.check_gradient(f, np.zeros(())).parameters[0].message == (
+        "one-sided derivatives -1 and 1 (kink), gradient 0"
+    )
 
 
 @pytest.mark.parametrize("distance", [1e-3, 1e-5, 1e-7, -1e-4])

@@ -1,7 +1,6 @@
 """A gradient against derivatives measured along directions; where they differ, element by element."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +22,8 @@ class Line:
     Attributes
     ----------
     state
-        ``right``, ``wrong``, ``kink``, ``coarse`` (the measurement says too little) or ``outside`` (no values there).
+        ``right``, ``wrong``, ``kink``, ``coarse`` (differences say too little), ``unsure`` (the complex step says that
+        it is wrong, and differences say too little) or ``outside`` (there are no values).
     given, measured
         The derivative that the gradient has, and the function.
     error, tolerance, size
@@ -56,8 +56,11 @@ class Judge:
         if not x.size:
             return ParameterCheck(name, True, False, "", 0.0, 0.0, message="has no elements")
         lines = [self.line(k, self.direction(k, i)) for i in range(directions)]
-        if any(line.state in ("wrong", "kink") for line in lines):
-            return self.closer(k, lines)
+        doubted = ("wrong", "kink", "unsure")
+        return self.closer(k, lines) if any(line.state in doubted for line in lines) else self.passed(k, lines)
+
+    def passed(self, k: int, lines: list[Line]) -> ParameterCheck:
+        """A parameter of which nothing is wrong."""
         right = [line for line in lines if line.state == "right"]
         return self.said(k, right or lines, ok=bool(right), message="" if right else reason(lines[0]))
 
@@ -72,8 +75,14 @@ class Judge:
         wrong, kinks = states(found, "wrong"), states(found, "kink")
         if wrong:
             return self.wrong(k, odd or lines, wrong, found)
-        if kinks or not odd:
-            return self.said(k, lines, message=reason(([found[j] for j in kinks] or lines)[0]))
+        if kinks:
+            where = place(self.index(k, kinks[0]))
+            others = len(states(found, "right"))
+            rest = f"; the other {others} tested: right" if others and len(kinks) + others == len(found) else ""
+            many = f"{len(kinks)} elements at a kink, " if len(kinks) > 1 else ""
+            return self.said(k, lines, message=f"{many}{where}{reason(found[kinks[0]])}{rest}")
+        if not odd:
+            return self.passed(k, lines)
         if small and len(states(found, "right")) == len(found):
             return self.said(k, lines, message="right in each element and not in all together: not differentiable here")
         return self.said(k, odd, wrong=True, message="wrong along a line, in no element that was tested")
@@ -110,45 +119,42 @@ class Judge:
         function, origin = self.function, self.function.origins[k]
         length = norm(way)
         d = way / length
-        grad, given = function.grads[k], float(function.grads[k] @ d)
-        part = d != 0
-        step = length * function.eps**0.2
-        rtol = function.rtol(k, self.noise) if self.rtol is None else self.rtol
-        rounding = function.eps * norm((grad * origin)[part])
-        finest = 1e3 * length * function.eps
+        rounding = function.eps * norm((function.grads[k] * origin)[d != 0])
+        step, finest = length * function.eps**0.2, length * function.eps * 1e3
         line = lambda t: function.at({k: origin + t * d})  # noqa: E731
-        slope = differences(line, function.value, step, finest, self.noise, rounding, rtol / 10)
+        slope = differences(line, function.value, step, finest, self.noise, rounding, self.allowed(k) / 10)
         if slope is None:
-            return Line("outside", given)
-        usual = norm(function.nearby[k] * d)
-        size = max(abs(given), abs(slope.value), norm(grad * d), 0.01 * usual)
-        if np.count_nonzero(part) == 1:  # its neighbours' rounding may be larger than an element
-            size = max(size, 0.01 * float(np.max(np.abs(grad))))
-        return self.judged(k, d, length, slope, given, size, usual, rtol)
+            return Line("outside", float(function.grads[k] @ d))
+        stepped = complex_step(function, k, d, 1e-30 * length, self.noise)
+        return self.judged(k, d, slope, stepped)
 
-    def judged(
-        self, k: int, d: Reals, length: float, slope: Slope, given: float, size: float, usual: float, rtol: float
-    ) -> Line:
-        """A gradient along ``d`` beside the slope by differences and, if it can be had, the one by a complex step."""
-        exact = rtol * size + 1e4 * self.function.eps * usual
-        loose = exact + SAFETY * slope.error
+    def judged(self, k: int, d: Reals, slope: Slope, stepped: float | None) -> Line:
+        """The gradient along ``d`` beside the slope by differences and, if it can be had, the one by a complex step."""
+        grad = self.function.grads[k]
+        given, usual = float(grad @ d), norm(self.function.nearby[k] * d)
+        # An element's rounding is that of its neighbours.
+        own = 0.01 * float(np.max(np.abs(grad))) if np.count_nonzero(d) == 1 else norm(grad * d)
 
-        def made(state: str, measured: float, tolerance: float, way: str) -> Line:
-            return Line(state, given, measured, abs(given - measured), tolerance, size, way, slope.left, slope.right)
+        def made(measured: float, uncertain: float, way: str) -> Line:
+            size = max(abs(given), abs(measured), own, 0.01 * usual)
+            tolerance = self.allowed(k) * size + 1e4 * self.function.eps * usual + SAFETY * uncertain
+            off = abs(given - measured)
+            state = "wrong" if off > tolerance else "right" if tolerance <= 0.1 * max(size, usual) else "coarse"
+            return Line(state, given, measured, off, tolerance, size, way, slope.left, slope.right)
 
-        if slope.kink and slope.gap > 1e-3 * size:
+        rough = made(slope.value, slope.error, CENTRAL)
+        if slope.kink and slope.gap > 1e-3 * rough.size:
             low, high = sorted((slope.left, slope.right))
-            slack = exact + 1e-3 * slope.gap
-            return made("kink" if low - slack <= given <= high + slack else "wrong", slope.value, loose, CENTRAL)
-        off = abs(given - slope.value)
-        stepped = complex_step(self.function, k, d, 1e-30 * length, self.noise)
-        if stepped is not None and abs(stepped - slope.value) <= loose:
-            state = "right" if abs(given - stepped) <= exact else "wrong" if off > loose else "coarse"
-            return made(state, stepped, exact, COMPLEX)
-        if off > loose:
-            return made("wrong", slope.value, loose, CENTRAL)
-        nothing = slope.value == 0 == given
-        return made("right" if nothing or loose <= 0.1 * max(size, usual) else "coarse", slope.value, loose, CENTRAL)
+            slack = self.allowed(k) * rough.size + 1e-3 * slope.gap
+            return replace(rough, state="kink" if low - slack <= given <= high + slack else "wrong")
+        if stepped is not None and abs(stepped - slope.value) <= rough.tolerance:
+            fine = made(stepped, 0.0, COMPLEX)
+            return replace(fine, state="unsure") if fine.state == "wrong" and rough.state != "wrong" else fine
+        return replace(rough, state="right") if slope.value == 0 == given else rough
+
+    def allowed(self, k: int) -> float:
+        """How far a gradient may be off, relative to its size."""
+        return self.function.rtol(k, self.noise) if self.rtol is None else self.rtol
 
     def direction(self, k: int, i: int) -> Reals:
         """A random direction: all elements moved alike, or, every second time, each as its size is.
@@ -189,18 +195,14 @@ class Judge:
         """Element ``j`` of the reals as one of the parameter."""
         x = self.function.leaves[k]
         if not is_complex(x):
-            return Element(index(x.shape, j), found[j].given, found[j].measured)
+            return Element(self.index(k, j), found[j].given, found[j].measured)
         pair = [found.get(i) or self.line(k, self.axis(k, i)) for i in (j - j % 2, j - j % 2 + 1)]
-        given, true = (complex(*(pick(y) for y in pair)) for pick in _PICKS)
-        return Element(index(x.shape, j // 2), given, true)
+        return Element(self.index(k, j), complex(*(y.given for y in pair)), complex(*(y.measured for y in pair)))
 
-
-_PICKS: tuple[Callable[[Line], float], ...] = (lambda y: y.given, lambda y: y.measured)
-
-
-def index(shape: tuple[int, ...], j: int) -> tuple[int, ...]:
-    """The place of element ``j``."""
-    return tuple(int(i) for i in np.unravel_index(j, shape)) if shape else ()
+    def index(self, k: int, j: int) -> tuple[int, ...]:
+        """The place in the parameter of number ``j`` of its reals."""
+        x = self.function.leaves[k]
+        return tuple(int(i) for i in np.unravel_index(j // 2 if is_complex(x) else j, x.shape)) if x.shape else ()
 
 
 def place(where: tuple[int, ...]) -> str:
@@ -216,7 +218,7 @@ def states(found: dict[int, Line], state: str) -> list[int]:
 def reason(line: Line) -> str:
     """Why a gradient is undecided."""
     if line.state == "kink":
-        return f"kink: from {line.left:.6g} to {line.right:.6g} by side, gradient {line.given:.6g}"
+        return f"one-sided derivatives {line.left:.6g} and {line.right:.6g} (kink), gradient {line.given:.6g}"
     if line.state == "outside":
         return "the function has no finite value beside this point"
     return f"too coarse: gradient {line.given:.6g}, derivative {line.measured:.6g}, and the function too rough to tell"
