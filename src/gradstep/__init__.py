@@ -15,6 +15,7 @@ from gradstep.errors import (
     NonFiniteError,
     RuleError,
     ScalarError,
+    UserCodeError,
 )
 from gradstep.functional import State, apply, init, scalars, update
 from gradstep.hyper import times
@@ -38,6 +39,7 @@ from gradstep.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from gradstep import layers, nn, schedules, testing
+    from gradstep.gradient_check import check_gradient
     from gradstep.loop import Batches, Run, loggers, minimize, stop
 
 __all__ = [
@@ -54,6 +56,7 @@ __all__ = [
     "Run",
     "ScalarError",
     "State",
+    "UserCodeError",
     "adadelta",
     "adagrad",
     "adam",
@@ -62,6 +65,7 @@ __all__ = [
     "amsgrad",
     "apply",
     "chain",
+    "check_gradient",
     "clip_by_global_norm",
     "clip_by_norm",
     "clip_by_value",
@@ -96,6 +100,7 @@ __all__ = [
 _ON_FIRST_USE = {
     **{name: name for name in ("layers", "nn", "schedules", "testing")},
     **dict.fromkeys(("Batches", "Run", "minimize"), "loop"),
+    "check_gradient": "gradient_check",
     **{name: f"loop.{name}" for name in ("loggers", "stop")},
 }
 
@@ -107,3 +112,7 @@ def __getattr__(name: str) -> Any:
     found = module if module.__name__.endswith(f".{name}") else getattr(module, name)
     globals()[name] = found
     return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -34,3 +34,7 @@ class CheckpointError(GradstepValueError):
 
 class RuleError(GradstepTypeError):
     """A rule is not written in the two-function form that every engine can run."""
+
+
+class UserCodeError(GradstepError, RuntimeError):
+    """A function or file of the user's raised an error, which is the cause of this one."""

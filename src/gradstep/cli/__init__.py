@@ -3,13 +3,16 @@
 import sys
 from collections.abc import Sequence
 
+WRONG = 1
 USAGE_ERROR = 2
 INTERRUPTED = 130
 OURS = "gradstep"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command and give its exit code: 0, 2 for any error (one line on stderr says which), 130 after Ctrl-C.
+    """Run the command and give its exit code.
+
+    0; 1 where ``check`` finds a wrong gradient; 2 for any error (one line on stderr says which); 130 after Ctrl-C.
 
     Parameters
     ----------

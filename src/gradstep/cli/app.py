@@ -8,6 +8,7 @@ import typer
 import gradstep
 from gradstep.cli import INTERRUPTED, complain
 from gradstep.cli.bench import bench
+from gradstep.cli.check import check
 from gradstep.cli.compare import compare
 from gradstep.cli.info import info
 from gradstep.cli.problems import problems
@@ -24,7 +25,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for verb in (compare, bench, show, problems, info):
+for verb in (compare, check, bench, show, problems, info):
     app.command()(verb)
 
 

@@ -1,0 +1,104 @@
+"""``gradstep check``: whether the gradients of a problem file are right."""
+
+import sys
+from dataclasses import asdict
+from itertools import islice
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from gradstep.cli import WRONG
+from gradstep.cli.compare import require
+from gradstep.cli.console import console
+from gradstep.errors import GradstepTypeError, GradstepValueError, UserCodeError
+
+if TYPE_CHECKING:
+    from gradstep.gradient_check import GradientReport
+    from gradstep.problem_file import OwnProblem
+
+STYLES = {"right": "green", "wrong": "bold red", "undecided": "yellow"}
+
+
+def check(
+    problem: Annotated[str, typer.Argument(metavar="FILE.py:NAME", help="A function, object or class in a file.")],
+    seed: Annotated[int, typer.Option(min=0, help="Of the directions, and of a class or params that take it.")] = 0,
+    directions: Annotated[int, typer.Option(min=1, help="Directions to try in each parameter.")] = 3,
+    batch: Annotated[int, typer.Option(min=0, help="Which of the problem's batches.")] = 0,
+    json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout, and nothing else.")] = False,
+) -> int:
+    """Compare the gradients of your own problem with derivatives measured; exit code 1 where one is wrong."""
+    require("rich")
+    from gradstep.gradient_check import check_gradient
+    from gradstep.problem_file import load
+
+    own = load(problem, seed)
+    options: dict[str, Any] = {} if own.batches is None else {"batch": nth(own, batch)}
+    report = check_gradient(own.value_and_grad, own.params, seed=seed, directions=directions, **options)
+    if json:
+        from gradstep.compare.study import to_json
+
+        sys.stdout.write(to_json(content(report)) + "\n")
+    else:
+        show(report, f"{own.path.name}:{own.name}")
+    return 0 if report.ok else WRONG
+
+
+def show(report: "GradientReport", title: str) -> None:
+    """The table, and a sentence."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    from gradstep.gradient_check import HEADINGS
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for heading in HEADINGS:
+        table.add_column(heading)
+    for p in report.parameters:
+        table.add_row(*map(Text, p.cells()), style=STYLES[p.verdict])
+    screen = console()
+    screen.print(f"{title}: value {report.value:.6g}", markup=False, soft_wrap=True)
+    screen.print(table)
+    for word, names in {"wrong": report.wrong, "undecided": report.undecided}.items():
+        if names:
+            many = "gradient is" if len(names) == 1 else "gradients are"
+            screen.print(f"The {many} {word}: {', '.join(names)}.", markup=False, soft_wrap=True)
+    if not report.wrong and not report.undecided:
+        screen.print("All gradients are right.")
+
+
+def content(report: "GradientReport") -> dict[str, Any]:
+    """All of a report, for JSON; a complex number is a pair."""
+    rows: list[dict[str, Any]] = [{"verdict": p.verdict, **asdict(p)} for p in report.parameters]
+    for row in rows:
+        if row["worst"]:
+            row["worst"] = {k: [x.real, x.imag] if isinstance(x, complex) else x for k, x in row["worst"].items()}
+    return {**asdict(report), "parameters": rows}
+
+
+def nth(own: "OwnProblem", k: int) -> Any:
+    """Batch ``k``: of a function of ``k``, by index, or by counting.
+
+    Raises
+    ------
+    GradstepValueError
+        When there are fewer.
+    GradstepTypeError
+        When these are no batches.
+    UserCodeError
+        When the user's code raises something.
+    """
+    from gradstep.objective import Told, kind
+
+    batches, name = own.batches, f"{own.name}.batches"
+    if callable(batches):
+        return Told(batches, name, own.path)(k)
+    if not hasattr(batches, "__getitem__") and not hasattr(batches, "__iter__"):
+        raise GradstepTypeError(f"{name} must be a function of k, a sequence or an iterable, not {kind(batches)}.")
+    take = batches.__getitem__ if hasattr(batches, "__getitem__") else lambda k: next(islice(iter(batches), k, None))
+    try:
+        return Told(take, name, own.path)(k)
+    except UserCodeError as error:
+        if isinstance(error.__cause__, StopIteration | LookupError):
+            raise GradstepValueError(f"{name} has no batch {k}.") from error
+        raise

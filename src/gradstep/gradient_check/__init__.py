@@ -1,0 +1,104 @@
+"""Whether a function's gradients are its derivatives."""
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from gradstep.errors import GradstepValueError
+from gradstep.gradient_check.function import Function
+from gradstep.gradient_check.judge import Judge
+from gradstep.gradient_check.report import HEADINGS, Element, GradientReport, ParameterCheck
+from gradstep.objective import Objective
+
+__all__ = ["HEADINGS", "Element", "GradientReport", "ParameterCheck", "check_gradient"]
+
+NO_BATCH: Any = type("NoBatch", (), {"__repr__": lambda _: "none"})()
+
+
+def check_gradient(
+    value_and_grad: Callable[..., Any],
+    params: Any,
+    *,
+    batch: Any = NO_BATCH,
+    seed: int = 0,
+    directions: int = 3,
+    rtol: float | None = None,
+) -> GradientReport:
+    """Compare the gradients that a function gives with derivatives measured.
+
+    Parameters
+    ----------
+    value_and_grad
+        ``value_and_grad(params)`` or ``value_and_grad(params, batch)`` gives a value and the gradients, in a nest like
+        ``params`` or a dict by dotted name. It must give the same for the same parameters.
+    params
+        An array of floats or a nest of them, where to check; they are not changed. The gradient ``g`` of a complex
+        parameter is torch's: moving it by ``t * d`` changes the value by ``t * sum(conj(g) * d).real``.
+    batch
+        What the function is given beside the parameters, if it takes that.
+    seed
+        Of the random directions.
+    directions
+        How many to try in each parameter.
+    rtol
+        How far a gradient may be off, relative to its size. By default what the precision of the parameter, the
+        gradient and the function allow: 1e-7 in float64, 8e-4 in float32. What the measurement itself is uncertain
+        by comes on top.
+
+    Returns
+    -------
+    GradientReport
+        ``ok``, and a line for each parameter: right, wrong (with the worst element, and what is wrong with it if that
+        can be seen) or undecided: at a kink, where the derivatives from the two sides differ and the gradient lies
+        between them, or where the function is too rough to tell.
+
+    Raises
+    ------
+    GradstepTypeError, GradstepValueError
+        When a gradient is missing, does not fit its parameter or shares its memory; when the function changes
+        parameters, or does not give the same again.
+    NonFiniteError
+        When the value or a gradient is NaN or infinite.
+    UserCodeError
+        When the function raises something.
+
+    Notes
+    -----
+    Where the function takes complex parameters and carries them through to its value, the derivative is
+    Im f(x + ihd) / h with h = 1e-30, exact but for rounding: Squire and Trapp, Using complex variables to estimate
+    derivatives of real functions, SIAM Review 40 (1998); Martins, Sturdza and Alonso, The complex-step derivative
+    approximation, ACM Trans. Math. Softw. 29 (2003). Since ``abs``, ``.real`` and conversions break it silently,
+    it is believed only as far as central differences agree, which are extrapolated from three steps, and are all there
+    is where it is not possible. They are made in float64 also for parameters of fewer bits, if the function takes it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import gradstep as gs
+    >>> x = np.array([1.0, 2.0])
+    >>> gs.check_gradient(lambda x: (np.sum(x**2), 2 * x), x).ok
+    True
+    >>> print(gs.check_gradient(lambda x: (np.sum(x**2), x + 0), x).parameters[0].message)
+    2 of 2 elements tested are wrong; at [1]: gradient 2, derivative 4: it is 1/2 of what it should be
+    """
+    if not isinstance(directions, int) or directions < 1:
+        raise GradstepValueError(f"directions must be a whole number of at least 1, not {directions!r}.")
+    if not isinstance(seed, int) or seed < 0:
+        raise GradstepValueError(f"seed must be a whole number of at least 0, not {seed!r}.")
+    if rtol is not None and not 0 < rtol < 1:
+        raise GradstepValueError(f"rtol must be between 0 and 1, not {rtol!r}.")
+    function = Function(_objective(value_and_grad), params, () if batch is NO_BATCH else (batch,))
+    with np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what a function says of places where nobody will go
+        judge = Judge(function, np.random.default_rng(seed), rtol)
+        found = tuple(judge.parameter(k, directions) for k in range(len(function.names)))
+    return GradientReport(all(p.ok or p.undecided for p in found), function.value, found)
+
+
+def _objective(function: Callable[..., Any]) -> Objective:
+    if isinstance(function, Objective):
+        return function
+    name = getattr(function, "__name__", "")
+    return Objective(function, name if name.isidentifier() else "value_and_grad")

@@ -1,0 +1,189 @@
+"""The function that is checked, seen as one of a flat vector of reals for each parameter."""
+
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import array_api_compat
+import numpy as np
+from numpy.typing import NDArray
+
+from gradstep.arrays import as_reals, compute_dtype, copied, dtype_name, is_masked, largest, namespace, to_numpy
+from gradstep.engine.tensor import bad_gradient, check_gradient
+from gradstep.errors import GradstepTypeError, GradstepValueError, NonFiniteError
+from gradstep.objective import Objective
+from gradstep.tree import flatten
+
+Reals = NDArray[np.float64]
+DOUBLE = float(np.finfo(np.float64).eps)
+POWER = 0.45  # eps to this power is what two ways to one number may differ by
+
+
+class Function:
+    """A function, the parameters at which it is checked, and what it gives there.
+
+    Attributes
+    ----------
+    names, leaves
+        The parameters: copies.
+    origins, grads
+        Parameters and gradients as reals; a complex number is two of them.
+    nearby
+        The gradients at other parameters not far away, for their size; zeros where there is no such thing.
+    value
+        What the function gives here, in the precision of :attr:`eps`.
+    eps
+        The precision in which it is called to measure: that of float64 wherever it takes that.
+    """
+
+    def __init__(self, objective: Objective, params: Any, batch: tuple[Any, ...]) -> None:
+        self.objective, self.batch = objective, batch
+        self.nest, leaves = flatten(params)
+        self.names = self.nest.names
+        if not leaves:
+            raise GradstepValueError("there is no parameter to check; params holds no array.")
+        for name, x in zip(self.names, leaves, strict=True):
+            compute_dtype(x, name)
+            if is_masked(x):
+                raise GradstepTypeError(f"parameter {name!r} is a masked array; fill it first.")
+        self.leaves = [copied(x) for x in leaves]
+        self.origins = [_flat(x) for x in self.leaves]
+        for name, x in zip(self.names, self.origins, strict=True):
+            if not np.isfinite(x).all():
+                raise NonFiniteError(
+                    f"parameter {name!r} is not finite; a gradient can be checked at finite ones only."
+                )
+        self.double = False  # until the function has been seen to take it
+        self.nearby = self._look_nearby()
+        self.value, self.grads = self._look()
+        self.eps = max(precision(x) for x in self.leaves)
+        self._choose()
+
+    def raw(self, k: int, reals: Any) -> Any:
+        """What the user's function itself gives for the value where parameter ``k`` has other (or complex) numbers."""
+        return self.objective.function(self._params({k: reals}), *self.batch)[0]
+
+    def at(self, moved: dict[int, Reals]) -> float:
+        """The value where some parameters have other numbers; NaN where the function refuses them."""
+        try:
+            return self.objective(self._params(moved), *self.batch)[0]
+        except Exception:  # noqa: BLE001, RUF100 - outside of its domain a function may do anything
+            return np.nan
+
+    def _params(self, moved: dict[int, Any]) -> Any:
+        return self.nest.build([self._leaf(k, moved[k]) if k in moved else x for k, x in enumerate(self.still)])
+
+    def rtol(self, k: int, noise: float) -> float:
+        """How far a right gradient of parameter ``k`` may be off, relative to its size."""
+        own = min(noise / abs(self.value), float(np.finfo(np.float32).eps)) if self.value else 0.0
+        return max(precision(self.leaves[k]), self.eps, own) ** POWER
+
+    def _leaf(self, k: int, reals: Any) -> Any:
+        """Parameter ``k`` with other numbers, in its own dtype or in double precision, where it was in memory."""
+        like = self.leaves[k]
+        host = like if isinstance(like, np.ndarray | np.generic) else to_numpy(like)
+        pairs = host.dtype.kind == "c"
+        double = np.complex128 if pairs or reals.dtype.kind == "c" else np.float64
+        out = np.empty_like(host, dtype=double if self.double else host.dtype)
+        out[...] = (reals[0::2] + 1j * reals[1::2] if pairs else reals).reshape(host.shape)
+        if host is like:
+            return out
+        return namespace(like).asarray(out, device=array_api_compat.device(like))
+
+    def _look_nearby(self) -> list[Reals]:
+        """A first call elsewhere: a gradient that is kept from one call to the next cannot be right after it."""
+        rng = np.random.default_rng(0)
+        there = {k: x + 0.05 * sizes(x) * rng.uniform(-1, 1, x.shape) for k, x in enumerate(self.origins)}
+        zeros = [np.zeros_like(x) for x in self.origins]
+        try:
+            with np.errstate(all="ignore"), warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                params = self.nest.build([self._leaf(k, x) for k, x in there.items()])
+                grads = self.nest.leaves(self.objective(params, *self.batch)[1], "gradients")
+            found = [np.nan_to_num(np.abs(_flat(g)), nan=0.0, posinf=0.0) for g in grads]
+        except Exception:  # noqa: BLE001, RUF100 - nothing is asked of it there
+            return zeros
+        return [size if size.shape == zero.shape else zero for size, zero in zip(found, zeros, strict=True)]
+
+    def _look(self) -> tuple[float, list[Reals]]:
+        """Value and gradients at the parameters, looked at, and the same in a second call."""
+        name = self.objective.name
+        leaves = [copied(x) for x in self.leaves]
+        params = self.nest.build(leaves)
+        value, grads = self._call(params, leaves)
+        again, others = self._call(params, leaves)
+        alike = max(precision(x) for x in self.leaves) ** 0.75
+        what = "value" if abs(value - again) > alike * abs(value) else ""
+        for leaf, g, other in zip(self.names, grads, others, strict=True):
+            if not what and norm(g - other) > alike * (norm(g) + norm(other)):
+                what = f"gradient {leaf!r}"
+        if what:
+            raise GradstepValueError(
+                f"{name} gives another {what} when it is called again with the same parameters: it is random, or keeps "
+                f"something from one call to the next; make it give the same to be checked."
+            )
+        return value, grads
+
+    def _call(self, params: Any, leaves: Sequence[Any]) -> tuple[float, list[Reals]]:
+        name = self.objective.name
+        value, grads = self.objective(params, *self.batch)
+        for leaf, x, before in zip(self.names, leaves, self.origins, strict=True):
+            if not np.array_equal(_flat(x), before):
+                raise GradstepValueError(f"{name} changes parameter {leaf!r} in place; let it work on a copy.")
+        if not np.isfinite(value):
+            raise NonFiniteError(
+                f"the value that {name} gives is {value}; a gradient can be checked where it is finite."
+            )
+        found = self.nest.leaves(grads, "gradients")
+        for leaf, g, x in zip(self.names, found, leaves, strict=True):
+            check_gradient(leaf, g, x)
+            if not np.isfinite(_flat(g)).all():
+                raise bad_gradient(leaf, g, largest("float64"))
+            for other, y in zip(self.names, leaves, strict=True):
+                if isinstance(g, np.ndarray) and isinstance(y, np.ndarray) and np.may_share_memory(g, y):
+                    raise GradstepValueError(
+                        f"gradient {leaf!r} shares memory with parameter {other!r}, which a step changes in place; "
+                        f"give a copy."
+                    )
+        return value, [np.array(_flat(g)) for g in found]
+
+    def _measure_in(self, double: bool) -> None:
+        """Measure in double precision, or in that of the parameters."""
+        self.double = double
+        self.still = [self._leaf(k, x) for k, x in enumerate(self.origins)]
+
+    def _choose(self) -> None:
+        """Double precision where the function takes it and gives the same value."""
+        self._measure_in(True)
+        value = self.at({})
+        if abs(value - self.value) <= self.eps**POWER * abs(self.value):
+            self.value, self.eps = value, DOUBLE
+        else:
+            self._measure_in(False)
+
+
+def norm(x: Reals) -> float:
+    """The Euclidean norm, without overflow."""
+    size = float(np.max(np.abs(x), initial=0.0))
+    return size * float(np.sqrt(np.sum(np.square(x / size)))) if 0 < size < np.inf else size
+
+
+def sizes(x: Reals) -> Reals:
+    """How large each element is, and for one that is zero how large the others are; 1 where all are zero."""
+    return np.where(x == 0, typical(x), np.abs(x))
+
+
+def typical(x: Reals) -> float:
+    """The root mean square of the elements that are not zero; 1 where all are."""
+    return norm(x) / float(np.sqrt(np.count_nonzero(x))) if x.any() else 1.0
+
+
+def precision(x: Any) -> float:
+    """The spacing of an array's numbers, relative to them."""
+    name = dtype_name(x)
+    return 2.0**-7 if name == "bfloat16" else float(np.finfo(name).eps)
+
+
+def _flat(x: Any) -> Reals:
+    """An array's reals, copied, one after the other."""
+    return np.array(as_reals(to_numpy(x)), np.float64).reshape(-1)

@@ -1,0 +1,137 @@
+"""A user's function ``value_and_grad``: called, told of in one sentence when it raises; what it gives is looked at."""
+
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gradstep.arrays import is_complex, to_numpy
+from gradstep.errors import GradstepTypeError, GradstepValueError, UserCodeError
+from gradstep.tree import is_array
+
+OURS = str(Path(__file__).parent)
+
+
+@dataclass(frozen=True)
+class Objective:
+    """A function of parameters, and of a batch where there are some; a call gives ``(value, gradients)``.
+
+    A call checks that there is such a pair and that the value is one real number, no more: whether the gradients fit
+    is for those to see who use them.
+
+    Attributes
+    ----------
+    function
+        The user's own.
+    name
+        What errors call it.
+    path
+        The file that errors point into; ``None``: wherever the function leads first.
+    """
+
+    function: Callable[..., Any]
+    name: str = "value_and_grad"
+    path: Path | None = None
+
+    def __call__(self, params: Any, *batch: Any) -> tuple[float, Any]:
+        """Value and gradients.
+
+        Raises
+        ------
+        UserCodeError
+            When the function raises something.
+        GradstepTypeError, GradstepValueError
+            When it gives something else than a number and gradients.
+        """
+        try:
+            given = self.function(params, *batch)
+        except Exception as error:
+            raise raised(self.name, error, self.path) from error
+        if not isinstance(given, tuple | list) or len(given) != 2:
+            raise GradstepTypeError(f"{self.name} must give (value, gradients), not {kind(given)}.")
+        value, grads = given
+        if grads is None:
+            raise GradstepTypeError(f"{self.name} must give (value, gradients), and gave None for the gradients.")
+        return (value if type(value) is float else number(value, self.name)), grads
+
+
+@dataclass(frozen=True)
+class Told:
+    """Any other function of a user's: called as it is, and told of in one sentence when it raises."""
+
+    function: Callable[..., Any]
+    name: str
+    path: Path | None = None
+
+    def __call__(self, *arguments: Any, **keywords: Any) -> Any:
+        """What the function gives.
+
+        Raises
+        ------
+        UserCodeError
+            When it raises something.
+        """
+        try:
+            return self.function(*arguments, **keywords)
+        except Exception as error:
+            raise raised(self.name, error, self.path) from error
+
+
+def number(value: Any, name: str) -> float:
+    """A value as a float: a real number, of Python or as an array of any namespace without axes.
+
+    Raises
+    ------
+    GradstepTypeError
+        For what is no real number.
+    GradstepValueError
+        For an array that has axes.
+    """
+    if is_array(value):
+        if tuple(value.shape):
+            raise GradstepValueError(
+                f"the value that {name} gives must be one number, and has shape {tuple(value.shape)}; "
+                f"take its sum or mean."
+            )
+        if not is_complex(value):
+            return float(to_numpy(value)[()])
+    elif not isinstance(value, complex | str | bytes | bytearray):
+        try:
+            return float(value)
+        except (TypeError, ValueError, OverflowError):
+            pass
+    swapped = "; are the two the wrong way round?" if isinstance(value, dict | list | tuple) else "."
+    raise GradstepTypeError(f"the value that {name} gives must be one real number, not {kind(value)}{swapped}")
+
+
+def kind(x: Any) -> str:
+    """What something is, in a few words."""
+    if isinstance(x, tuple | list):
+        return f"a {type(x).__name__} of {len(x)}"
+    if x is None:
+        return "None"
+    if is_array(x):
+        return f"an array of {str(x.dtype).rpartition('.')[2]} and shape {tuple(x.shape)}"
+    return f"an object of type {type(x).__name__}"
+
+
+def raised(name: str, error: BaseException, path: Path | None = None) -> UserCodeError:
+    """The error for a user's code, called ``name``, that raised ``error``."""
+    message = " ".join(str(error).split()).rstrip(".")
+    if len(message) > 200:
+        message = f"{message[:200].rstrip()} ..."
+    said = f"{type(error).__name__}: {message}" if message else type(error).__name__
+    return UserCodeError(f"{name} raised {said}{place(error, path)}.")
+
+
+def place(error: BaseException, path: Path | None = None) -> str:
+    """`` (FILE, line N)``: the last line in that file that led to the error; nothing where none did.
+
+    Without a path it is the first file that is not ours.
+    """
+    frames = traceback.extract_tb(error.__traceback__)
+    if path is None:
+        path = next((Path(f.filename) for f in frames if not f.filename.startswith(OURS)), None)
+    lines = [f.lineno for f in frames if path is not None and Path(f.filename) == path]
+    return f" ({path.name}, line {lines[-1]})" if path is not None and lines else ""

@@ -1,0 +1,293 @@
+"""Problems of one's own: ``FILE.py:NAME``, a Python file and what in it is to be optimized."""
+
+import hashlib
+import importlib.util
+import inspect
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.machinery import SourceFileLoader
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from gradstep.arrays import compute_dtype, copied, is_masked
+from gradstep.errors import GradstepError, GradstepTypeError, GradstepValueError
+from gradstep.naming import unknown
+from gradstep.objective import Objective, Told, kind, raised
+from gradstep.tree import flatten, is_array
+
+WANTED = "a function f(params) -> (value, gradients), or an object or class with params and value_and_grad"
+
+
+@dataclass(frozen=True)
+class OwnProblem:
+    """What a problem file says.
+
+    Attributes
+    ----------
+    name, path
+        ``NAME`` and the file, resolved.
+    params
+        The initial parameters: a nest of arrays, copies of the user's own.
+    value_and_grad
+        ``value_and_grad(params)``, or ``value_and_grad(params, batch)`` where there are batches, gives the value as a
+        float, and the gradients.
+    batches
+        Whatever the file has under this name, as it is; ``None`` where it has nothing.
+    evaluate
+        ``evaluate(params)`` gives a number, or a dict of names and numbers; ``None`` where the file has none.
+    source_sha256
+        Of the file's bytes.
+    """
+
+    name: str
+    path: Path
+    params: Any
+    value_and_grad: Objective
+    batches: Any
+    evaluate: Callable[[Any], Any] | None
+    source_sha256: str
+
+
+def load(text: str, seed: int = 0) -> OwnProblem:
+    """Run a problem file and take from it what is called ``NAME``.
+
+    The folder of the file stays importable, at the head of ``sys.path``, as under ``python FILE.py``.
+
+    Parameters
+    ----------
+    text
+        ``FILE.py:NAME``. ``NAME`` is a function ``f(params) -> (value, gradients)``, whose initial parameters are
+        ``f.params`` or else ``params`` of the file; or an object with ``params`` and ``value_and_grad``, and perhaps
+        ``batches`` and ``evaluate``; or a class of such objects. ``params`` is an array, a nest of arrays, or a
+        function that makes it.
+    seed
+        What a class and a function ``params`` are given if they take it.
+
+    Raises
+    ------
+    GradstepValueError, GradstepTypeError
+        When there is no such file or name, or what it has is of the wrong kind.
+    UserCodeError
+        When the file, its class or its ``params`` raises something.
+    """
+    path, name = split(text)
+    source = read(path)
+    module = run(path, source)
+    where = f"{path.name}:{name}"
+    thing = find(module, path, name)
+    if isinstance(thing, type):
+        thing = Told(thing, where, path)(**_seed(thing, seed))
+    own = get(thing, "value_and_grad", where, path)
+    if not callable(thing if own is None else own):
+        refuse(thing, own, where)
+    function, called = (thing, name) if own is None else (own, f"{name}.value_and_grad")
+    params = get(thing, "params", where, path)
+    if params is None and own is None:
+        params = getattr(module, "params", None)
+    evaluate = get(thing, "evaluate", where, path)
+    if evaluate is not None and not callable(evaluate):
+        raise GradstepTypeError(f"{where}: evaluate must be a function of the parameters, not {kind(evaluate)}.")
+    return OwnProblem(
+        name,
+        path,
+        initial(params, where, path, seed, at_top=own is None),
+        Objective(function, called, path),
+        get(thing, "batches", where, path),
+        None if evaluate is None else Told(evaluate, f"{name}.evaluate", path),
+        hashlib.sha256(source).hexdigest(),
+    )
+
+
+def split(text: str) -> tuple[Path, str]:
+    r"""File and name; the last colon divides them, for a path may have one too (``C:\x.py:f``).
+
+    Raises
+    ------
+    GradstepValueError
+        When there is no name, or no such Python file.
+    """
+    file, colon, name = text.rpartition(":")
+    if not colon or "/" in name or "\\" in name or name.endswith(".py"):
+        file, name = text, ""
+    if not file:
+        raise GradstepValueError(f"{text!r} names no file; write FILE.py:NAME.")
+    path = Path(file).resolve()
+    if path.is_dir():
+        raise GradstepValueError(f"{file} is a folder; write FILE.py:NAME.")
+    if not path.is_file():
+        raise GradstepValueError(f"there is no file {file}; write FILE.py:NAME, with a path from {Path.cwd()}.")
+    if path.suffix != ".py":
+        raise GradstepValueError(f"{file} is no Python file; write FILE.py:NAME, where FILE.py ends in .py.")
+    return path, name
+
+
+def read(path: Path) -> bytes:
+    """The file's bytes.
+
+    Raises
+    ------
+    GradstepValueError
+        When it cannot be read.
+    """
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise GradstepValueError(f"cannot read {path}: {error.strerror or error}.") from error
+
+
+class _Bytes(SourceFileLoader):
+    """Runs the bytes that were read, whatever the file holds by now; bytecode is neither read nor written."""
+
+    def __init__(self, name: str, path: str, source: bytes) -> None:
+        super().__init__(name, path)
+        self.source = source
+
+    def get_data(self, path: str) -> bytes:  # noqa: ARG002
+        return self.source
+
+    def path_stats(self, path: str) -> dict[str, Any]:
+        raise OSError(path)
+
+
+def run(path: Path, source: bytes) -> ModuleType:
+    """The file as a module, under a name that no other module has.
+
+    Raises
+    ------
+    GradstepValueError
+        When it, or a file that it imports, is not Python.
+    UserCodeError
+        When it raises something.
+    """
+    module_name = f"_gradstep_problem_{hashlib.sha256(str(path).encode()).hexdigest()[:16]}"
+    spec = importlib.util.spec_from_file_location(module_name, path, loader=_Bytes(module_name, str(path), source))
+    assert spec is not None and spec.loader is not None  # noqa: S101, PT018 - for a loader is given
+    module = importlib.util.module_from_spec(spec)
+    folder = str(path.parent)
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
+    before = sys.modules.get(module_name)
+    sys.modules[module_name] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException as error:
+        if before is None:
+            del sys.modules[module_name]
+        else:
+            sys.modules[module_name] = before
+        if isinstance(error, SyntaxError):
+            file = Path(error.filename).name if error.filename else path.name
+            line = f", line {error.lineno}" if error.lineno else ""
+            raise GradstepValueError(f"{file}{line}: {type(error).__name__}: {error.msg}.") from error
+        if isinstance(error, Exception | SystemExit):
+            raise raised(path.name, error, path) from error
+        raise
+    return module
+
+
+def find(module: ModuleType, path: Path, name: str) -> Any:
+    """What the module has under a name.
+
+    Raises
+    ------
+    GradstepValueError
+        When it has nothing there; the error tells what else there is.
+    """
+    known = candidates(module)
+    if name and hasattr(module, name):
+        return getattr(module, name)
+    if known and name:
+        raise unknown(f"{path.name} has no", name, known)
+    if known:
+        raise GradstepValueError(
+            f"{path.name} needs a name after it: {' or '.join(f'{path.name}:{k}' for k in known)}."
+        )
+    missing = f"no {name!r}, and nothing else" if name else "nothing"
+    raise GradstepValueError(f"{path.name} has {missing} that could be optimized; write {WANTED}.")
+
+
+def candidates(module: ModuleType) -> list[str]:
+    """The names in a module that could be meant."""
+    return [name for name, thing in vars(module).items() if not name.startswith("_") and _may_be(thing, name, module)]
+
+
+def _may_be(thing: Any, name: str, module: ModuleType) -> bool:
+    if isinstance(thing, ModuleType) or is_array(thing):
+        return False
+    try:
+        if callable(getattr(thing, "value_and_grad", None)):
+            return True
+        function = inspect.isroutine(thing) and thing.__module__ == module.__name__ and name != "params"
+        return function and (hasattr(thing, "params") or hasattr(module, "params"))
+    except Exception:  # noqa: BLE001, RUF100 - an object may raise anything when it is asked
+        return False
+
+
+def _seed(function: Any, seed: int) -> dict[str, int]:
+    """The seed as a keyword, for what takes it."""
+    try:
+        taken = inspect.signature(function).parameters.get("seed")
+    except (TypeError, ValueError):
+        return {}
+    return {"seed": seed} if taken is not None and taken.kind is not taken.POSITIONAL_ONLY else {}
+
+
+def get(thing: Any, name: str, where: str, path: Path) -> Any:
+    """An attribute of a user's object, which may be a property that raises; ``None`` where there is none."""
+    return Told(getattr, f"{where}: {name}", path)(thing, name, None)
+
+
+def refuse(thing: Any, own: Any, where: str) -> None:
+    """Say why this is no problem.
+
+    Raises
+    ------
+    GradstepTypeError
+        Always.
+    """
+    if own is not None:
+        raise GradstepTypeError(f"{where}: value_and_grad must be a function of the parameters, not {kind(own)}.")
+    if hasattr(thing, "params"):
+        raise GradstepTypeError(f"{where} has params and no value_and_grad; give it value_and_grad(params).")
+    raise GradstepTypeError(f"{where} is {kind(thing)}, and must be {WANTED}.")
+
+
+def initial(params: Any, where: str, path: Path, seed: int, at_top: bool) -> Any:
+    """A copy of the initial parameters, made first where ``params`` is a function.
+
+    Raises
+    ------
+    GradstepTypeError
+        For anything but arrays of floats.
+    GradstepValueError
+        When there are none.
+    """
+    if params is None:
+        place_of = "as an attribute, or at the top of the file" if at_top else "as an attribute or method"
+        raise GradstepValueError(f"{where} has no params; give it its initial parameters, {place_of}.")
+    if callable(params) and not is_array(params):
+        params = Told(params, f"{where}: params", path)(*_first(params, seed), **_seed(params, seed))
+    try:
+        nest, leaves = flatten(params)
+        for leaf_name, x in zip(nest.names, leaves, strict=True):
+            compute_dtype(x, leaf_name)
+            if is_masked(x):
+                raise GradstepTypeError(f"parameter {leaf_name!r} is a masked array; fill it first.")
+    except GradstepError as error:
+        raise type(error)(f"{where}: {error}") from None
+    if not leaves:
+        raise GradstepValueError(f"{where}: params holds no array.")
+    return nest.build([copied(x) for x in leaves])
+
+
+def _first(function: Any, seed: int) -> tuple[int, ...]:
+    """The seed as the only argument, for what takes one of another name."""
+    if _seed(function, seed):
+        return ()
+    try:
+        inspect.signature(function).bind(seed)
+    except (TypeError, ValueError):
+        return ()
+    return (seed,)
