@@ -279,6 +279,7 @@ class TestCalls:
             (lambda: gs.clip_by_norm(0.0), ValueError, "max_norm must be finite and > 0"),
             (lambda: gs.adam(name=""), TypeError, "name= must be a str"),
             (lambda: gs.adam(name=3), TypeError, "name= must be a str"),
+            (lambda: gs.adam(name="b/adam"), ValueError, "there is no '/' in a name="),
         ],
     )
     def test_bad_values(self, call, kind, text):

@@ -35,11 +35,13 @@ def write_whole(path: AnyPath, write: Callable[[Descriptor], None], keep: int = 
         Writes the content to a file descriptor, which may be moved about with :func:`os.lseek`.
     keep
         How many files are kept: ``run.x``, and ``run.1.x``, ``run.2.x`` ... that were there before, 1 the newest.
+        Just the new one where the file system has no second names (hard links).
 
     Raises
     ------
     OSError
-        When the system refuses something. The old file is as it was, and no temporary file stays.
+        When the system refuses something. The old file is as it was, and no temporary file stays; of those before it
+        the oldest may be gone.
     """
     target = Path(os.path.realpath(path))
     if not target.parent.is_dir():
@@ -48,19 +50,20 @@ def write_whole(path: AnyPath, write: Callable[[Descriptor], None], keep: int = 
         raise IsADirectoryError(errno.EISDIR, "this is a folder, not a file", str(target))
     _sweep(target)
     spare = _beside(target)
+    made = [spare]
     with contextlib.ExitStack() as is_open:
-        temporary, handle = _open_temporary(target)
-        is_open.callback(os.close, handle)
         try:
+            temporary, handle = _open_temporary(target, made)
+            is_open.callback(_close, handle)
             write(handle)
             os.fsync(handle)
             if fcntl is None:
                 is_open.close()  # Windows renames no open file
-            before = _set_aside(target, spare, keep)
+            undo = _set_aside(target, spare, keep)
             os.replace(temporary, target)
-            _sync_or_undo(target, before)
+            _sync_or_undo(target.parent, undo)
         finally:
-            _remove(temporary, spare)
+            _remove(*made)
 
 
 def write_text(path: AnyPath, text: str) -> None:
@@ -111,36 +114,35 @@ def earlier(path: Path, k: int) -> Path:
     return path.with_name(f"{path.stem}.{k}{path.suffix}") if k else path
 
 
-def _set_aside(target: Path, spare: Path, keep: int) -> Path | None:
-    """Give what stands at ``target`` a second name, from which it can be taken back; None where there is none.
+def _set_aside(target: Path, spare: Path, keep: int) -> Callable[[], None]:
+    """Give what stands at ``target`` a second name; what takes it back from there, when another has come in its place.
 
     With ``keep`` > 1 that is the name of the file before, and those before it move on by one.
     """
     if not target.exists():
-        return None
+        return target.unlink
     try:
         os.link(target, spare)
     except OSError as error:
         if error.errno in (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK):
-            return None  # this file system has no second names
+            return lambda: None  # this file system has no second names
         raise
     if keep < 2:
-        return spare
+        return lambda: os.replace(spare, target)
     for k in range(keep - 1, 0, -1):
         source = spare if k == 1 else earlier(target, k - 1)
         if source.exists():
             os.replace(source, earlier(target, k))
-    return earlier(target, 1)
+    return lambda: os.replace(earlier(target, 1), target)
 
 
-def _sync_or_undo(target: Path, before: Path | None) -> None:
+def _sync_or_undo(folder: Path, undo: Callable[[], None]) -> None:
     """Force the new name to the disk; what may not last is taken back."""
     try:
-        sync_folder(target.parent)
+        sync_folder(folder)
     except OSError:
-        if before is not None:
-            with contextlib.suppress(OSError):
-                os.replace(before, target)
+        with contextlib.suppress(OSError):
+            undo()
         raise
 
 
@@ -149,14 +151,24 @@ def _beside(target: Path) -> Path:
     return target.with_name(f".{target.name}.{os.urandom(6).hex()}.part")
 
 
-def _open_temporary(target: Path) -> tuple[Path, Descriptor]:
-    """A new file beside ``target``, locked for as long as it is open: a sign that its writer lives."""
+def _open_temporary(target: Path, made: list[Path]) -> tuple[Path, Descriptor]:
+    """A new file beside ``target``, locked for as long as it is open: a sign that its writer lives.
+
+    Its name is in ``made`` before it is there: an interrupt may come in between.
+    """
     while True:
         path = _beside(target)
+        made.append(path)
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0), 0o666)
         if fcntl is None or (_lock(handle) and os.fstat(handle).st_nlink):
             return path, handle
-        os.close(handle)  # somebody swept it between the two lines
+        _close(handle)  # somebody swept it between the two lines
+
+
+def _close(handle: Descriptor) -> None:
+    """Close a file of which nothing depends on the closing any more: its content is on the disk, or given up."""
+    with contextlib.suppress(OSError):
+        os.close(handle)
 
 
 def _lock(handle: Descriptor) -> bool:
@@ -180,12 +192,12 @@ def _sweep(target: Path) -> None:
         for name in os.listdir(target.parent):
             if form.fullmatch(name):
                 with contextlib.suppress(OSError):
-                    handle = os.open(target.with_name(name), os.O_RDWR)
+                    handle = os.open(target.with_name(name), os.O_RDONLY)  # it may be read-only
                     try:
                         if _lock(handle):
                             _remove(target.with_name(name))
                     finally:
-                        os.close(handle)
+                        _close(handle)
 
 
 def _remove(*paths: Path) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from gradstep import engine as engines
-from gradstep.arrays import as_reals, as_stored, copied, extremes, namespace, put, to_numpy
+from gradstep.arrays import as_reals, as_stored, copied, extremes, is_masked, namespace, put, to_numpy
 from gradstep.chain import Row, program
 from gradstep.checkpoint import Checkpoint, Rng, load, users, write
 from gradstep.checkpoint.optimizer import PARAM, STATE, Saved, array_differences, listed
@@ -404,7 +404,11 @@ class Optimizer:
 
     def as_saved(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """The arrays and the manifest of a checkpoint."""
-        arrays = {name: to_numpy(x) for name, x in self._places().items()}
+        places = self._places()
+        for name, x in places.items():
+            if is_masked(x):
+                raise GradstepTypeError(f"checkpoint: {name!r} is a masked array, whose mask no file can hold.")
+        arrays = {name: to_numpy(x) for name, x in places.items()}
         return arrays, {"optimizer": asdict(self._saved())}
 
     def plan_restore(

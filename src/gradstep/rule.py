@@ -14,7 +14,7 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 from gradstep.declaration import examine
-from gradstep.errors import GradstepTypeError, RuleError
+from gradstep.errors import GradstepTypeError, GradstepValueError, RuleError
 from gradstep.hyper import Hyper, checked
 from gradstep.naming import find, unknown
 
@@ -95,6 +95,10 @@ class Rule:
         names = list(self.defaults)
         if not (name is None or (isinstance(name, str) and name)):
             raise GradstepTypeError(f"{self.name}: name= must be a str that is not empty, not {name!r}.")
+        if name and "/" in name:
+            raise GradstepValueError(
+                f"{self.name}: there is no '/' in a name= (a checkpoint parts names by it): {name!r}."
+            )
         if len(values) > len(names):
             raise GradstepTypeError(f"{self.name}: {len(values)} positional values, but it has only {names}.")
         given = dict(zip(names, values, strict=False))

@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 from gradstep.checkpoint.format import canonical, read, write
 from gradstep.checkpoint.optimizer import PARAM, STATE
 from gradstep.checkpoint.rng import Rng, rng_state
-from gradstep.errors import GradstepTypeError
+from gradstep.errors import GradstepTypeError, GradstepValueError
 from gradstep.files import AnyPath
 from gradstep.version import __version__
 
 __all__ = ["Checkpoint", "Rng", "load", "users", "write"]
+_DEEPEST = 100  # levels of what a user saves: far from what Python's parser can read
 
 
 @dataclass(frozen=True)
@@ -68,21 +69,23 @@ def users(extra: Any, rng: "Rng | None") -> dict[str, Any]:
     Raises
     ------
     GradstepTypeError, GradstepValueError
-        For what JSON does not know, and for what is no random generator.
+        For what JSON does not know, what is nested too deep, and what is no random generator.
     """
-    _check_keys(extra)
+    _check(extra, _DEEPEST)
     canonical(extra)
     return {"library": __version__, "extra": extra, "rng": rng_state({} if rng is None else rng)}
 
 
-def _check_keys(x: Any) -> None:
-    """Refuse keys that JSON would silently turn into text."""
+def _check(x: Any, deeper: int) -> None:
+    """Refuse keys that JSON would silently turn into text, and nests that could be written but not read everywhere."""
+    if deeper < 0:
+        raise GradstepValueError(f"checkpoint: extra is nested more than {_DEEPEST} levels deep, or contains itself.")
     if isinstance(x, Mapping):
         for key in x:
             if not isinstance(key, str):
                 raise GradstepTypeError(f"checkpoint: a key in extra must be a str, not {key!r}.")
     for y in x.values() if isinstance(x, Mapping) else x if isinstance(x, list | tuple) else ():
-        _check_keys(y)
+        _check(y, deeper - 1)
 
 
 def load(path: AnyPath) -> Checkpoint:

@@ -100,6 +100,7 @@ def write(path: AnyPath, arrays: Arrays, manifest: Manifest, keep: int = 1) -> N
         When the system refuses something.
     """
     rows = dict(_plan(arrays))
+    manifest = json.loads(canonical(manifest))  # as it is now: another thread may go on with it
     text = _text(manifest, rows)
     blank = _header(text, rows)
     size = 8 + len(blank) + sum(x.nbytes for x in arrays.values())
@@ -171,10 +172,22 @@ def _plan(arrays: Arrays) -> Iterator[tuple[str, _Row]]:
             raise GradstepTypeError(
                 f"checkpoint: {name!r} has dtype {x.dtype}, which cannot be saved; there are {', '.join(_CODES)}."
             )
+        if not _is_text(name):
+            raise GradstepValueError(
+                f"checkpoint: {name!r} is no Unicode text, so other readers would refuse the file."
+            )
         swapped = None if x.dtype.isnative else {">": "big", "<": "little"}[x.dtype.byteorder]
         fortran = "F" if x.flags.f_contiguous and not x.flags.c_contiguous else None
         yield name, _Row(dtype_name(x), x.shape, begin, begin + x.nbytes, _UNKNOWN_HASH, swapped, fortran)
         begin += x.nbytes
+
+
+def _is_text(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:  # half of a surrogate pair
+        return False
+    return True
 
 
 def _raw(x: Any) -> memoryview:

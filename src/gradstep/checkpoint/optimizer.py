@@ -2,22 +2,24 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from reprlib import repr as short
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
-from gradstep.arrays import dtype_name
+from gradstep.arrays import dtype_name, to_numpy
 from gradstep.chain import Program
 from gradstep.checkpoint.forms import is_like
 from gradstep.errors import CheckpointError, GradstepError, GradstepTypeError
 from gradstep.groups import Groups
 from gradstep.hyper import Hyper, checked, times
+from gradstep.memory import is_writable
 from gradstep.precision import Precision
 from gradstep.schedules import from_json, to_json
 
 PARAM, STATE = "param/", "state/"
 _MOST_NAMED = 5  # differences that an error lists
+_MOST_UPDATES = 1 << 62
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,7 @@ class Saved:
         CheckpointError
             When there is no such thing in the file.
         """
-        if not is_like(data, _FORM) or min(data["t"], data["skipped"]) < 0:
+        if not is_like(data, _FORM) or not all(0 <= data[key] < _MOST_UPDATES for key in ("t", "skipped")):
             raise CheckpointError("it holds no optimizer; gs.load reads its arrays")
         return cls(**data)
 
@@ -86,9 +88,11 @@ class Saved:
         for key in sorted(self.precision.keys() | mine.precision.keys()):
             theirs, ours = self.precision.get(key), mine.precision.get(key)
             if theirs != ours:
-                yield f"{'state_dtype' if key == 'state' else key} is {theirs!r} in the file, and {ours!r} here"
-        if strict and _names(self) == _names(mine) and _described(self) != _described(mine):
-            yield f"its groups are {_described(self)}, and {_described(mine)} here"
+                yield f"{'state_dtype' if key == 'state' else key} is {short(theirs)} in the file, and {ours!r} here"
+        theirs, ours = _by_name(self), _by_name(mine)
+        for name in sorted(theirs.keys() & ours.keys()) if strict else ():
+            if theirs[name] != ours[name]:
+                yield f"parameter {name!r} {_own(theirs[name])} in the file, and {_own(ours[name])} here"
 
     def memory(self, mine: "Saved") -> list[dict[str, float]]:
         """The memory of each group of ``mine``: that of the group that its parameters had in the file."""
@@ -117,11 +121,16 @@ def array_differences(file: Mapping[str, NDArray[Any]], mine: Mapping[str, Any],
             yield f"{what} has the shape {y.shape} in the file, and {tuple(x.shape)} here"
         elif dtype_name(y) != dtype_name(x):
             yield f"{what} is {dtype_name(y)} in the file, and {dtype_name(x)} here"
-        elif isinstance(x, np.ndarray) and not x.flags.writeable and y.tobytes() != x.tobytes():
+        elif not is_writable(x) and _native(y) != _native(to_numpy(x)):
             yield f"{what} is read-only here, and has other values in the file"
     if strict:
         own = (name for name in file if name.startswith((PARAM, STATE)))
         yield from (f"{_describe(name)} is in the file alone" for name in own if name not in mine)
+
+
+def _native(x: NDArray[Any]) -> bytes:
+    """The bytes of an array in the machine's order, in which equal numbers are equal bytes."""
+    return x.astype(x.dtype.newbyteorder("=")).tobytes()
 
 
 def listed(differences: Sequence[str]) -> str:
@@ -163,12 +172,8 @@ def _from_json(key: str, saved: Any, mine: Hyper) -> Hyper:
         )
     try:
         return from_json(saved) if isinstance(saved, dict) else checked(key, saved, "checkpoint")
-    except GradstepError as error:
+    except (GradstepError, RecursionError) as error:
         raise CheckpointError(f"its {key} makes no sense: {error}") from None
-
-
-def _names(saved: Saved) -> list[str]:
-    return sorted([*saved.frozen, *(name for own in saved.groups for name in own["members"])])
 
 
 def _chain(rule: Sequence[Mapping[str, str]]) -> str:
@@ -176,10 +181,14 @@ def _chain(rule: Sequence[Mapping[str, str]]) -> str:
     return names[0] if len(names) == 1 else f"chain({', '.join(names)})"
 
 
-def _described(saved: Saved) -> str:
-    """Which parameters differ in what, whatever the patterns that said so."""
-    texts = sorted(f"{', '.join(own['members'])} with {own['hyper'] or 'no values of its own'}" for own in saved.groups)
-    return "; ".join([*texts, *([f"frozen: {', '.join(saved.frozen)}"] if saved.frozen else [])])
+def _by_name(saved: Saved) -> dict[str, dict[str, Any] | None]:
+    """The hyperparameters that each parameter has of its own, by whatever patterns; None: it is frozen."""
+    owned = {name: own["hyper"] for own in saved.groups for name in own["members"]}
+    return owned | dict.fromkeys(saved.frozen)
+
+
+def _own(hyper: dict[str, Any] | None) -> str:
+    return "is frozen" if hyper is None else f"has {short(hyper)} of its own" if hyper else "has no values of its own"
 
 
 _FORM: Any = {

@@ -1,6 +1,7 @@
 """The state of random generators, as JSON."""
 
 from collections.abc import Callable, Mapping
+from reprlib import repr as short
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -8,6 +9,8 @@ import numpy as np
 from gradstep.errors import CheckpointError, GradstepTypeError
 
 Rng: TypeAlias = "np.random.Generator | Mapping[str, np.random.Generator]"  # as text: NumPy loads it on first use
+
+_PLACES = {"pos": 624, "buffer_pos": 4}  # of MT19937 and Philox in their buffers, which NumPy believes unseen
 
 
 def rng_state(rng: Rng) -> dict[str, Any]:
@@ -24,14 +27,18 @@ def rng_setter(rng: Rng, saved: Any) -> Callable[[], None]:
         When there is no state for one of them, or of another kind of generator.
     """
     generators = _named(rng)
+    known = saved if isinstance(saved, dict) else {}
     states: dict[str, Any] = {}
     for name, one in generators.items():
-        if not isinstance(saved, Mapping) or name not in saved:
-            raise CheckpointError(f"the file has no random state {name!r}; it has {sorted(saved or ())}")
-        states[name] = _from_json(saved[name])
+        if name not in known:
+            raise CheckpointError(f"the file has no random state {name!r}; it has {short(sorted(known))}")
+        trial = type(one.bit_generator)()
         try:
-            type(one.bit_generator)().state = states[name]
-        except (TypeError, ValueError, KeyError, OverflowError) as error:
+            if not _is_like(known[name], _as_json(trial.state)):
+                raise ValueError(f"it is no state of {type(trial).__name__}")
+            states[name] = _from_json(known[name])
+            trial.state = states[name]
+        except (TypeError, ValueError, OverflowError) as error:
             raise CheckpointError(f"the random state {name!r} does not fit: {error}") from None
 
     def put() -> None:
@@ -55,6 +62,17 @@ def _as_json(x: Any) -> Any:
     if isinstance(x, np.ndarray):
         return {"dtype": x.dtype.name, "values": x.tolist()}
     return x.item() if isinstance(x, np.generic) else x
+
+
+def _is_like(x: Any, form: Any, key: str = "") -> bool:
+    """Whether ``x`` is as the state of such a generator is, so that neither NumPy nor C is handed anything else."""
+    if isinstance(form, dict):
+        return isinstance(x, dict) and x.keys() == form.keys() and all(_is_like(x[k], form[k], k) for k in form)
+    if isinstance(form, list):
+        return isinstance(x, list) and len(x) == len(form) and all(type(y) is int for y in x)
+    if isinstance(form, str):
+        return x == form
+    return type(x) is type(form) and (key not in _PLACES or 0 <= x <= _PLACES[key])
 
 
 def _from_json(x: Any) -> Any:
