@@ -4,7 +4,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from gradstep.chain import chain
-from gradstep.checkpoint import Checkpoint, load
 from gradstep.diagnostics import Diagnostics
 from gradstep.engine.threads import get_threads, set_threads
 from gradstep.errors import (
@@ -39,6 +38,7 @@ from gradstep.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from gradstep import layers, nn, schedules, testing
+    from gradstep.checkpoint import Checkpoint, load
     from gradstep.gradient_check import check_gradient
     from gradstep.loop import Batches, Run, loggers, minimize, stop
 
@@ -99,6 +99,7 @@ __all__ = [
 # What is imported on first use, and the module that has it: modules under their own names.
 _ON_FIRST_USE = {
     **{name: name for name in ("layers", "nn", "schedules", "testing")},
+    **dict.fromkeys(("Checkpoint", "load"), "checkpoint"),
     **dict.fromkeys(("Batches", "Run", "minimize"), "loop"),
     "check_gradient": "gradient_check",
     **{name: f"loop.{name}" for name in ("loggers", "stop")},

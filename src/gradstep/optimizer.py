@@ -1,26 +1,20 @@
 """The optimizer that holds its parameters: ``opt = gs.Optimizer(params, "adam", lr=1e-3); opt.step(grads)``."""
 
-import os
 import weakref
-from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
-from dataclasses import asdict
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from gradstep import engine as engines
-from gradstep.arrays import as_reals, as_stored, copied, extremes, is_masked, namespace, put, to_numpy
+from gradstep.arrays import as_reals, as_stored, copied, extremes, namespace
 from gradstep.chain import Row, program
-from gradstep.checkpoint import Checkpoint, Rng, load, users, write
-from gradstep.checkpoint.optimizer import PARAM, STATE, Saved, array_differences, listed
-from gradstep.checkpoint.rng import rng_setter
 from gradstep.diagnostics import Diagnostics, summed
 from gradstep.engine.eager import within
 from gradstep.engine.tensor import Fit, Tensor, bad_gradient
 from gradstep.engine.threads import checked_threads
 from gradstep.errors import (
-    CheckpointError,
     GradstepTypeError,
     GradstepValueError,
     NonFiniteError,
@@ -33,12 +27,15 @@ from gradstep.groups import assign
 from gradstep.host import Host
 from gradstep.hyper import Hyper, at, checked
 from gradstep.locks import new_lock
-from gradstep.memory import check_not_read_only, check_writable, is_writable, together
+from gradstep.memory import check_not_read_only, check_writable, together
 from gradstep.naming import unknown
 from gradstep.precision import Precision, stored_start
 from gradstep.rule import Rule, Stage, lookup
 from gradstep.storage import Layout
 from gradstep.tree import flatten
+
+if TYPE_CHECKING:
+    from gradstep.checkpoint import Checkpoint, Parts, Rng
 
 _OWN: Any = object()  # stands for the gradients that an optimizer holds itself
 
@@ -363,13 +360,15 @@ class Optimizer:
         OSError
             When the system refuses something (a full disk); the old file is as it was.
         """
+        from gradstep.checkpoint import as_saved, users, write  # slow to import, and not everybody saves
+
         with self._lock:
-            arrays, manifest = self.as_saved()
+            arrays, manifest = as_saved(self.parts())
             write(path, arrays, manifest | users(extra, rng), keep)
 
     def restore(
         self, path: AnyPath, *, strict: bool = True, hyper: bool = True, rng: "Rng | None" = None
-    ) -> Checkpoint:
+    ) -> "Checkpoint":
         """Take parameters, state, t and all else from a file; the next step is that of the optimizer that was saved.
 
         Parameters
@@ -397,75 +396,25 @@ class Optimizer:
             When the file is damaged or of a later format, or of another optimizer: the error says what differs, by
             name. Nothing has been changed.
         """
+        from gradstep.checkpoint import load, plan
+
         found = load(path)
         with self._lock:
-            self.plan_restore(found, path, strict=strict, hyper=hyper, rng=rng)()
+            plan(self.parts(), found, path, strict=strict, hyper=hyper, rng=rng)()
         return found
 
-    def as_saved(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        """The arrays and the manifest of a checkpoint."""
-        places = self._places()
-        for name, x in places.items():
-            if is_masked(x):
-                raise GradstepTypeError(f"checkpoint: {name!r} is a masked array, whose mask no file can hold.")
-        arrays = {name: to_numpy(x) for name, x in places.items()}
-        return arrays, {"optimizer": asdict(self._saved())}
+    def parts(self) -> "Parts":
+        """What this optimizer is made of, for :mod:`gradstep.checkpoint`."""
+        from gradstep.checkpoint import Parts
 
-    def plan_restore(
-        self,
-        found: Checkpoint,
-        path: AnyPath,
-        *,
-        strict: bool = True,
-        hyper: bool = True,
-        rng: "Rng | None" = None,
-    ) -> Callable[[], None]:
-        """What restores a checkpoint, when all that could be wrong with it has been looked at.
+        def take(hyper: Mapping[str, Hyper], memory: Sequence[Mapping[str, float]], t: int, skipped: int) -> None:
+            self.hyper.replace(hyper)
+            self._progress = _Progress([dict(own) for own in memory], self._engine.applied, t, skipped)
 
-        Raises
-        ------
-        CheckpointError
-            When it is not of this optimizer.
-        """
-        mine, places = self._saved(), self._places()
-        try:
-            saved = Saved.from_json(found.metadata.get("optimizer"))
-            differences = [*saved.differences(mine, strict), *array_differences(found.arrays, places, strict)]
-            if differences:
-                raise CheckpointError(listed(differences))
-            taken = saved.hyperparameters(self.hyper.raw) if hyper else self.hyper.raw
-            memory = saved.memory(mine)
-            put_rng = rng_setter({} if rng is None else rng, found.metadata.get("rng"))
-        except CheckpointError as problem:
-            message = f"checkpoint {os.fspath(path)!r} is not of this optimizer: {problem}. Nothing was changed."
-            raise CheckpointError(message) from None
-        pairs = [(x, y) for name, x in places.items() if (y := found.arrays.get(name)) is not None and is_writable(x)]
-
-        def restore() -> None:
-            for x, values in pairs:
-                put(x, values)
-            self.hyper.replace(taken)
-            self._progress = _Progress(memory, self._engine.applied, saved.t, saved.skipped)
-            put_rng()
-
-        def to_the_end() -> None:
-            try:
-                restore()
-            except KeyboardInterrupt:
-                restore()  # what is begun is finished, and then the interrupt goes on its way
-                raise
-
-        return to_the_end
-
-    def _places(self) -> dict[str, Any]:
-        """Every array by its name in a file."""
-        params = {f"{PARAM}{name}": x for name, x in zip(self._nest.names, self._leaves, strict=True)}
-        state = {f"{STATE}{name}/{key}": x for name, own in self._slots.items() for key, x in own.items()}
-        return {**params, **state}
-
-    def _saved(self) -> Saved:
-        progress = self.t, self.skipped, self._progress.memory
-        return Saved.of(self._program, self.hyper.raw, self._groups, self._nest.names, self._precision, progress)
+        params = dict(zip(self._nest.names, self._leaves, strict=True))
+        now = self.t, self.skipped, self._progress.memory
+        own = self._program, self._groups, self._precision
+        return Parts(*own, params, self._slots, self.hyper.raw, *now, take)
 
     def __repr__(self) -> str:
         return f"<Optimizer {self.stage!r} of {len(self._leaves)} arrays, t={self.t}, {self._engine.kind}>"

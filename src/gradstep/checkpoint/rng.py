@@ -2,13 +2,13 @@
 
 from collections.abc import Callable, Mapping
 from reprlib import repr as short
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 
 from gradstep.errors import CheckpointError, GradstepTypeError
 
-Rng: TypeAlias = "np.random.Generator | Mapping[str, np.random.Generator]"  # as text: NumPy loads it on first use
+Rng = np.random.Generator | Mapping[str, np.random.Generator]
 
 _PLACES = {"pos": 624, "buffer_pos": 4}  # of MT19937 and Philox in their buffers, which NumPy believes unseen
 
@@ -48,7 +48,7 @@ def rng_setter(rng: Rng, saved: Any) -> Callable[[], None]:
     return put
 
 
-def _named(rng: Rng) -> "dict[str, np.random.Generator]":
+def _named(rng: Rng) -> dict[str, np.random.Generator]:
     named = dict(rng) if isinstance(rng, Mapping) else {"rng": rng}
     for name, one in named.items():
         if not isinstance(name, str) or not isinstance(one, np.random.Generator):

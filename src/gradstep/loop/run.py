@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from gradstep.arrays import copied, put, to_numpy
-from gradstep.checkpoint import Checkpoint, Rng, load, users, write
+from gradstep.checkpoint import Checkpoint, Rng, as_saved, load, plan, users, write
 from gradstep.checkpoint.forms import is_like
 from gradstep.errors import CheckpointError, GradstepTypeError, GradstepValueError, NonFiniteError, ScalarError
 from gradstep.files import AnyPath, earlier
@@ -143,7 +143,7 @@ class Run:
         save_seconds: float | None = None,
         keep: int = 2,
         resume: bool = False,
-        rng: "Rng | None" = None,
+        rng: Rng | None = None,
         diagnostics: bool = True,
         **options: Any,
     ) -> None:
@@ -403,7 +403,7 @@ class Run:
 
     def save(self, path: AnyPath, *, extra: Any = None, keep: int = 1) -> None:
         """Write all that the rest of the run depends on; see :meth:`gradstep.Optimizer.save`."""
-        arrays, manifest = self.opt.as_saved()
+        arrays, manifest = as_saved(self.opt.parts())
         if self._best is not None:
             arrays |= {f"{_BEST}{name}": to_numpy(x) for name, x in zip(self._nest.names, self._best, strict=True)}
         # What was evaluated where the run stands will be evaluated again.
@@ -450,7 +450,7 @@ class Run:
         return False
 
     def _restore(self, found: Checkpoint, path: AnyPath) -> Checkpoint:
-        restore = self.opt.plan_restore(found, path, rng=self.rng)
+        restore = plan(self.opt.parts(), found, path, rng=self.rng)
         run = found.metadata.get("run", {**_NEW, "drawn": found.t, "evaluations": found.t})
         best = None
         if not is_like(run, _FORM):
