@@ -48,12 +48,7 @@ class Objective:
             given = self.function(params, *batch)
         except Exception as error:
             raise raised(self.name, error, self.path) from error
-        if not isinstance(given, tuple | list) or len(given) != 2:
-            raise GradstepTypeError(f"{self.name} must give (value, gradients), not {kind(given)}.")
-        value, grads = given
-        if grads is None:
-            raise GradstepTypeError(f"{self.name} must give (value, gradients), and gave None for the gradients.")
-        return (value if type(value) is float else number(value, self.name)), grads
+        return pair(given, self.name)
 
 
 @dataclass(frozen=True)
@@ -76,6 +71,22 @@ class Told:
             return self.function(*arguments, **keywords)
         except Exception as error:
             raise raised(self.name, error, self.path) from error
+
+
+def pair(given: Any, name: str) -> tuple[float, Any]:
+    """What a function ``name`` gave, if it is a value and gradients.
+
+    Raises
+    ------
+    GradstepTypeError, GradstepValueError
+        When it is something else.
+    """
+    if not isinstance(given, tuple | list) or len(given) != 2:
+        raise GradstepTypeError(f"{name} must give (value, gradients), not {kind(given)}.")
+    value, grads = given
+    if grads is None:
+        raise GradstepTypeError(f"{name} must give (value, gradients), and gave None for the gradients.")
+    return (value if type(value) is float else number(value, name)), grads
 
 
 def number(value: Any, name: str) -> float:

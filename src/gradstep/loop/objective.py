@@ -3,13 +3,13 @@
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from numbers import Real
 from typing import Any
 
 import numpy as np
 
 from gradstep.arrays import as_reals, to_numpy
 from gradstep.errors import GradstepTypeError
+from gradstep.objective import number, pair
 from gradstep.reduction import block_sums
 from gradstep.tree import Nest
 
@@ -52,7 +52,7 @@ class Here:
         return math.sqrt(math.fsum(total))
 
 
-class Objective:
+class Functions:
     """Calls the user's functions, and says clearly where they give something else than they should."""
 
     def __init__(self, value_and_grad: Callable[..., Any], evaluate: Callable[[Any], Any] | None, every: int) -> None:
@@ -63,13 +63,10 @@ class Objective:
 
     def __call__(self, params: Any, batch: tuple[Any, ...], t: int, measure: bool) -> Here:
         """Objective and gradient, and the metrics where they are due."""
-        out = self.value_and_grad(params, *batch)
-        if not isinstance(out, tuple | list) or len(out) != 2:
-            raise GradstepTypeError(f"value_and_grad must give a pair (value, gradients), not a {type(out).__name__}.")
-        value = as_number("value_and_grad: the value", out[0])
+        value, grads = pair(self.value_and_grad(params, *batch), "value_and_grad")
         problem = "" if math.isfinite(value) else f"the value at step {t + 1} is {value}; nothing was changed."
         due = measure and self.evaluate is not None and t % self.every == 0
-        return Here(t, value, out[1], out[1], 0.0, problem, self.measure(params) if due else {})
+        return Here(t, value, grads, grads, 0.0, problem, self.measure(params) if due else {})
 
     def measure(self, params: Any) -> dict[str, float]:
         """The metrics by name."""
@@ -77,19 +74,4 @@ class Objective:
             return {}
         out = self.evaluate(params)
         named = out if isinstance(out, Mapping) else {"loss": out}
-        return {name if "/" in name else f"val/{name}": as_number(f"evaluate: {name}", x) for name, x in named.items()}
-
-
-def as_number(what: str, x: Any) -> float:
-    """A real number of any kind (a 0-d array too) as a float.
-
-    Raises
-    ------
-    GradstepTypeError
-        For anything else.
-    """
-    if isinstance(x, Real) and not isinstance(x, bool):
-        return float(x)
-    if getattr(x, "shape", None) == () and not np.iscomplexobj(x):
-        return float(x)
-    raise GradstepTypeError(f"{what} must be a real number, not {x!r:.80} of type {type(x).__name__}.")
+        return {name if "/" in name else f"val/{name}": number(x, f"evaluate ({name})") for name, x in named.items()}

@@ -1,0 +1,87 @@
+"""When a run's checkpoint is due, and which of the files that are kept is whole."""
+
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+from gradstep.checkpoint import Checkpoint, load
+from gradstep.errors import CheckpointError, GradstepTypeError, GradstepValueError
+from gradstep.files import AnyPath, earlier
+
+
+class Checkpoints:
+    """The checkpoint of a run and those before it.
+
+    Parameters
+    ----------
+    path
+        Where it stands; None: nowhere.
+    every, seconds
+        After how many steps, and after what time, another one is due; None: never.
+    keep
+        How many there are.
+    """
+
+    def __init__(self, path: AnyPath | None, every: int | None, seconds: float | None, keep: int) -> None:
+        for name, number, least in (("save_every", every, 1), ("keep", keep, 1)):
+            if number is not None and (isinstance(number, bool) or not isinstance(number, int)):
+                raise GradstepTypeError(f"{name} must be an integer, not {number!r}.")
+            if number is not None and number < least:
+                raise GradstepValueError(f"{name} must be at least {least}, and is {number}.")
+        if path is None and (every is not None or seconds is not None):
+            raise GradstepValueError("save_every and save_seconds need save_to=, the path of the checkpoint.")
+        self.path = None if path is None else Path(path)
+        self.every, self.seconds, self.keep = every, seconds, keep
+        self.t, self.at = 0, time.monotonic()
+
+    def written(self, t: int) -> None:
+        """Remember that one was tried to be written at ``t``."""
+        self.t, self.at = t, time.monotonic()
+
+    def is_due(self, t: int) -> bool:
+        """Whether another is due."""
+        if self.path is None:
+            return False
+        by_steps = self.every is not None and t - self.t >= self.every
+        return by_steps or (self.seconds is not None and time.monotonic() - self.at >= self.seconds)
+
+    def write(self, t: int, save: Callable[[Path, int], None]) -> OSError | None:
+        """Write one, if there is a path; where the system refuses, the run goes on with a warning."""
+        if self.path is None:
+            return None
+        self.written(t)
+        try:
+            save(self.path, self.keep)
+        except OSError as error:
+            why = f"{error.strerror or error}; the one before is as it was, and the run goes on."
+            text = f"the checkpoint {str(self.path)!r} could not be written: {why}"
+            warnings.warn(text, RuntimeWarning, stacklevel=2)
+            return error
+        return None
+
+    def newest(self) -> tuple[Checkpoint, Path] | None:
+        """The newest that is whole, or None where there is none at all; a damaged one is warned of.
+
+        Raises
+        ------
+        CheckpointError
+            When all that are there are damaged.
+        """
+        if self.path is None:
+            raise GradstepValueError("resume needs save_to=, the path of the checkpoint.")
+        damaged: CheckpointError | None = None
+        for path in (earlier(self.path, k) for k in range(self.keep)):
+            try:
+                found = load(path)
+            except FileNotFoundError:
+                continue
+            except CheckpointError as error:
+                damaged = damaged or error
+                continue
+            if damaged is not None:
+                warnings.warn(f"{damaged} The run goes on from {str(path)!r}.", RuntimeWarning, stacklevel=3)
+            return found, path
+        if damaged is not None:
+            raise damaged
+        return None
