@@ -242,6 +242,19 @@ class Optimizer:
         progress.now = progress.next
         self._table = table
 
+    def look(self, grads: Any) -> NonFiniteError | None:
+        """What :meth:`step` would say of these gradients' numbers, or None where they are good; nothing is changed.
+
+        Raises
+        ------
+        GradstepValueError, GradstepTypeError
+            When the nest, a shape or a dtype does not fit.
+        """
+        leaves = self._nest.leaves(grads, "gradients")
+        own = [leaves[k] for k in self._active]
+        self._fit.check(own)
+        return self._first_bad(own)
+
     @property
     def t(self) -> int:
         """Updates made."""
@@ -428,12 +441,17 @@ class Optimizer:
         return self._made_host
 
     def _bad_gradient(self, grads: Sequence[Any]) -> NonFiniteError:
-        """The error for the first gradient that is bad."""
+        """The error for the first gradient that is bad, where one is."""
+        error = self._first_bad(grads)
+        assert error is not None, "a gradient was bad, and is good now; did another thread write it?"  # noqa: S101
+        return error
+
+    def _first_bad(self, grads: Sequence[Any]) -> NonFiniteError | None:
         for x, g in zip(self._tensors, grads, strict=True):
             limit = self._program.limit_in(x.dtype)
             if not within(g, limit):
                 return bad_gradient(x.name, g, limit)
-        raise AssertionError("a gradient was bad when it was looked at, and is good now; did another thread write it?")
+        return None
 
     @staticmethod
     def _no_measure(_part: int, _table: list[Row]) -> list[list[float]]:

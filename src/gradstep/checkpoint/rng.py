@@ -15,7 +15,23 @@ _PLACES = {"pos": 624, "buffer_pos": 4}  # of MT19937 and Philox in their buffer
 
 def rng_state(rng: Rng) -> dict[str, Any]:
     """The states of one generator, under the name ``rng``, or of several by name."""
-    return {name: _as_json(one.bit_generator.state) for name, one in _named(rng).items()}
+    return states_as_json(taken(rng))
+
+
+def taken(rng: Rng) -> dict[str, Any]:
+    """The states of generators, by name, as NumPy has them."""
+    return {name: one.bit_generator.state for name, one in _named(rng).items()}
+
+
+def put_back(rng: Rng, states: Mapping[str, Any]) -> None:
+    """The inverse of :func:`taken`."""
+    for name, one in _named(rng).items():
+        one.bit_generator.state = states[name]
+
+
+def states_as_json(states: Mapping[str, Any]) -> dict[str, Any]:
+    """What :func:`taken` gave, as JSON."""
+    return {name: _as_json(state) for name, state in states.items()}
 
 
 def rng_setter(rng: Rng, saved: Any) -> Callable[[], None]:

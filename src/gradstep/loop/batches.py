@@ -1,6 +1,6 @@
 """Mini-batches without state: batch number k is a function of the seed and k."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
 from itertools import islice
 from typing import Any
@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradstep.errors import GradstepTypeError, GradstepValueError
+from gradstep.loop.stop import whole
+from gradstep.objective import kind
 from gradstep.tree import flatten
 
 
@@ -39,9 +41,7 @@ class Batches:
     """
 
     def __init__(self, data: Any, size: int, seed: int = 0) -> None:
-        for name, value in {"size": size, "seed": seed}.items():
-            if isinstance(value, bool) or not isinstance(value, int | np.integer):
-                raise GradstepTypeError(f"Batches: {name} must be an integer, not {value!r}.")
+        self.size, self.seed = whole("Batches: size", size, least=1), whole("Batches: seed", seed)
         if isinstance(data, int | np.integer) and not isinstance(data, bool):
             self.examples, self._take = int(data), lambda chosen: chosen
         else:
@@ -53,13 +53,8 @@ class Batches:
                 )
             (self.examples,) = lengths
             self._take: Callable[[Any], Any] = lambda chosen: nest.build([x[chosen] for x in leaves])
-        if seed < 0:
-            raise GradstepValueError(f"Batches: seed must not be negative, and is {seed}.")
-        if not 1 <= size <= self.examples:
-            raise GradstepValueError(
-                f"Batches: size must be in 1 to {self.examples}, the number of examples, not {size}."
-            )
-        self.size, self.seed = int(size), int(seed)
+        if self.size > self.examples:
+            raise GradstepValueError(f"Batches: size is {size}, and there are {self.examples} examples.")
         self._order = lru_cache(maxsize=2)(self._new_order)
 
     def __len__(self) -> int:
@@ -68,13 +63,17 @@ class Batches:
 
     def __call__(self, k: int) -> Any:
         """Batch number ``k``: the nest of ``data`` with the chosen examples alone."""
-        epoch, place = divmod(k, len(self))
+        epoch, place = divmod(whole("Batches: the number of a batch", k), len(self))
         return self._take(self._order(epoch)[place * self.size : (place + 1) * self.size])
 
     def _new_order(self, epoch: int) -> NDArray[np.intp]:
         # Raw words of a bit generator never change between versions of NumPy, its permutations may.
         words = np.random.PCG64(np.random.SeedSequence([self.seed, epoch])).random_raw(self.examples)
         return np.argsort(words, kind="stable")
+
+
+class UsedUpError(GradstepValueError):
+    """There are no more batches."""
 
 
 class Cursor:
@@ -84,16 +83,18 @@ class Cursor:
     """
 
     def __init__(self, batches: Callable[[int], Any] | Iterable[Any]) -> None:
-        if not callable(batches) and not isinstance(batches, Iterable):
+        if isinstance(batches, Mapping | str) or not (callable(batches) or isinstance(batches, Iterable)):
             raise GradstepTypeError(
-                f"batches must be gs.Batches, a function of the batch's number, or an iterable, not {batches!r}."
+                f"batches must be gs.Batches(data, size), a function of the batch's number, or an iterable, "
+                f"not {kind(batches)}."
             )
         self._batches = batches
         self._rest: Iterator[Any] | None = None
+        self._held: tuple[Any, ...] = ()  # out of an iterator, and not used yet
         self.drawn = 0
 
     def move(self, drawn: int) -> None:
-        """Stand where ``drawn`` batches have been drawn.
+        """Stand where ``drawn`` batches have been used.
 
         Raises
         ------
@@ -105,22 +106,28 @@ class Cursor:
                 raise GradstepValueError(
                     "batches: an iterator cannot go back; hand in gs.Batches, or a function of the batch's number."
                 )
-            self._rest = islice(iter(self._batches), drawn, None)
+            self._rest, self._held = islice(iter(self._batches), drawn, None), ()
         self.drawn = drawn
 
-    def draw(self) -> Any:
-        """The next batch.
+    def next(self) -> Any:
+        """The batch that is next: the same one until it is passed.
 
         Raises
         ------
-        StopIteration
-            When they are used up.
+        UsedUpError
+            When there is none.
         """
-        if callable(self._batches):
-            batch = self._batches(self.drawn)
-        else:
-            if self._rest is None:
-                self._rest = iter(self._batches)
-            batch = next(self._rest)
+        try:
+            if callable(self._batches):
+                return self._batches(self.drawn)
+            if not self._held:
+                self._rest = iter(self._batches) if self._rest is None else self._rest
+                self._held = (next(self._rest),)
+        except StopIteration:
+            raise UsedUpError("the batches are used up.") from None
+        return self._held[0]
+
+    def pass_one(self) -> None:
+        """The batch that is next has been used."""
+        self._held = ()
         self.drawn += 1
-        return batch

@@ -5,18 +5,19 @@ gradient points out, that element of the gradient is set to zero: the averages o
 can move nothing, and the parameter leaves the bound as soon as the gradient turns.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gradstep.arrays import is_complex
+from gradstep.arrays import copied, is_complex, put, to_numpy
 from gradstep.errors import GradstepTypeError, GradstepValueError
 
 Arrays = Sequence[NDArray[Any]]
-_WAYS = 'a pair (low, high), a list of pairs for an array of one axis, or {"pattern": (low, high)}'
+Masters = Mapping[int, NDArray[Any]]  # copies of parameters that have more bits, by their places
+_WAYS = '(low, high), a list of such pairs for an array of one axis, or {"pattern": (low, high)}'
 
 
 class Box:
@@ -26,39 +27,47 @@ class Box:
     ----------
     bounds
         ``(low, high)`` for all: numbers, None for no bound, or arrays that broadcast; a list of such pairs, one for
-        each element of the only array, as SciPy has it, or SciPy's ``Bounds``; or a dict of pairs by name pattern.
+        each element of an array of one axis, as SciPy has it, or SciPy's ``Bounds``; or a dict of these by name
+        pattern, of which later ones win.
     names, params
         Of the nest.
+    free
+        The names of those that are not frozen; others are left as they are.
     ascends
         Whether the gradient is followed upwards.
 
     Raises
     ------
     GradstepTypeError, GradstepValueError
-        For bounds of another form or shape, a lower bound above the upper one, a pattern that matches nothing, and
+        For bounds of another form or shape, or between which there is no number, a pattern that matches nothing, and
         parameters that are no real NumPy arrays.
     """
 
-    def __init__(self, bounds: Any, names: Sequence[str], params: Sequence[Any], ascends: bool = False) -> None:
+    def __init__(
+        self, bounds: Any, names: Sequence[str], params: Sequence[Any], free: Container[str], ascends: bool = False
+    ) -> None:
         self.sign = -1.0 if ascends else 1.0
         self.sides: list[tuple[int, NDArray[Any], NDArray[Any]]] = []
-        pairs = _by_name(bounds, names, params)
+        by_name = _by_name(bounds, names)
         for k, (name, x) in enumerate(zip(names, params, strict=True)):
-            if (pair := pairs.get(name)) is None:
+            if name not in by_name or name not in free:
                 continue
             if not isinstance(x, np.ndarray) or is_complex(x):
                 raise GradstepTypeError(f"bounds: parameter {name!r} must be a real NumPy array to have bounds.")
-            low, high = (_side(name, side, x, which) for side, which in zip(pair, ("low", "high"), strict=True))
+            low, high = (_wide(name, x, side) for side in _sides(name, x, by_name[name]))
+            if bool(np.any(low > high) or np.any(low == np.inf) or np.any(high == -np.inf)):
+                raise GradstepValueError(f"bounds: the lower bound of {name!r} must be at most the upper one.")
+            low, high = _inward(low, x.dtype, np.inf), _inward(high, x.dtype, -np.inf)
             if bool(np.any(low > high)):
-                raise GradstepValueError(f"bounds: the lower bound of {name!r} is above the upper one.")
+                raise GradstepValueError(f"bounds: no {x.dtype} lies between the bounds of {name!r}.")
             self.sides.append((k, low, high))
         self.bounded = sum(params[k].size for k, _, _ in self.sides)
 
-    def clip(self, params: Arrays, masters: Mapping[int, NDArray[Any]] | None = None) -> None:
+    def clip(self, params: Arrays, masters: Masters) -> None:
         """Put what is outside onto the bounds, in place; ``masters``: copies of some that have more bits."""
         for k, low, high in self.sides:
             np.clip(params[k], low, high, out=params[k])
-            if masters and k in masters:
+            if k in masters:
                 np.clip(masters[k], low, high, out=masters[k])
 
     def held(self, params: Arrays, grads: Sequence[Any]) -> tuple[list[Any], float]:
@@ -69,9 +78,9 @@ class Box:
         out, blocked = list(grads), 0
         for k, low, high in self.sides:
             x, g = params[k], grads[k]
-            if not isinstance(g, np.ndarray) or g.shape != x.shape:
+            if not isinstance(g, np.ndarray | np.generic) or g.shape != x.shape:
                 continue
-            down = self.sign * g
+            down = np.multiply(self.sign, g)
             outward = ((x <= low) & (down > 0)) | ((x >= high) & (down < 0))
             if n := int(np.count_nonzero(outward)):
                 blocked += n
@@ -79,42 +88,93 @@ class Box:
         return out, blocked / max(1, self.bounded)
 
 
-def _by_name(bounds: Any, names: Sequence[str], params: Sequence[Any]) -> dict[str, tuple[Any, Any]]:
+class Projection:
+    """A user's function that puts parameters where they may be: it does so wholly, or nothing is changed.
+
+    Parameters
+    ----------
+    function
+        Changes the nest ``params`` in place.
+    params, leaves
+        The nest and its arrays.
+    masters
+        Copies of some of the arrays that have more bits, by their places; they follow what has moved.
+    """
+
+    def __init__(self, function: Callable[[Any], Any], params: Any, leaves: Sequence[Any], masters: Masters) -> None:
+        if not callable(function):
+            raise GradstepTypeError(f"project must be a function, not {function!r}.")
+        self.function, self.params, self.leaves, self.masters = function, params, leaves, masters
+
+    def __call__(self) -> None:
+        """Project.
+
+        Raises
+        ------
+        GradstepTypeError
+            When the function gives new arrays instead of changing those that are there.
+        """
+        before = [copied(x) for x in self.leaves]
+        try:
+            given = self.function(self.params)
+            if self._is_new(given):
+                raise GradstepTypeError(
+                    "project must change the parameters in place (x[...] = ...), not give new ones."
+                )
+        except BaseException:
+            for x, old in zip(self.leaves, before, strict=True):
+                put(x, to_numpy(old))
+            raise
+        for k, master in self.masters.items():
+            np.copyto(master, self.leaves[k], where=self.leaves[k] != before[k])
+
+    def _is_new(self, given: Any) -> bool:
+        if isinstance(given, np.ndarray):
+            return not any(isinstance(x, np.ndarray) and np.may_share_memory(given, x) for x in self.leaves)
+        return isinstance(given, Mapping) and given is not self.params
+
+
+def _by_name(bounds: Any, names: Sequence[str]) -> dict[str, Any]:
+    """The bounds of each name that has some."""
+    if not isinstance(bounds, Mapping):
+        return dict.fromkeys(names, bounds)
+    out: dict[str, Any] = {}
+    for pattern, own in bounds.items():
+        matching = [name for name in names if fnmatchcase(name, str(pattern))]
+        if not matching:
+            raise GradstepValueError(f"bounds: {pattern!r} matches no parameter; there are {', '.join(names[:8])}.")
+        out |= dict.fromkeys(matching, own)
+    return out
+
+
+def _sides(name: str, x: NDArray[Any], bounds: Any) -> tuple[tuple[str, Any], tuple[str, Any]]:
+    """What was handed in as the lower and as the upper bound of an array."""
     if hasattr(bounds, "lb") and hasattr(bounds, "ub"):  # SciPy's
         bounds = (bounds.lb, bounds.ub)
-    if isinstance(bounds, Mapping):
-        out: dict[str, tuple[Any, Any]] = {}
-        for pattern, pair in bounds.items():
-            matching = [name for name in names if fnmatchcase(name, str(pattern))]
-            if not matching:
-                raise GradstepValueError(f"bounds: {pattern!r} matches no parameter; there are {', '.join(names[:8])}.")
-            out |= dict.fromkeys(matching, _pair(pair))
-        return out
-    if isinstance(bounds, tuple) and len(bounds) == 2 and not any(isinstance(x, tuple | list) for x in bounds):
-        return dict.fromkeys(names, _pair(bounds))
-    if isinstance(bounds, Sequence) and not isinstance(bounds, str):
-        if len(names) != 1 or params[0].ndim != 1 or len(bounds) != params[0].shape[0]:
-            raise GradstepValueError(
-                f"bounds: a list of {len(bounds)} pairs is for one array of that many elements; write {_WAYS}."
-            )
-        pairs = [_pair(pair) for pair in bounds]
-        low = np.array([-np.inf if pair[0] is None else pair[0] for pair in pairs], np.float64)
-        high = np.array([np.inf if pair[1] is None else pair[1] for pair in pairs], np.float64)
-        return {names[0]: (low, high)}
-    raise GradstepTypeError(f"bounds must be {_WAYS}, not {bounds!r}.")
+    if not isinstance(bounds, tuple | list):
+        raise GradstepTypeError(f"bounds must be {_WAYS}, not {bounds!r}.")
+    if isinstance(bounds, tuple) and len(bounds) == 2 and not any(isinstance(side, tuple | list) for side in bounds):
+        return ("lower", bounds[0]), ("upper", bounds[1])
+    if x.ndim != 1 or len(bounds) != len(x):
+        raise GradstepValueError(
+            f"bounds: a list of {len(bounds)} pairs is for an array of that many elements, and {name!r} has the shape "
+            f"{x.shape}; write {_WAYS}."
+        )
+    for pair in bounds:
+        if not isinstance(pair, tuple | list) or len(pair) != 2:
+            raise GradstepTypeError(f"bounds: {pair!r} is no pair (low, high).")
+    return (
+        ("lower", [-np.inf if low is None else low for low, _ in bounds]),
+        ("upper", [np.inf if high is None else high for _, high in bounds]),
+    )
 
 
-def _pair(pair: Any) -> tuple[Any, Any]:
-    if not isinstance(pair, tuple | list) or len(pair) != 2:
-        raise GradstepTypeError(f"bounds: {pair!r} is no pair (low, high).")
-    return pair[0], pair[1]
-
-
-def _side(name: str, side: Any, x: NDArray[Any], which: str) -> NDArray[Any]:
-    """One bound in the parameter's dtype, rounded inwards, so that no number of that dtype lies beyond it."""
-    inward = np.inf if which == "low" else -np.inf
+def _wide(name: str, x: NDArray[Any], side: tuple[str, Any]) -> NDArray[np.float64]:
+    """One bound in float64."""
+    which, given = side
+    none = -np.inf if which == "lower" else np.inf
     try:
-        wide = np.asarray(-inward if side is None else side, np.float64)
+        wide = np.asarray(none if given is None else given, np.float64)
         np.broadcast_to(wide, x.shape)
     except (TypeError, ValueError):
         raise GradstepTypeError(
@@ -122,7 +182,12 @@ def _side(name: str, side: Any, x: NDArray[Any], which: str) -> NDArray[Any]:
         ) from None
     if bool(np.isnan(wide).any()):
         raise GradstepValueError(f"bounds: the {which} bound of {name!r} must not be NaN.")
+    return wide
+
+
+def _inward(wide: NDArray[np.float64], dtype: np.dtype[Any], inward: float) -> NDArray[Any]:
+    """A bound in the parameter's dtype, rounded inwards, so that no number of that dtype lies beyond it."""
     with np.errstate(over="ignore"):
-        near = wide.astype(x.dtype)
-        beyond = near < wide if which == "low" else near > wide
-        return np.where(beyond, np.nextafter(near, np.asarray(inward, x.dtype)), near)
+        near = wide.astype(dtype)
+        beyond = near < wide if inward > 0 else near > wide
+        return np.where(beyond, np.nextafter(near, np.asarray(inward, dtype)), near)

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from gradstep.checkpoint import Checkpoint, load
-from gradstep.errors import CheckpointError, GradstepTypeError, GradstepValueError
+from gradstep.errors import CheckpointError, GradstepValueError
 from gradstep.files import AnyPath, earlier
+from gradstep.loop.stop import real, whole
 
 
 class Checkpoints:
@@ -24,15 +25,14 @@ class Checkpoints:
     """
 
     def __init__(self, path: AnyPath | None, every: int | None, seconds: float | None, keep: int) -> None:
-        for name, number, least in (("save_every", every, 1), ("keep", keep, 1)):
-            if number is not None and (isinstance(number, bool) or not isinstance(number, int)):
-                raise GradstepTypeError(f"{name} must be an integer, not {number!r}.")
-            if number is not None and number < least:
-                raise GradstepValueError(f"{name} must be at least {least}, and is {number}.")
         if path is None and (every is not None or seconds is not None):
             raise GradstepValueError("save_every and save_seconds need save_to=, the path of the checkpoint.")
         self.path = None if path is None else Path(path)
-        self.every, self.seconds, self.keep = every, seconds, keep
+        if self.path is not None and (self.path.is_dir() or not self.path.parent.is_dir()):
+            raise GradstepValueError(f"save_to: no file can be written at {str(self.path)!r}; is its folder there?")
+        self.every = None if every is None else whole("save_every", every, least=1)
+        self.seconds = None if seconds is None else real("save_seconds", seconds)
+        self.keep = whole("keep", keep, least=1)
         self.t, self.at = 0, time.monotonic()
 
     def written(self, t: int) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from gradstep.loop.step import Step
+from gradstep.loop.stop import whole
 
 Logger = Callable[[Step], None]
 
@@ -83,6 +84,7 @@ trackio = wandb  # the same interface
 
 
 def _every(every: int, log: Callable[[Step, dict[str, float]], None]) -> Logger:
+    whole("every", every, least=1)
     last: list[Step] = []
 
     def callback(step: Step) -> None:

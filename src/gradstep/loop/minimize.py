@@ -1,12 +1,14 @@
 """``gs.minimize``: a run to its end, with SciPy's result."""
 
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from gradstep.arrays import copied
 from gradstep.errors import GradstepError
+from gradstep.loop.batches import UsedUpError
 from gradstep.loop.run import Run
-from gradstep.loop.stop import Kind, any_of, evaluations, seconds, steps
+from gradstep.loop.stop import Kind, steps
 from gradstep.tree import flatten
 
 if TYPE_CHECKING:
@@ -28,11 +30,12 @@ def minimize(value_and_grad: Callable[..., Any], x0: Any, rule: Any = "adam", **
     Returns
     -------
     scipy.optimize.OptimizeResult
-        ``x``, ``fun``, ``jac``: where it ended, a nest like ``x0``; ``x_best``, ``fun_best``, ``t_best``: the best
-        point met (None where none is kept); ``success``, ``status``, ``message``; ``nit`` (updates), ``nfev``, ``njev``
-        (evaluations), ``skipped``, ``seconds``, ``history``. ``status`` is 0 where a tolerance, a target or a plateau
-        was reached, 1 where steps, evaluations, seconds or batches were used up, 2 for a number that is not finite, 3
-        for a signal, 99 for a callback. ``success`` is true for 0, and for 1 where no tolerance was asked for.
+        ``x``, ``fun``, ``jac``: where it ended, a nest like ``x0`` (NaN and None where no batch is left to evaluate
+        on); ``x_best``, ``fun_best``, ``t_best``: the best point met (None where none is kept); ``success``,
+        ``status``, ``message``; ``nit`` (updates), ``nfev``, ``njev`` (evaluations), ``skipped``, ``seconds``,
+        ``history``. ``status`` is 0 where a tolerance, a target or a plateau was reached, 1 where steps, evaluations,
+        seconds or batches were used up, 2 for a number that is not finite, 3 for a signal, 99 for a callback.
+        ``success`` is true for 0, and for 1 where no tolerance was asked for.
 
     Raises
     ------
@@ -53,8 +56,8 @@ def minimize(value_and_grad: Callable[..., Any], x0: Any, rule: Any = "adam", **
             "gs.minimize gives SciPy's result, and SciPy is not installed: pip install scipy, or iterate over gs.Run."
         ) from None
     run = Run(value_and_grad, x0, rule, **options)
-    if not any(isinstance(rule, steps | evaluations | seconds) for rule in run.stop):
-        run.stop = any_of(run.stop, steps(DEFAULT_STEPS))
+    if not run.stop.limits():
+        run.stop |= steps(DEFAULT_STEPS)
     for _ in run:
         pass
     return OptimizeResult(summary(run))
@@ -62,15 +65,19 @@ def minimize(value_and_grad: Callable[..., Any], x0: Any, rule: Any = "adam", **
 
 def summary(run: Run) -> dict[str, Any]:
     """What SciPy's result has, of a run that has ended."""
-    here, reason = run.here(), run.reason
+    reason = run.reason
     assert reason is not None  # noqa: S101 - it has ended
+    try:
+        here = run.here()
+    except UsedUpError:
+        here = None
     status = _STATUS[reason.kind]
     wanted = any(rule.arrives for rule in run.stop)
     nest, leaves = flatten(run.params)
     return {
         "x": nest.build([copied(x) for x in leaves]),
-        "fun": here.value,
-        "jac": here.grads,
+        "fun": math.nan if here is None else here.value,
+        "jac": None if here is None else here.grads,
         "success": status == 0 or (status == 1 and not wanted),
         "status": status,
         "message": f"{reason.message[0].upper()}{reason.message[1:]}".rstrip(".") + ".",

@@ -1,17 +1,16 @@
 """The user's functions, and what they gave at one point."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from gradstep.arrays import as_reals, to_numpy
-from gradstep.errors import GradstepTypeError
+from gradstep.errors import GradstepTypeError, GradstepValueError
 from gradstep.objective import number, pair
-from gradstep.reduction import block_sums
-from gradstep.tree import Nest
+from gradstep.reduction import block_sums, joined
 
 
 @dataclass(frozen=True)
@@ -42,31 +41,50 @@ class Here:
     problem: str = ""
     metrics: Mapping[str, float] = field(default_factory=dict[str, float])
 
-    def grad_norm(self, nest: Nest) -> float:
-        """2-norm of the gradient that the step takes, summed in the library's fixed order."""
-        total: list[float] = []
-        for g in nest.leaves(self.free, "gradients"):
-            if g is not None:  # of a frozen parameter
-                wide = np.asarray(to_numpy(as_reals(g)), np.float64)
-                total += block_sums(wide * wide)
-        return math.sqrt(math.fsum(total))
+
+def norm(arrays: Iterable[Any]) -> float:
+    """2-norm of all numbers of some arrays, summed in the library's fixed order."""
+    total: list[float] = []
+    for g in arrays:
+        wide = np.asarray(to_numpy(as_reals(g)), np.float64)
+        with np.errstate(over="ignore"):  # then the norm is infinite
+            total += block_sums(wide * wide)
+    return math.sqrt(joined(total))
 
 
 class Functions:
-    """Calls the user's functions, and says clearly where they give something else than they should."""
+    """Calls the user's functions, and says clearly where they give something else than they should.
 
-    def __init__(self, value_and_grad: Callable[..., Any], evaluate: Callable[[Any], Any] | None, every: int) -> None:
-        for name, f in {"value_and_grad": value_and_grad, "evaluate": evaluate}.items():
-            if (not callable(f) and f is not None) or value_and_grad is None:
-                raise GradstepTypeError(f"{name} must be a function, not {f!r}.")
-        self.value_and_grad, self.evaluate, self.every = value_and_grad, evaluate, every
+    Parameters
+    ----------
+    value_and_grad, evaluate, every
+        As :class:`gradstep.Run` takes them.
+    wanted
+        Metrics that ``evaluate`` has to give, because a rule looks at them.
+    """
+
+    def __init__(
+        self,
+        value_and_grad: Callable[..., Any],
+        evaluate: Callable[[Any], Any] | None,
+        every: int,
+        wanted: Collection[str] = (),
+    ) -> None:
+        if not callable(value_and_grad):
+            raise GradstepTypeError(f"value_and_grad must be a function, not {value_and_grad!r}.")
+        if evaluate is not None and not callable(evaluate):
+            raise GradstepTypeError(f"evaluate must be a function, not {evaluate!r}.")
+        if evaluate is None and wanted:
+            raise GradstepValueError(f"there is no evaluate= that gives {min(wanted)!r}.")
+        self.value_and_grad, self.evaluate, self.every, self.wanted = value_and_grad, evaluate, every, wanted
 
     def __call__(self, params: Any, batch: tuple[Any, ...], t: int, measure: bool) -> Here:
         """Objective and gradient, and the metrics where they are due."""
+        due = measure and self.evaluate is not None and t % self.every == 0
+        metrics = self.measure(params) if due else {}  # first: it may use the arrays that the gradients go into
         value, grads = pair(self.value_and_grad(params, *batch), "value_and_grad")
         problem = "" if math.isfinite(value) else f"the value at step {t + 1} is {value}; nothing was changed."
-        due = measure and self.evaluate is not None and t % self.every == 0
-        return Here(t, value, grads, grads, 0.0, problem, self.measure(params) if due else {})
+        return Here(t, value, grads, grads, 0.0, problem, metrics)
 
     def measure(self, params: Any) -> dict[str, float]:
         """The metrics by name."""
@@ -74,4 +92,13 @@ class Functions:
             return {}
         out = self.evaluate(params)
         named = out if isinstance(out, Mapping) else {"loss": out}
-        return {name if "/" in name else f"val/{name}": number(x, f"evaluate ({name})") for name, x in named.items()}
+        metrics = {
+            str(name) if "/" in str(name) else f"val/{name}": number(x, f"evaluate ({name})")
+            for name, x in named.items()
+        }
+        for name in self.wanted:
+            if name not in metrics:
+                raise GradstepValueError(
+                    f"evaluate gave no {name!r}, which is looked at; it gave {', '.join(metrics)}."
+                )
+        return metrics

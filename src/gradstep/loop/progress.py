@@ -20,6 +20,7 @@ _FORM: Any = {
     "skipped": int,
     "bad": int,
     "measured": (int, None),
+    "settled": int,
     "stop": {str: object},
 }
 
@@ -40,6 +41,8 @@ class Progress:
         Steps that did not happen because something was not finite: all of them, and those of late, in a row.
     measured
         The last t at which ``evaluate`` was called.
+    settled
+        The last t for which all is done that is due once after each update.
     stop
         What the rules remember.
     """
@@ -50,6 +53,7 @@ class Progress:
     skipped: int = 0
     bad: int = 0
     measured: int | None = None
+    settled: int = -1
     stop: dict[str, Any] = field(default_factory=dict[str, Any])
 
     def copy(self) -> "Progress":

@@ -12,20 +12,22 @@ import numpy as np
 
 from gradstep.arrays import copied
 from gradstep.checkpoint import Checkpoint, Rng, as_saved, load, plan, users, write
+from gradstep.checkpoint.rng import put_back, states_as_json, taken
 from gradstep.engine.eager import within
-from gradstep.errors import CheckpointError, GradstepValueError, NonFiniteError, ScalarError
+from gradstep.errors import CheckpointError, GradstepTypeError, GradstepValueError, NonFiniteError, ScalarError
 from gradstep.files import AnyPath
+from gradstep.hyper import at
 from gradstep.loop import stop as stops
-from gradstep.loop.batches import Cursor
-from gradstep.loop.bounds import Box
+from gradstep.loop.batches import Cursor, UsedUpError
+from gradstep.loop.bounds import Box, Projection
 from gradstep.loop.files import Checkpoints
-from gradstep.loop.objective import Functions, Here
+from gradstep.loop.objective import Functions, Here, norm
 from gradstep.loop.progress import Best, Progress, best_by
 from gradstep.loop.signals import Signals
-from gradstep.loop.step import Step
+from gradstep.loop.step import History, Step
 from gradstep.loop.stop import Point, Reason, Rule
 from gradstep.optimizer import Optimizer
-from gradstep.tree import flatten
+from gradstep.tree import flatten, is_array
 
 
 class Run:
@@ -56,7 +58,8 @@ class Run:
     bounds
         ``(low, high)``, SciPy's forms, or ``{"pattern": (low, high)}``: see :class:`gradstep.loop.bounds.Box`.
     project
-        Called after each update with the parameters, which it changes in place to where they may be.
+        Called at the start and after each update with the parameters, which it changes in place to where they may be.
+        It has the last word where there are bounds too.
     callbacks
         Functions of a :class:`Step`, called after it; one that raises StopIteration ends the run.
     keep_best
@@ -146,31 +149,38 @@ class Run:
         }
         given = [kind(value) for kind, value in usual.items() if value is not None]
         ends = [stops.non_finite()] if on_nonfinite == "stop" else []
-        self.stop = stops.any_of(*ends, *given, *([] if stop is None else [stop]))
+        self.stop: Rule = stops.any_of(*ends, *given, *([] if stop is None else [stop]))
         self.on_nonfinite = on_nonfinite
         self.params = _begin(x0)
         self.opt = Optimizer(self.params, rule, diagnostics=diagnostics, **options)
-        self.callbacks = [callbacks] if callable(callbacks) else list(callbacks)
-        self.history: list[Step] | None = [] if history else None
+        self.callbacks = _callbacks(callbacks)
+        self.history = History() if history else None
         self.reason: Reason | None = None
         self.unsaved: OSError | None = None
-        self.rng = rng
+        self._rng: Rng = {} if rng is None else rng
         self._measures = diagnostics
         self._nest, self._leaves = flatten(self.params)
-        self._functions = Functions(value_and_grad, evaluate, stops.whole("evaluate_every", evaluate_every, least=1))
+        self._free = [k for k, name in enumerate(self._nest.names) if name in self.opt.state]
+        wanted = {rule.metric for rule in self.stop if isinstance(rule, stops.plateau) and rule.metric is not None}
+        wanted |= {keep_best} if isinstance(keep_best, str) and keep_best != "value" else set()
+        every = stops.whole("evaluate_every", evaluate_every, least=1)
+        self._functions = Functions(value_and_grad, evaluate, every, wanted)
         self._cursor = None if batches is None else Cursor(batches)
-        self._box = None if bounds is None else Box(bounds, self._nest.names, self._leaves, _ascends(self.opt))
-        self._project = project
+        own = [self.opt.state.get(name, {}) for name in self._nest.names]
+        self._masters = {k: state["master"] for k, state in enumerate(own) if "master" in state}
+        place = self._nest.names, self._leaves, self.opt.state
+        self._box = None if bounds is None else Box(bounds, *place, ascends=_ascends(self.opt))
+        self._project = None if project is None else Projection(project, self.params, self._leaves, self._masters)
         self._best = Best(best_by(keep_best, batches is not None, evaluate is not None), self._nest.names, self._leaves)
         self._now = Progress()
-        self._before = self._now.copy()  # as it was before the evaluation at hand
+        self._before = self._now  # as it was before the evaluation at hand
+        self._random_before = taken(self._rng)
         self._here: Here | None = None
         self._since: float | None = None
         self._signals = Signals()
         self._checkpoints = Checkpoints(save_to, save_every, save_seconds, keep)
-        self._keep_inside()
-        if resume:
-            self.resume()
+        if not (resume and self.resume()):
+            self._settle()
         self._checkpoints.written(self.t)
 
     @property
@@ -210,7 +220,13 @@ class Run:
         return None if self._best.arrays is None else self._best.t
 
     def here(self) -> Here:
-        """Objective and gradient where the run stands; they are evaluated if they have not been."""
+        """Objective and gradient where the run stands; they are evaluated if they have not been.
+
+        Raises
+        ------
+        GradstepValueError
+            When the batches are used up.
+        """
         return self._evaluate()
 
     def metrics(self) -> dict[str, float]:
@@ -221,8 +237,12 @@ class Run:
         """The steps from where the run stands to its end. After a ``break`` another loop goes on."""
         numbers = [n for rule in self.stop if isinstance(rule, stops.signals) for n in rule.numbers]
         with self._signals.caught(numbers):
-            while (step := self._advance()) is not None:
-                yield step
+            self._since = time.monotonic()
+            try:
+                while (step := self._advance()) is not None:
+                    yield step
+            finally:
+                self._now.seconds, self._since = self.seconds, None
 
     def _advance(self) -> Step | None:
         """One turn: look, ask, step; None where the run has ended."""
@@ -230,17 +250,23 @@ class Run:
             return None
         try:
             here = self._evaluate()
-        except _UsedUpError:
+        except UsedUpError:
             return self._end(Reason("batches", "the batches are used up"))
         reason = self._asked(here)
-        if reason is None and not here.problem:
-            try:
-                return self._made(self._update(here))
-            except ScalarError:
-                raise  # no gradient is at fault
-            except NonFiniteError as error:
-                self._here = here = replace(here, problem=str(error))
-                reason = self._asked(here)
+        bad: NonFiniteError | None = None
+        if not here.problem:
+            if reason is not None:
+                bad = self.opt.look(here.free)  # no step does it where the run ends
+            else:
+                try:
+                    return self._made(self._update(here))
+                except ScalarError:
+                    raise  # no gradient is at fault
+                except NonFiniteError as error:
+                    bad = error
+        if bad is not None:
+            self._here = here = replace(here, problem=str(bad))
+            reason = self._asked(here)
         if here.problem and self.on_nonfinite == "raise":
             raise NonFiniteError(here.problem)
         if reason is None and self._cursor is None:
@@ -256,27 +282,26 @@ class Run:
         """Objective and gradient where the parameters stand, on the batch that is next."""
         if self._here is not None and self._here.t == self.t:
             return self._here
-        self._keep_inside()  # an interrupt may have come between a step and this
-        if self._since is None:
-            self._since = time.monotonic()
-        self._before = self._now.copy()
-        batch: tuple[Any, ...] = ()
-        if self._cursor is not None:
-            try:
-                batch = (self._cursor.draw(),)
-            except StopIteration:
-                raise _UsedUpError from None
-            self._now.drawn = self._cursor.drawn
-        here = self._functions(self.params, batch, self.t, self._now.measured != self.t)
+        self._settle()  # an interrupt may have come between a step and this
+        random = taken(self._rng)
+        try:
+            batch = () if self._cursor is None else (self._cursor.next(),)
+            here = self._functions(self.params, batch, self.t, self._now.measured != self.t)
+            if self._box is not None:
+                leaves, blocked = self._box.held(self._leaves, self._nest.leaves(here.grads, "gradients"))
+                here = replace(here, free=dict(zip(self._nest.names, leaves, strict=True)), blocked=blocked)
+        except BaseException:
+            put_back(self._rng, random)  # it has not been evaluated
+            raise
+        self._before, self._random_before, self._here = self._now.copy(), random, here
         self._now.evaluations += 1
+        if self._cursor is not None:
+            self._cursor.pass_one()
+            self._now.drawn = self._cursor.drawn
         if here.metrics:
             self._now.measured = self.t
         if not here.problem:
             self._best.offer(here.value, here.metrics, self.t)
-        if self._box is not None:
-            leaves, blocked = self._box.held(self._leaves, self._nest.leaves(here.grads, "gradients"))
-            here = replace(here, free=dict(zip(self._nest.names, leaves, strict=True)), blocked=blocked)
-        self._here = here
         return here
 
     def _asked(self, here: Here) -> Reason | None:
@@ -287,7 +312,7 @@ class Run:
             evaluations=self.evaluations,
             seconds=self.seconds,
             value=here.value,
-            grad_norm=lambda: here.grad_norm(self._nest),
+            grad_norm=lambda: self._norm(here),
             problem=here.problem,
             bad=self._now.bad + bool(here.problem),
             metrics=here.metrics,
@@ -295,26 +320,35 @@ class Run:
         )
         return self.stop.check(point, self._now.stop)
 
+    def _norm(self, here: Here) -> float:
+        """The norm of the gradient that a step takes; NaN where it would take none."""
+        if self.opt.look(here.free) is not None:
+            return math.nan
+        leaves = self._nest.leaves(here.free, "gradients")
+        return norm(leaves[k] for k in self._free)
+
     def _update(self, here: Here) -> Step:
         lr = self.opt.lr if "lr" in self.opt.hyper else math.nan
+        cut = self._is_cut(here)  # now: the gradient may be the very array that is to be changed
         self.opt.step(here.free)
         self._here = None
-        self._now.bad = 0
-        self._keep_inside()
+        self._settle()
         done = self.opt.diagnostics if self._measures else None
         norms = {} if done is None else {"grad_norm": done.grad_norm, "update_ratio": done.update_ratio}
-        return self._step(here, lr=lr, clipped=self._clipped(here), **norms)
+        return self._step(here, lr=lr, clipped=cut or self.opt.clipped, **norms)
 
     def _step(self, here: Here, **what: Any) -> Step:
         counts = {"evaluations": self.evaluations, "skipped": self.skipped, "seconds": self.seconds}
         return Step(t=self.t, value=here.value, blocked=here.blocked, metrics=here.metrics, **counts, **what)
 
-    def _clipped(self, here: Here) -> bool:
-        """Whether a clipping stage did something; what comes before it in the chain is not looked at."""
-        limits = [self.opt.hyper[key] for key in self.opt.hyper if key.rpartition(".")[2] == "max_value"]
-        bound = min((x for x in limits if not callable(x)), default=math.inf)
-        leaves = self._nest.leaves(here.free, "gradients") if bound < math.inf else ()
-        return self.opt.clipped or any(g is not None and not within(g, bound) for g in leaves)
+    def _is_cut(self, here: Here) -> bool:
+        """Whether a stage clips the gradient by value; what comes before it in the chain is not looked at."""
+        hyper = self.opt.hyper
+        limits = [at(hyper[key], key, self.t, "run") for key in hyper if key.rpartition(".")[2] == "max_value"]
+        if not limits:
+            return False
+        leaves = self._nest.leaves(here.free, "gradients")
+        return any(is_array(leaves[k]) and not within(leaves[k], min(limits)) for k in self._free)
 
     def _made(self, step: Step) -> Step:
         """What is due after a step."""
@@ -336,22 +370,26 @@ class Run:
     def _write(self) -> None:
         self.unsaved = self._checkpoints.write(self.t, lambda path, keep: self.save(path, keep=keep))
 
-    def _keep_inside(self) -> None:
-        """Put the parameters where they may be."""
+    def _settle(self) -> None:
+        """What is due once after each update: the parameters are put where they may be, and no step is bad of late."""
+        if self._now.settled == self.t:
+            return
         if self._box is not None:
-            state = [self.opt.state.get(name, {}) for name in self._nest.names]
-            self._box.clip(self._leaves, {k: own["master"] for k, own in enumerate(state) if "master" in own})
+            self._box.clip(self._leaves, self._masters)
         if self._project is not None:
-            self._project(self.params)
+            self._project()
+        self._now.bad, self._now.settled = 0, self.t
 
     def save(self, path: AnyPath, *, extra: Any = None, keep: int = 1) -> None:
         """Write all that the rest of the run depends on; see :meth:`gradstep.Optimizer.save`."""
         arrays, manifest = as_saved(self.opt.parts())
         best, data = self._best.to_save()
-        # What was evaluated where the run stands will be evaluated again.
-        is_under_way = self._here is not None and self._here.t == self.t
-        progress = (self._before if is_under_way else self._now).as_json(self.seconds)
-        write(path, arrays | best, manifest | users(extra, self.rng) | {"run": progress, "best": data}, keep)
+        if self._here is not None and self._here.t == self.t:  # which will be evaluated again
+            now, random = self._before, self._random_before
+        else:
+            now, random = self._now, taken(self._rng)
+        own = {"run": now.as_json(self.seconds), "best": data, "rng": states_as_json(random)}
+        write(path, arrays | best, manifest | users(extra, None) | own, keep)
 
     def restore(self, path: AnyPath) -> Checkpoint:
         """Go on from a checkpoint of a run like this one, or of its optimizer.
@@ -377,7 +415,7 @@ class Run:
         return newest is not None
 
     def _restore(self, found: Checkpoint, path: AnyPath) -> Checkpoint:
-        restore = plan(self.opt.parts(), found, path, rng=self.rng)
+        restore = plan(self.opt.parts(), found, path, rng=self._rng)
         alone = Progress(drawn=found.t, evaluations=found.t).as_json(0.0)  # saved by its optimizer
         best = found.metadata.get("best")
         try:
@@ -391,7 +429,8 @@ class Run:
             self._cursor.move(now.drawn)
         restore()
         self._best.take(best, found.arrays)
-        self._now, self._since, self._here, self.reason = now, None, None, None
+        self._now, self._here, self.reason = now, None, None
+        self._since = None if self._since is None else time.monotonic()
         self._signals.number = None
         if self.history is not None:
             self.history.clear()
@@ -399,8 +438,12 @@ class Run:
         return found
 
 
-class _UsedUpError(Exception):
-    """There are no more batches."""
+def _callbacks(callbacks: Any) -> list[Callable[[Step], Any]]:
+    functions = [callbacks] if callable(callbacks) or not isinstance(callbacks, Iterable) else list(callbacks)
+    for f in functions:
+        if not callable(f):
+            raise GradstepTypeError(f"callbacks must be functions of a step, not {f!r}.")
+    return functions
 
 
 def _begin(x0: Any) -> Any:

@@ -19,7 +19,7 @@ class Signals:
         if not numbers or threading.current_thread() is not threading.main_thread():
             yield
             return
-        before = {n: signal.getsignal(n) for n in numbers}
+        before = {n: now for n in numbers if (now := signal.getsignal(n)) is not None}  # None: not Python's
 
         def note(number: int, _frame: Any) -> None:
             if self.number is not None:
@@ -28,7 +28,7 @@ class Signals:
             self.number = number
 
         try:
-            for n in numbers:
+            for n in before:
                 signal.signal(n, note)
             yield
         finally:

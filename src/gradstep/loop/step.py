@@ -51,3 +51,10 @@ class Step(NamedTuple):
         row: dict[str, Any] = {**self._asdict(), **self.metrics}
         del row["metrics"]
         return {key: None if isinstance(x, float) and not math.isfinite(x) else x for key, x in row.items()}
+
+
+class History(list[Step]):
+    """Steps, of which a prompt shows only how many there are."""
+
+    def __repr__(self) -> str:
+        return f"<History of {len(self)} steps>"

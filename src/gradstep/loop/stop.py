@@ -5,10 +5,11 @@ A rule is asked wherever the objective has been evaluated, before the update the
 """
 
 import math
+import numbers
 import signal
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, Literal
 
 from gradstep.errors import GradstepTypeError, GradstepValueError
@@ -16,6 +17,7 @@ from gradstep.errors import GradstepTypeError, GradstepValueError
 # How a run ended: it arrived; it used up what it was given; or something came in between.
 Kind = Literal["converged", "budget", "non-finite", "signal", "callback", "batches"]
 Memory = dict[str, Any]
+_NEVER_CAUGHT = [getattr(signal, name) for name in ("SIGKILL", "SIGSTOP") if hasattr(signal, name)]
 
 
 @dataclass(frozen=True)
@@ -79,20 +81,34 @@ class Rule(ABC):
         """The rule itself, or those that it is made of."""
         yield self
 
+    def limits(self) -> bool:
+        """Whether a run ends by it sooner or later, whatever the objective is."""
+        return isinstance(self, steps | evaluations | seconds)
+
 
 @dataclass(frozen=True, init=False)
 class _Several(Rule):
     rules: tuple[Rule, ...]
+    names: tuple[str, ...] = field(repr=False, compare=False)
 
     def __init__(self, *rules: Rule) -> None:
+        names: list[str] = []
         for rule in rules:
             if not isinstance(rule, Rule):
                 raise GradstepTypeError(f"stop: {rule!r} is no rule; write for example gs.stop.steps(1000).")
+            names.append(f"{rule!r} {sum(rule == before for before in rules[: len(names)])}")
         object.__setattr__(self, "rules", rules)
+        object.__setattr__(self, "names", tuple(names))
 
     def reasons(self, point: Point, memory: Memory) -> list[Reason | None]:
-        """What each rule says; all are asked, for each may remember."""
-        return [rule.check(point, memory.setdefault(str(k), {})) for k, rule in enumerate(self.rules)]
+        """What each rule says; all are asked, for each may remember, under its name wherever it stands."""
+        out: list[Reason | None] = []
+        for name, rule in zip(self.names, self.rules, strict=True):
+            own = memory.get(name, {})
+            out.append(rule.check(point, own))
+            if own:
+                memory[name] = own
+        return out
 
     def __iter__(self) -> Iterator[Rule]:
         for rule in self.rules:
@@ -106,6 +122,10 @@ class any_of(_Several):  # noqa: N801 - rules read as words
         """See :meth:`Rule.check`."""
         return next((reason for reason in self.reasons(point, memory) if reason), None)
 
+    def limits(self) -> bool:
+        """See :meth:`Rule.limits`."""
+        return any(rule.limits() for rule in self.rules)
+
 
 class all_of(_Several):  # noqa: N801
     """Ends where all of its rules do at once."""
@@ -118,18 +138,22 @@ class all_of(_Several):  # noqa: N801
         arrived = any(reason.kind == "converged" for reason in reasons)
         return Reason("converged" if arrived else reasons[-1].kind, " and ".join(r.message for r in reasons))
 
+    def limits(self) -> bool:
+        """See :meth:`Rule.limits`."""
+        return bool(self.rules) and all(rule.limits() for rule in self.rules)
+
 
 @dataclass(frozen=True)
 class _Number(Rule):
     """A rule with numbers, checked when it is made."""
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if field.type in ("int", int):
-                whole(f"stop.{type(self).__name__}: {field.name}", value)
-            elif field.type in ("float", float):
-                _real(f"stop.{type(self).__name__}: {field.name}", value)
+        for own in fields(self):
+            what, value = f"stop.{type(self).__name__}: {own.name}", getattr(self, own.name)
+            if own.type is int:
+                whole(what, value)
+            elif own.type is float:
+                real(what, value)
 
 
 @dataclass(frozen=True)
@@ -216,6 +240,11 @@ class plateau(_Number):  # noqa: N801
     min_delta: float = 0.0
     metric: str | None = None
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.metric is not None and not isinstance(self.metric, str):
+            raise GradstepTypeError(f"stop.plateau: metric must be a name such as 'val/loss', not {self.metric!r}.")
+
     def check(self, point: Point, memory: Memory) -> Reason | None:
         """See :meth:`Rule.check`."""
         x = point.value if self.metric is None else (point.metrics or {}).get(self.metric, math.nan)
@@ -253,6 +282,9 @@ class signals(Rule):  # noqa: N801
     numbers: tuple[int, ...]
 
     def __init__(self, *numbers: int) -> None:
+        for number in numbers:
+            if number not in signal.valid_signals() or number in _NEVER_CAUGHT:
+                raise GradstepValueError(f"stop.signals: {number!r} is no signal that can be caught.")
         object.__setattr__(self, "numbers", numbers or (signal.SIGINT, signal.SIGTERM))
 
     def check(self, point: Point, memory: Memory) -> Reason | None:  # noqa: ARG002
@@ -268,15 +300,17 @@ def _flat(kind: type[_Several], *rules: Any) -> list[Any]:
 
 def whole(what: str, value: Any, least: int = 0) -> int:
     """A whole number, at least ``least``."""
-    if isinstance(value, bool) or not isinstance(value, int):
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral):
         raise GradstepTypeError(f"{what} must be an integer, not {value!r}.")
     if value < least:
         raise GradstepValueError(f"{what} must be at least {least}, and is {value}.")
-    return value
+    return int(value)
 
 
-def _real(what: str, value: Any) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | float):
+def real(what: str, value: Any) -> float:
+    """A real number."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise GradstepTypeError(f"{what} must be a number, not {value!r}.")
     if math.isnan(value):
         raise GradstepValueError(f"{what} must not be NaN.")
+    return float(value)
