@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any
 
@@ -59,7 +59,7 @@ def summed(tensors: Sequence[BlockSums], groups: Sequence[int], labels: Sequence
         own[group].append(sums)
     each = dict(zip(labels, map(_norms, own), strict=True))
     whole = each[labels[0]] if len(labels) == 1 else _norms(tensors)
-    return replace(whole, groups=each)
+    return Diagnostics(whole.grad_norm, whole.update_norm, whole.param_norm, each)
 
 
 def _norms(tensors: Sequence[BlockSums]) -> Diagnostics:

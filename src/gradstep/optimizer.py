@@ -242,8 +242,8 @@ class Optimizer:
         progress.now = progress.next
         self._table = table
 
-    def look(self, grads: Any) -> NonFiniteError | None:
-        """What :meth:`step` would say of these gradients' numbers, or None where they are good; nothing is changed.
+    def fitting(self, grads: Any) -> list[Any]:
+        """The gradients that :meth:`step` would take, in order, without those of frozen parameters.
 
         Raises
         ------
@@ -253,7 +253,11 @@ class Optimizer:
         leaves = self._nest.leaves(grads, "gradients")
         own = [leaves[k] for k in self._active]
         self._fit.check(own)
-        return self._first_bad(own)
+        return own
+
+    def look(self, grads: Any) -> NonFiniteError | None:
+        """What :meth:`step` would say of these gradients' numbers, or None where they are good; nothing is changed."""
+        return self._first_bad(self.fitting(grads))
 
     @property
     def t(self) -> int:

@@ -80,8 +80,11 @@ class Box:
             x, g = params[k], grads[k]
             if not isinstance(g, np.ndarray | np.generic) or g.shape != x.shape:
                 continue
+            is_low, is_high = x <= low, x >= high
+            if not (is_low.any() or is_high.any()):
+                continue
             down = np.multiply(self.sign, g)
-            outward = ((x <= low) & (down > 0)) | ((x >= high) & (down < 0))
+            outward = (is_low & (down > 0)) | (is_high & (down < 0))
             if n := int(np.count_nonzero(outward)):
                 blocked += n
                 out[k] = np.where(outward, np.zeros((), g.dtype), g)

@@ -1,13 +1,14 @@
 """The user's functions, and what they gave at one point."""
 
 import math
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from gradstep.arrays import as_reals, to_numpy
+from gradstep.engine.eager import within
 from gradstep.errors import GradstepTypeError, GradstepValueError
 from gradstep.objective import number, pair
 from gradstep.reduction import block_sums, joined
@@ -42,8 +43,13 @@ class Here:
     metrics: Mapping[str, float] = field(default_factory=dict[str, float])
 
 
-def norm(arrays: Iterable[Any]) -> float:
-    """2-norm of all numbers of some arrays, summed in the library's fixed order."""
+def norm(arrays: Sequence[Any], limit: float = math.inf) -> float:
+    """2-norm of all numbers of some arrays, summed in the library's fixed order.
+
+    Where one number alone is beyond ``limit``, so is the norm: it is infinite then, and nothing is summed.
+    """
+    if limit < math.inf and not all(within(g, limit) for g in arrays):
+        return math.inf
     total: list[float] = []
     for g in arrays:
         wide = np.asarray(to_numpy(as_reals(g)), np.float64)

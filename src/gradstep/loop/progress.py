@@ -3,7 +3,7 @@
 import copy
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -58,7 +58,9 @@ class Progress:
 
     def copy(self) -> "Progress":
         """Another one that is as this one is now."""
-        return replace(self, stop=copy.deepcopy(self.stop))
+        other = copy.copy(self)
+        other.stop = copied_memory(self.stop)
+        return other
 
     def as_json(self, seconds: float) -> dict[str, Any]:
         """For a manifest."""
@@ -76,6 +78,11 @@ class Progress:
         if not is_like(data, _FORM):
             raise CheckpointError("its run makes no sense")
         return cls(**data)
+
+
+def copied_memory(memory: dict[str, Any]) -> dict[str, Any]:
+    """What rules remember, for them to change; usually it is nothing."""
+    return copy.deepcopy(memory) if memory else {}
 
 
 class Best:

@@ -1,6 +1,5 @@
 """A run: an iterator over the steps of an optimizer on an objective, which ends by rules and goes on after a crash."""
 
-import copy
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -22,12 +21,12 @@ from gradstep.loop.batches import Cursor, UsedUpError
 from gradstep.loop.bounds import Box, Projection
 from gradstep.loop.files import Checkpoints
 from gradstep.loop.objective import Functions, Here, norm
-from gradstep.loop.progress import Best, Progress, best_by
+from gradstep.loop.progress import Best, Progress, best_by, copied_memory
 from gradstep.loop.signals import Signals
 from gradstep.loop.step import History, Step
 from gradstep.loop.stop import Point, Reason, Rule
 from gradstep.optimizer import Optimizer
-from gradstep.tree import flatten, is_array
+from gradstep.tree import flatten
 
 
 class Run:
@@ -160,7 +159,7 @@ class Run:
         self._rng: Rng = {} if rng is None else rng
         self._measures = diagnostics
         self._nest, self._leaves = flatten(self.params)
-        self._free = [k for k, name in enumerate(self._nest.names) if name in self.opt.state]
+        self._cuts = [key for key in self.opt.hyper if key.rpartition(".")[2] == "max_value"]
         wanted = {rule.metric for rule in self.stop if isinstance(rule, stops.plateau) and rule.metric is not None}
         wanted |= {keep_best} if isinstance(keep_best, str) and keep_best != "value" else set()
         every = stops.whole("evaluate_every", evaluate_every, least=1)
@@ -306,26 +305,19 @@ class Run:
 
     def _asked(self, here: Here) -> Reason | None:
         """Why the run ends here. The rules may be asked again: they remember what they did before this point."""
-        self._now.stop = copy.deepcopy(self._before.stop)
+        self._now.stop = copied_memory(self._before.stop)
         point = Point(
             t=self.t,
             evaluations=self.evaluations,
             seconds=self.seconds,
             value=here.value,
-            grad_norm=lambda: self._norm(here),
+            grad_norm=lambda limit=math.inf: norm(self.opt.fitting(here.free), limit),
             problem=here.problem,
             bad=self._now.bad + bool(here.problem),
             metrics=here.metrics,
             signal=self._signals.number,
         )
         return self.stop.check(point, self._now.stop)
-
-    def _norm(self, here: Here) -> float:
-        """The norm of the gradient that a step takes; NaN where it would take none."""
-        if self.opt.look(here.free) is not None:
-            return math.nan
-        leaves = self._nest.leaves(here.free, "gradients")
-        return norm(leaves[k] for k in self._free)
 
     def _update(self, here: Here) -> Step:
         lr = self.opt.lr if "lr" in self.opt.hyper else math.nan
@@ -343,12 +335,10 @@ class Run:
 
     def _is_cut(self, here: Here) -> bool:
         """Whether a stage clips the gradient by value; what comes before it in the chain is not looked at."""
-        hyper = self.opt.hyper
-        limits = [at(hyper[key], key, self.t, "run") for key in hyper if key.rpartition(".")[2] == "max_value"]
-        if not limits:
+        if not self._cuts:
             return False
-        leaves = self._nest.leaves(here.free, "gradients")
-        return any(is_array(leaves[k]) and not within(leaves[k], min(limits)) for k in self._free)
+        limit = min(at(self.opt.hyper[key], key, self.t, "run") for key in self._cuts)
+        return any(not within(g, limit) for g in self.opt.fitting(here.free))
 
     def _made(self, step: Step) -> Step:
         """What is due after a step."""

@@ -39,7 +39,7 @@ class Point:
     value
         The objective here.
     grad_norm
-        Gives the 2-norm of the gradient here.
+        Gives the 2-norm of the gradient here; with a limit, infinity where it is beyond that, which is found out sooner.
     problem
         What is not finite here; empty where all is.
     bad
@@ -54,7 +54,7 @@ class Point:
     evaluations: int
     seconds: float
     value: float
-    grad_norm: Callable[[], float]
+    grad_norm: Callable[..., float]
     problem: str = ""
     bad: int = 0
     metrics: Mapping[str, float] | None = None
@@ -199,7 +199,7 @@ class grad_norm(_Number):  # noqa: N801
 
     def check(self, point: Point, memory: Memory) -> Reason | None:  # noqa: ARG002
         """See :meth:`Rule.check`."""
-        if point.problem or not (norm := point.grad_norm()) <= self.tolerance:
+        if point.problem or not (norm := point.grad_norm(self.tolerance)) <= self.tolerance:
             return None
         return Reason("converged", f"the gradient's norm, {norm:.3g}, is at most {self.tolerance:g}")
 
