@@ -55,10 +55,10 @@ class Box:
             if not isinstance(x, np.ndarray) or is_complex(x):
                 raise GradstepTypeError(f"bounds: parameter {name!r} must be a real NumPy array to have bounds.")
             low, high = (_wide(name, x, side) for side in _sides(name, x, by_name[name]))
-            if bool(np.any(low > high) or np.any(low == np.inf) or np.any(high == -np.inf)):
+            if bool(np.any(low > high)):
                 raise GradstepValueError(f"bounds: the lower bound of {name!r} must be at most the upper one.")
             low, high = _inward(low, x.dtype, np.inf), _inward(high, x.dtype, -np.inf)
-            if bool(np.any(low > high)):
+            if bool(np.any(low > high) or np.any(low == np.inf) or np.any(high == -np.inf)):
                 raise GradstepValueError(f"bounds: no {x.dtype} lies between the bounds of {name!r}.")
             self.sides.append((k, low, high))
         self.bounded = sum(params[k].size for k, _, _ in self.sides)

@@ -39,7 +39,7 @@ class Point:
     value
         The objective here.
     grad_norm
-        Gives the 2-norm of the gradient here; with a limit, infinity where it is beyond that, which is found out sooner.
+        Gives the 2-norm of the gradient here; with a limit, infinity where it is beyond that, which takes less time.
     problem
         What is not finite here; empty where all is.
     bad
