@@ -1,7 +1,7 @@
 """Runs of every kind, each a function of what is added to it, and all that they come to.
 
-As a program, ``python -m loop.resumed CASE FILE [UNTIL [LAST [PAUSE]]]``, it goes on with one of them, to its end or until
-an update, pausing in each function, and prints what it came to.
+``python -m loop.resumed CASE FILE [UNTIL [LAST [PAUSE]]]`` goes on with one of them, to its end or until an update,
+pausing in each function, and prints what it came to.
 """
 
 import sys
