@@ -49,8 +49,9 @@ def test_never_outside(pairs, x0, rule, dtype, lr, engine):
         return
     run = gs.Run(f, np.array(x0, dtype), rule, **options)
     check(run.params)
-    for _ in run:
-        check(run.params)
+    with np.errstate(over="ignore"):  # float16 without bounds may run away; then the run ends
+        for _ in run:
+            check(run.params)
 
 
 def neighbours(x, dtype):

@@ -276,6 +276,9 @@ def test_the_best_point():
     )
     list(by_metric)
     assert by_metric.best_t == max((0, 3, 6, 9, 12), key=lambda t: points[t][0])
+    level = gs.Run(lambda x: (1.0, x), X0, "sgd", max_steps=3)
+    list(level)
+    assert level.best_t == 0  # the first of equals
     none = gs.Run(bowl, X0, "sgd", max_steps=1, keep_best=False)
     list(none)
     assert none.best is none.best_t is None

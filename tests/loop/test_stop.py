@@ -94,6 +94,20 @@ def test_plateau_does_not_count_what_is_not_finite():
     assert kind[:2] == (2, "converged")
 
 
+def test_plateau_counts_a_point_once_though_its_gradient_is_looked_at_later():
+    calls = iter(range(99))
+    run = gs.Run(
+        lambda x, _: (5.0, np.array([np.nan if next(calls) == 1 else 0.0])),
+        [0.0],
+        "sgd",
+        batches=gs.Batches(2, size=1),
+        on_nonfinite="skip",
+        stop=stop.plateau(3),
+    )
+    list(run)
+    assert (run.evaluations, run.t, run.skipped) == (4, 2, 1)
+
+
 def test_gradient_norm():
     run = gs.Run(bowl, X0, "sgd", lr=0.1, grad_norm=1e-3)
     norms = [step.grad_norm for step in run]
@@ -142,6 +156,7 @@ def test_non_finite_in_a_row():
     options = {"batches": gs.Batches(2, size=1), "on_nonfinite": "skip"}
     assert ended(values, stop.non_finite(3), **options)[:2] == (2, "non-finite")
     assert ended(values[:3], stop.non_finite(2), **options)[:2] == (1, "non-finite")
+    assert ended([nan, 1.0, nan, 1.0, nan, nan], stop.non_finite(2), **options)[:2] == (2, "non-finite")
 
 
 # What is true at t: x from t = 2 on, y at t = 3 alone, z from t = 5 on.
@@ -291,13 +306,13 @@ def test_a_signal_ends_a_run_and_is_saved(name, tmp_path, monkeypatch):
 def test_a_second_signal_has_its_usual_effect(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     code = """
-    import os, signal
+    import signal
     import gradstep as gs
 
     def f(x):
         if run.t == 2:
-            os.kill(os.getpid(), signal.SIGINT)
-            os.kill(os.getpid(), signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
         return float(x @ x), 2 * x
 
     run = gs.Run(f, [1.0], "sgd", lr=0.1, max_steps=9, stop=gs.stop.signals())

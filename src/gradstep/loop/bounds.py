@@ -46,7 +46,7 @@ class Box:
     def __init__(
         self, bounds: Any, names: Sequence[str], params: Sequence[Any], free: Container[str], ascends: bool = False
     ) -> None:
-        self.sign = -1.0 if ascends else 1.0
+        self.ascends = ascends
         self.sides: list[tuple[int, NDArray[Any], NDArray[Any]]] = []
         by_name = _by_name(bounds, names)
         for k, (name, x) in enumerate(zip(names, params, strict=True)):
@@ -83,7 +83,7 @@ class Box:
             is_low, is_high = x <= low, x >= high
             if not (is_low.any() or is_high.any()):
                 continue
-            down = np.multiply(self.sign, g)
+            down = np.negative(g) if self.ascends else g
             outward = (is_low & (down > 0)) | (is_high & (down < 0))
             if n := int(np.count_nonzero(outward)):
                 blocked += n
