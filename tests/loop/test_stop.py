@@ -237,6 +237,27 @@ def test_a_rule_more_takes_nobodys_memory(tmp_path):
     assert more.reason.kind == "converged"
 
 
+def test_with_more_patience_it_knows_what_it_knew(tmp_path):
+    """The best was at the first evaluation; three more bring the patience to its end, in all."""
+    path, values = tmp_path / "run.safetensors", [1.0, 2.0, 3.0, 2.5, 2.0, 2.0, 2.0, 2.0]
+
+    def run(patience):
+        return gs.Run(
+            lambda x, k: (values[k], np.zeros(1)),
+            [0.0],
+            "sgd",
+            batches=lambda k: k,
+            stop=stop.plateau(9, metric=None) & stop.target(-1.0) | stop.plateau(patience),
+            save_to=path,
+            resume=True,
+        )
+
+    list(run(3))
+    more = run(5)
+    list(more)
+    assert (more.t, more.evaluations) == (5, 6)
+
+
 @pytest.mark.parametrize(
     "make",
     [

@@ -83,7 +83,7 @@ class Box:
             is_low, is_high = x <= low, x >= high
             if not (is_low.any() or is_high.any()):
                 continue
-            down = np.negative(g) if self.ascends else g
+            down: Any = np.negative(g) if self.ascends else g
             outward = (is_low & (down > 0)) | (is_high & (down < 0))
             if n := int(np.count_nonzero(outward)):
                 blocked += n

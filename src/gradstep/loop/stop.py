@@ -81,6 +81,11 @@ class Rule(ABC):
         """The rule itself, or those that it is made of."""
         yield self
 
+    @property
+    def name(self) -> str:
+        """Under which it remembers; numbers that may be others when a run goes on are not in it."""
+        return type(self).__name__
+
     def limits(self) -> bool:
         """Whether a run ends by it sooner or later, whatever the objective is."""
         return isinstance(self, steps | evaluations | seconds)
@@ -96,7 +101,7 @@ class _Several(Rule):
         for rule in rules:
             if not isinstance(rule, Rule):
                 raise GradstepTypeError(f"stop: {rule!r} is no rule; write for example gs.stop.steps(1000).")
-            names.append(f"{rule!r} {sum(rule == before for before in rules[: len(names)])}")
+            names.append(f"{rule.name} {sum(rule.name == before.name for before in rules[: len(names)])}")
         object.__setattr__(self, "rules", rules)
         object.__setattr__(self, "names", tuple(names))
 
@@ -109,6 +114,11 @@ class _Several(Rule):
             if own:
                 memory[name] = own
         return out
+
+    @property
+    def name(self) -> str:
+        """See :meth:`Rule.name`."""
+        return f"{super().name}({', '.join(rule.name for rule in self.rules)})"
 
     def __iter__(self) -> Iterator[Rule]:
         for rule in self.rules:
@@ -239,6 +249,11 @@ class plateau(_Number):  # noqa: N801
     patience: int
     min_delta: float = 0.0
     metric: str | None = None
+
+    @property
+    def name(self) -> str:
+        """See :meth:`Rule.name`."""
+        return f"{super().name} of {self.metric or 'value'}"
 
     def __post_init__(self) -> None:
         super().__post_init__()
