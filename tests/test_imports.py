@@ -30,6 +30,7 @@ LAYERS = [
     "objective",
     "problem_file gradient_check loop layers nn interop testing",
     "bench compare",
+    "runs",
     "cli",
     "__main__",
 ]

@@ -3,7 +3,7 @@
 import copy
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from numbers import Real
 from typing import Any
@@ -89,6 +89,8 @@ class Run:
         Why the run ended (:class:`gradstep.stop.Reason`), or None.
     history
         All steps since the run was begun or resumed.
+    last_metrics
+        What ``evaluate`` gave last.
     unsaved
         Why the last checkpoint could not be written, or None.
 
@@ -154,6 +156,7 @@ class Run:
         self.history: list[Step] | None = [] if history else None
         self.reason: Reason | None = None
         self.unsaved: OSError | None = None
+        self.last_metrics: Mapping[str, float] = {}
         self.rng = rng
         self._measures = diagnostics
         self._nest, self._leaves = flatten(self.params)
@@ -194,6 +197,11 @@ class Run:
         return self._now.seconds + (0.0 if self._since is None else time.monotonic() - self._since)
 
     @property
+    def signal(self) -> int | None:
+        """The number of a signal that has come, of those that a rule asks for, or None."""
+        return self._signals.number
+
+    @property
     def best(self) -> Any:
         """Copies of the best parameters so far: a nest like ``params``; None where none are kept."""
         arrays = self._best.arrays
@@ -208,6 +216,16 @@ class Run:
     def best_t(self) -> int | None:
         """The updates that had been made at :attr:`best`; None where there is none."""
         return None if self._best.arrays is None else self._best.t
+
+    @property
+    def best_by(self) -> str | None:
+        """What :attr:`best` is the best of: ``"value"``, a metric, or None."""
+        return self._best.by
+
+    @property
+    def stands(self) -> Here | None:
+        """Objective and gradient where the run stands, if they have been evaluated."""
+        return self._here if self._here is not None and self._here.t == self.t else None
 
     def here(self) -> Here:
         """Objective and gradient where the run stands; they are evaluated if they have not been."""
@@ -254,8 +272,8 @@ class Run:
 
     def _evaluate(self) -> Here:
         """Objective and gradient where the parameters stand, on the batch that is next."""
-        if self._here is not None and self._here.t == self.t:
-            return self._here
+        if (here := self.stands) is not None:
+            return here
         self._keep_inside()  # an interrupt may have come between a step and this
         if self._since is None:
             self._since = time.monotonic()
@@ -270,7 +288,7 @@ class Run:
         here = self._functions(self.params, batch, self.t, self._now.measured != self.t)
         self._now.evaluations += 1
         if here.metrics:
-            self._now.measured = self.t
+            self._now.measured, self.last_metrics = self.t, here.metrics
         if not here.problem:
             self._best.offer(here.value, here.metrics, self.t)
         if self._box is not None:
@@ -349,8 +367,7 @@ class Run:
         arrays, manifest = as_saved(self.opt.parts())
         best, data = self._best.to_save()
         # What was evaluated where the run stands will be evaluated again.
-        is_under_way = self._here is not None and self._here.t == self.t
-        progress = (self._before if is_under_way else self._now).as_json(self.seconds)
+        progress = (self._now if self.stands is None else self._before).as_json(self.seconds)
         write(path, arrays | best, manifest | users(extra, self.rng) | {"run": progress, "best": data}, keep)
 
     def restore(self, path: AnyPath) -> Checkpoint:
@@ -361,7 +378,7 @@ class Run:
         CheckpointError
             When it is damaged or of another run. Nothing has been changed.
         """
-        return self._restore(load(path), path)
+        return self.take(load(path), path)
 
     def resume(self) -> bool:
         """Go on from ``save_to``, or from the file kept before it where that one is damaged; False if there is none.
@@ -373,10 +390,11 @@ class Run:
         """
         newest = self._checkpoints.newest()
         if newest is not None:
-            self._restore(*newest)
+            self.take(*newest)
         return newest is not None
 
-    def _restore(self, found: Checkpoint, path: AnyPath) -> Checkpoint:
+    def take(self, found: Checkpoint, path: AnyPath) -> Checkpoint:
+        """Go on from what has been loaded from ``path``; see :meth:`restore`."""
         restore = plan(self.opt.parts(), found, path, rng=self.rng)
         alone = Progress(drawn=found.t, evaluations=found.t).as_json(0.0)  # saved by its optimizer
         best = found.metadata.get("best")

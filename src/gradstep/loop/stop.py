@@ -92,7 +92,9 @@ class _Several(Rule):
 
     def reasons(self, point: Point, memory: Memory) -> list[Reason | None]:
         """What each rule says; all are asked, for each may remember."""
-        return [rule.check(point, memory.setdefault(str(k), {})) for k, rule in enumerate(self.rules)]
+        kinds = [type(rule).__name__ for rule in self.rules]
+        keys = [f"{kind}.{kinds[:k].count(kind)}" for k, kind in enumerate(kinds)]  # another rule beside moves none
+        return [rule.check(point, memory.setdefault(key, {})) for key, rule in zip(keys, self.rules, strict=True)]
 
     def __iter__(self) -> Iterator[Rule]:
         for rule in self.rules:
