@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from gradstep.arrays import copied
+from gradstep.arrays import copied, duplicate
 from gradstep.checkpoint import Checkpoint, Rng, as_saved, load, plan, users, write
 from gradstep.engine.eager import within
 from gradstep.errors import CheckpointError, GradstepValueError, NonFiniteError, ScalarError
@@ -428,7 +428,7 @@ def _begin(x0: Any) -> Any:
     if isinstance(x0, np.ndarray) and x0.dtype.kind in "iu":
         x0 = x0.astype(np.float64)
     nest, leaves = flatten(x0)
-    return nest.build([copied(x) for x in leaves])
+    return nest.build([duplicate(x) for x in leaves])
 
 
 def _ascends(opt: Optimizer) -> bool:
