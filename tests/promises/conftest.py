@@ -78,14 +78,19 @@ def in_memory():
         yield Path(own)
 
 
-def fuzz(first, last, what="product"):
-    """What happened to files that were damaged or made to do harm, in a process of its own."""
-    program = str(Path(__file__).with_name("fuzz.py"))
-    call = [sys.executable, "-W", "error", program, str(first), str(last), MEMORY or tempfile.gettempdir(), what]
-    env = {**os.environ, "PYTHONPATH": os.pathsep.join([str(SOURCE), str(Path(__file__).parents[1])])}
+def run_program(name, *arguments, **environment):
+    """What a program in this folder prints, run in a process of its own."""
+    call = [sys.executable, "-W", "error", str(Path(__file__).with_name(name)), *map(str, arguments)]
+    path = os.pathsep.join([str(SOURCE), str(Path(__file__).parents[1])])
+    env = {**os.environ, "PYTHONPATH": path, **environment}
     done = subprocess.run(call, capture_output=True, text=True, env=env, timeout=1500, check=False)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
+
+
+def fuzz(first, last, what="product"):
+    """What happened to files that were damaged or made to do harm."""
+    return run_program("fuzz.py", first, last, MEMORY or tempfile.gettempdir(), what)
 
 
 @pytest.fixture(scope="session")
