@@ -16,6 +16,7 @@ import pytest
 from promises.readers import check_with_other_readers
 from support import SOURCE
 
+PATH = os.pathsep.join([str(SOURCE), str(Path(__file__).parents[1])])
 MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108
 
 
@@ -81,8 +82,7 @@ def in_memory():
 def run_program(name, *arguments, **environment):
     """What a program in this folder prints, run in a process of its own."""
     call = [sys.executable, "-W", "error", str(Path(__file__).with_name(name)), *map(str, arguments)]
-    path = os.pathsep.join([str(SOURCE), str(Path(__file__).parents[1])])
-    env = {**os.environ, "PYTHONPATH": path, **environment}
+    env = {**os.environ, "PYTHONPATH": PATH, **environment}
     done = subprocess.run(call, capture_output=True, text=True, env=env, timeout=1500, check=False)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)

@@ -86,8 +86,8 @@ class Eager:
 
     def apply(self, table: list[Row], t: int) -> None:
         """See :class:`gradstep.engine.tensor.Engine`. All is computed before the first array is written."""
-        pairs = list(zip(self.tensors, self.grads, strict=True))
-        results = [self._result(k, x, g, table[x.row], t) for k, (x, g) in enumerate(pairs)]
+        pairs = zip(self.tensors, self.grads, strict=True)
+        results = [self._result(x, g, table[x.row], t) for x, g in pairs]
         try:
             _write(results)
         except KeyboardInterrupt:
@@ -97,12 +97,12 @@ class Eager:
         self.applied += 1
         self.grads = ()
 
-    def _result(self, k: int, x: Tensor, g: Any, row: Row, t: int) -> list[tuple[Any, Any]]:
-        """Each array of tensor number ``k``, and what it becomes."""
+    def _result(self, x: Tensor, g: Any, row: Row, t: int) -> list[tuple[Any, Any]]:
+        """Each array of a tensor, and what it becomes."""
         if x.layout is not None:
             theta, g, state = _operands(x, g)
             theta, after = _run(self.program, x, theta, g, state, row)
-            return low.stored(x, theta, list(chain(*after)), step_key(self.seed, t), k)
+            return low.stored(x, theta, list(chain(*after)), step_key(self.seed, t))
         value, state = update(self.program, x, g, row)
         return [(_plain(x.value), value), *zip(x.flat, chain(*state), strict=True)]
 
