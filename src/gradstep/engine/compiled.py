@@ -212,7 +212,7 @@ class Compiled:
         layouts = list(dict.fromkeys(x.storage for x in self.tensors))
         width = at.SLOTS + kernels.slot_count(self.program.rules)
         if any(x.layout for x in self.tensors):
-            width += kernels.slot_count(self.program.rules) + 1  # scales and the master copy
+            width += kernels.slot_count(self.program.rules) + 2  # scales, the master copy, the number
         chunks: list[list[int]] = []
         portions: list[list[int]] = []
         self.blocks: list[tuple[int, int]] = [(0, 0)] * len(self.tensors)
@@ -341,4 +341,5 @@ def _places(x: Tensor, arrays: list[NDArray[Any]]) -> list[tuple[int, float]]:
         *((address(y), y.itemsize) for y in arrays),
         *((0, 0) if y is None else (address(y), y.itemsize / NUMBERS) for y in each),
         (0, 0) if x.master is None else (address(x.master), x.master.itemsize),
+        (x.number, 0),  # no place, and the same for all chunks
     ]

@@ -94,9 +94,9 @@ class Eager:
 
     def apply(self, table: list[Row], t: int) -> None:
         """See :class:`gradstep.engine.tensor.Engine`. All is computed before the first array is written."""
-        pairs = list(zip(self.tensors, self.grads, strict=True))
+        pairs = zip(self.tensors, self.grads, strict=True)
         sums: list[BlockSums] = []
-        results = [self._result(k, x, g, table[x.row], t, sums) for k, (x, g) in enumerate(pairs)]
+        results = [self._result(x, g, table[x.row], t, sums) for x, g in pairs]
         try:
             _write(results)
         except KeyboardInterrupt:
@@ -110,14 +110,14 @@ class Eager:
         """See :class:`gradstep.engine.tensor.Engine`."""
         return self.sums
 
-    def _result(self, k: int, x: Tensor, g: Any, row: Row, t: int, sums: list[BlockSums]) -> list[tuple[Any, Any]]:
-        """Each array of tensor number ``k``, and what it becomes; what is metered goes to ``sums``."""
+    def _result(self, x: Tensor, g: Any, row: Row, t: int, sums: list[BlockSums]) -> list[tuple[Any, Any]]:
+        """Each array of a tensor, and what it becomes; what is metered goes to ``sums``."""
         theta, g, state = _operands(x, g)
         theta_after, after = _run(self.program, x, theta, g, state, row)
         if self.is_metered:
             sums.append(metered(theta, g, theta_after))
         if x.layout is not None:
-            return low.stored(x, theta_after, list(chain(*after)), step_key(self.seed, t), k)
+            return low.stored(x, theta_after, list(chain(*after)), step_key(self.seed, t))
         value, slots = _finished(x, [g, theta, *chain(*state)], theta_after, after)
         return [(_plain(x.value), value), *zip(x.flat, chain(*slots), strict=True)]
 

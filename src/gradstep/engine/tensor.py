@@ -12,7 +12,7 @@ from gradstep.arrays import as_reals, compute_dtype, dtype_name, is_low, is_mask
 from gradstep.chain import Row
 from gradstep.diagnostics import BlockSums
 from gradstep.errors import GradstepTypeError, GradstepValueError, NonFiniteError
-from gradstep.storage import Layout
+from gradstep.storage import Layout, tensor_number
 from gradstep.tree import is_array
 
 _SHAPE, _DTYPE = attrgetter("shape"), attrgetter("dtype")
@@ -48,6 +48,11 @@ class Tensor:
     def dtype(self) -> str:
         """The real dtype in which it is updated."""
         return compute_dtype(self.value, self.name)
+
+    @cached_property
+    def number(self) -> int:
+        """What its random bits come from, beside seed and update."""
+        return tensor_number(self.name)
 
     @cached_property
     def storage(self) -> Layout:
