@@ -309,8 +309,8 @@ class Optimizer:
         with self._lock:
             if self._progress.now[2] == self._progress.since:
                 return None
-            sums = self._engine.metered()
-        return summed(sums, self._groups_of, self._groups.labels)
+            columns, ranges = self._engine.metered()
+        return summed(columns, ranges, self._groups_of, self._groups.labels)
 
     def averaged(self) -> Any:
         """The averaged parameters that a stage such as :func:`gradstep.ema` keeps: a nest of new arrays.

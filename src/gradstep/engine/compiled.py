@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradstep.chain import Program, Row, reductions
-from gradstep.diagnostics import METERS, BlockSums
+from gradstep.diagnostics import METERS, Columns, Ranges
 from gradstep.engine import helpers, kernels, native, reader, serial
 from gradstep.engine import job as at
 from gradstep.engine.gather import Gather
@@ -172,10 +172,9 @@ class Compiled:
         if self.gather is not None:
             self.gather.release()
 
-    def metered(self) -> Sequence[BlockSums]:
+    def metered(self) -> tuple[Columns, Ranges]:
         """See :class:`gradstep.engine.tensor.Engine`."""
-        columns = self.meters.T.tolist()
-        return [[sums[begin:end] for sums in columns] for begin, end in self.blocks]
+        return self.meters.T.tolist(), self.blocks
 
     def _run(self) -> int:
         """Do the job's phases, on as many threads as the work is worth."""
