@@ -6,3 +6,8 @@ import tempfile
 if "GRADSTEP_CACHE_DIR" not in os.environ:
     _folder = tempfile.TemporaryDirectory(prefix="gradstep-kernels-")  # removed when the process ends
     os.environ["GRADSTEP_CACHE_DIR"] = _folder.name
+
+
+def pytest_addoption(parser):
+    parser.addoption("--figures", metavar="FILE", help="write the figures of tests/promises to a JSON file")
+    parser.addoption("--full", action="store_true", help="the full sizes of tests/promises, which take long")

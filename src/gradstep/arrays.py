@@ -151,6 +151,12 @@ def copied(x: Any) -> Any:
     return namespace(x).asarray(x, copy=True)
 
 
+def duplicate(x: Any) -> Any:
+    """A copy that a user may go on with as with ``x``: a tensor that wants a gradient wants one still."""
+    out = copied(x)
+    return out.requires_grad_() if getattr(x, "requires_grad", False) is True else out
+
+
 def largest(dtype: str) -> float:
     """The largest finite number of a real dtype."""
     return float(np.finfo(dtype).max)

@@ -3,13 +3,13 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import chain
 from typing import Any
 
 from gradstep.reduction import joined
 
 METERS = 3  # sums that a metered step keeps of each block
-BlockSums = Sequence[Sequence[float]]  # of one tensor: a list for each meter
+Columns = Sequence[list[float]]  # for each meter the sums of blocks
+Ranges = Sequence[tuple[int, int]]  # where in a column the blocks of each tensor stand
 
 
 @dataclass(frozen=True)
@@ -52,16 +52,19 @@ def metered(theta: Any, g: Any, after: Any) -> tuple[Any, Any, Any]:
     return g * g, change * change, after * after
 
 
-def summed(tensors: Sequence[BlockSums], groups: Sequence[int], labels: Sequence[str]) -> Diagnostics:
-    """The norms from the block sums of each tensor and the number of its group."""
-    own: list[list[BlockSums]] = [[] for _ in labels]
-    for sums, group in zip(tensors, groups, strict=True):
-        own[group].append(sums)
+def summed(columns: Columns, ranges: Ranges, groups: Sequence[int], labels: Sequence[str]) -> Diagnostics:
+    """The norms from the block sums of all tensors, and the number of each one's group."""
+    whole = _norms(columns)
+    if len(labels) == 1:
+        return Diagnostics(whole.grad_norm, whole.update_norm, whole.param_norm, {labels[0]: whole})
+    own: list[list[list[float]]] = [[[] for _ in columns] for _ in labels]
+    for (begin, end), group in zip(ranges, groups, strict=True):
+        for mine, sums in zip(own[group], columns, strict=True):
+            mine += sums[begin:end]
     each = dict(zip(labels, map(_norms, own), strict=True))
-    whole = each[labels[0]] if len(labels) == 1 else _norms(tensors)
     return Diagnostics(whole.grad_norm, whole.update_norm, whole.param_norm, each)
 
 
-def _norms(tensors: Sequence[BlockSums]) -> Diagnostics:
-    grad, update, param = (math.sqrt(joined(chain.from_iterable(x[k] for x in tensors))) for k in range(METERS))
+def _norms(columns: Columns) -> Diagnostics:
+    grad, update, param = (math.sqrt(joined(sums)) for sums in columns)
     return Diagnostics(grad, update, param)

@@ -86,7 +86,7 @@ def sync_folder(folder: Path) -> None:
     try:
         os.fsync(handle)
     finally:
-        os.close(handle)
+        _close(handle)
 
 
 def writable_folder(path: Path) -> Path:

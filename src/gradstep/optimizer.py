@@ -66,7 +66,8 @@ class Optimizer:
     state_dtype
         How the rule's state is stored where that is not the dtype of the computation: ``"bfloat16"``, or ``"8bit"``,
         blocks of 256 numbers that share a scale (about two bytes a parameter for Adam). For NumPy arrays that are
-        computed in float32. It is rounded stochastically, from the seed, the update and the place alone.
+        computed in float32. It is rounded stochastically, from the seed, the update, the parameter's name and
+        the place in it alone.
     master
         Whether 16-bit parameters have a float32 copy in the state, ``opt.state["w"]["master"]``, which takes the
         updates.
@@ -325,8 +326,8 @@ class Optimizer:
         with self._lock:
             if self._progress.now[2] == self._progress.since:
                 return None
-            sums = self._engine.metered()
-        return summed(sums, self._groups_of, self._groups.labels)
+            columns, ranges = self._engine.metered()
+        return summed(columns, ranges, self._groups_of, self._groups.labels)
 
     def averaged(self) -> Any:
         """The averaged parameters that a stage such as :func:`gradstep.ema` keeps: a nest of new arrays.

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from gradstep.arrays import compute_dtype, copied, is_masked
+from gradstep.arrays import compute_dtype, duplicate, is_masked
 from gradstep.errors import GradstepError, GradstepTypeError, GradstepValueError
 from gradstep.naming import unknown
 from gradstep.objective import Objective, Told, kind, raised
@@ -279,7 +279,7 @@ def initial(params: Any, where: str, path: Path, seed: int, at_top: bool) -> Any
         raise type(error)(f"{where}: {error}") from None
     if not leaves:
         raise GradstepValueError(f"{where}: params holds no array.")
-    return nest.build([copied(x) for x in leaves])
+    return nest.build([duplicate(x) for x in leaves])
 
 
 def _first(function: Any, seed: int) -> tuple[int, ...]:

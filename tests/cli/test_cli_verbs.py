@@ -137,7 +137,7 @@ def test_info_without_llvmlite_says_what_to_install():
 def test_version_and_help(capsys):
     assert run(capsys, "--version") == f"gradstep {gs.__version__}\n"
     assert run(capsys) == run(capsys, "--help") == run(capsys, "-h")
-    for verb in ("compare", "show", "problems", "info"):
+    for verb in ("compare", "check", "show", "problems", "info"):
         assert verb in run(capsys, "--help")
         assert "Usage: gradstep" in run(capsys, verb, "--help")
 

@@ -18,7 +18,7 @@ from gradstep.precision import Precision
 from gradstep.schedules import from_json, to_json
 
 PARAM, STATE = "param/", "state/"
-_MOST_NAMED = 5  # differences that an error lists
+_MOST_NAMED = 3  # differences that an error lists
 _MOST_UPDATES = 1 << 62
 
 

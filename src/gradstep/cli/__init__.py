@@ -12,7 +12,8 @@ OURS = "gradstep"
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and give its exit code.
 
-    0; 1 where ``check`` finds a wrong gradient; 2 for any error (one line on stderr says which); 130 after Ctrl-C.
+    0; 1 where ``check`` finds a wrong gradient, or ``run`` ends at a number that is not finite; 2 for any error (one
+    line on stderr says which); 130 after Ctrl-C, 143 where SIGTERM ended a run.
 
     Parameters
     ----------
@@ -35,5 +36,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def complain(message: str) -> int:
     """Write one line on stderr; the exit code for an error."""
-    sys.stderr.write(f"gradstep: {' '.join(message.split())}\n")
+    say(message)
     return USAGE_ERROR
+
+
+def say(message: str) -> None:
+    """Write one line on stderr."""
+    sys.stderr.write(f"gradstep: {' '.join(message.split())}\n")

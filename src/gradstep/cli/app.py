@@ -12,6 +12,7 @@ from gradstep.cli.check import check
 from gradstep.cli.compare import compare
 from gradstep.cli.info import info
 from gradstep.cli.problems import problems
+from gradstep.cli.run import run as run_own
 from gradstep.cli.show import show
 from gradstep.errors import GradstepError
 
@@ -27,6 +28,7 @@ app = typer.Typer(
 )
 for verb in (compare, check, bench, show, problems, info):
     app.command()(verb)
+app.command("run")(run_own)
 
 
 @app.callback(invoke_without_command=True)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradstep.chain import Program, Row, reductions
-from gradstep.diagnostics import METERS, BlockSums
+from gradstep.diagnostics import METERS, Columns, Ranges
 from gradstep.engine import helpers, kernels, native, reader, serial
 from gradstep.engine import job as at
 from gradstep.engine.gather import Gather
@@ -172,10 +172,9 @@ class Compiled:
         if self.gather is not None:
             self.gather.release()
 
-    def metered(self) -> Sequence[BlockSums]:
+    def metered(self) -> tuple[Columns, Ranges]:
         """See :class:`gradstep.engine.tensor.Engine`."""
-        columns = self.meters.T.tolist()
-        return [[sums[begin:end] for sums in columns] for begin, end in self.blocks]
+        return self.meters.T.tolist(), self.blocks
 
     def _run(self) -> int:
         """Do the job's phases, on as many threads as the work is worth."""
@@ -212,7 +211,7 @@ class Compiled:
         layouts = list(dict.fromkeys(x.storage for x in self.tensors))
         width = at.SLOTS + kernels.slot_count(self.program.rules)
         if any(x.layout for x in self.tensors):
-            width += kernels.slot_count(self.program.rules) + 1  # scales and the master copy
+            width += kernels.slot_count(self.program.rules) + 2  # scales, the master copy, the number
         chunks: list[list[int]] = []
         portions: list[list[int]] = []
         self.blocks: list[tuple[int, int]] = [(0, 0)] * len(self.tensors)
@@ -341,4 +340,5 @@ def _places(x: Tensor, arrays: list[NDArray[Any]]) -> list[tuple[int, float]]:
         *((address(y), y.itemsize) for y in arrays),
         *((0, 0) if y is None else (address(y), y.itemsize / NUMBERS) for y in each),
         (0, 0) if x.master is None else (address(x.master), x.master.itemsize),
+        (x.number, 0),  # no place, and the same for all chunks
     ]

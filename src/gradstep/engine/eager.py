@@ -1,7 +1,7 @@
 """The reference: the rule called with arrays, in their own namespace."""
 
 from collections.abc import Callable, Sequence
-from itertools import chain
+from itertools import accumulate, chain, pairwise
 from typing import Any
 
 import array_api_compat
@@ -9,7 +9,7 @@ import numpy as np
 
 from gradstep.arrays import as_complex, as_reals, as_stored, namespace, to_numpy
 from gradstep.chain import Program, Row, reductions, run
-from gradstep.diagnostics import BlockSums
+from gradstep.diagnostics import METERS, Columns, Ranges
 from gradstep.diagnostics import metered as squares
 from gradstep.engine import low
 from gradstep.engine.tensor import Tensor
@@ -40,7 +40,7 @@ def measured(program: Program, part: int, tensor: Tensor, g: Any, row: Row) -> l
         return block_sums(wide)
 
 
-def metered(theta: Any, g: Any, after: Any) -> BlockSums:
+def metered(theta: Any, g: Any, after: Any) -> list[list[float]]:
     """Block sums of what the meters of :mod:`gradstep.diagnostics` take from one tensor."""
     with np.errstate(all="ignore"):
         wide = (np.asarray(to_numpy(x), np.float64) for x in (theta, g, after))
@@ -62,7 +62,7 @@ class Eager:
     def __init__(self, program: Program, tensors: Sequence[Tensor], seed: int = 0, *, is_metered: bool = False) -> None:
         self.program, self.tensors, self.seed, self.is_metered = program, tensors, seed, is_metered
         self.grads: Sequence[Any] = ()
-        self.sums: list[BlockSums] = []  # of the step made last
+        self.sums: list[list[list[float]]] = []  # of the step made last, for each tensor
         self.applied = 0
 
     def step(self, _grads: tuple[Any, ...], _table: list[Row], _t: int, _guard: bool, /) -> bool:
@@ -94,9 +94,9 @@ class Eager:
 
     def apply(self, table: list[Row], t: int) -> None:
         """See :class:`gradstep.engine.tensor.Engine`. All is computed before the first array is written."""
-        pairs = list(zip(self.tensors, self.grads, strict=True))
-        sums: list[BlockSums] = []
-        results = [self._result(k, x, g, table[x.row], t, sums) for k, (x, g) in enumerate(pairs)]
+        pairs = zip(self.tensors, self.grads, strict=True)
+        sums: list[list[list[float]]] = []
+        results = [self._result(x, g, table[x.row], t, sums) for x, g in pairs]
         try:
             _write(results)
         except KeyboardInterrupt:
@@ -106,18 +106,20 @@ class Eager:
         self.sums, self.applied = sums, self.applied + 1
         self.grads = ()
 
-    def metered(self) -> Sequence[BlockSums]:
+    def metered(self) -> tuple[Columns, Ranges]:
         """See :class:`gradstep.engine.tensor.Engine`."""
-        return self.sums
+        ends = list(accumulate((len(own[0]) for own in self.sums), initial=0))
+        columns = [list(chain(*(own[k] for own in self.sums))) for k in range(METERS)]
+        return columns, list(pairwise(ends))
 
-    def _result(self, k: int, x: Tensor, g: Any, row: Row, t: int, sums: list[BlockSums]) -> list[tuple[Any, Any]]:
-        """Each array of tensor number ``k``, and what it becomes; what is metered goes to ``sums``."""
+    def _result(self, x: Tensor, g: Any, row: Row, t: int, sums: list[list[list[float]]]) -> list[tuple[Any, Any]]:
+        """Each array of a tensor, and what it becomes; what is metered goes to ``sums``."""
         theta, g, state = _operands(x, g)
         theta_after, after = _run(self.program, x, theta, g, state, row)
         if self.is_metered:
             sums.append(metered(theta, g, theta_after))
         if x.layout is not None:
-            return low.stored(x, theta_after, list(chain(*after)), step_key(self.seed, t), k)
+            return low.stored(x, theta_after, list(chain(*after)), step_key(self.seed, t))
         value, slots = _finished(x, [g, theta, *chain(*state)], theta_after, after)
         return [(_plain(x.value), value), *zip(x.flat, chain(*slots), strict=True)]
 

@@ -24,11 +24,11 @@ def loaded(tensor: Tensor) -> tuple[Any, list[Any]]:
     return theta, slots
 
 
-def stored(tensor: Tensor, theta: Any, slots: Sequence[Any], step: int, number: int) -> list[tuple[Any, Any]]:
-    """Each array of the tensor, and what it becomes; ``number`` is the tensor's place, ``step`` the update's key."""
+def stored(tensor: Tensor, theta: Any, slots: Sequence[Any], step: int) -> list[tuple[Any, Any]]:
+    """Each array of the tensor, and what it becomes; ``step`` is the update's key."""
     layout = tensor.storage
     n = tensor.value.size
-    bits = [draws(tensor_key(step, number, use), n) for use in range(layout.draws)]
+    bits = [draws(tensor_key(step, tensor.number, use), n) for use in range(layout.draws)]
     noise = [None if at is None else (low, high)[at[1]](bits[at[0]]) for at in layout.noise]
     out: list[tuple[Any, Any]] = []
     if layout.dtype in FORMATS:

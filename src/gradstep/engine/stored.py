@@ -42,10 +42,10 @@ class Memory:
         self.known: dict[int, Any] = {}  # scales of the block at hand
         self.theta_place = code.word(row, i64(at.THETA))
         self.master = code.word(row, i64(at.SLOTS + 2 * n)) if layout.master else None
-        tensor = code.word(row, i64(at.TENSOR))
-        self.found = code.word(code.word(job, i64(at.FOUND)), tensor)
+        self.found = code.word(code.word(job, i64(at.FOUND)), code.word(row, i64(at.TENSOR)))
         step = code.word(job, i64(at.NOISE))
-        self.keys = [tensor_key(code, step, tensor, use) for use in range(layout.draws)]
+        number = code.word(row, i64(at.SLOTS + 2 * n + 1)) if layout.draws else None
+        self.keys = [tensor_key(code, step, number, use) for use in range(layout.draws)]
 
     def gradient(self, i: Any, mask: Any) -> Any:
         """The gradient."""

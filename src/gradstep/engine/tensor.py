@@ -10,9 +10,9 @@ import numpy as np
 
 from gradstep.arrays import as_reals, compute_dtype, dtype_name, is_low, is_masked, namespace, to_numpy
 from gradstep.chain import Row
-from gradstep.diagnostics import BlockSums
+from gradstep.diagnostics import Columns, Ranges
 from gradstep.errors import GradstepTypeError, GradstepValueError, NonFiniteError
-from gradstep.storage import Layout
+from gradstep.storage import Layout, tensor_number
 from gradstep.tree import is_array
 
 _SHAPE, _DTYPE = attrgetter("shape"), attrgetter("dtype")
@@ -48,6 +48,11 @@ class Tensor:
     def dtype(self) -> str:
         """The real dtype in which it is updated."""
         return compute_dtype(self.value, self.name)
+
+    @cached_property
+    def number(self) -> int:
+        """What its random bits come from, beside seed and update."""
+        return tensor_number(self.name)
 
     @cached_property
     def storage(self) -> Layout:
@@ -107,8 +112,8 @@ class Engine(Protocol):
         """Write parameters and state of update ``t``; nothing is written before."""
         ...
 
-    def metered(self) -> Sequence[BlockSums]:
-        """What the meters of :mod:`gradstep.diagnostics` summed in the step made last, for each tensor."""
+    def metered(self) -> tuple[Columns, Ranges]:
+        """What the meters of :mod:`gradstep.diagnostics` summed in the step made last, and where each tensor's is."""
         ...
 
 

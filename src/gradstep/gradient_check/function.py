@@ -1,7 +1,6 @@
 """The function that is checked, seen as one of a flat vector of reals for each parameter."""
 
 import warnings
-from collections.abc import Sequence
 from typing import Any
 
 import array_api_compat
@@ -108,10 +107,8 @@ class Function:
     def _look(self) -> tuple[float, list[Reals]]:
         """Value and gradients at the parameters, looked at, and the same in a second call."""
         name = self.objective.name
-        leaves = [copied(x) for x in self.leaves]
-        params = self.nest.build(leaves)
-        value, grads = self._call(params, leaves)
-        again, others = self._call(params, leaves)
+        value, grads = self._call()
+        again, others = self._call()
         alike = max(precision(x) for x in self.leaves) ** 0.75
         what = "value" if abs(value - again) > alike * abs(value) else ""
         for leaf, g, other in zip(self.names, grads, others, strict=True):
@@ -124,9 +121,9 @@ class Function:
             )
         return value, grads
 
-    def _call(self, params: Any, leaves: Sequence[Any]) -> tuple[float, list[Reals]]:
-        name = self.objective.name
-        value, grads = self.objective(params, *self.batch)
+    def _call(self) -> tuple[float, list[Reals]]:
+        name, leaves = self.objective.name, self.leaves
+        value, grads = self.objective(self.nest.build(leaves), *self.batch)
         for leaf, x, before in zip(self.names, leaves, self.origins, strict=True):
             if not np.array_equal(_flat(x), before):
                 raise GradstepValueError(f"{name} changes parameter {leaf!r} in place; let it work on a copy.")

@@ -137,7 +137,7 @@ class Judge:
 
         def made(measured: float, uncertain: float, way: str) -> Line:
             size = max(abs(given), abs(measured), own, 0.01 * usual)
-            tolerance = self.allowed(k) * size + 1e4 * self.function.eps * usual + SAFETY * uncertain
+            tolerance = self.allowed(k) * size + SAFETY * uncertain
             off = abs(given - measured)
             state = "wrong" if off > tolerance else "right" if tolerance <= 0.1 * max(size, usual) else "coarse"
             return Line(state, given, measured, off, tolerance, size, way, slope.left, slope.right)

@@ -2,14 +2,14 @@
 
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from numbers import Real
 from typing import Any
 
 import numpy as np
 
-from gradstep.arrays import copied
+from gradstep.arrays import copied, duplicate
 from gradstep.checkpoint import Checkpoint, Rng, as_saved, load, plan, users, write
 from gradstep.checkpoint.rng import put_back, states_as_json, taken
 from gradstep.engine.eager import within
@@ -91,6 +91,8 @@ class Run:
         Why the run ended (:class:`gradstep.stop.Reason`), or None.
     history
         All steps since the run was begun or resumed.
+    last_metrics
+        What ``evaluate`` gave last.
     unsaved
         Why the last checkpoint could not be written, or None.
 
@@ -156,6 +158,7 @@ class Run:
         self.history = History() if history else None
         self.reason: Reason | None = None
         self.unsaved: OSError | None = None
+        self.last_metrics: Mapping[str, float] = {}
         self._rng: Rng = {} if rng is None else rng
         self._measures = diagnostics
         self._nest, self._leaves = flatten(self.params)
@@ -203,6 +206,11 @@ class Run:
         return self._now.seconds + (0.0 if self._since is None else time.monotonic() - self._since)
 
     @property
+    def signal(self) -> int | None:
+        """The number of a signal that has come, of those that a rule asks for, or None."""
+        return self._signals.number
+
+    @property
     def best(self) -> Any:
         """Copies of the best parameters so far: a nest like ``params``; None where none are kept."""
         arrays = self._best.arrays
@@ -217,6 +225,16 @@ class Run:
     def best_t(self) -> int | None:
         """The updates that had been made at :attr:`best`; None where there is none."""
         return None if self._best.arrays is None else self._best.t
+
+    @property
+    def best_by(self) -> str | None:
+        """What :attr:`best` is the best of: ``"value"``, a metric, or None."""
+        return self._best.by
+
+    @property
+    def stands(self) -> Here | None:
+        """Objective and gradient where the run stands, if they have been evaluated."""
+        return self._here if self._here is not None and self._here.t == self.t else None
 
     def here(self) -> Here:
         """Objective and gradient where the run stands; they are evaluated if they have not been.
@@ -279,8 +297,8 @@ class Run:
 
     def _evaluate(self) -> Here:
         """Objective and gradient where the parameters stand, on the batch that is next."""
-        if self._here is not None and self._here.t == self.t:
-            return self._here
+        if (here := self.stands) is not None:
+            return here
         self._settle()  # an interrupt may have come between a step and this
         random = taken(self._rng)
         try:
@@ -298,7 +316,7 @@ class Run:
             self._cursor.pass_one()
             self._now.drawn = self._cursor.drawn
         if here.metrics:
-            self._now.measured = self.t
+            self._now.measured, self.last_metrics = self.t, here.metrics
         if not here.problem:
             self._best.offer(here.value, here.metrics, self.t)
         return here
@@ -374,10 +392,10 @@ class Run:
         """Write all that the rest of the run depends on; see :meth:`gradstep.Optimizer.save`."""
         arrays, manifest = as_saved(self.opt.parts())
         best, data = self._best.to_save()
-        if self._here is not None and self._here.t == self.t:  # which will be evaluated again
-            now, random = self._before, self._random_before
-        else:
+        if self.stands is None:
             now, random = self._now, taken(self._rng)
+        else:  # which will be evaluated again
+            now, random = self._before, self._random_before
         own = {"run": now.as_json(self.seconds), "best": data, "rng": states_as_json(random)}
         write(path, arrays | best, manifest | users(extra, None) | own, keep)
 
@@ -389,7 +407,7 @@ class Run:
         CheckpointError
             When it is damaged or of another run. Nothing has been changed.
         """
-        return self._restore(load(path), path)
+        return self.take(load(path), path)
 
     def resume(self) -> bool:
         """Go on from ``save_to``, or from the file kept before it where that one is damaged; False if there is none.
@@ -401,10 +419,11 @@ class Run:
         """
         newest = self._checkpoints.newest()
         if newest is not None:
-            self._restore(*newest)
+            self.take(*newest)
         return newest is not None
 
-    def _restore(self, found: Checkpoint, path: AnyPath) -> Checkpoint:
+    def take(self, found: Checkpoint, path: AnyPath) -> Checkpoint:
+        """Go on from what has been loaded from ``path``; see :meth:`restore`."""
         restore = plan(self.opt.parts(), found, path, rng=self._rng)
         alone = Progress(drawn=found.t, evaluations=found.t).as_json(0.0)  # saved by its optimizer
         best = found.metadata.get("best")
@@ -443,7 +462,7 @@ def _begin(x0: Any) -> Any:
     if isinstance(x0, np.ndarray) and x0.dtype.kind in "iu":
         x0 = x0.astype(np.float64)
     nest, leaves = flatten(x0)
-    return nest.build([copied(x) for x in leaves])
+    return nest.build([duplicate(x) for x in leaves])
 
 
 def _ascends(opt: Optimizer) -> bool:

@@ -5,7 +5,7 @@ Arithmetic is always float32; only what is stored is low. This is the NumPy form
 """
 
 from gradstep.storage.blocks import BLOCK, Blocks
-from gradstep.storage.counter import draws, high, low, step_key, tensor_key
+from gradstep.storage.counter import draws, high, low, step_key, tensor_key, tensor_number
 from gradstep.storage.floats import Bfloat16, Float16
 from gradstep.storage.format import Format, Stored
 from gradstep.storage.layout import BLOCKS, LOW, Layout
@@ -28,4 +28,5 @@ __all__ = [
     "low",
     "step_key",
     "tensor_key",
+    "tensor_number",
 ]

@@ -1,8 +1,9 @@
 """Random bits from a counter: the same for the same seed, update, tensor and element, however the work is cut up.
 
-A key of 64 bits is made for each tensor and update by splitmix64, a published generator. Element i then has the 32
-bits that a hash of i and the key gives. Two multiplications mix well enough only because the counter goes in strides
-of STRIDE, which costs nothing where sixteen elements are done at once; with strides of one, pairs of bits are related.
+A key of 64 bits is made for each tensor (by its name) and update by splitmix64, a published generator. Element i then
+has the 32 bits that a hash of i and the key gives. Two multiplications mix well enough only because the counter goes in
+strides of STRIDE, which costs nothing where sixteen elements are done at once; with strides of one, pairs of bits are
+related.
 """
 
 import numpy as np
@@ -19,6 +20,13 @@ LAST = 15
 def step_key(seed: int, t: int) -> int:
     """The key of update ``t`` under a seed: any integers, taken modulo 2**64."""
     return _splitmix(_splitmix(seed, 0), t)
+
+
+def tensor_number(name: str) -> int:
+    """The number by which a tensor of that name has bits of its own, whatever stands beside it: below 2**48."""
+    from hashlib import sha256  # a slow import, and few arrays have random bits
+
+    return int.from_bytes(sha256(name.encode("utf-8", "surrogatepass")).digest()[:6], "little")
 
 
 def tensor_key(step: int, tensor: int, use: int = 0) -> int:

@@ -2,20 +2,14 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 from gradstep.compare.naming import short
 from gradstep.compare.protocol import RunResult
+from gradstep.compare.report import plots
+from gradstep.compare.report.plots import Figure
 from gradstep.compare.statistics import median
 from gradstep.compare.study import Study
 from gradstep.compare.table import best_lr, final_loss
-
-Figure = dict[str, Any]
-
-# Okabe and Ito's colours for the colour-blind, without yellow, which a white page swallows. No two of the first 35
-# optimizers share both colour and dash.
-COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "ink")
-DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 
 
 def accuracy_curves(study: Study) -> Figure:
@@ -30,7 +24,7 @@ def accuracy_curves(study: Study) -> Figure:
 def loss_curves(study: Study) -> Figure:
     """Loss against steps, on a log axis, at each best learning rate."""
     figure = _curves(study, "loss")
-    figure["layout"]["yaxis"] |= _log_axis([y for trace in figure["data"] for y in trace["y"]])
+    figure["layout"]["yaxis"] |= plots.log_axis([y for trace in figure["data"] for y in trace["y"]])
     return figure
 
 
@@ -39,10 +33,10 @@ def sensitivity(study: Study) -> Figure:
     start = median([r.loss[0] for r in study.runs if r.loss] or [1.0])
     traces = [_sensitivity_trace(study, i, start) for i in range(len(study.spec.contenders))]
     where = study.problem.where(study.problem.target.split)
-    layout = _layout("learning rate", f"final {where}loss")
-    layout["xaxis"] |= _log_axis([]) | {"dtick": 1}
-    layout["yaxis"] |= _log_axis([y for trace in traces for y in trace["y"]])
-    layout["shapes"] = [_level(start)]
+    layout = plots.axes("learning rate", f"final {where}loss")
+    layout["xaxis"] |= plots.log_axis([]) | {"dtick": 1}
+    layout["yaxis"] |= plots.log_axis([y for trace in traces for y in trace["y"]])
+    layout["shapes"] = [plots.level(start)]
     return {"data": traces, "layout": layout}
 
 
@@ -53,13 +47,13 @@ def _curves(study: Study, metric: str) -> Figure:
         runs = study.runs_of(contender.label)
         best = [r for r in runs if r.lr == best_lr(contender, runs)]
         for r in best:
-            thin = _trace(contender.label, i, r.steps, getattr(r, metric), width=1)
+            thin = plots.line(contender.label, i, r.steps, getattr(r, metric), width=1)
             traces.append(thin | {"opacity": 0.3, "showlegend": False, "hoverinfo": "skip"})
         steps, middle = _median_curve(best, metric)
-        traces.append(_trace(contender.label, i, steps, middle, width=2.5))
-    layout = _layout("steps", f"{study.problem.where(target.split)}{metric}")
+        traces.append(plots.line(contender.label, i, steps, middle, width=2.5))
+    layout = plots.axes("steps", f"{study.problem.where(target.split)}{metric}")
     if target.metric == metric:
-        layout["shapes"] = [_level(target.level)]
+        layout["shapes"] = [plots.level(target.level)]
     return {"data": traces, "layout": layout}
 
 
@@ -85,59 +79,15 @@ def _sensitivity_trace(study: Study, i: int, start: float) -> Figure:
         bars["arrayminus"].append(middle - low)
         symbols.append("x" if lost else "circle")
         texts.append(f"{lost} of {len(there)} diverged" if lost else f"{min(ends):.3g} to {max(ends):.3g}")
-    trace = _trace(contender.label, i, contender.lrs, heights, width=2)
+    trace = plots.line(contender.label, i, contender.lrs, heights, width=2)
     return trace | {
         "mode": "lines+markers",
-        "marker": {"color": _colour(i), "size": 9, "symbol": symbols},
-        "error_y": {"type": "data", "symmetric": False, "color": _colour(i), "thickness": 1, "width": 3}
-        | {key: _rounded(values) for key, values in bars.items()},
+        "marker": {"color": plots.colour(i), "size": 9, "symbol": symbols},
+        "error_y": {"type": "data", "symmetric": False, "color": plots.colour(i), "thickness": 1, "width": 3}
+        | {key: plots.rounded(values) for key, values in bars.items()},
         "text": texts,
         "hovertemplate": "lr %{x}: %{y:.3g} (%{text})<extra>%{fullData.name}</extra>",
     }
-
-
-def _trace(label: str, i: int, x: Sequence[float], y: Sequence[float], width: float) -> Figure:
-    return {
-        "type": "scatter",
-        "mode": "lines",
-        "name": label,
-        "legendgroup": label,
-        "x": list(x),
-        "y": _rounded(y),
-        "line": {"color": _colour(i), "dash": DASHES[i // 3 % len(DASHES)], "width": width},
-        "hovertemplate": "%{y:.4g} after %{x} steps<extra>%{fullData.name}</extra>",
-    }
-
-
-def _colour(i: int) -> str:
-    return COLOURS[i % len(COLOURS)]
-
-
-def _rounded(values: Sequence[float]) -> list[float]:
-    """Five digits are more than a line shows, and half the bytes."""
-    return [float(f"{x:.5g}") for x in values]
-
-
-def _log_axis(values: Sequence[float]) -> Figure:
-    """A log axis; where ``values`` lie within three decades, 2 and 5 are written beside the powers of ten."""
-    positive = [x for x in values if x > 0] or [1.0]
-    near = max(positive) < 1000 * min(positive)
-    return {"type": "log", "tickformat": "~g"} | ({"dtick": "D2"} if near else {})
-
-
-def _layout(x: str, y: str) -> Figure:
-    title = {"font": {"size": 14}}
-    return {
-        "xaxis": {"title": {"text": x, **title}},
-        "yaxis": {"title": {"text": y, **title}},
-        "hovermode": "closest",
-    }
-
-
-def _level(y: float) -> Figure:
-    """A dotted line across at height ``y``: a target, or where runs began."""
-    line = {"color": "ink", "width": 1, "dash": "dot"}
-    return {"type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": y, "y1": y, "line": line}
 
 
 def describe(study: Study, what: str) -> str:

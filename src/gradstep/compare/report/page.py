@@ -1,12 +1,11 @@
 """The page: a template, filled in with the study's words, table and figures."""
 
 import html
-import json
-from importlib import resources
 from string import Template
 from typing import Any
 
 from gradstep.compare.report import figures
+from gradstep.compare.report.plots import asset, embedded
 from gradstep.compare.report.verdict import verdict
 from gradstep.compare.study import Study
 from gradstep.compare.table import CRITERION
@@ -23,7 +22,7 @@ def make_page(study: Study) -> str:
     from plotly.offline import get_plotlyjs  # 5 MB of text, so only here
 
     charts = _charts(study)
-    return Template(_asset("page.html")).substitute(
+    return Template(asset("page.html")).substitute(
         problem=html.escape(study.spec.problem),
         setting=html.escape(_setting(study)),
         verdict=html.escape(verdict(study)),
@@ -33,10 +32,10 @@ def make_page(study: Study) -> str:
         protocol=html.escape(_protocol(study)),
         command=html.escape(study.spec.command),
         details=_details(study),
-        data=json.dumps({key: figure for key, (_, _, figure) in charts.items()}, allow_nan=False).replace("</", r"<\/"),
-        style=_asset("page.css"),
+        data=embedded({key: figure for key, (_, _, figure) in charts.items()}),
+        style=asset("page.css"),
         plotly=get_plotlyjs(),
-        script=_asset("page.js"),
+        script=asset("page.js"),
     )
 
 
@@ -125,7 +124,3 @@ def _protocol(study: Study) -> str:
         f"miss, even if it touched the target before.{final} The time of a step is the optimizer's alone, measured "
         "after all runs, with nothing beside it."
     )
-
-
-def _asset(name: str) -> str:
-    return resources.files("gradstep.compare.report").joinpath(name).read_text(encoding="utf-8")

@@ -1,0 +1,169 @@
+"""``gradstep run``: optimize a function of one's own, in a folder from which the run can be resumed."""
+
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from gradstep.cli import WRONG, say
+from gradstep.cli.compare import require
+from gradstep.errors import UserCodeError
+
+if TYPE_CHECKING:
+    from gradstep.cli.run_progress import Progress
+    from gradstep.loop import Run
+    from gradstep.problem_file import OwnProblem
+    from gradstep.runs import Folder, Limits, Spec
+
+Problem = Annotated[
+    str | None,
+    typer.Argument(metavar="FILE.py:NAME", help="A function, object or class in a file.", show_default=False),
+]
+
+
+def run(
+    problem: Problem = None,
+    optimizer: Annotated[
+        str | None,
+        typer.Option(help="A rule, adam:lr=0.01,beta1=0.8; stages before it as clip_by_norm:max_norm=1,adam."),
+    ] = None,
+    lr: Annotated[
+        str | None, typer.Option(help="The rule's learning rate: 0.01, or a schedule: 'cosine(0.01, steps=1000)'.")
+    ] = None,
+    max_steps: Annotated[int | None, typer.Option(min=0, help="Updates. Default: 1000, if nothing ends it.")] = None,
+    seconds: Annotated[float | None, typer.Option(min=0.0, help="Time, those before a resumption among it.")] = None,
+    max_evaluations: Annotated[int | None, typer.Option(min=1, help="Calls of the function.")] = None,
+    grad_norm: Annotated[float | None, typer.Option(min=0.0, help="End at a gradient of at most that norm.")] = None,
+    target: Annotated[float | None, typer.Option(help="End where the value is at most that.")] = None,
+    plateau: Annotated[
+        int | None, typer.Option(min=1, help="End after so many evaluations (of evaluate, if there is one) no better.")
+    ] = None,
+    on_nonfinite: Annotated[str, typer.Option(help="stop, or skip such a batch.")] = "stop",
+    seed: Annotated[int, typer.Option(min=0, help="Handed to the problem's class or params, if they take it.")] = 0,
+    evaluate_every: Annotated[int, typer.Option(min=1, help="Steps from one call of evaluate to the next.")] = 100,
+    out: Annotated[Path | None, typer.Option(help="Folder of the run. Default: runs/NAME.")] = None,
+    save_every: Annotated[int | None, typer.Option(min=1, help="Steps from one checkpoint to the next.")] = None,
+    save_seconds: Annotated[float, typer.Option(min=0.0, help="Seconds from one checkpoint to the next.")] = 30.0,
+    keep: Annotated[int, typer.Option(min=1, help="Checkpoints that are kept.")] = 2,
+    resume: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Go on with the run in that folder, exactly.")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="JSON lines on stdout, and nothing else.")] = False,
+) -> int:
+    """Optimize your own function; Ctrl-C or SIGTERM end it with a checkpoint, and --resume goes on."""
+    require("rich", "plotly")
+    from gradstep.cli.run_progress import progress
+    from gradstep.runs import Limits
+
+    limits = Limits(max_steps, seconds, max_evaluations, grad_norm, target, plateau)
+    if resume is not None:
+        settings = {"a problem": problem, "--optimizer": optimizer, "--lr": lr, "--out": out}
+        if given := [name for name, x in settings.items() if x is not None]:
+            raise typer.BadParameter(f"--resume goes on with the run as it was; leave out {' and '.join(given)}.")
+        folder, spec, own, made = _existing(resume, limits)
+    elif problem is None:
+        raise typer.BadParameter("give a problem as FILE.py:NAME, or --resume FOLDER.")
+    else:
+        given = {
+            "optimizer": optimizer or "adam",
+            "lr": lr,
+            "seed": seed,
+            "on_nonfinite": on_nonfinite,
+            "evaluate_every": evaluate_every,
+            "save_every": save_every,
+            "save_seconds": save_seconds,
+            "keep": keep,
+        }
+        folder, spec, own, made = _new(problem, out, limits, given)
+    with progress(folder, spec, made, json) as shown:
+        code = _run(folder, spec, made, shown)
+        shown.end(*_report(folder, own, made))
+    return code
+
+
+def _new(
+    problem: str, out: Path | None, limits: "Limits", settings: dict[str, Any]
+) -> "tuple[Folder, Spec, OwnProblem, Run]":
+    from gradstep.problem_file import load
+    from gradstep.runs import Folder, Limits, Spec
+
+    if settings["on_nonfinite"] not in ("stop", "skip"):
+        raise typer.BadParameter(f"--on-nonfinite must be stop or skip, not {settings['on_nonfinite']!r}.")
+    own = load(problem, settings["seed"])
+    endless = limits.max_steps is None and limits.seconds is None and limits.max_evaluations is None
+    limits = limits.over(Limits(max_steps=1000)) if endless else limits
+    spec = Spec(f"{own.path}:{own.name}", own.source_sha256, limits=limits, **settings)
+    made = spec.make(own)
+    folder = Folder.new(out, own.name)
+    folder.begin(spec)
+    return folder, spec, own, made
+
+
+def _existing(path: Path, limits: "Limits") -> "tuple[Folder, Spec, OwnProblem, Run]":
+    """The run of a folder where it stood last; new limits take the place of the old ones."""
+    from dataclasses import replace
+
+    from gradstep.loop.files import Checkpoints
+    from gradstep.problem_file import load
+    from gradstep.runs import Folder
+
+    folder = Folder.existing(path)
+    before = folder.spec()
+    spec = replace(before, limits=limits.over(before.limits))
+    own = load(spec.problem, spec.seed)
+    made = spec.make(own)
+    found = Checkpoints(folder.checkpoint, None, None, spec.keep).newest()
+    if found is not None:
+        made.take(*found)
+    if own.source_sha256 != spec.source_sha256:
+        say(f"{own.path} is not as it was when the run was begun; it goes on with what the file says now.")
+        spec = replace(spec, source_sha256=own.source_sha256)
+    if spec != before:
+        folder.begin(spec)
+    return folder, spec, own, made
+
+
+def _run(folder: "Folder", spec: "Spec", made: "Run", shown: "Progress") -> int:
+    """Make all steps, each of which is in the history before a checkpoint knows of it; the exit code."""
+    from gradstep.loop.files import Checkpoints
+
+    checkpoints = Checkpoints(folder.checkpoint, spec.save_every, spec.save_seconds, spec.keep)
+    checkpoints.written(made.t)
+
+    with folder.history(made.evaluations) as history:
+
+        def save() -> None:
+            history.flush()
+            made.unsaved = checkpoints.write(made.t, lambda path, keep: made.save(path, keep=keep))
+
+        try:
+            shown.start()
+            for step in made:
+                history.add(step)
+                shown.step(step)
+                if checkpoints.is_due(made.t):
+                    save()
+        except UserCodeError as error:
+            raise UserCodeError(f"{error} What was done is saved: gradstep run --resume {folder.path}") from error
+        finally:  # also then: the run stands where it was evaluated last
+            save()
+    if made.reason is None or made.reason.kind != "signal":
+        return WRONG if made.reason is not None and made.reason.kind == "non-finite" else 0
+    return 128 + (made.signal or signal.SIGTERM)
+
+
+def _report(folder: "Folder", own: "OwnProblem", made: "Run") -> Any:
+    """Write the result and the report; what is said at the end."""
+    from gradstep.compare.study import to_json
+    from gradstep.files import write_text
+    from gradstep.runs import findings, summarize, write_report
+
+    summary = summarize(made, folder.rows())
+    summary.metrics = made.metrics()
+    warnings = findings(summary)
+    if made.unsaved is not None:
+        warnings.insert(0, f"not saved: the last checkpoint could not be written: {made.unsaved.strerror}.")
+    write_text(folder.result_file, to_json({**summary.as_json(), "warnings": warnings}) + "\n")
+    write_report(folder, f"{own.path.name}:{own.name}", summary, warnings, folder.report_file)
+    return summary, warnings

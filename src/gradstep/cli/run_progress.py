@@ -1,0 +1,194 @@
+"""What ``gradstep run`` says: a live table at a terminal, a line now and then elsewhere, or JSON lines."""
+
+import math
+import sys
+import time
+from collections.abc import Sequence
+from typing import Any, Protocol, Self
+
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from gradstep.cli.console import console
+from gradstep.compare.study import to_json
+from gradstep.loop import Run, Step
+from gradstep.runs import Folder, Spec, Summary
+from gradstep.runs.wording import duration, facts, number
+
+EVERY = 5.0  # seconds from one line to the next
+REFRESH = 0.1  # seconds from one look of the live table to the next
+BARS = "▁▂▃▄▅▆▇█"
+WIDTH = 40  # of the sparkline
+
+
+class Progress(Protocol):
+    """Entered before the first step; ``end`` comes when everything is written."""
+
+    def __enter__(self) -> Self: ...
+    def __exit__(self, *_: object) -> None: ...
+    def start(self) -> None:
+        """The run is about to begin."""
+        ...
+
+    def step(self, step: Step) -> None:
+        """One more step is made."""
+        ...
+
+    def end(self, summary: Summary, warnings: Sequence[str]) -> None:
+        """All is done and written."""
+        ...
+
+
+def progress(folder: Folder, spec: Spec, run: Run, json: bool) -> Progress:
+    """JSON lines when they are asked for, a live table at a terminal, plain lines elsewhere."""
+    kind = JsonLines if json else LiveTable if console().is_terminal else PlainLines
+    return kind(folder, spec, run)
+
+
+class PlainLines:
+    """A line at the start, one every few seconds, and the summary."""
+
+    def __init__(self, folder: Folder, spec: Spec, run: Run) -> None:
+        self.folder, self.spec, self.run, self.console = folder, spec, run, console()
+        self.at = time.monotonic()
+        self.began, self.t = self.at, run.t
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+    def say(self, line: str) -> None:
+        """One line, however long."""
+        self.console.print(line, markup=False, soft_wrap=True)
+
+    def start(self) -> None:
+        """Say what is run, and from where on."""
+        whence = f"goes on from step {self.run.t}" if self.run.t else "begins"
+        self.say(f"{self.spec.problem.rpartition('/')[2]} by {self.run.opt.stage!r} {whence} in {self.folder.path}")
+
+    def step(self, step: Step) -> None:
+        """Say how it stands, now and then."""
+        if (now := time.monotonic()) - self.at >= EVERY:
+            self.at = now
+            shown = " ".join(f"{key} {text}" for key, text in self.cells(step).items())
+            self.say(shown)
+
+    def cells(self, step: Step) -> dict[str, str]:
+        """How a step stands."""
+        rate = (step.t - self.t) / max(1e-9, time.monotonic() - self.began)
+        out = {
+            "step": str(step.t),
+            "value": number(step.value),
+            "best": number(self.run.best_value),
+            "grad_norm": number(step.grad_norm),
+            "update_ratio": f"{step.update_ratio:.2g}",
+            "lr": number(step.lr),
+            "steps/s": f"{rate:.3g}",
+        }
+        out |= {key: number(x) for key, x in self.run.last_metrics.items()}
+        most = self.spec.limits.max_steps
+        if most is not None and rate > 0:
+            out["left"] = duration((most - step.t) / rate)
+        return out
+
+    def end(self, summary: Summary, warnings: Sequence[str]) -> None:
+        """The summary, the warnings, and where the rest is."""
+        lines = facts(summary)
+        width = max(map(len, lines))
+        for key, text in lines.items():
+            self.say(f"{key:{width}}  {text}")
+        for text in warnings:
+            self.console.print(Text(f"warning: {text}", style="yellow"), soft_wrap=True)
+        self.say(f"wrote {self.folder.report_file}; to go on: gradstep run --resume {self.folder.path} --max-steps N")
+
+
+class LiveTable(PlainLines):
+    """At a terminal: a table that stays in its place, with the values so far as bars."""
+
+    def __init__(self, folder: Folder, spec: Spec, run: Run) -> None:
+        super().__init__(folder, spec, run)
+        self.values: list[float] = []
+        self.every = 1  # steps from one value to the next
+        self.seen = 0
+        self.drawn = 0.0
+        self.live = Live(console=self.console, auto_refresh=False, transient=True)
+
+    def __exit__(self, *_: object) -> None:
+        self.live.stop()
+
+    def start(self) -> None:
+        """Say what is run, and put the table beneath it."""
+        super().start()
+        self.live.start()
+
+    def step(self, step: Step) -> None:
+        """Take the value into the bars; show the table again, now and then."""
+        if self.seen % self.every == 0 and math.isfinite(step.value):
+            self.values.append(step.value)
+            if len(self.values) > 2 * WIDTH:  # half as many, twice as far apart
+                del self.values[1::2]
+                self.every *= 2
+        self.seen += 1
+        if (now := time.monotonic()) - self.drawn >= REFRESH:
+            self.drawn = now
+            self.live.update(self.table(step), refresh=True)
+
+    def table(self, step: Step) -> Table:
+        """The table."""
+        out = Table.grid(padding=(0, 2))
+        most = self.spec.limits.max_steps
+        cells = self.cells(step)
+        if most:
+            done = round(WIDTH * min(1.0, step.t / most))
+            cells["step"] = f"{step.t}/{most}  {'━' * done}{'─' * (WIDTH - done)}"
+        cells["value"] = f"{cells['value']}  {sparkline(self.values)}"
+        for key, text in cells.items():
+            out.add_row(Text(key, style="dim"), text)
+        return out
+
+    def end(self, summary: Summary, warnings: Sequence[str]) -> None:
+        """The summary in place of the table."""
+        self.live.stop()
+        super().end(summary, warnings)
+
+
+class JsonLines(PlainLines):
+    """One JSON object a line: the run, each step, the summary."""
+
+    def put(self, event: str, content: dict[str, Any]) -> None:
+        """One line at once, also into a pipe."""
+        sys.stdout.write(to_json({"event": event, **content}) + "\n")
+        sys.stdout.flush()
+
+    def start(self) -> None:
+        """The run as it was asked for, and the step from which it goes on."""
+        self.put(
+            "run",
+            {
+                "folder": str(self.folder.path),
+                "t": self.run.t,
+                **self.spec.__dict__,
+                "limits": self.spec.limits.__dict__,
+            },
+        )
+
+    def step(self, step: Step) -> None:
+        """A step."""
+        self.put("step", step.as_json())
+
+    def end(self, summary: Summary, warnings: Sequence[str]) -> None:
+        """The summary."""
+        self.put("end", {**summary.as_json(), "warnings": list(warnings), "report": str(self.folder.report_file)})
+
+
+def sparkline(values: Sequence[float]) -> str:
+    """Bars from the least to the greatest of some values; at most WIDTH of them."""
+    shown = list(values)[-2 * WIDTH :][:: -(-len(values) // WIDTH) or 1]
+    low, high = min(shown, default=0.0), max(shown, default=0.0)
+    span = high - low
+    if not math.isfinite(span) or span <= 0:
+        return ""
+    return "".join(BARS[min(len(BARS) - 1, int(len(BARS) * (x - low) / span))] for x in shown)

@@ -1,0 +1,70 @@
+"""Lines and axes as plain Plotly dicts; colours named ``ink`` are replaced on the page by the theme's text colour."""
+
+import json
+from collections.abc import Mapping, Sequence
+from importlib import resources
+from typing import Any
+
+Figure = dict[str, Any]
+
+# Okabe and Ito's colours for the colour-blind, without yellow, which a white page swallows. No two of the first 35
+# optimizers share both colour and dash.
+COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "ink")
+DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
+
+
+def line(label: str, i: int, x: Sequence[float], y: Sequence[float], width: float) -> Figure:
+    """A line in the colour and dash number ``i``."""
+    return {
+        "type": "scatter",
+        "mode": "lines",
+        "name": label,
+        "legendgroup": label,
+        "x": list(x),
+        "y": rounded(y),
+        "line": {"color": colour(i), "dash": DASHES[i // 3 % len(DASHES)], "width": width},
+        "hovertemplate": "%{y:.4g} after %{x} steps<extra>%{fullData.name}</extra>",
+    }
+
+
+def colour(i: int) -> str:
+    """Colour number ``i``."""
+    return COLOURS[i % len(COLOURS)]
+
+
+def rounded(values: Sequence[float]) -> list[float]:
+    """Five digits are more than a line shows, and half the bytes."""
+    return [float(f"{x:.5g}") for x in values]
+
+
+def log_axis(values: Sequence[float]) -> Figure:
+    """A log axis; where ``values`` lie within three decades, 2 and 5 are written beside the powers of ten."""
+    positive = [x for x in values if x > 0] or [1.0]
+    near = max(positive) < 1000 * min(positive)
+    return {"type": "log", "tickformat": "~g"} | ({"dtick": "D2"} if near else {})
+
+
+def axes(x: str, y: str) -> Figure:
+    """A layout with these titles."""
+    title = {"font": {"size": 14}}
+    return {
+        "xaxis": {"title": {"text": x, **title}},
+        "yaxis": {"title": {"text": y, **title}},
+        "hovermode": "closest",
+    }
+
+
+def level(y: float) -> Figure:
+    """A dotted line across at height ``y``: a target, or where runs began."""
+    line = {"color": "ink", "width": 1, "dash": "dot"}
+    return {"type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": y, "y1": y, "line": line}
+
+
+def asset(name: str) -> str:
+    """One of the files that every page is made with: ``page.css``, ``page.js``."""
+    return resources.files("gradstep.compare.report").joinpath(name).read_text(encoding="utf-8")
+
+
+def embedded(figures: Mapping[str, Figure]) -> str:
+    """Figures by identifier, as JSON that may stand in a page."""
+    return json.dumps(figures, allow_nan=False).replace("</", r"<\/")

@@ -1,0 +1,9 @@
+"""Runs of one's own problems from the shell: a folder that a run can be resumed from, and what is said of it."""
+
+from gradstep.runs.findings import findings
+from gradstep.runs.folder import Folder
+from gradstep.runs.report import write_report
+from gradstep.runs.spec import Limits, Spec
+from gradstep.runs.summary import Summary, summarize
+
+__all__ = ["Folder", "Limits", "Spec", "Summary", "findings", "summarize", "write_report"]

@@ -1,0 +1,101 @@
+"""The page: a template, filled in with what is said of a run."""
+
+import html
+import math
+from collections.abc import Mapping, Sequence
+from importlib import resources
+from pathlib import Path
+from string import Template
+
+from gradstep.compare.environment import environment
+from gradstep.compare.report.plots import Figure, asset, axes, embedded, line, log_axis
+from gradstep.files import write_text
+from gradstep.runs.folder import Folder
+from gradstep.runs.summary import Curve, Summary
+from gradstep.runs.wording import facts
+
+# Which columns of the history are drawn together, with the axis' title; metrics have a chart of their own.
+_CHARTS = {
+    "value": ("Value of the objective", "value", ("value",)),
+    "norms": ("Gradient and update", "norm, ratio", ("grad_norm", "update_ratio")),
+    "lr": ("Learning rate", "lr", ("lr",)),
+}
+
+
+def write_report(folder: Folder, title: str, summary: Summary, warnings: Sequence[str], path: Path) -> None:
+    """Write the report to ``path``, whole or not at all (about 5 MB, most of it Plotly's own code)."""
+    from plotly.offline import get_plotlyjs
+
+    charts = _charts(summary)
+    template = resources.files("gradstep.runs.report").joinpath("page.html").read_text(encoding="utf-8")
+    page = Template(template).substitute(
+        title=html.escape(title),
+        lead=html.escape(f"{summary.reason.rstrip('.')}."[:1].upper() + f"{summary.reason.rstrip('.')}."[1:]),
+        facts=_table(facts(summary)),
+        warnings=_warnings(warnings),
+        figures="\n".join(_figure(key, heading) for key, (heading, _) in charts.items()),
+        command=html.escape(f"gradstep run --resume {folder.path}"),
+        spec=_table(_flat(folder)),
+        details=_table(environment()),
+        data=embedded({key: figure for key, (_, figure) in charts.items()}),
+        style=asset("page.css"),
+        plotly=get_plotlyjs(),
+        script=asset("page.js"),
+    )
+    write_text(path, page)
+
+
+def _charts(summary: Summary) -> dict[str, tuple[str, Figure]]:
+    """Identifier -> heading and figure; columns without a number are left out."""
+    metrics = tuple(sorted(key for key in summary.curves if "/" in key))
+    wanted = {**_CHARTS, **({"metrics": ("Metrics", "value", metrics)} if metrics else {})}
+    out: dict[str, tuple[str, Figure]] = {}
+    for key, (heading, axis, columns) in wanted.items():
+        curves = {column: summary.curves[column].thinned() for column in columns if column in summary.curves}
+        if curves:
+            out[key] = heading, _chart(axis, curves)
+    return out
+
+
+def _chart(axis: str, curves: Mapping[str, Curve]) -> Figure:
+    layout = axes("steps", axis)
+    values = [x for curve in curves.values() for x in curve.values]
+    positive = [x for x in values if x > 0]
+    if len(positive) == len(values) and max(values) > 20 * min(values):
+        layout["yaxis"] |= log_axis(values)
+    traces = [line(name, i, curve.steps, curve.values, width=2) for i, (name, curve) in enumerate(curves.items())]
+    single = {"mode": "markers"} if all(len(curve.steps) == 1 for curve in curves.values()) else {}
+    return {"data": [trace | single for trace in traces], "layout": layout | {"showlegend": len(curves) > 1}}
+
+
+def _figure(key: str, heading: str) -> str:
+    label = html.escape(f"Line chart: {heading.lower()} against steps. history.jsonl has the numbers.")
+    return (
+        f'<section aria-labelledby="{key}-title">\n<h2 id="{key}-title">{html.escape(heading)}</h2>\n<figure>\n'
+        f'<div class="chart" id="{key}" role="img" aria-label="{label}"></div>\n</figure>\n</section>'
+    )
+
+
+def _warnings(warnings: Sequence[str]) -> str:
+    if not warnings:
+        return "<p>None.</p>"
+    return "<ul>\n" + "\n".join(f"<li>{html.escape(text)}</li>" for text in warnings) + "\n</ul>"
+
+
+def _table(rows: Mapping[str, str]) -> str:
+    body = "\n".join(
+        f'<tr><th scope="row">{html.escape(key)}</th><td>{html.escape(text)}</td></tr>' for key, text in rows.items()
+    )
+    return f'<table class="details"><tbody>\n{body}\n</tbody></table>'
+
+
+def _flat(folder: Folder) -> dict[str, str]:
+    """The settings of the run, one a row."""
+    spec = folder.spec()
+    given = {**spec.__dict__, **spec.limits.__dict__}
+    del given["limits"]
+    return {key.replace("_", " "): _short(x) for key, x in given.items() if x is not None}
+
+
+def _short(x: object) -> str:
+    return f"{x:g}" if isinstance(x, float) and math.isfinite(x) else str(x)

@@ -1,0 +1,180 @@
+"""All that a run was asked for: what is kept beside it, so that it can be resumed."""
+
+import ast
+import json
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+from gradstep import schedules
+from gradstep.chain import chain
+from gradstep.checkpoint.forms import is_like
+from gradstep.compare.naming import read_names
+from gradstep.errors import GradstepError, GradstepValueError
+from gradstep.hyper import Hyper
+from gradstep.loop import Run, stop
+from gradstep.naming import find
+from gradstep.problem_file import OwnProblem
+from gradstep.rule import Stage, lookup
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Where a run ends; None: not there."""
+
+    max_steps: int | None = None
+    seconds: float | None = None
+    max_evaluations: int | None = None
+    grad_norm: float | None = None
+    target: float | None = None
+    plateau: int | None = None
+
+    def over(self, earlier: "Limits") -> "Limits":
+        """These, and where there is none, the earlier ones."""
+        mine = {f.name: x for f in fields(self) if (x := getattr(self, f.name)) is not None}
+        return replace(earlier, **mine)
+
+    def as_options(self, has_metrics: bool) -> dict[str, Any]:
+        """For :class:`gradstep.Run`; signals end a run too."""
+        options = asdict(self)
+        patience = options.pop("plateau")
+        plateaus = [] if patience is None else [stop.plateau(patience, metric="val/loss" if has_metrics else None)]
+        return {**options, "stop": stop.any_of(stop.signals(), *plateaus)}
+
+
+@dataclass(frozen=True)
+class Spec:
+    """A run as it was asked for.
+
+    Attributes
+    ----------
+    problem
+        ``FILE.py:NAME``, the file's path absolute.
+    source_sha256
+        Of the file when the run was begun.
+    optimizer, lr
+        As they were typed: ``adam:beta1=0.8``, or stages one after the other, separated by commas; ``0.01`` or a
+        schedule, ``cosine(0.01, 1000)``.
+    """
+
+    problem: str
+    source_sha256: str
+    optimizer: str
+    lr: str | None
+    limits: Limits
+    seed: int
+    on_nonfinite: str
+    evaluate_every: int
+    save_every: int | None
+    save_seconds: float | None
+    keep: int
+
+    def to_json(self) -> str:
+        """As text."""
+        return json.dumps({"format": FORMAT, **asdict(self)}, indent=1) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str, path: Path) -> "Spec":
+        """The inverse of :meth:`to_json`.
+
+        Raises
+        ------
+        GradstepValueError
+            When it is something else.
+        """
+        try:
+            data: Any = json.loads(text)
+        except ValueError:
+            data = None
+        if not isinstance(data, dict) or data.pop("format", None) != FORMAT or not is_like(data, _FORM):
+            raise GradstepValueError(f"{path} does not describe a run that this version can resume.")
+        limits = Limits(**data.pop("limits"))
+        return cls(**data, limits=limits)
+
+    def stage(self) -> Stage:
+        """The optimizer.
+
+        Raises
+        ------
+        GradstepValueError
+            For unknown names and values out of range.
+        """
+        named = read_names(self.optimizer)
+        lr = None if self.lr is None else read_hyper(self.lr)
+        given: list[dict[str, Any]] = [dict(one.values) for one in named]
+        stages = [lookup(one.name)(**own) for one, own in zip(named, given, strict=True)]
+        if lr is not None:
+            moving = [k for k, one in enumerate(stages) if one.parts[0].rule.kind == "rule"]
+            if len(moving) != 1 or "lr" in stages[moving[0]].parts[0].given:
+                raise GradstepValueError("--lr is for the one rule in --optimizer, where it has no lr= of its own.")
+            [k] = moving
+            stages[k] = lookup(named[k].name)(**given[k], lr=lr)
+        return chain(*stages)
+
+    def make(self, problem: OwnProblem) -> Run:
+        """The run at its beginning."""
+        return Run(
+            problem.value_and_grad,
+            problem.params,
+            self.stage(),
+            **self.limits.as_options(problem.evaluate is not None),
+            batches=problem.batches,
+            evaluate=problem.evaluate,
+            evaluate_every=self.evaluate_every,
+            on_nonfinite=self.on_nonfinite,
+            history=False,
+        )
+
+
+def read_hyper(text: str) -> Hyper:
+    """A number, or a schedule as it is written in Python: ``warmup_cosine(0.01, steps=1000, warmup_steps=50)``.
+
+    Raises
+    ------
+    GradstepValueError
+        For anything else.
+    """
+    try:
+        return _value(ast.parse(text.strip(), mode="eval").body)
+    except GradstepError:
+        raise
+    except (SyntaxError, ValueError, TypeError):
+        raise GradstepValueError(
+            f"cannot read {text!r}: write a number, or a schedule as cosine(0.01, 1000)."
+        ) from None
+
+
+def _value(node: ast.expr) -> Any:
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+        known = {name: getattr(schedules, name) for name in schedules.__all__ if name[0].islower()}
+        for helper in ("from_json", "to_json"):
+            del known[helper]
+        make = find("unknown schedule", node.func.id, known)
+        return make(*map(_value, node.args), **{str(word.arg): _value(word.value) for word in node.keywords})
+    if isinstance(node, ast.Tuple | ast.List):
+        return tuple(map(_value, node.elts))
+    return ast.literal_eval(node)
+
+
+_FORM: Any = {
+    "problem": str,
+    "source_sha256": str,
+    "optimizer": str,
+    "lr": (str, None),
+    "limits": {
+        "max_steps": (int, None),
+        "seconds": (float, int, None),
+        "max_evaluations": (int, None),
+        "grad_norm": (float, int, None),
+        "target": (float, int, None),
+        "plateau": (int, None),
+    },
+    "seed": int,
+    "on_nonfinite": str,
+    "evaluate_every": int,
+    "save_every": (int, None),
+    "save_seconds": (float, int, None),
+    "keep": int,
+}

@@ -1,0 +1,134 @@
+"""A run in numbers, when it has ended or been broken off."""
+
+import hashlib
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from gradstep.arrays import to_numpy
+from gradstep.loop import Run
+from gradstep.runs.folder import Row
+from gradstep.tree import flatten
+
+POINTS = 1000  # of a curve that is drawn: more would not be seen
+
+
+@dataclass
+class Curve:
+    """Numbers by step, thinned out so that what is high and what is low stays."""
+
+    steps: list[int] = field(default_factory=list[int])
+    values: list[float] = field(default_factory=list[float])
+
+    def thinned(self) -> "Curve":
+        """At most 2 * POINTS points: of each stretch of steps the least and the greatest."""
+        n = len(self.steps)
+        if n <= 2 * POINTS:
+            return self
+        out = Curve()
+        for begin, end in pairwise(n * k // POINTS for k in range(POINTS + 1)):
+            part = self.values[begin:end]
+            low, high = (begin + part.index(f(part)) for f in (min, max))
+            for k in sorted({low, high}):
+                out.steps.append(self.steps[k])
+                out.values.append(self.values[k])
+        return out
+
+
+@dataclass
+class Summary:
+    """What is said of a run.
+
+    Attributes
+    ----------
+    reason, kind
+        Why it ended: a sentence, and a word.
+    first, last, best, best_t
+        Values of the objective: at the beginning, at the end, the best and where; NaN where they are not known.
+    clipped, blocked, skipped
+        Shares: of steps that were clipped, of bounded elements that a bound held, of steps that did not happen.
+    curves
+        By column of the history, finite numbers alone.
+    params_sha256
+        Of all parameters, by name.
+    """
+
+    reason: str
+    kind: str
+    t: int
+    evaluations: int
+    seconds: float
+    skipped_steps: int
+    first: float
+    last: float
+    best: float
+    best_t: int | None
+    best_by: str
+    metrics: dict[str, float]
+    clipped: float
+    blocked: float
+    skipped: float
+    curves: dict[str, Curve]
+    params_sha256: str
+
+    def as_json(self) -> dict[str, Any]:
+        """All but the curves; numbers that are not finite are None."""
+        plain = {key: x for key, x in self.__dict__.items() if key != "curves"}
+        return {key: None if isinstance(x, float) and not math.isfinite(x) else x for key, x in plain.items()}
+
+
+def summarize(run: Run, rows: Iterable[Row]) -> Summary:
+    """The summary of a run and its history."""
+    curves: dict[str, Curve] = {}
+    steps = clipped = 0
+    blocked = 0.0
+    for row in rows:
+        steps += 1
+        clipped += bool(row.get("clipped"))
+        blocked += row.get("blocked") or 0.0
+        for key, x in row.items():
+            if key not in _COUNTS and isinstance(x, int | float) and math.isfinite(x):
+                curve = curves.setdefault(key, Curve())
+                curve.steps.append(row["t"])
+                curve.values.append(float(x))
+    ended = run.reason
+    here = run.stands
+    values = curves["value"].values if "value" in curves else []
+    return Summary(
+        reason="It was broken off" if ended is None else ended.message,
+        kind="broken off" if ended is None else ended.kind,
+        t=run.t,
+        evaluations=run.evaluations,
+        seconds=run.seconds,
+        skipped_steps=run.skipped,
+        first=values[0] if values else math.nan if here is None else here.value,
+        last=math.nan if here is None else here.value,
+        best=run.best_value,
+        best_t=run.best_t,
+        best_by=run.best_by or "",
+        metrics=dict(run.last_metrics),
+        clipped=clipped / max(1, steps),
+        blocked=blocked / max(1, steps),
+        skipped=run.skipped / max(1, run.skipped + run.t),
+        curves=curves,
+        params_sha256=sha256(run.params),
+    )
+
+
+def sha256(params: Any) -> str:
+    """One hash of all parameters: of their names, dtypes, shapes and bytes, sorted by name."""
+    nest, leaves = flatten(params)
+    arrays: Mapping[str, Any] = {name: to_numpy(x) for name, x in zip(nest.names, leaves, strict=True)}
+    out = hashlib.sha256()
+    for name in sorted(arrays):
+        x = np.ascontiguousarray(arrays[name])
+        out.update(f"{name} {x.dtype.str} {arrays[name].shape} ".encode())
+        out.update(x.tobytes())
+    return out.hexdigest()
+
+
+_COUNTS = ("t", "seconds", "evaluations", "skipped", "clipped")

@@ -1,0 +1,1 @@
+"""What is promised of checkpoints and steps: a test, a figure and a control for each promise."""

@@ -1,0 +1,50 @@
+"""P14: any input gives a state or a CheckpointError, in bounded memory."""
+
+import contextlib
+import tracemalloc
+
+import gradstep as gs
+from gradstep.checkpoint import format as product
+from promises.conftest import FILES, fuzz
+from promises.fuzz import whole
+
+
+def peak(path):
+    """The most memory that loading a file takes."""
+    tracemalloc.start()
+    try:
+        with contextlib.suppress(gs.CheckpointError):
+            gs.load(path)
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_state_or_a_checkpoint_error(fuzzed, figure):
+    assert fuzzed["files"] == FILES
+    assert fuzzed["other"] == 0, fuzzed["examples"]
+    assert fuzzed["changed"] == 0, fuzzed["examples"]
+    figure("P14", f"other exceptions: 0 / {FILES} files; optimizers changed by a refused one: 0")
+
+
+def test_memory_is_bounded(fuzzed, figure):
+    assert fuzzed["measured"] >= FILES // 5
+    assert fuzzed["memory"] == 0, fuzzed["examples"]
+    figure("P14", f"above 3 x file + 64 KiB (text made to take memory: + 32 MiB): 0 / {fuzzed['measured']} files")
+
+
+def test_control_without_hashes_damage_is_loaded(control):
+    seen = fuzz(0, 2000, "no-hash")
+    assert seen["undetected"] > 0
+    control("P14", f"hashes that are all alike: {seen['undetected']} / {seen['files']} damaged files loaded")
+
+
+def test_control_without_the_bound_text_takes_memory(control, monkeypatch, tmp_path):
+    """A list of empty lists takes sixty bytes for each of its three."""
+    text = "[" + ",".join(["[]"] * 700_000) + "]"
+    path = tmp_path / "hostile.safetensors"
+    path.write_bytes(whole('{"format":1,"tensors":{},"x":' + text + "}", {}, b""))
+    assert peak(path) < 3 * path.stat().st_size + (32 << 20)
+    monkeypatch.setattr(product, "_allowed", lambda size: float("inf"))
+    assert peak(path) > 3 * path.stat().st_size + (32 << 20)
+    control("P14", "without the bound on text: more memory than promised")
