@@ -16,4 +16,6 @@ def console() -> "Console":
     terminal = Console(highlight=False)
     if terminal.is_terminal:
         return terminal
-    return Console(highlight=False, width=int(os.environ.get("COLUMNS") or PLAIN_WIDTH))
+    columns = os.environ.get("COLUMNS", "")
+    width = int(columns) if columns.isdecimal() else 0
+    return Console(highlight=False, width=width or PLAIN_WIDTH)

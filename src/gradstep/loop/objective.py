@@ -74,4 +74,7 @@ class Functions:
             return {}
         out = self.evaluate(params)
         named = out if isinstance(out, Mapping) else {"loss": out}
+        for name in named:
+            if not isinstance(name, str):
+                raise GradstepTypeError(f"evaluate must give numbers by name, and a name was {name!r}.")
         return {name if "/" in name else f"val/{name}": number(x, f"evaluate ({name})") for name, x in named.items()}

@@ -37,7 +37,7 @@ def _frozen(s: Summary) -> str:
     if not ratios or not norms or s.t < FEW:
         return ""
     ratio, norm, then = median(ratios), median(norms), median(first)
-    if ratio >= TINY or norm < LARGE * then or norm == 0:
+    if ratio >= TINY or norm < LARGE * then or then == 0:
         return ""
     return (
         f"frozen: the last updates moved the parameters by a share of {ratio:.1g}, while the gradient, {norm:.3g}, is "

@@ -34,7 +34,7 @@ def write_report(folder: Folder, title: str, summary: Summary, warnings: Sequenc
         facts=_table(facts(summary)),
         warnings=_warnings(warnings),
         figures="\n".join(_figure(key, heading) for key, (heading, _) in charts.items()),
-        command=html.escape(f"gradstep run --resume {folder.path}"),
+        command=html.escape(folder.resume),
         spec=_table(_flat(folder)),
         details=_table(environment()),
         data=embedded({key: figure for key, (_, figure) in charts.items()}),
