@@ -3,6 +3,17 @@
 import os
 import tempfile
 
+import pytest
+
 if "GRADSTEP_CACHE_DIR" not in os.environ:
     _folder = tempfile.TemporaryDirectory(prefix="gradstep-kernels-")  # removed when the process ends
     os.environ["GRADSTEP_CACHE_DIR"] = _folder.name
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """One Chromium for all reports; the tests that want it are skipped where there is none."""
+    from browser import chromium
+
+    with chromium() as launched:
+        yield launched

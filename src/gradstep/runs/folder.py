@@ -172,7 +172,7 @@ class History:
         """Write the rows behind those that are whole in the file, over what of them may have got there before."""
         assert self._file is not None  # noqa: S101 - entered
         self._file.seek(self.end)
-        write_all(self._file.fileno(), self._rows)
+        write_all(self._file.fileno(), bytes(self._rows))  # an error would keep a view of them
         self.end += len(self._rows)
         self._rows = bytearray()
 
