@@ -52,7 +52,7 @@ def _rate(s: Summary) -> str:
         return ""
     if lr.values[-1] == 0.0:
         still = next((k for k, x in enumerate(reversed(lr.values)) if x), len(lr.values))
-        return f"lr at an edge: the learning rate was 0 in the last {still} steps, which moved nothing by themselves."
+        return f"lr at an edge: the learning rate was 0 in the last {still} steps; they brought nothing."
     flat = next((k for k, x in enumerate(reversed(lr.values)) if x != lr.values[-1]), len(lr.values))
     if len(lr.values) > flat > len(lr.values) // 2 and lr.values[-1] == min(lr.values):
         return (
