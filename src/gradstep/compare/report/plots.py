@@ -50,7 +50,7 @@ def axes(x: str, y: str) -> Figure:
     title = {"font": {"size": 14}}
     return {
         "xaxis": {"title": {"text": x, **title}},
-        "yaxis": {"title": {"text": y, **title}},
+        "yaxis": {"title": {"text": y, "standoff": 12, **title}},
         "hovermode": "closest",
     }
 
