@@ -186,12 +186,20 @@ def _report(folder: "Folder", own: "OwnProblem", made: "Run") -> Any:
     summary = summarize(made, folder.rows())
     summary.metrics = dict(made.stands.metrics if made.stands is not None else {}) or made.metrics()
     warnings = findings(summary)
+    if made.unsaved is not None:
+        warnings.insert(0, _unsaved(made.unsaved))
     try:
         write_text(folder.result_file, to_json({**summary.as_json(), "warnings": warnings}) + "\n")
         write_report(folder, f"{own.path.name}:{own.name}", summary, warnings, folder.report_file)
     except OSError as error:
-        made.unsaved = made.unsaved or error
+        if made.unsaved is None:
+            made.unsaved = error
+            warnings.insert(0, _unsaved(error))
     return summary, warnings
+
+
+def _unsaved(error: OSError) -> str:
+    return f"not saved: {error.strerror or error}."
 
 
 def _told(error: BaseException, folder: "Folder", own: "OwnProblem", made: "Run", is_new: bool) -> GradstepError | None:

@@ -196,4 +196,4 @@ def sparkline(values: Sequence[float]) -> str:
     span = high - low
     if not math.isfinite(span) or span <= 0:
         return ""
-    return "".join(BARS[min(len(BARS) - 1, int(len(BARS) * (x - low) / span))] for x in shown)
+    return "".join(BARS[min(len(BARS) - 1, int(len(BARS) * ((x - low) / span)))] for x in shown)
