@@ -35,7 +35,7 @@ def run(
     lr: Annotated[
         str | None, typer.Option(help="The rule's learning rate: 0.01, or a schedule: 'cosine(0.01, steps=1000)'.")
     ] = None,
-    max_steps: Annotated[int | None, typer.Option(min=0, help="Updates. Default: 1000, if nothing ends it.")] = None,
+    max_steps: Annotated[int | None, typer.Option(min=0, help="Updates. Default: 1000, without the next two.")] = None,
     seconds: Annotated[float | None, typer.Option(min=0.0, help="Time, those before a resumption among it.")] = None,
     max_evaluations: Annotated[int | None, typer.Option(min=1, help="Calls of the function.")] = None,
     grad_norm: Annotated[float | None, typer.Option(min=0.0, help="End at a gradient of at most that norm.")] = None,
