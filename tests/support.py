@@ -1,9 +1,12 @@
-"""What several test files share: engines, arrays, equality of bits, fingerprints, scripts in a fresh interpreter."""
+"""What several test files share: engines, arrays, equality of bits, fingerprints, processes, terminals."""
 
 import hashlib
 import os
+import re
+import select
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -65,6 +68,46 @@ def script(code, *arguments, before="", **environment):
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+# The command as a process of its own.
+COMMAND = [sys.executable, "-W", "error", "-c", "import sys; from gradstep.cli import main; sys.exit(main())"]
+
+
+def environment(**more):
+    kept = {key: x for key, x in os.environ.items() if key not in ("NO_COLOR", "FORCE_COLOR", "COLUMNS")}
+    return {**kept, "PYTHONPATH": str(SOURCE), "TERM": "xterm-256color", **more}
+
+
+def at_a_terminal(arguments, folder, until=None, **more):
+    """Run at an emulated terminal; when ``until`` has appeared, type Ctrl-C. The exit code and all output."""
+    import pty  # of POSIX alone
+
+    mine, its = pty.openpty()
+    # A session of its own with this terminal, so that Ctrl-C goes to the command and all its workers, as at a shell.
+    start = "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execv(sys.argv[1], sys.argv[1:])"
+    process = subprocess.Popen(
+        [sys.executable, "-c", start, *COMMAND, *arguments],
+        stdin=its,
+        stdout=its,
+        stderr=its,
+        cwd=folder,
+        env=environment(**more),
+        start_new_session=True,
+    )
+    os.close(its)
+    output, typed, deadline = b"", False, time.monotonic() + 60
+    while time.monotonic() < deadline:
+        if select.select([mine], [], [], 0.1)[0]:
+            try:
+                output += os.read(mine, 65536)
+            except OSError:  # the other end is closed
+                break
+        if until and not typed and re.search(until, output.decode("utf-8", "replace")):
+            os.write(mine, b"\x03")
+            typed = True
+    os.close(mine)
+    return process.wait(timeout=20), output.decode("utf-8", "replace"), process.pid
 
 
 ENGINES = ["compiled", "eager"] if gs.Optimizer(np.ones(1), "sgd").engine == "compiled" else ["eager"]

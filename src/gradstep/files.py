@@ -109,6 +109,23 @@ def writable_folder(path: Path) -> Path:
         raise GradstepValueError(f"cannot write to the folder {path}: {error.strerror or error}.") from None
 
 
+def lock_folder(folder: Path) -> Descriptor | None:
+    """Keep other processes that ask too out of a folder, until what is returned is closed or this process ends.
+
+    Raises
+    ------
+    GradstepValueError
+        When another process has it.
+    """
+    if fcntl is None:
+        return None
+    handle = os.open(folder, os.O_RDONLY)
+    if _lock(handle):
+        return handle
+    os.close(handle)
+    raise GradstepValueError(f"another process is at work in {folder}; wait for its end, or take another folder.")
+
+
 def earlier(path: Path, k: int) -> Path:
     """The name of the ``k``-th file before the one at ``path``; that one itself for 0."""
     return path.with_name(f"{path.stem}.{k}{path.suffix}") if k else path

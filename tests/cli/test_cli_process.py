@@ -1,57 +1,18 @@
 """The command as a process of its own: in a pipe, at a terminal, interrupted."""
 
-import os
 import re
-import select
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 
-from support import script
+from support import COMMAND, at_a_terminal, environment, script
 
-pty = pytest.importorskip("pty", reason="terminals are emulated on POSIX alone")
-SOURCE = Path(__file__).parents[2] / "src"
-COMMAND = [sys.executable, "-W", "error", "-c", "import sys; from gradstep.cli import main; sys.exit(main())"]
+pytest.importorskip("pty", reason="terminals are emulated on POSIX alone")
 SMALL = ["compare", "quadratic", "--optimizers", "adam,sgd:lr=0.3", "--seeds", "2", "--steps", "40", "--jobs", "1"]
 LONG = ["compare", "quadratic", "--optimizers", "sgd,adam", "--seeds", "1000", "--steps", "300", "--jobs", "2"]
-
-
-def environment(**more):
-    kept = {key: x for key, x in os.environ.items() if key not in ("NO_COLOR", "FORCE_COLOR", "COLUMNS")}
-    return {**kept, "PYTHONPATH": str(SOURCE), "TERM": "xterm-256color", **more}
-
-
-def at_a_terminal(arguments, folder, until=None, **more):
-    """Run at an emulated terminal; when ``until`` has appeared, type Ctrl-C. The exit code and all output."""
-    mine, its = pty.openpty()
-    # A session of its own with this terminal, so that Ctrl-C goes to the command and all its workers, as at a shell.
-    start = "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execv(sys.argv[1], sys.argv[1:])"
-    process = subprocess.Popen(
-        [sys.executable, "-c", start, *COMMAND, *arguments],
-        stdin=its,
-        stdout=its,
-        stderr=its,
-        cwd=folder,
-        env=environment(**more),
-        start_new_session=True,
-    )
-    os.close(its)
-    output, typed, deadline = b"", False, time.monotonic() + 60
-    while time.monotonic() < deadline:
-        if select.select([mine], [], [], 0.1)[0]:
-            try:
-                output += os.read(mine, 65536)
-            except OSError:  # the other end is closed
-                break
-        if until and not typed and re.search(until, output.decode("utf-8", "replace")):
-            os.write(mine, b"\x03")
-            typed = True
-    os.close(mine)
-    return process.wait(timeout=20), output.decode("utf-8", "replace"), process.pid
 
 
 def test_rows_are_live_at_a_terminal(tmp_path):

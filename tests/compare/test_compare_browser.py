@@ -1,35 +1,11 @@
 """The report in a real browser, with the network blocked: quiet, readable in light and dark, sortable, narrow."""
 
-import re
-import shutil
-
 import pytest
 
+from browser import Watched, check_readable, contrast, luminance, needs_browser
 from gradstep.compare.report import write_report
 
-sync_api = pytest.importorskip("playwright.sync_api")
-BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-pytestmark = pytest.mark.skipif(BROWSER is None, reason="no chromium in PATH")
-QUIET = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-sync"]
-QUIET += ["--disable-background-networking", "--disable-component-update"]
-TEXT_CONTRAST = 4.5  # WCAG 2.2, AA, for text
-LINE_CONTRAST = 2.0  # a lower bar for lines: they are 2.5 pixels wide, dashed apart, and named in a legend
-
-# Every element or Plotly label that shows text of its own: [text, its colour].
-TEXTS = """() => [...document.querySelectorAll('main *')].filter((e) =>
-    [...e.childNodes].some((n) => n.nodeType === 3 && n.textContent.trim()) && e.getClientRects().length
-    && !e.closest('.modebar, noscript'))
-  .map((e) => { const s = getComputedStyle(e); return [e.textContent.trim(), e.closest('svg') ? s.fill : s.color]; })"""
-LINES = """() => [...document.querySelectorAll('.legend .legendlines path')].map((e) => getComputedStyle(e).stroke)"""
-PAPERS = """() => [...document.querySelectorAll('body, pre')].map((e) => getComputedStyle(e).backgroundColor)"""
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=BROWSER, args=QUIET)
-        yield browser
-        browser.close()
+pytestmark = needs_browser
 
 
 @pytest.fixture(scope="module")
@@ -41,42 +17,14 @@ def report(small_study, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def watched(browser, report):
-    """Pages of the report by theme and width, with all that they asked for and all that they complained of."""
-    pages, requests, complaints = {}, [], []
-
-    def opened(scheme="light", width=1200):
-        if (scheme, width) not in pages:
-            context = browser.new_context(color_scheme=scheme, viewport={"width": width, "height": 900})
-            pages[scheme, width] = page = context.new_page()
-            page.on("request", lambda request: requests.append(request.url))
-            page.on("console", lambda message: complaints.append(message.text))
-            page.on("pageerror", lambda error: complaints.append(str(error)))
-            page.route("**/*", lambda route: route.continue_() if route.request.url == report else route.abort())
-            page.goto(report)
-            page.wait_for_selector("#sensitivity .legend")
-        return pages[scheme, width]
-
-    return opened, pages, requests, complaints
+    return Watched(browser, report, "#sensitivity .legend")
 
 
 @pytest.fixture
-def open_report(watched, report):
+def open_report(watched):
     """Open the report; after each test: it asked for nothing but itself, and the console stayed empty."""
-    opened, pages, requests, complaints = watched
-    yield opened
-    assert requests == [report] * len(pages)
-    assert complaints == []
-
-
-def luminance(colour):
-    r, g, b = (int(x) / 255 for x in re.findall(r"\d+", colour)[:3])
-    linear = [x / 12.92 if x <= 0.04045 else ((x + 0.055) / 1.055) ** 2.4 for x in (r, g, b)]
-    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-
-
-def contrast(a, b):
-    low, high = sorted((luminance(a), luminance(b)))
-    return (high + 0.05) / (low + 0.05)
+    yield watched
+    watched.check_quiet()
 
 
 def test_contrast_is_that_of_the_standard():
@@ -87,14 +35,9 @@ def test_contrast_is_that_of_the_standard():
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_all_text_and_lines_are_readable(open_report, scheme):
     page = open_report(scheme)
-    papers, texts, lines = page.evaluate(PAPERS), page.evaluate(TEXTS), page.evaluate(LINES)
-    assert (luminance(papers[0]) > 0.9) == (scheme == "light")
-    shown = {text for text, _ in texts}
+    shown, lines = check_readable(page, scheme)
     assert {"Verdict", "sgd", "validation accuracy", "learning rate", "0.01"} <= shown  # axis and legend are among them
     assert len(lines) == 9
-    for paper in papers:
-        assert [t for t in texts if contrast(t[1], paper) < TEXT_CONTRAST] == []
-        assert [line for line in lines if contrast(line, paper) < LINE_CONTRAST] == []
 
 
 def test_a_heading_sorts_the_table_both_ways(open_report):

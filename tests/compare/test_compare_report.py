@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from plotly.graph_objects import Figure
 
-from gradstep.compare.report import figures, write_report
+from gradstep.compare.report import figures, plots, write_report
 from gradstep.compare.report.page import make_page
 from gradstep.compare.report.verdict import verdict
 from gradstep.compare.statistics import median
@@ -26,7 +26,7 @@ def test_figures_are_valid_plotly(small_study):
 
 
 def test_no_two_optimizers_look_alike():
-    looks = {(figures.COLOURS[i % 7], figures.DASHES[i // 3 % 6]) for i in range(35)}
+    looks = {(plots.COLOURS[i % 7], plots.DASHES[i // 3 % 6]) for i in range(35)}
     assert len(looks) == 35
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from gradstep.checkpoint.format import read
-from gradstep.checkpoint.optimizer import PARAM, STATE
+from gradstep.checkpoint.optimizer import BEST, PARAM, STATE
 from gradstep.files import AnyPath
 
 
@@ -18,11 +18,11 @@ class Checkpoint:
     Attributes
     ----------
     arrays
-        All arrays by their names in the file: ``param/layer.w``, ``state/layer.w/adam.m``; with the dtype, byte order,
-        shape and values that were saved, each in memory of its own.
+        All arrays by their names in the file: ``param/layer.w``, ``state/layer.w/adam.m``, ``best/layer.w``; with the
+        dtype, byte order, shape and values that were saved, each in memory of its own.
     metadata
         What the manifest says besides: ``format``, ``library`` (the version that wrote it), ``optimizer`` (rule,
-        hyperparameters, groups, t ...), ``rng``, ``extra``, ``run``.
+        hyperparameters, groups, t ...), ``rng``, ``extra``, ``run``, ``best``.
     """
 
     arrays: Mapping[str, NDArray[Any]]
@@ -42,6 +42,11 @@ class Checkpoint:
                 name, _, slot = full[len(STATE) :].rpartition("/")
                 out.setdefault(name, {})[slot] = x
         return out
+
+    @property
+    def best(self) -> dict[str, NDArray[Any]]:
+        """The best parameters of a run by dotted name; empty where none were kept. ``metadata["best"]``: how good."""
+        return {name[len(BEST) :]: x for name, x in self.arrays.items() if name.startswith(BEST)}
 
     @property
     def t(self) -> int:

@@ -17,7 +17,7 @@ from gradstep.memory import is_writable
 from gradstep.precision import Precision
 from gradstep.schedules import from_json, to_json
 
-PARAM, STATE = "param/", "state/"
+PARAM, STATE, BEST = "param/", "state/", "best/"
 _MOST_NAMED = 3  # differences that an error lists
 _MOST_UPDATES = 1 << 62
 

@@ -15,5 +15,7 @@ def console() -> "Console":
 
     terminal = Console(highlight=False)
     if terminal.is_terminal:
-        return terminal
-    return Console(highlight=False, width=int(os.environ.get("COLUMNS") or PLAIN_WIDTH))
+        return terminal if terminal.width > 0 else Console(highlight=False, width=80)  # COLUMNS=0
+    columns = os.environ.get("COLUMNS", "")
+    width = int(columns) if columns.isdecimal() else 0
+    return Console(highlight=False, width=width or PLAIN_WIDTH)

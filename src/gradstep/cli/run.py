@@ -1,14 +1,17 @@
 """``gradstep run``: optimize a function of one's own, in a folder from which the run can be resumed."""
 
+import contextlib
 import signal
+import sys
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gradstep.cli import WRONG, say
+from gradstep.cli import WRONG, complain, say
 from gradstep.cli.compare import require
-from gradstep.errors import UserCodeError
+from gradstep.errors import GradstepError, GradstepValueError
 
 if TYPE_CHECKING:
     from gradstep.cli.run_progress import Progress
@@ -23,6 +26,7 @@ Problem = Annotated[
 
 
 def run(
+    context: typer.Context,
     problem: Problem = None,
     optimizer: Annotated[
         str | None,
@@ -31,7 +35,7 @@ def run(
     lr: Annotated[
         str | None, typer.Option(help="The rule's learning rate: 0.01, or a schedule: 'cosine(0.01, steps=1000)'.")
     ] = None,
-    max_steps: Annotated[int | None, typer.Option(min=0, help="Updates. Default: 1000, if nothing ends it.")] = None,
+    max_steps: Annotated[int | None, typer.Option(min=0, help="Updates. Default: 1000, without the next two.")] = None,
     seconds: Annotated[float | None, typer.Option(min=0.0, help="Time, those before a resumption among it.")] = None,
     max_evaluations: Annotated[int | None, typer.Option(min=1, help="Calls of the function.")] = None,
     grad_norm: Annotated[float | None, typer.Option(min=0.0, help="End at a gradient of at most that norm.")] = None,
@@ -39,7 +43,7 @@ def run(
     plateau: Annotated[
         int | None, typer.Option(min=1, help="End after so many evaluations (of evaluate, if there is one) no better.")
     ] = None,
-    on_nonfinite: Annotated[str, typer.Option(help="stop, or skip such a batch.")] = "stop",
+    on_nonfinite: Annotated[str, typer.Option(help="stop, or skip such a batch; 100 in a row end the run.")] = "stop",
     seed: Annotated[int, typer.Option(min=0, help="Handed to the problem's class or params, if they take it.")] = 0,
     evaluate_every: Annotated[int, typer.Option(min=1, help="Steps from one call of evaluate to the next.")] = 100,
     out: Annotated[Path | None, typer.Option(help="Folder of the run. Default: runs/NAME.")] = None,
@@ -57,50 +61,67 @@ def run(
     from gradstep.runs import Limits
 
     limits = Limits(max_steps, seconds, max_evaluations, grad_norm, target, plateau)
-    if resume is not None:
-        settings = {"a problem": problem, "--optimizer": optimizer, "--lr": lr, "--out": out}
-        if given := [name for name, x in settings.items() if x is not None]:
-            raise typer.BadParameter(f"--resume goes on with the run as it was; leave out {' and '.join(given)}.")
-        folder, spec, own, made = _existing(resume, limits)
-    elif problem is None:
-        raise typer.BadParameter("give a problem as FILE.py:NAME, or --resume FOLDER.")
-    else:
-        given = {
-            "optimizer": optimizer or "adam",
-            "lr": lr,
-            "seed": seed,
-            "on_nonfinite": on_nonfinite,
-            "evaluate_every": evaluate_every,
-            "save_every": save_every,
-            "save_seconds": save_seconds,
-            "keep": keep,
-        }
-        folder, spec, own, made = _new(problem, out, limits, given)
-    with progress(folder, spec, made, json) as shown:
-        code = _run(folder, spec, made, shown)
-        shown.end(*_report(folder, own, made))
+    stdout = sys.stdout
+    with contextlib.ExitStack() as held:
+        if json:  # what the user's code prints goes elsewhere
+            held.enter_context(contextlib.redirect_stdout(sys.stderr))
+        if resume is not None:
+            if given := _given(context, "resume", "json", *limits.__dict__):
+                raise GradstepValueError(f"--resume goes on with the run as it was; leave out {' and '.join(given)}.")
+            folder, spec, own, made = _existing(resume, limits, held)
+        elif problem is None:
+            raise GradstepValueError("give a problem as FILE.py:NAME, or --resume FOLDER.")
+        else:
+            settings = {
+                "optimizer": "adam" if optimizer is None else optimizer,
+                "lr": lr,
+                "seed": seed,
+                "on_nonfinite": on_nonfinite,
+                "evaluate_every": evaluate_every,
+                "save_every": save_every,
+                "save_seconds": save_seconds,
+                "keep": keep,
+            }
+            folder, spec, own, made = _new(problem, out, limits, settings, held)
+        shown = held.enter_context(progress(folder, spec, made, stdout if json else None))
+        try:
+            code = _run(folder, spec, made, shown)
+            shown.end(*_report(folder, own, made))
+        except (Exception, SystemExit) as error:
+            if (told := _told(error, folder, own, made, resume is None)) is None:
+                raise
+            raise told from error
+        if made.unsaved is not None:
+            code = complain(f"not saved: {folder.path}: {made.unsaved.strerror or made.unsaved}.")
     return code
 
 
+def _given(context: typer.Context, *allowed: str) -> list[str]:
+    """What stands on the command line besides what is allowed there."""
+    sources = {name: context.get_parameter_source(name) for name in context.params if name not in allowed}
+    typed = [name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE"]
+    return ["a problem" if name == "problem" else f"--{name.replace('_', '-')}" for name in typed]
+
+
 def _new(
-    problem: str, out: Path | None, limits: "Limits", settings: dict[str, Any]
+    problem: str, out: Path | None, limits: "Limits", settings: dict[str, Any], held: contextlib.ExitStack
 ) -> "tuple[Folder, Spec, OwnProblem, Run]":
     from gradstep.problem_file import load
     from gradstep.runs import Folder, Limits, Spec
 
     if settings["on_nonfinite"] not in ("stop", "skip"):
-        raise typer.BadParameter(f"--on-nonfinite must be stop or skip, not {settings['on_nonfinite']!r}.")
+        raise GradstepValueError(f"--on-nonfinite must be stop or skip, not {settings['on_nonfinite']!r}.")
     own = load(problem, settings["seed"])
     endless = limits.max_steps is None and limits.seconds is None and limits.max_evaluations is None
     limits = limits.over(Limits(max_steps=1000)) if endless else limits
     spec = Spec(f"{own.path}:{own.name}", own.source_sha256, limits=limits, **settings)
     made = spec.make(own)
-    folder = Folder.new(out, own.name)
+    folder = held.enter_context(Folder.new(out, own.name))
     folder.begin(spec)
     return folder, spec, own, made
 
 
-def _existing(path: Path, limits: "Limits") -> "tuple[Folder, Spec, OwnProblem, Run]":
+def _existing(path: Path, limits: "Limits", held: contextlib.ExitStack) -> "tuple[Folder, Spec, OwnProblem, Run]":
     """The run of a folder where it stood last; new limits take the place of the old ones."""
     from dataclasses import replace
 
@@ -108,14 +129,15 @@ def _existing(path: Path, limits: "Limits") -> "tuple[Folder, Spec, OwnProblem, 
     from gradstep.problem_file import load
     from gradstep.runs import Folder
 
-    folder = Folder.existing(path)
+    folder = held.enter_context(Folder.existing(path))
     before = folder.spec()
     spec = replace(before, limits=limits.over(before.limits))
     own = load(spec.problem, spec.seed)
     made = spec.make(own)
-    found = Checkpoints(folder.checkpoint, None, None, spec.keep).newest()
+    found = Checkpoints(folder.checkpoint, None, None, spec.keep, _tell).newest()
     if found is not None:
         made.take(*found)
+        found[1].replace(folder.checkpoint)  # over a damaged one, which must not become the one before
     if own.source_sha256 != spec.source_sha256:
         say(f"{own.path} is not as it was when the run was begun; it goes on with what the file says now.")
         spec = replace(spec, source_sha256=own.source_sha256)
@@ -128,14 +150,14 @@ def _run(folder: "Folder", spec: "Spec", made: "Run", shown: "Progress") -> int:
     """Make all steps, each of which is in the history before a checkpoint knows of it; the exit code."""
     from gradstep.loop.files import Checkpoints
 
-    checkpoints = Checkpoints(folder.checkpoint, spec.save_every, spec.save_seconds, spec.keep)
+    checkpoints = Checkpoints(folder.checkpoint, spec.save_every, spec.save_seconds, spec.keep, cache(_tell))
     checkpoints.written(made.t)
 
     with folder.history(made.evaluations) as history:
 
-        def save() -> None:
+        def write(path: Path, keep: int) -> None:
             history.flush()
-            made.unsaved = checkpoints.write(made.t, lambda path, keep: made.save(path, keep=keep))
+            made.save(path, keep=keep)
 
         try:
             shown.start()
@@ -143,14 +165,16 @@ def _run(folder: "Folder", spec: "Spec", made: "Run", shown: "Progress") -> int:
                 history.add(step)
                 shown.step(step)
                 if checkpoints.is_due(made.t):
-                    save()
-        except UserCodeError as error:
-            raise UserCodeError(f"{error} What was done is saved: gradstep run --resume {folder.path}") from error
-        finally:  # also then: the run stands where it was evaluated last
-            save()
+                    made.unsaved = checkpoints.write(made.t, write)
+        finally:  # also after an error: the run stands where it was evaluated last
+            made.unsaved = checkpoints.write(made.t, write)
     if made.reason is None or made.reason.kind != "signal":
         return WRONG if made.reason is not None and made.reason.kind == "non-finite" else 0
     return 128 + (made.signal or signal.SIGTERM)
+
+
+def _tell(message: str, _stacklevel: int) -> None:
+    say(message)
 
 
 def _report(folder: "Folder", own: "OwnProblem", made: "Run") -> Any:
@@ -160,10 +184,35 @@ def _report(folder: "Folder", own: "OwnProblem", made: "Run") -> Any:
     from gradstep.runs import findings, summarize, write_report
 
     summary = summarize(made, folder.rows())
-    summary.metrics = made.metrics()
+    summary.metrics = dict(made.stands.metrics if made.stands is not None else {}) or made.metrics()
     warnings = findings(summary)
     if made.unsaved is not None:
-        warnings.insert(0, f"not saved: the last checkpoint could not be written: {made.unsaved.strerror}.")
-    write_text(folder.result_file, to_json({**summary.as_json(), "warnings": warnings}) + "\n")
-    write_report(folder, f"{own.path.name}:{own.name}", summary, warnings, folder.report_file)
+        warnings.insert(0, _unsaved(made.unsaved))
+    try:
+        write_text(folder.result_file, to_json({**summary.as_json(), "warnings": warnings}) + "\n")
+        write_report(folder, f"{own.path.name}:{own.name}", summary, warnings, folder.report_file)
+    except OSError as error:
+        if made.unsaved is None:
+            made.unsaved = error
+            warnings.insert(0, _unsaved(error))
     return summary, warnings
+
+
+def _unsaved(error: OSError) -> str:
+    return f"not saved: {error.strerror or error}."
+
+
+def _told(error: BaseException, folder: "Folder", own: "OwnProblem", made: "Run", is_new: bool) -> GradstepError | None:
+    """The error of a run in one sentence, with what became of the run; None where it is not the user's."""
+    from gradstep.objective import place, raised
+
+    if not isinstance(error, GradstepError):
+        if not place(error, own.path):
+            return None
+        error = raised(own.name, error, own.path)
+    if is_new and not made.t and not made.skipped:
+        folder.discard()
+        return error
+    if made.unsaved is not None:
+        return type(error)(f"{error} What was done could not be saved: {made.unsaved.strerror or made.unsaved}.")
+    return type(error)(f"{error} What was done is saved: {folder.resume}")

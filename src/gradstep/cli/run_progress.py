@@ -1,10 +1,9 @@
 """What ``gradstep run`` says: a live table at a terminal, a line now and then elsewhere, or JSON lines."""
 
 import math
-import sys
 import time
 from collections.abc import Sequence
-from typing import Any, Protocol, Self
+from typing import Any, Protocol, Self, TextIO
 
 from rich.live import Live
 from rich.table import Table
@@ -40,10 +39,11 @@ class Progress(Protocol):
         ...
 
 
-def progress(folder: Folder, spec: Spec, run: Run, json: bool) -> Progress:
-    """JSON lines when they are asked for, a live table at a terminal, plain lines elsewhere."""
-    kind = JsonLines if json else LiveTable if console().is_terminal else PlainLines
-    return kind(folder, spec, run)
+def progress(folder: Folder, spec: Spec, run: Run, json: TextIO | None) -> Progress:
+    """JSON lines to where they are asked for, a live table at a terminal, plain lines elsewhere."""
+    if json is not None:
+        return JsonLines(folder, spec, run, json)
+    return (LiveTable if console().is_terminal else PlainLines)(folder, spec, run)
 
 
 class PlainLines:
@@ -102,7 +102,8 @@ class PlainLines:
             self.say(f"{key:{width}}  {text}")
         for text in warnings:
             self.console.print(Text(f"warning: {text}", style="yellow"), soft_wrap=True)
-        self.say(f"wrote {self.folder.report_file}; to go on: gradstep run --resume {self.folder.path} --max-steps N")
+        if self.run.unsaved is None:
+            self.say(f"wrote {self.folder.report_file}; to go on: {self.folder.resume} --max-steps N")
 
 
 class LiveTable(PlainLines):
@@ -158,10 +159,14 @@ class LiveTable(PlainLines):
 class JsonLines(PlainLines):
     """One JSON object a line: the run, each step, the summary."""
 
+    def __init__(self, folder: Folder, spec: Spec, run: Run, out: TextIO) -> None:
+        super().__init__(folder, spec, run)
+        self.out = out
+
     def put(self, event: str, content: dict[str, Any]) -> None:
         """One line at once, also into a pipe."""
-        sys.stdout.write(to_json({"event": event, **content}) + "\n")
-        sys.stdout.flush()
+        self.out.write(to_json({"event": event, **content}) + "\n")
+        self.out.flush()
 
     def start(self) -> None:
         """The run as it was asked for, and the step from which it goes on."""
@@ -191,4 +196,4 @@ def sparkline(values: Sequence[float]) -> str:
     span = high - low
     if not math.isfinite(span) or span <= 0:
         return ""
-    return "".join(BARS[min(len(BARS) - 1, int(len(BARS) * (x - low) / span))] for x in shown)
+    return "".join(BARS[min(len(BARS) - 1, int(len(BARS) * ((x - low) / span)))] for x in shown)

@@ -11,6 +11,10 @@ from gradstep.files import AnyPath, earlier
 from gradstep.loop.stop import real, whole
 
 
+def _warn(text: str, stacklevel: int) -> None:
+    warnings.warn(text, RuntimeWarning, stacklevel=stacklevel)
+
+
 class Checkpoints:
     """The checkpoint of a run and those before it.
 
@@ -22,9 +26,18 @@ class Checkpoints:
         After how many steps, and after what time, another one is due; None: never.
     keep
         How many there are.
+    tell
+        Called with a sentence where something is wrong and the run goes on, and with the ``stacklevel`` of a warning.
     """
 
-    def __init__(self, path: AnyPath | None, every: int | None, seconds: float | None, keep: int) -> None:
+    def __init__(
+        self,
+        path: AnyPath | None,
+        every: int | None,
+        seconds: float | None,
+        keep: int,
+        tell: Callable[[str, int], None] = _warn,
+    ) -> None:
         if path is None and (every is not None or seconds is not None):
             raise GradstepValueError("save_every and save_seconds need save_to=, the path of the checkpoint.")
         self.path = None if path is None else Path(path)
@@ -33,6 +46,7 @@ class Checkpoints:
         self.every = None if every is None else whole("save_every", every, least=1)
         self.seconds = None if seconds is None else real("save_seconds", seconds)
         self.keep = whole("keep", keep, least=1)
+        self.tell = tell
         self.t, self.at = 0, time.monotonic()
 
     def written(self, t: int) -> None:
@@ -55,8 +69,7 @@ class Checkpoints:
             save(self.path, self.keep)
         except OSError as error:
             why = f"{error.strerror or error}; the one before is as it was, and the run goes on."
-            text = f"the checkpoint {str(self.path)!r} could not be written: {why}"
-            warnings.warn(text, RuntimeWarning, stacklevel=2)
+            self.tell(f"the checkpoint {str(self.path)!r} could not be written: {why}", 3)
             return error
         return None
 
@@ -80,7 +93,7 @@ class Checkpoints:
                 damaged = damaged or error
                 continue
             if damaged is not None:
-                warnings.warn(f"{damaged} The run goes on from {str(path)!r}.", RuntimeWarning, stacklevel=3)
+                self.tell(f"{damaged} The run goes on from {str(path)!r}.", 4)
             return found, path
         if damaged is not None:
             raise damaged

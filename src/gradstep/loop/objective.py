@@ -98,10 +98,10 @@ class Functions:
             return {}
         out = self.evaluate(params)
         named = out if isinstance(out, Mapping) else {"loss": out}
-        metrics = {
-            str(name) if "/" in str(name) else f"val/{name}": number(x, f"evaluate ({name})")
-            for name, x in named.items()
-        }
+        for name in named:
+            if not isinstance(name, str):
+                raise GradstepTypeError(f"evaluate must give numbers by name, and a name was {name!r}.")
+        metrics = {name if "/" in name else f"val/{name}": number(x, f"evaluate ({name})") for name, x in named.items()}
         for name in self.wanted:
             if name not in metrics:
                 raise GradstepValueError(

@@ -10,9 +10,9 @@ import numpy as np
 
 from gradstep.arrays import copied, dtype_name, put, to_numpy
 from gradstep.checkpoint.forms import is_like
+from gradstep.checkpoint.optimizer import BEST
 from gradstep.errors import CheckpointError, GradstepTypeError, GradstepValueError
 
-_BEST = "best/"
 _FORM: Any = {
     "drawn": int,
     "evaluations": int,
@@ -112,7 +112,7 @@ class Best:
         """Arrays by their names in a file, and the rest for its manifest."""
         if self.arrays is None:
             return {}, None
-        arrays = {f"{_BEST}{name}": to_numpy(x) for name, x in zip(self.names, self.arrays, strict=True)}
+        arrays = {f"{BEST}{name}": to_numpy(x) for name, x in zip(self.names, self.arrays, strict=True)}
         return arrays, {"value": self.value, "t": self.t, "by": self.by}
 
     def check(self, data: Any, arrays: Mapping[str, Any]) -> None:
@@ -126,7 +126,7 @@ class Best:
         if not is_like(data, (None, {"value": float, "t": int, "by": str})):
             raise CheckpointError("its best point makes no sense")
         for name, x in zip(self.names, self.params, strict=True):
-            y = arrays.get(f"{_BEST}{name}")
+            y = arrays.get(f"{BEST}{name}")
             if self._wants(data) and (y is None or (y.shape, dtype_name(y)) != (tuple(x.shape), dtype_name(x))):
                 raise CheckpointError(f"the best value of parameter {name!r} is missing, or of another shape or dtype")
 
@@ -134,7 +134,7 @@ class Best:
         """Be what has been saved and checked; nothing where something else was kept there."""
         self.value, self.t, self.arrays = math.nan, -1, None
         if self._wants(data):
-            self._keep([arrays[f"{_BEST}{name}"] for name in self.names])
+            self._keep([arrays[f"{BEST}{name}"] for name in self.names])
             self.value, self.t = data["value"], data["t"]
 
     def _wants(self, data: Any) -> bool:

@@ -37,7 +37,7 @@ def _frozen(s: Summary) -> str:
     if not ratios or not norms or s.t < FEW:
         return ""
     ratio, norm, then = median(ratios), median(norms), median(first)
-    if ratio >= TINY or norm < LARGE * then or norm == 0:
+    if ratio >= TINY or norm < LARGE * then or then == 0:
         return ""
     return (
         f"frozen: the last updates moved the parameters by a share of {ratio:.1g}, while the gradient, {norm:.3g}, is "
@@ -52,7 +52,7 @@ def _rate(s: Summary) -> str:
         return ""
     if lr.values[-1] == 0.0:
         still = next((k for k, x in enumerate(reversed(lr.values)) if x), len(lr.values))
-        return f"lr at an edge: the learning rate was 0 in the last {still} steps, which moved nothing by themselves."
+        return f"lr at an edge: the learning rate was 0 in the last {still} steps; they brought nothing."
     flat = next((k for k, x in enumerate(reversed(lr.values)) if x != lr.values[-1]), len(lr.values))
     if len(lr.values) > flat > len(lr.values) // 2 and lr.values[-1] == min(lr.values):
         return (

@@ -1,30 +1,48 @@
 """The folder of a run: ``run.json``, ``history.jsonl``, ``checkpoint.safetensors`` and those before it, the reports."""
 
+import contextlib
 import json
 import os
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
 
 from gradstep.errors import GradstepValueError
-from gradstep.files import writable_folder, write_text
+from gradstep.files import Descriptor, lock_folder, writable_folder, write_all, write_text
 from gradstep.loop import Step
 from gradstep.runs.spec import Spec
 
 Row = dict[str, Any]
+BUFFER = 1 << 13  # bytes of rows from one write to the next
 
 
 class Folder:
-    """Where everything of a run stands."""
+    """Where everything of a run stands; one process at a time has it, until it leaves the ``with`` block."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.lock: Descriptor | None = None
+        self.made = [x for x in (path, *path.parents) if not x.exists()]
         self.spec_file = path / "run.json"
         self.history_file = path / "history.jsonl"
         self.checkpoint = path / "checkpoint.safetensors"
         self.result_file = path / "result.json"
         self.report_file = path / "report.html"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.lock is not None:
+            os.close(self.lock)
+            self.lock = None
+
+    @property
+    def resume(self) -> str:
+        """The command that goes on with the run, for a shell."""
+        return f"gradstep run --resume {shlex.quote(str(self.path))}"
 
     @classmethod
     def new(cls, path: Path | None, name: str) -> "Folder":
@@ -39,12 +57,12 @@ class Folder:
             k, path = 1, Path("runs") / name
             while path.exists():
                 k, path = k + 1, Path("runs") / f"{name}-{k + 1}"
-        folder = cls(path)
-        if folder.spec_file.exists():
+        folder = cls(path)._taken()
+        if folder._there():
+            folder.__exit__()
             raise GradstepValueError(
-                f"{path} has a run already; go on with it by --resume {path}, or give another folder to --out."
+                f"{path} has a run already; go on with it by {folder.resume}, or give another folder to --out."
             )
-        writable_folder(path)
         return folder
 
     @classmethod
@@ -59,8 +77,24 @@ class Folder:
         folder = cls(path)
         if not folder.spec_file.is_file():
             raise GradstepValueError(f"there is no run in {path}: {folder.spec_file} is missing.")
-        writable_folder(path)
-        return folder
+        return folder._taken()
+
+    def _taken(self) -> Self:
+        writable_folder(self.path)
+        self.lock = lock_folder(self.path)
+        return self
+
+    def _there(self) -> list[Path]:
+        files = (self.spec_file, self.history_file, self.checkpoint, self.result_file, self.report_file)
+        return [file for file in files if file.exists()]
+
+    def discard(self) -> None:
+        """Remove what has been written, and the folders that were made for it: the run never began."""
+        with contextlib.suppress(OSError):
+            for file in self._there():
+                file.unlink()
+            for folder in self.made:
+                folder.rmdir()
 
     def begin(self, spec: Spec) -> None:
         """Write down what the run is to be."""
@@ -99,12 +133,13 @@ class History:
 
     def __init__(self, path: Path, end: int) -> None:
         self.path, self.end = path, end
+        self._rows = bytearray()  # that are not in the file yet
+        self._enough = BUFFER
         self._file: IO[bytes] | None = None
 
     def __enter__(self) -> Self:
-        self._file = self.path.open("r+b" if self.path.exists() else "x+b")
+        self._file = self.path.open("r+b" if self.path.exists() else "x+b", buffering=0)
         self._file.truncate(self.end)
-        self._file.seek(self.end)
         return self
 
     def __exit__(
@@ -114,15 +149,32 @@ class History:
         self._file.close()
 
     def add(self, step: Step) -> None:
-        """Append a step; it reaches the disk by :meth:`flush`, or when there are many."""
-        assert self._file is not None  # noqa: S101 - entered
-        self._file.write(json.dumps(step.as_json(), allow_nan=False).encode() + b"\n")
+        """Append a step; it reaches the file when there are many, or by :meth:`flush`."""
+        self._rows += json.dumps(step.as_json(), allow_nan=False).encode() + b"\n"
+        if len(self._rows) >= self._enough:
+            with contextlib.suppress(OSError):  # flush will meet it again, and there it is told
+                self._write()
+            self._enough = len(self._rows) + BUFFER
 
     def flush(self) -> None:
-        """Force all rows to the disk: a checkpoint must not know of steps that the history lacks."""
+        """Force all rows to the disk: a checkpoint must not know of steps that the history lacks.
+
+        Raises
+        ------
+        OSError
+            When the system refuses that. The rows are kept, and the next time all are tried again.
+        """
         assert self._file is not None  # noqa: S101 - entered
-        self._file.flush()
+        self._write()
         os.fsync(self._file.fileno())
+
+    def _write(self) -> None:
+        """Write the rows behind those that are whole in the file, over what of them may have got there before."""
+        assert self._file is not None  # noqa: S101 - entered
+        self._file.seek(self.end)
+        write_all(self._file.fileno(), bytes(self._rows))  # an error would keep a view of them
+        self.end += len(self._rows)
+        self._rows = bytearray()
 
 
 def _row(line: bytes) -> Row | None:

@@ -4,6 +4,7 @@ import ast
 import json
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
+from reprlib import repr as short
 from typing import Any
 
 from gradstep import schedules
@@ -14,10 +15,12 @@ from gradstep.errors import GradstepError, GradstepValueError
 from gradstep.hyper import Hyper
 from gradstep.loop import Run, stop
 from gradstep.naming import find
+from gradstep.objective import Told
 from gradstep.problem_file import OwnProblem
 from gradstep.rule import Stage, lookup
 
 FORMAT = 1
+SKIPS = 100  # batches in a row that are skipped before the run ends: t stands still, and no limit of steps is reached
 
 
 @dataclass(frozen=True)
@@ -37,11 +40,11 @@ class Limits:
         return replace(earlier, **mine)
 
     def as_options(self, has_metrics: bool) -> dict[str, Any]:
-        """For :class:`gradstep.Run`; signals end a run too."""
+        """For :class:`gradstep.Run`; signals end a run too, and so does a series of batches that are skipped."""
         options = asdict(self)
         patience = options.pop("plateau")
         plateaus = [] if patience is None else [stop.plateau(patience, metric="val/loss" if has_metrics else None)]
-        return {**options, "stop": stop.any_of(stop.signals(), *plateaus)}
+        return {**options, "stop": stop.any_of(stop.signals(), stop.non_finite(SKIPS), *plateaus)}
 
 
 @dataclass(frozen=True)
@@ -102,11 +105,15 @@ class Spec:
             For unknown names and values out of range.
         """
         named = read_names(self.optimizer)
+        if "maximize" in [one.name for one in named]:
+            raise GradstepValueError("a run makes the value small; turn the function's sign instead of maximize.")
         lr = None if self.lr is None else read_hyper(self.lr)
         given: list[dict[str, Any]] = [dict(one.values) for one in named]
         stages = [lookup(one.name)(**own) for one, own in zip(named, given, strict=True)]
+        moving = [k for k, one in enumerate(stages) if one.parts[0].rule.kind == "rule"]
+        if not moving:
+            raise GradstepValueError(f"--optimizer {self.optimizer} has no rule, such as adam, after its stages.")
         if lr is not None:
-            moving = [k for k, one in enumerate(stages) if one.parts[0].rule.kind == "rule"]
             if len(moving) != 1 or "lr" in stages[moving[0]].parts[0].given:
                 raise GradstepValueError("--lr is for the one rule in --optimizer, where it has no lr= of its own.")
             [k] = moving
@@ -115,12 +122,15 @@ class Spec:
 
     def make(self, problem: OwnProblem) -> Run:
         """The run at its beginning."""
+        batches = problem.batches
+        if callable(batches):
+            batches = Told(batches, f"{problem.name}.batches", problem.path)
         return Run(
             problem.value_and_grad,
             problem.params,
             self.stage(),
             **self.limits.as_options(problem.evaluate is not None),
-            batches=problem.batches,
+            batches=batches,
             evaluate=problem.evaluate,
             evaluate_every=self.evaluate_every,
             on_nonfinite=self.on_nonfinite,
@@ -137,13 +147,13 @@ def read_hyper(text: str) -> Hyper:
         For anything else.
     """
     try:
-        return _value(ast.parse(text.strip(), mode="eval").body)
+        if (value := _value(ast.parse(text.strip(), mode="eval").body)) is not None:
+            return value
     except GradstepError:
         raise
-    except (SyntaxError, ValueError, TypeError):
-        raise GradstepValueError(
-            f"cannot read {text!r}: write a number, or a schedule as cosine(0.01, 1000)."
-        ) from None
+    except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError):
+        pass  # the last two: nested too deep
+    raise GradstepValueError(f"--lr: cannot read {short(text)}: write a number, or a schedule as cosine(0.01, 1000).")
 
 
 def _value(node: ast.expr) -> Any:

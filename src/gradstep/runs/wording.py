@@ -33,7 +33,7 @@ def number(x: float) -> str:
 
 def duration(seconds: float) -> str:
     """``12.3 s``, ``4 min 5 s``, ``2 h 3 min``."""
-    if seconds < 60:
+    if seconds < 59.95:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
     if minutes < 60:

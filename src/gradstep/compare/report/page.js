@@ -18,7 +18,7 @@ function draw() {
       xaxis: { ...axis, ...layout.xaxis },
       yaxis: { ...axis, ...layout.yaxis },
       legend: narrow.matches ? { orientation: "h", x: 0, y: -0.25, yanchor: "top" } : { x: 1.02, y: 1 },
-      margin: { l: 60, r: 10, t: 10, b: 50 },
+      margin: { l: 60, r: 10, t: 36, b: 50 }, // above: the mode bar
       modebar: { color: colour("--muted"), activecolor: colour("--ink"), bgcolor: "transparent" },
     }, { responsive: true, displaylogo: false });
   }

@@ -1,5 +1,6 @@
 """Lines and axes as plain Plotly dicts; colours named ``ink`` are replaced on the page by the theme's text colour."""
 
+import html
 import json
 from collections.abc import Mapping, Sequence
 from importlib import resources
@@ -18,7 +19,7 @@ def line(label: str, i: int, x: Sequence[float], y: Sequence[float], width: floa
     return {
         "type": "scatter",
         "mode": "lines",
-        "name": label,
+        "name": html.escape(label, quote=False),  # Plotly takes some tags for layout
         "legendgroup": label,
         "x": list(x),
         "y": rounded(y),
@@ -49,7 +50,7 @@ def axes(x: str, y: str) -> Figure:
     title = {"font": {"size": 14}}
     return {
         "xaxis": {"title": {"text": x, **title}},
-        "yaxis": {"title": {"text": y, **title}},
+        "yaxis": {"title": {"text": y, "standoff": 12, **title}},
         "hovermode": "closest",
     }
 
@@ -66,5 +67,5 @@ def asset(name: str) -> str:
 
 
 def embedded(figures: Mapping[str, Figure]) -> str:
-    """Figures by identifier, as JSON that may stand in a page."""
-    return json.dumps(figures, allow_nan=False).replace("</", r"<\/")
+    """Figures by identifier, as JSON that may stand in a page: nothing in it begins a tag or a comment."""
+    return json.dumps(figures, allow_nan=False).replace("<", r"\u003c")

@@ -34,7 +34,7 @@ def write_report(folder: Folder, title: str, summary: Summary, warnings: Sequenc
         facts=_table(facts(summary)),
         warnings=_warnings(warnings),
         figures="\n".join(_figure(key, heading) for key, (heading, _) in charts.items()),
-        command=html.escape(f"gradstep run --resume {folder.path}"),
+        command=html.escape(folder.resume),
         spec=_table(_flat(folder)),
         details=_table(environment()),
         data=embedded({key: figure for key, (_, figure) in charts.items()}),
@@ -53,7 +53,16 @@ def _charts(summary: Summary) -> dict[str, tuple[str, Figure]]:
     for key, (heading, axis, columns) in wanted.items():
         curves = {column: summary.curves[column].thinned() for column in columns if column in summary.curves}
         if curves:
-            out[key] = heading, _chart(axis, curves)
+            out[key] = heading, _chart(axis, curves if key != "norms" else _positive(curves))
+    return out
+
+
+def _positive(curves: Mapping[str, Curve]) -> dict[str, Curve]:
+    """Curves without zeros, where there is anything else: a log axis shows them all, and has no place for a zero."""
+    out: dict[str, Curve] = {}
+    for name, curve in curves.items():
+        kept = [(t, x) for t, x in zip(curve.steps, curve.values, strict=True) if x > 0]
+        out[name] = Curve(*map(list, zip(*kept, strict=True))) if kept else curve
     return out
 
 
