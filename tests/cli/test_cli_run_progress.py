@@ -57,6 +57,8 @@ def test_the_bars_stay_within_bounds_over_many_steps(table):
         ([0.0, 1.0], BARS[0] + BARS[-1]),
         ([1e308, -1e308], ""),  # no float has that span
         (list(range(8)), BARS),
+        ([10.0**k for k in range(8)], BARS),  # by the logarithms
+        ([1.0, 19.0, 10.0], BARS[0] + BARS[-1] + BARS[4]),  # not yet
         ([5e-324, 0.0], BARS[-1] + BARS[0]),
     ],
 )

@@ -13,7 +13,7 @@ from gradstep.cli.console import console
 from gradstep.compare.study import to_json
 from gradstep.loop import Run, Step
 from gradstep.runs import Folder, Spec, Summary
-from gradstep.runs.wording import duration, facts, number
+from gradstep.runs.wording import duration, facts, is_wide, number
 
 EVERY = 5.0  # seconds from one line to the next
 REFRESH = 0.1  # seconds from one look of the live table to the next
@@ -190,8 +190,10 @@ class JsonLines(PlainLines):
 
 
 def sparkline(values: Sequence[float]) -> str:
-    """Bars from the least to the greatest of some values; at most WIDTH of them."""
+    """Bars from the least to the greatest of some values, by their logarithms where a chart would; at most WIDTH."""
     shown = list(values)[-2 * WIDTH :][:: -(-len(values) // WIDTH) or 1]
+    if is_wide(shown):
+        shown = [math.log(x) for x in shown]
     low, high = min(shown, default=0.0), max(shown, default=0.0)
     span = high - low
     if not math.isfinite(span) or span <= 0:

@@ -1,6 +1,7 @@
 """The words of a run's summary: the same in the terminal and in the report."""
 
 import math
+from collections.abc import Sequence
 
 from gradstep.runs.summary import Summary
 
@@ -39,3 +40,8 @@ def duration(seconds: float) -> str:
     if minutes < 60:
         return f"{minutes} min {rest} s"
     return f"{minutes // 60} h {minutes % 60} min"
+
+
+def is_wide(values: Sequence[float]) -> bool:
+    """Whether numbers are to be shown on a logarithmic axis: all are positive, and they differ much."""
+    return len(values) > 0 and min(values) > 0 and max(values) > 20 * min(values)

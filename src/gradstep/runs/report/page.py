@@ -12,7 +12,7 @@ from gradstep.compare.report.plots import Figure, asset, axes, embedded, line, l
 from gradstep.files import write_text
 from gradstep.runs.folder import Folder
 from gradstep.runs.summary import Curve, Summary
-from gradstep.runs.wording import facts
+from gradstep.runs.wording import facts, is_wide
 
 # Which columns of the history are drawn together, with the axis' title; metrics have a chart of their own.
 _CHARTS = {
@@ -69,8 +69,7 @@ def _positive(curves: Mapping[str, Curve]) -> dict[str, Curve]:
 def _chart(axis: str, curves: Mapping[str, Curve]) -> Figure:
     layout = axes("steps", axis)
     values = [x for curve in curves.values() for x in curve.values]
-    positive = [x for x in values if x > 0]
-    if len(positive) == len(values) and max(values) > 20 * min(values):
+    if is_wide(values):
         layout["yaxis"] |= log_axis(values)
     traces = [line(name, i, curve.steps, curve.values, width=2) for i, (name, curve) in enumerate(curves.items())]
     single = {"mode": "markers"} if all(len(curve.steps) == 1 for curve in curves.values()) else {}
