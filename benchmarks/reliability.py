@@ -1,0 +1,108 @@
+"""Runs tests/promises at full size and writes RELIABILITY.md from its figures; ``--check`` compares with the file.
+
+``python benchmarks/reliability.py [--check] [--quick]``
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGE = ROOT / "RELIABILITY.md"
+PROMISES = {
+    "P1": "Loading a file never runs code.",
+    "P2": "Every flipped bit is found.",
+    "P3": "Every truncation is found, and everything that is too long.",
+    "P4a": "A save is old or new, never between, also after a power loss; one that has returned is new.",
+    "P4b": "The same after SIGKILL.",
+    "P4c": "A full disk, an I/O error or an interrupt leaves the old file and nothing else.",
+    "P5": "Stop anywhere, go on in a new process: the same bits.",
+    "P6": "State that does not belong is refused by name, and the optimizer stays as it was.",
+    "P7": "A gradient that is not finite never reaches parameters or state.",
+    "P8": "16-bit parameters are safe.",
+    "P9": "Same input, same bits: any number of threads, any CPU level, either engine.",
+    "P11": "Safe with fork, spawn, forkserver, loky and threads.",
+    "P13": "Others can read it.",
+    "P14": "Any input gives a state or a CheckpointError, in bounded memory.",
+    "P15": "What was saved is what you had.",
+}
+HEAD = """# Reliability
+
+What is promised of steps and checkpoints, the figure that stands for it, the test that it comes from, and the control:
+the same test with the protection taken away, which must fail. This page is written by
+
+```
+python benchmarks/reliability.py
+```
+
+which runs `pytest tests/promises --full`; nothing in the table is typed in by hand. `--check` compares a new run with
+this page. Figures have neither times nor dates in them, so that every run gives the same.
+
+| promise | figure | test | control, which fails as it must |
+|---|---|---|---|
+"""
+LIMITS = """
+## Limits
+
+- SHA-256 shows damage, not authorship: whoever can write the file can write another with hashes that belong to it.
+- POSIX's rename and fsync are believed: not network file systems, and not disks that say they have written what they
+  have not.
+- The bits are those of this library's own arithmetic. Your model is outside, and so is BLAS, whose products differ
+  from machine to machine and with the number of threads.
+- The file belongs to one optimizer in one process at a time: of two that save to one path at once, one wins, whole.
+- Linux on x86-64 is what these figures are from. On Windows no folder is forced to the disk, and what a killed writer
+  has left stays.
+"""
+
+
+def figures(full):
+    """What a run of the tests has recorded."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "figures.json"
+        call = [sys.executable, "-m", "pytest", "tests/promises", "-q", "-p", "no:cacheprovider", "--figures", str(path)]
+        subprocess.run([*call, *(["--full"] if full else [])], cwd=ROOT, check=True)
+        return json.loads(path.read_text(encoding="utf-8"))
+
+
+def page(rows):
+    """RELIABILITY.md."""
+    lines = []
+    for promise, text in PROMISES.items():
+        own = [row for row in rows if row["promise"] == promise]
+        assert own, f"no figure for {promise}"
+        shown = {kind: "<br>".join(_escaped(row["text"]) for row in own if row["kind"] == kind) for kind in ("figure", "control")}
+        tests = {row["test"].partition("[")[0] for row in own if row["kind"] == "figure"}
+        controls = {row["test"].partition("[")[0].rpartition("::")[2] for row in own if row["kind"] == "control"}
+        (file,) = {test.partition("::")[0] for test in tests}
+        names = "<br>".join(f"`{test.rpartition('::')[2]}`" for test in sorted(tests))
+        by = "<br>".join(f"`{name}`" for name in sorted(controls))
+        lines.append(f"| **{promise}** {text} | {shown['figure']} | [{Path(file).name}]({file})<br>{names} | {shown['control']}<br>{by} |")
+    return HEAD + "\n".join(lines) + "\n" + LIMITS
+
+
+def _escaped(text):
+    return text.replace("|", "\\|").replace("*", "\\*").replace("<", "&lt;")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true", help="compare a new run with RELIABILITY.md; 1 if they differ")
+    parser.add_argument("--quick", action="store_true", help="the sizes of an ordinary test run")
+    options = parser.parse_args()
+    text = page(figures(not options.quick))
+    if not options.check:
+        PAGE.write_text(text, encoding="utf-8")
+        return 0
+    old = PAGE.read_text(encoding="utf-8")
+    for a, b in zip(old.splitlines(), text.splitlines(), strict=False):
+        if a != b:
+            print(f"- {a}\n+ {b}")
+    print("RELIABILITY.md is", "as measured" if old == text else "not what was measured")
+    return int(old != text)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
