@@ -12,6 +12,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "RELIABILITY.md"
+KINDS = ("figure", "control")
 PROMISES = {
     "P1": "Loading a file never runs code.",
     "P2": "Every flipped bit is found.",
@@ -62,25 +63,37 @@ def figures(full):
     """What a run of the tests has recorded."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "figures.json"
-        call = [sys.executable, "-m", "pytest", "tests/promises", "-q", "-p", "no:cacheprovider", "--figures", str(path)]
+        call = [
+            sys.executable,
+            "-m",
+            "pytest",
+            "tests/promises",
+            "-q",
+            "-p",
+            "no:cacheprovider",
+            "--figures",
+            str(path),
+        ]
         subprocess.run([*call, *(["--full"] if full else [])], cwd=ROOT, check=True)
         return json.loads(path.read_text(encoding="utf-8"))
 
 
 def page(rows):
     """RELIABILITY.md."""
-    lines = []
-    for promise, text in PROMISES.items():
-        own = [row for row in rows if row["promise"] == promise]
-        assert own, f"no figure for {promise}"
-        shown = {kind: "<br>".join(_escaped(row["text"]) for row in own if row["kind"] == kind) for kind in ("figure", "control")}
-        tests = {row["test"].partition("[")[0] for row in own if row["kind"] == "figure"}
-        controls = {row["test"].partition("[")[0].rpartition("::")[2] for row in own if row["kind"] == "control"}
-        (file,) = {test.partition("::")[0] for test in tests}
-        names = "<br>".join(f"`{test.rpartition('::')[2]}`" for test in sorted(tests))
-        by = "<br>".join(f"`{name}`" for name in sorted(controls))
-        lines.append(f"| **{promise}** {text} | {shown['figure']} | [{Path(file).name}]({file})<br>{names} | {shown['control']}<br>{by} |")
-    return HEAD + "\n".join(lines) + "\n" + LIMITS
+    return HEAD + "".join(f"| {' | '.join(_cells(key, text, rows))} |\n" for key, text in PROMISES.items()) + LIMITS
+
+
+def _cells(promise, text, rows):
+    own = {kind: [row for row in rows if row["promise"] == promise and row["kind"] == kind] for kind in KINDS}
+    assert all(own.values()), f"no figure or no control for {promise}"
+    assert all(row["passed"] for kind in KINDS for row in own[kind]), promise
+    shown = {kind: "<br>".join(_escaped(row["text"]) for row in own[kind]) for kind in KINDS}
+    names = {kind: sorted({row["test"].partition("[")[0] for row in own[kind]}) for kind in KINDS}
+    (file,) = {name.partition("::")[0] for kind in KINDS for name in names[kind]}
+    tests = {kind: "<br>".join(f"`{name.rpartition('::')[2]}`" for name in names[kind]) for kind in KINDS}
+    link = f"[{Path(file).name}]({file})"
+    test, control = f"{link}<br>{tests['figure']}", f"{shown['control']}<br>{tests['control']}"
+    return f"**{promise}** {text}", shown["figure"], test, control
 
 
 def _escaped(text):

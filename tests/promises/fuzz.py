@@ -23,13 +23,19 @@ from gradstep.checkpoint import format as product
 from promises import small
 from support import fingerprint
 
-BANNED = ("exec", "compile", "import", "pickle.", "subprocess.", "os.system", "os.exec", "os.spawn", "os.posix_spawn",
-          "os.fork", "socket.", "ctypes.", "marshal.", "code.", "os.remove", "os.rename", "os.link", "os.mkdir")  # fmt: skip
+BANNED = (
+    "exec", "compile", "import", "pickle.", "marshal.", "code.", "ctypes.", "socket.", "subprocess.", "os.system",
+    "os.exec", "os.spawn", "os.posix_spawn", "os.fork", "os.remove", "os.rename", "os.link", "os.mkdir",
+)  # fmt: skip
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
-CODES = {"float16": "F16", "float32": "F32", "float64": "F64", "int8": "I8", "int64": "I64", "uint16": "U16",
-         "bool": "BOOL", "bfloat16": "BF16", "complex64": "F32", "complex128": "F64"}  # fmt: skip
-SIZES = {"float16": 2, "float32": 4, "float64": 8, "int8": 1, "int64": 8, "uint16": 2, "bool": 1, "bfloat16": 2,
-         "complex64": 8, "complex128": 16}  # fmt: skip
+CODES = {
+    "float16": "F16", "float32": "F32", "float64": "F64", "int8": "I8", "int64": "I64", "uint16": "U16", "bool": "BOOL",
+    "bfloat16": "BF16", "complex64": "F32", "complex128": "F64",
+}  # fmt: skip
+SIZES = {
+    "float16": 2, "float32": 4, "float64": 8, "int8": 1, "int64": 8, "uint16": 2, "bool": 1, "bfloat16": 2,
+    "complex64": 8, "complex128": 16,
+}  # fmt: skip
 WORDS = ["", "param/w", "state/w/nadam.m", "__metadata__", "a\x00b", "\ud800", "../../etc/passwd", "ä" * 40, "big", "F",
          "nadam", "function", "float128", "object", "O", "V4096", "linear", "freeze"]  # fmt: skip
 RAW = ["1e999", "-1e999", "NaN", "Infinity", "-0", "1" * 400, "1" * 5000, "-1", "9223372036854775808", "0.1e-400",
@@ -63,11 +69,15 @@ def damaged(rng, data):
         elif kind == 5:
             data[place:place] = data[rng.randrange(len(data)) :][:n]
         elif kind == 6:  # the length of the header
-            length = rng.choice((0, 1, 7, 8, len(data), len(data) - 8, 1 << 27, 1 << 40, (1 << 64) - 1, rng.randrange(1 << 16)))
+            length = rng.choice(
+                (0, 1, 7, 8, len(data), len(data) - 8, 1 << 27, 1 << 40, (1 << 64) - 1, rng.randrange(1 << 16))
+            )
             data[:8] = length.to_bytes(8, "little")
         else:  # a letter of the header for another
             place = rng.randrange(min(len(data), 3000))
-            data[place : place + 1] = rng.choice((b'"', b"{", b"}", b"[", b"]", b",", b":", b"\\", b"0", b"-", b" ", b"\xff"))
+            data[place : place + 1] = rng.choice(
+                (b'"', b"{", b"}", b"[", b"]", b",", b":", b"\\", b"0", b"-", b" ", b"\xff")
+            )
     return bytes(data)
 
 
@@ -130,7 +140,28 @@ def hostile(rng, manifest, payload):
         if kind == 0:
             del node[key]
         elif kind == 1:
-            node[key] = rng.choice((None, True, False, -1, 0, 1, 0.5, -0.0, 1e308, 2**31, 2**53 + 1, 2**63, 2**64, 10**30, [], {}, [[]], "x"))
+            node[key] = rng.choice(
+                (
+                    None,
+                    True,
+                    False,
+                    -1,
+                    0,
+                    1,
+                    0.5,
+                    -0.0,
+                    1e308,
+                    2**31,
+                    2**53 + 1,
+                    2**63,
+                    2**64,
+                    10**30,
+                    [],
+                    {},
+                    [[]],
+                    "x",
+                )
+            )
         elif kind == 2:
             node[key] = rng.choice(WORDS)
         elif kind == 3 and isinstance(node, dict):
@@ -141,7 +172,7 @@ def hostile(rng, manifest, payload):
             mark = f"@raw{len(raw)}@"
             node[key] = mark
             if kind == 7 and isinstance(node, dict):  # twice, which JSON permits
-                raw[f'"{mark}"'] = f'0,{json.dumps(key)}:{rng.choice(RAW[:6])}'
+                raw[f'"{mark}"'] = f"0,{json.dumps(key)}:{rng.choice(RAW[:6])}"
             else:
                 raw[f'"{mark}"'] = rng.choice(LISTS) if rng.random() < 0.003 else rng.choice(RAW)
     text = json.dumps(manifest, sort_keys=rng.random() < 0.97, separators=(",", ":"))

@@ -49,8 +49,11 @@ def cases():
             for setup, stage, groups in setups(rule):
                 for engine in ENGINES:
                     key = f"{name}; {stored}; {setup}; {engine}"
-                    yield key, lambda seed, dtype=dtype, stage=stage, groups=groups, options=options, engine=engine: Run(
-                        seed, dtype, stage, groups, options, engine
+                    yield (
+                        key,
+                        lambda seed, dtype=dtype, stage=stage, groups=groups, options=options, engine=engine: Run(
+                            seed, dtype, stage, groups, options, engine
+                        ),
                     )
 
 

@@ -87,7 +87,9 @@ class Scene:
         """The file itself is; and of those before it, each is whole and one that was saved."""
         now, name = self.contents(), self.path.name
         known = set(self.before.values())
-        return now.get(name) == self.before.get(name) and now.keys() <= self.before.keys() and set(now.values()) <= known
+        return (
+            now.get(name) == self.before.get(name) and now.keys() <= self.before.keys() and set(now.values()) <= known
+        )
 
     def is_new(self):
         return gs.load(self.path).t == self.opt.t and not any(".part" in name for name in self.contents())
@@ -116,7 +118,9 @@ def test_an_error_at_each_call(number, in_memory, monkeypatch, figure):
         scene.step_and_save()  # and the next is as ever
         assert scene.is_new(), (at, name)
         done += 1
-    figure("P4c", f"{errno.errorcode[number]}: error raised, old file as it was, no temporary file: {done} / {done} calls")
+    figure(
+        "P4c", f"{errno.errorcode[number]}: error raised, old file as it was, no temporary file: {done} / {done} calls"
+    )
 
 
 def test_a_disk_that_becomes_full_within_a_write(in_memory, monkeypatch, figure):

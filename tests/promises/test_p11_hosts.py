@@ -65,7 +65,9 @@ def said(folder, code, *arguments):
     """What a program prints that ends as it should."""
     (folder / "main.py").write_text(code)
     call = [sys.executable, str(folder / "main.py"), *arguments]
-    done = subprocess.run(call, env={**os.environ, "PYTHONPATH": PATH}, capture_output=True, text=True, timeout=240, check=False)
+    done = subprocess.run(
+        call, env={**os.environ, "PYTHONPATH": PATH}, capture_output=True, text=True, timeout=240, check=False
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout.split()
 

@@ -20,7 +20,11 @@ def test_every_rule_and_storage(tmp_path, figure):
     files = arrays = 0
     for name in registry():
         for dtype, options in STORAGE:
-            params = {"w": np.arange(600.0).reshape(2, 300).astype(dtype), "ü/x": np.zeros((), dtype), "0": np.ones((0, 2), dtype)}
+            params = {
+                "w": np.arange(600.0).reshape(2, 300).astype(dtype),
+                "ü/x": np.zeros((), dtype),
+                "0": np.ones((0, 2), dtype),
+            }
             opt = gs.Optimizer(params, name, **options)
             opt.step({k: np.ones_like(x) for k, x in params.items()})
             opt.save(tmp_path / "run.safetensors", extra={"any": "thing"})

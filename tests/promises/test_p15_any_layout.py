@@ -72,7 +72,9 @@ def test_restored_in_place(in_memory, mapped, figure):
 
 
 TREES = st.recursive(
-    arrays(dtypes=tuple(FLOATS), layouts=("C", "F", "strided", "negative", "big-endian"), finite=True).map(lambda d: d[0]),
+    arrays(dtypes=tuple(FLOATS), layouts=("C", "F", "strided", "negative", "big-endian"), finite=True).map(
+        lambda d: d[0]
+    ),
     lambda deeper: st.dictionaries(NAMES, deeper, min_size=1, max_size=3) | st.lists(deeper, min_size=1, max_size=3),
     max_leaves=5,
 )

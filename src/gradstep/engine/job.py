@@ -33,8 +33,8 @@ JOB_WORDS = CLAIMED + 2 * MOST * LINE
 
 # A row of chunks: its elements, its row of scalars, whose gradient it reads and from which element on, where its block
 # sums go, theta's address and that of each slot. Where a tensor is stored in fewer bits than it is computed in, there
-# follow for each slot the address of its scales, and that of the master copy; 0 where there is none; and the number that
-# its random bits come from.
+# follow for each slot the address of its scales, and that of the master copy, 0 where there is none; and the number
+# that its random bits come from.
 LENGTH, ROW, TENSOR, START, BLOCKS, THETA, SLOTS = range(7)
 
 # A row of portions: its chunks, and the function of each phase; those of the reductions follow by their stages.

@@ -1,8 +1,9 @@
 """Random bits from a counter: the same for the same seed, update, tensor and element, however the work is cut up.
 
-A key of 64 bits is made for each tensor (by its name) and update by splitmix64, a published generator. Element i then has the 32
-bits that a hash of i and the key gives. Two multiplications mix well enough only because the counter goes in strides
-of STRIDE, which costs nothing where sixteen elements are done at once; with strides of one, pairs of bits are related.
+A key of 64 bits is made for each tensor, by its name, and update by splitmix64, a published generator. Element i then
+has the 32 bits that a hash of i and the key gives. Two multiplications mix well enough only because the counter goes
+in strides of STRIDE, which costs nothing where sixteen elements are done at once; with strides of one, pairs of bits
+are related.
 """
 
 from hashlib import sha256
@@ -24,7 +25,7 @@ def step_key(seed: int, t: int) -> int:
 
 
 def tensor_number(name: str) -> int:
-    """The number by which a tensor of that name has its own bits, whichever tensors there are beside it: below 2**48."""
+    """The number by which a tensor of that name has its own bits, whatever is beside it: below 2**48."""
     return int.from_bytes(sha256(name.encode("utf-8", "surrogatepass")).digest()[:6], "little")
 
 
