@@ -23,13 +23,19 @@ from gradstep.checkpoint import format as product
 from promises import small
 from support import fingerprint
 
-BANNED = ("exec", "compile", "import", "pickle.", "subprocess.", "os.system", "os.exec", "os.spawn", "os.posix_spawn",
-          "os.fork", "socket.", "ctypes.", "marshal.", "code.", "os.remove", "os.rename", "os.link", "os.mkdir")  # fmt: skip
+BANNED = (
+    "exec", "compile", "import", "pickle.", "marshal.", "code.", "ctypes.", "socket.", "subprocess.", "os.system",
+    "os.exec", "os.spawn", "os.posix_spawn", "os.fork", "os.remove", "os.rename", "os.link", "os.mkdir",
+)  # fmt: skip
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
-CODES = {"float16": "F16", "float32": "F32", "float64": "F64", "int8": "I8", "int64": "I64", "uint16": "U16",
-         "bool": "BOOL", "bfloat16": "BF16", "complex64": "F32", "complex128": "F64"}  # fmt: skip
-SIZES = {"float16": 2, "float32": 4, "float64": 8, "int8": 1, "int64": 8, "uint16": 2, "bool": 1, "bfloat16": 2,
-         "complex64": 8, "complex128": 16}  # fmt: skip
+CODES = {
+    "float16": "F16", "float32": "F32", "float64": "F64", "int8": "I8", "int64": "I64", "uint16": "U16", "bool": "BOOL",
+    "bfloat16": "BF16", "complex64": "F32", "complex128": "F64",
+}  # fmt: skip
+SIZES = {
+    "float16": 2, "float32": 4, "float64": 8, "int8": 1, "int64": 8, "uint16": 2, "bool": 1, "bfloat16": 2,
+    "complex64": 8, "complex128": 16,
+}  # fmt: skip
 WORDS = ["", "param/w", "state/w/nadam.m", "__metadata__", "a\x00b", "\ud800", "../../etc/passwd", "ä" * 40, "big", "F",
          "nadam", "function", "float128", "object", "O", "V4096", "linear", "freeze"]  # fmt: skip
 RAW = ["1e999", "-1e999", "NaN", "Infinity", "-0", "1" * 400, "1" * 5000, "-1", "9223372036854775808", "0.1e-400",

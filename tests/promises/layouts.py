@@ -23,7 +23,7 @@ def arrays(draw, dtypes=tuple(DTYPES), layouts=LAYOUTS, finite=False, folder=Non
     if finite:
         values = draw(st.lists(st.integers(-50, 50), min_size=n, max_size=n))
         x = (np.array(values, "f8") / 4).astype(dtype).reshape(shape)
-    elif dtype == bool:
+    elif dtype.kind == "b":
         x = (np.frombuffer(draw(st.binary(min_size=n, max_size=n)), "u1") % 2 == 1).reshape(shape)
     else:
         raw = draw(st.binary(min_size=n * dtype.itemsize, max_size=n * dtype.itemsize))
