@@ -9,7 +9,7 @@ from gradstep.runs.summary import Summary
 def facts(s: Summary) -> dict[str, str]:
     """What is said, line by line."""
     out = {
-        "why it ended": f"{s.reason.rstrip('.')}.",
+        "why it ended": ended(s),
         "steps": f"{s.t}",
         "evaluations": f"{s.evaluations}",
         "time": duration(s.seconds),
@@ -25,6 +25,11 @@ def facts(s: Summary) -> dict[str, str]:
     shares = {"clipped": s.clipped, "skipped": s.skipped, "held by bounds": s.blocked}
     out |= {f"{key}": f"{x:.1%}" for key, x in shares.items() if x}
     return {**out, "parameters' SHA-256": s.params_sha256}
+
+
+def ended(s: Summary) -> str:
+    """Why a run ended, as a sentence."""
+    return f"{s.reason.rstrip('.')}."
 
 
 def number(x: float) -> str:

@@ -1,11 +1,10 @@
 """The page: a template, filled in with the study's words, table and figures."""
 
 import html
-from string import Template
 from typing import Any
 
 from gradstep.compare.report import figures
-from gradstep.compare.report.plots import asset, embedded
+from gradstep.compare.report.frame import framed
 from gradstep.compare.report.verdict import verdict
 from gradstep.compare.study import Study
 from gradstep.compare.table import CRITERION
@@ -19,10 +18,11 @@ _SENSITIVITY = (
 
 def make_page(study: Study) -> str:
     """The whole report as HTML, with Plotly's code, style and script inside."""
-    from plotly.offline import get_plotlyjs  # 5 MB of text, so only here
-
     charts = _charts(study)
-    return Template(asset("page.html")).substitute(
+    return framed(
+        f"{study.spec.problem}: which optimizer? Gradstep",
+        "gradstep.compare.report",
+        {key: figure for key, (_, _, figure) in charts.items()},
         problem=html.escape(study.spec.problem),
         setting=html.escape(_setting(study)),
         verdict=html.escape(verdict(study)),
@@ -32,10 +32,6 @@ def make_page(study: Study) -> str:
         protocol=html.escape(_protocol(study)),
         command=html.escape(study.spec.command),
         details=_details(study),
-        data=embedded({key: figure for key, (_, _, figure) in charts.items()}),
-        style=asset("page.css"),
-        plotly=get_plotlyjs(),
-        script=asset("page.js"),
     )
 
 

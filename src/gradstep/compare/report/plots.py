@@ -1,9 +1,7 @@
 """Lines and axes as plain Plotly dicts; colours named ``ink`` are replaced on the page by the theme's text colour."""
 
 import html
-import json
-from collections.abc import Mapping, Sequence
-from importlib import resources
+from collections.abc import Sequence
 from typing import Any
 
 Figure = dict[str, Any]
@@ -59,13 +57,3 @@ def level(y: float) -> Figure:
     """A dotted line across at height ``y``: a target, or where runs began."""
     line = {"color": "ink", "width": 1, "dash": "dot"}
     return {"type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": y, "y1": y, "line": line}
-
-
-def asset(name: str) -> str:
-    """One of the files that every page is made with: ``page.css``, ``page.js``."""
-    return resources.files("gradstep.compare.report").joinpath(name).read_text(encoding="utf-8")
-
-
-def embedded(figures: Mapping[str, Figure]) -> str:
-    """Figures by identifier, as JSON that may stand in a page: nothing in it begins a tag or a comment."""
-    return json.dumps(figures, allow_nan=False).replace("<", r"\u003c")

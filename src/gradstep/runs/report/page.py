@@ -3,16 +3,15 @@
 import html
 import math
 from collections.abc import Mapping, Sequence
-from importlib import resources
 from pathlib import Path
-from string import Template
 
 from gradstep.compare.environment import environment
-from gradstep.compare.report.plots import Figure, asset, axes, embedded, line, log_axis
+from gradstep.compare.report.frame import framed
+from gradstep.compare.report.plots import Figure, axes, line, log_axis
 from gradstep.files import write_text
 from gradstep.runs.folder import Folder
 from gradstep.runs.summary import Curve, Summary
-from gradstep.runs.wording import facts, is_wide
+from gradstep.runs.wording import ended, facts, is_wide
 
 # Which columns of the history are drawn together, with the axis' title; metrics have a chart of their own.
 _CHARTS = {
@@ -24,23 +23,20 @@ _CHARTS = {
 
 def write_report(folder: Folder, title: str, summary: Summary, warnings: Sequence[str], path: Path) -> None:
     """Write the report to ``path``, whole or not at all (about 5 MB, most of it Plotly's own code)."""
-    from plotly.offline import get_plotlyjs
-
     charts = _charts(summary)
-    template = resources.files("gradstep.runs.report").joinpath("page.html").read_text(encoding="utf-8")
-    page = Template(template).substitute(
+    why = ended(summary)
+    page = framed(
+        f"{title}: a run. Gradstep",
+        "gradstep.runs.report",
+        {key: figure for key, (_, figure) in charts.items()},
         title=html.escape(title),
-        lead=html.escape(f"{summary.reason.rstrip('.')}."[:1].upper() + f"{summary.reason.rstrip('.')}."[1:]),
+        lead=html.escape(why[0].upper() + why[1:]),
         facts=_table(facts(summary)),
         warnings=_warnings(warnings),
         figures="\n".join(_figure(key, heading) for key, (heading, _) in charts.items()),
         command=html.escape(folder.resume),
         spec=_table(_flat(folder)),
         details=_table(environment()),
-        data=embedded({key: figure for key, (_, figure) in charts.items()}),
-        style=asset("page.css"),
-        plotly=get_plotlyjs(),
-        script=asset("page.js"),
     )
     write_text(path, page)
 
