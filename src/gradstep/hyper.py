@@ -2,11 +2,12 @@
 
 import math
 import numbers
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from dataclasses import dataclass
 from typing import Any, cast
 
 from gradstep.errors import GradstepTypeError, GradstepValueError
+from gradstep.naming import unknown
 
 Schedule = Callable[[int], float]
 Hyper = float | Schedule
@@ -114,3 +115,39 @@ class times:  # noqa: N801 - reads as a word in groups={"embed*": {"lr": gs.time
     def __post_init__(self) -> None:
         if isinstance(self.factor, bool) or not isinstance(self.factor, numbers.Real) or not math.isfinite(self.factor):
             raise GradstepValueError(f"times: the factor must be a finite number, not {self.factor!r}.")
+
+
+class HyperView(MutableMapping[str, Hyper]):
+    """Hyperparameters by name; a new value is checked, a schedule stays, no name comes or goes."""
+
+    def __init__(self, values: Mapping[str, Hyper]) -> None:
+        self.raw = dict(values)
+        self.version = 0
+
+    def __getitem__(self, name: str) -> Hyper:
+        return self.raw[name]
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        if name not in self.raw:
+            raise unknown("unknown hyperparameter", name, self.raw)
+        if callable(self.raw[name]):
+            raise GradstepValueError(f"{name} follows the schedule {self.raw[name]!r}; it cannot be set by hand.")
+        self.raw[name] = checked(name, value, "optimizer")
+        self.version += 1
+
+    def replace(self, values: Mapping[str, Hyper]) -> None:
+        """Take checked values for all names, schedules too."""
+        self.raw = dict(values)
+        self.version += 1
+
+    def __delitem__(self, name: str) -> None:
+        raise GradstepTypeError(f"hyperparameter {name} cannot be removed.")
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.raw)
+
+    def __len__(self) -> int:
+        return len(self.raw)
+
+    def __repr__(self) -> str:
+        return repr(self.raw)

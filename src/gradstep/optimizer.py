@@ -1,7 +1,7 @@
 """The optimizer that holds its parameters: ``opt = gs.Optimizer(params, "adam", lr=1e-3); opt.step(grads)``."""
 
 import weakref
-from collections.abc import Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -25,10 +25,9 @@ from gradstep.files import AnyPath
 from gradstep.functional import as_stage, check_parameters, choose_nonfinite, start_slots
 from gradstep.groups import assign
 from gradstep.host import Host
-from gradstep.hyper import Hyper, at, checked
+from gradstep.hyper import Hyper, HyperView, at
 from gradstep.locks import new_lock
 from gradstep.memory import check_not_read_only, check_writable, together
-from gradstep.naming import unknown
 from gradstep.precision import Precision, stored_start
 from gradstep.rule import Rule, Stage, lookup
 from gradstep.storage import Layout
@@ -520,42 +519,6 @@ class _Progress:
         """After an interrupt: go on to ``next`` if the engine has made that step."""
         if applied == self.next[2]:
             self.now = self.next
-
-
-class HyperView(MutableMapping[str, Hyper]):
-    """Hyperparameters by name; a new value is checked, a schedule stays, no name comes or goes."""
-
-    def __init__(self, values: Mapping[str, Hyper]) -> None:
-        self.raw = dict(values)
-        self.version = 0
-
-    def __getitem__(self, name: str) -> Hyper:
-        return self.raw[name]
-
-    def __setitem__(self, name: str, value: Any) -> None:
-        if name not in self.raw:
-            raise unknown("unknown hyperparameter", name, self.raw)
-        if callable(self.raw[name]):
-            raise GradstepValueError(f"{name} follows the schedule {self.raw[name]!r}; it cannot be set by hand.")
-        self.raw[name] = checked(name, value, "optimizer")
-        self.version += 1
-
-    def replace(self, values: Mapping[str, Hyper]) -> None:
-        """Take checked values for all names, schedules too."""
-        self.raw = dict(values)
-        self.version += 1
-
-    def __delitem__(self, name: str) -> None:
-        raise GradstepTypeError(f"hyperparameter {name} cannot be removed.")
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.raw)
-
-    def __len__(self) -> int:
-        return len(self.raw)
-
-    def __repr__(self) -> str:
-        return repr(self.raw)
 
 
 def _stage(rule: str | Rule | Stage, hyper: dict[str, Any]) -> Stage:
