@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 import gradstep as gs
-from gradstep import optimizer
 from gradstep.checkpoint import format as product
+from gradstep.checkpoint import transfer
 from support import bits, clear, engines, fingerprint, same, states
 
 
@@ -192,7 +192,7 @@ class TestArraysThatCannotBeWritten:
 def test_an_interrupt_comes_when_all_is_restored(path, monkeypatch):
     trained(two()).save(path)
     opt = gs.Optimizer(two(), "adam")
-    real, calls = optimizer.put, []
+    real, calls = transfer.put, []
 
     def put(x, values):
         calls.append(x)
@@ -200,7 +200,7 @@ def test_an_interrupt_comes_when_all_is_restored(path, monkeypatch):
             raise KeyboardInterrupt
         real(x, values)
 
-    monkeypatch.setattr(optimizer, "put", put)
+    monkeypatch.setattr(transfer, "put", put)
     with pytest.raises(KeyboardInterrupt):
         opt.restore(path)
     assert fingerprint(opt) == fingerprint(trained(two()))

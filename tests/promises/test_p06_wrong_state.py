@@ -154,7 +154,7 @@ def test_another_order_of_the_same_names_is_equal(tmp_path, figure):
 
 def test_control_without_a_look_at_the_arrays(tmp_path, monkeypatch, control):
     """Wrong state is taken, or half of it before an error comes: the hash of the optimizer shows it."""
-    monkeypatch.setattr("gradstep.optimizer.array_differences", lambda *args: [])
+    monkeypatch.setattr("gradstep.checkpoint.transfer.array_differences", lambda *args: [])
     monkeypatch.setattr(product.Saved, "differences", lambda *args: [])
     changed = 0
     for k, (theirs, ours, _) in enumerate(WRONG.values()):
