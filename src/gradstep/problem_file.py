@@ -11,6 +11,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
+
 from gradstep.arrays import compute_dtype, duplicate, is_masked
 from gradstep.errors import GradstepError, GradstepTypeError, GradstepValueError
 from gradstep.naming import unknown
@@ -35,6 +37,9 @@ class OwnProblem:
         float, and the gradients.
     batches
         Whatever the file has under this name, as it is; ``None`` where it has nothing.
+    rng
+        The random generator that the user's functions draw from, or a dict of several by name; ``None`` where the file
+        has none. Its state is to be saved with a run.
     evaluate
         ``evaluate(params)`` gives a number, or a dict of names and numbers; ``None`` where the file has none.
     source_sha256
@@ -46,6 +51,7 @@ class OwnProblem:
     params: Any
     value_and_grad: Objective
     batches: Any
+    rng: Any
     evaluate: Callable[[Any], Any] | None
     source_sha256: str
 
@@ -60,8 +66,8 @@ def load(text: str, seed: int = 0) -> OwnProblem:
     text
         ``FILE.py:NAME``. ``NAME`` is a function ``f(params) -> (value, gradients)``, whose initial parameters are
         ``f.params`` or else ``params`` of the file; or an object with ``params`` and ``value_and_grad``, and perhaps
-        ``batches`` and ``evaluate``; or a class of such objects. ``params`` is an array, a nest of arrays, or a
-        function that makes it.
+        ``batches``, ``evaluate`` and ``rng``; or a class of such objects. ``params`` is an array, a nest of arrays, or
+        a function that makes it.
     seed
         What a class and a function ``params`` are given if they take it.
 
@@ -95,9 +101,16 @@ def load(text: str, seed: int = 0) -> OwnProblem:
         initial(params, where, path, seed, at_top=own is None),
         Objective(function, called, path),
         get(thing, "batches", where, path),
+        generators(get(thing, "rng", where, path) or (getattr(module, "rng", None) if own is None else None)),
         None if evaluate is None else Told(evaluate, f"{name}.evaluate", path),
         hashlib.sha256(source).hexdigest(),
     )
+
+
+def generators(rng: Any) -> Any:
+    """NumPy's random generator, or a dict of them; ``None`` for what else may be called ``rng``."""
+    named = rng.values() if isinstance(rng, dict) else [rng]
+    return rng if named and all(isinstance(one, np.random.Generator) for one in named) else None
 
 
 def split(text: str) -> tuple[Path, str]:

@@ -295,3 +295,46 @@ def test_an_error_on_a_full_disk(mine):
     done = on_a_full_disk(1_000, ["mine.py:wrong_shape", "--out", "a"], mine)
     assert done.returncode == 2
     assert done.stderr.splitlines()[-1].endswith("What was done could not be saved: File too large.")
+
+
+NOISY = """
+import numpy as np
+
+rng = np.random.default_rng(3)
+
+
+def noisy(params):
+    w = params["w"]
+    return float(w @ w), {"w": 2 * w + rng.normal(size=3)}
+
+
+noisy.params = {"w": np.ones(3)}
+
+
+class Noisy:
+    params = noisy.params
+
+    def __init__(self, seed):
+        self.rng = {"first": np.random.default_rng(seed), "second": np.random.Generator(np.random.MT19937(seed))}
+
+    def value_and_grad(self, params):
+        return float(params["w"] @ params["w"]), {"w": 2 * params["w"] + sum(r.normal() for r in self.rng.values())}
+
+
+class Unknown(Noisy):
+    def __init__(self, seed):
+        self.own, self.rng = np.random.default_rng(seed), 7
+
+    def value_and_grad(self, params):
+        return float(params["w"] @ params["w"]), {"w": 2 * params["w"] + self.own.normal()}
+"""
+
+
+@pytest.mark.parametrize(("name", "is_saved"), [("noisy", True), ("Noisy", True), ("Unknown", False)])
+def test_random_generators_of_a_problem_go_on(name, is_saved, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "noise.py").write_text(NOISY)
+    run(capsys, f"noise.py:{name}", "--max-steps", 40, "--out", "whole")
+    run(capsys, f"noise.py:{name}", "--max-steps", 17, "--out", "a")
+    run(capsys, "--resume", "a", "--max-steps", 40)
+    assert (outcome(tmp_path / "a") == outcome(tmp_path / "whole")) == is_saved

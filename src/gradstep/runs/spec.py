@@ -132,6 +132,7 @@ class Spec:
             **self.limits.as_options(problem.evaluate is not None),
             batches=batches,
             evaluate=problem.evaluate,
+            rng=problem.rng,
             evaluate_every=self.evaluate_every,
             on_nonfinite=self.on_nonfinite,
             history=False,
