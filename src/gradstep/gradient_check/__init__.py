@@ -57,8 +57,8 @@ def check_gradient(
     Raises
     ------
     GradstepTypeError, GradstepValueError
-        When a gradient is missing, does not fit its parameter or shares its memory; when the function changes
-        parameters, or does not give the same again.
+        When a gradient is missing or does not fit its parameter; when the function changes parameters, or does not give
+        the same again.
     NonFiniteError
         When the value or a gradient is NaN or infinite.
     UserCodeError
