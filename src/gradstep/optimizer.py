@@ -21,7 +21,6 @@ from gradstep.errors import (
     NotKeptError,
     ScalarError,
 )
-from gradstep.files import AnyPath
 from gradstep.functional import as_stage, check_parameters, choose_nonfinite, start_slots
 from gradstep.groups import assign
 from gradstep.host import Host
@@ -35,6 +34,7 @@ from gradstep.tree import flatten
 
 if TYPE_CHECKING:
     from gradstep.checkpoint import Checkpoint, Parts, Rng
+    from gradstep.files import AnyPath
 
 _OWN: Any = object()  # stands for the gradients that an optimizer holds itself
 
@@ -356,7 +356,7 @@ class Optimizer:
             memory = [self._program.memory() for _ in self._groups.labels]
             self._progress = _Progress(memory, self._engine.applied)
 
-    def save(self, path: AnyPath, *, extra: Any = None, rng: "Rng | None" = None, keep: int = 1) -> None:
+    def save(self, path: "AnyPath", *, extra: Any = None, rng: "Rng | None" = None, keep: int = 1) -> None:
         """Write all that the next steps depend on into a file, which is the old one or the new one but never between.
 
         Parameters
@@ -384,7 +384,7 @@ class Optimizer:
             write(path, arrays, manifest | users(extra, rng), keep)
 
     def restore(
-        self, path: AnyPath, *, strict: bool = True, hyper: bool = True, rng: "Rng | None" = None
+        self, path: "AnyPath", *, strict: bool = True, hyper: bool = True, rng: "Rng | None" = None
     ) -> "Checkpoint":
         """Take parameters, state, t and all else from a file; the next step is that of the optimizer that was saved.
 
