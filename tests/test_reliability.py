@@ -47,3 +47,16 @@ def test_the_page_is_what_the_command_writes_around_the_figures():
     assert PAGE.endswith(COMMAND["LIMITS"])
     for promise, text in COMMAND["PROMISES"].items():
         assert ROWS[promise].startswith(f"{text} | ")
+
+
+def test_an_ordinary_run_is_compared_but_for_its_size():
+    """Of its large file fewer bits are sampled, which gives the figure another place; nothing else may differ."""
+    large, small = (
+        "undetected 0 / {} flips, sampled of a 10 MB file",
+        "undetected 0 / 25152 flips, all bits of a small file",
+    )
+    full, ordinary = f"{large}<br>{small}".format(100000), f"{small}<br>{large}".format(500)
+    plain, other = COMMAND["without_size"], PAGE.replace(full, ordinary)
+    assert other != PAGE
+    assert plain(PAGE) == plain(other)
+    assert plain(PAGE) != plain(other.replace("undetected 0 / 500", "undetected 1 / 500"))
