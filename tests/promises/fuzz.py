@@ -203,18 +203,8 @@ class Watch:
 def with_the_same_hash():
     """Take the check away: every hash is like every other."""
 
-    class Hash:
-        def __init__(self, data=b""):
-            pass
-
-        def update(self, data):
-            pass
-
-        def hexdigest(self):
-            return "0" * 64
-
-    product.hashlib = type("hashlib", (), {"sha256": Hash})
-    globals()["sha256"] = Hash
+    product.hashlib = small.Hashes
+    globals()["sha256"] = small.Hashes.sha256
 
 
 def parts(data):

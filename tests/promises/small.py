@@ -40,3 +40,17 @@ def saved(path):
     opt.step(grads())
     opt.save(path, extra={"epoch": 3, "names": ["a", None, True]})
     return opt
+
+
+class Hashes:
+    """In place of hashlib: every hash is like every other."""
+
+    class sha256:
+        def __init__(self, data=b""):
+            pass
+
+        def update(self, data):
+            pass
+
+        def hexdigest(self):
+            return "0" * 64

@@ -57,11 +57,7 @@ def rng_setter(rng: Rng, saved: Any) -> Callable[[], None]:
         except (TypeError, ValueError, OverflowError) as error:
             raise CheckpointError(f"the random state {name!r} does not fit: {error}") from None
 
-    def put() -> None:
-        for name, one in generators.items():
-            one.bit_generator.state = states[name]
-
-    return put
+    return lambda: put_back(generators, states)
 
 
 def _named(rng: Rng) -> dict[str, np.random.Generator]:
