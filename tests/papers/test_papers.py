@@ -313,6 +313,9 @@ def test_the_forms_of_the_libraries_meet():
     same(adam_uncorrected, adam, eps=0.5, beta1=0, beta2=0)
     same(amsgrad_eps_hat, amsgrad_corrected, eps=0)
     same(amsgrad_optax, amsgrad_corrected, beta2=0)
+    rising = sorted(GRADIENTS, key=abs)  # the newest mean of squares is the largest
+    for rule in (amsgrad_corrected, amsgrad_optax):
+        assert_same(rule.trajectory(0.7, rising), adam.trajectory(0.7, rising))
     same(adamax_eps_outside, adamax_eps_inside, eps=0)
     same(adamax_eps_outside, adamax_uncorrected, eps=0.5, beta1=0)
     for rule in (adamax_eps_inside, adamax_eps_outside):
