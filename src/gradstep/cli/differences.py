@@ -45,8 +45,8 @@ def default_stage(make: "Make") -> "Stage":
 
 
 def required(make: "Make") -> list[str]:
-    """The arguments without a default."""
-    return [x.name for x in _parameters(make) if x.default is x.empty]
+    """The arguments without a default; None is none for a learning rate."""
+    return [x.name for x in _parameters(make) if x.default is x.empty or (x.name, x.default) == ("learning_rate", None)]
 
 
 def arguments(make: "Make") -> str:
