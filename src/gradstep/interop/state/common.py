@@ -10,6 +10,7 @@ from gradstep.arrays import as_reals, dtype_name, is_complex, to_numpy
 from gradstep.arrays import put as put_array
 from gradstep.checkpoint.transfer import Parts, to_the_end
 from gradstep.errors import GradstepTypeError, GradstepValueError
+from gradstep.interop.state.memory import counted
 from gradstep.naming import unknown
 from gradstep.optimizer import Optimizer
 from gradstep.rule import Rule
@@ -38,7 +39,7 @@ class Ours:
     GradstepTypeError
         When ``opt`` is no optimizer.
     GradstepValueError
-        When it stores its state in fewer bits, or beside master copies.
+        When it stores its state in fewer bits, or beside master copies, or its chain has two rules.
     """
 
     def __init__(self, opt: Any, there: str) -> None:
@@ -54,6 +55,11 @@ class Ours:
         if precision.state is not None or precision.master:
             how = f"state_dtype={precision.state!r}" if precision.state else "master=True"
             raise self.refused(f"this optimizer is made with {how}, which no other library's state has")
+        moving = [part.label for part in self.parts.program.parts if part.rule.kind == "rule"]
+        if len(moving) > 1:
+            raise self.refused(
+                f"{' and '.join(moving)} both move the parameters here, and there is no such chain there"
+            )
 
     def refused(self, why: str) -> GradstepValueError:
         """The error that says why."""
@@ -70,11 +76,16 @@ class Ours:
         Raises
         ------
         GradstepValueError
-            For a rule that the other side does not have.
+            For a rule that the other side does not have, or has elsewhere: it goes through them in their order here.
         """
         out: dict[str, str] = {}
+        behind = -1
         for rule, slots in self.kept():
-            out |= self.placed_rule(rule, slots, places)
+            own = self.placed_rule(rule, slots, places)
+            if list(places).index(rule.name) <= behind or set(own.values()) & set(out.values()):
+                raise self.refused(f"{rule.name} does not stand at this place of a chain there")
+            behind = list(places).index(rule.name)
+            out |= own
         return out
 
     def placed_rule(self, rule: Rule, slots: Sequence[str], places: Places) -> dict[str, str]:
@@ -228,6 +239,23 @@ class Ours:
                 raise self.refused(f"{what} is {x.dtype.name} {here} and would be rounded to {dtype.name} {there}")
         return out
 
+    def _memory(self, t: int, theirs: Arrays) -> list[dict[str, float]]:
+        """The host's numbers of each group after ``t`` updates: theirs where it differs by more than its rounding.
+
+        Then hyperparameters there were others than here; else those that the rules count have more digits.
+        """
+        out = [counted(self.parts, t, group) for group in range(len(self.parts.groups.labels))]
+        known = [(name, key, x) for name, own in theirs.items() for key, x in own.items()]
+        for name, key, x in known:
+            if not 0 <= x <= 1:
+                raise self.refused(f"{key} of {name!r} is {x!r}, and is a product of numbers from 0 to 1")
+            if _differs(x, out[self.groups[name]][key], t):
+                out[self.groups[name]][key] = float(x)
+        for name, key, x in known:
+            if _differs(x, out[self.groups[name]][key], t):
+                raise self.refused(f"{key} of {name!r} differs from that of others in its group here")
+        return out
+
     def _nonnegative(self) -> set[str]:
         return {
             slot
@@ -236,45 +264,10 @@ class Ours:
             if key in rule.nonnegative
         }
 
-    def _memory(self, t: int, theirs: Arrays) -> list[dict[str, float]]:
-        """The host's numbers of each group after ``t`` updates: as the rules themselves count them from the beginning.
 
-        Theirs is taken where it differs by more than its rounding: hyperparameters were others then.
-        """
-        out = [self._counted(t, group) for group in range(len(self.parts.groups.labels))]
-        for name, own in theirs.items():
-            mine = out[self.groups[name]]
-            for key, x in own.items():
-                if not 0 <= x <= 1:
-                    raise self.refused(f"{key} of {name!r} is {x!r}, and is a product of numbers from 0 to 1")
-                if abs(float(x) - mine[key]) > (t + 1) * np.finfo(x.dtype).eps:
-                    mine[key] = float(x)
-        for name, own in theirs.items():
-            for key, x in own.items():
-                if abs(float(x) - out[self.groups[name]][key]) > (t + 1) * np.finfo(x.dtype).eps:
-                    raise self.refused(f"{key} of {name!r} differs from that of others in its group here")
-        return out
-
-    def _counted(self, t: int, group: int) -> dict[str, float]:
-        parts, program = self.parts, self.parts.program
-        memory = program.memory()
-        if not memory:
-            return memory
-        changes = parts.groups.scheduled(parts.hyper)
-        values = parts.groups.values(program, parts.hyper, 0)[group]
-        for k in range(1, t + 1):
-            if changes:
-                values = parts.groups.values(program, parts.hyper, k - 1)[group]
-            after = dict(memory)
-            for part, keys in zip(program.parts, program.keys, strict=True):
-                if part.rule.memory:
-                    hyper = {key: values[flat] for key, flat in keys.items()}
-                    own = {key: memory[f"{part.label}.{key}"] for key in part.rule.memory}
-                    after |= {f"{part.label}.{key}": x for key, x in part.rule.host(k, hyper, own)[1].items()}
-            if after == memory and not changes:
-                break  # as it will stay
-            memory = after
-        return memory
+def _differs(theirs: Any, mine: float, t: int) -> bool:
+    """Whether a product of ``t`` numbers differs from theirs by more than the rounding of its dtype."""
+    return abs(float(theirs) - mine) > (t + 1) * np.finfo(theirs.dtype).eps
 
 
 def bare(key: str) -> str:
