@@ -47,7 +47,13 @@ class Expr:
 
     __add__, __radd__ = _left("+"), _right("+")
     __sub__, __rsub__ = _left("-"), _right("-")
-    __mul__, __rmul__ = _left("*"), _right("*")
+
+    def __mul__(self, other: Any) -> "Expr":
+        return _product(self, _node(other))
+
+    def __rmul__(self, other: Any) -> "Expr":
+        return _product(_node(other), self)
+
     __truediv__, __rtruediv__ = _left("/"), _right("/")
     __pow__, __rpow__ = _left("**"), _right("**")
     __lt__, __gt__ = _left("<"), _left(">")
@@ -63,6 +69,11 @@ class Expr:
 
 def _node(x: Any) -> Expr:
     return x if isinstance(x, Expr) else Expr("number", x)
+
+
+def _product(a: Expr, b: Expr) -> Expr:
+    """A correction that a variant leaves out is a factor of one."""
+    return b if a.op == "number" and a.args[0] == 1 else Expr("*", a, b)
 
 
 @dataclass(frozen=True)

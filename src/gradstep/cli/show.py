@@ -46,7 +46,7 @@ def sections(rule: "Rule", latex: bool = False) -> dict[str, str]:
 def code(rule: "Rule") -> str:
     """The rule's own functions; a sentence where their source is not at hand (a rule typed into the interpreter)."""
     functions = [f for f in (rule.scalars, rule.measure, rule.update, rule.read) if f is not None]
-    own = [f for f in functions if f.__module__ == rule.update.__module__]
+    own = [f for f in functions if f.__module__ != "gradstep.rule"]  # which gives a rule without scalars empty ones
     try:
         return "\n\n\n".join(inspect.getsource(f).strip() for f in own)
     except (OSError, TypeError):
