@@ -16,7 +16,9 @@ def main(library: str, versions: Mapping[str, tuple[str, str]], run: Run) -> Non
     ``versions`` has, by package, the version that runs and the one that is recorded.
     """
     parser = argparse.ArgumentParser(description=f"Record the trajectories of {library}'s optimizers.")
-    parser.add_argument("--check", action="store_true", help="record nothing; say whether the file repeats, bit for bit")
+    parser.add_argument(
+        "--check", action="store_true", help="record nothing; say whether the file repeats, bit for bit"
+    )
     only_checked = parser.parse_args().check
     for package, (found, wanted) in versions.items():
         if found.partition("+")[0] != wanted:
@@ -25,13 +27,15 @@ def main(library: str, versions: Mapping[str, tuple[str, str]], run: Run) -> Non
     path = FOLDER / f"{library}.npz"
     if not only_checked:
         np.savez_compressed(path, **arrays)
-        print(f"{path.name}: {len(arrays)} arrays, {path.stat().st_size} bytes")
+        print(f"{path.name}: {len(arrays)} arrays, {path.stat().st_size} bytes")  # noqa: T201 - it is a script
         return
     with np.load(path, allow_pickle=False) as there:
-        differing = [key for key in {*there.files, *arrays} if not (key in there and _same(there[key], arrays.get(key)))]
+        differing = [
+            key for key in {*there.files, *arrays} if not (key in there and _same(there[key], arrays.get(key)))
+        ]
     if differing:
         raise SystemExit(f"{path.name} does not repeat: {len(differing)} arrays differ, such as {min(differing)}.")
-    print(f"{path.name} repeats bit for bit: {len(arrays)} arrays")
+    print(f"{path.name} repeats bit for bit: {len(arrays)} arrays")  # noqa: T201
 
 
 def _same(a: np.ndarray, b: np.ndarray | None) -> bool:

@@ -9,7 +9,8 @@ if __name__ == "__main__":  # this folder has a file of the library's own name: 
     sys.path.append(str(Path(__file__).parents[2]))
     os.environ["KERAS_BACKEND"] = "jax"  # on NumPy, Keras 3.15 rounds to float32 within its operations
 
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import keras
@@ -21,12 +22,33 @@ from references.record.common import main
 
 def run(case: Case, task: Problem) -> Trajectory:
     """State is ``INDEX/NAME`` of ``optimizer.variables``: the place by which Keras saves it, and its name."""
+    with floats(case.dtype):
+        opt, params = built(case, task.start)
+        theta, state = [_arrays(params)], []
+        for grads in task.grads:
+            opt.apply([keras.ops.convert_to_tensor(g, dtype=case.dtype) for g in grads.values()])
+            theta.append(_arrays(params))
+            state.append({f"{i}/{_name(x)}": _array(x) for i, x in enumerate(opt.variables)})
+        return Trajectory(theta, state)
+
+
+def built(case: Case, start: Arrays) -> tuple[Any, list[Any]]:
+    """Keras' optimizer, and the variables that it is built for; within :func:`floats`."""
+    params = [keras.Variable(x, dtype=case.dtype, name=name) for name, x in start.items()]
+    opt = getattr(keras.optimizers, case.constructor)(**case.given(_schedule), name="optimizer")
+    opt.build(params)
+    return opt, params
+
+
+@contextmanager
+def floats(dtype: str) -> Iterator[None]:
+    """Keras' own floats, and JAX's, are of this dtype."""
     usual = keras.config.floatx()
-    keras.config.set_floatx(case.dtype)
+    keras.config.set_floatx(dtype)
     try:
         # On NumPy, the global norm of a gradient of zeros divides by it.
-        with _bits_of_jax(case.dtype), np.errstate(divide="ignore"):
-            return _run(case, task)
+        with _bits_of_jax(dtype), np.errstate(divide="ignore"):
+            yield
     finally:
         keras.config.set_floatx(usual)
 
@@ -37,18 +59,6 @@ def _bits_of_jax(dtype: str) -> AbstractContextManager[Any]:
     import jax
 
     return jax.enable_x64(dtype == "float64")
-
-
-def _run(case: Case, task: Problem) -> Trajectory:
-    params = [keras.Variable(x, dtype=case.dtype, name=name) for name, x in task.start.items()]
-    opt = getattr(keras.optimizers, case.constructor)(**case.given(_schedule), name="optimizer")
-    opt.build(params)
-    theta, state = [_arrays(params)], []
-    for grads in task.grads:
-        opt.apply([keras.ops.convert_to_tensor(g, dtype=case.dtype) for g in grads.values()])
-        theta.append(_arrays(params))
-        state.append({f"{i}/{_name(x)}": _array(x) for i, x in enumerate(opt.variables)})
-    return Trajectory(theta, state)
 
 
 def _schedule(base: float, rate: float) -> Any:
