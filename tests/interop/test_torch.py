@@ -233,6 +233,10 @@ class TestGroups:
             opt.step()
         torch.testing.assert_close(ours, params, **SAME)
 
+    def test_the_same_of_a_rule_of_our_own(self):
+        opt = Optimizer([{"params": [p := tensor(1.0)], "initial_accumulator": 0.5}], "adagrad_decaying")
+        assert opt.state[p]["s"].item() == 0.5
+
     def test_added_in_the_midst(self):
         def run(make):
             net = network()
@@ -545,6 +549,25 @@ class TestSaving:
             for key, x in opt.state[p].items():
                 assert x.dtype == made.state[q][key].dtype
                 assert torch.equal(x, made.state[q][key])
+
+    @pytest.mark.parametrize("reloads", [False, True])
+    def test_as_many_steps_with_other_numbers_on_the_host(self, reloads):
+        a, b = tensor(1.0), tensor(1.0)
+        opt = Optimizer([a, b], "nadam", lr=0.1)
+        for beta1, some in ((0.9, [a]), (0.5, [a, b]), (0.7, [b]), (0.6, [a, b])):
+            opt.param_groups[0]["beta1"] = beta1
+            for p in (a, b):
+                p.grad = p.detach().clone() if any(p is x for x in some) else None
+            if reloads:
+                opt.load_state_dict(saved(opt.state_dict()))
+            opt.step()
+        for p, betas in ((a, (0.9, 0.5, 0.6)), (b, (0.5, 0.7, 0.6))):
+            x = np.ones(1)
+            alone = gs.Optimizer(x, "nadam", lr=0.1)
+            for beta1 in betas:
+                alone.hyper["beta1"] = beta1
+                alone.step(x.copy())
+            assert p.item() == x[0]
 
     def test_a_chain_is_copied(self):
         p = tensor(1.0)

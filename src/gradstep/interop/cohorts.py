@@ -34,6 +34,8 @@ class Cohorts:
     def __init__(self, groups: Groups, state: State, settings: Settings, policy: str) -> None:
         self.groups, self.state, self.rules, self.policy = groups, state, settings, policy
         self.settings = settings.of(groups)
+        if strange := [x for x in state if isinstance(x, int)]:
+            raise GradstepValueError(f"the state has an entry {strange[0]}, which is none of the parameters.")
         self.each = [self._made(own) for own in _sorted_out(groups, self.settings, state)]
         self._install()
 

@@ -9,7 +9,6 @@ from importlib import import_module
 from types import SimpleNamespace
 from typing import Any
 
-from gradstep.errors import GradstepValueError
 from gradstep.functional import choose_nonfinite
 from gradstep.interop.cohorts import Cohorts
 from gradstep.interop.settings import Settings
@@ -26,8 +25,7 @@ class Optimizer(torch.optim.Optimizer):
     Parameters
     ----------
     params
-        Tensors, or groups as torch has them: ``[{"params": decayed, "weight_decay": 0.1}, {"params": others}]``. Real
-        or complex, of any layout; on the CPU they go through the compiled engine.
+        Tensors, or groups of them as torch has them; on the CPU they go through the compiled engine.
     rule
         A rule's name, another library's constructor (``"torch.AdamW"``), or a stage.
     on_nonfinite
@@ -38,19 +36,17 @@ class Optimizer(torch.optim.Optimizer):
     Attributes
     ----------
     state
-        ``opt.state[p]["m"]``: the tensors that the rule keeps, of the parameter's shape, in float32 for 16 bits; what
-        it keeps on the host, float64; and ``"step"``, the updates of that parameter. Where several stages keep
-        something, names have the stage before them, ``"adam.m"``.
+        ``opt.state[p]["m"]``: what the rule keeps, tensors of the parameter's shape, float32 for 16 bits, and numbers
+        of the host, float64; ``"step"``: its updates. Where several stages keep something, ``"adam.m"``.
     skipped
         Steps that did not happen because of a gradient that is not finite.
 
     Raises
     ------
     GradstepValueError, GradstepTypeError
-        For what :class:`gradstep.Optimizer` refuses; in a step, for a sparse gradient, and for a norm over parameters
-        that do not go in one pass.
+        For what :class:`gradstep.Optimizer` refuses; in a step, sparse gradients, and a norm over more than one pass.
     NonFiniteError
-        For a parameter, or in a step a gradient, that is not finite. Whatever is raised, nothing has been changed.
+        For a parameter or gradient that is not finite. Whatever is raised, nothing has been changed.
     """
 
     def __init__(self, params: Any, rule: str | Rule | Stage, *, on_nonfinite: str = "raise", **hyper: Any) -> None:
@@ -97,8 +93,6 @@ class Optimizer(torch.optim.Optimizer):
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update({key: state[key] for key in OWN if key in state})
         found = {p: x.kept if isinstance(x, SimpleNamespace) else x for p, x in state["state"].items()}
-        if strange := [p for p in found if not torch.is_tensor(p)]:
-            raise GradstepValueError(f"the state has an entry {strange[0]!r}, which is none of the parameters.")
         kept: Any = defaultdict(dict, found)
         self._cohorts = Cohorts(state["param_groups"], kept, *self._how)
         super().__setstate__(state | {"state": kept})
