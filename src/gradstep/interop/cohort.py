@@ -3,17 +3,17 @@
 from collections.abc import Iterator, Mapping, Sequence
 from importlib import import_module
 from importlib.util import find_spec
-from itertools import groupby
+from itertools import chain, groupby
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from gradstep import optimizer
-from gradstep.arrays import to_numpy
 from gradstep.chain import Program, program
 from gradstep.errors import GradstepTypeError, GradstepValueError
 from gradstep.hyper import Hyper
 from gradstep.interop.settings import Setting
+from gradstep.storage import FORMATS
 
 torch: Any = import_module("torch")  # type checkers would take this package's torch.py for it
 STEP = "step"  # torch's name for the number of updates, which its optimizers count for each parameter
@@ -55,14 +55,15 @@ class Cohort:
         self.names = [x.name for x in members]
         self.spans = {k: len([*own]) for k, own in groupby(x.group for x in members)}
         self.is_host = in_numpy(self.params[0])
-        self.is_plain = self.is_host and all(x.dtype != torch.bfloat16 for x in self.params)
+        self.is_low = [x.dtype == torch.bfloat16 for x in self.params]
         self.hyper = [x.hyper for x in settings]
         self.first = next(iter(self.spans))
         stage = settings[self.first].stage
         self.program = program(stage)
         own = {f"{k}.*": {name: self._reader(k, name) for name in self.program.hyper} for k in self.spans}
+        arrays = (as_array(x.detach(), low) for x, low in zip(self.params, self.is_low, strict=True))
         self.opt = optimizer.Optimizer(
-            dict(zip(self.names, map(to_numpy, self.params) if self.is_host else self.params, strict=True)),
+            dict(zip(self.names, arrays if self.is_host else self.params, strict=True)),
             stage,
             groups=own if len(own) > 1 else None,
             on_nonfinite=policy,
@@ -81,7 +82,7 @@ class Cohort:
 
     def where(self) -> tuple[Any, ...]:
         """Where parameters and state lie: while that is the same, torch reads what the optimizer writes."""
-        state = [id(x) for own in self.state for x in own.values()]
+        state = [*map(id, chain.from_iterable(map(dict[str, Any].values, self.state)))]
         return [x.data_ptr() for x in self.params], [x.stride() for x in self.params], state
 
     def gradients(self) -> dict[str, Any] | None:
@@ -93,9 +94,9 @@ class Cohort:
             For a sparse gradient.
         """
         found = [x.grad for x in self.params]
-        if self.is_plain:
+        if self.is_host:
             try:
-                return dict(zip(self.names, [g.numpy() for g in found], strict=True))
+                return dict(zip(self.names, map(as_array, found, self.is_low), strict=True))
             except (AttributeError, RuntimeError, TypeError):
                 pass  # one is missing, has a graph, or is no plain memory: each is looked at
         for name, g in zip(self.names, found, strict=True):
@@ -104,7 +105,7 @@ class Cohort:
         if any(g is None for g in found):
             return None
         dense = [g.detach().resolve_conj().resolve_neg() for g in found]
-        return dict(zip(self.names, map(to_numpy, dense) if self.is_host else dense, strict=True))
+        return dict(zip(self.names, map(as_array, dense, self.is_low) if self.is_host else dense, strict=True))
 
     def parted(self) -> tuple[list[Member], list[Member]]:
         """The members that have a gradient, and those that have none."""
@@ -160,6 +161,11 @@ def in_numpy(x: Any) -> bool:
     """Whether a tensor's memory can be NumPy's too: then the compiled engine runs on it."""
     is_known = x.dtype != torch.bfloat16 or find_spec("ml_dtypes") is not None
     return x.device.type == "cpu" and is_known and not x.is_conj() and not x.is_neg()
+
+
+def as_array(x: Any, is_low: bool) -> Any:
+    """The array that shares a tensor's memory; ``is_low`` says that it is one of bfloat16, which torch hides."""
+    return x.view(torch.int16).numpy().view(FORMATS["bfloat16"].dtype) if is_low else x.numpy()
 
 
 def as_tensor(x: Any) -> Any:
