@@ -1,7 +1,9 @@
 """What the verbs print and write when all is well."""
 
 import json
+import math
 import platform
+import re
 
 import pytest
 
@@ -79,11 +81,51 @@ def test_show_prints_every_rule_and_stage(name, capsys):
     assert shown.startswith(f"{name}\n")
     for line in (*equation(declared).text().splitlines(), *declared.doc.splitlines()):
         assert line in shown
-    assert f"def {name}(theta, g" in shown
+    assert f"def {declared.update.__name__}(theta, g" in shown
+    assert f"def {name}(" in shown
     for key in declared.defaults:
         assert f"{key} = " in shown
     for slot in declared.state:
         assert slot in shown.split("\nState\n")[1]
+
+
+def test_show_puts_constructors_side_by_side(capsys):
+    shown = run(capsys, "show", "torch.Adam", "keras.Adam", "optax.adam", "adam")
+    head, differs, same = re.split("What differs|The same in all", shown)
+    assert "adam(learning_rate, b1=0.9, b2=0.999, eps=1e-08, eps_root=0.0, mu_dtype=None, nesterov=False)" in head
+    assert (
+        "Adam(learning_rate=0.001, beta_1=0.9, beta_2=0.999, epsilon=1e-07, amsgrad=False, weight_decay=None, **base)"
+        in head
+    )
+    rows = dict(re.findall(r"^  (\S.*)\n((?:    .*\n)+)", differs, re.MULTILINE))
+    assert list(rows) == ["θₜ", "lr", "eps", "step 1 with g = 1", "step 1 with g = 1e-06", "step 1000 with g = 1e-06"]
+    assert cells(rows["eps"]) == {"torch.Adam": "1e-08", "keras.Adam": "1e-07", "optax.adam": "1e-08", "adam": "1e-08"}
+    assert cells(rows["lr"])["optax.adam"] == "to be given"
+    theta = cells(rows["θₜ"])
+    printed = equation(registry()["adam"]).text().split("θₜ = ")[1]
+    assert theta["torch.Adam"] == theta["optax.adam"] == theta["adam"] == printed
+    root = printed[printed.index("√vₜ") : printed.index(" + ε")]
+    assert theta["keras.Adam"] == printed.replace("ε", root.replace("√vₜ", "ε"))
+    g = 1e-6  # m and v are corrected to g and g^2; eps to 1e-7 / sqrt(1 - 0.999)
+    first = float(cells(rows["step 1 with g = 1e-06"])["keras.Adam"].split()[0])
+    assert first == pytest.approx(g / (g + 1e-7 / math.sqrt(1 - 0.999)), rel=1e-5)
+    assert equation(registry()["adam"]).text().splitlines()[0].replace("gₜ", "g") in same
+    assert "  beta2 = 0.999\n" in same
+
+
+def cells(text):
+    return {name: cell.strip() for name, cell in (line.split(None, 1) for line in text.splitlines())}
+
+
+def test_show_tells_a_chain_stage_by_stage(capsys):
+    shown = run(capsys, "show", "torch.RMSprop", "tf1.RMSPropOptimizer")
+    rows = dict(re.findall(r"^  (\S.*)\n((?:    .*\n)+)", shown.split("What differs")[1], re.MULTILINE))
+    assert cells(rows["g"]) == {"torch.RMSprop": "-", "tf1.RMSPropOptimizer": "g / √(vₜ + ε)"}
+    assert cells(rows["initial_accumulator"]) == {"torch.RMSprop": "-", "tf1.RMSPropOptimizer": "1.0"}
+    alone = run(capsys, "show", "keras.Nadam")
+    assert alone.startswith("keras.Nadam  keras.optimizers.Nadam: ")
+    assert "What differs" not in alone
+    assert "  momentum_decay = 1.0\n" in alone
 
 
 def test_show_tells_bytes(capsys):

@@ -102,11 +102,17 @@ def plan(
         parts.take(taken, memory, saved.t, saved.skipped)
         put_rng()
 
-    def to_the_end() -> None:
+    return to_the_end(restore)
+
+
+def to_the_end(act: Callable[[], None]) -> Callable[[], None]:
+    """``act``, which may be called twice, such that an interrupt does not leave it half done."""
+
+    def whole() -> None:
         try:
-            restore()
+            act()
         except KeyboardInterrupt:
-            restore()  # what is begun is finished, and then the interrupt goes on its way
+            act()  # what is begun is finished, and then the interrupt goes on its way
             raise
 
-    return to_the_end
+    return whole

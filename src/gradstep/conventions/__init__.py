@@ -5,6 +5,7 @@
 
 from collections.abc import Callable, Mapping
 from importlib import import_module
+from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 from gradstep.errors import GradstepTypeError
@@ -55,9 +56,18 @@ def stage_of(rule: str | Rule | Stage, hyper: Mapping[str, Any]) -> Stage:
         For unknown names, hyperparameters that are unknown or beside a stage, and what is no rule.
     """
     if isinstance(rule, str):
-        return constructor(rule)(**hyper)
+        make = constructor(rule)
+        return make(**hyper) if isinstance(make, Rule) else make(**_known(rule, make, hyper))
     if isinstance(rule, Rule):
         return rule(**hyper)
     if hyper:
         raise GradstepTypeError(f"{min(hyper)} is given beside a stage; give it inside: gs.adam({min(hyper)}=...).")
     return as_stage(rule)
+
+
+def _known(name: str, make: Callable[..., Stage], hyper: Mapping[str, Any]) -> Mapping[str, Any]:
+    try:
+        signature(make).bind(**hyper)
+    except TypeError as error:
+        raise GradstepTypeError(f"{name}: {error}; it takes {', '.join(signature(make).parameters)}.") from None
+    return hyper

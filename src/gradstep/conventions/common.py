@@ -1,5 +1,6 @@
 """What the constructors of all libraries share: their numbers as ours, and arguments that mean nothing here."""
 
+import inspect
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from functools import wraps
@@ -82,7 +83,16 @@ def ignored(owner: str, **arguments: Any) -> None:
     library = owner.partition(".")[0]
     for name, value in arguments.items():
         if value:
-            warnings.warn(f"{owner}: {name}= is ignored; {_TO_IGNORE.format(library=library)}.", stacklevel=3)
+            text = f"{owner}: {name}= is ignored; {_TO_IGNORE.format(library=library)}."
+            warnings.warn(text, stacklevel=_frames_to_the_caller())
+
+
+def _frames_to_the_caller() -> int:
+    """How many frames up the first is that is not ours: the line that a warning should show."""
+    frame, level = inspect.currentframe(), 0
+    while frame is not None and frame.f_globals["__name__"].startswith("gradstep."):
+        frame, level = frame.f_back, level + 1
+    return level
 
 
 def refused(owner: str, name: str, value: Any, reason: str) -> None:

@@ -15,9 +15,8 @@ def adam_eps_hat(t, lr, beta1, beta2, eps):
 
     Units: [g] = loss/[theta]; m in [g]; v in [g]^2; lr in [theta]; eps in [g]; beta1, beta2 are pure numbers.
     """
-    unbias2 = 1 / sqrt(1 - beta2**t)
-    return dict(rate=lr / (1 - beta1**t), eps=eps * unbias2, beta1=beta1, rest1=1 - beta1,
-                beta2=beta2, rest2=1 - beta2, unbias2=unbias2)
+    return dict(rate=lr / (1 - beta1**t), eps=eps / sqrt(1 - beta2**t), beta1=beta1, rest1=1 - beta1,
+                beta2=beta2, rest2=1 - beta2, unbias2=1 / sqrt(1 - beta2**t))
 
 
 @variant(adam, lr=1e-3, beta1=0.9, beta2=0.999, eps=1e-8)

@@ -1,4 +1,7 @@
-"""The average of the updated parameters alone: it starts at theta after the first step, as Keras has it."""
+"""The average of the updated parameters alone: it starts at theta after the first step, as Keras has it.
+
+Shapes: theta, average alike.   Units: average in [theta]; decay is a pure number.
+"""
 
 from gradstep.rule import variant
 from gradstep.stages.ema import ema

@@ -15,9 +15,9 @@ MIXED = {"units": "lr changes its unit where the rule changes its branch"}
 def radam_torch(t, weights, lags, lr, beta1, beta2, eps):
     """torch 2.13, RAdam: rectified where rho > 5, with eps added to the root before its correction. Units as radam."""
     weights, lags, r = rectification(t, weights, lags, beta2, 5.0)
-    unbias2 = 1 / sqrt(1 - beta2**t)
     return dict(weights=weights, lags=lags, rate=(r or 1.0) * lr / (1 - beta1**t), rectified=float(r > 0),
-                eps=eps * unbias2, beta1=beta1, rest1=1 - beta1, beta2=beta2, rest2=1 - beta2, unbias2=unbias2)
+                eps=eps / sqrt(1 - beta2**t), beta1=beta1, rest1=1 - beta1,
+                beta2=beta2, rest2=1 - beta2, unbias2=1 / sqrt(1 - beta2**t))
 
 
 def optax_scalars(t, weights, lags, lr, beta1, beta2, eps, eps_root, threshold):

@@ -1,0 +1,133 @@
+"""State from and to Keras's optimizers, by their variables, which a built optimizer has; on any of its backends."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from gradstep.arrays import to_numpy
+from gradstep.checkpoint.transfer import to_the_end
+from gradstep.errors import GradstepTypeError, GradstepValueError
+from gradstep.interop.state.common import Ours, Places, bare, signed
+from gradstep.optimizer import Optimizer
+
+_MEAN = {"m": "_momentums", "v": "_velocities"}
+_ADAM: Places = {"adam_eps_hat": _MEAN, "amsgrad_eps_hat": {**_MEAN, "top": "_velocity_hats"}}
+_VELOCITY = {"v": "momentums"}
+
+PLACES: Mapping[str, Places] = {
+    "SGD": {"momentum": _VELOCITY, "nesterov": _VELOCITY},
+    "RMSprop": {
+        "scale_by_rms_inside": {"v": "_velocities"},
+        "scale_by_centered_rms_inside": {"v": "_velocities", "mean": "_average_gradients"},
+        "momentum": {"v": "-_momentums"},  # which Keras subtracts from the parameters
+    },
+    "Adagrad": {"adagrad_inside": {"s": "_accumulators"}},
+    "Adadelta": {"adadelta": {"s": "_accumulated_grads", "u": "_accumulated_delta_vars"}},
+    "Adam": _ADAM,
+    "AdamW": _ADAM,
+    "Adamax": {"adamax_eps_outside": {"m": "_m", "u": "_u"}},
+    "Nadam": {"nadam_torch": _MEAN},
+}
+_ANY: Places = {"ema_after_first": {"average": "_model_variables_moving_average"}}
+_MEMORY = {"Nadam": {"nadam_torch.product": "_u_product"}}
+
+
+def load_state(opt: Optimizer, keras_optimizer: Any, names: Iterable[str] | None = None) -> None:
+    """Take the state of a Keras optimizer: its arrays, averages of the weights among them, and its iterations.
+
+    Parameters and hyperparameters stay as they are.
+
+    Parameters
+    ----------
+    opt
+        An optimizer of the rule that ``gs.conventions.keras`` gives for that optimizer. What the hyperparameters
+        there are is not looked at: give them here, as there.
+    keras_optimizer
+        An optimizer that is built: it has made a step, or ``build(variables)`` was called.
+    names
+        The dotted names here of its variables, in its order; left out: the parameters here in their order, all or
+        those that are not frozen. What is frozen here is left out of the state.
+
+    Raises
+    ------
+    GradstepValueError
+        When it is not built, gathers gradients over several steps, is of a kind or has a state that the rule here
+        does not have; for other shapes, numbers that are not finite, below zero where they cannot be, or not in the
+        dtype here. Nothing has been changed.
+    """
+    there = _There(opt, keras_optimizer, names)
+    memory = {name: {own: to_numpy(x.value)[()] for own, x in there.memory.items()} for name in there.ours.names}
+    arrays = {
+        name: {slot: signed(there.places[slot], to_numpy(x.value)) for slot, x in own.items()}
+        for name, own in there.variables.items()
+    }
+    there.ours.take(there.ours.updates({"iterations": there.iterations.value}, None), arrays, memory)
+
+
+def dump_state(opt: Optimizer, keras_optimizer: Any, names: Iterable[str] | None = None) -> None:
+    """Set the variables of a Keras optimizer to the state here, and its iterations; its hyperparameters stay.
+
+    Parameters
+    ----------
+    opt, keras_optimizer, names
+        As for :func:`load_state`. What is frozen here stays as it is there.
+
+    Raises
+    ------
+    GradstepValueError
+        As from :func:`load_state`; also when groups here have different numbers for one that Keras has once. Nothing
+        has been changed.
+    """
+    there = _There(opt, keras_optimizer, names)
+    ours, pairs = there.ours, list[tuple[Any, Any]]()
+    for name, own in there.variables.items():
+        for slot, x in own.items():
+            old = to_numpy(x.value)
+            values = signed(there.places[slot], ours.ours(name, slot, old.dtype, old.shape))
+            pairs.append((x, values.astype(np.float32) if old.dtype.name == "bfloat16" else values))
+    for key, x in there.memory.items():
+        values = {ours.memory_of(name)[key] for name in ours.names}
+        if len(values) > 1:
+            raise ours.refused(f"{key} differs from group to group here, and there is one there")
+        pairs += [(x, value) for value in values]
+    count = to_numpy(there.iterations.value)
+    if ours.parts.t > np.iinfo(count.dtype).max:
+        raise ours.refused(f"t = {ours.parts.t} is no {count.dtype.name}")
+    pairs.append((there.iterations, ours.parts.t))
+
+    def act() -> None:
+        for x, values in pairs:
+            x.assign(values)
+
+    to_the_end(act)()
+
+
+class _There:
+    """A Keras optimizer beside an optimizer here."""
+
+    def __init__(self, opt: Any, theirs: Any, names: Iterable[str] | None) -> None:
+        kind = type(theirs).__name__
+        if not (type(theirs).__module__.startswith("keras.") and hasattr(theirs, "built")):
+            raise GradstepTypeError(f"keras: expected one of Keras's optimizers, not {theirs!r}.")
+        if kind not in PLACES:
+            raise GradstepValueError(f"keras: {kind} is not among {', '.join(PLACES)}, whose state is known here.")
+        self.ours = Ours(opt, f"keras.optimizers.{kind}")
+        self.ours.real_alone()
+        if not theirs.built:
+            raise self.ours.refused("it is not built; call its build(variables) first")
+        if theirs.gradient_accumulation_steps:
+            raise self.ours.refused("it gathers gradients over several steps, which are not all of its state here")
+        variables = theirs._trainable_variables
+        order = self.ours.ordered(names, len(variables))
+        places = {**PLACES[kind], **_ANY}
+        self.places = self.ours.placed(places)
+        lists = {key: getattr(theirs, key, None) or [] for own in places.values() for key in map(bare, own.values())}
+        self.ours.covered(self.places, {key for key, own in lists.items() if own})
+        self.variables = {
+            name: {slot: lists[bare(key)][k] for slot, key in self.places.items()}
+            for k, name in enumerate(order)
+            if name in self.ours.groups
+        }
+        self.memory = {own: getattr(theirs, key) for own, key in _MEMORY.get(kind, {}).items()}
+        self.iterations = theirs.iterations

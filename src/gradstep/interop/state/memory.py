@@ -1,0 +1,28 @@
+"""The host's numbers after some updates, such as sums of weights, where nobody has kept them."""
+
+from gradstep.checkpoint import Parts
+
+
+def counted(parts: Parts, t: int, group: int) -> dict[str, float]:
+    """The memory of a group after ``t`` updates, as its rules would count it from the beginning.
+
+    With the hyperparameters as they are; schedules are followed from their beginning too.
+    """
+    program, changes = parts.program, parts.groups.scheduled(parts.hyper)
+    memory = program.memory()
+    if not memory:
+        return memory
+    values = parts.groups.values(program, parts.hyper, 0)[group]
+    for k in range(1, t + 1):
+        if changes:
+            values = parts.groups.values(program, parts.hyper, k - 1)[group]
+        after = dict(memory)
+        for part, keys in zip(program.parts, program.keys, strict=True):
+            if part.rule.memory:
+                hyper = {key: values[flat] for key, flat in keys.items()}
+                own = {key: memory[f"{part.label}.{key}"] for key in part.rule.memory}
+                after |= {f"{part.label}.{key}": x for key, x in part.rule.host(k, hyper, own)[1].items()}
+        if after == memory and not changes:
+            break  # as it will stay
+        memory = after
+    return memory

@@ -1,0 +1,217 @@
+"""State from and to optax: nests of named tuples, as ``tx.init`` and ``tx.update`` give them, walked by name."""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import jax  # pyright: ignore[reportMissingImports]
+import numpy as np
+
+from gradstep.arrays import to_numpy
+from gradstep.errors import GradstepTypeError
+from gradstep.interop.state.common import Ours, Places
+from gradstep.optimizer import Optimizer
+from gradstep.tree import BARE
+
+_MEAN = {"m": "mu", "v": "nu"}
+_SQUARE = {"v": "nu"}
+_CENTERED = {"v": "nu", "mean": "mu"}
+_TOP = {**_MEAN, "top": "nu_max"}
+
+# A trace that stands last in its chain has the learning rate in it, as in optax.rmsprop; another, as in optax.sgd, not.
+FOLDED, UNFOLDED = "TraceState behind the learning rate", "TraceState"
+
+PLACES: Mapping[str, Places] = {
+    FOLDED: {"momentum": {"v": "trace"}, "nesterov": {"v": "trace"}},
+    UNFOLDED: {"unfolded_momentum": {"b": "trace"}, "unfolded_nesterov": {"b": "trace"}},
+    "ScaleByRssState": {"adagrad_inside": {"s": "sum_of_squares"}},
+    "ScaleByRmsState": {"rmsprop": _SQUARE, "scale_by_rms": _SQUARE, "scale_by_rms_inside": _SQUARE},
+    "ScaleByRmsWithCountState": {"scale_by_rms_corrected": _SQUARE, "scale_by_rms_inside_corrected": _SQUARE},
+    "ScaleByRStdDevState": {"scale_by_centered_rms": _CENTERED, "scale_by_centered_rms_inside": _CENTERED},
+    "ScaleByRStdDevWithCountState": {
+        "scale_by_centered_rms_corrected": _CENTERED,
+        "scale_by_centered_rms_inside_corrected": _CENTERED,
+    },
+    "ScaleByAdaDeltaState": {"adadelta": {"s": "e_g", "u": "e_x"}},
+    "ScaleByAdamState": {
+        **dict.fromkeys(
+            ("adam", "adamw", "adam_eps_root", "nadam_optax", "radam_optax", "radam_optax_nesterov"), _MEAN
+        ),
+        "adamax_eps_inside": {"m": "mu", "u": "nu"},
+    },
+    "ScaleByAmsgradState": {
+        "amsgrad_optax": _TOP,
+        "amsgrad_optax_mean": _TOP,
+        "amsgrad_optax_square": _TOP,
+        "amsgrad_optax_uncorrected": _TOP,
+    },
+}
+_COUNTS_ALONE = {"EmptyState", "ScaleByScheduleState", "WrappedScheduleState"}
+_AROUND = {  # fields in which other states stand
+    "MaskedState": ("inner_state",),
+    "InjectHyperparamsState": ("inner_state",),
+    "InjectStatefulHyperparamsState": ("inner_state", "hyperparams_states"),
+}
+_COUNT = "count"
+
+
+def load_state(opt: Optimizer, state: Any, names: Iterable[str] | None = None, *, t: int | None = None) -> None:
+    """Take an optax state: its arrays and its count. Parameters and hyperparameters stay as they are.
+
+    Parameters
+    ----------
+    opt
+        An optimizer of the stages that ``gs.conventions.optax`` gives for that transformation, in its order. What its
+        hyperparameters were is not looked at, nor can states be told apart that have one form: those of ``optax.adam``,
+        ``nadam``, ``radam`` and ``adamax``.
+    state
+        What ``tx.init(params)`` or ``tx.update(...)`` gave.
+    names
+        The dotted names here of its parameters, in the order of ``jax.tree.leaves(params)``; left out: the names that
+        the parameters have in the state, ``layer.w``. What is frozen here is left out of the state.
+    t
+        The updates made, where optax does not count them (``optax.sgd`` with a constant learning rate): needed if a
+        schedule here follows them; else left out, ``opt.t`` stays, but is 1 at least.
+
+    Raises
+    ------
+    GradstepValueError
+        When the state has a part that is unknown here, or whose like the chain here does not have at that place; for
+        missing parameters, counts that differ, other shapes, numbers that are not finite, below zero where they cannot
+        be, or not in the dtype here. Nothing has been changed.
+    GradstepTypeError
+        When ``state`` is no such thing.
+    """
+    there = _There(opt, state, names)
+    arrays: dict[str, dict[str, Any]] = {name: {} for name in there.ours.names}
+    for node, places in there.kept:
+        for slot, field in places.items():
+            leaves = there.leaves(getattr(node, field))[0]
+            for name in there.ours.names:
+                arrays[name][slot] = leaves[name]
+    there.ours.take(there.ours.updates(there.counts, t), arrays)
+
+
+def dump_state(opt: Optimizer, like: Any, names: Iterable[str] | None = None) -> Any:
+    """The state here as an optax state: of the structure of ``like``, with its counts, where it counts, all set.
+
+    Parameters
+    ----------
+    opt
+        An optimizer of the stages that ``gs.conventions.optax`` gives for that transformation, in its order.
+    like
+        What ``tx.init(params)`` gave, or any later state.
+    names
+        As for :func:`load_state`. What is frozen here stays as it is there.
+
+    Returns
+    -------
+    state
+        For ``tx.update``; all of its arrays that are state are new.
+
+    Raises
+    ------
+    GradstepValueError, GradstepTypeError
+        As from :func:`load_state`.
+    """
+    there = _There(opt, like, names)
+    ours, kept = there.ours, iter(there.kept)
+
+    def filled(node: Any, kind: str) -> Any:
+        new: dict[str, Any] = {}
+        if _COUNT in node._fields:
+            new[_COUNT] = _as_theirs(ours, "t", np.asarray(ours.parts.t), node.count)
+        if kind in PLACES:
+            for slot, field in next(kept)[1].items():
+                leaves, build = there.leaves(getattr(node, field))
+                for name in ours.names:
+                    old = leaves[name]
+                    values = ours.ours(name, slot, to_numpy(old).dtype, tuple(old.shape))
+                    leaves[name] = _as_theirs(ours, f"{slot} of {name!r}", values, old)
+                new[field] = build(leaves)
+        return node._replace(**new)
+
+    return _mapped(like, filled)
+
+
+class _There:
+    """An optax state beside an optimizer here.
+
+    Attributes
+    ----------
+    kept
+        Its parts that keep arrays, in order, each with what stands where: ``{"adam.m": "mu"}``.
+    counts
+        Its counts by the names of their parts.
+    """
+
+    def __init__(self, opt: Any, state: Any, names: Iterable[str] | None) -> None:
+        self.ours = Ours(opt, "optax")
+        self.names = names if names is None or isinstance(names, str) else list(names)
+        self.ours.real_alone()
+        found: list[tuple[Any, str]] = []
+        self.counts: dict[str, Any] = {}
+
+        def look(node: Any, kind: str) -> Any:
+            if kind in PLACES:
+                found.append((node, kind))
+            elif kind not in _COUNTS_ALONE and kind not in _AROUND:
+                raise self.ours.refused(f"it has a {kind}, which is unknown here")
+            if _COUNT in node._fields:
+                self.counts[f"count of {kind}, number {len(self.counts) + 1}"] = node.count
+            return node
+
+        _mapped(state, look)
+        rules = self.ours.kept()
+        if len(rules) != len(found):
+            mine, theirs = (
+                ", ".join(x) or "nothing" for x in ([r.name for r, _ in rules], [kind for _, kind in found])
+            )
+            raise self.ours.refused(f"it keeps arrays in {theirs}, and this optimizer in {mine}")
+        self.kept: list[tuple[Any, dict[str, str]]] = []
+        for (node, kind), (rule, slots) in zip(found, rules, strict=True):
+            self.ours.there = f"optax, {kind}"
+            self.kept.append((node, self.ours.placed_rule(rule, slots, PLACES[kind])))
+        self.ours.there = "optax"
+
+    def leaves(self, tree: Any) -> tuple[dict[str, Any], Callable[[Mapping[str, Any]], Any]]:
+        """The leaves of a tree like the parameters by their names here, and what builds such a tree."""
+        found, form = jax.tree_util.tree_flatten_with_path(tree)
+        if self.names is None:
+            order = [_dotted(path) for path, _ in found]
+            self.ours.known(order)
+        else:
+            order = self.ours.ordered(self.names, len(found))
+        by_name = {name: x for name, (_, x) in zip(order, found, strict=True)}
+        return by_name, lambda new: jax.tree_util.tree_unflatten(form, [new[name] for name in order])
+
+
+def _mapped(node: Any, visit: Callable[[Any, str], Any], is_last: bool = True) -> Any:
+    """The nest with each of its named tuples, inner ones first, as ``visit(node, kind)`` gives it."""
+    kind = type(node).__name__
+    if hasattr(node, "_fields"):
+        inner = {field: _mapped(getattr(node, field), visit, is_last) for field in _AROUND.get(kind, ())}
+        return visit(node._replace(**inner), FOLDED if kind == "TraceState" and is_last else kind)
+    if isinstance(node, tuple):
+        return tuple(_mapped(x, visit, k == len(node) - 1) for k, x in enumerate(node))
+    if isinstance(node, Mapping):
+        make: Any = type(node)
+        return make((key, _mapped(x, visit)) for key, x in node.items())
+    raise GradstepTypeError(f"optax: expected a state as tx.init(params) gives it, and there is a {kind} in it.")
+
+
+def _dotted(path: Iterable[Any]) -> str:
+    keys = [next(getattr(key, own) for own in ("key", "idx", "name") if hasattr(key, own)) for key in path]
+    return ".".join(map(str, keys)) or BARE
+
+
+def _as_theirs(ours: Ours, what: str, values: Any, old: Any) -> Any:
+    """Values as an array like ``old``, where that is."""
+    dtype = old.dtype
+    if what == "t" and values > np.iinfo(dtype).max:
+        raise ours.refused(f"t = {values} is no {dtype.name}")
+    if not isinstance(old, jax.Array):
+        return values.astype(dtype)
+    made = jax.device_put(values.astype(dtype), old.sharding)
+    if made.dtype != dtype:
+        raise ours.refused(f"{what} is {dtype.name} there, and JAX makes {made.dtype.name} of it; enable x64")
+    return made

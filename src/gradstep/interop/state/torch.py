@@ -1,0 +1,177 @@
+"""State from and to ``torch.optim``, by its state dicts, whose groups show by their options what they are of."""
+
+from collections.abc import Iterable, Mapping
+from importlib import import_module
+from typing import Any
+
+from gradstep.arrays import to_numpy
+from gradstep.errors import GradstepTypeError, GradstepValueError
+from gradstep.interop.state.common import Ours, Places
+from gradstep.optimizer import Optimizer
+
+torch: Any = import_module("torch")  # a type checker takes ``import torch`` for this file
+
+_MEAN = {"m": "exp_avg", "v": "exp_avg_sq"}
+_BUFFER = {"b": "momentum_buffer"}
+
+PLACES: Mapping[str, Places] = {
+    "SGD": {"unfolded_momentum": _BUFFER, "unfolded_nesterov": _BUFFER},
+    "Adagrad": {"adagrad": {"s": "sum"}, "adagrad_decaying": {"s": "sum"}},
+    "RMSprop": {
+        "rmsprop": {"v": "square_avg"},
+        "scale_by_rms": {"v": "square_avg"},
+        "scale_by_centered_rms": {"v": "square_avg", "mean": "grad_avg"},
+        "unfolded_momentum": _BUFFER,
+    },
+    "Adadelta": {"adadelta": {"s": "square_avg", "u": "acc_delta"}},
+    "NAdam": {"nadam_torch": _MEAN},
+    "Adam": {"adam": _MEAN, "adamw": _MEAN, "amsgrad_corrected": {**_MEAN, "top": "max_exp_avg_sq"}},
+    "RAdam": {"radam_torch": _MEAN},
+    "Adamax": {"adamax_eps_inside": {"m": "exp_avg", "u": "exp_inf"}},
+}
+_KNOWN_BY = {  # options that a kind alone has, or that no kind before it has
+    "SGD": {"momentum", "dampening", "nesterov"},
+    "Adagrad": {"lr_decay", "initial_accumulator_value"},
+    "RMSprop": {"alpha", "centered", "momentum"},
+    "Adadelta": {"rho", "eps"},
+    "NAdam": {"betas", "momentum_decay"},
+    "Adam": {"betas", "eps", "amsgrad"},
+    "RAdam": {"betas", "eps", "decoupled_weight_decay"},
+    "Adamax": {"betas", "eps", "weight_decay"},
+}
+_ONLY_WITH = {"momentum_buffer": "momentum", "max_exp_avg_sq": "amsgrad", "grad_avg": "centered"}  # options that say so
+_MEMORY = {"NAdam": {"nadam_torch.product": "mu_product"}}
+
+
+def load_state(
+    opt: Optimizer, state_dict: Mapping[str, Any], names: Iterable[str] | None = None, *, t: int | None = None
+) -> None:
+    """Take the state of a torch optimizer: its arrays and its count. Parameters and hyperparameters stay as they are.
+
+    Parameters
+    ----------
+    opt
+        An optimizer of the rule that ``gs.conventions.torch`` gives for that optimizer. What the hyperparameters
+        there were is not looked at: give them here, as there.
+    state_dict
+        As ``torch_optimizer.state_dict()`` gives it.
+    names
+        The dotted names here of torch's parameters, in torch's order; left out: the parameters here in their order,
+        all or those that are not frozen. What is frozen here is left out of the state.
+    t
+        The updates made, where torch does not count them (SGD): needed if a schedule follows them; else left out,
+        ``opt.t`` stays, but is 1 at least.
+
+    Raises
+    ------
+    GradstepValueError
+        When the optimizer there is of a kind, or has a state, that the rule here does not have; when a parameter has
+        no state there, or another count than others; for other shapes, numbers that are not finite, below zero
+        where they cannot be, or not in the dtype here. Nothing has been changed.
+    GradstepTypeError
+        When ``state_dict`` is no such thing.
+    """
+    there = _There(opt, state_dict, names)
+    ours, counts = there.ours, dict[str, Any]()
+    arrays, memory = dict[str, dict[str, Any]](), dict[str, dict[str, Any]]()
+    for name, index in there.indices.items():
+        found = state_dict["state"].get(index, {})
+        for key in [*there.places.values(), *there.memory.values()]:
+            if found.get(key) is None:
+                raise ours.refused(f"{name!r} has no {key} there: it has made no step, or not under that name")
+        ours.covered(there.places, set(found) - {"step", *there.memory.values()})
+        if "step" in found:
+            counts[f"step of {name!r}"] = found["step"]
+        arrays[name] = {slot: to_numpy(found[key]) for slot, key in there.places.items()}
+        memory[name] = {own: to_numpy(found[key])[()] for own, key in there.memory.items()}
+    ours.take(ours.updates(counts, t), arrays, memory)
+
+
+def dump_state(opt: Optimizer, like: Mapping[str, Any], names: Iterable[str] | None = None) -> dict[str, Any]:
+    """The state here as a state dict for ``torch_optimizer.load_state_dict``; hyperparameters are those of ``like``.
+
+    torch converts what it loads to the dtype of its parameters; give it those that are here.
+
+    Parameters
+    ----------
+    opt
+        An optimizer of the rule that ``gs.conventions.torch`` gives for that optimizer.
+    like
+        As ``torch_optimizer.state_dict()`` gives it, before its first step or after any.
+    names
+        The dotted names here of torch's parameters, as for :func:`load_state`. What is frozen here stays as it is
+        there.
+
+    Returns
+    -------
+    dict
+        New; all its tensors are new.
+
+    Raises
+    ------
+    GradstepValueError, GradstepTypeError
+        As from :func:`load_state`.
+    """
+    there = _There(opt, like, names)
+    ours, state = there.ours, dict(like["state"])
+    for name, index in there.indices.items():
+        old = state.get(index, {})
+        made: dict[str, Any] = {}
+        if there.kind != "SGD":
+            made["step"] = _scalar(ours, ours.parts.t, old.get("step"), "t")
+        for own, key in there.memory.items():
+            made[key] = _scalar(ours, ours.memory_of(name)[own], old.get(key))
+        if there.kind != "SGD" or ours.parts.t > 0:  # else torch makes its buffer of the first gradient
+            made |= {key: _tensor(ours, name, slot, old.get(key)) for slot, key in there.places.items()}
+        state[index] = made
+    return {**like, "state": {index: own for index, own in state.items() if own}}
+
+
+class _There:
+    """A torch optimizer's state dict beside an optimizer here."""
+
+    def __init__(self, opt: Any, state_dict: Any, names: Iterable[str] | None) -> None:
+        if not (isinstance(state_dict, Mapping) and {"state", "param_groups"} <= set(state_dict)):
+            raise GradstepTypeError("torch: expected what torch_optimizer.state_dict() gives, with its param_groups.")
+        groups = state_dict["param_groups"]
+        kinds = {_kind(group) for group in groups}
+        if len(kinds) != 1:
+            raise GradstepValueError(f"torch: its groups are of several kinds, {', '.join(sorted(kinds))}.")
+        self.kind = kinds.pop()
+        self.ours = Ours(opt, f"torch.optim.{self.kind}")
+        indices = [index for group in groups for index in group["params"]]
+        order = self.ours.ordered(names, len(indices))
+        self.indices = {name: k for name, k in zip(order, indices, strict=True) if name in self.ours.groups}
+        self.places = self.ours.placed(PLACES[self.kind])
+        self.memory = _MEMORY.get(self.kind, {})
+        kept = {key for own in PLACES[self.kind].values() for key in own.values()}
+        for group in groups:
+            self.ours.covered(self.places, {key for key in kept if group.get(_ONLY_WITH.get(key, ""), True)})
+
+
+def _kind(group: Mapping[str, Any]) -> str:
+    for kind, options in _KNOWN_BY.items():
+        if options <= set(group):
+            return kind
+    options = ", ".join(sorted(set(group) - {"params"}))
+    raise GradstepValueError(f"torch: no optimizer that is known here has the options {options}.")
+
+
+def _scalar(ours: Ours, x: float, old: Any, exact: str = "") -> Any:
+    """A number as torch keeps it: in float32, unless another dtype is the default."""
+    double = torch.get_default_dtype() == torch.float64
+    like = old if isinstance(old, torch.Tensor) else torch.tensor(0.0, dtype=torch.float64 if double else torch.float32)
+    made = torch.tensor(x, dtype=like.dtype, device=like.device)
+    if exact and float(made) != x:
+        raise ours.refused(f"{exact} = {x} is no {str(like.dtype).rpartition('.')[2]}")
+    return made
+
+
+def _tensor(ours: Ours, name: str, slot: str, old: Any) -> Any:
+    if old is None:
+        return torch.from_numpy(ours.ours(name, slot))
+    x = to_numpy(old)
+    values = ours.ours(name, slot, x.dtype, x.shape)
+    if x.dtype.name == "bfloat16":
+        return torch.from_numpy(values.view("uint16")).view(torch.bfloat16).to(old.device)
+    return torch.from_numpy(values).to(old.device)

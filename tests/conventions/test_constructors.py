@@ -1,0 +1,187 @@
+"""Other libraries' constructors: their names, arguments and defaults; what is noted, what is refused."""
+
+import inspect
+import re
+from importlib import import_module
+
+import numpy as np
+import pytest
+
+import gradstep as gs
+from gradstep.chain import program
+from gradstep.cli.differences import default_stage
+from gradstep.conventions import LIBRARIES, constructor
+
+EVERY = [f"{library}.{name}" for library in LIBRARIES for name in getattr(gs.conventions, library).__all__]
+THEIRS = {
+    "torch": "torch.optim",
+    "optax": "optax",
+    "keras": "keras.optimizers",
+    "mlx": "mlx.optimizers",
+    "tf1": "tensorflow.compat.v1.train",
+}
+BASE = {  # what Keras's optimizers hand to their base class, and its defaults
+    "clipnorm": None,
+    "clipvalue": None,
+    "global_clipnorm": None,
+    "use_ema": False,
+    "ema_momentum": 0.99,
+    "ema_overwrite_frequency": None,
+    "loss_scale_factor": None,
+    "gradient_accumulation_steps": None,
+    "name": None,
+}
+ONLY_INSIDE = {"use_own_namescope_for_non_slot_vars"}  # of TensorFlow's graph
+
+
+def parameters(call):
+    """Names in order, defaults, and whether each is by keyword alone; a list is as good as a tuple."""
+    known = [x for x in inspect.signature(call).parameters.values() if x.kind not in (x.VAR_KEYWORD, x.VAR_POSITIONAL)]
+    return {
+        x.name: (tuple(x.default) if isinstance(x.default, list) else x.default, x.kind is x.KEYWORD_ONLY)
+        for x in known
+        if x.name not in ("self", "params") and x.name not in ONLY_INSIDE
+    }
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_arguments_and_defaults_are_the_librarys_own(name):
+    library, _, own = name.partition(".")
+    module = pytest.importorskip(THEIRS[library])
+    theirs = getattr(module, own)
+    theirs = parameters(theirs.__init__ if inspect.isclass(theirs) else theirs)
+    if library == "keras":
+        assert {key: theirs.pop(key)[0] for key in BASE} == BASE
+    assert parameters(constructor(name)) == theirs
+    assert list(parameters(constructor(name))) == list(theirs), "positional arguments are taken in order"
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_defaults_make_a_stage_that_steps_and_is_documented(name):
+    make = constructor(name)
+    w = np.ones(3)
+    opt = gs.Optimizer(w, default_stage(make))
+    opt.step(np.full(3, 0.5))
+    assert (w < 1).all()
+    assert inspect.getdoc(make).startswith(f"``{THEIRS[name.partition('.')[0]].replace('tensorflow', 'tf')}.")
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_a_name_is_the_constructor(name):
+    given = {"lr": 0.01} if name.startswith("torch.") else {"learning_rate": 0.01}
+    more = {"momentum": 0.5} if name == "tf1.MomentumOptimizer" else {}
+    opt = gs.Optimizer(np.ones(2), name, **given, **more)
+    assert repr(opt.stage) == repr(constructor(name)(**given, **more))
+    assert opt.lr == 0.01
+    opt.lr = 0.02
+    assert opt.hyper["lr"] == 0.02
+
+
+def test_keras_takes_what_its_base_class_takes():
+    made = gs.conventions.keras.Adam(
+        0.1, clipvalue=2.0, use_ema=True, ema_momentum=0.5, loss_scale_factor=8, weight_decay=0.1, name="mine"
+    )
+    labels = [part.label for part in made.parts]
+    assert labels == ["unscale", "clip_by_value", "decay", "adam_eps_hat", "ema_after_first"]
+    assert program(made).hyper["decay"] == 0.5
+    assert [p.label for p in gs.conventions.keras.SGD(clipnorm=1.0).parts] == ["clip_by_norm", "sgd"]
+    assert [p.label for p in gs.conventions.keras.SGD(global_clipnorm=1.0).parts] == ["clip_by_global_norm", "sgd"]
+
+
+@pytest.mark.parametrize(
+    ("call", "kind", "text"),
+    [
+        ('gs.Optimizer(w, "torch.Adm")', ValueError, r"unknown optimizer of torch 'Adm'; did you mean Adam"),
+        ('gs.Optimizer(w, "jax.Adam")', ValueError, r"unknown library 'jax'; known: keras, mlx, optax, tf1, torch"),
+        (
+            'gs.Optimizer(w, "torch.Adam", beta1=0.9)',
+            TypeError,
+            r"unexpected keyword argument 'beta1'; it takes lr, betas, eps",
+        ),
+        ('gs.Optimizer(w, "optax.adam")', TypeError, r"missing a required argument: 'learning_rate'; it takes"),
+        ("T.Adam(iter([w]), lr=0.1)", TypeError, r"multiple values for argument 'lr'"),
+        (
+            "T.Adam(iter([w]))",
+            TypeError,
+            r"learning rate is list_iterator; parameters are given to the optimizer, gs\.Opt",
+        ),
+        ("T.Adam([w])", TypeError, r'parameters are given to the optimizer, gs\.Optimizer\(params, "torch\.Adam"'),
+        ("T.Adam(betas=0.9)", TypeError, r"torch\.Adam: betas must be a pair of numbers, not 0\.9"),
+        ("T.Adam(betas=(0.9, 1.0))", ValueError, r"adam: beta2 must be finite and >= 0 and < 1, not 1\.0"),
+        ("T.Adam(lr=-1)", ValueError, r"adam: lr must be finite and >= 0, not -1"),
+        ("T.Adam(differentiable=True)", ValueError, r"differentiable=True cannot be had here: a step is not recorded"),
+        ("T.SGD(nesterov=True)", ValueError, r"nesterov=True needs a momentum above 0 and dampening=0, as in torch"),
+        ("T.SGD(momentum=0.9, dampening=0.1, nesterov=True)", ValueError, r"needs a momentum above 0 and dampening=0"),
+        ("K.Adam(clipnorm=1, clipvalue=1)", ValueError, r"only one of clipnorm, clipvalue and global_clipnorm"),
+        ("K.Adam(decay=0.1)", TypeError, r"keras\.Adam: Keras has no argument 'decay' of an optimizer"),
+        ("K.Adam(gradient_accumulation_steps=2)", ValueError, r"cannot be had here: sum the gradients yourself"),
+        ("K.Adam(ema_overwrite_frequency=2)", ValueError, r"cannot be had here: the average is read by opt\.averaged"),
+        ("K.Adam(use_ema=True, ema_momentum=2)", ValueError, r"ema_momentum must be from 0 to 1, as in Keras, not 2"),
+        ("K.AdamW(weight_decay=None)", ValueError, r"weight_decay must be a number, as in Keras; keras\.Adam has none"),
+        ("O.adadelta()", ValueError, r"without a learning_rate optax adds the step and climbs; 1\.0 gives Zeiler's"),
+        ('O.adam(0.1, mu_dtype="bfloat16")', ValueError, r"cannot be had here: the state is stored as gs\.Optimizer"),
+        ("O.adamw(0.1, mask={})", ValueError, r"mask=\{\} cannot be had here: say it by name"),
+        ("O.radam(0.1, threshold=3.0)", ValueError, r"threshold must be finite and >= 4, not 3"),
+        ("M.SGD(0.1, nesterov=True)", ValueError, r"mlx\.SGD: nesterov=True needs a momentum above 0"),
+        ("F.AdagradOptimizer(0.1, 0.0)", ValueError, r"initial_accumulator_value must be above 0, as in TensorFlow"),
+        ("gs.conventions.jax", AttributeError, r"has no attribute 'jax'; there are"),
+    ],
+)
+def test_errors(call, kind, text):
+    c = gs.conventions
+    known = {"gs": gs, "w": np.ones(2), "T": c.torch, "K": c.keras, "O": c.optax, "M": c.mlx, "F": c.tf1}
+    with pytest.raises(kind, match=text):
+        eval(call, known)  # noqa: S307 - the calls above
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("torch.SGD", {"foreach": True}),
+        ("torch.Adam", {"fused": True}),
+        ("torch.AdamW", {"capturable": True}),
+        ("tf1.AdamOptimizer", {"use_locking": True}),
+    ],
+)
+def test_what_says_how_and_not_what_is_noted(name, arguments):
+    (key,) = arguments
+    library = name.partition(".")[0]
+    text = rf"{re.escape(name)}: {key}= is ignored; it says how {library} computes"
+    with pytest.warns(UserWarning, match=text) as seen:
+        noted = constructor(name)(**arguments)
+    with pytest.warns(UserWarning, match=text) as by_name:
+        gs.Optimizer(np.ones(2), name, **arguments)
+    assert seen[0].filename == by_name[0].filename == __file__
+    assert repr(noted) == repr(constructor(name)())
+    constructor(name)(**{key: False})  # as good as not said
+
+
+def test_schedules_of_other_libraries_give_numbers():
+    """Such as 0-d arrays; gradstep's own are left as they are, so that they are saved."""
+    opt = gs.Optimizer(np.ones(2), "optax.sgd", learning_rate=lambda t: np.array(0.5) / (t + 1))
+    assert [opt.lr, opt.step(np.ones(2)), opt.lr] == [0.5, None, 0.25]
+    assert type(opt.lr) is float
+    own = gs.schedules.linear(0.1, 10)
+    assert gs.conventions.optax.sgd(own).parts[0].given["lr"] is own
+    assert gs.conventions.torch.SGD(lr=np.array(0.5)).parts[0].given["lr"] == 0.5
+
+
+def test_a_state_that_a_constructor_made_is_saved_and_restored(tmp_path):
+    params = {"w": np.ones(5, np.float32)}
+    tx = gs.conventions.torch.RMSprop(momentum=0.9, centered=True, weight_decay=0.1)
+    opt = gs.Optimizer(params, tx)
+    for _ in range(3):
+        opt.step({"w": np.full(5, 0.1, np.float32)})
+    opt.save(tmp_path / "run.safetensors")
+    again = gs.Optimizer({"w": np.zeros(5, np.float32)}, tx)
+    again.restore(tmp_path / "run.safetensors")
+    for one in (opt, again):
+        one.step({"w": np.full(5, 0.2, np.float32)})
+    assert again.params["w"].tobytes() == params["w"].tobytes()
+
+
+def test_every_library_is_a_module_of_its_constructors():
+    for library in LIBRARIES:
+        module = import_module(f"gradstep.conventions.{library}")
+        assert getattr(gs.conventions, library) is module
+        assert library in dir(gs.conventions)
