@@ -7,9 +7,7 @@
 Without a constraint and with phi = 0 the minimum is x_{t+1} = x_t - eta H_t^{-1} g_t. delta is called eps here, and
 stands outside the root because the paper has it there.
 
-Named differences: none with the defaults of the two hyperparameters that torch adds (torch/optim/adagrad.py):
-- initial_accumulator, added to the sum of squares: s_t = sqrt(initial_accumulator + || g_{1:t} ||_2^2).
-- lr_decay: eta is divided by 1 + (t - 1) lr_decay at step t.
+Named differences: none.
 """
 
 from mpmath import sqrt
@@ -20,17 +18,14 @@ CITATION = "Duchi, Hazan & Singer 2011, JMLR 12, 2121-2159, Figure 1"
 DEFAULTS = {
     "lr": 1e-2,  # torch (the paper tunes eta)
     "eps": 1e-10,  # torch (the paper asks for a small delta >= 0 and names no value)
-    "initial_accumulator": 0.0,  # the paper's rule, and torch, as the next
-    "lr_decay": 0.0,
 }
 
 
 @exact(DEFAULTS)
-def trajectory(theta0, gradients, *, lr, eps, initial_accumulator, lr_decay):
-    delta, x = eps, theta0
+def trajectory(theta0, gradients, *, lr, eps):
+    eta, delta, x = lr, eps, theta0
     for t, g in enumerate(gradients, 1):
-        eta = lr / (1 + (t - 1) * lr_decay)
-        s = sqrt(initial_accumulator + sum(past**2 for past in gradients[:t]))
+        s = sqrt(sum(past**2 for past in gradients[:t]))
         H = delta + s
         x = x - eta * g / H
         yield x
