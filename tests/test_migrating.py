@@ -1,6 +1,7 @@
 """Each line of the pages for those who come from another library does what it says, there and here."""
 
 import re
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -92,9 +93,11 @@ def theirs(library, call):
     import keras
 
     w = keras.Variable(START.astype(np.float32), dtype="float32")
-    for g in GRADS:
-        opt.apply([keras.ops.convert_to_tensor(g.astype(np.float32))], [w])
-    return keras.ops.convert_to_numpy(w)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of a Keras variable's __array__
+        for g in GRADS:
+            opt.apply([keras.ops.convert_to_tensor(g.astype(np.float32))], [w])
+        return np.array(keras.ops.convert_to_numpy(w))
 
 
 def test_every_constructor_has_a_line():
@@ -146,9 +149,9 @@ def test_centered_rmsprop_meets_no_nan_where_torch_does():
     g = np.linspace(0.1, 1.0, 100, dtype=np.float32)
     w = torch.zeros(100, requires_grad=True)
     w.grad = torch.tensor(g)
-    there, mine = torch.optim.RMSprop([w], centered=True), np.zeros(100, np.float32)
-    opt = gs.Optimizer(mine, "torch.RMSprop", centered=True)
-    for _ in range(500):
+    there, mine = torch.optim.RMSprop([w], alpha=0.9, centered=True), np.zeros(100, np.float32)
+    opt = gs.Optimizer(mine, "torch.RMSprop", alpha=0.9, centered=True)
+    for _ in range(1000):
         there.step()
         opt.step(g)
     assert w.detach().isnan().any()
@@ -188,12 +191,8 @@ def test_what_stands_around_it_is_there_on_both_sides(library, there, text):
             g = clip.update(jnp.asarray(GRADS[0]), clip.init(None))[0]
             np.testing.assert_allclose(START - mine, g, rtol=1e-6)
     if "osine" in there:
-        rate = (
-            here(text) if callable(here(text)) and not hasattr(here(text), "parts") else here(text).parts[0].given["lr"]
-        )
+        rate = made.parts[0].given["lr"] if hasattr(made, "parts") else made
         for t in (0, 1, 50, 100):
-            if library == "torch":
-                wanted = 0.5e-3 * (1 + np.cos(np.pi * t / 100))
-            else:
-                wanted = float(eval(there, known)(t))  # noqa: S307
+            cosine = 0.5e-3 * (1 + np.cos(np.pi * t / 100))  # torch has no function of t
+            wanted = cosine if library == "torch" else float(eval(there, known)(t))  # noqa: S307
             assert rate(t) == pytest.approx(wanted, rel=1e-6, abs=1e-12)

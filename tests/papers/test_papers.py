@@ -258,7 +258,7 @@ def test_radams_of_the_libraries_turn_adaptive():
     assert_same(radam_torch.trajectory(1.0, [2] * 8, **hyper), [*plain, -6 - r * c / (2 * c + 0.25)])
     assert_same(radam_optax.trajectory(1.0, [2] * 8, eps_root=5, **hyper), [*plain, -6 - r * 4 / 13])
     # nesterov: half of (1 - 1/2^t)/(1 - 1/2^(t+1)) + 1/(1 - 1/2^t) in the place of 1
-    factors = [F(2**t - 1, 2 ** (t + 1) - 1) + F(2 ** (t - 1), 2**t - 1) for t in range(1, 9)]
+    factors = [mpf(2**t - 1) / (2 ** (t + 1) - 1) + mpf(2 ** (t - 1)) / (2**t - 1) for t in range(1, 9)]
     plain = [1 - sum(factors[:t]) for t in range(1, 8)]
     last = plain[-1] - r * 4 / 13 * factors[-1]
     assert_same(radam_optax_nesterov.trajectory(1.0, [2] * 8, eps_root=5, **hyper), [*plain, last])
@@ -272,7 +272,7 @@ def test_radams_of_the_libraries_turn_adaptive():
 
 def test_radams_threshold_counts_as_reached():
     # rho_1 = 7 - 6 = 1 exactly, r = sqrt(3 * 7 / (3 * 5)), and the root of vhat + eps_root is 3
-    for rule, half_mean in ((radam_optax, 1), (radam_optax_nesterov, F(4, 3))):
+    for rule, half_mean in ((radam_optax, 1), (radam_optax_nesterov, mpf(4) / 3)):
         actual = rule.trajectory(1.0, [2], lr=0.5, beta1=0.5, beta2=0.75, eps=0.25, eps_root=5, threshold=1)
         assert_same(actual, [1 - sqrt(mpf(7) / 5) * half_mean * 4 / 13])
 
