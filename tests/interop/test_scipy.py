@@ -1,6 +1,8 @@
 """A rule as SciPy's method: what minimize hands on, what its own methods do with it, and what comes back."""
 
 import math
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -72,6 +74,7 @@ class TestResult:
         mine = run(lr=0.1, **options)
         assert (mine.success, mine.status) == (theirs.success, theirs.status)
         assert type(mine.success) is bool
+        assert gs.minimize(bowl, X0, lr=0.1, max_steps=1).success  # which differs
 
     def test_return_all(self):
         result = run(lr=0.05, maxiter=4, return_all=True)
@@ -617,3 +620,91 @@ class TestGlobal:
             lambda x: wells(x)[0], [(-3, 3)] * 2, rng=0, maxiter=60, minimizer_kwargs=local
         )
         assert np.linalg.norm(result.x - deepest) <= 2e-5
+
+
+class TestAutograd:
+    """The formulas of autograd.misc.optimizers, written out, beside the rules that the page names for them."""
+
+    def steps(self, formula, rule, start=None, **hyper):
+        x, there = X0.copy(), X0.copy()
+        opt = gs.Optimizer(x, rule, **hyper)
+        if start is not None:
+            opt.state["params"][f"{rule}.v"][...] = start
+        m = v = np.full(3, 0.0 if start is None else start)
+        for i in range(1, 60):
+            m, v, update = formula(i, m, v, g(there))
+            there = there - update
+            opt.step(g(x))
+            np.testing.assert_array_max_ulp(x, there, maxulp=256)  # a rounding or two in each step
+
+    def test_adam(self):
+        def formula(i, m, v, g):
+            m, v = 0.8 * m + 0.2 * g, 0.99 * v + 0.01 * g**2
+            return m, v, 0.1 * (m / (1 - 0.8**i)) / (np.sqrt(v / (1 - 0.99**i)) + 1e-6)
+
+        self.steps(formula, "adam", lr=0.1, beta1=0.8, beta2=0.99, eps=1e-6)
+
+    def test_sgd(self):
+        def formula(i, m, v, g):
+            m = 0.8 * m + (1 - 0.8) * g
+            return m, v, 0.1 * m
+
+        self.steps(formula, "momentum", lr=0.1 * (1 - 0.8), momentum=0.8)
+
+    def test_rmsprop(self):
+        def formula(i, m, v, g):
+            v = 0.8 * v + (1 - 0.8) * g**2
+            return m, v, 0.1 * g / (np.sqrt(v) + 1e-6)
+
+        self.steps(formula, "rmsprop", start=1.0, lr=0.1, rho=0.8, eps=1e-6)
+        own = X0.copy()
+        gs.Optimizer(own, "rmsprop", lr=0.1, rho=0.8, eps=1e-6).step(g(X0))
+        assert (np.abs(own - X0) > np.abs(formula(1, 0.0, 1.0, g(X0))[2])).all()  # larger than from 1
+
+    def test_numbers_in_a_nest(self):
+        with pytest.raises(gs.GradstepTypeError, match=r"needs numpy\.array"):
+            gs.Optimizer({"w": np.ones(2), "b": 1.0}, "adam")
+        gs.Optimizer({"w": np.ones(2), "b": np.array(1.0)}, "adam")
+
+
+# Each line of a table of docs/migrating/scipy.md, and the test that it rests on.
+LINES = {
+    "`fun`": TestFunctions.test_once_for_each_point,
+    "`x0`": TestFunctions.test_the_dtype_of_x0,
+    "`args`": TestFunctions.test_args,
+    "`jac`, a function": TestFunctions.test_they_get_copies,
+    "`jac=True`": TestFunctions.test_once_for_each_point_with_jac_true,
+    "`jac=None`": TestDifferences.test_what_they_cost,
+    '`jac="3-point"` and the like': TestDifferences.test_scipys_words_do_not_reach_a_method,
+    "`hess`, `hessp`": TestWhatNoRuleUses.test_a_hessian_is_warned_of,
+    "`bounds`": TestBounds.test_every_form,
+    "`constraints`": TestWhatNoRuleUses.test_constraints_are_refused,
+    "`callback(xk)`, `callback(intermediate_result)`": TestCallbacks.test_both_forms,
+    "`tol`": TestTolerances.test_tol_is_gtol_as_for_bfgs,
+    "`lr`, any hyperparameter": TestSteps.test_options_win_over_the_methods_own_and_are_not_kept,
+    "`eps`": TestSteps.test_eps_is_the_rules,
+    "`maxiter`": TestTolerances.test_maxiter_is_10_000,
+    "`maxfev`": TestTolerances.test_maxfev,
+    "`gtol`": TestTolerances.test_gtol_is_1e_5_and_of_the_largest_element,
+    "`ftol`": TestTolerances.test_ftol,
+    "`xtol`": TestTolerances.test_xtol,
+    "`disp`": TestResult.test_disp,
+    "`return_all`": TestResult.test_return_all,
+    "any other": TestWhatNoRuleUses.test_unknown_options_are_warned_of,
+    "`x`, `fun`, `jac`": TestResult.test_every_field,
+    "`x_best`, `fun_best`, `t_best`": TestResult.test_the_best_point_where_the_last_is_worse,
+    "`success`": TestResult.test_success_and_status_are_those_of_scipys_methods,
+    "`status`": TestNotFinite.test_a_value,
+    "`nit`, `nfev`, `njev`": TestDifferences.test_what_they_cost,
+    "`hess_inv`": TestResult.test_every_field,
+    "`adam(..., step_size, b1, b2, eps)`": TestAutograd.test_adam,
+    "`sgd(..., step_size, mass)`": TestAutograd.test_sgd,
+    "`rmsprop(..., step_size, gamma, eps)`": TestAutograd.test_rmsprop,
+    "numbers at the ends of a nest": TestAutograd.test_numbers_in_a_nest,
+}
+
+
+def test_each_line_of_the_page_has_its_test():
+    page = (Path(__file__).parents[2] / "docs/migrating/scipy.md").read_text(encoding="utf-8")
+    lines = re.findall(r"^\| (.*?) \| .* \|$", page, flags=re.MULTILINE)
+    assert [line for line in lines if line != "autograd"] == list(LINES)
