@@ -136,6 +136,12 @@ class TestSteps:
         result = run(lr=0.1, eps=1.0, maxiter=15, jac=None)
         assert result.x == pytest.approx(gs.minimize(bowl, X0, "adam", lr=0.1, eps=1.0, max_steps=15).x, abs=1e-6)
 
+    def test_a_state_that_starts_at_a_hyperparameter(self):
+        made = method("tf1.AdagradOptimizer", learning_rate=0.1)
+        result = minimize(f, X0, jac=g, method=made, options={"initial_accumulator": 0.5, "maxiter": 15})
+        other = method("tf1.AdagradOptimizer", learning_rate=0.1, initial_accumulator_value=0.5)
+        assert bits(result.x) == bits(minimize(f, X0, jac=g, method=other, options={"maxiter": 15}).x)
+
     def test_options_of_an_optimizer_and_a_rule_to_stop(self):
         made = method("adamw", lr=0.1, engine="eager", stop=gs.stop.target(1.0))
         result = minimize(f, X0, jac=g, method=made)
@@ -575,6 +581,11 @@ class TestNotFinite:
         result = run(jac=lambda x: np.array([0.0, bad, 0.0]))
         assert (result.success, result.status, result.nit) == (False, 2, 0)
         assert result.message.startswith("Gradient 'params' is not finite: [1] = ")
+
+    @pytest.mark.parametrize("policy", [{}, {"on_nonfinite": "skip"}])
+    def test_no_gradient_makes_it_a_success(self, policy):
+        result = minimize(lambda x: math.nan, X0, jac=np.zeros_like, method=method(**policy))
+        assert (result.success, result.status) == (False, 2)
 
     def test_a_gradient_beyond_the_dtype(self):
         result = run(x0=X0.astype("f4"), jac=lambda x: np.full(3, 1e300))
