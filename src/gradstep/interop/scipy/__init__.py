@@ -48,7 +48,8 @@ class method:  # noqa: N801 - reads as SciPy's keyword
     """
 
     def __init__(self, rule: Any, *, stop: Rule | None = None, **options: Any) -> None:
-        self.rule, self.stop, self.options = rule, stop, options
+        self.rule, self.stop = rule, stop
+        self.options: dict[str, Any] = {"diagnostics": False, **options}  # nobody reads them
         self.hyper = frozenset(Optimizer(np.zeros(1), rule, **options).hyper)
 
     def __call__(
