@@ -37,7 +37,7 @@ from gradstep.stages import clip_by_global_norm, clip_by_norm, clip_by_value, de
 from gradstep.version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from gradstep import layers, nn, schedules, testing
+    from gradstep import interop, layers, nn, schedules, testing
     from gradstep.checkpoint import Checkpoint, load
     from gradstep.gradient_check import check_gradient
     from gradstep.loop import Batches, Run, loggers, minimize, stop
@@ -73,6 +73,7 @@ __all__ = [
     "ema",
     "get_threads",
     "init",
+    "interop",
     "l2",
     "layers",
     "load",
@@ -98,7 +99,7 @@ __all__ = [
 
 # What is imported on first use, and the module that has it: modules under their own names.
 _ON_FIRST_USE = {
-    **{name: name for name in ("layers", "nn", "schedules", "testing")},
+    **{name: name for name in ("interop", "layers", "nn", "schedules", "testing")},
     **dict.fromkeys(("Checkpoint", "load"), "checkpoint"),
     **dict.fromkeys(("Batches", "Run", "minimize"), "loop"),
     "check_gradient": "gradient_check",
