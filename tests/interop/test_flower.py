@@ -356,9 +356,9 @@ def test_flowers_strategy_by_hand(flwr):
     assert strategy.min_train_nodes == 3
     strategy.summary()
     server, now = ServerOptimizer("adam", lr=0.1), START
+    early = [reply(flwr, m, now, 1) for m in sent(flwr, flower.Strategy("adam"), 1, now)]
     with pytest.raises(gs.GradstepValueError, match="comes after configure_train"):
-        early = sent(flwr, flower.Strategy("adam"), 1, now)
-        strategy.aggregate_train(1, [reply(flwr, m, now, 1) for m in early])
+        strategy.aggregate_train(1, early)
     for k in range(1, 7):
         messages = sent(flwr, strategy, k, now)
         assert [same(arrays(m.content["arrays"]), now) for m in messages] == [True] * 3
@@ -399,4 +399,7 @@ def test_flowers_own_adam_has_the_defects(flwr):
 
 
 def test_flower_is_loaded_when_the_strategy_is_asked_for():
-    assert "flwr" not in script("import sys, gradstep as gs; gs.interop.flower.ServerOptimizer; print(*sys.modules)").split()
+    assert (
+        "flwr"
+        not in script("import sys, gradstep as gs; gs.interop.flower.ServerOptimizer; print(*sys.modules)").split()
+    )

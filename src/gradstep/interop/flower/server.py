@@ -82,7 +82,8 @@ class ServerOptimizer:
         made = opt.t
         opt.step(grads)
         self.optimizer = opt
-        return now if opt.t == made else {name: buffers.get(name, opt.params.get(name)).copy() for name in now}
+        after = {name: x.copy() for name, x in opt.params.items()} | buffers
+        return now if opt.t == made else {name: after[name] for name in now}
 
     def save(self, path: "AnyPath", **options: Any) -> None:
         """Write layers, state and t into a file: see :meth:`gradstep.Optimizer.save`."""
@@ -102,4 +103,3 @@ class ServerOptimizer:
     def _new(self, params: Layers, **instead: Any) -> Optimizer:
         rule, options = self._made_of
         return Optimizer(params, rule, **options | instead)
-

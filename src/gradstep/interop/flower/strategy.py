@@ -5,9 +5,9 @@ import logging
 from collections.abc import Iterable
 from typing import Any
 
-from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MetricRecord
-from flwr.serverapp import Grid
-from flwr.serverapp.strategy import FedAvg
+from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MetricRecord  # pyright: ignore[reportMissingImports]
+from flwr.serverapp import Grid  # pyright: ignore[reportMissingImports]
+from flwr.serverapp.strategy import FedAvg  # pyright: ignore[reportMissingImports]
 
 from gradstep.errors import GradstepValueError, NonFiniteError
 from gradstep.interop.flower.server import ServerOptimizer
@@ -17,7 +17,7 @@ _OF_FEDAVG = frozenset(inspect.signature(FedAvg.__init__).parameters) - {"self"}
 _LOG = logging.getLogger("flwr")
 
 
-class Strategy(FedAvg):
+class Strategy(FedAvg):  # pyright: ignore[reportUntypedBaseClass]
     """FedAvg whose average goes through a :class:`ServerOptimizer`; for ``flwr.serverapp.ServerApp``.
 
     Parameters
@@ -60,7 +60,7 @@ class Strategy(FedAvg):
     ) -> tuple[ArrayRecord | None, MetricRecord | None]:
         """The next global model and FedAvg's metrics; no model where nobody answered or the average is not finite.
 
-        Flower keeps the model of the round before then. Updates are counted, not rounds: ``server_round`` plays no part.
+        Flower then keeps the model that it has. Updates are counted, not rounds: ``server_round`` plays no part.
 
         Raises
         ------
