@@ -1,13 +1,19 @@
 """Federated rounds: by hand with NumPy clients, and through Flower's own records where flwr can be imported."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 import gradstep as gs
 from gradstep.interop import flower
 from gradstep.interop.flower import ServerOptimizer
+from gradstep.rule import registry
 from support import bits, clear, fingerprint, same, script
 
+PAGE = Path(__file__).parents[2] / "docs/migrating/flower.md"
+TABLE = re.findall(r"^\| `(.*?)`.*? \| (?:`(.*?)`)?", PAGE.read_text(encoding="utf-8"), flags=re.MULTILINE)
 RULES = ["sgd", "momentum", "adagrad", "rmsprop", "adam", "adamax", "adadelta", "nadam", "amsgrad"]
 
 
@@ -109,6 +115,13 @@ def test_a_dtype_and_a_shape_never_change(rule, dtype):
         assert [(x.dtype, x.shape) for x in after.values()] == [(x.dtype, x.shape) for x in now.values()]
         assert all(isinstance(x, np.ndarray) and not np.shares_memory(x, now[name]) for name, x in after.items())
         now = after
+
+
+def test_the_model_is_the_one_that_is_handed_over():
+    """Also where it is not what the server gave last: somebody may have changed it since."""
+    server = ServerOptimizer("sgd", lr=1.0)
+    server.step({"w": np.zeros(2)}, {"w": np.ones(2)})
+    assert same(server.step({"w": np.array([8.0, 4.0])}, {"w": np.array([6.0, 5.0])}), {"w": np.array([6.0, 5.0])})
 
 
 def test_an_average_in_more_bits_is_rounded_once():
@@ -396,6 +409,50 @@ def test_flowers_own_adam_has_the_defects(flwr):
     share = np.sqrt((1 - 0.99**2) / (1 - 0.99)) / ((1 - 0.9**2) / (1 - 0.9))  # averages at t = 1, exponents at t = 2
     assert 0.74 < share < 0.75
     np.testing.assert_allclose(np.abs(steps[0]), 0.1 * share, rtol=1e-6)
+
+
+def rounds(flwr, strategy, first=1):
+    """The model after each of four rounds, in which the clients send what does not depend on it."""
+    now, out = {"w": np.array([1.0, -2.0, 0.5])}, []
+    for k in range(4):
+        mean = {"w": np.random.default_rng(k).standard_normal(3)}
+        answers = [reply(flwr, m, mean, 1) for m in sent(flwr, strategy, first + k, now)]
+        now = arrays(strategy.aggregate_train(first + k, answers)[0])
+        out.append(now["w"])
+    return out
+
+
+@pytest.mark.parametrize("line", ["FedAvg()", "FedAvgM(", "FedAdagrad(", "FedAdam("])
+def test_the_strategies_of_the_page(flwr, line):
+    """Each line as it stands there; FedAdam is told round 0 first, for it adds one."""
+    from flwr.serverapp import strategy as theirs
+
+    left, right = next(row for row in TABLE if row[0].startswith(line))
+    other = eval(left, vars(theirs))  # noqa: S307 - our own page
+    ours = eval(right, {"Strategy": flower.Strategy})  # noqa: S307
+    expected = rounds(flwr, other, first=0 if line == "FedAdam(" else 1)
+    np.testing.assert_allclose(rounds(flwr, ours), expected, rtol=1e-7 if line == "FedAdam(" else 1e-13)
+
+
+def test_the_page_names_what_flower_has(flwr):
+    import inspect
+
+    from flwr.serverapp import strategy as theirs
+
+    rows = " ".join(left for left, _ in TABLE)
+    own = {"self", *inspect.signature(theirs.FedAvg.__init__).parameters}
+    for name in ("FedAvgM", "FedAdagrad", "FedAdam"):
+        for parameter in inspect.signature(getattr(theirs, name).__init__).parameters:
+            assert parameter in own or parameter in rows, (name, parameter)
+    assert flower.Strategy("sgd", fraction_train=0.5, min_train_nodes=3).fraction_train == 0.5
+    with pytest.raises(gs.GradstepValueError, match="unknown hyperparameter 'eta_l'"):
+        flower.Strategy("adam", eta_l=0.1)
+    assert "yogi" not in registry()
+
+
+def test_the_code_of_the_page_runs(tmp_path):
+    code = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), flags=re.DOTALL)
+    script(f"import os; os.chdir({str(tmp_path)!r})\n" + "\n".join(code))
 
 
 def test_flower_is_loaded_when_the_strategy_is_asked_for():

@@ -3,8 +3,10 @@
 import copy
 import io
 import pickle
+import re
 import warnings
 from functools import partial
+from pathlib import Path
 
 import joblib
 import numpy as np
@@ -15,6 +17,7 @@ from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.model_selection import GridSearchCV, cross_val_score, train_test_split
 from sklearn.neural_network import MLPClassifier as TheirClassifier
 from sklearn.neural_network import MLPRegressor as TheirRegressor
+from sklearn.neural_network import _multilayer_perceptron
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils._param_validation import InvalidParameterError
@@ -22,10 +25,12 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import gradstep as gs
 from gradstep.interop.sklearn import MLPClassifier, MLPRegressor
+from gradstep.interop.sklearn.network import Network
 from support import bits, clear, fingerprint, same, script
 
 LONG = gs.chain(gs.clip_by_global_norm(1.0), gs.adamw(lr=0.01, weight_decay=0.01), gs.ema(decay=0.9))
 OPTIMIZERS = ["sgd", "momentum", "adagrad", "rmsprop", "adam", "adamax", "adadelta", "nadam", "amsgrad", LONG]
+PAGE = Path(__file__).parents[2] / "docs/migrating/sklearn.md"
 BOTH = pytest.mark.parametrize("kind", [MLPClassifier, MLPRegressor])
 
 X, LABELS = load_iris(return_X_y=True)
@@ -112,13 +117,78 @@ def test_their_numbers(pair, how, activation):
     assert ours.loss_ == ours.loss_curve_[-1]
 
 
-@BOTH
-def test_parameters_of_the_same_name_and_default(kind):
-    their = (TheirClassifier if kind is MLPClassifier else TheirRegressor)().get_params()
-    own = kind().get_params()
-    assert set(own) - set(their) == {"optimizer", "optimizer_params"}
-    assert {name for name in set(own) & set(their) if own[name] != their[name]} == {"learning_rate_init"}
-    assert quick(kind).optimizer_.lr == their["learning_rate_init"]
+def test_the_table_of_the_page():
+    """Every parameter of theirs is a line, once; what is said to be the same has one name and one default."""
+    table = re.findall(r"^\| `(.*?)` \| (.*?) \|$", PAGE.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    assert len(table) == len(dict(table))
+    assert dict(table).keys() == TheirRegressor().get_params().keys() >= TheirClassifier().get_params().keys()
+    same_here = {name for name, here in table if here.split(";")[0] == "the same"}
+    for kind, their in ((MLPClassifier, TheirClassifier()), (MLPRegressor, TheirRegressor())):
+        own, their = kind().get_params(), their.get_params()
+        assert own.keys() == same_here | {"optimizer", "optimizer_params"}
+        assert {name for name in same_here if own[name] != their[name]} == {"learning_rate_init"}
+        assert quick(kind).optimizer_.lr == their["learning_rate_init"]
+    for text in re.findall(r"optimizer_params=(\{.*?\})", " ".join(here for _, here in table)):
+        quick(MLPRegressor, optimizer="momentum" if "momentum" in text else "adam", optimizer_params=eval(text))  # noqa: S307
+
+
+def test_the_code_of_the_page_runs():
+    code = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), flags=re.DOTALL)
+    script("\n".join(code))
+
+
+def beside(eps, epsilon, **more):
+    """Ours and theirs after one step of Adam from the same weights."""
+    shared = {"hidden_layer_sizes": (), "alpha": 0.0, "max_iter": 1, "random_state": 0, "warm_start": True}
+    ours = MLPRegressor(**shared, **{"optimizer_params": {"eps": eps}, **more})
+    theirs = TheirRegressor(**shared, epsilon=epsilon)
+    for each in (ours, theirs):
+        fit(each, X, NUMBERS)
+    ours.coefs_[0][...], ours.intercepts_[0][...] = theirs.coefs_[0], theirs.intercepts_[0]
+    for each in (ours, theirs):
+        fit(each, X, NUMBERS)
+    return ours.coefs_[0], theirs.coefs_[0]
+
+
+def test_where_epsilon_stands():
+    root = np.sqrt(1 - 0.999)
+    np.testing.assert_allclose(*beside(0.1, 0.1 * root), rtol=1e-12)
+    ours, theirs = beside(0.1, 0.1)
+    assert np.abs(ours - theirs).max() > 1e-4
+
+
+def test_epsilon_where_they_have_it():
+    pytest.importorskip("gradstep.conventions")
+    np.testing.assert_allclose(*beside(0.1, 0.1, optimizer="keras.Adam", optimizer_params={"epsilon": 0.1}), rtol=1e-12)
+
+
+def test_the_first_weights():
+    made = fit(MLPRegressor((400, 300), random_state=0, max_iter=1, learning_rate_init=1e-300), X, NUMBERS)
+    assert made.coefs_[1].std() == pytest.approx(np.sqrt(2 / 400), rel=0.02)  # He et al. 2015, for relu
+    assert np.abs(made.coefs_[2]).max() <= np.sqrt(6 / 301) * 1.0000001  # Glorot & Bengio 2010
+    assert max(np.abs(b).max() for b in made.intercepts_) < 1e-290  # 0, but for one tiny step
+
+
+def test_each_pass_has_an_order_of_its_own(monkeypatch):
+    ours, theirs = [], []
+    monkeypatch.setattr(Network, "epoch", lambda self, x, y, order, *more: ours.append(order) or 0.0)
+    shuffle = _multilayer_perceptron.shuffle
+    monkeypatch.setattr(
+        _multilayer_perceptron, "shuffle", lambda x, **how: theirs.append(shuffle(x, **how)) or theirs[-1]
+    )
+    for estimator in (MLPRegressor(random_state=0), TheirRegressor(random_state=0)):
+        for _ in range(3):  # from the second on, theirs draws no weights
+            estimator.partial_fit(X, NUMBERS)
+    assert np.array_equal(theirs[1], theirs[2])
+    assert not np.array_equal(ours[1], ours[2])
+    assert all(np.array_equal(np.sort(order), np.arange(150)) for order in ours)
+
+
+def test_what_is_absent():
+    made = quick(MLPClassifier)
+    assert not hasattr(made, "t_")
+    with pytest.raises(TypeError, match="sample_weight"):
+        made.fit(X, NAMES, sample_weight=np.ones(150))
 
 
 def test_two_outputs_learn_from_the_mean_over_both():
