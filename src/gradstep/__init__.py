@@ -37,7 +37,7 @@ from gradstep.stages import clip_by_global_norm, clip_by_norm, clip_by_value, de
 from gradstep.version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from gradstep import interop, layers, nn, schedules, testing
+    from gradstep import conventions, interop, layers, nn, schedules, testing
     from gradstep.checkpoint import Checkpoint, load
     from gradstep.gradient_check import check_gradient
     from gradstep.loop import Batches, Run, loggers, minimize, stop
@@ -69,6 +69,7 @@ __all__ = [
     "clip_by_global_norm",
     "clip_by_norm",
     "clip_by_value",
+    "conventions",
     "decay",
     "ema",
     "get_threads",
@@ -99,7 +100,7 @@ __all__ = [
 
 # What is imported on first use, and the module that has it: modules under their own names.
 _ON_FIRST_USE = {
-    **{name: name for name in ("interop", "layers", "nn", "schedules", "testing")},
+    **{name: name for name in ("conventions", "interop", "layers", "nn", "schedules", "testing")},
     **dict.fromkeys(("Checkpoint", "load"), "checkpoint"),
     **dict.fromkeys(("Batches", "Run", "minimize"), "loop"),
     "check_gradient": "gradient_check",

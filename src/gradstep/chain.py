@@ -123,7 +123,7 @@ class Program:
         for part in self.parts[first:]:
             if part.rule.bounds:
                 break
-            if part.rule.kind == "rule":
+            if part.rule.kind == "rule" or part.rule.power > 1:
                 limit = min(limit, largest ** (1 / part.rule.power) / 1024)  # room for a thousand such squares, or more
         return limit
 

@@ -58,7 +58,7 @@ def examine(made: Any) -> tuple[tuple[str, ...], dict[str, int]]:
 
 def _check_names(made: Any) -> None:
     owner = made.name
-    for key in {*made.units, *made.start} - {*made.defaults, *made.state}:
+    for key in {*made.units, *made.start} - {*made.defaults, *made.state, "g"}:
         raise RuleError(f"rule {owner}: {key} is declared in units or start, but is no hyperparameter or slot.")
     if strange := set(made.nonnegative) - set(made.state):
         raise RuleError(f"rule {owner}: nonnegative has {min(strange)}, which is none of its slots {made.state}.")

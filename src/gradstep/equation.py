@@ -47,7 +47,13 @@ class Expr:
 
     __add__, __radd__ = _left("+"), _right("+")
     __sub__, __rsub__ = _left("-"), _right("-")
-    __mul__, __rmul__ = _left("*"), _right("*")
+
+    def __mul__(self, other: Any) -> "Expr":
+        return _product(self, _node(other))
+
+    def __rmul__(self, other: Any) -> "Expr":
+        return _product(_node(other), self)
+
     __truediv__, __rtruediv__ = _left("/"), _right("/")
     __pow__, __rpow__ = _left("**"), _right("**")
     __lt__, __gt__ = _left("<"), _left(">")
@@ -63,6 +69,11 @@ class Expr:
 
 def _node(x: Any) -> Expr:
     return x if isinstance(x, Expr) else Expr("number", x)
+
+
+def _product(a: Expr, b: Expr) -> Expr:
+    """A correction that a variant leaves out is a factor of one."""
+    return b if a.op == "number" and a.args[0] == 1 else Expr("*", a, b)
 
 
 @dataclass(frozen=True)
@@ -115,7 +126,7 @@ class Equation:
         hyper = {key: values[key] for key in rule.defaults}
         numbers, _ = rule.host(int(values["t"]), hyper, memory, values.get("total"))
         arrays = {key: np.float64(values[key]) for key in ("theta", "g", *rule.state)}
-        known = {**numbers, **values, **arrays}
+        known = {**numbers, **values, **arrays, **{f"scalar {key}": x for key, x in numbers.items()}}
         with np.errstate(all="ignore"):
             new = {x.name: _value(x.value, known, {}) for x in self.lines}
         return {key: float(new.get(key, arrays[key])) for key in arrays}
@@ -134,7 +145,7 @@ def equation(rule: Rule) -> Equation:
     try:
         out = {key: _node(x) for key, x in rule.scalars(**{key: known[key] for key in rule.arguments}).items()}
     except Branches:
-        out = {key: Expr("symbol", key) for key in rule.numbers}
+        out = {key: Expr("scalar" if key in _changed(rule) else "symbol", key) for key in rule.numbers}
     first = ("theta", "g", *rule.state)
     results = rule.update(*(inputs[key] for key in first), **{key: out[key] for key in rule.numbers})
     after = dict(zip(first, results, strict=True))
@@ -145,6 +156,13 @@ def equation(rule: Rule) -> Equation:
     shared = {key: out[key] for key in rule.numbers if uses[id(out[key])] > 1 and _changes(out[key], constants["t"])}
     total = rule.measure(inputs["theta"], inputs["g"]) if rule.measure is not None else None
     return Equation(rule, tuple(Line(key, x) for key, x in {**shared, **changed}.items()), total)
+
+
+def _changed(rule: Rule) -> set[str]:
+    """The scalars that bear a hyperparameter's name but not always its value."""
+    hyper = {key: 0.5 if x is None else float(x) for key, x in rule.defaults.items()}  # type: ignore[arg-type]  # no schedules
+    steps = [rule.host(t, hyper, rule.memory, 1.0)[0] for t in (1, 2)]
+    return {key for key in rule.numbers if key in hyper and any(numbers[key] != hyper[key] for numbers in steps)}
 
 
 def _changes(x: Expr, t: Expr) -> bool:
@@ -176,6 +194,8 @@ _OPERATIONS: Mapping[str, Callable[..., Any]] = {
 def _value(x: Expr, known: Mapping[str, Any], done: dict[int, Any]) -> Any:
     if x.op in ("symbol", "before"):
         return known[x.args[0]]
+    if x.op == "scalar":
+        return known[f"scalar {x.args[0]}"]
     if x.op == "number":
         return x.args[0]
     if id(x) not in done:

@@ -15,7 +15,7 @@ from gradstep.engine import eager
 from gradstep.engine.tensor import Tensor, bad_gradient, check_alike, check_gradient
 from gradstep.errors import GradstepTypeError, GradstepValueError, NonFiniteError, ScalarError
 from gradstep.host import Host
-from gradstep.rule import Rule, Stage
+from gradstep.rule import Rule, Stage, as_stage
 from gradstep.tree import Nest, flatten
 
 Slots = Mapping[str, Mapping[str, Any]]
@@ -171,15 +171,6 @@ def apply(tx: Stage | Rule, params: Any, grads: Any, slots: Slots, scalars: Scal
             key: y for keys, own in zip(made.slots, state, strict=True) for key, y in zip(keys, own, strict=True)
         }
     return nest.build(after), new_slots
-
-
-def as_stage(tx: Stage | Rule) -> Stage:
-    """``gs.adam`` stands for ``gs.adam()``."""
-    if isinstance(tx, Rule):
-        return tx()
-    if isinstance(tx, Stage):
-        return tx
-    raise GradstepTypeError(f"expected a stage such as gs.adam(lr=1e-3), not {tx!r}.")
 
 
 def choose_nonfinite(value: str) -> None:

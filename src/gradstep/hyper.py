@@ -42,7 +42,13 @@ DOMAINS: Mapping[str, Domain] = {
     "beta1": _FRACTION,
     "beta2": _FRACTION,
     "rho": _FRACTION,
+    "dampening": Domain(0.0, 1.0),
+    "first_dampening": Domain(0.0, 1.0),
     "eps": _POSITIVE,  # zero would make 0/0 of a zero gradient
+    "eps_root": _RATE,
+    "initial_accumulator": _RATE,
+    "lr_decay": _RATE,
+    "threshold": Domain(4.0),  # RAdam's; its rectification is no number below
     "weight_decay": _RATE,
     "momentum_decay": _RATE,
     "loss_scale": _POSITIVE,

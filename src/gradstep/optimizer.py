@@ -10,6 +10,7 @@ import numpy as np
 from gradstep import engine as engines
 from gradstep.arrays import as_reals, as_stored, copied, extremes, namespace
 from gradstep.chain import Row, program
+from gradstep.conventions import stage_of
 from gradstep.diagnostics import Diagnostics, summed
 from gradstep.engine.eager import within
 from gradstep.engine.tensor import Fit, Tensor, bad_gradient
@@ -21,14 +22,14 @@ from gradstep.errors import (
     NotKeptError,
     ScalarError,
 )
-from gradstep.functional import as_stage, check_parameters, choose_nonfinite, start_slots
+from gradstep.functional import check_parameters, choose_nonfinite, start_slots
 from gradstep.groups import assign
 from gradstep.host import Host
 from gradstep.hyper import Hyper, HyperView, at
 from gradstep.locks import new_lock
 from gradstep.memory import check_not_read_only, check_writable, together
 from gradstep.precision import Precision, stored_start
-from gradstep.rule import Rule, Stage, lookup
+from gradstep.rule import Rule, Stage
 from gradstep.storage import Layout
 from gradstep.tree import flatten
 
@@ -133,7 +134,7 @@ class Optimizer:
             raise GradstepTypeError(f"diagnostics must be True or False, not {diagnostics!r}.")
         self._is_metered = diagnostics
         self._precision = Precision(state_dtype, master, rounding, seed)
-        self.stage = _stage(rule, hyper)
+        self.stage = stage_of(rule, hyper)
         self.params = params
         self.on_nonfinite = on_nonfinite
         self._program = program(self.stage)
@@ -519,16 +520,6 @@ class _Progress:
         """After an interrupt: go on to ``next`` if the engine has made that step."""
         if applied == self.next[2]:
             self.now = self.next
-
-
-def _stage(rule: str | Rule | Stage, hyper: dict[str, Any]) -> Stage:
-    if isinstance(rule, str):
-        return lookup(rule)(**hyper)
-    if isinstance(rule, Rule):
-        return rule(**hyper)
-    if hyper:
-        raise GradstepTypeError(f"{min(hyper)} is given beside a stage; give it inside: gs.adam({min(hyper)}=...).")
-    return as_stage(rule)
 
 
 def _zeros_like(x: Any) -> Any:

@@ -96,12 +96,15 @@ class Precision:
         return Layout(dtype, tuple(slots), self.master and low, self.rounding == "stochastic" and low)
 
     def _formats(self, rule: Rule) -> list[str | None]:
-        """The formats of a rule's slots; what other stages keep, such as averages of parameters, stays as it is."""
-        if self.state is None or rule.kind != "rule":
-            return [None] * len(rule.state)
+        """The formats of a rule's slots; what begins as the parameters, such as their average, stays as it is."""
+        return [
+            None if rule.start.get(slot) == "theta" else self._format(slot in rule.nonnegative) for slot in rule.state
+        ]
+
+    def _format(self, is_nonnegative: bool) -> str | None:
         if self.state != "8bit":
-            return [self.state] * len(rule.state)
-        return ["squares8" if slot in rule.nonnegative else "signed8" for slot in rule.state]
+            return self.state
+        return "squares8" if is_nonnegative else "signed8"
 
 
 def stored_start(layout: Layout, x: Any, start: dict[str, Any]) -> dict[str, Any]:

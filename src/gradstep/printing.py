@@ -68,6 +68,8 @@ class Printer(ABC):
                 return self.after("g") if x.args[0] == "g" else self.symbol(x.args[0], ""), ATOM
             case "before":
                 return self.symbol(x.args[0], "" if self.timeless(x.args[0]) else "t-1"), ATOM
+            case "scalar":
+                return self.symbol(x.args[0], "t"), ATOM
             case "number":
                 return f"{x.args[0]:g}", ATOM
             case "+" | "-":

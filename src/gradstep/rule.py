@@ -46,7 +46,8 @@ class Rule:
     defaults
         Hyperparameters and their defaults; ``None``: shared with another stage of the chain, or to be given.
     units
-        Unit of each hyperparameter that is no pure number, in terms of ``theta`` and ``g``: ``{"lr": "theta/g"}``.
+        Unit of each hyperparameter that is no pure number, in terms of ``theta`` and ``g``: ``{"lr": "theta/g"}``;
+        ``{"g": "1"}`` where a stage hands a gradient of another unit on.
     read
         ``(theta, *state) -> array`` shown by ``opt.averaged()``.
     measure, over
@@ -60,6 +61,8 @@ class Rule:
         Laws that the rule does not obey, each with the reason.
     kind
         ``"rule"``: moves the parameters by the gradient; ``"stage"``: all else.
+    module
+        Where it is declared.
     """
 
     name: str
@@ -79,6 +82,7 @@ class Rule:
     bounds: str | None
     exceptions: Mapping[str, str]
     kind: Literal["rule", "stage"]
+    module: str
     numbers: tuple[str, ...] = ()
     operations: Mapping[str, int] = field(default_factory=dict[str, int])
 
@@ -131,9 +135,10 @@ class Rule:
 
     @cached_property
     def doc(self) -> str:
-        """The docstring of the function, or else of its file."""
-        module = sys.modules.get(self.update.__module__)
-        return inspect.cleandoc(self.update.__doc__ or (module and module.__doc__) or "")
+        """The docstring of the function that declares it, or else of its file."""
+        own = self.scalars if self.scalars.__name__ == self.name else self.update  # a variant declares its scalars
+        module = sys.modules.get(self.module)
+        return inspect.cleandoc(own.__doc__ or (module and module.__doc__) or "")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -166,6 +171,15 @@ class Stage:
     def __repr__(self) -> str:
         texts = [repr(part) for part in self.parts]
         return texts[0] if len(texts) == 1 else f"chain({', '.join(texts)})"
+
+
+def as_stage(tx: Stage | Rule) -> Stage:
+    """``gs.adam`` stands for ``gs.adam()``."""
+    if isinstance(tx, Rule):
+        return tx()
+    if isinstance(tx, Stage):
+        return tx
+    raise GradstepTypeError(f"expected a stage such as gs.adam(lr=1e-3), not {tx!r}.")
 
 
 _REGISTRY: dict[str, Rule] = {}
@@ -213,34 +227,74 @@ def rule(
     """
 
     def declare(update: Update) -> Rule:
-        made = Rule(
-            name=update.__name__,
-            update=update,
-            scalars=scalars or _no_scalars,
-            state=tuple(state.split()),
-            nonnegative=tuple(nonnegative.split()),
-            start=start,
-            memory=memory,
-            defaults=MappingProxyType(hyper),
-            units=units,
-            symbols=symbols,
-            read=read,
-            measure=reduce,
-            over=over,
-            power=power,
-            bounds=bounds,
-            exceptions=exceptions,
-            kind=kind,
+        return _registered(
+            Rule(
+                name=update.__name__,
+                update=update,
+                scalars=scalars or _no_scalars,
+                state=tuple(state.split()),
+                nonnegative=tuple(nonnegative.split()),
+                start=start,
+                memory=memory,
+                defaults=MappingProxyType(hyper),
+                units=units,
+                symbols=symbols,
+                read=read,
+                measure=reduce,
+                over=over,
+                power=power,
+                bounds=bounds,
+                exceptions=exceptions,
+                kind=kind,
+                module=update.__module__,
+            )
         )
-        numbers, operations = examine(made)
-        made = replace(made, numbers=numbers, operations=MappingProxyType(operations))
-        other = _REGISTRY.get(made.name)
-        if other and other.update.__module__ != update.__module__:
-            raise RuleError(f"rule {made.name}: {other.update.__module__} has a rule of that name; choose another.")
-        _REGISTRY[made.name] = made
-        return made
 
     return declare
+
+
+def variant(
+    base: Rule,
+    *,
+    start: Mapping[str, Any] | None = None,
+    units: Mapping[str, str] | None = None,
+    **hyper: Hyper | None,
+) -> Callable[[Callable[..., dict[str, Any]]], Rule]:
+    """Declare a rule that has the update of another and scalars of its own: the decorated function, which names it.
+
+    Parameters
+    ----------
+    base
+        The rule that it varies.
+    start, units
+        Where they are not those of ``base``.
+    **hyper
+        All of its hyperparameters, as for :func:`rule`.
+
+    Raises
+    ------
+    RuleError
+        As from :func:`rule`.
+    """
+
+    def declare(scalars: Callable[..., dict[str, Any]]) -> Rule:
+        own: dict[str, Any] = {key: x for key, x in (("start", start), ("units", units)) if x is not None}
+        defaults = MappingProxyType(hyper)
+        name, module = scalars.__name__, scalars.__module__
+        return _registered(replace(base, name=name, scalars=scalars, module=module, defaults=defaults, **own))
+
+    return declare
+
+
+def _registered(made: Rule) -> Rule:
+    """The rule with what its call with checking operands has shown, in the registry."""
+    numbers, operations = examine(made)
+    made = replace(made, numbers=numbers, operations=MappingProxyType(operations))
+    other = _REGISTRY.get(made.name)
+    if other and other.module != made.module:
+        raise RuleError(f"rule {made.name}: {other.module} has a rule of that name; choose another.")
+    _REGISTRY[made.name] = made
+    return made
 
 
 def stage(scalars: Callable[..., dict[str, Any]] | None = None, **options: Any) -> Callable[[Update], Rule]:

@@ -5,6 +5,7 @@ from importlib.util import find_spec
 
 import pytest
 
+import gradstep.variants  # noqa: F401 - registered by being imported
 from gradstep.rule import registry
 from gradstep.testing import Case
 

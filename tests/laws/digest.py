@@ -6,6 +6,7 @@ import json
 import numpy as np
 
 import gradstep as gs
+import gradstep.variants
 from gradstep.rule import registry
 from gradstep.testing import Case
 from gradstep.testing.trial import normal

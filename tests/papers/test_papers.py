@@ -7,7 +7,35 @@ from itertools import pairwise
 import pytest
 from mpmath import mp, mpf, sign, sqrt
 
-from . import adagrad, adam, adamax, adamw, amsgrad, momentum, nadam, nesterov, radam, rmsprop, sgd, stages
+from . import (
+    adagrad,
+    adagrad_inside,
+    adam,
+    adam_eps_hat,
+    adam_eps_root,
+    adam_uncorrected,
+    adamax,
+    adamax_eps_inside,
+    adamax_eps_outside,
+    adamax_uncorrected,
+    adamw,
+    amsgrad,
+    amsgrad_corrected,
+    amsgrad_eps_hat,
+    amsgrad_optax,
+    momentum,
+    nadam,
+    nadam_optax,
+    nesterov,
+    radam,
+    radam_optax,
+    radam_torch,
+    rmsprop,
+    sgd,
+    stages,
+    unfolded_momentum,
+    unfolded_nesterov,
+)
 from .exact import DIGITS
 
 GRADIENTS = [0.3, -1.7, 0.0, 2.5, -0.01, 40.0, 0.6]
@@ -68,6 +96,71 @@ BY_HAND = {
     ),
     # rho_1 = 7 - 6 = 1, rho_2 = 7 - 36/7 = 13/7: steps 1/2 * mhat, with Adam's mhat = 2, -8/3
     "radam": ([2, -5], {"lr": 0.5, "beta1": 0.5, "beta2": 0.75, "eps": 0.25}, [F(0), F(4, 3)]),
+    # b = 3/4 * 3 = 9/4;  b = 9/16 - 1/2 * 4 = -23/16
+    "unfolded_momentum": (
+        [3, -4],
+        {"lr": 0.5, "momentum": 0.25, "dampening": 0.5, "first_dampening": 0.25},
+        [F(-1, 8), F(19, 32)],
+    ),
+    # b = 3: step 1/2 * (3 + 3/4);  b = 3/4 - 4 = -13/4: step 1/2 * (-4 - 13/16)
+    "unfolded_nesterov": ([3, -4], {"lr": 0.5, "momentum": 0.25}, [F(-7, 8), F(49, 32)]),
+    # s + eps = 2 + 1 + 1 = 4, 4 + 9/4 = 25/4: steps 1/2 * 1/2,  -1/2 * (3/2)/(5/2) = -3/10
+    "adagrad_inside": ([1, -1.5], {"lr": 0.5, "eps": 1, "initial_accumulator": 2}, [F(3, 4), F(21, 20)]),
+    # beta2 = 24/25: 1 - beta2 = (1/5)^2, 1 - beta2^2 = (7/25)^2.  v = 25/25 = 1,  24/25 + 1/25 = 1;  m = 5/2, 3/4
+    # alpha = 1/2 * (1/5)/(1/2) = 1/5: step 1/5 * (5/2)/(5/4) = 2/5
+    # alpha = 1/2 * (7/25)/(3/4) = 14/75: step 14/75 * (3/4)/(5/4) = 14/125
+    "adam_eps_hat": (
+        [5, -1],
+        {"lr": 0.5, "beta1": 0.5, "beta2": F(24, 25), "eps": 0.25},
+        [F(3, 5), F(61, 125)],
+    ),
+    # v = 4, 3 + 1 = 4;  m = 3/4 * 4 = 3, 3/4 - 3/2 = -3/4: steps 1/2 * 3/(5/2) = 3/5,  -1/2 * (3/4)/(5/2) = -3/20
+    "adam_uncorrected": ([4, -2], {"lr": 0.5, "beta1": 0.25, "beta2": 0.75, "eps": 0.5}, [F(2, 5), F(11, 20)]),
+    # vhat + eps_root = 16 + 9 = 25, (3/4 * 4 + 1/16)/(7/16) + 9 = 16;  mhat = 4, (2/2 - 1/4)/(3/4) = 1
+    # steps 1/2 * 4/(5 + 1) = 1/3,  1/2 * 1/(4 + 1) = 1/10
+    "adam_eps_root": (
+        [4, -0.5],
+        {"lr": 0.5, "beta1": 0.5, "beta2": 0.75, "eps": 1, "eps_root": 9},
+        [F(2, 3), F(17, 30)],
+    ),
+    # v = 1, then 24/25 < vmax = 1: corrected roots 5, 25/7;  mhat = 5, 5/3: steps 1/2 * 5/6,  1/2 * (5/3)/(32/7)
+    "amsgrad_corrected": (
+        [5, 0],
+        {"lr": 0.5, "beta1": 0.5, "beta2": F(24, 25), "eps": 1},
+        [F(7, 12), F(77, 192)],
+    ),
+    # v and vmax as before, alpha as in adam_eps_hat: steps 1/5 * (5/2)/(1 + 1) = 1/4,  14/75 * (5/4)/2 = 7/60
+    "amsgrad_eps_hat": (
+        [5, 0],
+        {"lr": 0.5, "beta1": 0.5, "beta2": F(24, 25), "eps": 1},
+        [F(3, 4), F(19, 30)],
+    ),
+    # vhat and mhat as in adam_eps_root: 16, then 7 < vmax = 16: steps 1/2 * 4/(5 + 1) = 1/3,  1/2 * 1/(5 + 1) = 1/12
+    "amsgrad_optax": (
+        [4, -0.5],
+        {"lr": 0.5, "beta1": 0.5, "beta2": 0.75, "eps": 1, "eps_root": 9},
+        [F(2, 3), F(7, 12)],
+    ),
+    # Adamax' m, corrected: 2, (1/2 - 1/4)/(3/4) = 1/3.  u = 5/2, max(5/4, 1) = 5/4: steps 1/2 * 4/5,  1/2 * 4/15
+    "adamax_eps_inside": ([2, -0.5], {"lr": 0.5, "beta1": 0.5, "beta2": 0.5, "eps": 0.5}, [F(3, 5), F(7, 15)]),
+    # u + eps = 2 + 1/2, max(1, 1/2) + 1/2: steps 1/2 * 4/5,  1/2 * (1/3)/(3/2) = 1/9
+    "adamax_eps_outside": ([2, -0.5], {"lr": 0.5, "beta1": 0.5, "beta2": 0.5, "eps": 0.5}, [F(3, 5), F(22, 45)]),
+    # m = 1, 1/4 and the same denominators: steps 1/2 * 2/5,  1/2 * (1/4)/(3/2) = 1/12
+    "adamax_uncorrected": ([2, -0.5], {"lr": 0.5, "beta1": 0.5, "beta2": 0.5, "eps": 0.5}, [F(4, 5), F(43, 60)]),
+    # roots as in adam_eps_root, m = 2, 3/4.  mhat = 1/2 * 2/(3/4) + 1/2 * 4/(1/2) = 16/3: step 1/2 * (16/3)/6 = 4/9
+    # mhat = 1/2 * (3/4)/(7/8) - 1/2 * (1/2)/(3/4) = 3/7 - 1/3 = 2/21: step 1/2 * (2/21)/5 = 1/105
+    "nadam_optax": (
+        [4, -0.5],
+        {"lr": 0.5, "beta1": 0.5, "beta2": 0.75, "eps": 1, "eps_root": 9},
+        [F(5, 9), F(172, 315)],
+    ),
+    # not yet rectified, as radam
+    "radam_torch": ([2, -5], {"lr": 0.5, "beta1": 0.5, "beta2": 0.75, "eps": 0.25}, [F(0), F(4, 3)]),
+    "radam_optax": (
+        [2, -5],
+        {"lr": 0.5, "beta1": 0.5, "beta2": 0.75, "eps": 0.25, "eps_root": 5, "threshold": 4},
+        [F(0), F(4, 3)],
+    ),
 }
 
 
@@ -78,6 +171,12 @@ RULES = list(BY_HAND)
 def test_first_steps_by_hand(name):
     gradients, hyper, expected = BY_HAND[name]
     assert_same(oracle(name).trajectory(1.0, gradients, **hyper), expected)
+
+
+def test_adagrads_start_and_decay_by_hand():
+    # s = 3, then 5, 13; lr 1/2, then 1/4: steps 1/2 * 4/(5 + 1) = 1/3,  1/4 * 12/(13 + 1) = 3/14
+    actual = adagrad.trajectory(1.0, [4, 12], lr=0.5, eps=1, initial_accumulator=9, lr_decay=1)
+    assert_same(actual, [F(2, 3), F(19, 42)])
 
 
 def test_nadam_schedule_by_hand():
@@ -101,6 +200,35 @@ def test_radam_turns_adaptive():
     assert 0 < steps[4] < mpf(1e-3)
 
 
+def test_radams_of_the_libraries_turn_adaptive():
+    # beta2 = 3/4: rho_7 = 7 - 14 * 2187/14197 = 4.84, rho_8 = 7 - 16 * 6561/58975 = 307849/58975 = 5.22; mhat = g
+    hyper = {"lr": 0.5, "beta1": 0.5, "beta2": 0.75, "eps": 0.25}
+    rho = mpf(307849) / 58975
+    r, c = sqrt((rho - 4) * (rho - 2) * 7 / (3 * 5 * rho)), sqrt(mpf(58975) / 65536)
+    plain = [0, -1, -2, -3, -4, -5, -6]
+    assert_same(radam_torch.trajectory(1.0, [2] * 8, **hyper), [*plain, -6 - r * c / (2 * c + 0.25)])
+    assert_same(radam_optax.trajectory(1.0, [2] * 8, eps_root=5, **hyper), [*plain, -6 - r * 4 / 13])
+    # with the defaults rho_5 = 4.996 and rho_6 = 5.994: step 6 is the first that shrinks
+    for rule in (radam_torch, radam_optax):
+        path = [mpf(0), *rule.trajectory(0.0, [100.0] * 6)]
+        steps = [before - after for before, after in pairwise(path)]
+        assert_same(steps[:5], [mpf(1e-3) * 100] * 5)
+        assert 0 < steps[5] < mpf(1e-3)
+
+
+def test_radams_threshold_counts_as_reached():
+    # rho_1 = 7 - 6 = 1 exactly, r = sqrt(3 * 7 / (3 * 5)), and the root of vhat + eps_root is 3
+    actual = radam_optax.trajectory(1.0, [2], lr=0.5, beta1=0.5, beta2=0.75, eps=0.25, eps_root=5, threshold=1)
+    assert_same(actual, [1 - sqrt(mpf(7) / 5) * 4 / 13])
+
+
+def test_momentum_from_a_full_buffer_and_from_zeros():
+    # torch: b = 3, 3/4 - 2;  MLX: b = 3/2, 3/8 - 2
+    hyper = {"lr": 0.5, "momentum": 0.25, "dampening": 0.5}
+    assert_same(unfolded_momentum.trajectory(1.0, [3, -4], **hyper), [F(-1, 2), F(1, 8)])
+    assert_same(unfolded_momentum.trajectory(1.0, [3, -4], first_dampening=0.5, **hyper), [F(1, 4), F(17, 16)])
+
+
 @pytest.mark.parametrize("name", RULES)
 def test_zero_gradients_give_zero_steps(name):
     shrink = 1 - mpf(1e-3) * mpf(1e-2) if name == "adamw" else 1
@@ -114,9 +242,17 @@ def test_odd_and_causal(name):
     assert oracle(name).trajectory(0.7, GRADIENTS[:3]) == path[:3]
 
 
-@pytest.mark.parametrize("name", ["adagrad", "rmsprop", "adam", "adamw", "adamax", "amsgrad", "nadam"])
-def test_eps_has_the_unit_of_the_gradient(name):
-    hyper, scaled = ({"eps": 0.5}, {"eps": 16.0}) if "eps" in oracle(name).DEFAULTS else ({}, {})
+# the powers of the gradient's unit; the steps of the rules without an epsilon, and of a plain step, keep the unit
+UNITS = {"eps": 1, "eps_root": 2, "initial_accumulator": 2}
+WITH_UNIT = {"sgd", "momentum", "nesterov", "unfolded_momentum", "unfolded_nesterov", "adadelta"}
+WITH_UNIT |= {"radam", "radam_torch", "radam_optax"}
+
+
+@pytest.mark.parametrize("name", [name for name in RULES if name not in WITH_UNIT])
+def test_what_is_added_to_the_gradients_has_their_unit(name):
+    units = {**UNITS, "eps": 2} if name == "adagrad_inside" else UNITS
+    hyper = {key: 0.5 for key in units if key in oracle(name).DEFAULTS}
+    scaled = {key: value * 32 ** units[key] for key, value in hyper.items()}
     path = oracle(name).trajectory(0.7, GRADIENTS, **hyper)
     assert oracle(name).trajectory(0.7, [32 * g for g in GRADIENTS], **scaled) == path
 
@@ -165,6 +301,34 @@ def test_special_cases_meet():
     )
 
 
+def test_the_forms_of_the_libraries_meet():
+    def same(one, two, **hyper):
+        assert_same(one.trajectory(0.7, GRADIENTS, lr=0.1, **hyper), two.trajectory(0.7, GRADIENTS, lr=0.1, **hyper))
+
+    same(unfolded_momentum, momentum)  # for a constant lr
+    same(unfolded_nesterov, nesterov)
+    same(adagrad_inside, adagrad, eps=0, initial_accumulator=0.3)
+    same(adam_eps_root, adam)
+    same(adam_eps_hat, adam, eps=0)
+    same(adam_uncorrected, adam, eps=0.5, beta1=0, beta2=0)
+    same(amsgrad_eps_hat, amsgrad_corrected, eps=0)
+    same(amsgrad_optax, amsgrad_corrected, beta2=0)
+    rising = sorted(GRADIENTS, key=abs)  # the newest mean of squares is the largest
+    for rule in (amsgrad_corrected, amsgrad_optax):
+        assert_same(rule.trajectory(0.7, rising), adam.trajectory(0.7, rising))
+    same(adamax_eps_outside, adamax_eps_inside, eps=0)
+    same(adamax_eps_outside, adamax_uncorrected, eps=0.5, beta1=0)
+    for rule in (adamax_eps_inside, adamax_eps_outside):
+        assert_same(rule.trajectory(0.7, GRADIENTS, lr=0.1, eps=0), adamax.trajectory(0.7, GRADIENTS, lr=0.1))
+    same(nadam_optax, adam, beta1=0, eps=0.5)
+    assert_same(
+        nadam_optax.trajectory(0.7, GRADIENTS, lr=0.1, beta1=0.25),
+        nadam.trajectory(0.7, GRADIENTS, lr=0.1, beta1=0.5, momentum_decay=0),  # mu_t = beta1 / 2
+    )
+    same(radam_optax, radam_torch, eps=0)
+    assert_same(radam_optax.trajectory(0.7, GRADIENTS, threshold=4), radam.trajectory(0.7, GRADIENTS))
+
+
 def test_steps_under_a_constant_gradient():
     times, g, lr, eps = range(1, 31), mpf(-3), mpf(0.1), mpf(0.5)
     b1, b2, mu = mpf(0.9), mpf(0.999), mpf(0.9)
@@ -180,6 +344,22 @@ def test_steps_under_a_constant_gradient():
     assert_same(steps(adam, eps=0.5), [lr * g / (abs(g) + eps)] * 30)
     assert_same(steps(adamax), [lr * sign(g)] * 30)
     assert_same(steps(amsgrad), [lr * sign(g) * (1 - b1**t) / sqrt(1 - b2**t) for t in times])
+    assert_same(steps(unfolded_momentum, dampening=mu), [lr * g] * 30)
+    assert_same(steps(adagrad_inside, eps=0.5, initial_accumulator=2), [lr * g / sqrt(9 * t + 2.5) for t in times])
+    for rule in (adam_eps_root, amsgrad_corrected, amsgrad_optax):
+        assert_same(steps(rule, eps=0.5), [lr * g / (abs(g) + eps)] * 30)
+    for rule in (adam_eps_hat, amsgrad_eps_hat):
+        assert_same(steps(rule, eps=0.5), [lr * g / (abs(g) + eps / sqrt(1 - b2**t)) for t in times])
+    assert_same(
+        steps(adam_uncorrected, eps=0.5), [lr * g * (1 - b1**t) / (sqrt(1 - b2**t) * abs(g) + eps) for t in times]
+    )
+    for rule in (adamax_eps_inside, adamax_eps_outside):
+        assert_same(steps(rule, eps=0.5), [lr * g / (abs(g) + eps)] * 30)
+    assert_same(steps(adamax_uncorrected, eps=0.5), [lr * g * (1 - b1**t) / (abs(g) + eps) for t in times])
+    assert_same(
+        steps(nadam_optax, eps=0.5),
+        [lr * g * (1 - b1 + b1 * (1 - b1**t) ** 2 / (1 - b1 ** (t + 1))) / (1 - b1**t) / (abs(g) + eps) for t in times],
+    )
 
 
 def test_clipping():
@@ -197,3 +377,70 @@ def test_decays_and_average():
     assert stages.l2([1.0, -2.0], [4.0, 8.0], 0.25) == [2, 0]
     assert stages.decay([4.0, -8.0], 0.5, 0.25) == [3.5, -7]
     assert stages.ema(1.0, [2.0, -1.0], 0.75) == [1.25, 0.6875]  # 3/4 + 2/4;  15/16 - 1/4
+
+
+def test_average_from_the_first_update():
+    assert stages.ema_after_first([2.0, -1.0, 4.0], 0.75) == [2, 1.25, 1.9375]  # 3/2 - 1/4;  15/16 + 1
+    assert stages.ema_after_first([2.0, -1.0, 4.0], 0.75)[1:] == stages.ema(2.0, [-1.0, 4.0], 0.75)
+
+
+def test_scaling_by_rms():
+    # v = 4, 3 + 1 = 4;  from v_0 = 16: 12 + 4
+    assert_same(stages.scale_by_rms([4.0, -2.0], 0.75, 0.5), [F(8, 5), F(-4, 5)])
+    assert_same(stages.scale_by_rms([4.0], 0.75, 1.0, 16.0), [F(4, 5)])
+    assert_same(stages.scale_by_rms_inside([4.0, -2.0], 0.75, 5.0), [F(4, 3), F(-2, 3)])
+    assert_same(stages.scale_by_rms_inside([4.0], 0.75, 9.0, 16.0), [F(4, 5)])
+    # corrected: v = 4, 7/(7/16) = 16;  16, 49/16/(7/16) = 7;  from v_0 = 12: (9 + 4)/(1/4) = 52
+    assert_same(stages.scale_by_rms_corrected([2.0, -5.0], 0.75, 0.5), [F(4, 5), F(-10, 9)])
+    assert_same(stages.scale_by_rms_inside_corrected([4.0, -0.5], 0.75, 9.0), [F(4, 5), F(-1, 8)])
+    assert_same(stages.scale_by_rms_inside_corrected([4.0], 0.75, 12.0, 12.0), [F(1, 2)])
+    assert_same(stages.scale_by_rms_corrected([8.0], 0.75, 2.0, 12.0), [F(4, 6)])
+
+
+def test_scaling_by_centered_rms():
+    # v = 8, 17/2;  a = 2, 5/2: variances 4, 9/4
+    assert_same(stages.scale_by_centered_rms([4.0, 3.0], 0.5, 0.5), [F(8, 5), F(3, 2)])
+    assert_same(stages.scale_by_centered_rms_inside([4.0, 3.0], 0.5, 9.140625), [F(32, 29), F(8, 9)])
+    # corrected: v = 1, 145/5, a = 1, 25/5: variances 0, 4
+    assert_same(stages.scale_by_centered_rms_corrected([1.0, 6.0], 0.25, 0.5), [2, F(12, 5)])
+    assert_same(stages.scale_by_centered_rms_inside_corrected([1.0, 6.0], 0.25, 2.25), [F(2, 3), F(12, 5)])
+    # from v_0 = 10: 5 + 8 - 4 = 9;  corrected 26 - 16 = 10
+    assert_same(stages.scale_by_centered_rms([4.0], 0.5, 1.0, 10.0), [1])
+    assert_same(stages.scale_by_centered_rms_inside_corrected([4.0], 0.5, 6.0, 10.0), [1])
+
+
+def test_scalings_are_rmsprop_and_adam():
+    lr, rho, eps = 0.1, 0.9, 0.5
+
+    def path(scaled):
+        theta, thetas = mpf(0.7), []
+        for g in scaled:
+            theta -= mpf(lr) * g
+            thetas.append(theta)
+        return thetas
+
+    assert_same(
+        path(stages.scale_by_rms(GRADIENTS, rho, eps)), rmsprop.trajectory(0.7, GRADIENTS, lr=lr, rho=rho, eps=eps)
+    )
+    assert_same(
+        path(stages.scale_by_rms_corrected(GRADIENTS, rho, eps)),
+        adam.trajectory(0.7, GRADIENTS, lr=lr, beta1=0, beta2=rho, eps=eps),
+    )
+    assert_same(
+        path(stages.scale_by_rms_inside_corrected(GRADIENTS, rho, eps)),
+        adam_eps_root.trajectory(0.7, GRADIENTS, lr=lr, beta1=0, beta2=rho, eps=0, eps_root=eps),
+    )
+
+
+def test_gradients_that_stay_the_same_have_no_variance():
+    # uncorrected, v - a^2 = g^2 c (1 - c) with c = 1 - rho^t
+    spread = [sqrt(mpf(0.9) ** t * (1 - mpf(0.9) ** t)) * 3 for t in range(1, 31)]
+    same = [-3.0] * 30
+    assert_same(stages.scale_by_centered_rms(same, 0.9, 0.5), [-3 / (s + 0.5) for s in spread])
+    assert_same(stages.scale_by_centered_rms_inside(same, 0.9, 0.5), [-3 / sqrt(s**2 + 0.5) for s in spread])
+    # corrected: what 80 digits leave of zero, its root with 40
+    for scaled in (
+        stages.scale_by_centered_rms_corrected(same, 0.9, 0.25),
+        stages.scale_by_centered_rms_inside_corrected(same, 0.9, 0.0625),
+    ):
+        assert all(abs(x + 12) < mpf(10) ** -35 for x in scaled)

@@ -7,20 +7,33 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gradstep.cli.console import console
+from gradstep.cli.differences import print_differences
+from gradstep.errors import GradstepValueError
 
 if TYPE_CHECKING:
     from gradstep.rule import Rule
 
 
 def show(
-    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Rules or other stages: adam clip_by_norm.")],
+    names: Annotated[
+        list[str],
+        typer.Argument(metavar="NAME...", help="Rules, other stages, other libraries' constructors: adam torch.Adam."),
+    ],
     latex: Annotated[bool, typer.Option("--latex", help="The equation as LaTeX.")] = False,
 ) -> None:
-    """Print rules or other stages: source, equation, code, defaults, state, bytes a parameter."""
-    from gradstep.rule import lookup
+    """Print rules with source, equation, code, defaults, state; torch.Adam keras.Adam and the like side by side."""
+    from gradstep.conventions import constructor
+    from gradstep.rule import Rule
 
+    made = {name: constructor(name) for name in names}
+    rules = [x for x in made.values() if isinstance(x, Rule)]
     screen = console()
-    for i, rule in enumerate([lookup(name) for name in names]):
+    if len(rules) < len(made):
+        if latex:
+            raise GradstepValueError("--latex is for rules and stages; other libraries' constructors are many of them.")
+        print_differences(screen, made)
+        return
+    for i, rule in enumerate(rules):
         screen.print("\n" * (i > 0) + rule.name, style="bold", markup=False)
         for title, text in sections(rule, latex).items():
             screen.print(f"\n{title}", style="bold", markup=False)
@@ -46,7 +59,7 @@ def sections(rule: "Rule", latex: bool = False) -> dict[str, str]:
 def code(rule: "Rule") -> str:
     """The rule's own functions; a sentence where their source is not at hand (a rule typed into the interpreter)."""
     functions = [f for f in (rule.scalars, rule.measure, rule.update, rule.read) if f is not None]
-    own = [f for f in functions if f.__module__ == rule.update.__module__]
+    own = [f for f in functions if f.__module__ != "gradstep.rule"]  # which gives a rule without scalars empty ones
     try:
         return "\n\n\n".join(inspect.getsource(f).strip() for f in own)
     except (OSError, TypeError):

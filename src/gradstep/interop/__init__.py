@@ -4,9 +4,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from gradstep.interop import flower, sklearn
+    from gradstep.interop import flower, keras, optax, scipy, sklearn, torch
 
-__all__ = ["flower", "sklearn"]
+__all__ = ["flower", "keras", "optax", "scipy", "sklearn", "torch"]
 
 
 def __getattr__(name: str) -> Any:

@@ -12,13 +12,17 @@ from gradstep.rule import rule
 from gradstep.vocabulary import sqrt, where
 
 
-def scalars(t, weights, lags, lr, beta1, beta2, eps):
+def rectification(t, weights, lags, beta2, threshold):
     weights, lags = weights + beta2 ** (t - 1), lags + t * beta2 ** (t - 1)
     rho_end = 2 / (1 - beta2) - 1
     rho = min(2 * lags / weights - 1, rho_end)
-    rectified = rho > 4
-    r = sqrt((rho - 4) * (rho - 2) * rho_end / ((rho_end - 4) * (rho_end - 2) * rho)) if rectified else 1.0
-    return dict(weights=weights, lags=lags, rate=r * lr / (1 - beta1**t), rectified=float(rectified), eps=eps,
+    r = sqrt((rho - 4) * (rho - 2) * rho_end / ((rho_end - 4) * (rho_end - 2) * rho)) if rho > threshold else 0.0
+    return weights, lags, r
+
+
+def scalars(t, weights, lags, lr, beta1, beta2, eps):
+    weights, lags, r = rectification(t, weights, lags, beta2, 4.0)
+    return dict(weights=weights, lags=lags, rate=(r or 1.0) * lr / (1 - beta1**t), rectified=float(r > 0), eps=eps,
                 beta1=beta1, rest1=1 - beta1, beta2=beta2, rest2=1 - beta2, unbias2=1 / sqrt(1 - beta2**t))
 
 

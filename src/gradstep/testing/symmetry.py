@@ -58,7 +58,7 @@ def units(case: Case) -> None:
             stage = scaled.stage(**{key: x * own.get(key, 1.0) for key, x in hyper.items()})
             got = run(stage, [theta * size["theta"]], [[g * size["g"]] for (g,) in grads])
             scales = {f"{case.rule.name}.{key}": x for key, x in own.items()}
-            scales |= {key: size[like] for key, like in _shown(case.rule).items()}
+            scales |= {key: _factor(unit, size) for key, unit in _shown(case.rule).items()}
             for t, (x, y) in enumerate(zip(got, plain, strict=True), 1):
                 for key in x.keys() & scales.keys():
                     where = f"theta times {size['theta']}, g times {size['g']}, {hyper}, step {t}: {key}"
@@ -82,9 +82,9 @@ def _factor(unit: str, size: Mapping[str, float]) -> float:
 
 
 def _shown(rule: Rule) -> dict[str, str]:
-    """What a run shows that has the unit and the sign of theta or g."""
+    """What a run shows that has the sign of theta or g, and its unit."""
     copies = {f"{rule.name}.{key}": "theta" for key, how in rule.start.items() if how == "theta"}
-    return {"theta": "theta", "probe.g": "g", **copies}
+    return {"theta": "theta", "probe.g": rule.units.get("g", "g"), **copies}
 
 
 def odd_symmetry(case: Case) -> None:

@@ -1,0 +1,63 @@
+"""Other libraries' constructors: their names, arguments and defaults, each giving a stage with that library's numbers.
+
+``gs.conventions.torch.Adam(lr=1e-3, betas=(0.9, 0.95))``, or by name: ``gs.Optimizer(params, "torch.Adam", lr=1e-3)``.
+"""
+
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from gradstep.errors import GradstepTypeError
+from gradstep.naming import find
+from gradstep.rule import Rule, Stage, as_stage, lookup, registry
+
+if TYPE_CHECKING:
+    from gradstep.conventions import keras, mlx, optax, tf1, torch
+
+__all__ = ["constructor", "keras", "mlx", "optax", "stage_of", "tf1", "torch"]
+
+LIBRARIES = ("keras", "mlx", "optax", "tf1", "torch")
+
+
+def __getattr__(name: str) -> Any:
+    if name not in LIBRARIES:
+        raise AttributeError(f"module 'gradstep.conventions' has no attribute {name!r}; there are {LIBRARIES}")
+    return import_module(f"gradstep.conventions.{name}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+def constructor(name: str) -> Callable[..., Stage]:
+    """What a name stands for: a rule or stage (``"adam"``), or another library's constructor (``"torch.Adam"``).
+
+    Raises
+    ------
+    GradstepValueError
+        For a name that nobody knows; with close matches.
+    """
+    library, dot, own = name.partition(".")
+    if not dot:
+        if name not in registry(None):
+            import_module("gradstep.variants")  # which registers more
+        return lookup(name)
+    module = import_module(f"gradstep.conventions.{find('unknown library', library, {x: x for x in LIBRARIES})}")
+    return find(f"unknown optimizer of {library}", own, {x: getattr(module, x) for x in module.__all__})
+
+
+def stage_of(rule: str | Rule | Stage, hyper: Mapping[str, Any]) -> Stage:
+    """The stage that a name or a rule with these hyperparameters is, or a stage that has its own already.
+
+    Raises
+    ------
+    GradstepValueError, GradstepTypeError
+        For unknown names, hyperparameters that are unknown or beside a stage, and what is no rule.
+    """
+    if isinstance(rule, str):
+        return constructor(rule)(**hyper)
+    if isinstance(rule, Rule):
+        return rule(**hyper)
+    if hyper:
+        raise GradstepTypeError(f"{min(hyper)} is given beside a stage; give it inside: gs.adam({min(hyper)}=...).")
+    return as_stage(rule)

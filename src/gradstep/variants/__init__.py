@@ -1,0 +1,43 @@
+"""The rules as other libraries have them: what is imported here is registered, and so is in every law.
+
+A variant that differs in its scalars alone has the update of the rule that it varies (:func:`gradstep.rule.variant`).
+"""
+
+from gradstep.variants.adagrad import adagrad_decaying, adagrad_inside, adagrad_without_eps
+from gradstep.variants.adam import adam_eps_hat, adam_eps_root, adam_uncorrected
+from gradstep.variants.adamax import adamax_eps_inside, adamax_eps_outside, adamax_uncorrected
+from gradstep.variants.amsgrad import (
+    amsgrad_corrected,
+    amsgrad_eps_hat,
+    amsgrad_optax,
+    amsgrad_optax_mean,
+    amsgrad_optax_square,
+    amsgrad_optax_uncorrected,
+)
+from gradstep.variants.ema import ema_after_first
+from gradstep.variants.momentum import unfolded_momentum, unfolded_nesterov
+from gradstep.variants.nadam import nadam_optax, nadam_torch
+from gradstep.variants.radam import radam_optax, radam_optax_nesterov, radam_torch
+from gradstep.variants.rms import (
+    scale_by_centered_rms,
+    scale_by_centered_rms_corrected,
+    scale_by_centered_rms_inside,
+    scale_by_centered_rms_inside_corrected,
+    scale_by_rms,
+    scale_by_rms_corrected,
+    scale_by_rms_inside,
+    scale_by_rms_inside_corrected,
+)
+
+__all__ = [
+    "adagrad_decaying", "adagrad_inside", "adagrad_without_eps",
+    "adam_eps_hat", "adam_eps_root", "adam_uncorrected",
+    "adamax_eps_inside", "adamax_eps_outside", "adamax_uncorrected",
+    "amsgrad_corrected", "amsgrad_eps_hat",
+    "amsgrad_optax", "amsgrad_optax_mean", "amsgrad_optax_square", "amsgrad_optax_uncorrected",
+    "ema_after_first", "nadam_optax", "nadam_torch", "radam_optax", "radam_optax_nesterov", "radam_torch",
+    "scale_by_centered_rms", "scale_by_centered_rms_corrected",
+    "scale_by_centered_rms_inside", "scale_by_centered_rms_inside_corrected",
+    "scale_by_rms", "scale_by_rms_corrected", "scale_by_rms_inside", "scale_by_rms_inside_corrected",
+    "unfolded_momentum", "unfolded_nesterov",
+]
