@@ -1,18 +1,16 @@
 """One update of the global model from the average of the clients' models."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from gradstep.checkpoint import Checkpoint, load
 from gradstep.errors import GradstepValueError
+from gradstep.files import AnyPath
 from gradstep.interop.flower.model import Layers, as_buffer, check_alike, check_same, is_buffer
 from gradstep.optimizer import Optimizer
 from gradstep.rule import Rule, Stage
-
-if TYPE_CHECKING:
-    from gradstep.checkpoint import Checkpoint
-    from gradstep.files import AnyPath
 
 
 class ServerOptimizer:
@@ -24,8 +22,7 @@ class ServerOptimizer:
     Parameters
     ----------
     rule, **options
-        As for :class:`gradstep.Optimizer`, and with its errors: a name and its hyperparameters (``"adam", lr=0.1``),
-        or a stage; ``groups`` go by the layers' names.
+        As for :class:`gradstep.Optimizer`, and with its errors; ``groups`` go by the layers' names.
 
     Attributes
     ----------
@@ -52,19 +49,17 @@ class ServerOptimizer:
         Parameters
         ----------
         current
-            The global model that the clients started from, by name: floating and complex layers are optimized.
-            Integer and boolean ones (counters, masks) take the average as it is; where that is no integer, rounded
-            half to even.
+            The global model that the clients started from, by name: floating and complex layers are optimized. Integer
+            and boolean ones (counters, masks) take the average; where that is no integer, rounded half to even.
         aggregated
-            The average of what the clients sent: the same names and shapes, real numbers of any dtype. None or empty,
-            where nobody answered: ``current`` comes back, and no update is counted.
+            The average of what the clients sent: the same names and shapes. None or empty: nobody answered;
+            ``current`` comes back, and no update is counted.
 
         Raises
         ------
-        NonFiniteError
-            When a layer of the average is NaN, infinite or too large for the rule.
-        GradstepValueError, GradstepTypeError
-            When a layer is missing, new, or of another shape or dtype than before. Neither state nor t has changed.
+        NonFiniteError, GradstepValueError, GradstepTypeError
+            When a layer of the average is NaN, infinite or too large for the rule; or missing, new, or of another shape
+            or dtype than before. Neither state nor t has changed.
         """
         now = {name: np.array(x) for name, x in current.items()}
         if not aggregated:
@@ -85,16 +80,14 @@ class ServerOptimizer:
         after = {name: x.copy() for name, x in opt.params.items()} | buffers
         return now if opt.t == made else {name: after[name] for name in now}
 
-    def save(self, path: "AnyPath", **options: Any) -> None:
+    def save(self, path: AnyPath, **options: Any) -> None:
         """Write layers, state and t into a file: see :meth:`gradstep.Optimizer.save`."""
         if self.optimizer is None:
             raise GradstepValueError("there is nothing to save before the first update: call step first.")
         self.optimizer.save(path, **options)
 
-    def restore(self, path: "AnyPath", **options: Any) -> "Checkpoint":
+    def restore(self, path: AnyPath, **options: Any) -> Checkpoint:
         """Go on from a file, also before the first update: see :meth:`gradstep.Optimizer.restore`."""
-        from gradstep.checkpoint import load
-
         opt = self.optimizer or self._new(load(path).params)
         found = opt.restore(path, **options)
         self.optimizer = opt

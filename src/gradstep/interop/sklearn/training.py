@@ -24,7 +24,7 @@ class Trained(Fitted):
         Parameters
         ----------
         X
-            (n_samples, n_features), finite; float32 and float64 stay what they are, all else becomes float64.
+            (n_samples, n_features), finite; float32 stays float32, all else becomes float64.
         y
             Class labels or numbers, (n_samples,); for the regressor also (n_samples, n_outputs).
 
@@ -42,10 +42,9 @@ class Trained(Fitted):
         if self.early_stopping:
             how: dict[str, Any] = {"test_size": self.validation_fraction, "random_state": self.random_state}
             parts: list[Any] = train_test_split(x, targets, stratify=self._strata(targets), **how)
-            x, held_x, targets, held_y = parts
-            if len(held_x) < 2:
+            x, targets, held = parts[0], parts[2], (parts[1], parts[3])
+            if len(parts[1]) < 2:
                 raise ValueError("one example is too few to hold out; give a larger validation_fraction.")
-            held = held_x, held_y
         self._begin(x.shape[1], outputs, x.dtype, first)
         self._pass_until_enough(x, targets, held)
         return self
@@ -79,12 +78,11 @@ class Trained(Fitted):
             if idle > self.n_iter_no_change:
                 break
         else:
-            warnings.warn(
-                f"{type(self).__name__} was still improving after max_iter={self.max_iter} passes; give it more.",
-                ConvergenceWarning,
-                stacklevel=3,
-            )
-        for a, values in zip(self.coefs_ + self.intercepts_, kept, strict=False):
+            text = f"{type(self).__name__} was still improving after max_iter={self.max_iter} passes; give it more."
+            warnings.warn(text, ConvergenceWarning, stacklevel=3)
+        for a, values in zip(
+            self.coefs_ + self.intercepts_, kept, strict=False
+        ):  # nothing is kept without examples held
             a[...] = values
         self.best_loss_ = -best if held is None else None
         self.validation_scores_, self.best_validation_score_ = (None, None) if held is None else (scores, best)
