@@ -36,6 +36,3 @@ class MLPRegressor(MultiOutputMixin, RegressorMixin, Trained):
 
     def _held_score(self, x: Array, targets: Array) -> float:
         return float(r2_score(targets, self.network_.model.predict(x)))
-
-    def _strata(self, targets: Array) -> Array | None:  # noqa: ARG002
-        return None

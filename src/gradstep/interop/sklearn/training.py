@@ -23,10 +23,9 @@ class Trained(Fitted):
 
         Parameters
         ----------
-        X
-            (n_samples, n_features), finite; float32 stays float32, all else becomes float64.
-        y
-            Class labels or numbers, (n_samples,); for the regressor also (n_samples, n_outputs).
+        X, y
+            Finite numbers, (n_samples, n_features); float32 stays float32, all else becomes float64. Class labels or
+            numbers, (n_samples,), for the regressor also (n_samples, n_outputs).
 
         Raises
         ------
@@ -65,8 +64,7 @@ class Trained(Fitted):
         return self
 
     def _pass_until_enough(self, x: Array, targets: Array, held: tuple[Array, Array] | None) -> None:
-        scores: list[float] = []
-        best, idle, kept = -np.inf, 0, []
+        scores, best, idle, kept = list[float](), -np.inf, 0, list[Array]()
         for n in range(1, self.max_iter + 1):
             self._pass(x, targets)
             self.n_iter_ = n
@@ -74,15 +72,13 @@ class Trained(Fitted):
             idle = idle + 1 if scores[-1] < best + self.tol else 0
             if scores[-1] > best:
                 best = scores[-1]
-                kept = [] if held is None else [a.copy() for a in self.coefs_ + self.intercepts_]
+                kept = [a.copy() for a in self.coefs_ + self.intercepts_] if held else []
             if idle > self.n_iter_no_change:
                 break
         else:
             text = f"{type(self).__name__} was still improving after max_iter={self.max_iter} passes; give it more."
             warnings.warn(text, ConvergenceWarning, stacklevel=3)
-        for a, values in zip(
-            self.coefs_ + self.intercepts_, kept, strict=False
-        ):  # nothing is kept without examples held
+        for a, values in zip(self.coefs_ + self.intercepts_, kept, strict=False):
             a[...] = values
         self.best_loss_ = -best if held is None else None
         self.validation_scores_, self.best_validation_score_ = (None, None) if held is None else (scores, best)
@@ -100,5 +96,5 @@ class Trained(Fitted):
     def _held_score(self, x: Array, targets: Array) -> float:
         raise NotImplementedError
 
-    def _strata(self, targets: Array) -> Array | None:
-        raise NotImplementedError
+    def _strata(self, targets: Array) -> Array | None:  # noqa: ARG002
+        return None
