@@ -76,7 +76,7 @@ class Trained(Fitted):
             if idle > self.n_iter_no_change:
                 break
         else:
-            text = f"{type(self).__name__} was still improving after max_iter={self.max_iter} passes; give it more."
+            text = f"{type(self).__name__} has not converged in max_iter={self.max_iter} passes; give it more."
             warnings.warn(text, ConvergenceWarning, stacklevel=3)
         for a, values in zip(self.coefs_ + self.intercepts_, kept, strict=False):
             a[...] = values
