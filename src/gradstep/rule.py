@@ -114,6 +114,9 @@ class Rule:
         clean = {key: checked(key, value, self.name) for key, value in {**given, **hyper}.items()}
         return Stage((Part(self, MappingProxyType(clean), name),))
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return lookup, (self.name,)  # copies and other processes have the registered one, for engines know it by that
+
     def __repr__(self) -> str:
         return f"<{self.kind} {self.name}({', '.join(f'{k}={v}' for k, v in self.defaults.items())})>"
 
@@ -150,6 +153,9 @@ class Part:
     def label(self) -> str:
         """Its name in state and messages."""
         return self.name or self.rule.name
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Part, (self.rule, dict(self.given), self.name)  # a read-only view cannot be copied
 
     def __repr__(self) -> str:
         texts = [f"{key}={value!r}" for key, value in self.given.items()]
