@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from importlib import import_module
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -115,7 +116,10 @@ class Rule:
         return Stage((Part(self, MappingProxyType(clean), name),))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return lookup, (self.name,)  # copies and other processes have the registered one, for engines know it by that
+        return declared, (
+            self.module,
+            self.name,
+        )  # a copy, also elsewhere, is the registered one: engines know it by that
 
     def __repr__(self) -> str:
         return f"<{self.kind} {self.name}({', '.join(f'{k}={v}' for k, v in self.defaults.items())})>"
@@ -193,6 +197,12 @@ def registry(kind: str | None = "rule") -> dict[str, Rule]:
 def lookup(name: str) -> Rule:
     """The rule or stage of that name; an error with close matches when there is none."""
     return find("unknown rule", name, _REGISTRY)
+
+
+def declared(module: str, name: str) -> Rule:
+    """The rule of that name, which that module declares."""
+    import_module(module)
+    return lookup(name)
 
 
 def rule(

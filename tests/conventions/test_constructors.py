@@ -1,7 +1,11 @@
 """Other libraries' constructors: their names, arguments and defaults; what is noted, what is refused."""
 
+import copy
 import inspect
+import pickle
 import re
+import subprocess
+import sys
 from importlib import import_module
 
 import numpy as np
@@ -185,3 +189,18 @@ def test_every_library_is_a_module_of_its_constructors():
         module = import_module(f"gradstep.conventions.{library}")
         assert getattr(gs.conventions, library) is module
         assert library in dir(gs.conventions)
+
+
+def test_a_stage_of_variants_goes_into_another_process():
+    """Which has not imported them."""
+    code = """
+import pickle, sys
+tx = pickle.loads(bytes.fromhex(sys.argv[1]))
+print(tx, tx.parts[0].rule is __import__("gradstep.variants").variants.scale_by_rms)
+"""
+    tx = gs.conventions.torch.RMSprop(momentum=0.9)
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code, pickle.dumps(tx).hex()], capture_output=True, text=True, check=False
+    )
+    assert (done.stdout, done.stderr) == (f"{tx} True\n", "")
+    assert copy.deepcopy(tx).parts[0].rule is tx.parts[0].rule

@@ -10,8 +10,8 @@ from types import SimpleNamespace
 from typing import Any
 
 from gradstep.functional import choose_nonfinite
-from gradstep.interop.cohorts import Cohorts
 from gradstep.interop.settings import Settings
+from gradstep.interop.torch.cohorts import Cohorts
 from gradstep.rule import Rule, Stage
 
 torch: Any = import_module("torch")  # type checkers would take this package's torch.py for it
