@@ -125,19 +125,32 @@ def scalars(tx: Stage | Rule, params: Any, grads: Any, state: State) -> tuple[Sc
         )
     nest, tensors = _tensors(made, params, state.slots)
     leaves = _gradients(nest, tensors, grads)
-    host = Host(
-        made,
-        [made.values(made.hyper, state.t)],
-        [0] * len(tensors) if made.over_tensor else [0],
-        extremes({x.dtype for x in tensors}),
-    )
+    table, memory = host_half(made, made.values(made.hyper, state.t), tensors, leaves, state.t, state.memory)
+    rows = nest.names if made.over_tensor else [ALL]
+    return {key: _named(made, row) for key, row in zip(rows, table, strict=True)}, memory
+
+
+def host_half(
+    made: Program,
+    hyper: Mapping[str, float],
+    tensors: Sequence[Tensor],
+    grads: Sequence[Any],
+    t: int,
+    memory: Mapping[str, float],
+) -> tuple[list[Row], Mapping[str, float]]:
+    """The scalars of the update after ``t``, a row for all tensors or one for each, and the memory after it.
+
+    ``hyper`` has each hyperparameter's value for this update. Where nothing is measured, the dtypes of the tensors are
+    all that is asked of them, and the gradients are not looked at.
+    """
+    groups = [0] * len(tensors) if made.over_tensor else [0]
+    host = Host(made, [hyper], groups, extremes({x.dtype for x in tensors}))
 
     def measure(part: int, rows: list[Row]) -> list[list[float]]:
-        return [eager.measured(made, part, x, g, rows[x.row]) for x, g in zip(tensors, leaves, strict=True)]
+        return [eager.measured(made, part, x, g, rows[x.row]) for x, g in zip(tensors, grads, strict=True)]
 
-    table, memory = host.table(state.t + 1, [dict(state.memory)], measure)
-    rows = nest.names if made.over_tensor else [ALL]
-    return {key: _named(made, row) for key, row in zip(rows, table, strict=True)}, memory[0]
+    table, after = host.table(t + 1, [dict(memory)], measure)
+    return table, after[0]
 
 
 def apply(tx: Stage | Rule, params: Any, grads: Any, slots: Slots, scalars: Scalars) -> tuple[Any, Slots]:
