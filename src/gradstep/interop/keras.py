@@ -18,6 +18,8 @@ from gradstep.errors import GradstepTypeError, GradstepValueError
 from gradstep.functional import start_slots
 from gradstep.interop import traced
 from gradstep.interop.keras_schedules import rate_of
+from gradstep.interop.state.keras import dump_state as dump_state
+from gradstep.interop.state.keras import load_state as load_state
 from gradstep.rule import Rule, Stage
 
 _BASE = signature(keras.optimizers.Optimizer.__init__).parameters
