@@ -121,6 +121,12 @@ def test_two_misses_have_no_difference():
     assert_array_equal([found.estimate, found.low, found.high], [[-INF, np.nan, np.nan]] * 3)
 
 
+def test_resamples_without_an_answer_are_left_out():
+    draws = np.array([[[0, 0, 0]], [[2, 2, 0]], [[0, 1, 1]]])  # in the second the baseline solves nothing
+    found = interval(partial(speedups, baseline=0), [[[2, 8, INF], [1, 1, 1]]], draws, level=0.5)
+    assert (found.estimate[1], found.low[1], found.high[1]) == pytest.approx((8, 3.5, 6.5), rel=1e-15)
+
+
 def test_one_draw_may_serve_all_problems():
     """Points of one curve: whole seeds are resampled."""
     seeds = np.array([3.0, 1, 4, 1, 5])
