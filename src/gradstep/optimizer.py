@@ -477,7 +477,7 @@ class Optimizer:
         params = dict(zip(self._nest.names, self._leaves, strict=True))
         now = self.t, self.skipped, self._progress.memory
         own = self._program, self._groups, self._precision
-        return Parts(*own, params, self._slots, self.hyper.raw, *now, take)
+        return Parts(*own, params, self._slots, self.hyper.raw, *now, take, self._lock)
 
     def __repr__(self) -> str:
         return f"<Optimizer {self.stage!r} of {len(self._leaves)} arrays, t={self.t}, {self._engine.kind}>"

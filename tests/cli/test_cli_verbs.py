@@ -129,6 +129,14 @@ def test_show_tells_a_chain_stage_by_stage(capsys):
     assert "  momentum_decay = 1.0\n" in alone
 
 
+@pytest.mark.parametrize("name", sorted(registry("stage")))
+def test_show_puts_a_stage_beside_a_constructor(name, capsys):
+    shown = run(capsys, "show", "torch.Adam", name)
+    rows = dict(re.findall(r"^  (\S.*)\n((?:    .*\n)+)", shown.split("What differs")[1], re.MULTILINE))
+    step = cells(rows["step 1 with g = 1"])
+    assert step == {"torch.Adam": "1 lr", name: "0 lr" if "lr" in registry(None)[name].defaults else "-"}
+
+
 def test_show_tells_bytes(capsys):
     shown = run(capsys, "show", "adam", "sgd", "ema")
     adam, sgd, ema = shown.split("Bytes a parameter\n")[1:]

@@ -15,6 +15,7 @@ import gradstep as gs
 from gradstep.chain import program
 from gradstep.cli.differences import default_stage
 from gradstep.conventions import LIBRARIES, constructor
+from gradstep.rule import Rule
 
 EVERY = [f"{library}.{name}" for library in LIBRARIES for name in getattr(gs.conventions, library).__all__]
 THEIRS = {
@@ -79,6 +80,12 @@ def test_a_name_is_the_constructor(name):
     assert opt.lr == 0.01
     opt.lr = 0.02
     assert opt.hyper["lr"] == 0.02
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_a_library_has_its_own_names_alone(library):
+    """``conventions.torch.rmsprop`` was the rule here of that name, with other defaults than torch's RMSprop."""
+    assert [name for name, x in vars(getattr(gs.conventions, library)).items() if isinstance(x, Rule)] == []
 
 
 def test_keras_takes_what_its_base_class_takes():

@@ -45,7 +45,9 @@ def default_stage(make: "Make") -> "Stage":
 
 
 def required(make: "Make") -> list[str]:
-    """The arguments without a default; None is none for a learning rate."""
+    """The arguments without a default; None is none for a learning rate, nor for a rule."""
+    if hasattr(make, "defaults"):
+        return [key for key, x in make.defaults.items() if x is None]  # type: ignore[attr-defined]
     return [x.name for x in _parameters(make) if x.default is x.empty or (x.name, x.default) == ("learning_rate", None)]
 
 
@@ -77,13 +79,19 @@ def defaults(made: Sequence["Make"], stages: Sequence["Stage"]) -> Rows:
 
 
 def first_steps(stages: Sequence["Stage"]) -> Rows:
-    """How far each stage moves a parameter of 0 down a constant gradient, in units of its learning rate."""
-    return _rows([{f"step {t} with g = {g:g}": f"{_move(x, g, t):.6g} lr" for g, t in _PROBES} for x in stages])
+    """How far each stage that has a learning rate moves a parameter of 0 down a constant gradient, in units of it."""
+    from gradstep.chain import program
+
+    probes = [_PROBES if "lr" in program(x).hyper else () for x in stages]
+    return _rows(
+        [
+            {f"step {t} with g = {g:g}": f"{_move(x, g, t):.6g} lr" for g, t in own}
+            for x, own in zip(stages, probes, strict=True)
+        ]
+    )
 
 
 def _parameters(make: "Make") -> list[inspect.Parameter]:
-    if hasattr(make, "defaults"):
-        return []
     return [x for x in inspect.signature(make).parameters.values() if x.kind is not x.VAR_KEYWORD]
 
 
