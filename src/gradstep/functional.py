@@ -95,7 +95,7 @@ def update(
     choose_nonfinite(on_nonfinite)
     try:
         if on_nonfinite != "ignore":
-            _guard(tx, params, grads)
+            _guard(tx, params, grads, state)
         numbers, memory = scalars(tx, params, grads, state)
     except NonFiniteError as error:
         if on_nonfinite != "skip" or isinstance(error, ScalarError):
@@ -119,6 +119,7 @@ def scalars(tx: Stage | Rule, params: Any, grads: Any, state: State) -> tuple[Sc
     made = program(as_stage(tx))
     if not isinstance(state, State):
         raise GradstepTypeError(f"state must come from gs.init or gs.update, not be a {type(state).__name__}.")
+    _refuse_traced(params, state)
     if set(state.memory) != set(made.memory()):
         raise GradstepValueError(
             f"state: memory has {sorted(state.memory)}, but this stage keeps {sorted(made.memory())}."
@@ -264,8 +265,9 @@ def _gradients(nest: Nest, tensors: Sequence[Tensor], grads: Any) -> tuple[Any, 
     return leaves
 
 
-def _guard(tx: Stage | Rule, params: Any, grads: Any) -> None:
+def _guard(tx: Stage | Rule, params: Any, grads: Any, state: State) -> None:
     made = program(as_stage(tx))
+    _refuse_traced(params, state)
     nest, leaves = flatten(params)
     check_parameters(nest.names, leaves)
     for name, x, g in zip(nest.names, leaves, nest.leaves(grads, "gradients"), strict=True):
@@ -273,3 +275,12 @@ def _guard(tx: Stage | Rule, params: Any, grads: Any) -> None:
         limit = made.limit_in(compute_dtype(x, name))
         if not eager.within(g, limit):
             raise bad_gradient(name, g, limit)
+
+
+def _refuse_traced(params: Any, state: State) -> None:
+    """Refuse what a jit hands over: its numbers are not known yet."""
+    if any(type(x).__name__.endswith("Tracer") for x in (*flatten(params)[1], getattr(state, "t", 0))):
+        raise GradstepTypeError(
+            "gs.update looks at numbers, and under a jit there are none; call gs.scalars outside and trace gs.apply, "
+            "or use gs.interop.optax.transformation."
+        )

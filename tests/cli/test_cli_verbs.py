@@ -118,6 +118,27 @@ def cells(text):
     return {name: cell.strip() for name, cell in (line.split(None, 1) for line in text.splitlines())}
 
 
+def descent(name):
+    return equation(registry()[name]).text().split("θₜ = ")[1].replace("gₜ", "g")
+
+
+def test_show_takes_arguments(capsys):
+    """Folded momentum beside unfolded."""
+    shown = run(capsys, "show", "torch.SGD:momentum=0.9,nesterov=1", "keras.SGD:momentum=0.9,nesterov=1")
+    rows = dict(re.findall(r"^  (\S.*)\n((?:    .*\n)+)", shown.split("What differs")[1], re.MULTILINE))
+    (theta,) = {key: cells(x) for key, x in rows.items() if key == "θₜ"}.values()
+    assert theta == {
+        "torch.SGD:momentum=0.9,nesterov=1": descent("unfolded_nesterov"),
+        "keras.SGD:momentum=0.9,nesterov=1": descent("nesterov"),
+    }
+    assert "SGD(learning_rate=0.01, momentum=0.9, nesterov=1.0, weight_decay=None, **base)" in shown
+    alone = run(capsys, "show", "adam:beta1=0.5", "adam")
+    assert "beta1\n    adam:beta1=0.5  0.5\n    adam            0.9\n" in alone
+    assert "The numbers of radam_torch depend on the step: gradstep show radam_torch" in run(
+        capsys, "show", "torch.RAdam"
+    )
+
+
 def test_show_tells_a_chain_stage_by_stage(capsys):
     shown = run(capsys, "show", "torch.RMSprop", "tf1.RMSPropOptimizer")
     rows = dict(re.findall(r"^  (\S.*)\n((?:    .*\n)+)", shown.split("What differs")[1], re.MULTILINE))

@@ -6,6 +6,7 @@
 from collections.abc import Callable, Collection, Mapping
 from importlib import import_module
 from inspect import signature
+from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 from gradstep.errors import GradstepTypeError
@@ -60,6 +61,8 @@ def stage_of(rule: str | Rule | Stage, hyper: Mapping[str, Any]) -> Stage:
         return make(**hyper) if isinstance(make, Rule) else make(**_known(rule, make, hyper))
     if isinstance(rule, Rule):
         return rule(**hyper)
+    if isinstance(rule, FunctionType) and rule.__module__.startswith("gradstep.conventions."):  # without its call
+        return stage_of(f"{rule.__module__.rpartition('.')[2]}.{rule.__name__}", hyper)
     if hyper:
         raise GradstepTypeError(f"{min(hyper)} is given beside a stage; give it inside: gs.adam({min(hyper)}=...).")
     return as_stage(rule)

@@ -4,11 +4,13 @@ Weight decay is decoupled, ``learning_rate * weight_decay``, and comes first. Of
 ``name`` is ignored, and gradient accumulation and the overwriting of weights by their average are refused.
 """
 
+from inspect import signature
 from typing import Any
 
 from gradstep import rules, stages, variants
 from gradstep.conventions.common import chained, given, is_zero, number, rate, refused
-from gradstep.errors import GradstepTypeError, GradstepValueError
+from gradstep.errors import GradstepValueError
+from gradstep.naming import unknown
 from gradstep.rule import Stage
 
 __all__ = ["SGD", "Adadelta", "Adagrad", "Adam", "AdamW", "Adamax", "Nadam", "RMSprop"]
@@ -148,11 +150,12 @@ def _before(
     loss_scale_factor: float | None = None,
     gradient_accumulation_steps: int | None = None,
     name: str | None = None,  # noqa: ARG001 - names nothing here
-    **unknown: Any,
+    **others: Any,
 ) -> list[Stage]:
     """What Keras's base class does to gradients and variables before the update of the optimizer."""
-    if unknown:
-        raise GradstepTypeError(f"{owner}: Keras has no argument {min(unknown)!r} of an optimizer.")
+    if others:
+        own = {*signature(globals()[owner.partition(".")[2]]).parameters, *signature(_before).parameters}
+        raise unknown(f"{owner}: unknown argument", min(others), own - {"owner", "base", "others"})
     if sum(x is not None for x in (clipnorm, clipvalue, global_clipnorm)) > 1:
         raise GradstepValueError(
             f"{owner}: only one of clipnorm, clipvalue and global_clipnorm can be set, as in Keras."
