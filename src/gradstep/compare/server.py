@@ -10,7 +10,7 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib import resources
 from socketserver import TCPServer
-from typing import Any
+from typing import Any, cast
 from urllib.parse import parse_qsl
 
 from gradstep.errors import GradstepError, GradstepValueError
@@ -129,7 +129,7 @@ class Server(ThreadingHTTPServer):
             return _wrong(HTTPStatus.BAD_REQUEST, str(error))
         except Exception:
             logging.getLogger("gradstep").exception("GET %.200r", target)
-            return _wrong(HTTPStatus.INTERNAL_SERVER_ERROR, "an error of gradstep's own; the terminal has its traceback.")
+            return _wrong(HTTPStatus.INTERNAL_SERVER_ERROR, "this is an error of gradstep's; see its terminal.")
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A client that left early, or took too long, is no news; the base class would print a traceback."""
@@ -162,17 +162,17 @@ def _wrong(status: int, sentence: str) -> Reply:
 
 
 class _Handler(BaseHTTPRequestHandler):
-    server: Server
     timeout = PATIENCE
 
     def do_GET(self) -> None:
-        self._send(self.server.reply(self.path, self.headers))
+        server = cast(Server, self.server)
+        self._send(server.reply(self.path, self.headers))
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
         """Errors before there is a GET: of another method (501 in the base class), or no HTTP at all."""
         del explain
         if code == HTTPStatus.NOT_IMPLEMENTED:
-            self._send(_wrong(HTTPStatus.METHOD_NOT_ALLOWED, "this server only shows things; it knows no method but GET."))
+            self._send(_wrong(HTTPStatus.METHOD_NOT_ALLOWED, "this server knows no method but GET."))
         else:
             self._send(_wrong(code, f"this is no request that can be read: {message or HTTPStatus(code).phrase}."))
 

@@ -18,7 +18,7 @@ LEVELS = 14
 SPACING = 0.25  # between two lines of the rate map: a factor of 1.8 in steps
 DIGITS = (1, 10, 100, 1000)
 COORDINATES = ("x", "y")
-POWERS = {"tickformat": "", "exponentformat": "power", "nticks": 8}
+LEGEND = {"orientation": "h", "x": 1, "xanchor": "right", "y": 1.02, "yanchor": "bottom"}
 STILL = {"displayModeBar": False, "scrollZoom": False, "doubleClick": False}
 
 
@@ -43,7 +43,8 @@ def contour(settings: Settings, paths: Sequence[Path]) -> Figure:
     for i, path in enumerate(paths):
         own = plots.line(path.player.label, i, _short(path.x[:, 0]), path.x[:, 1].tolist(), width=2)
         texts = [f"step {t}: loss {loss:.4g}" for t, loss in enumerate(path.loss)]
-        lines.append(own | {"text": texts, "hovertemplate": "(%{x:.4g}, %{y:.4g}), %{text}<extra>%{fullData.name}</extra>"})
+        shown = "(%{x:.4g}, %{y:.4g}), %{text}<extra>%{fullData.name}</extra>"
+        lines.append(own | {"text": texts, "hovertemplate": shown})
         halos.append(own | {"hoverinfo": "skip", "opacity": 0.7, "line": {"color": "paper", "width": 6}})
         end = {"x": own["x"][-1:], "y": own["y"][-1:], "mode": "markers", "hoverinfo": "skip"}
         marker = {"color": plots.colour(i), "size": 10, "line": {"color": "ink", "width": 1}}
@@ -93,13 +94,13 @@ def rate_map(settings: Settings) -> dict[str, Any]:
     player, curvatures = settings.players[settings.shown], settings.surface.curvatures
     name = player.kind.name
     if curvatures is None:
-        return {"text": "Only a quadratic has one rate everywhere: choose the quadratic or the noisy bowl.", "figure": None}
+        return _no_map("Only a quadratic has one rate everywhere: choose the quadratic or the noisy bowl.")
     if not rates.is_linear(player.stage):
-        why = f"{name} is not linear in the gradient, so it has no rate; sgd, momentum and nesterov have one."
-        return {"text": why, "figure": None}
+        return _no_map(f"{name} is not linear in the gradient, so it has no rate; sgd, momentum and nesterov have one.")
     found = rates.rate_map(player.stage, curvatures)
-    hyper = program(player.stage).hyper
-    here = {key: float(hyper[key]) for key in ("lr", "momentum") if key in hyper and not callable(hyper[key])}
+    made = program(player.stage)
+    values = made.values(made.hyper, 0)
+    here = {key: values[key] for key in ("lr", "momentum") if key in values}
     now = float(rates.rates(player.stage, [here], curvatures)[0])
     best = found.best
     at_best = {"lr": best.lr} | ({} if best.momentum is None else {"momentum": best.momentum})
@@ -109,6 +110,10 @@ def rate_map(settings: Settings) -> dict[str, Any]:
     )
     figure = _line_of_rates(found, here["lr"], now) if found.momentum is None else _map_of_rates(found, here)
     return {"text": text, "figure": figure, "rate": now, "best": {**at_best, "rate": best.rate}}
+
+
+def _no_map(why: str) -> dict[str, Any]:
+    return {"text": why, "figure": None}
 
 
 def steps_a_digit(rate: float) -> float:
@@ -130,6 +135,7 @@ def _map_of_rates(found: rates.RateMap, here: dict[str, float]) -> Figure:
     assert found.momentum is not None  # noqa: S101 - asked for where there is one
     depth = _depth(found.rate)
     deepest = max(float(depth.max()), SPACING)
+    edge = SPACING / (SPACING + deepest)
     ground = {
         "type": "contour",
         "x": _short(found.lr),
@@ -139,9 +145,8 @@ def _map_of_rates(found: rates.RateMap, here: dict[str, float]) -> Figure:
         # The first level is that of rate 1; what lies below it diverges and is left as blank as the page.
         "zmin": -SPACING,
         "zmax": deepest,
-        "contours": {"start": 0.0, "end": deepest, "size": SPACING},
-        "colorscale": [[0, "paper"], [SPACING / (SPACING + deepest), "paper"], [SPACING / (SPACING + deepest), "high"], [1, "low"]],
-        "line": {"color": "rule", "width": 1},
+        "contours": {"start": 0.0, "end": deepest, "size": SPACING, "showlines": False},
+        "colorscale": [[0, "paper"], [edge, "paper"], [edge, "high"], [1, "low"]],
         "colorbar": {
             "title": {"text": "steps a digit", "side": "right"},
             "tickvals": [float(_depth(np.array(10 ** (-1 / n)))) for n in DIGITS],
@@ -153,7 +158,8 @@ def _map_of_rates(found: rates.RateMap, here: dict[str, float]) -> Figure:
         "hovertemplate": "lr %{x:.3g}, momentum %{y:.3g}: rate %{customdata:.4g}<extra></extra>",
     }
     best = found.best
-    marks = [_mark("here", here["lr"], here["momentum"], "circle"), _mark("best", best.lr, best.momentum or 0.0, "star")]
+    here_mark = _mark("here", here["lr"], here["momentum"], "circle")
+    marks = [here_mark, _mark("best", best.lr, best.momentum or 0.0, "star")]
     layout = _still(plots.axes("learning rate", "momentum"))
     layout["xaxis"] |= {"type": "log", "tickformat": "~g", "dtick": 1, "showgrid": False}
     layout["yaxis"] |= {"showgrid": False}
@@ -199,14 +205,14 @@ def _over_steps(paths: Sequence[Path], values: Sequence[np.ndarray], title: str,
         for i, (path, y) in enumerate(zip(paths, values, strict=True))
     ]
     layout = _still(plots.axes("step", title))
-    layout["yaxis"] |= plots.log_axis([y for line in lines for y in line["y"]]) | POWERS
+    layout["yaxis"] |= _powers([y for line in lines for y in line["y"]])
     return {"data": lines, "layout": layout, "config": STILL}
 
 
 def _coordinates(values: np.ndarray, i: int, title: str, first: int, is_log: bool) -> Figure:
     """A line for each of the coordinates, solid and dotted, in the optimizer's colour."""
     layout = _still(plots.axes("step", title))
-    layout |= {"showlegend": True, "legend": {"orientation": "h", "x": 1, "xanchor": "right", "y": 1.02, "yanchor": "bottom"}}
+    layout |= {"showlegend": True, "legend": LEGEND}
     lines: list[Figure] = []
     for column, name in zip(values.T, COORDINATES, strict=True):
         own = plots.line(name, i, range(first, first + len(column)), np.nan_to_num(column).tolist(), width=2)
@@ -215,8 +221,16 @@ def _coordinates(values: np.ndarray, i: int, title: str, first: int, is_log: boo
         own["hovertemplate"] = f"{name}: %{{y:.4g}} at step %{{x}}<extra></extra>"
         lines.append(own)
     if is_log:
-        layout["yaxis"] |= plots.log_axis([y for line in lines for y in line["y"] if y]) | POWERS
+        layout["yaxis"] |= _powers([y for line in lines for y in line["y"] if y])
     return {"data": lines, "layout": layout, "config": STILL}
+
+
+def _powers(values: Sequence[float]) -> Figure:
+    """A log axis; over many decades it has powers of ten, and not each of them."""
+    positive = [x for x in values if x > 0] or [1.0]
+    span = np.log10(max(positive) / min(positive))
+    many = {"dtick": max(1, round(span / 6)), "tickformat": "", "exponentformat": "power"}
+    return plots.log_axis(positive) | (many if span >= 3 else {})
 
 
 def _still(layout: Figure) -> Figure:

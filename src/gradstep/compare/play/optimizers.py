@@ -166,7 +166,7 @@ def _probed(name: str, make: Callable[..., Stage]) -> Kind:
         elif x.default is None or _is_required(x) or _is_number(x.default):
             key = next(filter(None, (_taken(make, settings, x.name, mark, mark) for mark in _MARKS)), None)
             if key is not None:
-                start = x.default if _is_number(x.default) else base.get(x.name, 0.0)
+                start = float(x.default or 0.0) if x.name not in base else base[x.name]
                 knobs[x.name] = _number(x.name, start, key)
                 rate = x.name if key == "lr" else rate
     return Kind(name, knobs, rate, _unit(make(**base)), pairs, base)
@@ -217,9 +217,7 @@ def _differs(make: Callable[..., Stage], setting: Arguments, name: str, value: A
     return stage is not None and other is not None and repr(stage) != repr(other)
 
 
-def _taken(
-    make: Callable[..., Stage], settings: Sequence[Arguments], name: str, value: Any, mark: float
-) -> str | None:
+def _taken(make: Callable[..., Stage], settings: Sequence[Arguments], name: str, value: Any, mark: float) -> str | None:
     """The hyperparameter that becomes ``mark`` when this argument is given this value."""
     for setting in settings:
         stage = _made(make, {**setting, name: value})

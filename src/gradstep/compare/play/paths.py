@@ -67,7 +67,9 @@ class Path:
 
 def numbers(values: np.ndarray) -> list[Any]:
     """An array as nested lists, with None where a number is not finite."""
-    return np.where(np.isfinite(values), values.astype(object), None).tolist()
+    out = values.astype(object)
+    out[~np.isfinite(values)] = None
+    return out.tolist()
 
 
 def trace(settings: Settings) -> list[Path]:

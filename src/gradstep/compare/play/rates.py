@@ -16,7 +16,7 @@ from gradstep.rule import Stage
 
 LATER = 1000  # a rule whose scalars are those of this step at once has no beginning
 LOW_RATES, HIGH_RATES = 1e-3, 1e1  # of the map, for a largest curvature of 1
-ACROSS, UP = 61, 50
+ACROSS, UP = 141, 67
 HIGHEST_MOMENTUM = 1 - 1e-9
 
 
@@ -79,7 +79,7 @@ def rates(stage: Stage, hypers: list[Mapping[str, float]], curvatures: tuple[flo
         after, _, states = run(made.rules, theta, np.reshape(curvatures, (-1, 1)) * theta, state, row)
         shape = (len(hypers), len(curvatures), size)
         matrix = np.stack([np.broadcast_to(x, shape) for x in (after, *(x for own in states for x in own))], axis=-2)
-    good = np.isfinite(matrix).all(axis=(-1, -2))
+    good = np.asarray(np.isfinite(matrix).all(axis=(-1, -2)))
     roots = np.abs(np.linalg.eigvals(np.where(good[..., None, None], matrix, 0.0))).max(axis=-1)
     return np.where(good, roots, np.inf).max(axis=-1)
 
@@ -107,7 +107,8 @@ def _besides(stage: Stage) -> str:
 def _rate_map(asked: _Question) -> RateMap:
     lr = np.geomspace(LOW_RATES, HIGH_RATES, ACROSS)
     momentum = np.linspace(0, 0.99, UP) if _has_momentum(asked.stage) else None
-    return RateMap(lr, momentum, _on_grid(asked.stage, asked.curvatures, lr, momentum), best(asked.stage, asked.curvatures))
+    rate = _on_grid(asked.stage, asked.curvatures, lr, momentum)
+    return RateMap(lr, momentum, rate, best(asked.stage, asked.curvatures))
 
 
 def best(stage: Stage, curvatures: tuple[float, float]) -> Best:
@@ -136,9 +137,7 @@ def _has_momentum(stage: Stage) -> bool:
     return "momentum" in program(stage).hyper
 
 
-def _on_grid(
-    stage: Stage, curvatures: tuple[float, float], lr: np.ndarray, momentum: np.ndarray | None
-) -> np.ndarray:
+def _on_grid(stage: Stage, curvatures: tuple[float, float], lr: np.ndarray, momentum: np.ndarray | None) -> np.ndarray:
     if momentum is None:
         return rates(stage, [{"lr": x} for x in lr.tolist()], curvatures)[None]
     hypers: list[Mapping[str, float]] = [{"lr": x, "momentum": y} for y in momentum.tolist() for x in lr.tolist()]

@@ -59,8 +59,10 @@ class Chosen:
 
     Attributes
     ----------
-    noise, seed
-        The standard deviation of what is added to each coordinate of a gradient; of the draws.
+    name
+        Of the surface.
+    numbers, given
+        Of all knobs; as it was written.
     """
 
     name: str
@@ -70,10 +72,12 @@ class Chosen:
 
     @property
     def noise(self) -> float:
+        """The standard deviation of what is added to each coordinate of a gradient."""
         return self.numbers.get("noise", 0.0)
 
     @property
     def seed(self) -> int:
+        """Of the draws of the noise."""
         return int(self.numbers.get("seed", 0))
 
     @property
@@ -87,7 +91,7 @@ class Chosen:
         return self.surface.make(self.numbers)
 
     def heights(self, points: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """x and y of a grid over the box, and the function's values on it, shape (y, x)."""
+        """A grid over the box, by its x and its y, and the function's values on it, shape (y, x)."""
         low, high, bottom, top = self.surface.box
         x, y = np.linspace(low, high, points), np.linspace(bottom, top, points)
         return x, y, self.function()(np.array(np.meshgrid(x, y)))[0]
@@ -106,8 +110,10 @@ def choose(named: Named) -> Chosen:
     numbers = {knob.name: knob.default for knob in surface.knobs}
     for name, x in named.values:
         if name not in known:
-            raise unknown(f"{named.name} has no number", name, known) if known else unknown(
-                f"{named.name} takes no numbers, and so no", name, ()
+            raise (
+                unknown(f"{named.name} has no number", name, known)
+                if known
+                else unknown(f"{named.name} takes no numbers, and so no", name, ())
             )
         numbers[name] = known[name].checked(x, named.name)
     return Chosen(named.name, surface, numbers, named)
