@@ -236,6 +236,7 @@ def check_answer(reply):
 @FUZZ
 @given(st.sampled_from(ANSWERS[1:]), FIELDS)
 @example("/rate", {"optimizers": "sgd:lr=1e308"})
+@example("/rate", {"optimizers": "nesterov:lr=1.7e308,momentum=0.9"})
 @example("/picture", {"optimizers": "sgd:lr=1e308", "surface": "rastrigin"})
 @example("/picture", {"optimizers": "adam:eps=5e-324", "start": "0,0"})
 @example("/rate", {"optimizers": "momentum:lr=0,momentum=0"})
