@@ -239,7 +239,7 @@ def _coordinates(values: np.ndarray, i: int, title: str, first: int, is_log: boo
 def _powers(values: Sequence[float]) -> Figure:
     """A log axis; over many decades it has powers of ten, and not each of them."""
     positive = [x for x in values if x > 0] or [1.0]
-    span = np.log10(max(positive) / min(positive))
+    span = np.log10(max(positive)) - np.log10(min(positive))  # whose ratio may overflow
     many = {"dtick": max(1, round(span / 6)), "tickformat": "", "exponentformat": "power"}
     return plots.log_axis(positive) | (many if span >= 3 else {})
 
