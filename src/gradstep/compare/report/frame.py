@@ -30,8 +30,9 @@ def framed(heading: str, package: str, drawn: Mapping[str, Figure], **texts: str
         main=_template(package, "page.html").substitute(texts),
         data=json.dumps(drawn, allow_nan=False).replace("<", r"\u003c"),  # nothing in it begins a tag or a comment
         style=_template(__package__ or "", "page.css").template,
+        dark=_template(__package__ or "", "dark.css").template,
         plotly=get_plotlyjs(),
-        script=_template(__package__ or "", "page.js").template,
+        script="".join(_template(__package__ or "", name).template for name in ("charts.js", "page.js")),
     )
 
 

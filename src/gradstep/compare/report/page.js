@@ -1,28 +1,6 @@
-"use strict";
-// Charts: drawn in the colours of the page, and again when the theme or the width class changes.
+// The report's charts, drawn again when the theme or the width class changes.
 const figures = JSON.parse(document.getElementById("figures").textContent);
-const narrow = matchMedia("(max-width: 40rem)");
-const dark = matchMedia("(prefers-color-scheme: dark)");
-
-function draw() {
-  const style = getComputedStyle(document.body);
-  const colour = (name) => style.getPropertyValue(name).trim();
-  const axis = { color: colour("--ink"), gridcolor: colour("--rule"), linecolor: colour("--rule"), zeroline: false, automargin: true };
-  for (const [id, text] of Object.entries(figures)) {
-    const { data, layout } = JSON.parse(JSON.stringify(text), (key, value) => (value === "ink" ? colour("--ink") : value));
-    Plotly.react(id, data, {
-      ...layout,
-      paper_bgcolor: "transparent",
-      plot_bgcolor: "transparent",
-      font: { family: style.fontFamily, size: 13, color: colour("--ink") },
-      xaxis: { ...axis, ...layout.xaxis },
-      yaxis: { ...axis, ...layout.yaxis },
-      legend: narrow.matches ? { orientation: "h", x: 0, y: -0.25, yanchor: "top" } : { x: 1.02, y: 1 },
-      margin: { l: 60, r: 10, t: 36, b: 50 }, // above: the mode bar
-      modebar: { color: colour("--muted"), activecolor: colour("--ink"), bgcolor: "transparent" },
-    }, { responsive: true, displaylogo: false });
-  }
-}
+const draw = () => Object.entries(figures).forEach(([id, figure]) => drawChart(id, figure));
 draw();
 narrow.addEventListener("change", draw);
 dark.addEventListener("change", draw);
