@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 
 from gradstep.compare import protocol
-from gradstep.compare.problems import SETS
-from gradstep.compare.protocol import Todo, make_spec, total, train, trials_of, tuning_seeds
+from gradstep.compare.protocol import SETS, Todo, make_spec, total, train, trials_of, tuning_seeds
 from gradstep.compare.record import Goal
 from gradstep.compare.study import Study, to_target
 from gradstep.errors import GradstepError
