@@ -112,7 +112,8 @@ def test_paired_seeds_are_counted(small_study):
 
 def test_every_row_has_a_cell_for_every_heading(small_study, pair):
     for entry in entries(small_study, PROBLEM):
-        assert len(entry_cells(small_study, entry)) == len(headings(small_study, PROBLEM))
+        for wide in (True, False):
+            assert len(entry_cells(small_study, entry, wide)) == len(headings(small_study, PROBLEM, wide))
     for row in pair.table():
         assert len(board_cells(pair, row)) == len(board_headings(pair))
 

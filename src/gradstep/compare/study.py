@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Self
+from typing import Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,11 +14,9 @@ from gradstep.compare.naming import read_names
 from gradstep.compare.problems import Target
 from gradstep.compare.protocol import total
 from gradstep.compare.record import PHASES, Card, Goal, Run, Spec, Timing
+from gradstep.compare.rows import Row
 from gradstep.compare.statistics import median, steps_to_target
 from gradstep.compare.store import Content, Reader
-
-if TYPE_CHECKING:
-    from gradstep.compare.table import Row
 
 Axis = Literal["steps", "gradients", "seconds"]
 BASELINES = ("nesterov", "adamw", "nadam")  # by which a target is settled where nobody has
@@ -210,7 +208,7 @@ class Study:
                     out[i, j, run.seed] = unit * to_target(run, target)
         return out
 
-    def table(self) -> "list[Row]":
+    def table(self) -> list[Row]:
         """A row for each optimizer, the best first: see :func:`gradstep.compare.table.make_table`."""
         from gradstep.compare.table import make_table
 

@@ -2,8 +2,9 @@
 
 import math
 
+from gradstep.compare.rows import Entry
 from gradstep.compare.study import Study, to_target
-from gradstep.compare.table import Entry, entries
+from gradstep.compare.table import entries
 from gradstep.compare.wording import chosen, counted, goal
 
 
