@@ -67,7 +67,7 @@ class Problem:
     name, summary, source, size
         One line each: what it is called, what is trained, where the data come from, and how many there are.
     target
-        The level that counts as solved.
+        The level that counts as solved; None where nobody has settled one.
     steps, every
         Updates in a run, and between two evaluations.
     scale
@@ -83,7 +83,7 @@ class Problem:
     summary: str
     source: str
     size: str
-    target: Target
+    target: Target | None
     steps: int
     every: int
     scale: Mapping[str, float]
@@ -97,7 +97,7 @@ class Problem:
     @property
     def goal(self) -> str:
         """The target in words: ``validation accuracy ≥ 95 %``."""
-        return f"{self.where(self.target.split)}{self.target}"
+        return "" if self.target is None else f"{self.where(self.target.split)}{self.target}"
 
 
 def minibatches(n: int, size: int, seed: int) -> Iterator[np.ndarray]:

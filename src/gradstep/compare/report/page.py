@@ -1,86 +1,117 @@
-"""The page: a template, filled in with the study's words, table and figures."""
+"""The page: a template, filled in with the study's words, tables and figures."""
 
 import html
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from gradstep.compare.report import figures
 from gradstep.compare.report.frame import framed
 from gradstep.compare.report.verdict import verdict
-from gradstep.compare.study import Study
-from gradstep.compare.table import CRITERION
-from gradstep.compare.wording import EDGE_NOTE, counted, headings, row_cells
+from gradstep.compare.study import CRITERION, Study
+from gradstep.compare.table import entries, make_table
+from gradstep.compare.wording import (
+    Cell,
+    board_cells,
+    board_headings,
+    entry_cells,
+    goal,
+    headings,
+    remarks,
+    summary,
+)
 
 _SENSITIVITY = (
     "Final loss at every learning rate that was tried: median, and bars to the least and the greatest of the seeds. "
     "A cross: a seed diverged. Dotted: the loss before the first step, beyond which nothing is drawn."
 )
+_SEEDS = "Thick: the median over seeds, at each optimizer's best trial. Thin: single seeds. A click on a name hides it."
 
 
 def make_page(study: Study) -> str:
     """The whole report as HTML, with Plotly's code, style and script inside."""
-    charts = _charts(study)
+    charts = [chart for problem in study.problems for chart in _charts(study, problem)]
+    name = " · ".join(study.problems)
     return framed(
-        f"{study.spec.problem}: which optimizer? Gradstep",
+        f"{name}: which optimizer? Gradstep",
         "gradstep.compare.report",
-        {key: figure for key, (_, _, figure) in charts.items()},
-        problem=html.escape(study.spec.problem),
+        {key: figure for key, _, _, _, figure in charts},
+        problem=html.escape(name),
         setting=html.escape(_setting(study)),
-        verdict=html.escape(verdict(study)),
+        verdict=html.escape(" ".join(_verdicts(study))),
         table=_table(study),
         note=html.escape(_note(study)),
-        figures="\n".join(_figure_html(study, key, title, caption) for key, (title, caption, _) in charts.items()),
+        figures="\n".join(_figure_html(key, *rest) for key, *rest, _ in charts),
         protocol=html.escape(_protocol(study)),
-        command=html.escape(study.spec.command),
+        command=html.escape(study.command),
         details=_details(study),
     )
 
 
-def _charts(study: Study) -> dict[str, tuple[str, str, figures.Figure]]:
-    """Identifier -> title, caption and figure."""
-    seeds = (
-        "Thick: the median over seeds, at each optimizer's best learning rate. Thin: single seeds. "
-        "A click on a name hides it."
-    )
-    dotted = " Dotted: the target."
-    metric = study.problem.target.metric
-    charts: dict[str, tuple[str, str, figures.Figure]] = {}
-    if any(r.accuracy for r in study.runs):
-        title = "Learning curves: accuracy"
-        charts["accuracy"] = (title, seeds + dotted * (metric == "accuracy"), figures.accuracy_curves(study))
-    charts["loss"] = ("Learning curves: loss", seeds + dotted * (metric == "loss"), figures.loss_curves(study))
-    charts["sensitivity"] = (
-        "Sensitivity to the learning rate",
-        _SENSITIVITY,
-        figures.sensitivity(study),
-    )
-    return charts
+def _verdicts(study: Study) -> Iterable[str]:
+    alone = len(study.problems) == 1
+    return (f"{'' if alone else f'{problem}: '}{verdict(study, problem)}" for problem in study.problems)
 
 
-def _figure_html(study: Study, key: str, title: str, caption: str) -> str:
-    label = html.escape(figures.describe(study, title.lower()))
+def _charts(study: Study, problem: str) -> list[tuple[str, str, str, str, figures.Figure]]:
+    """Identifier, title, caption, label and figure of each chart."""
+    alone = len(study.problems) == 1
+    before = "" if alone else f"p{study.problems.index(problem)}-"
+    dotted, metric = " Dotted: the target.", study.target(problem).metric
+    found = [
+        (
+            "loss",
+            "Learning curves: loss",
+            _SEEDS + dotted * (metric == "loss"),
+            figures.loss_curves(study, problem),
+        ),
+        ("sensitivity", "Sensitivity to the learning rate", _SENSITIVITY, figures.sensitivity(study, problem)),
+    ]
+    if any(run.accuracy for label in study.optimizers for run in study.evaluated(problem, label)):
+        title, caption = "Learning curves: accuracy", _SEEDS + dotted * (metric == "accuracy")
+        found.insert(0, ("accuracy", title, caption, figures.accuracy_curves(study, problem)))
+    return [
+        (
+            f"{before}{key}",
+            f"{'' if alone else f'{problem}. '}{title}",
+            caption,
+            figures.describe(study, problem, title.lower()),
+            figure,
+        )
+        for key, title, caption, figure in found
+    ]
+
+
+def _figure_html(key: str, title: str, caption: str, label: str) -> str:
     return (
         f'<section aria-labelledby="{key}-title">\n<h2 id="{key}-title">{html.escape(title)}</h2>\n<figure>\n'
-        f'<div class="chart" id="{key}" role="img" aria-label="{label}"></div>\n'
+        f'<div class="chart" id="{key}" role="img" aria-label="{html.escape(label)}"></div>\n'
         f"<figcaption>{html.escape(caption)}</figcaption>\n</figure>\n</section>"
     )
 
 
 def _table(study: Study) -> str:
-    first, *others = headings(study)
+    if len(study.problems) == 1:
+        [problem] = study.problems
+        rows = [entry_cells(study, entry) for entry in entries(study, problem)]
+        return _sortable_table(headings(study, problem), rows)
+    return _sortable_table(board_headings(study), [board_cells(study, row) for row in make_table(study)])
+
+
+def _sortable_table(heads: Sequence[str], rows: Sequence[Sequence[Cell]]) -> str:
+    first, *others = heads
     head = [f'<th scope="col" data-text><button type="button">{html.escape(first)}</button></th>']
     head += [f'<th scope="col"><button type="button">{html.escape(text)}</button></th>' for text in others]
     body: list[str] = []
-    for row in study.table():
-        (name, key), *cells = row_cells(row)
+    for (name, key), *cells in rows:
         tds = "".join(f'<td data-value="{_sortable(key)}">{html.escape(text)}</td>' for text, key in cells)
         body.append(f'<tr><th scope="row" data-value="{html.escape(str(key))}">{html.escape(name)}</th>{tds}</tr>')
-    rows = "\n".join(body)
-    return f'<table class="results">\n<thead><tr>{"".join(head)}</tr></thead>\n<tbody>\n{rows}\n</tbody>\n</table>'
+    lines = "\n".join(body)
+    return f'<table class="results">\n<thead><tr>{"".join(head)}</tr></thead>\n<tbody>\n{lines}\n</tbody>\n</table>'
 
 
 def _sortable(x: Any) -> str:
     """A number as JavaScript reads it."""
-    return str(x).replace("inf", "Infinity")
+    return str(x).replace("inf", "Infinity").replace("nan", "NaN")
 
 
 def _details(study: Study) -> str:
@@ -92,31 +123,38 @@ def _details(study: Study) -> str:
 
 
 def _setting(study: Study) -> str:
-    spec, problem = study.spec, study.problem
-    return (
-        f"{problem.summary[0].upper()}{problem.summary[1:]} ({problem.source}; {problem.size}). "
-        f"{counted(len(spec.contenders), 'optimizer')}, {counted(len(spec.seeds), 'paired seed')}, "
-        f"{counted(spec.steps, 'step')} a run, {counted(len(study.runs), 'run')} in all."
-    )
+    texts = [
+        f"{card.summary[0].upper()}{card.summary[1:]} ({card.source}; {card.size})." for card in study.cards.values()
+    ]
+    text = summary(study)
+    return " ".join([*texts, f"{text[0].upper()}{text[1:]}."])
 
 
 def _note(study: Study) -> str:
-    edge = f" {EDGE_NOTE}" if any(row.at_edge for row in study.table()) else ""
-    return (
-        f"Target: {study.problem.goal}; ∞: not reached by the median seed. In brackets: the least and the greatest of "
-        f"the seeds. Diverged counts runs at all learning rates.{edge}"
+    targets = "; ".join(
+        f"{'' if len(study.problems) == 1 else f'{problem}: '}{goal(study, problem)}" for problem in study.problems
     )
+    text = (
+        f"Target: {targets}; ∞: not reached by the median seed. In brackets: the least and the greatest of the seeds. "
+        "Diverged counts runs of all trials."
+    )
+    return " ".join([text, *remarks(study, make_table(study))])
 
 
 def _protocol(study: Study) -> str:
-    counts = sorted({len(c.lrs) for c in study.spec.contenders})
-    each = f"{counts[0]} to {counts[-1]}" if len(counts) > 1 else str(counts[0])
-    final = "" if study.problem.exact else " Final figures are from test data, which nothing was chosen by."
+    spec = study.spec
+    exact = all(card.exact for card in study.cards.values())
+    final = "" if exact else " Final figures are from test data, which nothing was chosen by."
+    drawn = "points of one quasi-random table mapped onto" if spec.search == "quasi" else "chosen by Optuna's TPE from"
+    trials = (
+        "Each optimizer is run as it comes, with its own default hyperparameters. "
+        if spec.ruleset == "defaults"
+        else f"Each optimizer has {spec.trials} trials, {drawn} its own log-space of "
+        f"{'learning rates' if spec.tune == 'lr' else 'hyperparameters'}, with seeds that judge nothing. The best is "
+        f"that with {CRITERION}; it is run again with fresh seeds. "
+    )
     return (
-        f"Each optimizer is run at {each} learning rate{'s' * (counts[-1] != 1)}, two a decade, around one that fits "
-        "by order of magnitude, with every seed; all other hyperparameters keep their defaults unless the name says "
-        "otherwise. A seed settles the initial parameters and the batches, so runs of one seed start and go on alike "
-        f"for every optimizer. The learning rate shown is the one with {CRITERION}. A run that diverges counts as a "
-        f"miss, even if it touched the target before.{final} The time of a step is the optimizer's alone, measured "
-        "after all runs, with nothing beside it."
+        f"{trials}A seed settles the initial parameters and the batches, so runs of one seed start and go on alike for "
+        f"every optimizer. A run that diverges counts as a miss, even if it touched the target before.{final} The time "
+        "of a step is measured after all runs, with nothing beside it."
     )

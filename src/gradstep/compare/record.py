@@ -1,0 +1,257 @@
+"""What a study holds, as plain data that goes to JSON and back: runs, timings, the spec, what its problems are.
+
+``as_json`` of any of these is a dict that :func:`json.dumps` takes; ``from_json`` of its class is the inverse. Numbers
+that are not finite stay numbers in it (``NaN``, ``Infinity``), as Python writes and reads them.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Literal, Self
+
+from gradstep.compare.problems.problem import Problem, Target
+
+Phase = Literal["tune", "eval", "health"]
+PHASES: tuple[Phase, ...] = ("tune", "eval", "health")
+Ruleset = Literal["tuned", "defaults"]
+FORMAT = 1
+
+
+class _Plain:
+    """Fields of plain values, to a dict and back."""
+
+    def as_json(self) -> dict[str, Any]:
+        """All fields by name."""
+        return asdict(self)  # type: ignore[call-overload]  # what inherits is a dataclass
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        """The inverse of :meth:`as_json`."""
+        return cls(**data)
+
+
+@dataclass(frozen=True)
+class Run(_Plain):
+    """One training.
+
+    Attributes
+    ----------
+    problem, optimizer
+        Their labels in the spec.
+    phase
+        ``"tune"`` chooses hyperparameters, ``"eval"`` judges them with other seeds, ``"health"`` looks at the steps.
+    trial
+        Which of the optimizer's trials: its hyperparameters are a function of this number, or TPE's choice.
+    seed
+        Of the initial parameters and the batches; nothing else is random.
+    hyper
+        The hyperparameters that were chosen for it, by name; all others are as the label says, or defaults.
+    steps
+        Numbers of updates at which it was evaluated, from 0; the values below stand beside them.
+    batch_loss
+        Mean loss of the batches since the evaluation before; at 0 that of the first batch.
+    loss, accuracy
+        On the data of the problem's target; ``accuracy`` is empty where there are no classes.
+    final
+        Loss, and accuracy where there is one, on test data after the last step; empty for a run that did not get there.
+    diverged
+        The update at which a loss or gradient was no longer finite, or the loss beyond all bounds, or None.
+    error
+        One sentence, where the problem's own code raised something or the run killed its process; else None.
+    health
+        ``"grad_norm"``, ``"update_ratio"`` (norm of the change over norm of the parameters) and ``"rate"`` (norm of the
+        change over norm of the gradient) of the last step before each evaluation, so one value fewer than ``steps``
+        has; empty but in the health phase.
+    seconds
+        Wall time of the run, evaluations included. The only value that differs from one time to the next.
+    """
+
+    problem: str
+    optimizer: str
+    phase: Phase
+    trial: int
+    seed: int
+    hyper: dict[str, float]
+    steps: list[int]
+    batch_loss: list[float]
+    loss: list[float]
+    accuracy: list[float]
+    final: dict[str, float]
+    diverged: int | None = None
+    error: str | None = None
+    health: dict[str, list[float]] = field(default_factory=dict[str, list[float]])
+    seconds: float = 0.0
+
+    @property
+    def key(self) -> tuple[str, str, str, int, int]:
+        """What tells it from all others of its study."""
+        return self.problem, self.optimizer, self.phase, self.trial, self.seed
+
+    @property
+    def finished(self) -> bool:
+        """Whether it made all of its steps: neither diverged nor broken off by an error."""
+        return self.diverged is None and self.error is None
+
+
+@dataclass(frozen=True)
+class Timing(_Plain):
+    """What a step costs, measured with nothing beside it, on one thread.
+
+    Attributes
+    ----------
+    step_us, optimizer_us
+        Microseconds of a whole step (gradient and optimizer), and of the optimizer's part alone.
+    state_bytes
+        Of the optimizer's state, for each parameter.
+    """
+
+    problem: str
+    optimizer: str
+    step_us: float
+    optimizer_us: float
+    state_bytes: float
+
+
+@dataclass(frozen=True)
+class Goal:
+    """A target, and where its level comes from.
+
+    Attributes
+    ----------
+    origin
+        ``"frozen"`` (in the package, from tuned baselines), ``"problem"`` (by the problem's definition), ``"given"``
+        (on the command line), or ``"study: NAME"``: what the median seed of that optimizer reached here.
+    """
+
+    metric: Literal["accuracy", "loss"]
+    level: float
+    split: Literal["train", "validation"]
+    origin: str
+
+    @property
+    def target(self) -> Target:
+        """The target itself."""
+        return Target(self.metric, self.level, self.split)
+
+
+@dataclass(frozen=True)
+class Source(_Plain):
+    """The file of a problem of one's own. Where it lies does not make another study; what it says does."""
+
+    path: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Card(_Plain):
+    """What is told of a problem; a study keeps it, so that it can be read where the problem cannot be made.
+
+    Attributes
+    ----------
+    label
+        Its name in the spec.
+    summary, source, size
+        As :class:`~gradstep.compare.problems.Problem` has them.
+    steps, every
+        Updates in a run of this study, and between two evaluations.
+    exact
+        Whether nothing is held back, so that every split shows the same value.
+    """
+
+    label: str
+    summary: str
+    source: str
+    size: str
+    steps: int
+    every: int
+    exact: bool
+
+    @classmethod
+    def of(cls, problem: Problem, steps: int | None) -> "Card":
+        """That of a problem, in runs of so many steps (None: its own number)."""
+        own = problem
+        return cls(own.name, own.summary, own.source, own.size, steps or own.steps, own.every, own.exact)
+
+    def where(self, split: str) -> str:
+        """``"validation "`` and so on, to stand in front of a metric; nothing where nothing is held back."""
+        return "" if self.exact else "training " if split == "train" else f"{split} "
+
+
+@dataclass(frozen=True)
+class Spec:
+    """All that settles the numbers of a study.
+
+    Attributes
+    ----------
+    problems, optimizers
+        Labels, as they are written on the command line: ``"quadratic:condition=1000"``, ``"line.py:loss"``; ``"adam"``,
+        ``"momentum:momentum=0.95"``, ``"keras.RMSprop"``.
+    ruleset
+        ``"tuned"``, or ``"defaults"``: one trial, as each optimizer comes.
+    trials, tuning_seeds
+        Trials of each optimizer on each problem, and seeds (1000, 1001, ...) of each trial. No tuning: 1 and 0.
+    seeds
+        How many paired seeds (0, 1, ...) judge the best trial.
+    search
+        ``"quasi"``: trial k is point k of a stored table; ``"tpe"``: Optuna's sampler chooses.
+    tune
+        ``"lr"``, or ``"all"`` hyperparameters that have a declared space.
+    steps
+        Updates in a run; None: each problem's own number.
+    goals
+        By problem; none where the runs of the study are to settle it.
+    sources
+        By problem, the files of those that are the user's own.
+    version
+        Of Gradstep.
+    """
+
+    problems: tuple[str, ...]
+    optimizers: tuple[str, ...]
+    ruleset: Ruleset
+    trials: int
+    tuning_seeds: int
+    seeds: int
+    search: Literal["quasi", "tpe"]
+    tune: Literal["lr", "all"]
+    steps: int | None
+    goals: dict[str, Goal]
+    sources: dict[str, Source]
+    version: str
+
+    def as_json(self) -> dict[str, Any]:
+        """All fields by name, and the format's number."""
+        return {"format": FORMAT, **asdict(self)}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> "Spec":
+        """The inverse of :meth:`as_json`."""
+        own: dict[str, Any] = {f.name: data[f.name] for f in fields(cls)}
+        own["problems"], own["optimizers"] = tuple(own["problems"]), tuple(own["optimizers"])
+        own["goals"] = {key: Goal(**x) for key, x in own["goals"].items()}
+        own["sources"] = {key: Source(**x) for key, x in own["sources"].items()}
+        return cls(**own)
+
+    def identity(self) -> dict[str, Any]:
+        """What makes it this study and no other: all but where files lie."""
+        data = self.as_json()
+        return {**data, "sources": {key: x["sha256"] for key, x in data["sources"].items()}}
+
+    @property
+    def sha256(self) -> str:
+        """Of the identity as JSON in one spelling: the name of the study."""
+        return hashlib.sha256(json.dumps(self.identity(), sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+    def differences(self, other: "Spec") -> list[str]:
+        """What is not the same, each in a few words: ``seeds (3 here, 5 there)``."""
+        mine, theirs = self.identity(), other.identity()
+        return [f"{key} ({_short(mine[key])}, not {_short(theirs[key])})" for key in mine if mine[key] != theirs[key]]
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return ",".join(map(str, value)) or "none"
+    if isinstance(value, dict):
+        return ", ".join(f"{key}: {_short(x)}" for key, x in value.items()) or "none"
+    return "each problem's own" if value is None else str(value)[:40]
