@@ -112,7 +112,7 @@ def test_the_file_is_strict_json_with_every_run(small_study, tmp_path):
         raise AssertionError(constant)
 
     content = json.loads(path.read_text("utf-8"), parse_constant=refuse)
-    assert content["target"] == "validation accuracy ≥ 95 %"
+    assert content["target"] == small_study.problem.goal
     assert content["spec"]["problem"] == "digits-softmax"
     assert len(content["runs"]) == len(small_study.runs) == 22
     first = content["runs"][0]
