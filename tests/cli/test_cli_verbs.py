@@ -152,8 +152,12 @@ def test_watch_shows_a_finished_study(capsys, tmp_path):
 
 
 def test_problems_are_all_listed_a_line_each(capsys):
-    lines = run(capsys, "problems").splitlines()
-    assert [line.split()[0] for line in lines if line.strip()][2:] == list(PROBLEMS)
+    lines = [line for line in run(capsys, "problems").splitlines() if line.strip()]
+    assert [line.split()[0] for line in lines[2:]] == list(PROBLEMS)
+    for line, make in zip(lines[2:], PROBLEMS.values(), strict=True):
+        assert make().source in line
+        assert make().goal in line
+        assert (float(line.split()[-1]) < 5) != make().exact  # seconds a run; else the steps
 
 
 @pytest.mark.parametrize("name", sorted(registry(None)))
