@@ -326,6 +326,26 @@ class TestSteps:
         assert before == ([x.item() for x in (a, b)], [x._version for x in (a, b)])
         assert [int(opt.state[p]["step"]) for p in (a, b)] == [1, 0]
 
+    @pytest.mark.parametrize("rule", ["torch.Adam", gs.chain(gs.clip_by_norm(1.0), gs.adam)])
+    @pytest.mark.parametrize("policy", ["raise", "skip", "ignore"])
+    def test_all_or_nothing_where_a_later_one_has_no_scalars(self, policy, rule):
+        """A learning rate that float32 cannot hold, in a group that joined later."""
+        a, b = (tensor(1.0, dtype=torch.float32) for _ in "ab")
+        opt = Optimizer([{"params": [a]}, {"params": [b]}], rule, on_nonfinite=policy)
+        a.grad = torch.ones(1)
+        opt.step()
+        b.grad = torch.ones(1)
+        opt.param_groups[1]["lr"] = 1e39
+        before = [x.item() for x in (a, b)], [x._version for x in (a, b)]
+        with pytest.raises(gs.NonFiniteError, match=r"the scalar .* nothing was changed"):
+            opt.step()
+        assert before == ([x.item() for x in (a, b)], [x._version for x in (a, b)])
+        assert [int(opt.state[p]["step"]) for p in (a, b)] == [1, 0]
+        opt.param_groups[1]["lr"] = 0.1
+        opt.step()
+        assert [int(opt.state[p]["step"]) for p in (a, b)] == [2, 1]
+        assert opt.skipped == 0
+
     @pytest.mark.parametrize("policy", ["raise", "skip", "ignore"])
     def test_gradients_that_are_not_finite(self, policy):
         p = tensor(1.0)
