@@ -34,6 +34,7 @@ class Optimizer(torch.optim.Optimizer):
         ``"raise"``, ``"skip"`` or ``"ignore"``, as for :class:`gradstep.Optimizer`: all parameters or none.
     **hyper
         Hyperparameters of a rule given by name: numbers, for ``param_groups`` hold them and schedulers change them.
+        There the learning rate is ``lr``, whatever a constructor calls it.
 
     Attributes
     ----------
@@ -61,7 +62,10 @@ class Optimizer(torch.optim.Optimizer):
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """See torch; parameters that were there keep their state."""
-        self._how[0].check(param_group, f"group {len(self.param_groups)}")
+        if isinstance(param_group, dict):  # else torch says so
+            own = self._how[0].renamed(param_group)
+            self._how[0].check(own, f"group {len(self.param_groups)}")
+            param_group = param_group if own.keys() == param_group.keys() else own
         super().add_param_group(param_group)
         if self._cohorts is not None:
             try:
