@@ -654,11 +654,15 @@ class TestSaving:
         peer = torch.optim.Adam(net.parameters())
         train(net, peer, 1)
         cases = [
-            (peer.state_dict(), gs.GradstepValueError, r"state of '0\.0' is exp_avg, exp_avg_sq, step; this optimizer"),
+            (
+                peer.state_dict(),
+                gs.GradstepValueError,
+                r"'0\.0' is exp_avg, exp_avg_sq, step; .*torch\.load_state",
+            ),
             (
                 Optimizer(net.parameters(), "adam").state_dict(),
                 gs.GradstepValueError,
-                "group 0 has no .*betas",
+                "group 0 has no .*betas.*another optimizer, whose state gs",
             ),
             (before | {"state": {9: before["state"][0]}}, gs.GradstepValueError, "an entry 9, which is none of"),
             (

@@ -52,7 +52,7 @@ class Settings:
     def __init__(self, rule: str | Rule | Stage, hyper: Mapping[str, Any]) -> None:
         self._rule, self._stage = rule, stage_of(rule, hyper)
         self._constructor = rule if isinstance(rule, str) and not isinstance(constructor(rule), Rule) else None
-        self._rate = rate_name(rule) if self._constructor else RATE
+        self._rate = (rate_name(rule) if self._constructor else None) or RATE
         self.defaults: dict[str, Any] = dict(program(self._stage).hyper)
         if self._constructor:
             known = inspect.signature(constructor(self._constructor)).parameters.values()
@@ -86,7 +86,10 @@ class Settings:
     def _of(self, group: Mapping[str, Any], owner: str, decays: bool) -> Setting:
         values = self.values(group)
         if missing := self.defaults.keys() - values.keys():
-            raise GradstepValueError(f"{owner} has no {', '.join(sorted(missing))}; it is one of another optimizer.")
+            raise GradstepValueError(
+                f"{owner} has no {', '.join(sorted(missing))}; it is one of another optimizer, "
+                f"whose state gs.interop.torch.load_state(opt, state_dict) may take."
+            )
         for key, value in values.items():
             if callable(value):
                 raise GradstepTypeError(
@@ -101,7 +104,7 @@ class Settings:
 
     def _its_own(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """Values by the names of the constructor."""
-        return {self._rate or key if key == RATE else key: x for key, x in values.items()}
+        return {self._rate if key == RATE else key: x for key, x in values.items()}
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Rules go by their names: what they are made of cannot be copied, and need not be."""

@@ -21,10 +21,11 @@ __all__ = ["method"]
 class method:  # noqa: N801 - reads as SciPy's keyword
     """A rule as a method for :func:`scipy.optimize.minimize`.
 
-    Its ``options=`` are those of :class:`~gradstep.interop.scipy.options.Options`, and any hyperparameter by its name, or its constructor's.
-    Without a function ``jac`` gradients are forward differences, which call ``fun`` once more for each element
-    (``jac="3-point"`` and the like never reach a method). The result has the fields of :func:`gradstep.minimize`, but
-    no ``history``; only ``status`` 0, by a tolerance, is a ``success``, as with SciPy's own methods.
+    Its ``options=`` are those of :class:`~gradstep.interop.scipy.options.Options`, and any hyperparameter by its name,
+    or its constructor's. Without a function ``jac`` gradients are forward differences, which call ``fun`` once more for
+    each element (``jac="3-point"`` and the like never reach a method). The result has the fields of
+    :func:`gradstep.minimize`, but no ``history``; only ``status`` 0, by a tolerance, is a ``success``, as with SciPy's
+    own methods.
 
     Parameters
     ----------

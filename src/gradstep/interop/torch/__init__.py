@@ -11,9 +11,9 @@ from typing import Any
 
 from gradstep.functional import choose_nonfinite
 from gradstep.interop.settings import Settings
-from gradstep.interop.state.torch import dump_state as dump_state
-from gradstep.interop.state.torch import load_state as load_state
-from gradstep.interop.torch.cohorts import Cohorts
+from gradstep.interop.torch.cohorts import Cohorts, State
+from gradstep.interop.torch.moved import dump_state as dump_state
+from gradstep.interop.torch.moved import load_state as load_state
 from gradstep.rule import Rule, Stage
 
 torch: Any = import_module("torch")  # type checkers would take this package for it
@@ -80,10 +80,19 @@ class Optimizer(torch.optim.Optimizer):
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
+        self.skipped += not self.cohorts().step()
+        return loss
+
+    def cohorts(self) -> Cohorts:
+        """The parameters as they are stepped, with all that has changed in groups and state: for this package."""
         if not self._cohorts.follow(self.param_groups, self.state):
             self._cohorts = Cohorts(self.param_groups, self.state, *self._how)
-        self.skipped += not self._cohorts.step()
-        return loss
+        return self._cohorts
+
+    def go_on_from(self, state: State) -> None:
+        """Take a state by parameter in place of what is there, when it fits: for this package."""
+        made = Cohorts(self.param_groups, state, *self._how)
+        self.state, self._cohorts = state, made
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """See torch; but state is taken as it was saved, to the bit, and refused where it is of another optimizer."""

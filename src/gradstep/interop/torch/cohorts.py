@@ -36,7 +36,7 @@ class Cohorts:
         self.settings = settings.of(groups)
         if strange := [x for x in state if isinstance(x, int)]:
             raise GradstepValueError(f"the state has an entry {strange[0]}, which is none of the parameters.")
-        self.each = [self._made(own) for own in _sorted_out(groups, self.settings, state)]
+        self.each = [self._made(own) for own in sorted_out(groups, self.settings, state)]
         self._install()
 
     def follow(self, groups: Groups, state: State) -> bool:
@@ -119,7 +119,7 @@ class Cohorts:
                 )
 
 
-def _sorted_out(groups: Groups, settings: Sequence[Setting], state: State) -> list[list[Member]]:
+def sorted_out(groups: Groups, settings: Sequence[Setting], state: State) -> list[list[Member]]:
     """Members by what a cohort has in common: stages, kind of memory, updates, and a group's numbers on the host."""
     found: dict[Any, list[Member]] = {}
     numbers: dict[Any, list[Any]] = {}
