@@ -184,20 +184,24 @@ class Optimizer:
             When the nest, a shape or a dtype does not fit. Whatever is raised, nothing has been changed.
         """
         with self._lock:
-            tree = self.grads if grads is _OWN else grads
-            leaves = self._pick(tree)
-            if leaves is None:  # no nest just like the parameters'
-                leaves = self._nest.leaves(tree, "gradients")
-            if self._frozen:
-                leaves = tuple([leaves[k] for k in self._active])
-            guard = self.on_nonfinite != "ignore"
-            try:
-                if self._program.reduces or not self._at_once(leaves, guard):
-                    self._in_parts(leaves, guard)
-            except BaseException:  # an interrupt in the midst of a step is raised when it is made
-                self._progress.recover(self._engine.applied)
-                self._engine.forget()
-                raise
+            self._step(grads)
+
+    def _step(self, grads: Any) -> None:
+        """:meth:`step` for who holds the lock."""
+        tree = self.grads if grads is _OWN else grads
+        leaves = self._pick(tree)
+        if leaves is None:  # no nest just like the parameters'
+            leaves = self._nest.leaves(tree, "gradients")
+        if self._frozen:
+            leaves = tuple([leaves[k] for k in self._active])
+        guard = self.on_nonfinite != "ignore"
+        try:
+            if self._program.reduces or not self._at_once(leaves, guard):
+                self._in_parts(leaves, guard)
+        except BaseException:  # an interrupt in the midst of a step is raised when it is made
+            self._progress.recover(self._engine.applied)
+            self._engine.forget()
+            raise
 
     def _at_once(self, grads: tuple[Any, ...], guard: bool) -> bool:
         """The step in one go, where everything is usual; else nothing has happened."""
@@ -217,7 +221,23 @@ class Optimizer:
 
     def _in_parts(self, grads: Sequence[Any], guard: bool) -> None:
         """The step part by part, with every check and the words for what is wrong."""
-        progress, engine = self._progress, self._engine
+        progress = self._progress
+        try:
+            table, memory = self._prepared(grads, guard)
+        except NonFiniteError as error:
+            if self.on_nonfinite != "skip" or isinstance(error, ScalarError):
+                raise
+            progress.skipped += 1
+            return
+        t, _, applied = progress.now
+        progress.next = t + 1, memory, applied + 1
+        self._engine.apply(table, t + 1)
+        progress.now = progress.next
+        self._table = table
+
+    def _prepared(self, grads: Sequence[Any], guard: bool) -> tuple[list[Row], Sequence[dict[str, float]]]:
+        """The scalars of the step, and the memory after it, when gradients are read and all is well."""
+        engine = self._engine
 
         def measure(part: int, table: list[Row]) -> list[list[float]]:
             sums, good = engine.measure(part, table)
@@ -229,20 +249,10 @@ class Optimizer:
             self._fit.check(grads)
             check_not_read_only(self._fit.names, self._fit.values)
             engine.load(grads)
-        try:
-            if guard and not self._program.reduces and not engine.look():
-                raise self._bad_gradient(grads)
-            t, memory, applied = progress.now
-            table, memory = self._host().table(t + 1, memory, measure)
-        except NonFiniteError as error:
-            if self.on_nonfinite != "skip" or isinstance(error, ScalarError):
-                raise
-            progress.skipped += 1
-            return
-        progress.next = t + 1, memory, applied + 1
-        engine.apply(table, t + 1)
-        progress.now = progress.next
-        self._table = table
+        if guard and not self._program.reduces and not engine.look():
+            raise self._bad_gradient(grads)
+        t, memory, _ = self._progress.now
+        return self._host().table(t + 1, memory, measure)
 
     def ask(self) -> Any:
         """The point at which gradients are wanted: a nest like the parameters of copies, the caller's own.
@@ -281,12 +291,8 @@ class Optimizer:
                 if not np.array_equal(to_numpy(self._leaves[k]), to_numpy(asked[1][k]), equal_nan=True):
                     name = self._nest.names[k]
                     raise GradstepValueError(f"tell: parameter {name!r} has been changed since opt.ask(); ask again.")
-            self._asked = None  # whoever else tells now comes too late
-        try:
-            self.step(grads)
-        except BaseException:
-            self._asked = asked
-            raise
+            self._step(grads)
+            self._asked = None
 
     def fitting(self, grads: Any) -> list[Any]:
         """The gradients that :meth:`step` would take, in order, without those of frozen parameters.
@@ -304,6 +310,14 @@ class Optimizer:
     def look(self, grads: Any) -> NonFiniteError | None:
         """What :meth:`step` would say of these gradients' numbers, or None where they are good; nothing is changed."""
         return self._first_bad(self.fitting(grads))
+
+    def rehearse(self, grads: Any) -> None:
+        """All of :meth:`step` but the update: its errors, and no change. ``on_nonfinite="skip"`` raises them too."""
+        with self._lock:
+            try:
+                self._prepared(self.fitting(grads), self.on_nonfinite != "ignore")
+            finally:
+                self._engine.forget()
 
     @property
     def t(self) -> int:

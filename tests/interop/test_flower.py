@@ -202,6 +202,20 @@ def test_other_layers_are_refused_by_name(current, mean, said):
     assert fingerprint(server.optimizer) == before
 
 
+def test_lists_are_refused():
+    """Flower's own form of a model; the layers have names here."""
+    server, now = ServerOptimizer("adam"), model()
+    for current, mean, said in [
+        (list(now.values()), list(now.values()), "the current model is a list; hand in a dict of its layers' arrays"),
+        (now, list(now.values()), "the aggregate is a list; hand in a dict"),
+        (None, now, "the current model is a NoneType; hand in a dict"),
+    ]:
+        with pytest.raises(gs.GradstepTypeError, match=said) as error:
+            server.step(current, mean)
+        assert clear(error)
+    assert server.optimizer is None
+
+
 def test_what_is_wrong_with_the_rule_is_said_at_once():
     with pytest.raises(gs.GradstepValueError, match="did you mean adam"):
         ServerOptimizer("adm")

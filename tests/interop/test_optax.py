@@ -325,6 +325,20 @@ class TestOptax:
         chained = optax.chain(optax.identity(), tx)
         assert chained.update(x, chained.init(x), x, lr=0.25, value=1.0)[0].tolist() == [-0.25] * 3
 
+    def test_names_of_a_constructor_for_one_step(self):
+        x = jnp.ones(3)
+        for rule in ("optax.sgd", "keras.SGD", "mlx.SGD"):
+            tx = transformation(rule, learning_rate=1.0)
+            state = tx.init(x)
+            assert tx.update(x, state, x, learning_rate=0.25)[0].tolist() == [-0.25] * 3
+            assert tx.update(x, state, x, lr=0.25)[0].tolist() == [-0.25] * 3
+            jitted = jax.jit(lambda lr, tx=tx, state=state: tx.update(x, state, x, learning_rate=lr))
+            assert jitted(jnp.float32(0.5))[0].tolist() == [-0.5] * 3
+            assert tx.update(x, state, x, value=1.0)[0].tolist() == [-1.0] * 3
+        tx = transformation("optax.adam", learning_rate=0.01)
+        with pytest.raises(gs.GradstepValueError, match="update: b1 cannot be given for one step; what can is lr, b"):
+            tx.update(x, tx.init(x), x, b1=0.5)
+
     def test_loss_scale_of_one_step(self):
         tx, x = transformation(gs.chain(gs.unscale, gs.sgd(lr=1.0))), jnp.ones(3)
         assert tx.update(x, tx.init(x), x, loss_scale=jnp.float32(4.0))[0].tolist() == [-0.25] * 3

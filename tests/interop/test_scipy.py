@@ -132,6 +132,22 @@ class TestSteps:
             result = minimize(f, X0, jac=g, method=made, options={"lr": 0.02, "maxiter": 15})
             assert bits(result.x) == bits(gs.minimize(bowl, X0, rule, max_steps=15).x) != bits(before.x)
 
+    @pytest.mark.parametrize(
+        ("rule", "given"),
+        [
+            ("keras.Adam", {"learning_rate": 0.05, "beta_1": 0.5}),
+            ("torch.Adam", {"lr": 0.05, "betas": (0.5, 0.9)}),
+            ("torch.SGD", {"lr": 0.05, "momentum": 0.9}),  # another stage than the one without
+        ],
+    )
+    def test_a_constructors_names(self, rule, given):
+        made = method(rule)
+        result = minimize(f, X0, jac=g, method=made, options={**given, "maxiter": 15})
+        plain = minimize(f, X0, jac=g, method=made, options={"maxiter": 15})
+        assert bits(result.x) == bits(gs.minimize(bowl, X0, rule, max_steps=15, **given).x) != bits(plain.x)
+        with pytest.raises(gs.GradstepError):
+            minimize(never, X0, jac=g, method=made, options={next(iter(given)): -1.0})
+
     def test_eps_is_the_rules(self):
         result = run(lr=0.1, eps=1.0, maxiter=15, jac=None)
         assert result.x == pytest.approx(gs.minimize(bowl, X0, "adam", lr=0.1, eps=1.0, max_steps=15).x, abs=1e-6)

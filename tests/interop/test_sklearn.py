@@ -488,6 +488,18 @@ def test_another_librarys_constructor():
     assert fingerprint(unpickled(made).optimizer_) == fingerprint(made.optimizer_)
 
 
+@pytest.mark.parametrize("rule", ["optax.adam", "keras.Adam", "mlx.Adam"])
+def test_a_constructor_that_calls_the_learning_rate_otherwise(rule):
+    made = quick(MLPRegressor, optimizer=rule, learning_rate_init=0.02)
+    given = quick(MLPRegressor, optimizer=rule, optimizer_params={"learning_rate": 0.02})
+    assert made.optimizer_.lr == 0.02
+    assert same(learned(made), learned(given))
+    assert fingerprint(unpickled(made).optimizer_) == fingerprint(made.optimizer_)
+    both = quick(MLPRegressor, optimizer=rule, optimizer_params={"learning_rate": 0.5}, learning_rate_init=0.02)
+    assert same(learned(made), learned(both))  # as with "lr" for a rule of our own
+    clone(made)
+
+
 def test_predictions_of_another_thread_do_not_come_back(monkeypatch):
     """What a layer keeps for a step is not what it gives: as if another thread had always been faster."""
     made = quick(MLPRegressor)

@@ -171,6 +171,47 @@ class TestSchedulers:
         assert len({lr for (lr,) in lrs}) > 3
         assert_alike(net, other)
 
+    @pytest.mark.parametrize(
+        "rule", ["keras.Adam", "optax.adam", "mlx.Adam", "tf1.AdamOptimizer", "torch.Adam", "adam", "keras.SGD"]
+    )
+    def test_the_learning_rate_is_lr_whatever_its_constructor_calls_it(self, rule):
+        name = gs.conventions.rate_name(rule)
+        net, other = network(), network()
+        opt = Optimizer(net.parameters(), rule, **{name: 0.01})
+        scheduler = torch.optim.lr_scheduler.StepLR(opt, 1, 0.5)
+        assert [group["lr"] for group in opt.param_groups] == [0.01]
+        lrs = train(net, opt, 3, scheduler)
+        assert lrs == [[0.005], [0.0025], [0.00125]]
+        last = Optimizer(other.parameters(), rule, **{name: 1.0})
+        for lr in (0.01, 0.005, 0.0025):
+            last.param_groups[0]["lr"] = lr
+            train(other, last, 1)
+        assert_alike(net, other, exact=True)
+        copied = copy.deepcopy(opt)
+        assert copied.param_groups[0]["lr"] == opt.param_groups[0]["lr"]
+        again = Optimizer(net.parameters(), rule, **{name: 1.0})
+        again.load_state_dict(opt.state_dict())
+        assert again.param_groups[0]["lr"] == opt.param_groups[0]["lr"]
+
+    def test_a_group_may_have_it_by_either_name(self):
+        a, b, c = (tensor(1.0) for _ in "abc")
+        groups = [{"params": [a], "learning_rate": 0.5}, {"params": [b], "lr": 0.25}]
+        opt = Optimizer(groups, "keras.SGD")
+        opt.add_param_group({"params": [c], "learning_rate": 0.125})
+        for p in (a, b, c):
+            p.grad = torch.ones(1).double()
+        opt.step()
+        assert [p.item() for p in (a, b, c)] == [0.5, 0.75, 0.875]
+        opt.param_groups[1]["learning_rate"] = 2.0
+        with pytest.raises(gs.GradstepValueError, match=r"a group has learning_rate = 2\.0; in groups it is lr"):
+            opt.step()
+
+    def test_cycling_a_momentum_that_is_called_otherwise_is_refused_by_torch(self):
+        opt = Optimizer([tensor(1.0)], "adam")
+        with pytest.raises(ValueError, match="must support momentum or beta1"):
+            torch.optim.lr_scheduler.OneCycleLR(opt, max_lr=0.05, total_steps=40)
+        torch.optim.lr_scheduler.OneCycleLR(opt, max_lr=0.05, total_steps=40, cycle_momentum=False)
+
     def test_a_learning_rate_that_is_a_tensor(self):
         net, other = network(), network()
         for own, make in ((net, lambda p, **h: Optimizer(p, "torch.Adam", **h)), (other, torch.optim.Adam)):
@@ -325,6 +366,26 @@ class TestSteps:
         assert opt.skipped == (policy == "skip")
         assert before == ([x.item() for x in (a, b)], [x._version for x in (a, b)])
         assert [int(opt.state[p]["step"]) for p in (a, b)] == [1, 0]
+
+    @pytest.mark.parametrize("rule", ["torch.Adam", gs.chain(gs.clip_by_norm(1.0), gs.adam)])
+    @pytest.mark.parametrize("policy", ["raise", "skip", "ignore"])
+    def test_all_or_nothing_where_a_later_one_has_no_scalars(self, policy, rule):
+        """A learning rate that float32 cannot hold, in a group that joined later."""
+        a, b = (tensor(1.0, dtype=torch.float32) for _ in "ab")
+        opt = Optimizer([{"params": [a]}, {"params": [b]}], rule, on_nonfinite=policy)
+        a.grad = torch.ones(1)
+        opt.step()
+        b.grad = torch.ones(1)
+        opt.param_groups[1]["lr"] = 1e39
+        before = [x.item() for x in (a, b)], [x._version for x in (a, b)]
+        with pytest.raises(gs.NonFiniteError, match=r"the scalar .* nothing was changed"):
+            opt.step()
+        assert before == ([x.item() for x in (a, b)], [x._version for x in (a, b)])
+        assert [int(opt.state[p]["step"]) for p in (a, b)] == [1, 0]
+        opt.param_groups[1]["lr"] = 0.1
+        opt.step()
+        assert [int(opt.state[p]["step"]) for p in (a, b)] == [2, 1]
+        assert opt.skipped == 0
 
     @pytest.mark.parametrize("policy", ["raise", "skip", "ignore"])
     def test_gradients_that_are_not_finite(self, policy):
@@ -593,11 +654,15 @@ class TestSaving:
         peer = torch.optim.Adam(net.parameters())
         train(net, peer, 1)
         cases = [
-            (peer.state_dict(), gs.GradstepValueError, r"state of '0\.0' is exp_avg, exp_avg_sq, step; this optimizer"),
+            (
+                peer.state_dict(),
+                gs.GradstepValueError,
+                r"'0\.0' is exp_avg, exp_avg_sq, step; .*torch\.load_state",
+            ),
             (
                 Optimizer(net.parameters(), "adam").state_dict(),
                 gs.GradstepValueError,
-                "group 0 has no .*betas",
+                "group 0 has no .*betas.*another optimizer, whose state gs",
             ),
             (before | {"state": {9: before["state"][0]}}, gs.GradstepValueError, "an entry 9, which is none of"),
             (

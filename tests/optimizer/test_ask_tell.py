@@ -171,6 +171,30 @@ class TestTell:
                 x.join()
             assert (opt.t, len(refused)) == (k + 1, 3)
 
+    @engines
+    def test_no_step_of_another_gets_between_the_look_and_the_update(self, engine):
+        opt, other = (gs.Optimizer(np.ones(3), "adam", engine=engine) for _ in "ab")
+
+        class Lock:
+            """One for which somebody else, with a step to make, has waited."""
+
+            def __enter__(self):
+                assert not inside, "it is not reentrant"
+                inside.append(True)
+
+            def __exit__(self, *_):
+                inside.pop()
+                if waiting:
+                    opt.step(waiting.pop())
+
+        opt.ask()
+        inside, waiting = [], [np.array([-5.0, 1.0, 3.0])]
+        opt._lock = Lock()
+        opt.tell(np.ones(3))
+        other.step(np.ones(3))
+        other.step(np.array([-5.0, 1.0, 3.0]))
+        assert fingerprint(opt) == fingerprint(other)
+
 
 class TestQueue:
     """Simulations by other threads, with noise from a seed of their own."""

@@ -16,7 +16,7 @@ from gradstep.rule import Rule, Stage, as_stage, lookup, registry
 if TYPE_CHECKING:
     from gradstep.conventions import keras, mlx, optax, tf1, torch
 
-__all__ = ["arguments", "constructor", "keras", "mlx", "optax", "stage_of", "tf1", "torch"]
+__all__ = ["arguments", "constructor", "keras", "mlx", "optax", "rate_name", "stage_of", "tf1", "torch"]
 
 LIBRARIES = ("keras", "mlx", "optax", "tf1", "torch")
 
@@ -74,6 +74,11 @@ def arguments(rule: str | Rule | Stage) -> Collection[str]:
     if isinstance(made, Rule):
         return made.defaults
     return () if isinstance(made, Stage) else signature(made).parameters
+
+
+def rate_name(rule: str | Rule | Stage) -> str | None:
+    """What :func:`stage_of` takes the learning rate as: ``lr``, ``learning_rate`` or, where it takes none, None."""
+    return next((key for key in ("lr", "learning_rate") if key in arguments(rule)), None)
 
 
 def _known(name: str, make: Callable[..., Stage], hyper: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import optax
 
 from gradstep.chain import program
-from gradstep.conventions import stage_of
+from gradstep.conventions import arguments, rate_name, stage_of
 from gradstep.errors import GradstepValueError
 from gradstep.functional import start_slots
 from gradstep.interop import traced
@@ -49,8 +49,8 @@ def transformation(rule: str | Rule | Stage, **hyper: Any) -> Any:
     Returns
     -------
     optax.GradientTransformationExtraArgs
-        ``update`` takes hyperparameters of one step by name, traced or not: ``update(grads, state, params, lr=1e-4)``.
-        It ignores other extra arguments.
+        ``update`` takes hyperparameters of one step by name, traced or not: ``update(grads, state, params, lr=1e-4)``,
+        the learning rate also by its constructor's. It refuses a constructor's other names, and ignores whatever else.
 
     Raises
     ------
@@ -64,6 +64,15 @@ def transformation(rule: str | Rule | Stage, **hyper: Any) -> Any:
         first = {key: x(0) for key, x in made.hyper.items() if callable(x)}
     traces: dict[str, Any] = {key: made.hyper[key] for key, x in first.items() if isinstance(x, jax.Array)}
     values = made.values({**made.hyper, **{key: float(first[key]) for key in traces}}, 0)
+
+    rate, refused = rate_name(rule), {*arguments(rule)} - {*made.hyper}
+
+    def of_one_step(extra: dict[str, Any]) -> dict[str, Any]:
+        known = {"lr" if key == rate else key: x for key, x in extra.items()} if "lr" in made.hyper else extra
+        if odd := sorted(refused & {*known}):
+            names = ", ".join(made.hyper)
+            raise GradstepValueError(f"update: {odd[0]} cannot be given for one step; what can is {names}.")
+        return {key: x for key, x in known.items() if key in made.hyper}
 
     def init(params: Any) -> State:
         names, leaves, tree = _flat(params)
@@ -86,7 +95,7 @@ def transformation(rule: str | Rule | Stage, **hyper: Any) -> Any:
         columns = [dict(zip(names, tree.flatten_up_to(nest), strict=True)) for nest in state.slots.values()]
         kept = {name: {key: own[name] for key, own in zip(state.slots, columns, strict=True)} for name in names}
         hyper = {key: schedule(state.count) for key, schedule in traces.items()}
-        hyper |= {key: x for key, x in extra.items() if key in made.hyper}
+        hyper |= of_one_step(extra)
         new, kept, memory = traced.step(stage, old, grads, kept, state.count, state.memory, hyper)
         slots = {key: tree.unflatten([kept[name][key] for name in names]) for key in state.slots}
         memory = {key: jnp.asarray(x) for key, x in memory.items()}

@@ -5,13 +5,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from gradstep.chain import chain, program
-from gradstep.conventions import constructor, stage_of
+from gradstep.conventions import constructor, rate_name, stage_of
 from gradstep.conventions.common import number
 from gradstep.errors import GradstepTypeError, GradstepValueError
 from gradstep.hyper import DOMAINS, Hyper, checked
 from gradstep.rule import Rule, Stage, lookup
 
 DECAY = "weight_decay"
+RATE = "lr"  # what schedulers change in a group, whatever a constructor calls it
 KNOWN = {*DOMAINS, "betas"}  # names that stand for hyperparameters wherever they are met
 
 
@@ -40,7 +41,7 @@ class Settings:
     Attributes
     ----------
     defaults
-        The arguments of a constructor, else the hyperparameters by their flat names.
+        The arguments of a constructor, the learning rate as ``lr``; else the hyperparameters by their flat names.
 
     Raises
     ------
@@ -51,10 +52,12 @@ class Settings:
     def __init__(self, rule: str | Rule | Stage, hyper: Mapping[str, Any]) -> None:
         self._rule, self._stage = rule, stage_of(rule, hyper)
         self._constructor = rule if isinstance(rule, str) and not isinstance(constructor(rule), Rule) else None
+        self._rate = (rate_name(rule) if self._constructor else None) or RATE
         self.defaults: dict[str, Any] = dict(program(self._stage).hyper)
         if self._constructor:
             known = inspect.signature(constructor(self._constructor)).parameters.values()
             self.defaults = {x.name: x.default for x in known if x.default is not x.empty} | dict(hyper)
+            self.defaults = self.renamed(self.defaults)
         self.of([self.defaults])
 
     def of(self, groups: Sequence[Mapping[str, Any]]) -> list[Setting]:
@@ -64,7 +67,13 @@ class Settings:
 
     def values(self, group: Mapping[str, Any]) -> dict[str, Any]:
         """The hyperparameters among a group's entries; tensors, which may change in place, as numbers."""
+        if self._rate != RATE and self._rate in group:
+            raise GradstepValueError(f"a group has {self._rate} = {group[self._rate]!r}; in groups it is {RATE}.")
         return {key: number(group[key]) for key in self.defaults if key in group}
+
+    def renamed(self, group: Mapping[str, Any]) -> dict[str, Any]:
+        """A group's entries with the learning rate, where it has the constructor's name, as ``lr``."""
+        return {RATE if key == self._rate else key: x for key, x in group.items()}
 
     def check(self, group: Mapping[str, Any], owner: str) -> None:
         """Refuse hyperparameters that this optimizer does not have; other entries of a group are its owner's affair."""
@@ -77,7 +86,10 @@ class Settings:
     def _of(self, group: Mapping[str, Any], owner: str, decays: bool) -> Setting:
         values = self.values(group)
         if missing := self.defaults.keys() - values.keys():
-            raise GradstepValueError(f"{owner} has no {', '.join(sorted(missing))}; it is one of another optimizer.")
+            raise GradstepValueError(
+                f"{owner} has no {', '.join(sorted(missing))}; it is one of another optimizer, "
+                f"whose state gs.interop.torch.load_state(opt, state_dict) may take."
+            )
         for key, value in values.items():
             if callable(value):
                 raise GradstepTypeError(
@@ -87,13 +99,17 @@ class Settings:
             return Setting(self._stage, {key: checked(key, value, owner) for key, value in values.items()})
         if decays and values.get(DECAY) == 0:
             values[DECAY] = lambda _: 0.0  # keeps its place, where a number would not: groups then go in one pass
-        stage = stage_of(self._constructor, values)
+        stage = stage_of(self._constructor, self._its_own(values))
         return Setting(stage, program(stage).values(program(stage).hyper, 0))
+
+    def _its_own(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Values by the names of the constructor."""
+        return {self._rate if key == RATE else key: x for key, x in values.items()}
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Rules go by their names: what they are made of cannot be copied, and need not be."""
         if isinstance(self._rule, str):
-            return Settings, (self._rule, self.defaults)
+            return Settings, (self._rule, self._its_own(self.defaults))
         return _restored, tuple((part.rule.name, dict(part.given), part.name) for part in self._stage.parts)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from gradstep.checkpoint import Checkpoint, load
-from gradstep.errors import GradstepValueError
+from gradstep.errors import GradstepTypeError, GradstepValueError
 from gradstep.files import AnyPath
 from gradstep.interop.flower.model import Layers, as_buffer, check_alike, check_same, is_buffer
 from gradstep.optimizer import Optimizer
@@ -61,6 +61,10 @@ class ServerOptimizer:
             When a layer of the average is NaN, infinite or too large for the rule; or missing, new, or of another shape
             or dtype than before. Neither state nor t has changed.
         """
+        for what, layers in (("current model", current), ("aggregate", {} if aggregated is None else aggregated)):
+            if not isinstance(layers, Mapping):
+                kind = type(layers).__name__
+                raise GradstepTypeError(f"the {what} is a {kind}; hand in a dict of its layers' arrays by name.")
         now = {name: np.array(x) for name, x in current.items()}
         if not aggregated:
             return now

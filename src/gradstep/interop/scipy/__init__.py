@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from scipy.optimize import OptimizeResult
 
+from gradstep.conventions import arguments
 from gradstep.errors import GradstepTypeError, GradstepValueError
 from gradstep.interop.scipy.function import Function, called, sides
 from gradstep.interop.scipy.options import Tolerances, told
@@ -20,10 +21,11 @@ __all__ = ["method"]
 class method:  # noqa: N801 - reads as SciPy's keyword
     """A rule as a method for :func:`scipy.optimize.minimize`.
 
-    Its ``options=`` are those of :class:`~gradstep.interop.scipy.options.Options`, and any hyperparameter by its name.
-    Without a function ``jac`` gradients are forward differences, which call ``fun`` once more for each element
-    (``jac="3-point"`` and the like never reach a method). The result has the fields of :func:`gradstep.minimize`, but
-    no ``history``; only ``status`` 0, by a tolerance, is a ``success``, as with SciPy's own methods.
+    Its ``options=`` are those of :class:`~gradstep.interop.scipy.options.Options`, and any hyperparameter by its name,
+    or its constructor's. Without a function ``jac`` gradients are forward differences, which call ``fun`` once more for
+    each element (``jac="3-point"`` and the like never reach a method). The result has the fields of
+    :func:`gradstep.minimize`, but no ``history``; only ``status`` 0, by a tolerance, is a ``success``, as with SciPy's
+    own methods.
 
     Parameters
     ----------
@@ -69,11 +71,11 @@ class method:  # noqa: N801 - reads as SciPy's keyword
             raise GradstepTypeError("x0 is complex, and SciPy's methods are for real numbers; gs.minimize takes it.")
         if constraints is not None and not (isinstance(constraints, tuple | list | dict) and not constraints):
             raise GradstepValueError("constraints: a rule knows none; use bounds=, or gs.minimize(..., project=...).")
-        options, own = told(given, self.hyper, f"Method {self.rule}")
+        options, own, more = told(given, self.hyper, arguments(self.rule), f"Method {self.rule}")
         x = x if x.dtype.kind == "f" else x.astype(np.float64)
         within = None if bounds is None else sides(bounds, x)
         function = Function(fun, jac, args, within)
-        run = Run(function, x, self.rule, stop=self.stop, bounds=within, history=False, **self.options)
+        run = Run(function, x, self.rule, stop=self.stop, bounds=within, history=False, **self.options | more)
         run.opt.hyper.replace({**run.opt.hyper, **own})
         run.opt.reset()  # a state may start at a hyperparameter
         run.stop |= Tolerances(run, function, options) | steps(options.maxiter)

@@ -54,16 +54,22 @@ class Options:
                 real(f"options: {own.name}", value)
 
 
-def told(given: dict[str, Any], hyper: Collection[str], name: str) -> tuple[Options, dict[str, Hyper]]:
-    """Options and hyperparameters, of what ``minimize`` hands on; of anything else ``name``, a method, warns."""
+def told(
+    given: dict[str, Any], hyper: Collection[str], arguments: Collection[str], name: str
+) -> tuple[Options, dict[str, Hyper], dict[str, Any]]:
+    """Options, hyperparameters, and what else a constructor takes, of what ``minimize`` hands on.
+
+    Of anything else ``name``, a method, warns.
+    """
     hessian = [given.pop(key, None) for key in ("hess", "hessp")]
     if hessian != [None, None]:
         warnings.warn(f"{name} uses no Hessian (hess, hessp).", RuntimeWarning, stacklevel=4)
     known = {own.name for own in fields(Options)}
-    if unknown := [key for key in given if key not in known and key not in hyper]:
+    if unknown := [key for key in given if key not in {*known, *hyper, *arguments}]:
         warnings.warn(f"Unknown solver options: {', '.join(unknown)}", OptimizeWarning, stacklevel=4)
     options = Options(**{key: value for key, value in given.items() if key in known and value is not None})
-    return options, {key: checked(key, value, "options") for key, value in given.items() if key in hyper}
+    values = {key: checked(key, value, "options") for key, value in given.items() if key in hyper}
+    return options, values, {key: x for key, x in given.items() if key in arguments and key not in {*known, *hyper}}
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import InvalidParameterError
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from gradstep.conventions import rate_name
 from gradstep.errors import GradstepError
 from gradstep.interop.sklearn.network import Array, Form, Network
 from gradstep.interop.sklearn.parameters import Parameters
@@ -73,11 +74,19 @@ class Fitted(Parameters):
         rng = np.random.default_rng(check_random_state(self.random_state).randint(2**31))
         model = form.model(int(rng.integers(2**31)), dtype) if first else self.network_.model
         with self._blaming("optimizer"):
-            network = Network(form, model, self.optimizer, self.optimizer_params or {})
+            network = Network(form, model, self.optimizer, self._optimizer_options())
         self._set_rate(network)
         self.network_, self._rng, self.n_outputs_ = network, rng, outputs
         if first:
             self.loss_curve_: list[float] = []
+
+    def _optimizer_options(self) -> dict[str, Any]:
+        """``optimizer_params``, and the learning rate where a constructor asks for it by a name of its own."""
+        given = self.optimizer_params or {}
+        name = rate_name(self.optimizer)
+        if name in (None, "lr") or self.learning_rate_init is None:
+            return given
+        return {name: self.learning_rate_init, **given}
 
     def _set_rate(self, network: Network) -> None:
         if self.learning_rate_init is not None:

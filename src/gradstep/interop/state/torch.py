@@ -1,6 +1,6 @@
 """State from and to ``torch.optim``, by its state dicts, whose groups show by their options what they are of."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from importlib import import_module
 from typing import Any
 
@@ -47,31 +47,7 @@ _MEMORY = {"NAdam": {"nadam_torch.product": "mu_product"}}
 def load_state(
     opt: Optimizer, state_dict: Mapping[str, Any], names: Iterable[str] | None = None, *, t: int | None = None
 ) -> None:
-    """Take the state of a torch optimizer: its arrays and its count. Parameters and hyperparameters stay as they are.
-
-    Parameters
-    ----------
-    opt
-        An optimizer of the rule that ``gs.conventions.torch`` gives for that optimizer. What the hyperparameters
-        there were is not looked at: give them here, as there.
-    state_dict
-        As ``torch_optimizer.state_dict()`` gives it.
-    names
-        The dotted names here of torch's parameters, in torch's order; left out: the parameters here in their order,
-        all or those that are not frozen. What is frozen here is left out of the state.
-    t
-        The updates made, where torch does not count them (SGD): needed if a schedule follows them; else left out,
-        ``opt.t`` stays, but is 1 at least.
-
-    Raises
-    ------
-    GradstepValueError
-        When the optimizer there is of a kind, or has a state, that the rule here does not have; when a parameter has
-        no state there, or another count than others; for other shapes, numbers that are not finite, below zero
-        where they cannot be, or not in the dtype here. Nothing has been changed.
-    GradstepTypeError
-        When ``state_dict`` is no such thing.
-    """
+    """See :func:`gradstep.interop.torch.load_state`, which takes guests too."""
     there = _There(opt, state_dict, names)
     ours, counts = there.ours, dict[str, Any]()
     arrays, memory = dict[str, dict[str, Any]](), dict[str, dict[str, Any]]()
@@ -90,30 +66,7 @@ def load_state(
 
 @undisturbed
 def dump_state(opt: Optimizer, like: Mapping[str, Any], names: Iterable[str] | None = None) -> dict[str, Any]:
-    """The state here as a state dict for ``torch_optimizer.load_state_dict``; hyperparameters are those of ``like``.
-
-    torch converts what it loads to the dtype of its parameters; give it those that are here.
-
-    Parameters
-    ----------
-    opt
-        An optimizer of the rule that ``gs.conventions.torch`` gives for that optimizer.
-    like
-        As ``torch_optimizer.state_dict()`` gives it, before its first step or after any.
-    names
-        The dotted names here of torch's parameters, as for :func:`load_state`. What is frozen here stays as it is
-        there.
-
-    Returns
-    -------
-    dict
-        New; all its tensors are new.
-
-    Raises
-    ------
-    GradstepValueError, GradstepTypeError
-        As from :func:`load_state`.
-    """
+    """See :func:`gradstep.interop.torch.dump_state`, which takes guests too."""
     there = _There(opt, like, names)
     ours, state = there.ours, dict(like["state"])
     for name, index in there.indices.items():
@@ -133,9 +86,7 @@ class _There:
     """A torch optimizer's state dict beside an optimizer here."""
 
     def __init__(self, opt: Any, state_dict: Any, names: Iterable[str] | None) -> None:
-        if not (isinstance(state_dict, Mapping) and {"state", "param_groups"} <= set(state_dict)):
-            raise GradstepTypeError("torch: expected what torch_optimizer.state_dict() gives, with its param_groups.")
-        groups = state_dict["param_groups"]
+        groups = groups_of(state_dict)
         kinds = {_kind(group) for group in groups}
         if len(kinds) != 1:
             raise GradstepValueError(f"torch: its groups are of several kinds, {', '.join(sorted(kinds))}.")
@@ -149,6 +100,13 @@ class _There:
         kept = {key for own in PLACES[self.kind].values() for key in own.values()}
         for group in groups:
             self.ours.covered(self.places, {key for key in kept if group.get(_ONLY_WITH.get(key, ""), True)})
+
+
+def groups_of(state_dict: Any) -> Sequence[Mapping[str, Any]]:
+    """The groups of a state dict; a :class:`GradstepTypeError` where it is none."""
+    if not (isinstance(state_dict, Mapping) and {"state", "param_groups"} <= set(state_dict)):
+        raise GradstepTypeError("torch: expected what torch_optimizer.state_dict() gives, with its param_groups.")
+    return state_dict["param_groups"]
 
 
 def _kind(group: Mapping[str, Any]) -> str:

@@ -11,9 +11,9 @@ from typing import Any
 
 from gradstep.functional import choose_nonfinite
 from gradstep.interop.settings import Settings
-from gradstep.interop.state.torch import dump_state as dump_state
-from gradstep.interop.state.torch import load_state as load_state
-from gradstep.interop.torch.cohorts import Cohorts
+from gradstep.interop.torch.cohorts import Cohorts, State
+from gradstep.interop.torch.moved import dump_state as dump_state
+from gradstep.interop.torch.moved import load_state as load_state
 from gradstep.rule import Rule, Stage
 
 torch: Any = import_module("torch")  # type checkers would take this package for it
@@ -34,6 +34,7 @@ class Optimizer(torch.optim.Optimizer):
         ``"raise"``, ``"skip"`` or ``"ignore"``, as for :class:`gradstep.Optimizer`: all parameters or none.
     **hyper
         Hyperparameters of a rule given by name: numbers, for ``param_groups`` hold them and schedulers change them.
+        There the learning rate is ``lr``, whatever a constructor calls it.
 
     Attributes
     ----------
@@ -61,7 +62,10 @@ class Optimizer(torch.optim.Optimizer):
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """See torch; parameters that were there keep their state."""
-        self._how[0].check(param_group, f"group {len(self.param_groups)}")
+        if isinstance(param_group, dict):  # else torch says so
+            own = self._how[0].renamed(param_group)
+            self._how[0].check(own, f"group {len(self.param_groups)}")
+            param_group = param_group if own.keys() == param_group.keys() else own
         super().add_param_group(param_group)
         if self._cohorts is not None:
             try:
@@ -76,10 +80,19 @@ class Optimizer(torch.optim.Optimizer):
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
+        self.skipped += not self.cohorts().step()
+        return loss
+
+    def cohorts(self) -> Cohorts:
+        """The parameters as they are stepped, with all that has changed in groups and state: for this package."""
         if not self._cohorts.follow(self.param_groups, self.state):
             self._cohorts = Cohorts(self.param_groups, self.state, *self._how)
-        self.skipped += not self._cohorts.step()
-        return loss
+        return self._cohorts
+
+    def go_on_from(self, state: State) -> None:
+        """Take a state by parameter in place of what is there, when it fits: for this package."""
+        made = Cohorts(self.param_groups, state, *self._how)
+        self.state, self._cohorts = state, made
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """See torch; but state is taken as it was saved, to the bit, and refused where it is of another optimizer."""

@@ -120,18 +120,19 @@ class Cohort:
         finally:  # an interrupt may come out of a step that was made
             if self.opt.t != before:
                 torch.autograd.graph.increment_version(self.params)
-                self._count()
+                self.count()
         return self.opt.t != before
 
-    def _reader(self, group: int, name: str) -> Any:
-        return lambda _: self.hyper[group][name]
-
-    def _count(self) -> None:
+    def count(self) -> None:
+        """Take the updates made, and the host's numbers, from the optimizer."""
         self.numbers[STEP][...] = self.opt.t
         if self.program.remembers:
             for where, memory in zip(self._places(), self.opt.parts().memory, strict=True):
                 for key, x in memory.items():
                     self.numbers[key][where] = x
+
+    def _reader(self, group: int, name: str) -> Any:
+        return lambda _: self.hyper[group][name]
 
     def _places(self) -> Iterator[slice]:
         """Where the members of each group stand."""
@@ -193,7 +194,10 @@ def check_state(name: str, found: Any, own: Mapping[str, Any]) -> None:
     """
     if not isinstance(found, Mapping) or set(found) != set(own):
         keys = ", ".join(sorted(map(str, found))) if isinstance(found, Mapping) else repr(found)
-        raise GradstepValueError(f"state of {name!r} is {keys}; this optimizer keeps {', '.join(sorted(own))}.")
+        raise GradstepValueError(
+            f"state of {name!r} is {keys}; this optimizer keeps {', '.join(sorted(own))}; "
+            f"gs.interop.torch.load_state(opt, state_dict) takes that of torch's own optimizers."
+        )
     for key, x in own.items():
         y = torch.as_tensor(found[key])
         is_count = key == STEP and y.numel() == 1 and y.dtype != torch.bool and float(y) == max(0, int(y))

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gradstep.chain import program
-from gradstep.errors import GradstepValueError
+from gradstep.errors import GradstepValueError, NonFiniteError, ScalarError
 from gradstep.interop.settings import Setting, Settings
 from gradstep.interop.torch.cohort import STEP, Cohort, Member, in_numpy, state_names
 
@@ -36,7 +36,7 @@ class Cohorts:
         self.settings = settings.of(groups)
         if strange := [x for x in state if isinstance(x, int)]:
             raise GradstepValueError(f"the state has an entry {strange[0]}, which is none of the parameters.")
-        self.each = [self._made(own) for own in _sorted_out(groups, self.settings, state)]
+        self.each = [self._made(own) for own in sorted_out(groups, self.settings, state)]
         self._install()
 
     def follow(self, groups: Groups, state: State) -> bool:
@@ -58,18 +58,20 @@ class Cohorts:
         Raises
         ------
         NonFiniteError
-            For a gradient that is not finite.
+            For a gradient that is not finite, and for hyperparameters that the dtype cannot hold.
         GradstepValueError
             When a stage takes a norm over all parameters, and they do not go in one pass.
         """
         ready = self._ready()
         if len(ready) > 1:
             self._check_norms([cohort for cohort, _ in ready])
-            looks = (cohort.opt.look(grads) for cohort, grads in ready if self.policy != "ignore")
-            if bad := next(filter(None, looks), None):
-                if self.policy == "raise":
-                    raise bad
-                return False
+            for cohort, grads in ready:  # what one of them refuses, it refuses before any other has stepped
+                try:
+                    cohort.opt.rehearse(grads)
+                except NonFiniteError as error:
+                    if self.policy != "skip" or isinstance(error, ScalarError):
+                        raise
+                    return False
         made = [cohort.step(grads) for cohort, grads in ready]
         return all(made)
 
@@ -117,7 +119,7 @@ class Cohorts:
                 )
 
 
-def _sorted_out(groups: Groups, settings: Sequence[Setting], state: State) -> list[list[Member]]:
+def sorted_out(groups: Groups, settings: Sequence[Setting], state: State) -> list[list[Member]]:
     """Members by what a cohort has in common: stages, kind of memory, updates, and a group's numbers on the host."""
     found: dict[Any, list[Member]] = {}
     numbers: dict[Any, list[Any]] = {}

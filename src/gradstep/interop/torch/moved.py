@@ -1,0 +1,124 @@
+"""State from and to torch's own optimizers, for the guest as for an optimizer of ours: cohort by cohort."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from gradstep.errors import GradstepTypeError, GradstepValueError
+from gradstep.interop.state import torch as state
+from gradstep.interop.torch.cohort import STEP, Cohort
+from gradstep.interop.torch.cohorts import Cohorts, sorted_out
+
+Indices = Mapping[Any, Any]  # of each parameter, its number in a state dict
+
+
+def load_state(
+    opt: Any, state_dict: Mapping[str, Any], names: Iterable[str] | None = None, *, t: int | None = None
+) -> None:
+    """Take the state of a torch optimizer: its arrays and its count. Parameters and hyperparameters stay as they are.
+
+    Parameters
+    ----------
+    opt
+        A :class:`gradstep.Optimizer` of the rule that ``gs.conventions.torch`` gives for that optimizer, or a guest,
+        ``gs.interop.torch.Optimizer``. What the hyperparameters there were is not looked at: give them here, as there.
+    state_dict
+        As ``torch_optimizer.state_dict()`` gives it.
+    names
+        For an optimizer of ours, the dotted names of torch's parameters, in torch's order; left out: the parameters
+        here in their order, all or those that are not frozen. What is frozen here is left out of the state. A guest
+        has torch's parameters in torch's order; one that has made no step there begins here.
+    t
+        The updates made, where torch does not count them (SGD): needed if a schedule follows them; else left out,
+        the count here stays, but is 1 at least.
+
+    Raises
+    ------
+    GradstepValueError
+        When the optimizer there is of a kind, or has a state, that the rule here does not have; when a parameter has
+        no state there, or another count than others of an optimizer of ours; for other shapes, numbers that are not
+        finite, below zero where they cannot be, or not in the dtype here. Nothing has been changed.
+    GradstepTypeError
+        When ``state_dict`` is no such thing.
+    """
+    if not _is_guest(opt):
+        state.load_state(opt, state_dict, names, t=t)
+        return
+    cohorts: Cohorts = opt.cohorts()
+    indices = _indices(cohorts, state_dict, names)
+    theirs = state_dict["state"]
+    begun = [p for p, k in indices.items() if any(x is not None for x in theirs.get(k, {}).values())]
+    begun = begun or [*indices]  # it keeps nothing, or must be refused
+    counts = {p: {STEP: theirs.get(indices[p], {}).get(STEP, _updates(t, cohorts.state[p][STEP]))} for p in begun}
+    kept: dict[Any, Any] = defaultdict(dict)
+    for members in sorted_out(cohorts.groups, cohorts.settings, counts):
+        if own := [x for x in members if x.value in counts]:
+            made, first = Cohort(own, cohorts.settings, cohorts.policy, {}), own[0].value
+            is_counted = STEP in theirs.get(indices[first], {})
+            state.load_state(made.opt, _part(state_dict, made, indices), t=t if is_counted else counts[first][STEP])
+            made.count()
+            kept.update(zip(made.params, made.state, strict=True))
+    opt.go_on_from(kept)
+
+
+def dump_state(opt: Any, like: Mapping[str, Any], names: Iterable[str] | None = None) -> dict[str, Any]:
+    """The state here as a state dict for ``torch_optimizer.load_state_dict``; hyperparameters are those of ``like``.
+
+    torch converts what it loads to the dtype of its parameters; give it those that are here.
+
+    Parameters
+    ----------
+    opt
+        As for :func:`load_state`.
+    like
+        As ``torch_optimizer.state_dict()`` gives it, before its first step or after any.
+    names
+        As for :func:`load_state`. What is frozen here stays as it is there.
+
+    Returns
+    -------
+    dict
+        New; all its tensors are new.
+
+    Raises
+    ------
+    GradstepValueError, GradstepTypeError
+        As from :func:`load_state`.
+    """
+    if not _is_guest(opt):
+        return state.dump_state(opt, like, names)
+    cohorts: Cohorts = opt.cohorts()
+    indices = _indices(cohorts, like, names)
+    parts = [state.dump_state(each.opt, _part(like, each, indices)) for each in cohorts.each]
+    return {**like, "state": {k: own for part in parts for k, own in part["state"].items()}}
+
+
+def _is_guest(opt: Any) -> bool:
+    return hasattr(opt, "go_on_from")
+
+
+def _updates(t: int | None, own: Any) -> int:
+    return max(int(own), 1) if t is None else t  # their arrays come from an update
+
+
+def _indices(cohorts: Cohorts, state_dict: Any, names: Iterable[str] | None) -> Indices:
+    if names is not None:
+        raise GradstepTypeError("names are of an optimizer of ours; a guest has the parameters in torch's order.")
+    there = [k for group in state.groups_of(state_dict) for k in group["params"]]
+    here = [p for group in cohorts.groups for p in group["params"]]
+    if len(there) != len(here):
+        raise GradstepValueError(
+            f"state of torch: it has {len(there)} parameters, and this guest {len(here)}; make it of the same ones."
+        )
+    return dict(zip(here, there, strict=True))
+
+
+def _part(state_dict: Mapping[str, Any], cohort: Cohort, indices: Indices) -> dict[str, Any]:
+    """What a state dict has of the parameters of a cohort, in their order."""
+    own = [indices[p] for p in cohort.params]
+    groups: Sequence[Any] = [
+        {**group, "params": found}
+        for group in state_dict["param_groups"]
+        if (found := [k for k in own if k in group["params"]])
+    ]
+    return {"state": {k: x for k, x in state_dict["state"].items() if k in own}, "param_groups": groups}
