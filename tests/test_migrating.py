@@ -196,3 +196,60 @@ def test_what_stands_around_it_is_there_on_both_sides(library, there, text):
             cosine = 0.5e-3 * (1 + np.cos(np.pi * t / 100))  # torch has no function of t
             wanted = cosine if library == "torch" else float(eval(there, known)(t))  # noqa: S307
             assert rate(t) == pytest.approx(wanted, rel=1e-6, abs=1e-12)
+
+
+def state_block(library):
+    """The code of the page's last part, which needs the library."""
+    text = (FOLDER / f"{library}.md").read_text("utf-8")
+    (block,) = re.findall(r"^## State.*?^```\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    return block
+
+
+def test_the_code_about_torchs_state_runs():
+    torch = pytest.importorskip("torch")
+    model = torch.nn.Linear(3, 2)
+    params = {name: p.detach().numpy().copy() for name, p in model.named_parameters()}
+    optim = torch.optim.AdamW(model.parameters(), lr=1e-2)
+    for _ in range(2):
+        optim.zero_grad()
+        model(torch.ones(4, 3)).sum().backward()
+        optim.step()
+    known = {"gs": gs, "torch": torch, "model": model, "params": params, "optim": optim}
+    exec(state_block("torch"), known)  # noqa: S102 - the page's own
+    assert known["opt"].t == 2
+    assert all(own["step"] == 2 for own in optim.state_dict()["state"].values())
+
+
+def test_the_code_about_optaxs_state_runs():
+    optax = pytest.importorskip("optax")
+    import jax.numpy as jnp
+
+    params = {"w": jnp.ones(3)}
+    theirs = optax.adam(1e-3)
+    state = theirs.init(params)
+    for _ in range(2):
+        _, state = theirs.update(params, state, params)
+    opt = gs.Optimizer({"w": np.ones(3, np.float32)}, "optax.adam", learning_rate=1e-3)
+    known = {"gs": gs, "optax": optax, "opt": opt, "state": state}
+    exec(state_block("optax"), known)  # noqa: S102 - the page's own
+    assert opt.t == int(known["state"][0].count) == 2
+    steps, _ = known["tx"].update(params, known["tx"].init(params), params)
+    assert steps["w"].dtype == jnp.float32
+
+
+def test_the_code_about_kerass_state_runs():
+    pytest.importorskip("keras")
+    import keras
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of a Keras variable's __array__
+        w = keras.Variable(np.ones(3, np.float32), dtype="float32")
+        optimizer = keras.optimizers.Adam()
+        for _ in range(2):
+            optimizer.apply([keras.ops.ones(3)], [w])
+        opt = gs.Optimizer(np.ones(3, np.float32), "keras.Adam")
+        model = keras.Sequential([keras.layers.Input((3,)), keras.layers.Dense(1)])
+        known = {"gs": gs, "keras": keras, "opt": opt, "optimizer": optimizer, "model": model}
+        exec(state_block("keras"), known)  # noqa: S102 - the page's own
+        assert opt.t == int(optimizer.iterations) == 2
+        model.fit(np.ones((4, 3), np.float32), np.ones((4, 1), np.float32), verbose=0)
