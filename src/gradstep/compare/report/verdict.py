@@ -1,79 +1,127 @@
-"""The verdict: three sentences from the data, the last of them on what the data do not show."""
+"""The verdict: three sentences from the data, with intervals, the last of them on what the data do not show."""
 
 import math
 
-from gradstep.compare.naming import short
-from gradstep.compare.study import Study
-from gradstep.compare.table import Row
-from gradstep.compare.wording import counted
+from gradstep.compare.evidence import Evidence
+from gradstep.compare.report.tables import between, bracketed
+from gradstep.compare.statistics import medians
+from gradstep.compare.table import make_table
+from gradstep.compare.wording import counted, goal
 
 
-def verdict(study: Study) -> str:
-    """Who came first and how surely, how far apart they ended, and what neither of these shows."""
-    rows = study.table()
-    return " ".join((_first(study, rows), _end(study, rows), _limits(study, rows)))
+def verdict(evidence: Evidence) -> list[str]:
+    """Who came first and how surely, how far ahead and at what cost, and what neither of these shows."""
+    if not evidence.problems:
+        return ["There is no verdict yet: on no problem has every optimizer all of its seeds."]
+    return [_first(evidence), _cost(evidence), _limits(evidence)]
 
 
-def _first(study: Study, rows: list[Row]) -> str:
-    spec, best = study.spec, rows[0]
-    if math.isinf(best.steps_to_target.median):
-        return (
-            f"No optimizer reached the target ({study.problem.goal}) within {spec.steps} steps in most of its seeds; "
-            f"the lowest final loss was that of {best.optimizer}, a median of {best.loss.median:.3g}."
+def _first(evidence: Evidence) -> str:
+    study, order = evidence.study, evidence.order
+    labels, alone = study.optimizers, len(evidence.problems) == 1
+    times = medians(evidence.times())
+    if not math.isfinite(times.min()):
+        what = f"the target ({goal(study, evidence.problems[0])})" if alone else "the target of any problem"
+        rows = {row.optimizer: row for row in make_table(study)}
+        text = f"No optimizer reached {what} with its median seed within the budget"
+        if not alone:
+            return f"{text}, so none is first."
+        loss = {label: rows[label].entries[0].target_loss for label in labels}
+        lowest = min(loss, key=lambda label: loss[label])
+        if math.isinf(loss[lowest]):
+            return f"{text}, and none ended with a finite loss."
+        return f"{text}, so none is first; the lowest loss at its end was that of {lowest}, a median of {loss[lowest]:.3g}."
+    best = order[0]
+    hits = "hit {}/{}".format(*evidence.hits(labels[best]))
+    if alone:
+        steps = evidence.steps()
+        value = bracketed(*(float(x[0, best]) for x in (steps.estimate, steps.low, steps.high)), "{:g}")
+        text = f"{labels[best]} reached the target ({goal(study, evidence.problems[0])}) after a median of {value} steps ({hits})"
+        tied = [k for k in order if times[0, k] == times[0, best]]
+    else:
+        scores = evidence.scores()
+        text = (
+            f"{labels[best]} has the score {between(scores, best, '{:.2f}')} over {len(evidence.problems)} problems, of "
+            f"which its median seed solved {int((times[:, best] < math.inf).sum())} ({hits})"
         )
-    goal, steps = f"the target ({study.problem.goal})", f"a median of {best.steps_to_target.median:g} steps"
-    text = f"{best.optimizer} reached {goal} first, after {steps} at learning rate {short(best.lr)} ({_hits(best)})"
-    if len(rows) == 1:
-        return f"{text}."
-    second = rows[1]
-    median = second.steps_to_target.median
-    ahead = f"{_ahead(study, best, second)} of {counted(len(spec.seeds), 'paired seed')}"
-    tied = [row for row in rows if row.steps_to_target.median == best.steps_to_target.median]
+        tied = [k for k in order if scores.estimate[k] == scores.estimate[best]]
+    if len(order) == 1:
+        return f"{text}; there is no other to compare it with."
     if len(tied) > 1:
-        each = [f"{row.optimizer} (learning rate {short(row.lr)}, {_hits(row)})" for row in tied]
-        return f"{', '.join(each[:-1])} and {each[-1]} reached {goal} first, all after {steps}."
-    after = f"a median of {median:g} steps" if math.isfinite(median) else _hits(second)
-    return f"{text}, followed by {second.optimizer} with {after}, which it beat in {ahead}."
+        others = " and ".join(labels[k] for k in tied[1:])
+        return f"{text}, and so {'does' if len(tied) == 2 else 'do'} {others}: they are tied for first."
+    return f"{text}, ahead of {_second(evidence, best, order[1])}."
 
 
-def _hits(row: Row) -> str:
-    return f"hit {row.hits}/{row.seeds}"
+def _second(evidence: Evidence, best: int, second: int) -> str:
+    labels = evidence.study.optimizers
+    name = labels[second]
+    if len(evidence.problems) == 1:
+        steps = evidence.steps()
+        middle = float(steps.estimate[0, second])
+        value = bracketed(middle, *(float(x[0, second]) for x in (steps.low, steps.high)), "{:g}")
+        text = f"{name} with {value}" if middle < math.inf else f"{name}, whose median seed missed it"
+        unit = "steps"
+    else:
+        text, unit = f"{name} with {between(evidence.scores(), second, '{:.2f}')}", "in score"
+    ahead = evidence.ahead(best, second)
+    if ahead is None:
+        return f"{text}; one seed does not show how surely"
+    low, high = float(ahead.low), float(ahead.high)
+    form = "{:.0f}" if unit == "steps" else "{:.2f}"
+    difference = bracketed(float(ahead.estimate), low, high, form)
+    sure = "so it is first for sure of these seeds" if low > 0 else "so these seeds do not tell which is first"
+    return f"{text}; the difference is {difference} {unit}, {sure}"
 
 
-def _ahead(study: Study, a: Row, b: Row) -> int:
-    """Seeds in which ``a`` reached the target in fewer steps than ``b``, from the same start on the same batches."""
-    there = {
-        row.optimizer: {r.seed: r.to_target for r in study.runs_of(row.optimizer) if r.lr == row.lr} for row in (a, b)
-    }
-    return sum(there[a.optimizer][seed] < there[b.optimizer][seed] for seed in study.spec.seeds)
+def _cost(evidence: Evidence) -> str:
+    study, best, base = evidence.study, evidence.order[0], evidence.baseline
+    labels = study.optimizers
+    speed, both = evidence.speedups(), evidence.solved_by_both()
+    alone = len(evidence.problems) == 1
+    over = "" if alone else f" (geometric mean over {counted(int(both[best]), 'problem')} that both solve)"
+    if not math.isfinite(medians(evidence.times()).min()):
+        text = f"No speed over the baseline {labels[base]} can be told where nothing was reached"
+    elif best == base:
+        text = f"{labels[best]} is itself the baseline of the speed-ups"
+    elif both[best] == 0:
+        text = f"No problem is solved by both {labels[best]} and the baseline {labels[base]}, so there is no speed-up"
+    else:
+        text = f"In steps {labels[best]} was {between(speed, best)} times as fast as the baseline {labels[base]}{over}"
+    if not evidence.has("seconds"):
+        return f"{text}; what a step costs in seconds has not been measured on all problems."
+    ranks = evidence.ranks("seconds")
+    if not math.isfinite(medians(evidence.times("seconds")).min()):
+        return f"{text}."
+    fastest = [labels[k] for k in range(len(labels)) if ranks[k] == 1]
+    if labels[best] in fastest:
+        return f"{text}; by seconds it is first too."
+    return f"{text}; by seconds, which are those of this machine, {' and '.join(fastest)} is first."
 
 
-def _end(study: Study, rows: list[Row]) -> str:
-    where, steps = study.problem.where("test"), study.spec.steps
-    if all(row.accuracy for row in rows):
-        spreads = {row.optimizer: row.accuracy for row in rows if row.accuracy}
-        ordered = sorted(spreads, key=lambda name: spreads[name].median)
-        low, high = ordered[0], ordered[-1]
-        widest = max(s.high - s.low for s in spreads.values())
-        return (
-            f"After all {steps} steps the median {where}accuracies lay between {100 * spreads[low].median:.1f} % "
-            f"({low}) and {100 * spreads[high].median:.1f} % ({high}), while the seeds of one optimizer lay up to "
-            f"{100 * widest:.1f} points apart."
-        )
-    ordered = sorted(rows, key=lambda row: row.loss.median)
-    low, high = ordered[0], ordered[-1]
-    return (
-        f"After all {steps} steps the median {where}losses lay between {low.loss.median:.3g} ({low.optimizer}) and "
-        f"{high.loss.median:.3g} ({high.optimizer})."
-    )
-
-
-def _limits(study: Study, rows: list[Row]) -> str:
+def _limits(evidence: Evidence) -> str:
+    study = evidence.study
     spec = study.spec
-    edge = [row.optimizer for row in rows if row.at_edge]
-    widen = f", and the best rate of {', '.join(edge)} lies at the edge of its grid" if edge else ""
+    what = "with other hyperparameters than their defaults" if spec.ruleset == "defaults" else (
+        f"with more than {counted(spec.trials, 'trial')} of "
+        f"{'the learning rate' if spec.tune == 'lr' else 'the hyperparameters'}"
+    )
+    seeds = (
+        "with one seed there is no interval, and small differences may be chance"
+        if spec.seeds == 1
+        else f"the intervals speak of chance between {spec.seeds} seeds, and not of the choice of problems"
+    )
+    rows = make_table(study)
+    edge = [row.optimizer for row in rows if any(entry.at_edge for entry in row.entries)]
+    widen = (
+        f", and {', '.join(edge)} did best at the lowest or highest learning rate tried, so the best may lie outside"
+        if edge
+        else ""
+    )
+    failed = sum(run.error is not None for run in study.runs)
+    broken = f"; {counted(failed, 'run')} ended with an error and counted as missed" if failed else ""
+    only = f"{evidence.problems[0]} alone" if len(evidence.problems) == 1 else "these problems"
     return (
-        f"This does not show how they compare on another problem, with other batch sizes, schedules or "
-        f"hyperparameters than the learning rate, nor, with {counted(len(spec.seeds), 'seed')} and no confidence "
-        f"interval, that small differences are real{widen}."
+        f"This does not show how they compare beyond {only}, at another size, batch size or budget, with a schedule, or "
+        f"{what}; {seeds}{widen}{broken}."
     )

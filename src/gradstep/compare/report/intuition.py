@@ -1,0 +1,65 @@
+"""Paths on two surfaces and a map of rates: how the study's optimizers move, by the functions of ``gradstep play``."""
+
+from typing import Any
+
+from gradstep.compare.play import figures
+from gradstep.compare.play.paths import trace
+from gradstep.compare.play.settings import MOST_OPTIMIZERS, Settings, read
+from gradstep.compare.report.looks import looks
+from gradstep.compare.report.plots import Figure
+from gradstep.compare.study import Study
+from gradstep.errors import GradstepError
+
+STEPS = 60
+SURFACES = ("quadratic:angle=30,condition=20", "rosenbrock")
+BANNER = "Tuned by hand, not evidence: learning rates fit each surface by order of magnitude."
+
+
+def pictures(study: Study) -> list[tuple[str, Figure]]:
+    """A sentence and a figure of each: paths on the surfaces, the map of the first optimizer that has one."""
+    labels = [label for label in study.optimizers if _playable(label)][:MOST_OPTIMIZERS]
+    if not labels:
+        return []
+    out: list[tuple[str, Figure]] = []
+    for surface in SURFACES:
+        settings = _settings(surface, labels)
+        rates = ", ".join(f"{x.kind.name} {x.numbers[x.kind.rate]:.3g}" for x in settings.players)
+        figure = _dressed(study, labels, figures.contour(settings, trace(settings)))
+        out.append((f"{STEPS} steps on {surface.partition(':')[0]}; learning rates: {rates}. No clipping, no noise.", figure))
+    for k in range(len(labels)):
+        found: dict[str, Any] = figures.rate_map(_settings(SURFACES[0], labels, k))
+        if found["figure"] is not None:
+            out.append((f"The rate on the quadratic: {found['text']}", found["figure"]))
+            break
+    return out
+
+
+def _settings(surface: str, labels: list[str], shown: int = 0) -> Settings:
+    fields = {"surface": surface, "optimizers": ",".join(labels), "steps": str(STEPS), "shown": str(shown)}
+    return read(fields)
+
+
+def _playable(label: str) -> bool:
+    try:
+        _settings(SURFACES[0], [label])
+    except GradstepError:
+        return False
+    return True
+
+
+def _dressed(study: Study, labels: list[str], figure: Figure) -> Figure:
+    """With the looks and the names that the optimizers have in the study, and a legend."""
+    own = dict(zip(study.optimizers, looks(study.optimizers), strict=True))
+    named = iter([*labels, *labels])  # lines, and then where each is at the end
+    for part in figure["data"]:
+        if part["type"] != "scatter" or part["name"] == "start":
+            continue
+        label = next(named)
+        part["name"] = part["legendgroup"] = label
+        if "lines" in part["mode"]:
+            part["line"] |= own[label]
+        else:
+            part["marker"] |= {"color": own[label]["color"]}
+            part["showlegend"] = False
+    figure["layout"] |= {"showlegend": True}
+    return figure
