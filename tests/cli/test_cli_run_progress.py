@@ -10,7 +10,8 @@ import pytest
 from rich.console import Console
 
 import gradstep as gs
-from gradstep.cli.run_progress import BARS, WIDTH, JsonLines, LiveTable, PlainLines, progress, sparkline
+from gradstep.cli.run_progress import JsonLines, LiveTable, PlainLines, progress
+from gradstep.cli.sparkline import BARS, WIDTH, sparkline
 from gradstep.loop import Step
 from gradstep.runs import Folder, Limits, Spec
 from gradstep.runs.wording import duration, number

@@ -6,14 +6,30 @@ from collections.abc import Sequence
 WRONG = 1
 USAGE_ERROR = 2
 INTERRUPTED = 130
+TERMINATED = 143
 OURS = "gradstep"
+
+
+class Ended(Exception):  # noqa: N818 - a signal is no error
+    """A signal has ended a verb, which says what becomes of its work.
+
+    Attributes
+    ----------
+    code
+        :data:`INTERRUPTED` or :data:`TERMINATED`.
+    """
+
+    def __init__(self, code: int, message: str) -> None:
+        super().__init__(message)
+        self.code = code
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and give its exit code.
 
-    0; 1 where ``check`` finds a wrong gradient, or ``run`` ends at a number that is not finite; 2 for any error (one
-    line on stderr says which); 130 after Ctrl-C, 143 where SIGTERM ended a run.
+    0; 1 where ``check`` finds a wrong gradient, ``run`` ends at a number that is not finite, or runs of ``compare``
+    end with an error; 2 for any other error (one line on stderr says which); 130 after Ctrl-C, 143 where SIGTERM ended
+    a run or a comparison.
 
     Parameters
     ----------

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 import gradstep
-from gradstep.cli import INTERRUPTED, complain
+from gradstep.cli import INTERRUPTED, Ended, complain, say
 from gradstep.cli.bench import bench
 from gradstep.cli.check import check
 from gradstep.cli.compare import compare
@@ -14,6 +14,7 @@ from gradstep.cli.info import info
 from gradstep.cli.problems import problems
 from gradstep.cli.run import run as run_own
 from gradstep.cli.show import show
+from gradstep.cli.watch import watch
 from gradstep.errors import GradstepError
 
 # Click's base of all usage errors, wherever this version of Typer keeps its Click.
@@ -26,7 +27,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for verb in (compare, check, bench, show, problems, info):
+for verb in (compare, watch, check, bench, show, problems, info):
     app.command()(verb)
 app.command("run")(run_own)
 
@@ -52,6 +53,9 @@ def run(arguments: list[str]) -> int:
         code = app(arguments, prog_name="gradstep", standalone_mode=False)
     except GradstepError as error:
         return complain(str(error))
+    except Ended as ended:
+        say(str(ended))
+        return ended.code
     except typer.Abort:
         raise KeyboardInterrupt from None
     except _ClickException as error:

@@ -35,7 +35,7 @@ def check(
     options: dict[str, Any] = {} if own.batches is None else {"batch": nth(own, batch)}
     report = check_gradient(own.value_and_grad, own.params, seed=seed, directions=directions, **options)
     if json:
-        from gradstep.compare.study import to_json
+        from gradstep.compare.text import to_json
 
         sys.stdout.write(to_json(content(report)) + "\n")
     else:

@@ -1,44 +1,105 @@
-"""``gradstep compare``: train one problem with several optimizers and report on it."""
+"""``gradstep compare``: train problems with several optimizers and report on it."""
 
 import importlib.util
+import re
+from collections.abc import Sequence
+from itertools import count
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gradstep.cli import INTERRUPTED, TERMINATED, WRONG, Ended, say
 from gradstep.errors import GradstepError
+
+if TYPE_CHECKING:
+    from gradstep.compare import Spec
 
 # What runs, data, report and timing import late; asked for at once, so that nothing is missed after the work is done.
 PACKAGES = ("joblib", "threadpoolctl", "sklearn", "plotly", "rich")
+PROBLEMS_HELP = "Problems or sets, as `gradstep problems` lists them, or FILE.py:NAME of your own."
+OPTIMIZERS_HELP = "Comma-separated rules or constructors: adam,momentum:momentum=0.95,keras.RMSprop. Default: nine."
 
 
 def compare(
-    problem: Annotated[str, typer.Argument(help="A problem, as `gradstep problems` lists them.")],
-    optimizers: Annotated[
-        str | None, typer.Option(help="Comma-separated rules: adam,momentum:momentum=0.95. Default: nine of them.")
+    problems: Annotated[list[str], typer.Argument(metavar="PROBLEM...", help=PROBLEMS_HELP)],
+    optimizers: Annotated[str | None, typer.Option(help=OPTIMIZERS_HELP)] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Paired seeds that judge, the same for every optimizer.")] = 3,
+    trials: Annotated[int, typer.Option(min=1, help="Hyperparameters tried of each optimizer on each problem.")] = 5,
+    tuning_seeds: Annotated[int, typer.Option(min=1, help="Seeds of each trial; none of them judges.")] = 1,
+    ruleset: Annotated[str, typer.Option(help="tuned; or defaults: each as it comes, without trials.")] = "tuned",
+    search: Annotated[str, typer.Option(help="quasi: points of a stored table; or tpe, Optuna's sampler.")] = "quasi",
+    tune: Annotated[str, typer.Option(help="lr; or all hyperparameters that have a declared space.")] = "lr",
+    steps: Annotated[int | None, typer.Option(min=1, help="Updates in a run. Default: each problem's own.")] = None,
+    target: Annotated[
+        str | None, typer.Option(help="loss=0.1 or accuracy=0.95, in place of the target that a problem has.")
     ] = None,
-    seeds: Annotated[int, typer.Option(min=1, help="Paired seeds, the same for every optimizer.")] = 3,
-    steps: Annotated[int | None, typer.Option(min=1, help="Updates in a run. Default: the problem's own.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Folder of the results. Default: gradstep-compare/PROBLEM.")] = None,
-    jobs: Annotated[int | None, typer.Option(min=1, help="Processes. Default: the number of cores.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder; the same command goes on in it. Default: gradstep-compare/PROBLEM.")
+    ] = None,
+    jobs: Annotated[int | None, typer.Option(min=1, help="Runs at a time. Default: the number of cores.")] = None,
+    backend: Annotated[str, typer.Option(help="Of joblib: loky, threading, dask, ray.")] = "loky",
     json: Annotated[bool, typer.Option("--json", help="JSON lines on stdout, and nothing else.")] = False,
-) -> None:
-    """Train a problem with several optimizers, each at several learning rates; print a table, write report.html."""
-    require(*PACKAGES)
-    from gradstep.cli.progress import reporter
-    from gradstep.compare import make_spec, run_study
-    from gradstep.compare.protocol import DEFAULT_OPTIMIZERS
-    from gradstep.compare.report import write_report
-    from gradstep.files import writable_folder
+) -> int:
+    """Train problems with several optimizers, tuned alike; print a table, write report.html.
 
-    spec = make_spec(problem, DEFAULT_OPTIMIZERS if optimizers is None else optimizers, seeds, steps)
-    folder = writable_folder(out or Path("gradstep-compare") / spec.problem.replace(":", "-").replace("=", "-"))
-    with reporter(spec, json) as report:
-        study = run_study(spec, jobs, report.result)
-    results, page = folder / "results.json", folder / "report.html"
-    study.save(results)
-    write_report(study, page)
-    report.end(study, [results, page])
+    Every finished run is kept in the folder: after Ctrl-C, a kill or a crash the same command goes on.
+    """
+    require(*PACKAGES, *["optuna"] * (search == "tpe"))
+    from gradstep.cli.progress import reporter
+    from gradstep.compare import Study, make_spec, run_study
+    from gradstep.compare.protocol import DEFAULT_OPTIMIZERS
+    from gradstep.compare.signals import Terminated
+    from gradstep.compare.store import NAME
+    from gradstep.compare.wording import counted, failures
+    from gradstep.compare.workers import Workers
+
+    asked = make_spec(
+        problems,
+        DEFAULT_OPTIMIZERS if optimizers is None else optimizers,
+        ruleset=ruleset,
+        trials=trials,
+        tuning_seeds=tuning_seeds,
+        seeds=seeds,
+        search=search,
+        tune=tune,
+        steps=steps,
+        target=target,
+    )
+    workers = Workers(jobs, backend)
+    folder = out or free_folder(problems, asked.spec)
+    for note in asked.notes:
+        say(note)
+    try:
+        with reporter(json) as shown:
+            study = run_study(asked, folder, workers, shown)
+    except KeyboardInterrupt as error:
+        if not (folder / NAME).is_file():
+            raise
+        kept = Study.load(folder)
+        total = counted(sum(kept.total.values()), "run")
+        text = f"interrupted; {len(kept.runs)} of {total} are kept in {folder}, and the same command goes on."
+        raise Ended(TERMINATED if isinstance(error, Terminated) else INTERRUPTED, text) from error
+    page = folder / "report.html"
+    study.report(page)
+    shown.end(study, [folder / NAME, page])
+    for failure in (failed := failures(study)):
+        say(failure)
+    return WRONG if failed else 0
+
+
+def free_folder(problems: Sequence[str], spec: "Spec") -> Path:
+    """The default folder: the first of its name that holds nothing yet, or this very study."""
+    from gradstep.compare.store import NAME, Reader
+
+    texts = [re.sub(r"\.py(?=:|$)", "", Path(text).name) for text in problems]
+    name = "+".join(re.sub(r"[^\w.-]+", "-", text) for text in texts)
+    name = name if len(name) <= 80 else f"{len(problems)}-problems"
+    for k in count(1):
+        folder = Path("gradstep-compare") / (name if k == 1 else f"{name}-{k}")
+        if not (folder / NAME).is_file() or Reader(folder).read().spec.sha256 == spec.sha256:
+            return folder
+    raise AssertionError  # for the type checker
 
 
 def require(*packages: str) -> None:

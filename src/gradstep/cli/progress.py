@@ -1,10 +1,10 @@
-"""What a study says while it runs: a live row for each optimizer, plain lines, or JSON lines."""
+"""What a study says while it runs or is watched: a live row for each optimizer, plain lines, or JSON lines."""
 
 import math
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self
@@ -14,22 +14,41 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
 from gradstep.cli.console import PLAIN_WIDTH, console
-from gradstep.compare.naming import short
-from gradstep.compare.problems import find_problem
-from gradstep.compare.protocol import Contender, RunResult, Spec
-from gradstep.compare.study import Study, to_json
-from gradstep.compare.table import Row, make_row
-from gradstep.compare.wording import EDGE_NOTE, counted, headings, row_cells
+from gradstep.cli.sparkline import sparkline
+from gradstep.compare.record import Run
+from gradstep.compare.study import Study, final_loss, to_target
+from gradstep.compare.table import entries, make_entry
+from gradstep.compare.text import to_json
+from gradstep.compare.wording import (
+    EDGE_NOTE,
+    Cell,
+    board_cells,
+    board_headings,
+    chosen,
+    counted,
+    entry_cells,
+    goal,
+    headings,
+    summary,
+)
+from gradstep.runs.wording import duration
+
+EVERY = 10.0  # seconds from one plain line on how far it is to the next
+SPARK = 12  # bars of a curve beside a row
 
 
 class Reporter(Protocol):
-    """Entered before the first run and left after the last; ``end`` comes when the files are written."""
+    """Entered before the study begins and left after its last run; ``end`` comes when the files are written."""
 
     def __enter__(self) -> Self: ...
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
     ) -> None: ...
-    def result(self, run: RunResult) -> None:
+    def begin(self, study: Study) -> None:
+        """It begins, or goes on: some of its runs may be there."""
+        ...
+
+    def result(self, run: Run) -> None:
         """One more run is made."""
         ...
 
@@ -38,27 +57,24 @@ class Reporter(Protocol):
         ...
 
 
-def reporter(spec: Spec, json: bool) -> Reporter:
+def reporter(json: bool) -> Reporter:
     """JSON lines when they are asked for, live rows at a terminal, plain lines elsewhere."""
     if json:
-        return JsonLines(spec)
-    return LiveRows(spec) if console().is_terminal else PlainLines(spec)
+        return JsonLines()
+    return LiveRows() if console().is_terminal else PlainLines()
 
 
 class PlainLines:
-    """A line at the start, one for each finished optimizer, the table and the files at the end."""
+    """A line at the start, one for each optimizer that is finished on a problem, one now and then, and the table."""
 
-    def __init__(self, spec: Spec) -> None:
-        self.spec, self.problem, self.console = spec, find_problem(spec.problem), console()
-        self.done: dict[str, list[RunResult]] = {c.label: [] for c in spec.contenders}
-        self.started = time.monotonic()
+    study: Study
+
+    def __init__(self) -> None:
+        self.console, self.started = console(), time.monotonic()
+        self.made = 0
+        self.at = self.started
 
     def __enter__(self) -> Self:
-        spec = self.spec
-        self.say(
-            f"{spec.problem}: {counted(len(spec.contenders), 'optimizer')}, {counted(len(spec.seeds), 'seed')}, "
-            f"{counted(spec.steps, 'step')}, {counted(len(spec.trials()), 'run')}; target: {self.problem.goal}"
-        )
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -68,94 +84,153 @@ class PlainLines:
         """One line, however long."""
         self.console.print(line, markup=False, soft_wrap=True)
 
-    def result(self, run: RunResult) -> None:
-        """Count a run; say how its optimizer did when it was the last one."""
-        self.done[run.optimizer].append(run)
-        contender = next(c for c in self.spec.contenders if c.label == run.optimizer)
-        if len(self.done[run.optimizer]) == self.total(contender):
-            self.say(f"{run.optimizer}: {counted(self.total(contender), 'run')}, {self.summary(contender)}")
+    def begin(self, study: Study) -> None:
+        """Say what is compared, and how much of it is there already."""
+        self.study = replace(study, runs=list(study.runs))
+        self.totals = study.total
+        names = ", ".join(study.problems)
+        alone = f"; target: {goal(study, study.problems[0])}" if len(study.problems) == 1 else ""
+        self.say(f"{names}: {summary(study)}{alone}")
+        if there := len(study.runs):
+            self.say(f"{there} of {self.total} runs are there already")
 
-    def total(self, contender: Contender) -> int:
-        """Runs of one optimizer."""
-        return len(contender.lrs) * len(self.spec.seeds)
+    @property
+    def total(self) -> int:
+        """Runs of the whole study."""
+        return sum(self.totals.values())
 
-    def summary(self, contender: Contender) -> str:
-        """How an optimizer did at its best learning rate."""
-        row = make_row(contender, self.done[contender.label], step_us=0.0)
-        middle = row.steps_to_target.median
+    def result(self, run: Run) -> None:
+        """Count a run; say how its optimizer did on that problem when it was the last one."""
+        self.count(run)
+        mine = self.study.runs_of(run.problem, run.optimizer)
+        now = time.monotonic()
+        if len(mine) == self.totals[run.optimizer] // len(self.study.problems):
+            where = f"{run.problem}, " if len(self.study.problems) > 1 else ""
+            self.say(f"{where}{run.optimizer}: {counted(len(mine), 'run')}, {self.outcome(run.problem, run.optimizer)}")
+        elif now - self.at >= EVERY:
+            self.say(f"{len(self.study.runs)} of {self.total} runs, {self.clock()}")
+            self.at = now
+
+    def count(self, run: Run) -> None:
+        """Take a run into the study."""
+        self.made += 1
+        self.study = replace(self.study, runs=[*self.study.runs, run])
+
+    def outcome(self, problem: str, optimizer: str) -> str:
+        """How an optimizer did with the hyperparameters that were chosen for it."""
+        entry = make_entry(self.study, problem, optimizer)
+        if entry is None:
+            return ""
+        rates = f"lr {text}: " if (text := chosen(entry)) else ""
+        if problem not in self.study.spec.goals:
+            return f"{rates}loss {entry.loss.median:.3g}"
+        middle = entry.steps.median
         steps = f", median {middle:g} steps" if math.isfinite(middle) else ""
-        return f"lr {short(row.lr)}: hit {row.hits}/{row.seeds}{steps}"
+        return f"{rates}hit {entry.hits}/{entry.seeds}{steps}"
+
+    def left(self, runs: int) -> float:
+        """Seconds that so many runs will take, if they go as those so far."""
+        return runs * (time.monotonic() - self.started) / max(1, self.made)
+
+    def clock(self) -> str:
+        """Time gone and time left."""
+        gone, left = time.monotonic() - self.started, self.left(self.total - len(self.study.runs))
+        return f"{duration(gone)}, about {duration(left)} left" if left else duration(gone)
 
     def end(self, study: Study, files: Sequence[Path]) -> None:
         """The table, and where the rest is."""
-        rows = study.table()
-        table = _table(study, rows, ranges=True)
+        table = _table(study, ranges=True)
         width = self.console.measure(table, options=self.console.options.update_width(PLAIN_WIDTH)).maximum
         if width > self.console.width:
-            table = _table(study, rows, ranges=False)
+            table = _table(study, ranges=False)
         self.console.print(table)
-        if any(row.at_edge for row in rows):
+        for problem in study.problems:
+            if problem not in study.spec.goals or len(study.problems) > 1:
+                self.say(f"target of {problem}: {goal(study, problem)}")
+        if any(entry.at_edge for row in study.table() for entry in row.entries) and len(study.problems) == 1:
             self.say(EDGE_NOTE)
-        self.say(f"{time.monotonic() - self.started:.1f} s; wrote {' and '.join(map(str, files))}")
+        self.say(f"{duration(time.monotonic() - self.started)}; wrote {' and '.join(map(str, files))}")
 
 
-def _table(study: Study, rows: Sequence[Row], ranges: bool) -> Table:
+def _table(study: Study, ranges: bool) -> Table:
+    """Of one problem all that is to be told; of several how each optimizer did on each."""
+    if len(study.problems) == 1:
+        [problem] = study.problems
+        return _rich(headings(study, problem), [entry_cells(study, x, ranges) for x in entries(study, problem)])
+    return _rich(board_headings(study), [board_cells(study, row) for row in study.table()])
+
+
+def _rich(heads: Sequence[str], rows: Sequence[Sequence[Cell]]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-    name, *others = headings(study)
+    name, *others = heads
     table.add_column(name, style="bold", no_wrap=True)
     for heading in others:
         table.add_column(heading, justify="right")
     for row in rows:
-        table.add_row(*(text for text, _ in row_cells(row, ranges)))
+        table.add_row(*(text for text, _ in row))
     return table
 
 
 class LiveRows(PlainLines):
-    """At a terminal: a bar for each optimizer instead of its line, and one for all."""
+    """At a terminal: for each optimizer a bar, its best curve, its hits and the time left, and a bar for all."""
 
     def __enter__(self) -> Self:
         super().__enter__()
         columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[note]}")
         self.progress = Progress(*columns, console=self.console)
-        totals = {c.label: self.total(c) for c in self.spec.contenders}
-        self.tasks = {label: self.progress.add_task(label, total=n, note="") for label, n in totals.items()}
-        self.all = self.progress.add_task("all", total=sum(totals.values()), note="")
+        return self
+
+    def begin(self, study: Study) -> None:
+        """Put up the rows."""
+        super().begin(study)
+        self.hits = dict.fromkeys(study.optimizers, 0)
+        self.judged = dict.fromkeys(study.optimizers, 0)
+        self.best: dict[str, Run] = {}
+        self.tasks = {label: self.progress.add_task(label, total=n, note="") for label, n in self.totals.items()}
+        self.all = self.progress.add_task("all", total=self.total, note="")
+        for run in study.runs:
+            self.look(run)
+        for label in study.optimizers:
+            self.show(label)
         try:
             self.progress.start()
         except BaseException:  # Ctrl-C between the first rows and the body of `with`: the cursor must come back
             self.progress.stop()
             raise
-        return self
 
     def __exit__(self, *_: object) -> None:
         self.progress.stop()
 
-    def result(self, run: RunResult) -> None:
-        """Move the optimizer's bar; at its end the best learning rate stands beside it."""
-        done = self.done[run.optimizer]
-        done.append(run)
-        contender = next(c for c in self.spec.contenders if c.label == run.optimizer)
-        finished = len(done) == self.total(contender)
-        note = self.summary(contender) if finished else f"{sum(r.to_target < math.inf for r in done)} hits"
-        self.progress.update(self.tasks[run.optimizer], completed=len(done), note=note)
-        self.progress.update(self.all, advance=1, note=self.clock())
+    def look(self, run: Run) -> None:
+        """Keep the best curve of the problem at hand, and count hits."""
+        best = self.best.get(run.optimizer)
+        if best is None or best.problem != run.problem or final_loss(run) <= final_loss(best):
+            self.best[run.optimizer] = run
+        if run.phase == "eval" and (target := self.study.spec.goals.get(run.problem)) is not None:
+            self.judged[run.optimizer] += 1
+            self.hits[run.optimizer] += math.isfinite(to_target(run, target.target))
 
-    def clock(self) -> str:
-        """Time gone and time left, if the rest goes as the runs so far."""
-        gone, done = time.monotonic() - self.started, sum(map(len, self.done.values()))
-        left = gone * (len(self.spec.trials()) / done - 1)
-        return f"{gone:.0f} s, about {left:.0f} s left" if left else f"{gone:.0f} s"
+    def result(self, run: Run) -> None:
+        """Move the optimizer's bar."""
+        self.count(run)
+        self.look(run)
+        self.show(run.optimizer)
+
+    def show(self, label: str) -> None:
+        """Redraw the row of an optimizer, and that of all."""
+        done = sum(run.optimizer == label for run in self.study.runs)
+        curve = sparkline(self.best[label].loss, SPARK) if label in self.best else ""
+        hits = f"hit {self.hits[label]}/{self.judged[label]}" if self.judged[label] else ""
+        left = self.left(self.totals[label] - done) if self.made else 0.0
+        texts = curve, hits, f"about {duration(left)} left" if left else ""
+        self.progress.update(self.tasks[label], completed=done, note="  ".join(filter(None, texts)))
+        self.progress.update(self.all, completed=len(self.study.runs), note=self.clock() if self.made else "")
 
 
 class JsonLines:
     """One JSON object a line: the study, each run (without its curves), each row of the table, the files."""
 
-    def __init__(self, spec: Spec) -> None:
-        self.spec = spec
-
     def __enter__(self) -> Self:
-        problem = find_problem(self.spec.problem)
-        self.say("study", {"goal": problem.goal, "command": self.spec.command, **asdict(self.spec)})
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -166,13 +241,22 @@ class JsonLines:
         sys.stdout.write(to_json({"event": event, **content}) + "\n")
         sys.stdout.flush()
 
-    def result(self, run: RunResult) -> None:
-        """A run, without its curves: those are in the file."""
-        curves = ("steps", "batch_loss", "loss", "accuracy")
-        self.say("run", {key: value for key, value in asdict(run).items() if key not in curves})
+    def begin(self, study: Study) -> None:
+        """The study as it was asked for, and the runs that are there already."""
+        total = sum(study.total.values())
+        self.say("study", {"command": study.command, "runs": total, **study.spec.as_json(), "notes": study.notes})
+        for run in study.runs:
+            self.result(run)
+
+    def result(self, run: Run) -> None:
+        """A run, without its curves: those are in the folder."""
+        curves = ("steps", "batch_loss", "loss", "accuracy", "health")
+        self.say("run", {key: value for key, value in run.as_json().items() if key not in curves})
 
     def end(self, study: Study, files: Sequence[Path]) -> None:
         """The table and the files."""
+        for problem in study.problems:
+            self.say("target", {"problem": problem, **asdict(study.goal(problem))})
         for row in study.table():
             self.say("row", asdict(row))
         self.say("end", {"files": [str(path) for path in files]})

@@ -179,7 +179,7 @@ def _tell(message: str, _stacklevel: int) -> None:
 
 def _report(folder: "Folder", own: "OwnProblem", made: "Run") -> Any:
     """Write the result and the report; what is said at the end."""
-    from gradstep.compare.study import to_json
+    from gradstep.compare.text import to_json
     from gradstep.files import write_text
     from gradstep.runs import findings, summarize, write_report
 

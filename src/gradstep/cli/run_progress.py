@@ -10,15 +10,14 @@ from rich.table import Table
 from rich.text import Text
 
 from gradstep.cli.console import console
-from gradstep.compare.study import to_json
+from gradstep.cli.sparkline import WIDTH, sparkline
+from gradstep.compare.text import to_json
 from gradstep.loop import Run, Step
 from gradstep.runs import Folder, Spec, Summary
-from gradstep.runs.wording import duration, facts, is_wide, number
+from gradstep.runs.wording import duration, facts, number
 
 EVERY = 5.0  # seconds from one line to the next
 REFRESH = 0.1  # seconds from one look of the live table to the next
-BARS = "▁▂▃▄▅▆▇█"
-WIDTH = 40  # of the sparkline
 
 
 class Progress(Protocol):
@@ -187,15 +186,3 @@ class JsonLines(PlainLines):
     def end(self, summary: Summary, warnings: Sequence[str]) -> None:
         """The summary."""
         self.put("end", {**summary.as_json(), "warnings": list(warnings), "report": str(self.folder.report_file)})
-
-
-def sparkline(values: Sequence[float]) -> str:
-    """Bars from the least to the greatest of some values, by their logarithms where a chart would; at most WIDTH."""
-    shown = list(values)[-2 * WIDTH :][:: -(-len(values) // WIDTH) or 1]
-    if is_wide(shown):
-        shown = [math.log(x) for x in shown]
-    low, high = min(shown, default=0.0), max(shown, default=0.0)
-    span = high - low
-    if not math.isfinite(span) or span <= 0:
-        return ""
-    return "".join(BARS[min(len(BARS) - 1, int(len(BARS) * ((x - low) / span)))] for x in shown)

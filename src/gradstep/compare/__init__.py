@@ -1,11 +1,12 @@
-"""Which optimizer, on which problem, at which learning rate: the evidence that ``gradstep compare`` gives.
+"""Which optimizer, on which problem, with which hyperparameters: the evidence that ``gradstep compare`` gives.
 
-A :class:`~gradstep.compare.protocol.Spec` says what is run, :func:`~gradstep.compare.study.run_study` runs it,
-the :class:`~gradstep.compare.study.Study` that comes back has the table, and :mod:`gradstep.compare.report` writes
-the page.
+:func:`~gradstep.compare.conduct.compare` makes a :class:`~gradstep.compare.study.Study`, which has the table;
+:mod:`gradstep.compare.report` writes the page. A :class:`~gradstep.compare.record.Spec` says what is run.
 """
 
-from gradstep.compare.protocol import Contender, Spec, make_spec
-from gradstep.compare.study import Study, run_study
+from gradstep.compare.conduct import compare, run_study
+from gradstep.compare.protocol import make_spec
+from gradstep.compare.record import Spec
+from gradstep.compare.study import Study
 
-__all__ = ["Contender", "Spec", "Study", "make_spec", "run_study"]
+__all__ = ["Spec", "Study", "compare", "make_spec", "run_study"]

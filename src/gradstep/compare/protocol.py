@@ -1,210 +1,241 @@
 """The protocol: what is run, so that every optimizer gets the same trials from the same starts on the same batches.
 
-Each optimizer is run at every learning rate of its own short grid and with every seed. A seed settles the initial
-parameters and the batches, and nothing else is random: runs of one seed are paired. Learning rates are chosen on
-training or validation data (:mod:`gradstep.compare.table`); test data give the final figures alone.
+Each optimizer has the same number of trials, out of a declared log-space (:mod:`gradstep.compare.search`), with seeds
+of their own; the best of them is run again with fresh seeds, and those runs alone judge. A seed settles the initial
+parameters and the batches, and nothing else is random: runs of one seed are paired. Targets are levels of training or
+validation data; test data give the final figures alone. All runs go all of their steps.
 """
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
-from gradstep.compare.naming import Named, read_names
-from gradstep.compare.problems import Problem, Task, find_problem
-from gradstep.compare.statistics import steps_to_target
-from gradstep.errors import GradstepValueError, NonFiniteError
-from gradstep.hyper import checked
-from gradstep.naming import unknown
+import gradstep
+from gradstep.compare.contender import Contender, contender
+from gradstep.compare.naming import read_names, short
+from gradstep.compare.problems import SETS, Problem, Task, find_problem
+from gradstep.compare.problems.own import ChangedError, is_own, own_problem, wrong_gradient
+from gradstep.compare.record import Goal, Phase, Ruleset, Run, Source, Spec
+from gradstep.compare.search import at, is_searched, space, table
+from gradstep.compare.targets import goal_of
+from gradstep.errors import GradstepError, GradstepValueError, NonFiniteError
+from gradstep.naming import find
 from gradstep.optimizer import Optimizer
-from gradstep.rule import Rule, lookup, registry
 
 DEFAULT_OPTIMIZERS = "sgd,momentum,nesterov,adagrad,rmsprop,adadelta,adam,adamax,adamw"
 BEYOND = 1e6  # times the first loss (and 1): a run that gets there has diverged
-GRID = (-2, -1, 0, 1, 2)  # half decades around the centre
-# A grid's centre is the problem's scale for the unit of the rule's lr, times this factor where one is known ...
-FACTORS = {
-    "momentum": 0.3,  # velocity builds up to lr / (1 - momentum), if the gradient does not turn
-    "nesterov": 0.3,
-    "adagrad": 10.0,  # steps shrink with the root of the step number
-    "rmsprop": 0.3,  # its steps do not shrink near the end
-    "adamax": 2.0,  # the paper's default is twice Adam's
-}
-# ... but this rule finds the problem's scale itself, slowly: its default is 1 on all of them.
-OWN_CENTRE = {"adadelta": 3.0}
+FIRST_TUNING_SEED = 1000  # so choosing and judging never share a seed
+MOST_STEPS, MOST_RUNS = 10_000_000, 1_000_000
 
 
 @dataclass(frozen=True)
-class Contender:
-    """An optimizer in the comparison: a rule's name with the hyperparameters that are held, and its learning rates."""
-
-    named: Named
-    lrs: tuple[float, ...]
-
-    @property
-    def label(self) -> str:
-        """As it is written: ``adam``, ``momentum:momentum=0.95``."""
-        return str(self.named)
-
-    def optimizer(self, params: Any, lr: float) -> Optimizer:
-        """The optimizer itself, over ``params``."""
-        hyper: dict[str, Any] = {**dict(self.named.values), "lr": lr}
-        return Optimizer(params, lookup(self.named.name)(**hyper))
-
-
-@dataclass(frozen=True)
-class Spec:
-    """All that settles the numbers of a study."""
+class Todo:
+    """One run to be made: all that settles it."""
 
     problem: str
-    contenders: tuple[Contender, ...]
-    seeds: tuple[int, ...]
-    steps: int
-
-    def trials(self) -> list["Trial"]:
-        """Every run of the study, optimizer by optimizer."""
-        return [Trial(c, lr, seed) for c in self.contenders for lr in c.lrs for seed in self.seeds]
+    source: Source | None
+    optimizer: str
+    phase: Phase
+    trial: int
+    seed: int
+    hyper: dict[str, float]
+    steps: int | None
+    split: str
 
     @property
-    def command(self) -> str:
-        """The command line that makes this study again, nothing left to defaults."""
-        optimizers = ",".join(c.label for c in self.contenders)
-        return (
-            f"gradstep compare {self.problem} --optimizers {optimizers} --seeds {len(self.seeds)} --steps {self.steps}"
-        )
+    def key(self) -> tuple[str, str, str, int, int]:
+        """What tells it from all others of its study."""
+        return self.problem, self.optimizer, self.phase, self.trial, self.seed
 
 
 @dataclass(frozen=True)
-class Trial:
-    """One run to be made."""
-
-    contender: Contender
-    lr: float
-    seed: int
-
-
-@dataclass(frozen=True)
-class RunResult:
-    """One run that was made.
+class Asked:
+    """A spec with what was found while it was read.
 
     Attributes
     ----------
-    optimizer, lr, seed
-        The trial.
-    steps
-        Numbers of updates at which it was evaluated, from 0; the values below stand beside them.
-    batch_loss
-        Mean loss of the batches since the evaluation before; at 0 that of the first batch.
-    loss, accuracy
-        On the data of the problem's target; ``accuracy`` is empty where there are no classes.
-    to_target
-        Updates until the target was first seen; infinite for a miss, and for a run that diverged later on.
-    final
-        Loss, and accuracy where there is one, on test data after the last step; empty for a run that diverged.
-    diverged
-        The update at which a loss or gradient was no longer finite, or the loss beyond all bounds, or None.
-    seconds
-        Wall time of the run, evaluations included. The only value that differs from one time to the next.
+    spec
+        The spec.
+    problems, contenders
+        By label, in its order.
+    notes
+        Sentences on what is wrong and does not stop a study.
     """
 
-    optimizer: str
-    lr: float
-    seed: int
-    steps: list[int]
-    batch_loss: list[float]
-    loss: list[float]
-    accuracy: list[float]
-    to_target: float
-    final: dict[str, float]
-    diverged: int | None
-    seconds: float
+    spec: Spec
+    problems: Mapping[str, Problem]
+    contenders: Mapping[str, Contender]
+    notes: tuple[str, ...] = ()
 
 
-def make_spec(problem: str, optimizers: str = DEFAULT_OPTIMIZERS, seeds: int = 3, steps: int | None = None) -> Spec:
-    """The study of one problem, with everything that can be wrong in it found before the first run.
+def make_spec(
+    problems: Sequence[str],
+    optimizers: str = DEFAULT_OPTIMIZERS,
+    *,
+    ruleset: str = "tuned",
+    trials: int = 5,
+    tuning_seeds: int = 1,
+    seeds: int = 3,
+    search: str = "quasi",
+    tune: str = "lr",
+    steps: int | None = None,
+    target: str | None = None,
+) -> Asked:
+    """A study as it is asked for, with everything that can be wrong in it found before the first run.
 
     Parameters
     ----------
-    problem
-        A problem's name, with options as ``quadratic:condition=1000``.
+    problems
+        Names with options, as ``quadratic:condition=1000``; ``FILE.py:NAME``; or a set of problems, ``quick``.
     optimizers
-        Rules, comma-separated, with hyperparameters as ``momentum:momentum=0.95``. A given ``lr`` takes the
-        place of the grid.
-    seeds
-        How many seeds: 0, 1, ...
-    steps
-        Updates in a run, or the problem's own number.
+        Comma-separated, with hyperparameters that are held: ``adam,momentum:momentum=0.95,keras.RMSprop``.
+    ruleset, trials, tuning_seeds, seeds, search, tune, steps
+        As in :class:`~gradstep.compare.record.Spec`. An optimizer whose label holds all that would be searched has one
+        trial.
+    target
+        ``loss=0.1`` or ``accuracy=0.95``, in place of the one that a problem has.
 
     Raises
     ------
-    GradstepValueError
-        For an unknown problem, option, rule or hyperparameter, and for any number out of range.
+    GradstepValueError, GradstepTypeError, UserCodeError
+        For unknown problems, options, optimizers or hyperparameters, any number out of range, and problem files that
+        cannot be used.
     """
-    found = find_problem(problem)
-    contenders = tuple(_contender(named, found) for named in read_names(optimizers))
-    steps = found.steps if steps is None else steps
-    if seeds < 1 or steps < 1:
-        raise GradstepValueError(f"seeds and steps must be 1 or more, not {seeds} and {steps}.")
-    return Spec(found.name, contenders, tuple(range(seeds)), steps)
+    _choice("ruleset", ruleset, get_args(Ruleset))
+    _choice("search", search, ("quasi", "tpe"))
+    _choice("tune", tune, ("lr", "all"))
+    for name, value, most in (
+        ("trials", trials, len(table())),
+        ("tuning-seeds", tuning_seeds, FIRST_TUNING_SEED),
+        ("seeds", seeds, FIRST_TUNING_SEED),
+        ("steps", 1 if steps is None else steps, MOST_STEPS),
+    ):
+        if not 1 <= value <= most:
+            raise GradstepValueError(f"{name} must be 1 to {most}, not {value}.")
+    contenders = {str(named): contender(named) for named in read_names(optimizers)}
+    found, sources, notes = _problems(problems)
+    default = ruleset == "defaults"
+    if default:
+        for one in contenders.values():
+            one.stage({})  # which may lack a learning rate
+    goals = {label: goal for label, problem in found.items() if (goal := goal_of(problem)) is not None}
+    if target is not None:
+        goals = {label: _given(target, problem) for label, problem in found.items()}
+    spec = Spec(
+        problems=tuple(found),
+        optimizers=tuple(contenders),
+        ruleset="defaults" if default else "tuned",
+        trials=1 if default else trials,
+        tuning_seeds=0 if default else tuning_seeds,
+        seeds=seeds,
+        search="tpe" if search == "tpe" and not default else "quasi",
+        tune="all" if tune == "all" and not default else "lr",
+        steps=steps,
+        goals=goals,
+        sources=sources,
+        version=gradstep.__version__,
+    )
+    if (runs := len(found) * sum(total(spec, one) for one in contenders.values())) > MOST_RUNS:
+        raise GradstepValueError(f"these would be {runs} runs; a study has at most {MOST_RUNS}.")
+    return Asked(spec, found, contenders, tuple(notes))
 
 
-def grid(rule: Rule, problem: Problem) -> tuple[float, ...]:
-    """Five learning rates, two a decade, around the one that fits by order of magnitude."""
-    default = rule.defaults["lr"]
-    assert isinstance(default, float)  # noqa: S101 - rules declare numbers, checked when they register
-    unit = rule.units.get("lr", "")
-    centre = OWN_CENTRE.get(rule.name) or problem.scale.get(unit, default) * FACTORS.get(rule.name, 1.0)
-    middle = round(2 * math.log10(centre))
-    return tuple(half_decade(middle + offset) for offset in GRID)
+def trials_of(spec: Spec, one: Contender) -> int:
+    """How many trials an optimizer has: one where nothing is searched."""
+    return spec.trials if spec.ruleset == "tuned" and is_searched(one, spec.tune) else 1
 
 
-def half_decade(k: int) -> float:
-    """The root of 10**k to one digit: 1e-3, 3e-3, 1e-2, ... for k = -6, -5, -4."""
-    return float(f"{3 if k % 2 else 1}e{k // 2}")
+def total(spec: Spec, one: Contender) -> int:
+    """How many runs an optimizer has on each problem."""
+    trials = trials_of(spec, one)
+    return (trials * spec.tuning_seeds if trials > 1 else 0) + spec.seeds + 1
 
 
-def run(spec: Spec, trial: Trial) -> RunResult:
-    """Make one run. A run that diverges ends there, which is recorded; nothing is raised for it."""
-    problem = find_problem(spec.problem)
-    task = problem.begin(trial.seed)
-    record = _Record(problem, task)
-    started = time.perf_counter()
-    with np.errstate(all="ignore"):  # overflow is what diverging runs do
-        diverged = _train(spec, trial, task, record)
-        final = {} if diverged is not None else _floats(task.evaluate("test"))
-    metric = record.accuracy if problem.target.metric == "accuracy" else record.loss
-    missed = diverged is not None
-    return RunResult(
-        optimizer=trial.contender.label,
-        lr=trial.lr,
-        seed=trial.seed,
+def tuning_seeds(spec: Spec) -> range:
+    """The seeds by which trials are chosen."""
+    return range(FIRST_TUNING_SEED, FIRST_TUNING_SEED + spec.tuning_seeds)
+
+
+def hyper_of(spec: Spec, one: Contender, problem: Problem, trial: int) -> dict[str, float]:
+    """Hyperparameters of a trial by the stored table; under the ruleset of defaults, the rate that it comes with."""
+    if spec.ruleset == "tuned":
+        return at(space(one, problem, spec.tune), table()[trial])
+    own = one.defaults.get(one.rate or "")
+    return {one.rate: float(own)} if one.rate and one.rate not in one.held and isinstance(own, float | int) else {}
+
+
+def train(todo: Todo) -> Run:
+    """Make one run. Whether it diverges or the problem's own code raises something, that is recorded, not raised.
+
+    Raises
+    ------
+    ChangedError
+        When the problem's file is not what it was.
+    """
+    began = time.perf_counter()
+    record = _Record(todo)
+    final: dict[str, float] = {}
+    diverged, error = None, None
+    try:
+        problem = problem_of(todo.problem, todo.source)
+        with np.errstate(all="ignore"):  # overflow is what diverging runs do
+            task = problem.begin(todo.seed)
+            diverged = _train(todo, problem, task, record)
+            final = {} if diverged is not None else _floats(task.evaluate("test"))
+    except ChangedError:
+        raise
+    except (GradstepError, SystemExit) as raised:
+        error, final = str(raised) or type(raised).__name__, {}
+    return Run(
+        problem=todo.problem,
+        optimizer=todo.optimizer,
+        phase=todo.phase,
+        trial=todo.trial,
+        seed=todo.seed,
+        hyper=todo.hyper,
         steps=record.steps,
         batch_loss=record.batch_loss,
         loss=record.loss,
         accuracy=record.accuracy,
-        to_target=math.inf if missed else steps_to_target(record.steps, metric, problem.target),
         final=final,
         diverged=diverged,
-        seconds=time.perf_counter() - started,
+        error=error,
+        health=record.health,
+        seconds=time.perf_counter() - began,
     )
+
+
+def problem_of(label: str, source: Source | None) -> Problem:
+    """The problem of a label in a spec."""
+    if source is None:
+        return find_problem(label)
+    return own_problem(f"{source.path}:{label.rpartition(':')[2]}", source.sha256)[0]
+
+
+def started(todo: Todo, task: Task, **options: Any) -> Optimizer:
+    """The optimizer of a run at its beginning, on one thread."""
+    [named] = read_names(todo.optimizer)
+    return Optimizer(task.params, contender(named).stage(todo.hyper), threads=1, **options)
 
 
 class _Record:
     """The curves of a run while it is made."""
 
-    def __init__(self, problem: Problem, task: Task) -> None:
-        self.problem, self.task = problem, task
+    def __init__(self, todo: Todo) -> None:
+        self.split: Any = todo.split
         self.steps: list[int] = []
         self.batch_loss: list[float] = []
         self.loss: list[float] = []
         self.accuracy: list[float] = []
+        self.health: dict[str, list[float]] = {}
 
-    def add(self, step: int, batch_losses: list[float]) -> bool:
+    def add(self, step: int, batch_losses: list[float], task: Task) -> bool:
         """Evaluate after ``step`` updates; False, and nothing recorded, when the loss tells that the run diverged."""
-        values = _floats(self.task.evaluate(self.problem.target.split))
+        values = _floats(task.evaluate(self.split))
         if self.lost(values["loss"]):
             return False
         self.steps.append(step)
@@ -213,6 +244,14 @@ class _Record:
         if "accuracy" in values:
             self.accuracy.append(values["accuracy"])
         return True
+
+    def look(self, optimizer: Optimizer) -> None:
+        """Keep the norms of the step before."""
+        if (seen := optimizer.diagnostics) is None:
+            return
+        rate = seen.update_norm / seen.grad_norm if seen.grad_norm else 0.0 if not seen.update_norm else math.inf
+        for key, x in (("grad_norm", seen.grad_norm), ("update_ratio", seen.update_ratio), ("rate", rate)):
+            self.health.setdefault(key, []).append(x)
 
     def lost(self, loss: float) -> bool:
         """Whether a loss is not finite, or so far above the first that the run will not come back."""
@@ -224,33 +263,69 @@ def _floats(values: Mapping[str, float]) -> dict[str, float]:
     return {key: float(x) for key, x in values.items()}
 
 
-def _train(spec: Spec, trial: Trial, task: Task, record: _Record) -> int | None:
+def _train(todo: Todo, problem: Problem, task: Task, record: _Record) -> int | None:
     """All updates of a run; the update at which it diverged, or None."""
-    optimizer = trial.contender.optimizer(task.params, trial.lr)
+    metered = todo.phase == "health"
+    optimizer = started(todo, task, diagnostics=metered)
+    steps = todo.steps or problem.steps
     losses: list[float] = []
-    for step in range(spec.steps):
+    for step in range(steps):
         loss, grads = task.value_and_grad(next(task.batches))
         losses.append(float(loss))
         if record.lost(losses[-1]):
             return step
-        if step % record.problem.every == 0:
-            if not record.add(step, losses):
+        if step % problem.every == 0:
+            if not record.add(step, losses, task):
                 return step
+            if metered:
+                record.look(optimizer)
             losses.clear()
         try:
             optimizer.step(grads)
         except NonFiniteError:
             return step
-    return None if record.add(spec.steps, losses or [record.batch_loss[-1]]) else spec.steps
+    if not record.add(steps, losses or [record.batch_loss[-1]], task):
+        return steps
+    if metered:
+        record.look(optimizer)
+    return None
 
 
-def _contender(named: Named, problem: Problem) -> Contender:
-    if named.name not in registry():
-        raise unknown("unknown optimizer", named.name, registry())
-    rule = registry()[named.name]
-    for key, value in named.values:
-        if key not in rule.defaults:
-            raise unknown(f"{rule.name}: unknown hyperparameter", key, rule.defaults)
-        checked(key, value, rule.name)
-    lr = dict(named.values).get("lr")
-    return Contender(named, grid(rule, problem) if lr is None else (lr,))
+def _problems(texts: Sequence[str]) -> tuple[dict[str, Problem], dict[str, Source], list[str]]:
+    """Problems by label, the files of those that are the user's, and what is to be said of their gradients."""
+    found: dict[str, Problem] = {}
+    sources: dict[str, Source] = {}
+    notes: list[str] = []
+    for text in [name for given in texts for name in SETS.get(given, (given,))]:
+        if is_own(text):
+            problem, own = own_problem(text)
+            sources[problem.name] = Source(str(own.path), own.source_sha256)
+            if (wrong := wrong_gradient(own)) is not None:
+                notes.append(wrong)
+        else:
+            problem = find_problem(text)
+        if problem.name in found:
+            raise GradstepValueError(f"{problem.name} is given twice; leave one out.")
+        found[problem.name] = problem
+    if not found:
+        raise GradstepValueError("give a problem, such as digits-mlp, or a set of them, such as quick.")
+    return found, sources, notes
+
+
+def _given(text: str, problem: Problem) -> Goal:
+    """The target that ``loss=0.1`` is for a problem, on the data that its own is measured on."""
+    metric, _, level = text.partition("=")
+    try:
+        value = float(level)
+    except ValueError:
+        value = math.nan
+    if metric not in ("loss", "accuracy") or not math.isfinite(value):
+        raise GradstepValueError(f"target must be loss=NUMBER or accuracy=NUMBER, not {text!r}.")
+    split = "train" if problem.target is None else problem.target.split
+    if metric == "accuracy" and "accuracy" not in problem.begin(0).evaluate(split):
+        raise GradstepValueError(f"{problem.name} has no accuracy; give a target as loss={short(value)}.")
+    return Goal("accuracy" if metric == "accuracy" else "loss", value, split, "given")
+
+
+def _choice(name: str, value: str, known: Sequence[str]) -> None:
+    find(f"unknown {name}", value, {x: x for x in known})

@@ -84,6 +84,11 @@ class Run(_Plain):
     seconds: float = 0.0
 
     @property
+    def key(self) -> tuple[str, str, str, int, int]:
+        """What tells it from all others of its study."""
+        return self.problem, self.optimizer, self.phase, self.trial, self.seed
+
+    @property
     def finished(self) -> bool:
         """Whether it made all of its steps: neither diverged nor broken off by an error."""
         return self.diverged is None and self.error is None
@@ -222,16 +227,11 @@ class Spec:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "Spec":
         """The inverse of :meth:`as_json`."""
-        own = {f.name: data[f.name] for f in fields(cls)}
-        return cls(
-            **own
-            | {
-                "problems": tuple(own["problems"]),
-                "optimizers": tuple(own["optimizers"]),
-                "goals": {key: Goal(**x) for key, x in own["goals"].items()},
-                "sources": {key: Source(**x) for key, x in own["sources"].items()},
-            }
-        )
+        own: dict[str, Any] = {f.name: data[f.name] for f in fields(cls)}
+        own["problems"], own["optimizers"] = tuple(own["problems"]), tuple(own["optimizers"])
+        own["goals"] = {key: Goal(**x) for key, x in own["goals"].items()}
+        own["sources"] = {key: Source(**x) for key, x in own["sources"].items()}
+        return cls(**own)
 
     def identity(self) -> dict[str, Any]:
         """What makes it this study and no other: all but where files lie."""

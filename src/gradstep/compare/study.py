@@ -1,192 +1,268 @@
-"""A study: all runs of a spec, several at a time, and the table that comes of them.
+"""A study: its runs, and what they say."""
 
-Runs go to loky's processes, one thread each, and come back in the order of the spec. What an optimizer step costs is
-measured afterwards, alone. Everything is in memory; :meth:`Study.save` writes it as JSON.
-"""
-
-import json
 import math
-import os
-import signal
-import threading
-import time
-import warnings
-from collections.abc import Callable, Generator
-from contextlib import closing, contextmanager
-from dataclasses import asdict, dataclass
-from functools import cache, cached_property
-from multiprocessing import resource_tracker
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Literal, Self
 
-from gradstep.compare.environment import environment
-from gradstep.compare.problems import Problem, find_problem
-from gradstep.compare.protocol import Contender, RunResult, Spec, Trial, run
-from gradstep.compare.table import CRITERION, Row, make_row
-from gradstep.files import write_text
+import numpy as np
+from numpy.typing import NDArray
+
+from gradstep.compare.contender import contender
+from gradstep.compare.naming import read_names
+from gradstep.compare.problems import Target
+from gradstep.compare.protocol import total
+from gradstep.compare.record import PHASES, Card, Goal, Run, Spec, Timing
+from gradstep.compare.statistics import median, steps_to_target
+from gradstep.compare.store import Content, Reader
+
+if TYPE_CHECKING:
+    from gradstep.compare.table import Row
+
+Axis = Literal["steps", "gradients", "seconds"]
+BASELINES = ("nesterov", "adamw", "nadam")  # by which a target is settled where nobody has
+CRITERION = (
+    "the fewest steps to the target (median over the tuning seeds; a miss, and a run that diverged, is infinite), and "
+    "of those the lowest loss after the last step, on the target's data"
+)
 
 
 @dataclass(frozen=True)
 class Study:
-    """The runs of a spec, in its order.
+    """The runs of a spec, finished or not, in the order of the spec.
 
     Attributes
     ----------
     spec
         What was asked for.
-    runs
-        A result for each of ``spec.trials()``.
-    step_us
-        Microseconds of one optimizer step by label.
+    cards
+        What is told of each problem, by label.
+    runs, timings
+        What has been made of it.
     environment
-        Versions and machine.
+        Versions and machine of its beginning.
+    notes
+        Sentences on what was found wrong before the first run.
+    folder
+        Where it is kept, or None.
     """
 
     spec: Spec
-    runs: list[RunResult]
-    step_us: dict[str, float]
+    cards: dict[str, Card]
+    runs: list[Run]
+    timings: list[Timing]
     environment: dict[str, str]
+    notes: list[str]
+    folder: Path | None = None
+
+    @classmethod
+    def of(cls, content: Content, folder: Path | None = None) -> Self:
+        """The study of what a store holds."""
+        spec = content.spec
+        places = {
+            (problem, optimizer): k
+            for k, (problem, optimizer) in enumerate((p, o) for p in spec.problems for o in spec.optimizers)
+        }
+        runs = sorted(
+            content.runs, key=lambda r: (places[r.problem, r.optimizer], PHASES.index(r.phase), r.trial, r.seed)
+        )
+        timings = sorted(content.timings, key=lambda t: places[t.problem, t.optimizer])
+        return cls(spec, content.cards, runs, timings, content.environment, content.notes, folder)
+
+    @classmethod
+    def load(cls, folder: str | Path) -> Self:
+        """The study in a folder, as far as it has come; nothing is changed.
+
+        Raises
+        ------
+        GradstepValueError
+            When there is none, or it is damaged.
+        """
+        return cls.of(Reader(Path(folder)).read(), Path(folder))
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """Labels, in the order of the spec."""
+        return self.spec.problems
+
+    @property
+    def optimizers(self) -> tuple[str, ...]:
+        """Labels, in the order of the spec."""
+        return self.spec.optimizers
 
     @cached_property
-    def problem(self) -> Problem:
-        """The problem that was run."""
-        return find_problem(self.spec.problem)
-
-    def runs_of(self, optimizer: str) -> list[RunResult]:
-        """All runs of one optimizer, by its label."""
-        return [r for r in self.runs if r.optimizer == optimizer]
-
-    def table(self) -> list[Row]:
-        """A row for each optimizer: fewest steps to the target first, then most hits, then lowest loss on its data."""
-        rows = [make_row(c, self.runs_of(c.label), self.step_us[c.label]) for c in self.spec.contenders]
-        return sorted(rows, key=lambda r: (r.steps_to_target.median, -r.hits, r.target_loss))
-
-    def save(self, path: Path) -> None:
-        """Write spec, runs and table as JSON (null for infinity), whole or not at all."""
-        content = {
-            "spec": asdict(self.spec),
-            "target": self.problem.goal,
-            "criterion": CRITERION,
-            "environment": self.environment,
-            "table": [asdict(row) for row in self.table()],
-            "runs": [asdict(r) for r in self.runs],
+    def total(self) -> dict[str, int]:
+        """How many runs each optimizer has when the study is finished, on all problems."""
+        return {
+            label: len(self.problems) * total(self.spec, contender(read_names(label)[0])) for label in self.optimizers
         }
-        write_text(path, to_json(content) + "\n")
+
+    @property
+    def finished(self) -> bool:
+        """Whether all runs and timings are there."""
+        return len(self.runs) == sum(self.total.values()) and len(self.timings) == len(self._pairs)
+
+    @property
+    def _pairs(self) -> list[tuple[str, str]]:
+        return [(problem, optimizer) for problem in self.problems for optimizer in self.optimizers]
+
+    @cached_property
+    def _by_pair(self) -> dict[tuple[str, str, str], list[Run]]:
+        out: dict[tuple[str, str, str], list[Run]] = {}
+        for run in self.runs:
+            out.setdefault((run.problem, run.optimizer, run.phase), []).append(run)
+        return out
+
+    def runs_of(self, problem: str, optimizer: str) -> list[Run]:
+        """All runs of an optimizer on a problem, of all phases."""
+        return [run for phase in PHASES for run in self._by_pair.get((problem, optimizer, phase), [])]
+
+    def tuning(self, problem: str, optimizer: str) -> list[Run]:
+        """The runs by which its hyperparameters were chosen, by trial and seed; none where nothing was to be chosen."""
+        return self._by_pair.get((problem, optimizer, "tune"), [])
+
+    def evaluated(self, problem: str, optimizer: str) -> list[Run]:
+        """The runs that judge it, by seed."""
+        return self._by_pair.get((problem, optimizer, "eval"), [])
+
+    def health(self, problem: str, optimizer: str) -> Run | None:
+        """The run whose steps were looked at."""
+        return next(iter(self._by_pair.get((problem, optimizer, "health"), [])), None)
+
+    def timing(self, problem: str, optimizer: str) -> Timing | None:
+        """What its step costs there."""
+        return next((t for t in self.timings if (t.problem, t.optimizer) == (problem, optimizer)), None)
+
+    def best_trial(self, problem: str, optimizer: str) -> int:
+        """The trial that is best by :data:`CRITERION`, of equals the first; of those that are complete.
+
+        Without a target that was settled before the study, the loss alone decides.
+        """
+        worth = self.worth(problem, optimizer)
+        return min(worth, key=lambda k: (worth[k], k), default=0)
+
+    def worth(self, problem: str, optimizer: str) -> dict[int, tuple[float, float]]:
+        """What each trial was worth by :data:`CRITERION`: the less, the better."""
+        trials: dict[int, list[Run]] = {}
+        for run in self.tuning(problem, optimizer):
+            trials.setdefault(run.trial, []).append(run)
+        goal = self.spec.goals.get(problem)
+        return {
+            k: (
+                math.inf if goal is None else median([to_target(run, goal.target) for run in runs]),
+                median([final_loss(run) for run in runs]),
+            )
+            for k, runs in trials.items()
+            if len(runs) == self.spec.tuning_seeds
+        }
+
+    def goal(self, problem: str) -> Goal:
+        """The target of a problem and where it comes from.
+
+        Where none was settled before, it is what the median seed of the best baseline among the optimizers (or else the
+        best of all) reached; a level that is NaN, and never met, as long as there are no such runs.
+        """
+        return self._goals[problem]
+
+    @cached_property
+    def _goals(self) -> dict[str, Goal]:
+        return {problem: self.spec.goals.get(problem) or self._settled(problem) for problem in self.problems}
+
+    def _settled(self, problem: str) -> Goal:
+        named = {label: read_names(label)[0].name for label in self.optimizers}
+        baselines = [label for label in self.optimizers if named[label] in BASELINES]
+        reached = {
+            label: median([min(run.loss, default=math.inf) if run.finished else math.inf for run in runs])
+            for label in baselines or self.optimizers
+            if (runs := self.evaluated(problem, label))
+        }
+        best = min(reached, key=lambda label: reached[label], default="")
+        if not math.isfinite(level := reached.get(best, math.inf)):
+            return Goal("loss", math.nan, "train", "study: nothing finite was reached")
+        return Goal("loss", rounded_up(level), "train", f"study: {best}")
+
+    def target(self, problem: str) -> Target:
+        """The target of a problem."""
+        return self.goal(problem).target
+
+    def times(self, axis: Axis = "steps") -> NDArray[np.float64]:
+        """What it took to reach the target.
+
+        Parameters
+        ----------
+        axis
+            ``"steps"``, ``"gradients"`` (evaluations of the gradient: one a step, for all that there is here) or
+            ``"seconds"`` (steps times the seconds of one).
+
+        Returns
+        -------
+        array of shape (problems, optimizers, seeds)
+            Infinity for a miss, NaN where a run is missing (or, of seconds, the time of its step).
+        """
+        out = np.full((len(self.problems), len(self.optimizers), self.spec.seeds), np.nan)
+        for i, problem in enumerate(self.problems):
+            target = self.target(problem)
+            for j, optimizer in enumerate(self.optimizers):
+                timing = self.timing(problem, optimizer)
+                unit = 1.0 if axis != "seconds" else math.nan if timing is None else timing.step_us / 1e6
+                for run in self.evaluated(problem, optimizer):
+                    out[i, j, run.seed] = unit * to_target(run, target)
+        return out
+
+    def table(self) -> "list[Row]":
+        """A row for each optimizer, the best first: see :func:`gradstep.compare.table.make_table`."""
+        from gradstep.compare.table import make_table
+
+        return make_table(self)
+
+    def report(self, path: str | Path) -> None:
+        """Write the report there: one HTML file that opens with the network off."""
+        from gradstep.compare.report import write_report
+
+        write_report(self, Path(path))
+
+    @property
+    def command(self) -> str:
+        """The command line that makes this study again, nothing left to defaults."""
+        spec = self.spec
+        problems = [
+            f"{source.path}:{p.rpartition(':')[2]}" if (source := spec.sources.get(p)) else p for p in self.problems
+        ]
+        words = ["gradstep compare", *problems, f"--optimizers {','.join(self.optimizers)}", f"--seeds {spec.seeds}"]
+        if spec.ruleset == "tuned":
+            words += [f"--trials {spec.trials}", f"--tuning-seeds {spec.tuning_seeds}"]
+            words += [f"--search {spec.search}", f"--tune {spec.tune}"]
+        else:
+            words.append("--ruleset defaults")
+        if spec.steps is not None:
+            words.append(f"--steps {spec.steps}")
+        given = {f"{goal.metric}={goal.level!r}" for goal in spec.goals.values() if goal.origin == "given"}
+        return " ".join([*words, *(f"--target {text}" for text in given)])
 
 
-def to_json(content: Any) -> str:
-    """JSON on one line, with null for what is not finite."""
-
-    def clean(x: Any) -> Any:
-        if isinstance(x, dict):
-            return {key: clean(value) for key, value in x.items()}
-        if isinstance(x, list | tuple):
-            return [clean(value) for value in x]
-        return None if isinstance(x, float) and not math.isfinite(x) else x
-
-    return json.dumps(clean(content), allow_nan=False)
+def learning_rate(run: Run) -> float:
+    """The learning rate of a run, searched, by default or held by its label; NaN where it has none."""
+    one = contender(read_names(run.optimizer)[0])
+    return {**one.held, **run.hyper}.get(one.rate or "", math.nan)
 
 
-def run_study(spec: Spec, jobs: int | None = None, on_result: Callable[[RunResult], None] | None = None) -> Study:
-    """Make every run of ``spec``.
-
-    Parameters
-    ----------
-    spec
-        From :func:`~gradstep.compare.protocol.make_spec`.
-    jobs
-        Processes; 1 runs in this one, None takes a process for each core.
-    on_result
-        Called here with each result, in the order of ``spec.trials()``.
-
-    Notes
-    -----
-    The results depend on the spec alone, not on ``jobs``; the seconds in them do.
-    """
-    runs: list[RunResult] = []
-    with closing(_results(spec, jobs or os.cpu_count() or 1)) as results:
-        for result in results:
-            runs.append(result)
-            if on_result is not None:
-                on_result(result)
-    with _thread_pools(spec.problem).limit(limits=1):
-        step_us = {c.label: _step_us(spec, c) for c in spec.contenders}
-    return Study(spec, runs, step_us, environment())
+def to_target(run: Run, target: Target) -> float:
+    """Updates until the target was first seen; infinite for a miss, and for a run that did not make all its steps."""
+    if not run.finished:
+        return math.inf
+    return steps_to_target(run.steps, run.accuracy if target.metric == "accuracy" else run.loss, target)
 
 
-def _results(spec: Spec, jobs: int) -> Generator[RunResult]:
-    import joblib  # 0.2 s
-
-    trials = spec.trials()
-    parallel: Any = joblib.Parallel(n_jobs=min(jobs, len(trials)), return_as="generator")
-    results: Generator[RunResult] | None = None
-    before = set(threading.enumerate())
-    try:
-        if jobs > 1:
-            resource_tracker.ensure_running()  # first: Python 3.11 unblocks SIGINT when it starts one
-        with _interrupts_wait():
-            results = parallel(joblib.delayed(_run_alone)(spec, trial) for trial in trials)
-        assert results is not None  # noqa: S101 - for the type checker
-        for result in results:  # noqa: UP028 - yield from would close them before the filter below
-            yield result
-    except BaseException:
-        with _interrupts_wait(), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # joblib's, that it cancels what nobody waits for
-            if results is not None:
-                results.close()  # kills workers that are still busy
-            for thread in set(threading.enumerate()) - before:
-                thread.join(timeout=5)  # joblib's threads give semaphores back: an exit before that is noisy
-        raise
+def final_loss(run: Run) -> float:
+    """The loss after the last step on the data of the target; infinite for a run that did not make all its steps."""
+    return run.loss[-1] if run.finished else math.inf
 
 
-def _run_alone(spec: Spec, trial: Trial) -> RunResult:
-    """A run on one thread: the bits do not depend on the cores, and runs side by side do not take them from another."""
-    with _thread_pools(spec.problem).limit(limits=1):
-        return run(spec, trial)
-
-
-@cache
-def _thread_pools(problem: str) -> Any:
-    """The thread pools of this process, looked for after the problem has loaded the libraries that bring them."""
-    import threadpoolctl
-
-    find_problem(problem).begin(0)
-    return threadpoolctl.ThreadpoolController()
-
-
-def _step_us(spec: Spec, contender: Contender) -> float:
-    """Microseconds of one optimizer step on the problem's own arrays: the quickest of 8 blocks of 50 steps.
-
-    The quickest is what other programs disturb least. The learning rate is 0, which costs the same and goes nowhere.
-    """
-    task = find_problem(spec.problem).begin(spec.seeds[0])
-    _, grads = task.value_and_grad(next(task.batches))
-    optimizer = contender.optimizer(task.params, lr=0.0)
-    blocks: list[float] = []
-    for _ in range(8):
-        started = time.perf_counter()
-        for _ in range(50):
-            optimizer.step(grads)
-        blocks.append((time.perf_counter() - started) / 50)
-    return 1e6 * min(blocks)
-
-
-@contextmanager
-def _interrupts_wait() -> Generator[None]:
-    """Ctrl-C within is heard at the end, so that joblib is never left half started or half stopped.
-
-    Processes that are started within inherit a blocked SIGINT: they never hear of Ctrl-C, and are stopped from here.
-    """
-    if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    heard: list[int] = []
-    handler = signal.signal(signal.SIGINT, lambda number, _: heard.append(number))  # other threads may not block it
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-        signal.signal(signal.SIGINT, handler)
-    if heard:
-        raise KeyboardInterrupt
+def rounded_up(x: float) -> float:
+    """To four digits, so that ``x`` itself is no greater."""
+    if x == 0:
+        return x
+    unit = 10.0 ** (math.floor(math.log10(abs(x))) - 3)
+    out = float(f"{math.ceil(x / unit) * unit:.4g}")
+    return out if out >= x else x

@@ -1,85 +1,128 @@
-"""The table of a study: one learning rate chosen for each optimizer by a declared rule, and how it did there."""
+"""The table of a study: how each optimizer did with the hyperparameters that were chosen for it."""
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gradstep.compare.protocol import Contender, RunResult
+from gradstep.compare.contender import contender
+from gradstep.compare.naming import read_names
 from gradstep.compare.statistics import Spread, median, spread
-
-CRITERION = "the lowest loss after the last step, on the target's data (median over seeds, infinite for a diverged run)"
+from gradstep.compare.study import Study, final_loss, to_target
 
 
 @dataclass(frozen=True)
-class Row:
-    """One optimizer at its best learning rate.
+class Entry:
+    """One optimizer on one problem.
 
     Attributes
     ----------
-    optimizer, lr
-        Its name, and the learning rate chosen by :data:`CRITERION`.
+    trial, hyper
+        The trial that was judged, and its hyperparameters beside those that the label holds.
     at_edge
-        Whether that is the first or last of several that were tried: the best may lie outside.
-    steps_to_target
-        Over seeds; a miss is infinity.
+        Whether its learning rate is the lowest or highest of several that were tried: the best may lie outside.
+    steps
+        To the target, over seeds; a miss is infinity.
     hits, seeds
         Seeds that reached the target, of how many.
     target_loss
         Median over seeds of the loss after the last step on the target's data, by which ties are broken.
     loss, accuracy
-        On test data (an exact problem: the function itself) after the last step. A diverged run has loss infinity and
-        accuracy 0. ``accuracy`` is None where there are no classes.
-    diverged, runs
-        Runs that diverged, at any learning rate, of how many.
-    step_us
-        Microseconds of one optimizer step.
+        On test data (or where nothing is held back, on all) after the last step. A run that did not get there has loss
+        infinity and accuracy 0. ``accuracy`` is None where there are no classes.
+    diverged, failed, runs
+        Runs that diverged and that ended with an error, in any phase, of how many.
+    step_us, optimizer_us, state_bytes
+        As in :class:`~gradstep.compare.record.Timing`; NaN where that is missing.
     """
 
+    problem: str
     optimizer: str
-    lr: float
+    trial: int
+    hyper: dict[str, float]
     at_edge: bool
-    steps_to_target: Spread
+    steps: Spread
     hits: int
     seeds: int
     target_loss: float
     loss: Spread
     accuracy: Spread | None
     diverged: int
+    failed: int
     runs: int
     step_us: float
+    optimizer_us: float
+    state_bytes: float
 
 
-def best_lr(contender: Contender, runs: Sequence[RunResult]) -> float:
-    """The learning rate of this optimizer's runs that is best by :data:`CRITERION`; of equals the smallest."""
+@dataclass(frozen=True)
+class Row:
+    """One optimizer on all problems.
 
-    def score(lr: float) -> float:
-        return median([final_loss(r) for r in runs if r.lr == lr])
+    Attributes
+    ----------
+    hits, seeds
+        Over all problems.
+    solved
+        Problems that its median seed solved.
+    entries
+        One for each problem that has runs of it to judge by.
+    """
 
-    return min(contender.lrs, key=lambda lr: (score(lr), lr))
+    optimizer: str
+    hits: int
+    seeds: int
+    solved: int
+    entries: tuple[Entry, ...]
 
 
-def final_loss(run: RunResult) -> float:
-    """The loss after the last step on the data of the target; infinite for a run that diverged."""
-    return math.inf if run.diverged is not None else run.loss[-1]
-
-
-def make_row(contender: Contender, runs: Sequence[RunResult], step_us: float) -> Row:
-    """The row of one optimizer from all of its runs."""
-    lr = best_lr(contender, runs)
-    best = [r for r in runs if r.lr == lr]
-    to_target = [r.to_target for r in best]
-    has_accuracy = any(r.accuracy for r in best)
-    return Row(
-        optimizer=contender.label,
-        lr=lr,
-        at_edge=len(contender.lrs) > 1 and lr in (min(contender.lrs), max(contender.lrs)),
-        steps_to_target=spread(to_target),
-        hits=sum(map(math.isfinite, to_target)),
-        seeds=len(best),
-        target_loss=median([final_loss(r) for r in best]),
-        loss=spread([r.final.get("loss", math.inf) for r in best]),
-        accuracy=spread([r.final.get("accuracy", 0.0) for r in best]) if has_accuracy else None,
-        diverged=sum(r.diverged is not None for r in runs),
+def make_entry(study: Study, problem: str, optimizer: str) -> Entry | None:
+    """The entry of a pair; None where no run has been judged yet."""
+    judged = study.evaluated(problem, optimizer)
+    if not judged:
+        return None
+    target = study.target(problem)
+    times = [to_target(run, target) for run in judged]
+    runs, timing = study.runs_of(problem, optimizer), study.timing(problem, optimizer)
+    has_accuracy = any(run.accuracy for run in judged)
+    rate = contender(read_names(optimizer)[0]).rate
+    tried = {run.hyper[rate] for run in study.tuning(problem, optimizer) if rate in run.hyper}
+    return Entry(
+        problem=problem,
+        optimizer=optimizer,
+        trial=judged[0].trial,
+        hyper=judged[0].hyper,
+        at_edge=len(tried) > 1 and judged[0].hyper[rate or ""] in (min(tried), max(tried)),
+        steps=spread(times),
+        hits=sum(map(math.isfinite, times)),
+        seeds=len(judged),
+        target_loss=median([final_loss(run) for run in judged]),
+        loss=spread([run.final.get("loss", math.inf) for run in judged]),
+        accuracy=spread([run.final.get("accuracy", 0.0) for run in judged]) if has_accuracy else None,
+        diverged=sum(run.diverged is not None for run in runs),
+        failed=sum(run.error is not None for run in runs),
         runs=len(runs),
-        step_us=step_us,
+        step_us=math.nan if timing is None else timing.step_us,
+        optimizer_us=math.nan if timing is None else timing.optimizer_us,
+        state_bytes=math.nan if timing is None else timing.state_bytes,
     )
+
+
+def entries(study: Study, problem: str) -> list[Entry]:
+    """Those of a problem: fewest steps to the target first, then most hits, then lowest loss on its data."""
+    made = [make_entry(study, problem, optimizer) for optimizer in study.optimizers]
+    return sorted((x for x in made if x is not None), key=lambda x: (x.steps.median, -x.hits, x.target_loss))
+
+
+def make_table(study: Study) -> list[Row]:
+    """A row for each optimizer: most problems solved first, then fewest steps, most hits, lowest loss."""
+    rows: list[Row] = []
+    for optimizer in study.optimizers:
+        entries = [made for problem in study.problems if (made := make_entry(study, problem, optimizer)) is not None]
+        hits, seeds = sum(x.hits for x in entries), sum(x.seeds for x in entries)
+        solved = sum(math.isfinite(x.steps.median) for x in entries)
+        rows.append(Row(optimizer, hits, seeds, solved, tuple(entries)))
+    return sorted(rows, key=_rank)
+
+
+def _rank(row: Row) -> tuple[float, ...]:
+    steps = sum(x.steps.median for x in row.entries) if row.entries else math.inf
+    return (-row.solved, steps, -row.hits, sum(x.target_loss for x in row.entries))

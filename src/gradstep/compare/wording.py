@@ -1,15 +1,17 @@
-"""The table's words: the same headings and cells in the terminal and in the report."""
+"""The words of a study: the same headings, cells and remarks in the terminal and in the report."""
 
 import math
+from collections.abc import Sequence
 
-from gradstep.compare.naming import short
+from gradstep.compare.contender import contender
+from gradstep.compare.naming import read_names, short
 from gradstep.compare.statistics import Spread
 from gradstep.compare.study import Study
-from gradstep.compare.table import Row
+from gradstep.compare.table import Entry, Row
 
 Cell = tuple[str, str | float]  # what is shown, and what it is sorted by
 
-EDGE_NOTE = "* at the edge of its grid: a rate further out may do better."
+EDGE_NOTE = "* the lowest or highest that was tried: a rate further out may do better."
 
 
 def counted(n: int, noun: str) -> str:
@@ -17,33 +19,123 @@ def counted(n: int, noun: str) -> str:
     return f"{n} {noun}{'s' * (n != 1)}"
 
 
-def headings(study: Study) -> list[str]:
-    """The columns of :func:`row_cells`."""
-    where = study.problem.where("test")
-    accuracy = [f"{where}accuracy %"] if any(r.accuracy for r in study.runs) else []
-    return ["optimizer", "best lr", "steps to target", "hit", f"{where}loss", *accuracy, "µs/step", "diverged"]
+def goal(study: Study, problem: str) -> str:
+    """A target in words: ``validation accuracy ≥ 95 %``; for a level of this study, whose."""
+    found = study.goal(problem)
+    if math.isnan(found.level):
+        return "not settled yet" if not study.finished else "none: no run ended with a finite loss"
+    _, _, whose = found.origin.partition("study: ")
+    reached = f" (what the median seed of {whose} reached)" if whose else ""
+    return f"{study.cards[problem].where(found.split)}{found.target}{reached}"
 
 
-def row_cells(row: Row, ranges: bool = True) -> list[Cell]:
+def summary(study: Study) -> str:
+    """How much there is to it: ``9 optimizers, 5 trials, 3 seeds, 500 steps, 81 runs``."""
+    spec = study.spec
+    steps = sorted({card.steps for card in study.cards.values()})
+    trials = "default hyperparameters" if spec.ruleset == "defaults" else counted(spec.trials, "trial")
+    return ", ".join(
+        [
+            *([counted(len(study.problems), "problem")] if len(study.problems) > 1 else []),
+            counted(len(study.optimizers), "optimizer"),
+            trials,
+            counted(spec.seeds, "seed"),
+            counted(steps[0], "step") if len(steps) == 1 else f"{steps[0]} to {steps[-1]} steps",
+            counted(sum(study.total.values()), "run"),
+        ]
+    )
+
+
+def chosen(entry: Entry) -> str:
+    """The hyperparameters of an entry: the learning rate alone, or each by name."""
+    one = contender(read_names(entry.optimizer)[0])
+    found = entry.hyper or {key: x for key, x in one.held.items() if key == one.rate}
+    alone = len(found) == 1 and one.rate in found
+    star = "*" * entry.at_edge
+    return ", ".join(
+        f"{'' if alone else f'{key}='}{short(x)}{star if key == one.rate else ''}" for key, x in found.items()
+    )
+
+
+def headings(study: Study, problem: str) -> list[str]:
+    """The columns of :func:`entry_cells`."""
+    where = study.cards[problem].where("test")
+    accuracy = [f"{where}accuracy %"] if _has_accuracy(study, problem) else []
+    rates = "best lr" if study.spec.tune == "lr" else "best hyperparameters"
+    rates = "lr" if study.spec.ruleset == "defaults" else rates
+    costs = ["µs/step", "µs/update", "state B/param"]
+    return ["optimizer", rates, "steps to target", "hit", f"{where}loss", *accuracy, *costs, "diverged"]
+
+
+def entry_cells(study: Study, entry: Entry, ranges: bool = True) -> list[Cell]:
     """The cells of one optimizer, in the order of :func:`headings`; ``ranges`` adds least and greatest to medians."""
-    steps, accuracy = row.steps_to_target, row.accuracy
+    accuracy = entry.accuracy
     cells: list[Cell] = [
-        (row.optimizer, row.optimizer),
-        (f"{short(row.lr)}{'*' * row.at_edge}", row.lr),
-        (_steps(steps.median), steps.median),
-        (f"{row.hits}/{row.seeds}", row.hits),
-        (_spread(row.loss, "{:.3g}", ranges), row.loss.median),
-        (f"{row.step_us:.1f}", row.step_us),
-        (f"{row.diverged}/{row.runs}" if row.diverged else "0", row.diverged),
+        (entry.optimizer, entry.optimizer),
+        (chosen(entry), next(iter(entry.hyper.values()), 0.0)),
+        (_spread(entry.steps, "{:g}", ranges), entry.steps.median),
+        (f"{entry.hits}/{entry.seeds}", entry.hits),
+        (_spread(entry.loss, "{:.3g}", ranges), entry.loss.median),
+        *((cost(x), x) for x in (entry.step_us, entry.optimizer_us)),
+        ("-" if math.isnan(entry.state_bytes) else f"{entry.state_bytes:.3g}", entry.state_bytes),
+        (f"{entry.diverged}/{entry.runs}" if entry.diverged else "0", entry.diverged),
     ]
-    if accuracy is not None:
-        percent = Spread(100 * accuracy.median, 100 * accuracy.low, 100 * accuracy.high)
-        cells.insert(5, (_spread(percent, "{:.1f}", ranges), accuracy.median))
+    if _has_accuracy(study, entry.problem):
+        percent = Spread(0.0, 0.0, 0.0) if accuracy is None else accuracy
+        percent = Spread(100 * percent.median, 100 * percent.low, 100 * percent.high)
+        cells.insert(5, (_spread(percent, "{:.1f}", ranges), percent.median))
     return cells
 
 
-def _steps(x: float) -> str:
+def board_headings(study: Study) -> list[str]:
+    """The columns of :func:`board_cells`: of several problems at once."""
+    return ["optimizer", "solved", "hit", *study.problems]
+
+
+def board_cells(study: Study, row: Row) -> list[Cell]:
+    """One optimizer on all problems: how many it solved, and the median steps to each one's target."""
+    by_problem = {entry.problem: entry for entry in row.entries}
+    return [
+        (row.optimizer, row.optimizer),
+        (f"{row.solved}/{len(study.problems)}", row.solved),
+        (f"{row.hits}/{row.seeds}", row.hits),
+        *(
+            ("-", math.inf) if (entry := by_problem.get(p)) is None else (steps(entry.steps.median), entry.steps.median)
+            for p in study.problems
+        ),
+    ]
+
+
+def steps(x: float) -> str:
+    """A number of steps; ∞ for a miss."""
     return f"{x:g}" if math.isfinite(x) else "∞"
+
+
+def cost(us: float) -> str:
+    """Microseconds, or a dash where they are not known."""
+    return "-" if math.isnan(us) else f"{us:.1f}"
+
+
+def remarks(study: Study, rows: Sequence[Row]) -> list[str]:
+    """What is to be said beneath a table: edges, wrong gradients, seeds that ended with an error."""
+    out = [EDGE_NOTE] if any(entry.at_edge for row in rows for entry in row.entries) else []
+    return [*out, *study.notes, *failures(study)]
+
+
+def failures(study: Study) -> list[str]:
+    """A sentence for each error that ended runs, and how many."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for run in study.runs:
+        if run.error is not None:
+            found.setdefault((run.problem, run.error), []).append(f"{run.optimizer}, seed {run.seed}")
+    return [
+        f"{problem}: {counted(len(those), 'run')} ended with an error, the first that of {those[0]}: {error}"
+        for (problem, error), those in found.items()
+    ]
+
+
+def _has_accuracy(study: Study, problem: str) -> bool:
+    return any(run.accuracy for label in study.optimizers for run in study.evaluated(problem, label))
 
 
 def _spread(s: Spread, form: str, ranges: bool) -> str:

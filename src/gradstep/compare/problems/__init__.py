@@ -9,7 +9,7 @@ from gradstep.compare.problems.problem import Problem, Split, Target, Task
 from gradstep.errors import GradstepValueError
 from gradstep.naming import unknown
 
-__all__ = ["PROBLEMS", "Problem", "Split", "Target", "Task", "find_problem"]
+__all__ = ["PROBLEMS", "SETS", "Problem", "Split", "Target", "Task", "find_problem"]
 
 # What makes each problem; its keyword arguments are the problem's options, `quadratic:condition=1000`.
 PROBLEMS: Mapping[str, Callable[..., Problem]] = {
@@ -20,6 +20,11 @@ PROBLEMS: Mapping[str, Callable[..., Problem]] = {
     "diabetes": linear.diabetes,
     "rosenbrock": exact.rosenbrock,
     "quadratic": exact.quadratic,
+}
+# Problems that are compared on together: some that are quick, and all real data.
+SETS: Mapping[str, tuple[str, ...]] = {
+    "quick": ("digits-mlp", "digits-softmax", "breast-cancer", "diabetes", "quadratic"),
+    "full": tuple(name for name, make in PROBLEMS.items() if not make().exact),
 }
 
 

@@ -1,0 +1,38 @@
+"""``gradstep watch``: how a study goes that another process conducts, or went."""
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gradstep.cli.compare import require
+
+PAUSE = 0.5  # seconds from one look to the next
+
+
+def watch(
+    study: Annotated[Path, typer.Argument(metavar="STUDY", help="A folder that `gradstep compare` writes.")],
+    json: Annotated[bool, typer.Option("--json", help="JSON lines on stdout, and nothing else.")] = False,
+) -> None:
+    """Follow a study until it is finished, and print its table; nothing in it is changed, and Ctrl-C ends it."""
+    require("rich")
+    from gradstep.cli.progress import reporter
+    from gradstep.compare.store import NAME, Reader
+    from gradstep.compare.study import Study
+
+    reader = Reader(study)
+    found = Study.of(reader.read(), study)
+    with reporter(json) as shown:
+        shown.begin(found)
+        while not found.finished:
+            time.sleep(PAUSE)
+            if not reader.has_changed():
+                continue
+            seen = {run.key for run in found.runs}
+            content = reader.read()
+            for run in content.runs:
+                if run.key not in seen:
+                    shown.result(run)
+            found = Study.of(content, study)
+    shown.end(found, [path for path in (study / NAME, study / "report.html") if path.is_file()])

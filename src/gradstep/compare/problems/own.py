@@ -1,0 +1,158 @@
+"""A problem file as a problem to compare on: ``FILE.py:NAME``, the same object that ``gradstep run`` takes."""
+
+import contextlib
+import hashlib
+import math
+import sys
+from collections.abc import Iterator
+from itertools import islice
+from typing import Any
+
+from gradstep.compare.problems.problem import Problem, Split, Task, Values
+from gradstep.errors import GradstepError, GradstepValueError
+from gradstep.gradient_check import check_gradient
+from gradstep.loop.batches import Cursor, UsedUpError
+from gradstep.loop.objective import Functions
+from gradstep.objective import Told
+from gradstep.problem_file import OwnProblem, load, read, split
+from gradstep.tree import flatten
+
+STEPS, EVERY = 500, 10
+METRICS = {"loss": "val/loss", "accuracy": "val/accuracy"}  # under the names that a run gives them
+HELD = 10  # batches whose mean value stands for the loss, where the file evaluates nothing
+
+
+class ChangedError(GradstepValueError):
+    """A problem file is no longer what it was when the study began: its runs could not be compared."""
+
+
+def is_own(text: str) -> bool:
+    """Whether a text names a file rather than a problem of ours."""
+    file = text.rpartition(":")[0] or text
+    return text.endswith(".py") or file.endswith(".py") or "/" in file or "\\" in file
+
+
+def own_problem(text: str, sha256: str | None = None) -> tuple[Problem, OwnProblem]:
+    """The problem that a file defines, and what the file says for seed 0.
+
+    Its loss is what ``evaluate`` calls ``loss`` (or gives as its one number); without it the value itself, on the whole
+    or the first batches. Nothing is held back, and nobody has settled a target or a scale.
+
+    Parameters
+    ----------
+    text
+        ``FILE.py:NAME``.
+    sha256
+        What the file must be.
+
+    Raises
+    ------
+    GradstepValueError, GradstepTypeError, UserCodeError
+        As :func:`gradstep.problem_file.load`.
+    """
+    _unchanged(text, sha256)
+    first = _quietly(load, text, 0)
+    name = f"{first.path.name}:{first.name}"
+    count = sum(math.prod(x.shape) for x in flatten(first.params)[1])
+
+    def begin(seed: int) -> Task:
+        _unchanged(text, first.source_sha256)
+        return _task(_quietly(load, text, seed), lambda: _quietly(load, text, seed))
+
+    problem = Problem(
+        name=name,
+        summary="your own function" + (" on batches" if first.batches is not None else ""),
+        source=first.path.name,
+        size=f"{count} parameters",
+        target=None,
+        steps=STEPS,
+        every=EVERY,
+        scale={},
+        begin=begin,
+        exact=True,
+    )
+    return problem, first
+
+
+def wrong_gradient(own: OwnProblem) -> str | None:
+    """One sentence where a gradient is wrong at the first point, on the first batch; None otherwise."""
+    try:
+        batch: dict[str, Any] = {} if own.batches is None else {"batch": _cursor(own).next()}
+        found = _quietly(check_gradient, own.value_and_grad, own.params, directions=1, **batch)
+    except GradstepError:
+        return None  # what is wrong here will be told of its runs
+    if not found.wrong:
+        return None
+    one = len(found.wrong) == 1
+    return (
+        f"the gradient{'' if one else 's'} of {', '.join(found.wrong)} in {own.path.name}:{own.name} "
+        f"{'is' if one else 'are'} wrong at the first point; gradstep check {own.path.name}:{own.name} shows how."
+    )
+
+
+def _unchanged(text: str, sha256: str | None) -> None:
+    """Refuse a file that is not what it was, before it is run."""
+    if sha256 is None:
+        return
+    path, _ = split(text)
+    if hashlib.sha256(read(path)).hexdigest() != sha256:
+        raise ChangedError(f"{path} has changed since the study was begun; compare in another folder (--out).")
+
+
+def _quietly(function: Any, *arguments: Any, **keywords: Any) -> Any:
+    """What the function gives; what the user's code prints goes to stderr, for stdout is ours."""
+    with contextlib.redirect_stdout(sys.stderr):
+        return function(*arguments, **keywords)
+
+
+def _cursor(own: OwnProblem) -> Cursor:
+    batches = own.batches
+    return Cursor(Told(batches, f"{own.name}.batches", own.path) if callable(batches) else batches)
+
+
+def _batches(own: OwnProblem) -> Iterator[Any]:
+    """Batches without end: those that are used up begin again, where they can."""
+    cursor = _cursor(own)
+    while True:
+        try:
+            yield cursor.next()
+        except UsedUpError:
+            if not cursor.drawn or isinstance(own.batches, Iterator):
+                raise GradstepValueError(
+                    f"{own.name}.batches were used up after {cursor.drawn}; give a list, or a function of the number."
+                ) from None
+            cursor.move(0)
+        else:
+            cursor.pass_one()
+
+
+def _task(own: OwnProblem, again: Any) -> Task:
+    """One run's own copy; ``again()`` loads another, whose batches are evaluated and not used up."""
+    params = own.params
+    if own.batches is None:
+        batches: Iterator[Any] = iter(lambda: (), None)
+    else:
+        batches = ((batch,) for batch in _batches(own))
+
+    def value_and_grad(batch: tuple[Any, ...]) -> tuple[float, Any]:
+        return _quietly(own.value_and_grad, params, *batch)
+
+    def value() -> float:
+        return math.fsum(value_and_grad(batch)[0] for batch in held) / len(held)
+
+    def evaluate(_: Split) -> Values:
+        given = _quietly(measure, params)
+        found = {name: given[key] for name, key in METRICS.items() if key in given}
+        return found if "loss" in found else {"loss": value(), **found}
+
+    measure = Functions(own.value_and_grad, own.evaluate, 1).measure
+    held = _held(own, again)
+    return Task(params, batches, value_and_grad, evaluate)
+
+
+def _held(own: OwnProblem, again: Any) -> list[tuple[Any, ...]]:
+    if own.batches is None:
+        return [()]
+    other = own if callable(own.batches) else again()
+    length = len(other.batches) if hasattr(other.batches, "__len__") else HELD
+    return [(batch,) for batch in islice(_batches(other), max(1, min(HELD, length)))]

@@ -1,0 +1,139 @@
+"""What is tried of each optimizer: a declared log-space, and points in it, the same for all.
+
+A point is a number in [0, 1) for each hyperparameter that is searched. Point k of the stored table is trial k, however
+many there are to be; with Optuna's TPE it is what the sampler asks for after the trials before it.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from typing import Any
+
+from gradstep.compare.contender import Contender
+from gradstep.compare.problems import Problem
+
+# The learning rate is searched around the problem's scale for its unit, times a factor of the rule's own ...
+FACTORS = {
+    "momentum": 0.3,  # velocity builds up to lr / (1 - momentum), if the gradient does not turn
+    "nesterov": 0.3,
+    "adagrad": 10.0,  # steps shrink with the root of the step number
+    "rmsprop": 0.3,  # its steps do not shrink near the end
+    "adamax": 2.0,  # the paper's default is twice Adam's
+}
+# ... but this rule finds the problem's scale itself, slowly: its default is 1 on all of them.
+OWN_CENTRE = {"adadelta": 3.0}
+DECADES = 2.0  # around a problem's scale
+WIDE_DECADES = 4.0  # around the rule's default, for problems that declare no scale
+RATE = "lr"
+
+
+@dataclass(frozen=True)
+class Range:
+    """From ``low`` to ``high``, evenly in the logarithm: of the number itself, or of one minus it."""
+
+    low: float
+    high: float
+    from_one: bool = False
+
+    def at(self, u: float) -> float:
+        """The number at ``u`` in [0, 1), in three digits, which are more than matter."""
+        x = math.exp(math.log(self.low) + u * math.log(self.high / self.low))
+        x = float(f"{x:.3g}")
+        return 1 - x if self.from_one else x
+
+
+# With `tune all`: whatever of these an optimizer has, by default not zero, under its own or the library's name.
+SPACES: Mapping[str, Range] = {
+    "beta1": Range(0.02, 0.5, from_one=True),
+    "momentum": Range(0.02, 0.5, from_one=True),
+    "beta2": Range(1e-3, 0.2, from_one=True),
+    "rho": Range(1e-3, 0.2, from_one=True),
+    "weight_decay": Range(1e-4, 1e-1),
+}
+ALIASES = {"beta_1": "beta1", "b1": "beta1", "beta_2": "beta2", "b2": "beta2"}
+
+
+def space(contender: Contender, problem: Problem, tune: str) -> dict[str, Range]:
+    """What is searched of an optimizer on a problem, by the optimizer's own names; nothing that its label holds.
+
+    Parameters
+    ----------
+    contender, problem
+        Of the study.
+    tune
+        ``"lr"`` or ``"all"``.
+    """
+    return {key: around(contender, problem) if found is None else found for key, found in _searched(contender, tune)}
+
+
+def is_searched(contender: Contender, tune: str) -> bool:
+    """Whether there is anything to try: an optimizer whose label holds it all has one trial."""
+    return bool(_searched(contender, tune))
+
+
+def _searched(contender: Contender, tune: str) -> list[tuple[str, Range | None]]:
+    """Names and their spaces; None: that of learning rates, which depends on the problem."""
+    out: dict[str, Range | None] = {}
+    if contender.rate is not None:
+        out[contender.rate] = None
+    if tune == "all":
+        for key, default in contender.defaults.items():
+            found = SPACES.get(ALIASES.get(key, key))
+            if found is not None and isinstance(default, float | int) and default:
+                out[key] = found
+    return [(key, found) for key, found in out.items() if key not in contender.held]
+
+
+def around(contender: Contender, problem: Problem) -> Range:
+    """Learning rates around the one that fits by order of magnitude."""
+    family = contender.mover.update.__name__.removeprefix("unfolded_").partition("_")[0]
+    if contender.unit in problem.scale:
+        centre = OWN_CENTRE.get(family) or problem.scale[contender.unit] * FACTORS.get(family, 1.0)
+        decades = DECADES
+    else:
+        own: Any = contender.defaults[contender.rate or RATE]
+        centre = float(contender.mover.defaults[RATE] if own is None else own)  # type: ignore[arg-type]  # a number
+        decades = WIDE_DECADES
+    reach = 10 ** (decades / 2)
+    return Range(centre / reach, centre * reach)
+
+
+def at(ranges: Mapping[str, Range], point: Sequence[float]) -> dict[str, float]:
+    """The hyperparameters at a point."""
+    return {key: x.at(u) for (key, x), u in zip(ranges.items(), point, strict=False)}
+
+
+@cache
+def table() -> tuple[tuple[float, ...], ...]:
+    """The stored points, written by benchmarks/quasi_random.py: of each 2**m first ones, one in each 2**m-th part."""
+    text = resources.files("gradstep.compare").joinpath("quasi_random.txt").read_text("utf-8")
+    return tuple(tuple(map(float, line.split())) for line in text.splitlines())
+
+
+def ask_tpe(names: Sequence[str], told: Sequence[float], seed: int, trials: int) -> list[float]:
+    """The next point of a search by TPE (Bergstra and others 2011), a function of the arguments alone.
+
+    Parameters
+    ----------
+    names
+        Of what is searched.
+    told
+        What each point so far was worth: the less, the better. Finite.
+    seed, trials
+        Of the sampler, and how many trials there are to be: the first third is random.
+    """
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=min(10, math.ceil(trials / 3)))
+    study = optuna.create_study(sampler=sampler)
+    for value in told:
+        study.tell(_asked(study, names)[0], value)  # it asks for the same again
+    return _asked(study, names)[1]
+
+
+def _asked(study: Any, names: Sequence[str]) -> tuple[Any, list[float]]:
+    trial = study.ask()
+    return trial, [trial.suggest_float(name, 0.0, 1.0) for name in names]

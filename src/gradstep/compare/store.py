@@ -1,0 +1,241 @@
+"""A study on disk: ``study.db`` in its folder, SQLite, which one process writes and any number read meanwhile.
+
+Every run is committed when it is finished, so a study that is killed loses only those that were running. Each row has
+a checksum. Not for network file systems, as SQLite's write-ahead log is not.
+"""
+
+import contextlib
+import json
+import os
+import sqlite3
+import zlib
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+from gradstep.compare.record import FORMAT, Card, Run, Spec, Timing
+from gradstep.errors import CheckpointError, GradstepValueError
+from gradstep.files import lock_folder, writable_folder
+
+NAME = "study.db"
+APPLICATION = 0x67726164  # "grad": whose database it is
+_TABLES = """
+CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, content TEXT NOT NULL, crc INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS runs (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    problem TEXT, optimizer TEXT, phase TEXT, trial INTEGER, seed INTEGER,
+    content TEXT NOT NULL, crc INTEGER NOT NULL, UNIQUE (problem, optimizer, phase, trial, seed)
+);
+CREATE TABLE IF NOT EXISTS timings (
+    problem TEXT, optimizer TEXT, content TEXT NOT NULL, crc INTEGER NOT NULL, PRIMARY KEY (problem, optimizer)
+);
+"""
+
+
+@dataclass
+class Content:
+    """What a study has so far."""
+
+    spec: Spec
+    cards: dict[str, Card]
+    environment: dict[str, str]
+    notes: list[str]
+    runs: list[Run] = field(default_factory=list[Run])
+    timings: list[Timing] = field(default_factory=list[Timing])
+
+
+class Store:
+    """The writer of a study.
+
+    Parameters
+    ----------
+    folder
+        Where the study is, or is to be; None keeps it in memory.
+    content
+        Of the study as it is asked for. Where the folder has that study already, it goes on; ``content`` of this object
+        is then what was found.
+
+    Raises
+    ------
+    GradstepValueError
+        When the folder holds another study (what differs is told), or another process is at work in it.
+    CheckpointError
+        When what it holds is damaged.
+    """
+
+    def __init__(self, folder: Path | None, content: Content) -> None:
+        self.folder, self._lock = folder, None
+        if folder is not None:
+            self._lock = lock_folder(writable_folder(folder))
+        try:
+            with _told(self.path):
+                self._db = sqlite3.connect(":memory:" if folder is None else self.path, isolation_level=None)
+                self.content = self._begin(content)
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def path(self) -> Path:
+        """The database."""
+        return (self.folder or Path()) / NAME
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let others write."""
+        db, self._db = getattr(self, "_db", None), None
+        if db is not None:
+            db.close()
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def add(self, made: Run | Timing) -> None:
+        """Keep a run or a timing: it is on the disk when this returns."""
+        text = json.dumps(made.as_json())
+        keys: tuple[Any, ...] = made.problem, made.optimizer
+        table = "timings"
+        if isinstance(made, Run):
+            table, keys = "runs", (*keys, made.phase, made.trial, made.seed)
+        names = "problem, optimizer, phase, trial, seed, " if table == "runs" else "problem, optimizer, "
+        marks = ", ".join("?" * (len(keys) + 2))
+        with _told(self.path):
+            self._connection.execute(
+                f"INSERT OR REPLACE INTO {table} ({names}content, crc) VALUES ({marks})",  # noqa: S608 - ours
+                (*keys, text, _crc(text)),
+            )
+        (self.content.runs if isinstance(made, Run) else self.content.timings).append(made)  # type: ignore[arg-type]
+
+    @property
+    def _connection(self) -> sqlite3.Connection:
+        assert self._db is not None  # noqa: S101 - it is open
+        return self._db
+
+    def _begin(self, content: Content) -> Content:
+        db = self._connection
+        [(application,)] = db.execute("PRAGMA application_id")
+        tables = db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+        if tables and application != APPLICATION:
+            raise sqlite3.DatabaseError("it is another program's")
+        if self.folder is not None:
+            db.execute("PRAGMA journal_mode = WAL")
+        if not tables:
+            facts = {
+                "spec": content.spec.as_json(),
+                "cards": [card.as_json() for card in content.cards.values()],
+                "environment": content.environment,
+                "notes": content.notes,
+            }
+            db.execute(f"PRAGMA application_id = {APPLICATION}")
+            db.executescript(f"BEGIN; {_TABLES}")
+            for name, fact in facts.items():
+                text = json.dumps(fact)
+                db.execute("INSERT INTO facts VALUES (?, ?, ?)", (name, text, _crc(text)))
+            db.execute("COMMIT")
+            return content
+        found = _content(db)
+        if differences := found.spec.differences(content.spec):
+            raise GradstepValueError(
+                f"{self.folder} holds another study: {'; '.join(differences)}; take another folder (--out)."
+            )
+        return found
+
+
+class Reader:
+    """A study as others write it: nothing is changed, and nobody is kept waiting.
+
+    Parameters
+    ----------
+    folder
+        Of the study.
+
+    Raises
+    ------
+    GradstepValueError
+        When there is none.
+    CheckpointError
+        When it is damaged.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / NAME
+        if not self.path.is_file():
+            raise GradstepValueError(f"there is no study in {folder}: it has no {NAME}.")
+        # Without the files of a live log beside it, and no right to make them, it is read as it stands.
+        self._uris = [f"{self.path.resolve().as_uri()}?{way}" for way in ("mode=ro", "mode=ro&immutable=1")]
+        self._seen: list[tuple[int, int]] = []
+
+    def has_changed(self) -> bool:
+        """Whether there may be more than at the last reading."""
+        return self._seen != self._now()
+
+    def _now(self) -> list[tuple[int, int]]:
+        files = [path for path in (self.path, self.path.with_name(f"{NAME}-wal")) if path.exists()]
+        return [(status.st_size, status.st_mtime_ns) for status in (path.stat() for path in files)]
+
+    def read(self) -> Content:
+        """All that is there by now."""
+        self._seen = self._now()  # first: what comes meanwhile is seen the next time
+        with _told(self.path):
+            for uri in self._uris:
+                try:
+                    with contextlib.closing(sqlite3.connect(uri, uri=True)) as db:
+                        return _content(db)
+                except sqlite3.OperationalError:
+                    if uri == self._uris[-1]:
+                        raise
+        raise AssertionError  # for the type checker
+
+
+def _content(db: sqlite3.Connection) -> Content:
+    if db.execute("PRAGMA application_id").fetchone()[0] != APPLICATION:
+        raise sqlite3.DatabaseError("it is another program's")
+    db.execute("BEGIN")  # all of one moment
+    facts: Mapping[str, Any] = {name: _checked(*row) for name, *row in db.execute("SELECT * FROM facts")}
+    if facts["spec"]["format"] != FORMAT:
+        raise sqlite3.DatabaseError(f"its format is {facts['spec']['format']}, and this version reads {FORMAT}")
+    content = Content(
+        Spec.from_json(facts["spec"]),
+        {x["label"]: Card.from_json(x) for x in facts["cards"]},
+        facts["environment"],
+        facts["notes"],
+        [Run.from_json(_checked(*row)) for row in db.execute("SELECT content, crc FROM runs ORDER BY id")],
+        [Timing.from_json(_checked(*row)) for row in db.execute("SELECT content, crc FROM timings ORDER BY rowid")],
+    )
+    db.execute("COMMIT")
+    return content
+
+
+def _checked(text: str, crc: int) -> Any:
+    if _crc(text) != crc:
+        raise sqlite3.DatabaseError("a checksum does not fit")
+    return json.loads(text)
+
+
+def _crc(text: str) -> int:
+    return zlib.crc32(text.encode())
+
+
+@contextlib.contextmanager
+def _told(path: Path) -> Generator[None]:
+    """Errors of SQLite, and of what it gave, in one sentence."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:  # the system's: a full disk, no permission
+        raise CheckpointError(f"{path}: {error}.") from error
+    except (sqlite3.DatabaseError, KeyError, TypeError, AttributeError, UnicodeError) as error:
+        raise _damaged(path, error) from error
+    except ValueError as error:
+        if isinstance(error, GradstepValueError):
+            raise
+        raise _damaged(path, error) from error
+
+
+def _damaged(path: Path, error: Exception) -> CheckpointError:
+    return CheckpointError(f"{path} cannot be read ({error}); move it away, and the same command begins anew.")

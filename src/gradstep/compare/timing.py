@@ -1,0 +1,59 @@
+"""What a step costs, measured alone, after all runs."""
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+
+from gradstep.compare.protocol import Todo, problem_of, started
+from gradstep.compare.record import Timing
+from gradstep.compare.workers import thread_pools
+from gradstep.errors import GradstepError
+from gradstep.tree import flatten
+
+BLOCKS = 8
+SECONDS = 0.02  # of a block, at most about that
+STEPS = 50  # of a block, at most
+
+
+def measure(todo: Todo, rate: str | None) -> Timing:
+    """The timing of an optimizer on a problem, from the start of a run, on one thread; NaN where it cannot start.
+
+    The quickest of a few blocks of steps is what other programs disturb least. The learning rate, whatever it is
+    called, is 0, which costs the same and goes nowhere.
+    """
+    todo = replace(todo, hyper={**todo.hyper, rate: 0.0} if rate else todo.hyper)
+    try:
+        with thread_pools(todo.problem, todo.source).limit(limits=1), np.errstate(all="ignore"):
+            return _measured(todo)
+    except (GradstepError, SystemExit):  # its runs tell why
+        return Timing(todo.problem, todo.optimizer, math.nan, math.nan, math.nan)
+
+
+def _measured(todo: Todo) -> Timing:
+    task = problem_of(todo.problem, todo.source).begin(todo.seed)
+    optimizer = started(todo, task)
+    batch = next(task.batches)
+    _, grads = task.value_and_grad(batch)
+    gradient_us = _quickest(lambda: task.value_and_grad(batch))
+    optimizer_us = _quickest(lambda: optimizer.step(grads))
+    count = sum(math.prod(x.shape) for x in flatten(task.params)[1])
+    state = sum(x.nbytes for own in optimizer.state.values() for x in own.values())
+    return Timing(todo.problem, todo.optimizer, gradient_us + optimizer_us, optimizer_us, state / max(1, count))
+
+
+def _quickest(call: Callable[[], object]) -> float:
+    """Microseconds of a call."""
+    began = time.perf_counter()
+    call()
+    once = time.perf_counter() - began
+    steps = max(1, min(STEPS, int(SECONDS / max(once, 1e-9))))
+    blocks: list[float] = []
+    for _ in range(BLOCKS):
+        began = time.perf_counter()
+        for _ in range(steps):
+            call()
+        blocks.append((time.perf_counter() - began) / steps)
+    return 1e6 * min(blocks)

@@ -1,0 +1,183 @@
+"""Runs made several at a time, by joblib: loky's processes, or whatever else its backends are."""
+
+import os
+import threading
+import time
+import warnings
+from collections.abc import Callable, Generator
+from contextlib import ExitStack, contextmanager, suppress
+from functools import cache
+from multiprocessing import resource_tracker
+from typing import Any
+
+from gradstep.compare.protocol import Todo, problem_of, train
+from gradstep.compare.record import Run, Source
+from gradstep.compare.signals import waiting
+from gradstep.errors import GradstepError, GradstepValueError
+
+TRIES = 3  # of a run that kills its process
+HANDED_OUT = 3  # runs for each worker, at most, that joblib has handed out before it needs them
+MOST_JOBS = 1024
+LOKY = "loky"
+
+
+class Workers:
+    """Who makes the runs.
+
+    Parameters
+    ----------
+    jobs
+        How many at a time; None: a process for each core. One: in this process, with the ordinary backend.
+    backend
+        Of joblib: ``"loky"``, ``"threading"``, ``"dask"``, ``"ray"``, ... The numbers are the same.
+
+    Raises
+    ------
+    GradstepValueError
+        For a number out of range.
+    """
+
+    def __init__(self, jobs: int | None = None, backend: str = LOKY) -> None:
+        if jobs is not None and not 1 <= jobs <= MOST_JOBS:
+            raise GradstepValueError(f"jobs must be 1 to {MOST_JOBS}, not {jobs}.")
+        self.jobs, self.backend = jobs or os.cpu_count() or 1, backend
+
+    @contextmanager
+    def at_work(self) -> Generator[Callable[[list[Todo]], Generator[Run]]]:
+        """Within, the function that is given makes runs, and gives each as soon as it is finished.
+
+        Runs whose process was killed are made again, each alone, so that one which kills its process is known;
+        after so many tries that is its result.
+        """
+        import joblib  # 0.2 s
+
+        if self.jobs == 1 and self.backend == LOKY:
+            yield lambda todos: (_alone(todo, watch=False) for todo in todos)
+            return
+        with ExitStack() as held:
+            prepare(self.backend, held)
+            try:
+                held.enter_context(joblib.parallel_config(backend=self.backend))
+                joblib.Parallel(n_jobs=self.jobs, return_as="generator_unordered")
+            except (ValueError, ImportError, TypeError) as error:
+                reason = " ".join(str(error).split())[:200].rstrip(".")
+                raise GradstepValueError(f"backend {self.backend}: {reason}.") from error
+            yield self._make
+
+    def _make(self, todos: list[Todo]) -> Generator[Run]:
+        from joblib.externals.loky.process_executor import BrokenProcessPool
+
+        while todos:
+            left = {todo.key: todo for todo in todos}
+            suspects = todos = []
+            try:
+                for run in self._together(list(left.values())):
+                    del left[run.key]
+                    yield run
+            except BrokenProcessPool:
+                # Whichever was at fault is among those that had been handed out: the first that are left.
+                todos = list(left.values())
+                suspects, todos = todos[: HANDED_OUT * self.jobs], todos[HANDED_OUT * self.jobs :]
+            for todo in suspects:
+                yield self._apart(todo)
+
+    def _apart(self, todo: Todo) -> Run:
+        """A run with a process to itself, tried again when that is killed."""
+        from joblib.externals.loky.process_executor import BrokenProcessPool
+
+        for _ in range(TRIES):
+            try:
+                [run] = self._together([todo])
+            except BrokenProcessPool:
+                continue
+            return run
+        return Run(
+            todo.problem,
+            todo.optimizer,
+            todo.phase,
+            todo.trial,
+            todo.seed,
+            todo.hyper,
+            *([], [], [], [], {}),
+            error=f"its process was killed {TRIES} times.",
+        )
+
+    def _together(self, todos: list[Todo]) -> Generator[Run]:
+        import joblib
+
+        # One run at a time, so that each is kept as soon as it is finished.
+        jobs = min(self.jobs, max(2, len(todos)))
+        settings: dict[str, Any] = {"n_jobs": jobs, "return_as": "generator_unordered", "batch_size": 1}
+        parallel: Any = joblib.Parallel(**settings)
+        results: Generator[Run] | None = None
+        before = set(threading.enumerate())
+        watch = self.backend == LOKY
+        try:
+            if watch:
+                resource_tracker.ensure_running()  # first: Python 3.11 unblocks SIGINT when it starts one
+            with waiting():
+                results = parallel(joblib.delayed(_alone)(todo, watch) for todo in todos)
+            assert results is not None  # noqa: S101 - for the type checker
+            for result in results:  # noqa: UP028 - yield from would close them before the filter below
+                yield result
+        except BaseException:
+            with waiting(), warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # joblib's, that it cancels what nobody waits for
+                if results is not None:
+                    results.close()  # kills workers that are still busy
+                for thread in set(threading.enumerate()) - before:
+                    thread.join(timeout=5)  # joblib's threads give semaphores back: an exit before that is noisy
+            raise
+
+
+def prepare(backend: str, held: ExitStack) -> None:
+    """Whatever a backend needs before joblib can use it.
+
+    Raises
+    ------
+    GradstepError
+        When its package is missing.
+    """
+    try:
+        if backend == "dask":
+            from distributed import Client  # pyright: ignore[reportMissingImports]
+
+            held.enter_context(Client())  # of DASK_SCHEDULER_ADDRESS, or processes of this machine
+        elif backend == "ray":
+            from ray.util.joblib import register_ray  # pyright: ignore[reportMissingImports]
+
+            register_ray()
+    except ImportError as error:
+        package = "dask[distributed]" if backend == "dask" else backend
+        raise GradstepError(f"backend {backend}: {error.name} is missing; pip install '{package}'.") from error
+
+
+def _alone(todo: Todo, watch: bool) -> Run:
+    """A run on one thread: the bits do not depend on the cores, and runs side by side do not take them from another."""
+    if watch:
+        _end_with_parent()
+    with thread_pools(todo.problem, todo.source).limit(limits=1):
+        return train(todo)
+
+
+@cache
+def thread_pools(problem: str, source: Source | None) -> Any:
+    """The thread pools of this process, looked for after the problem has loaded the libraries that bring them."""
+    import threadpoolctl
+
+    with suppress(GradstepError, SystemExit):  # the run will tell
+        problem_of(problem, source).begin(0)
+    return threadpoolctl.ThreadpoolController()
+
+
+@cache
+def _end_with_parent() -> None:
+    """End this process, from now on, when the one that started it is gone: killed, it could not stop its workers."""
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.5)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
