@@ -2,10 +2,13 @@
 
 import math
 
+import numpy as np
 import pytest
+from hypothesis import given
+from statistics_cases import tables
 
 from gradstep.compare.problems import Target
-from gradstep.compare.statistics import Spread, median, spread, steps_to_target
+from gradstep.compare.statistics import Spread, median, medians, spread, steps_to_target
 from gradstep.errors import GradstepValueError
 
 INF = math.inf
@@ -58,3 +61,8 @@ def test_a_loss_is_reached_from_above():
 
 def test_no_steps_no_target():
     assert steps_to_target([], [], Target("loss", 1.0, "train")) == INF
+
+
+@given(tables((1, 4), (1, 6)))
+def test_many_medians_at_once(values):
+    assert medians(values).tolist() == [median(row) for row in values] == np.median(values, axis=1).tolist()

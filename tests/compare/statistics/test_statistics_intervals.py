@@ -1,0 +1,168 @@
+"""Bootstrap intervals: by hand, against explicit loops, and that pairs are pairs."""
+
+import time
+from functools import partial
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy.stats import trim_mean
+from statistics_cases import INF, random_times, tables
+
+from gradstep.compare.statistics import (
+    differences,
+    improvement,
+    interval,
+    iqm,
+    medians,
+    paired_draws,
+    pooled_median,
+    run_scores,
+    speedups,
+)
+from gradstep.errors import GradstepValueError
+
+DRAWS = np.array([[[0, 0, 0]], [[0, 1, 1]], [[2, 2, 1]], [[2, 2, 2]], [[1, 0, 2]]])
+
+
+def test_by_hand():
+    # Medians of the five draws: 1, 5, 9, 9, 5; of the quarter points between five, the second and the fourth.
+    found = interval(pooled_median, [[[1, 5, 9]]], DRAWS, level=0.5)
+    assert (found.estimate, found.low, found.high) == (5, 5, 9)
+    # Nine tenths leave a fifth of the way from 1 to 5 below.
+    assert interval(pooled_median, [[[1, 5, 9]]], DRAWS, level=0.9).low == pytest.approx(1.8, abs=1e-14)
+
+
+def test_a_miss_in_the_bounds():
+    found = interval(pooled_median, [[[1, 5, INF]]], DRAWS, level=0.9)
+    assert (found.estimate, found.high) == (5, INF)
+    assert found.low == pytest.approx(1.8, abs=1e-14)
+    found = interval(pooled_median, [[[INF, INF, INF]]], DRAWS)
+    assert (found.estimate, found.low, found.high) == (INF, INF, INF)
+
+
+def test_iqm_by_hand():
+    assert iqm([[[1, 2, 3, 4]]]) == 2.5
+    assert iqm([[[100, 2, 3, 1]]]) == 2.5
+    assert iqm([[[1, 2]], [[4, 9]]]) == 3
+    assert iqm([[[1, 2, 3, INF]]]) == 2.5
+    assert iqm([[[1, 2, INF, INF]]]) == INF
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_against_a_loop(seed):
+    """Resampling one table after the other, SciPy's trimmed mean, NumPy's quantiles."""
+    values = random_times(seed, 4, 3, 6, misses=0.0)
+    draws = paired_draws(4, 6, resamples=50, seed=seed)
+    oracles = {
+        iqm: lambda v: [trim_mean(v[:, j], 0.25, axis=None) for j in range(3)],
+        pooled_median: lambda v: [np.median(v[:, j]) for j in range(3)],
+        medians: lambda v: np.median(v, axis=2),
+    }
+    for statistic, oracle in oracles.items():
+        many = [oracle(np.array([values[p][:, draw[p]] for p in range(4)])) for draw in draws]
+        found = interval(statistic, values, draws, level=0.8)
+        assert_allclose(found.estimate, oracle(values), rtol=1e-12)
+        assert_allclose([found.low, found.high], np.quantile(many, [0.1, 0.9], axis=0), rtol=1e-12)
+
+
+@pytest.mark.parametrize("statistic", [iqm, pooled_median, medians, run_scores])
+def test_in_portions_it_is_the_same(statistic, monkeypatch):
+    values = random_times(0, 4, 3, 6)
+    whole = interval(statistic, values)
+    monkeypatch.setattr("gradstep.compare.statistics.intervals._AT_ONCE", 1000)
+    parts = interval(statistic, values)
+    for name in ("estimate", "low", "high"):
+        assert_array_equal(getattr(whole, name), getattr(parts, name))
+
+
+@given(tables((1, 4), (1, 3), (2, 5)), st.integers(0, 2**32 - 1))
+def test_bounds_lie_in_order_and_within_the_runs(values, seed):
+    problems, _, seeds = values.shape
+    found = interval(medians, values, paired_draws(problems, seeds, resamples=40, seed=seed))
+    assert (found.low <= found.high).all()
+    assert (values.min(axis=2) <= found.low).all()
+    assert (found.high <= values.max(axis=2)).all()
+
+
+@given(tables((1, 4), (1, 3), (2, 6)), st.randoms(use_true_random=False))
+def test_the_order_of_the_seeds_is_nothing_to_the_estimate(values, random):
+    order = list(range(values.shape[2]))
+    random.shuffle(order)
+    for statistic in (iqm, pooled_median):
+        assert_array_equal(statistic(values[:, :, order]), statistic(values))
+
+
+@given(tables((1, 4), (2, 2), (2, 6)), st.integers(1, 50), st.integers(0, 1000))
+def test_a_constant_difference_has_no_width(values, shift, seed):
+    values = np.where(values < INF, values, 31)
+    values[:, 1] = values[:, 0] + shift
+    draws = paired_draws(values.shape[0], values.shape[2], resamples=40, seed=seed)
+    for statistic in (iqm, pooled_median, medians):
+        found = differences(statistic, values, 0, draws)
+        assert_allclose([x[..., 1] for x in (found.estimate, found.low, found.high)], shift, rtol=1e-12)
+
+
+def test_unpaired_the_same_difference_would_have_width():
+    """The control: with draws of its own for each solver the constant is lost in the noise of the seeds."""
+    values = np.array([[[1.0, 10, 100, 1000]]])
+    ours, theirs = (interval(iqm, values, paired_draws(1, 4, seed=seed)) for seed in (0, 1))
+    assert_array_equal(ours.estimate, theirs.estimate)
+    draws = np.stack([paired_draws(1, 4, seed=seed) for seed in (0, 1)])
+    a, b = (iqm(np.take_along_axis(values[None], d[:, :, None, :], axis=-1)) for d in draws)
+    assert np.ptp(a - b) > 100
+
+
+def test_two_misses_have_no_difference():
+    values = [[[1, 2, 3], [INF, INF, INF], [INF, INF, INF]]]
+    found = differences(pooled_median, values, 1)
+    assert_array_equal([found.estimate, found.low, found.high], [[-INF, np.nan, np.nan]] * 3)
+
+
+def test_one_draw_may_serve_all_problems():
+    """Points of one curve: whole seeds are resampled."""
+    seeds = np.array([3.0, 1, 4, 1, 5])
+    found = interval(medians, np.stack([seeds, seeds + 10, 2 * seeds])[:, None], paired_draws(1, 5))
+    assert_array_equal(found.low[:, 0], [found.low[0, 0], found.low[0, 0] + 10, 2 * found.low[0, 0]])
+
+
+def test_draws_are_stratified_seeded_and_cover_everything():
+    draws = paired_draws(3, 5, resamples=4000, seed=7)
+    assert draws.shape == (4000, 3, 5)
+    assert_array_equal(draws, paired_draws(3, 5, resamples=4000, seed=7))
+    assert (draws != paired_draws(3, 5, resamples=4000, seed=8)).any()
+    assert (draws[:, 0] != draws[:, 1]).any()
+    counts = np.stack([(draws == k).sum(axis=(0, 2)) for k in range(5)])
+    # 4000 each are expected, binomial: five standard deviations
+    assert np.abs(counts - 4000).max() < 5 * np.sqrt(20000 * 0.2 * 0.8)
+
+
+def test_ten_problems_twelve_solvers_ten_seeds_take_a_moment():
+    values = random_times(0, 10, 12, 10)
+    work = [partial(interval, s) for s in (iqm, pooled_median, medians, run_scores, partial(speedups, baseline=0))]
+    for make in (*work, improvement):
+        start = time.process_time()
+        make(values)
+        assert time.process_time() - start < 1
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: paired_draws(3, 1), "1 seed shows no spread"),
+        (lambda: interval(iqm, [[[1.0]]]), "1 seed shows no spread"),
+        (lambda: paired_draws(0, 2), "need a problem"),
+        (lambda: paired_draws(1, 2, resamples=0), "need a problem"),
+        (lambda: interval(iqm, [[[1, 2]]], DRAWS), r"take paired_draws\(1, 2\)"),
+        (lambda: interval(iqm, [[[1, 2, 3]]] * 3, paired_draws(2, 3)), r"take paired_draws\(3, 3\)"),
+        (lambda: interval(iqm, [[[1, 2]]], level=1), "level"),
+        (lambda: interval(iqm, [[[[1, 2]]]]), "shape"),
+        (lambda: differences(iqm, [[[1, 2]]], 1), "no solver 1"),
+        (lambda: differences(iqm, [[[1, 2]]], -1), "no solver -1"),
+    ],
+)
+def test_refusals(call, words):
+    with pytest.raises(GradstepValueError, match=words):
+        call()
