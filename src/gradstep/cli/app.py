@@ -11,6 +11,7 @@ from gradstep.cli.bench import bench
 from gradstep.cli.check import check
 from gradstep.cli.compare import compare
 from gradstep.cli.info import info
+from gradstep.cli.play import play
 from gradstep.cli.problems import problems
 from gradstep.cli.run import run as run_own
 from gradstep.cli.show import show

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from gradstep.compare.naming import short
+from gradstep.compare.problems import formulas
 from gradstep.compare.problems.problem import Problem, Split, Target, Task, Values
 from gradstep.errors import GradstepValueError
 
@@ -16,7 +17,7 @@ def rosenbrock() -> Problem:
 
     def begin(seed: int) -> Task:
         start = np.array([-1.2, 1.0]) + 0.1 * np.random.default_rng(seed).standard_normal(2)
-        return _task(start, _rosenbrock)
+        return _task(start, formulas.rosenbrock)
 
     return Problem(
         name="rosenbrock",
@@ -65,19 +66,14 @@ def quadratic(condition: float = 100.0) -> Problem:
     )
 
 
-def _rosenbrock(x: np.ndarray) -> tuple[float, np.ndarray]:
-    a, b = 1 - x[0], x[1] - x[0] * x[0]
-    return float(a * a + 100 * b * b), np.array([-2 * a - 400 * x[0] * b, 200 * b])
-
-
-def _task(x: np.ndarray, function: Callable[[np.ndarray], tuple[float, np.ndarray]]) -> Task:
+def _task(x: np.ndarray, function: Callable[[np.ndarray], formulas.ValueAndGrad]) -> Task:
     """Minimise ``function`` from ``x``; its batches are empty, and every split shows the function itself."""
 
     def value_and_grad(_: None) -> tuple[float, Any]:
         value, grad = function(x)
-        return value, {"x": grad}
+        return float(value), {"x": grad}
 
     def evaluate(_: Split) -> Values:
-        return {"loss": function(x)[0]}
+        return {"loss": float(function(x)[0])}
 
     return Task({"x": x}, repeat(None), value_and_grad, evaluate)

@@ -1,0 +1,43 @@
+"""``gradstep play``: a page on this machine on which optimizers move over surfaces."""
+
+import threading
+import webbrowser
+from typing import Annotated
+
+import typer
+
+from gradstep.cli.compare import require
+
+
+def play(
+    surface: Annotated[
+        str | None, typer.Argument(help="quadratic, rosenbrock, ...; with numbers: quadratic:condition=50,angle=30.")
+    ] = None,
+    optimizers: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[OPTIMIZER]...", help="Rules, other libraries' constructors: adam:lr=0.1 keras.SGD."),
+    ] = None,
+    start: Annotated[str | None, typer.Option(help="Where they start: 1.5,-2. Default: the surface's own.")] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="Steps of each optimizer.")] = None,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Of 127.0.0.1. Default: any that is free.")] = 0,
+    no_browser: Annotated[bool, typer.Option("--no-browser", help="Do not open a browser.")] = False,
+) -> None:
+    """Open a page to play with optimizers on surfaces of two coordinates. For intuition, not evidence."""
+    require("plotly")
+    from gradstep.compare.play.pages import routes
+    from gradstep.compare.play.settings import read
+    from gradstep.compare.server import Server
+
+    given = {
+        "surface": surface,
+        "optimizers": ",".join(optimizers or ()) or None,
+        "start": start,
+        "steps": None if steps is None else str(steps),
+    }
+    query = read({key: text for key, text in given.items() if text is not None}).query
+    with Server(routes(), port) as server:
+        address = f"{server.address}?{query}"
+        typer.echo(f"{address}\nOpen it in a browser; Ctrl-C ends it.")
+        if not no_browser:
+            threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()  # some of them wait
+        server.serve_forever()

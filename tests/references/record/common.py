@@ -1,0 +1,70 @@
+"""The part of recording that all libraries share: versions, the file, and whether it repeats."""
+
+import argparse
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from references.cases import FOLDER, Arrays, Run, cases, problem
+
+
+def main(library: str, versions: Mapping[str, tuple[str, str]], run: Run) -> None:
+    """Record every case of a library into LIBRARY.npz, or with ``--check`` compare with what is there.
+
+    ``versions`` has, by package, the version that runs and the one that is recorded.
+    """
+    parser = argparse.ArgumentParser(description=f"Record the trajectories of {library}'s optimizers.")
+    parser.add_argument(
+        "--check", action="store_true", help="record nothing; say whether the file repeats, bit for bit"
+    )
+    only_checked = parser.parse_args().check
+    for package, (found, wanted) in versions.items():
+        if found.partition("+")[0] != wanted:
+            raise SystemExit(f"{library}.npz is a recording of {package} {wanted}, and this is {package} {found}.")
+    arrays = _record(library, {package: wanted for package, (_, wanted) in versions.items()}, run)
+    path = FOLDER / f"{library}.npz"
+    if not only_checked:
+        np.savez_compressed(path, **arrays)
+        print(f"{path.name}: {len(arrays)} arrays, {path.stat().st_size} bytes")  # noqa: T201 - it is a script
+        return
+    with np.load(path, allow_pickle=False) as there:
+        differing = [
+            key for key in {*there.files, *arrays} if not (key in there and _same(there[key], arrays.get(key)))
+        ]
+    if differing:
+        raise SystemExit(f"{path.name} does not repeat: {len(differing)} arrays differ, such as {min(differing)}.")
+    print(f"{path.name} repeats bit for bit: {len(arrays)} arrays")  # noqa: T201
+
+
+def _same(a: np.ndarray, b: np.ndarray | None) -> bool:
+    return b is not None and a.dtype == b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes()
+
+
+def _record(library: str, versions: Mapping[str, str], run: Run) -> dict[str, np.ndarray]:
+    arrays: dict[str, np.ndarray] = {}
+    about: dict[str, Any] = {"versions": versions, "cases": {}}
+    for case in cases(library):
+        task = problem(case.dtype)
+        done = run(case, task)
+        about["cases"][case.key] = done.about
+        arrays[f"{case.dtype}/start"] = _table(done.theta[:1])
+        arrays[f"{case.dtype}/gradient"] = _table(task.grads)
+        arrays[case.key] = _table([_row(*both) for both in zip(done.theta[1:], done.state, strict=True)])
+    arrays["about"] = np.array(json.dumps(about, sort_keys=True))
+    return arrays
+
+
+def _row(theta: Arrays, state: Arrays) -> Arrays:
+    return {f"theta/{name}": x for name, x in theta.items()} | {f"state/{name}": x for name, x in state.items()}
+
+
+def _table(rows: Sequence[Arrays]) -> np.ndarray:
+    """A structured array with a field for each name and a record for each row."""
+    out = np.empty(len(rows), [(name, x.dtype, x.shape) for name, x in rows[0].items()])
+    for name in rows[0]:
+        out[name] = [row[name] for row in rows]
+        if not np.isfinite(out[name]).all():
+            raise SystemExit(f"{name} is not finite: such a recording says nothing.")
+    return out

@@ -1,0 +1,63 @@
+"""Recorded states put into our optimizers, by the functions that take the libraries' own states."""
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, NamedTuple
+
+import gradstep as gs
+from references.cases import SHAPES, Arrays, Case, Trajectory
+
+Put = Callable[[gs.Optimizer, Arrays, int], None]  # a state, and the number of updates made
+
+
+def putting(case: Case, theirs: Trajectory) -> tuple[Put, AbstractContextManager[Any]]:
+    """What puts a recorded state into an optimizer of this case, and what has to hold meanwhile."""
+    return LOADABLE[case.library](case, theirs)
+
+
+def _torch(_: Case, theirs: Trajectory) -> tuple[Put, AbstractContextManager[Any]]:
+    def put(opt: gs.Optimizer, state: Arrays, t: int) -> None:
+        own: dict[int, dict[str, Any]] = {k: {} for k in range(len(SHAPES)) if state}
+        for key, x in state.items():
+            index, _, name = key.partition("/")
+            own[int(index)][name] = x
+        state_dict = {"state": own, "param_groups": theirs.about["param_groups"]}
+        gs.interop.torch.load_state(opt, state_dict, list(SHAPES), t=t)
+
+    return put, nullcontext()
+
+
+def _optax(_: Case, theirs: Trajectory) -> tuple[Put, AbstractContextManager[Any]]:
+    def put(opt: gs.Optimizer, state: Arrays, t: int) -> None:
+        gs.interop.optax.load_state(opt, _formed(theirs.about["form"], state), list(SHAPES), t=t)
+
+    return put, nullcontext()
+
+
+def _formed(form: Any, state: Mapping[str, Any], path: str = "") -> Any:
+    """The nest of named tuples that ``references.record.optax.form`` described, with its arrays."""
+    if form is None:
+        return state[path.rstrip("/")]
+    if isinstance(form, dict):
+        return {name: _formed(x, state, f"{path}{name}/") for name, x in form.items()}
+    if form and isinstance(form[0], str):
+        kind, fields = form
+        return NamedTuple(kind, [(name, Any) for name in fields])(**_formed(fields, state, path))
+    return tuple(_formed(x, state, f"{path}{k}/") for k, x in enumerate(form))
+
+
+def _keras(case: Case, theirs: Trajectory) -> tuple[Put, AbstractContextManager[Any]]:
+    from references.record.keras import built, floats
+
+    with floats(case.dtype):
+        like, _variables = built(case, theirs.theta[0])
+
+    def put(opt: gs.Optimizer, state: Arrays, _t: int) -> None:
+        for variable, x in zip(like.variables, state.values(), strict=True):
+            variable.assign(x)
+        gs.interop.keras.load_state(opt, like, list(SHAPES))
+
+    return put, floats(case.dtype)
+
+
+LOADABLE = {"torch": _torch, "optax": _optax, "keras": _keras}  # MLX and TF1 have no such function
