@@ -1,5 +1,6 @@
 """Paths on two surfaces and a map of rates: how the study's optimizers move, by the functions of ``gradstep play``."""
 
+import html
 from typing import Any
 
 from gradstep.compare.play import figures
@@ -26,11 +27,10 @@ def pictures(study: Study) -> list[tuple[str, Figure]]:
         rates = ", ".join(f"{x.kind.name} {x.numbers[x.kind.rate]:.3g}" for x in settings.players)
         figure = _dressed(study, labels, figures.contour(settings, trace(settings)))
         out.append((f"{STEPS} steps on {surface.partition(':')[0]}; learning rates: {rates}. No clipping, no noise.", figure))
-    for k in range(len(labels)):
-        found: dict[str, Any] = figures.rate_map(_settings(SURFACES[0], labels, k))
-        if found["figure"] is not None:
-            out.append((f"The rate on the quadratic: {found['text']}", found["figure"]))
-            break
+    maps: list[dict[str, Any]] = [figures.rate_map(_settings(SURFACES[0], labels, k)) for k in range(len(labels))]
+    drawn = [found for found in maps if found["figure"] is not None]
+    for found in sorted(drawn, key=lambda found: found["figure"]["data"][0]["type"] != "contour")[:1]:  # with momentum
+        out.append((f"The rate on the quadratic: {found['text']}", found["figure"]))
     return out
 
 
@@ -50,16 +50,14 @@ def _playable(label: str) -> bool:
 def _dressed(study: Study, labels: list[str], figure: Figure) -> Figure:
     """With the looks and the names that the optimizers have in the study, and a legend."""
     own = dict(zip(study.optimizers, looks(study.optimizers), strict=True))
-    named = iter([*labels, *labels])  # lines, and then where each is at the end
-    for part in figure["data"]:
-        if part["type"] != "scatter" or part["name"] == "start":
-            continue
-        label = next(named)
-        part["name"] = part["legendgroup"] = label
-        if "lines" in part["mode"]:
-            part["line"] |= own[label]
-        else:
+    paths = [part for part in figure["data"] if part["type"] == "scatter" and part["name"] != "start"]
+    for k, part in enumerate(paths):  # of each path in turn: halos, lines, ends
+        label = labels[k % len(labels)]
+        part["name"] = part["legendgroup"] = html.escape(label, quote=False)
+        part["showlegend"] = k // len(labels) == 1
+        if "lines" not in part["mode"]:
             part["marker"] |= {"color": own[label]["color"]}
-            part["showlegend"] = False
+        elif part["showlegend"]:
+            part["line"] |= own[label]
     figure["layout"] |= {"showlegend": True}
     return figure

@@ -60,7 +60,7 @@ def content(study: Study, static: bool = False) -> Page:
     return Page(
         f"{name}: which optimizer? Gradstep",
         {
-            "heading": html.escape(name),
+            "name": html.escape(name),
             "setting": html.escape(f"{text[0].upper()}{text[1:]}."),
             "unfinished": _unfinished(study, evidence),
             "sections": "\n\n".join(made),

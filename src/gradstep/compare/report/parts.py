@@ -108,6 +108,6 @@ def choices(*made: str) -> str:
     return f'<div class="choose scripted">{"".join(there)}</div>' if there else ""
 
 
-def beside(parts: Iterable[str]) -> str:
-    """Parts beside one another, where there is room."""
-    return f'<div class="beside">\n{"".join(parts)}\n</div>'
+def beside(parts: Iterable[str], kind: str = "") -> str:
+    """Parts beside one another, where there is room; a ``trio`` needs less of it."""
+    return f'<div class="beside{" " * bool(kind)}{kind}">\n{"".join(parts)}\n</div>'

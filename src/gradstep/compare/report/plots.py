@@ -50,10 +50,14 @@ def finite(values: Iterable[float]) -> list[float | None]:
 
 
 def log_axis(values: Sequence[float]) -> Figure:
-    """A log axis; where ``values`` lie within three decades, 2 and 5 are written beside the powers of ten."""
+    """A log axis; where ``values`` lie within three decades, 2 and 5 are written beside the powers of ten.
+
+    Within one decade every digit is.
+    """
     positive = [x for x in values if x > 0] or [1.0]
-    near = max(positive) < 1000 * min(positive)
-    return {"type": "log", "tickformat": "~g"} | ({"dtick": "D2"} if near else {})
+    ratio = max(positive) / min(positive)
+    between = {"dtick": "D1"} if ratio < 10 else {"dtick": "D2"} if ratio < 1000 else {}
+    return {"type": "log", "tickformat": "~g"} | between
 
 
 def axes(x: str, y: str) -> Figure:

@@ -39,11 +39,12 @@ def leaderboard(number: int, evidence: Evidence, _: Show) -> str:
         text += (
             "Steps are the median seed's; infinite for a miss."
             if alone
-            else f"The score is the area under the profile of section 3 up to {R_MAX:g} times the best, from 0 to 1; the "
-            "costs of a step are geometric means."
+            else f"The score is the area under the profile of section 3 up to {R_MAX:g} times the best, from 0 to 1. The "
+            "speed-up is a geometric mean over the problems that both solve, all of them unless a number says otherwise; "
+            "so is what a step costs, over all."
         )
         heads, rows = tables.leaderboard(evidence)
-        parts.append(tables.sortable(text, heads, rows))
+        parts.append(tables.sortable(text, heads, rows, texts=(0, len(heads) - 1)))
     else:
         parts.append(paragraph(NONE_COMPLETE))
     parts.append(_choices(study, "board"))
@@ -197,7 +198,7 @@ def cost(number: int, evidence: Evidence, show: Show) -> str:
     if not any(trace["x"] for trace in scatter["data"]):
         return section(number, "cost", title, [paragraph("No optimizer's median seed reached a target.")])
     plots = [
-        show(Plot("cost", "Seconds against steps", "Median seeds; a point a problem that is solved.", scatter, "Scatter plot")),
+        show(Plot("seconds-steps", "Seconds against steps", "Median seeds; a point a problem that is solved.", scatter, "Scatter plot")),
         show(Plot("ranks", "Places by steps and by seconds", "1 is best; equals share a place.", ranking.rank_change(evidence))),
     ]
     note = "Seconds are steps times what a step costs on this machine, on one thread, measured alone."
@@ -238,7 +239,7 @@ def steps(number: int, evidence: Evidence, show: Show) -> str:
             for key, figure in figures
             if figure is not None
         ]
-        own = beside(plots) if plots else paragraph(f"{problem}: no run has been looked at.")
+        own = beside(plots, "trio") if plots else paragraph(f"{problem}: no run has been looked at.")
         parts.append(f'<div data-problem="{html.escape(problem)}">\n{own}\n</div>')
     lost = [run for run in study.runs if not run.finished]
     rows: list[list[tables.Cell]] = [

@@ -36,8 +36,8 @@ def sortable(caption: str, heads: Sequence[str], rows: Iterable[Sequence[Cell]],
     lines = "\n".join(body)
     return (
         f'<div class="scroll" tabindex="0" role="region" aria-label="{html.escape(caption)}">\n'
-        f'<table class="results">\n<caption>{html.escape(caption)}</caption>\n<thead><tr>{head}</tr></thead>\n'
-        f"<tbody>\n{lines}\n</tbody>\n</table>\n</div>"
+        f'<table class="results">\n<thead><tr>{head}</tr></thead>\n<tbody>\n{lines}\n</tbody>\n</table>\n</div>\n'
+        f'<p class="note">{html.escape(caption)}</p>'
     )
 
 
@@ -78,27 +78,39 @@ def leaderboard(evidence: Evidence) -> tuple[list[str], list[list[Cell]]]:
     speed, both = evidence.speedups(), evidence.solved_by_both()
     first = evidence.steps() if alone else evidence.scores()
     heads = ["optimizer", "steps to target" if alone else "score by steps"]
-    heads += [f"times as fast as {labels[evidence.baseline]}", *([] if alone else ["over problems"])]
-    heads += ["hit", "µs/step", "µs/update", "state B/param"]
+    heads += [f"speed-up over {labels[evidence.baseline]}"]
+    heads += ["hit", "µs/step", "state B/param", "hyperparameters"]
     rows: list[list[Cell]] = []
     for k in evidence.order:
         estimate = float(first.estimate[0, k] if alone else first.estimate[k])
         shown = Interval(first.estimate[0], first.low[0], first.high[0]) if alone else first
         hits, seeds = evidence.hits(labels[k])
         timings = [t for p in evidence.problems if (t := study.timing(p, labels[k])) is not None]
-        costs = [_middle([getattr(t, name) for t in timings]) for name in ("step_us", "optimizer_us", "state_bytes")]
+        costs = [_middle([getattr(t, name) for t in timings]) for name in ("step_us", "state_bytes")]
+        speed_of = between(speed, k) + (f" on {both[k]:g}" if both[k] < len(evidence.problems) else "")
+        chosen = _chosen(evidence, labels[k])
         rows.append(
             [
                 (labels[k], labels[k]),
                 (between(shown, k, "{:.4g}" if alone else "{:.3f}"), estimate),
-                (between(speed, k, "{:.3g}"), -float(speed.estimate[k])),
-                *([] if alone else [(f"{both[k]:g}", float(both[k]))]),
+                (speed_of, float(speed.estimate[k])),
                 (f"{hits}/{seeds}", hits),
-                *((cost(x), x) for x in costs[:2]),
-                ("-" if math.isnan(costs[2]) else f"{costs[2]:.3g}", costs[2]),
+                (cost(costs[0]), costs[0]),
+                ("-" if math.isnan(costs[1]) else f"{costs[1]:.3g}", costs[1]),
+                (chosen, chosen),
             ]
         )
     return heads, rows
+
+
+def _chosen(evidence: Evidence, label: str) -> str:
+    """The hyperparameters that were chosen: of several problems, from the least to the greatest of each."""
+    found: dict[str, list[float]] = {}
+    for problem in evidence.problems:
+        for key, x in evidence.study.evaluated(problem, label)[0].hyper.items():
+            found.setdefault(key, []).append(x)
+    spans = {key: (f"{min(x):.3g}", f"{max(x):.3g}") for key, x in found.items()}
+    return ", ".join(f"{key} {low}" + (f" to {high}" if low != high else "") for key, (low, high) in spans.items()) or "-"
 
 
 def _middle(values: Sequence[float]) -> float:
@@ -133,8 +145,8 @@ def pairs(evidence: Evidence) -> str:
     caption = "Probability that a run of the row is faster than a run of the column, with 95 % interval"
     return (
         f'<div class="scroll" tabindex="0" role="region" aria-label="{caption}">\n<table class="pairs">\n'
-        f'<caption>{caption}</caption>\n<thead><tr><th scope="col">row better than</th>{head}</tr></thead>\n'
-        f"<tbody>\n{lines}\n</tbody>\n</table>\n</div>"
+        f'<thead><tr><th scope="col">row better than</th>{head}</tr></thead>\n'
+        f'<tbody>\n{lines}\n</tbody>\n</table>\n</div>\n<p class="note">{caption}: ▲ above one half, ▼ below.</p>'
     )
 
 

@@ -30,7 +30,7 @@ def _first(evidence: Evidence) -> str:
         lowest = min(loss, key=lambda label: loss[label])
         if math.isinf(loss[lowest]):
             return f"{text}, and none ended with a finite loss."
-        return f"{text}, so none is first; the lowest loss at its end was that of {lowest}, a median of {loss[lowest]:.3g}."
+        return f"{text}, so none is first; the lowest loss after the last step was that of {lowest}, a median of {loss[lowest]:.3g}."
     best = order[0]
     hits = "hit {}/{}".format(*evidence.hits(labels[best]))
     if alone:
@@ -70,7 +70,7 @@ def _second(evidence: Evidence, best: int, second: int) -> str:
     low, high = float(ahead.low), float(ahead.high)
     form = "{:.0f}" if unit == "steps" else "{:.2f}"
     difference = bracketed(float(ahead.estimate), low, high, form)
-    sure = "so it is first for sure of these seeds" if low > 0 else "so these seeds do not tell which is first"
+    sure = "more than chance between seeds explains" if low > 0 else "which chance between seeds may explain"
     return f"{text}; the difference is {difference} {unit}, {sure}"
 
 
