@@ -1,4 +1,4 @@
-"""What a study's runs come to, in numbers with intervals: the one place from which its report, views and verdict take them.
+"""What a study's runs come to, in numbers with intervals: from here its report, its views and its verdict take them.
 
 Only problems on which every optimizer has all of its seeds are counted; a study that is not finished may have none.
 """
@@ -75,8 +75,8 @@ class Evidence:
     @cached_property
     def problems(self) -> list[str]:
         """Those that are complete."""
-        whole = ~np.isnan(self.study.times()).any(axis=(1, 2))
-        return [problem for problem, is_whole in zip(self.study.problems, whole, strict=True) if is_whole]
+        times = zip(self.study.problems, self.study.times(), strict=True)
+        return [problem for problem, own in times if not np.isnan(own).any()]
 
     def times(self, axis: Axis = "steps") -> Array:
         """Times to the targets, [complete problem, optimizer, seed]; NaN where no step has been timed yet."""
@@ -181,7 +181,7 @@ class Evidence:
         return 1.0 if axis != "seconds" else math.nan if timing is None else timing.step_us / 1e6
 
     def improvement(self) -> Interval | None:
-        """The probability that the row's run is better than the column's, [optimizer, optimizer]; None with one seed."""
+        """The probability that the row's run beats the column's, [optimizer, optimizer]; None with one seed."""
         return improvement(self.times(), self._draws) if self.study.spec.seeds > 1 else None
 
     @property
@@ -234,10 +234,12 @@ class Evidence:
         middle = [median(x) for x in ends]
         return Rates(
             rates,
-            *([min(f(x), start) for x in ends] for f in (min, median, max)),
-            [sum(map(math.isinf, x)) for x in ends],
-            [len(x) for x in ends],
-            lr_sensitivity(rates, middle, start) if len(rates) > 1 else None,
+            low=[min(*x, start) for x in ends],
+            middle=[min(x, start) for x in middle],
+            high=[min(max(x), start) for x in ends],
+            lost=[sum(map(math.isinf, x)) for x in ends],
+            runs=[len(x) for x in ends],
+            found=lr_sensitivity(rates, middle, start) if len(rates) > 1 else None,
         )
 
     def hits(self, optimizer: str) -> tuple[int, int]:

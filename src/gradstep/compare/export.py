@@ -68,8 +68,8 @@ def write_csv(study: Study, path: Path) -> None:
     write_text(path, out.getvalue())
 
 
-def write_parquet(study: Study, path: Path) -> None:
-    """Write the table as Parquet, whole or not at all.
+def check_parquet() -> None:
+    """Refuse to begin without what :func:`write_parquet` takes.
 
     Raises
     ------
@@ -78,6 +78,11 @@ def write_parquet(study: Study, path: Path) -> None:
     """
     if importlib.util.find_spec("pyarrow") is None:
         raise GradstepError("Parquet files take pyarrow, which is missing; pip install pyarrow, or write --csv.")
+
+
+def write_parquet(study: Study, path: Path) -> None:
+    """Write the table as Parquet, whole or not at all; without pyarrow the error of :func:`check_parquet`."""
+    check_parquet()
     pyarrow: Any = importlib.import_module("pyarrow")
     parquet: Any = importlib.import_module("pyarrow.parquet")
     kinds = {str: pyarrow.string(), int: pyarrow.int64(), float: pyarrow.float64()}
@@ -85,3 +90,12 @@ def write_parquet(study: Study, path: Path) -> None:
     out = pyarrow.BufferOutputStream()
     parquet.write_table(pyarrow.Table.from_pylist(rows(study), schema), out)
     write_whole(path, lambda handle: write_all(handle, out.getvalue()))
+
+
+def write_tables(study: Study, as_csv: Path | None, as_parquet: Path | None) -> list[Path]:
+    """Write those that have a path; these paths."""
+    if as_csv is not None:
+        write_csv(study, as_csv)
+    if as_parquet is not None:
+        write_parquet(study, as_parquet)
+    return [path for path in (as_csv, as_parquet) if path is not None]

@@ -43,9 +43,9 @@ def protocol(study: Study) -> str:
     )
     return (
         f"{trials}A seed settles the initial parameters and the batches, so runs of one seed start and go on alike for "
-        "every optimizer. All runs go all of their steps; a miss is infinite, and a run that diverges is a miss, even if "
-        f"it touched the target before.{final} Runs have one thread. The time of a step is measured after all runs, with "
-        "nothing beside it, and evaluations are not in it."
+        "every optimizer. All runs go all of their steps; a miss is infinite, and a run that diverges is a miss, even "
+        f"if it touched the target before.{final} Runs have one thread. The time of a step is measured after all runs, "
+        "with nothing beside it, and evaluations are not in it."
     )
 
 

@@ -1,4 +1,4 @@
-"""What the steps of a run were like: norms of gradients and updates at each evaluation, of one run at the best trial."""
+"""What the steps of a run were like: norms of gradients and updates before each evaluation."""
 
 from gradstep.compare.report import plots
 from gradstep.compare.report.looks import looks

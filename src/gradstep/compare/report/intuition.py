@@ -26,12 +26,13 @@ def pictures(study: Study) -> list[tuple[str, Figure]]:
         settings = _settings(surface, labels)
         rates = ", ".join(f"{x.kind.name} {x.numbers[x.kind.rate]:.3g}" for x in settings.players)
         figure = _dressed(study, labels, figures.contour(settings, trace(settings)))
-        out.append((f"{STEPS} steps on {surface.partition(':')[0]}; learning rates: {rates}. No clipping, no noise.", figure))
+        out.append(
+            (f"{STEPS} steps on {surface.partition(':')[0]}; learning rates: {rates}. No clipping, no noise.", figure)
+        )
     maps: list[dict[str, Any]] = [figures.rate_map(_settings(SURFACES[0], labels, k)) for k in range(len(labels))]
     drawn = [found for found in maps if found["figure"] is not None]
-    for found in sorted(drawn, key=lambda found: found["figure"]["data"][0]["type"] != "contour")[:1]:  # with momentum
-        out.append((f"The rate on the quadratic: {found['text']}", found["figure"]))
-    return out
+    drawn.sort(key=lambda found: found["figure"]["data"][0]["type"] != "contour")  # those with momentum first
+    return out + [(f"The rate on the quadratic: {found['text']}", found["figure"]) for found in drawn[:1]]
 
 
 def _settings(surface: str, labels: list[str], shown: int = 0) -> Settings:

@@ -1,4 +1,4 @@
-"""How each optimizer of a study looks, in all figures alike: colours that the colour-blind tell apart, dashes by family."""
+"""How each optimizer looks, in all figures alike: colours that the colour-blind tell apart, dashes by family."""
 
 from collections.abc import Sequence
 

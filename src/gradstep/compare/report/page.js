@@ -1,5 +1,6 @@
 // The report: charts drawn one after the other and again when theme or width class changes, what is chosen, tables.
 let figures = {};
+const chosen = {}; // of each kind of select, what it was last
 let round = 0; // of drawing; a newer one ends those before it
 
 async function draw() {
@@ -27,6 +28,7 @@ function over(figure, axis) {
 
 // Selects of one kind, in several sections, say the same; those of a problem show what belongs to it alone.
 function choose(kind, value) {
+  chosen[kind] = value;
   for (const select of document.querySelectorAll(`[data-${kind}]`)) select.value = value;
   if (kind === "choice")
     for (const part of document.querySelectorAll("[data-problem]")) part.hidden = part.dataset.problem !== value;
@@ -52,7 +54,7 @@ function present(found) {
   for (const kind of ["choice", "axis"]) {
     const all = document.querySelectorAll(`[data-${kind}]`);
     for (const select of all) select.addEventListener("change", () => { choose(kind, select.value); draw(); });
-    if (all.length) choose(kind, all[0].value);
+    if (all.length) choose(kind, chosen[kind] ?? all[0].value);
   }
   for (const link of document.querySelectorAll("a[data-still]")) {
     const still = link.closest("figure").querySelector("noscript").textContent;

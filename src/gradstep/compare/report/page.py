@@ -81,5 +81,7 @@ def _unfinished(study: Study, evidence: Evidence) -> str:
     if len(study.runs) == total:
         runs = f"all {total} runs are there, but not yet what each step costs"
     counted = f"{len(evidence.problems)} of {len(study.problems)} problems"
-    text = f"This study is not finished: {runs}. Only what is complete is counted below: {counted}. No verdict is final."
+    text = (
+        f"This study is not finished: {runs}. Only what is complete is counted below: {counted}. No verdict is final."
+    )
     return f'<p class="banner" role="status">{html.escape(text)}</p>'

@@ -56,7 +56,7 @@ class Plot:
         name = html.escape(self.title)
         links = (
             f'<a href="{table}" download="{self.key}.csv" aria-label="data of {name}">data</a>'
-            f'<span{"" if static else " class=scripted"}> · '
+            f"<span{'' if static else ' class=scripted'}> · "
             f'<a{picture} download="{self.key}.svg" aria-label="SVG of {name}">SVG</a></span>'
         )
         return (

@@ -111,7 +111,8 @@ def critical(evidence: Evidence) -> Figure | None:
         height = 1.0 + 0.6 * number
         bar = plots.stroke("not told apart", {"color": "ink", "dash": "solid"}, ends, [height, height], width=4)
         data.append(bar | {"hoverinfo": "skip"})
-    layout = plots.axes("mean rank (1 is best)", "") | {"showlegend": False}
+    layout = plots.axes("mean rank (1 is best)", "")
+    layout["showlegend"] = False
     layout["xaxis"] |= {"range": [0.8, len(labels) + 0.8]}
     layout["yaxis"] |= {"showticklabels": False, "showgrid": False}
     layout["yaxis"] |= {"range": [-len(labels), 1.6 + 0.6 * len(found.groups)]}

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from gradstep.compare.evidence import Evidence
 from gradstep.compare.naming import short
+from gradstep.compare.record import Run
 from gradstep.compare.report import appendix, health, intuition, ranking, tables, tuning
 from gradstep.compare.report.curves import Metric, curves
 from gradstep.compare.report.looks import FAMILIES
@@ -20,6 +21,7 @@ from gradstep.compare.wording import entry_cells, goal, headings, remarks
 Show = Callable[[Plot], str]
 Section = Callable[[int, Evidence, Show], str]
 
+MOST_LOST = 200  # runs that are shown by themselves
 NONE_COMPLETE = "Nothing to show yet: on no problem has every optimizer all of its seeds."
 NOT_TIMED = "What a step costs has not been measured on all of these problems, so there are no seconds."
 
@@ -39,9 +41,9 @@ def leaderboard(number: int, evidence: Evidence, _: Show) -> str:
         text += (
             "Steps are the median seed's; infinite for a miss."
             if alone
-            else f"The score is the area under the profile of section 3 up to {R_MAX:g} times the best, from 0 to 1. The "
-            "speed-up is a geometric mean over the problems that both solve, all of them unless a number says otherwise; "
-            "so is what a step costs, over all."
+            else f"The score is the area under the profile of section 3 up to {R_MAX:g} times the best, from 0 to 1. "
+            "The speed-up is a geometric mean over the problems that both solve, all of them unless a number says "
+            "otherwise; so is what a step costs, over all."
         )
         heads, rows = tables.leaderboard(evidence)
         parts.append(tables.sortable(text, heads, rows, texts=(0, len(heads) - 1)))
@@ -50,7 +52,9 @@ def leaderboard(number: int, evidence: Evidence, _: Show) -> str:
     parts.append(_choices(study, "board"))
     for problem in study.problems:
         shown = [entry_cells(study, entry) for entry in entries(study, problem)]
-        caption = f"{problem}. Target: {goal(study, problem)}; ∞: a miss. In brackets: the least and greatest of the seeds."
+        caption = (
+            f"{problem}. Target: {goal(study, problem)}; ∞: a miss. In brackets: the least and greatest of the seeds."
+        )
         table = tables.sortable(caption, headings(study, problem), shown, texts=(0, 1) if _words(study) else (0,))
         empty = paragraph(f"{problem}: no run has been judged yet.")
         parts.append(f'<div data-problem="{html.escape(problem)}">\n{table if shown else empty}\n</div>')
@@ -66,11 +70,16 @@ def profiles(number: int, evidence: Evidence, show: Show) -> str:
     """By steps beside by seconds."""
     title = "Performance profiles"
     if len(evidence.problems) < 2:
-        why = "A profile is a distribution over problems; with one there is none." if evidence.problems else NONE_COMPLETE
+        why = (
+            "A profile is a distribution over problems; with one there is none." if evidence.problems else NONE_COMPLETE
+        )
         return section(number, "profiles", title, [paragraph(why)])
-    caption = f"Solved by the median seed within so many times the best one's time. The score is the area up to {R_MAX:g}."
+    caption = (
+        f"Solved by the median seed within so many times the best one's time. The score is the area up to {R_MAX:g}."
+    )
     plots = [
-        show(Plot(f"profile-{axis}", f"By {axis}", caption, ranking.profile(evidence, axis))) for axis in _axes(evidence)
+        show(Plot(f"profile-{axis}", f"By {axis}", caption, ranking.profile(evidence, axis)))
+        for axis in _axes(evidence)
     ]
     return section(number, "profiles", title, [beside(plots), _seconds(evidence), paragraph(FAMILIES, "note")])
 
@@ -89,10 +98,12 @@ def distributions(number: int, evidence: Evidence, show: Show) -> str:
     if not evidence.problems:
         return section(number, "ecdf", title, [paragraph(NONE_COMPLETE)])
     caption = (
-        "Fraction of all targets and seeds reached by then. The targets are 20 losses a problem, in equal ratios from the "
-        "start to the best that any run reached; a line that ends low misses the last of them."
+        "Fraction of all targets and seeds reached by then. The targets are 20 losses a problem, in equal ratios from "
+        "the start to the best that any run reached; a line that ends low misses the last of them."
     )
-    plots = [show(Plot(f"ecdf-{axis}", f"By {axis}", caption, ranking.ecdf(evidence, axis))) for axis in _axes(evidence)]
+    plots = [
+        show(Plot(f"ecdf-{axis}", f"By {axis}", caption, ranking.ecdf(evidence, axis))) for axis in _axes(evidence)
+    ]
     return section(number, "ecdf", title, [beside(plots), _seconds(evidence)])
 
 
@@ -100,7 +111,11 @@ def learning(number: int, evidence: Evidence, show: Show) -> str:
     """Learning curves of each problem."""
     study = evidence.study
     band = "the median of the seeds with its 95 % interval" if study.spec.seeds > 1 else "the one seed"
-    parts = [paragraph(f"Thick: {band}, with the hyperparameters that were chosen. Thin: single seeds. A click on a name hides it.")]
+    parts = [
+        paragraph(
+            f"Thick: {band}, with the hyperparameters that were chosen. Thin: single seeds. A click on a name hides it."
+        )
+    ]
     axes = [(axis, title) for axis, title in ranking.UNITS.items() if axis != "seconds" or study.timings]
     parts.append(_choices(study, "curves", choice("axis", "Axis:", "axis", axes)))
     for k, problem in enumerate(study.problems):
@@ -140,14 +155,20 @@ def rates(number: int, evidence: Evidence, show: Show) -> str:
         "Final loss of each trial, the median of its seeds with bars from the least to the greatest; a cross: a seed "
         "diverged. Dotted: the loss before the first step, above which nothing is drawn."
     )
-    every = "" if study.spec.tune == "lr" else " Other hyperparameters vary too, so a curve is not of the learning rate alone."
+    every = (
+        ""
+        if study.spec.tune == "lr"
+        else " Other hyperparameters vary too, so a curve is not of the learning rate alone."
+    )
     parts = [_choices(study, "sensitivity")]
     for k, problem in enumerate(study.problems):
         figure = tuning.sensitivity(evidence, problem)
         if figure is None:
             own = paragraph(f"{problem}: no trial is there.")
         else:
-            own = show(Plot(f"sensitivity-{k}", f"{problem}: final loss", caption + every, figure)) + _usable(evidence, problem)
+            own = show(Plot(f"sensitivity-{k}", f"{problem}: final loss", caption + every, figure)) + _usable(
+                evidence, problem
+            )
         parts.append(f'<div data-problem="{html.escape(problem)}">\n{own}\n</div>')
     return section(number, "sensitivity", title, parts)
 
@@ -162,10 +183,18 @@ def _usable(evidence: Evidence, problem: str) -> str:
         value, width = (math.nan, math.nan) if found.found is None else (found.found.value, found.found.decades)
         span = f"{short(found.rates[0])} to {short(found.rates[-1])}"
         lost = sum(found.lost)
-        rows.append([(label, label), (scalar, value), (decades, width), (span, found.rates[0]), (f"{lost}/{sum(found.runs)}", lost)])
+        rows.append(
+            [
+                (label, label),
+                (scalar, value),
+                (decades, width),
+                (span, found.rates[0]),
+                (f"{lost}/{sum(found.runs)}", lost),
+            ]
+        )
     caption = (
-        "Sensitivity: the mean over the rates of min(loss, loss at the start) less the best. Usable decades: around the "
-        "best rate, where the loss gives up at most a tenth of what the best run gained."
+        "Sensitivity: the mean over the rates of min(loss, loss at the start) less the best. Usable decades: around "
+        "the best rate, where the loss gives up at most a tenth of what the best run gained."
     )
     return tables.sortable(caption, ["optimizer", "sensitivity", "usable decades", "rates tried", "diverged"], rows)
 
@@ -175,8 +204,12 @@ def trials(number: int, evidence: Evidence, show: Show) -> str:
     study = evidence.study
     title = "Tuning budget"
     if study.spec.ruleset == "defaults":
-        return section(number, "budget", title, [paragraph("Every optimizer ran with its defaults: there were no trials.")])
-    caption = "Median of the best of k trials, over all ways to draw k of those made; no point where most draws only miss."
+        return section(
+            number, "budget", title, [paragraph("Every optimizer ran with its defaults: there were no trials.")]
+        )
+    caption = (
+        "Median of the best of k trials, over all ways to draw k of those made; no point where most draws only miss."
+    )
     parts = [_choices(study, "budget")]
     for k, problem in enumerate(study.problems):
         figure = tuning.budget(evidence, problem)
@@ -198,8 +231,23 @@ def cost(number: int, evidence: Evidence, show: Show) -> str:
     if not any(trace["x"] for trace in scatter["data"]):
         return section(number, "cost", title, [paragraph("No optimizer's median seed reached a target.")])
     plots = [
-        show(Plot("seconds-steps", "Seconds against steps", "Median seeds; a point a problem that is solved.", scatter, "Scatter plot")),
-        show(Plot("ranks", "Places by steps and by seconds", "1 is best; equals share a place.", ranking.rank_change(evidence))),
+        show(
+            Plot(
+                "seconds-steps",
+                "Seconds against steps",
+                "Median seeds; a point a problem that is solved.",
+                scatter,
+                "Scatter plot",
+            )
+        ),
+        show(
+            Plot(
+                "ranks",
+                "Places by steps and by seconds",
+                "1 is best; equals share a place.",
+                ranking.rank_change(evidence),
+            )
+        ),
     ]
     note = "Seconds are steps times what a step costs on this machine, on one thread, measured alone."
     return section(number, "cost", title, [beside(plots), paragraph(note, "note")])
@@ -215,11 +263,16 @@ def pairwise(number: int, evidence: Evidence, show: Show) -> str:
     parts = [tables.pairs(evidence) or paragraph(one), paragraph(tables.tests(evidence))]
     figure = ranking.critical(evidence)
     if figure is None:
-        parts.append(paragraph(f"A critical-difference line takes {MIN_PROBLEMS} problems; here are {len(evidence.problems)}."))
+        parts.append(
+            paragraph(f"A critical-difference line takes {MIN_PROBLEMS} problems; here are {len(evidence.problems)}.")
+        )
     else:
         found = evidence.critical_difference()
         assert found is not None  # noqa: S101 - there is a figure of it
-        caption = f"Bars join those within {found.distance:.3g} ranks, Nemenyi's critical difference at 0.05; Friedman's p is {found.p:.2g}."
+        caption = (
+            f"Bars join those within {found.distance:.3g} ranks, Nemenyi's critical difference at 0.05; Friedman's p "
+            f"is {found.p:.2g}."
+        )
         parts.append(show(Plot("critical", "Mean ranks", caption, figure, "Critical-difference diagram")))
     return section(number, "pairs", title, parts)
 
@@ -228,8 +281,8 @@ def steps(number: int, evidence: Evidence, show: Show) -> str:
     """Health of the steps."""
     study = evidence.study
     text = (
-        "One run of each optimizer at its best trial (seed 0), looked at before each evaluation. A run ends as diverged at "
-        "the first gradient or loss that is not finite; no step is skipped."
+        "One run of each optimizer at its best trial (seed 0), looked at before each evaluation. A run ends as "
+        "diverged at the first gradient or loss that is not finite; no step is skipped."
     )
     parts = [paragraph(text), _choices(study, "health")]
     for k, problem in enumerate(study.problems):
@@ -242,23 +295,23 @@ def steps(number: int, evidence: Evidence, show: Show) -> str:
         own = beside(plots, "trio") if plots else paragraph(f"{problem}: no run has been looked at.")
         parts.append(f'<div data-problem="{html.escape(problem)}">\n{own}\n</div>')
     lost = [run for run in study.runs if not run.finished]
-    rows: list[list[tables.Cell]] = [
-        [(f"{run.optimizer} on {run.problem}", f"{run.optimizer} {run.problem}"), (run.phase, run.phase)]
-        + [(f"{run.trial}", run.trial), (f"{run.seed}", run.seed)]
-        + [(run.error or f"diverged in step {run.diverged}", run.error or "")]
-        for run in lost[:MOST_LOST]
-    ]
+    rows = [_lost(run) for run in lost[:MOST_LOST]]
     if not rows:
         parts.append(paragraph("No run diverged or ended with an error."))
     else:
         more = f" The first {MOST_LOST} are shown; all are in the appendix." if len(lost) > MOST_LOST else ""
         caption = f"{len(lost)} of {len(study.runs)} runs diverged or ended with an error.{more}"
         table = tables.sortable(caption, ["run", "phase", "trial", "seed", "what happened"], rows, texts=(0, 1, 4))
-        parts.append(f"<details>\n<summary>Runs that were lost: {len(lost)} of {len(study.runs)}</summary>\n{table}\n</details>")
+        parts.append(
+            f"<details>\n<summary>Runs that were lost: {len(lost)} of {len(study.runs)}</summary>\n{table}\n</details>"
+        )
     return section(number, "health", "Health", parts)
 
 
-MOST_LOST = 200
+def _lost(run: Run) -> list[tables.Cell]:
+    what = run.error or f"diverged in step {run.diverged}"
+    name = f"{run.optimizer} on {run.problem}"
+    return [(name, name), (run.phase, run.phase), (f"{run.trial}", run.trial), (f"{run.seed}", run.seed), (what, what)]
 
 
 def intuitive(number: int, evidence: Evidence, show: Show) -> str:
@@ -266,7 +319,12 @@ def intuitive(number: int, evidence: Evidence, show: Show) -> str:
     title = "Intuition"
     found = intuition.pictures(evidence.study)
     if not found:
-        return section(number, "intuition", title, [paragraph("None of these optimizers can be shown on a surface of two coordinates.")])
+        return section(
+            number,
+            "intuition",
+            title,
+            [paragraph("None of these optimizers can be shown on a surface of two coordinates.")],
+        )
     names = ["Paths on a quadratic", "Paths on Rosenbrock's function", "Rate map"]
     kinds = ["Contour map with paths", "Contour map with paths", "Map of rates"]
     plots = [

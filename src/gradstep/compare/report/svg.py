@@ -8,13 +8,14 @@ import html
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from gradstep.compare.report.plots import Figure
 
-WIDTH, HEIGHT = 720, 400
+WIDTH, HEIGHT = 600, 360
 LEFT, RIGHT, TOP, BOTTOM = 66, 14, 12, 46
-LEGEND_ROW, LEGEND_LETTER = 18, 7.2  # pixels: a row's height, and about the width of a letter
+LEGEND_ROW, LEGEND_LETTER = 18, 7.6  # pixels: a row's height, and about the width of a letter
 DASHES = {"dash": "8 4", "dot": "2 3", "dashdot": "8 3 2 3", "longdash": "13 4", "longdashdot": "13 3 2 3"}
 SHADES = 6  # of a map
 
@@ -30,6 +31,7 @@ class Scale:
     is_log: bool
 
     def __call__(self, x: float) -> float:
+        """The pixel of a value."""
         x = math.log10(max(x, 1e-300)) if self.is_log else x
         return self.begin + (x - self.low) / (self.high - self.low) * (self.end - self.begin)
 
@@ -60,19 +62,26 @@ def svg(figure: Figure, label: str = "") -> str:
     """
     data, layout = figure["data"], figure["layout"]
     rows = _legend_rows([trace for trace in data if _is_named(trace, layout)])
-    height = HEIGHT + LEGEND_ROW * len(rows)
+    height = HEIGHT + LEGEND_ROW * len(rows) + 6
     x = _scale(data, layout, "x", LEFT, WIDTH - RIGHT)
     y = _scale(data, layout, "y", HEIGHT - BOTTOM, TOP)
-    body = [_grid(x, y, layout)]
-    body += [_shape(shape, x, y) for shape in layout.get("shapes", ())]
-    body += [_trace(trace, x, y) for trace in data]
-    body += [_legend_row(row, HEIGHT + LEGEND_ROW * k) for k, row in enumerate(rows)]
+    inner = [_shape(shape, x, y) for shape in layout.get("shapes", ())]
+    inner += [_trace(trace, x, y) for trace in data]
+    body = [_grid(x, y, layout), *_clipped([part for part in inner if part])]
+    body += [_legend_row(row, HEIGHT + LEGEND_ROW * k + 6) for k, row in enumerate(rows)]
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" role="img" '
         f'aria-label="{html.escape(label)}" font-family="sans-serif" font-size="12" fill="currentColor">\n'
         + "\n".join(part for part in body if part)
         + "\n</svg>"
     )
+
+
+def _clipped(inner: Sequence[str]) -> list[str]:
+    """What lies on the axes, and nothing of it outside of them but half a marker: a picture within the picture."""
+    left, top, width, height = LEFT - 6, TOP - 6, WIDTH - LEFT - RIGHT + 12, HEIGHT - TOP - BOTTOM + 12
+    box = f'x="{left}" y="{top}" width="{width}" height="{height}" viewBox="{left} {top} {width} {height}"'
+    return [f"<svg {box}>", *inner, "</svg>"]
 
 
 def _scale(data: Sequence[Figure], layout: Figure, axis: str, begin: float, end: float) -> Scale:
@@ -204,7 +213,9 @@ def _path(points: Sequence[tuple[float, float] | None], is_step: bool) -> str:
     for point in points:
         if point is not None:
             u, v = point
-            out.append(f"M{u:.1f} {v:.1f}" if before is None else f"H{u:.1f}V{v:.1f}" if is_step else f"L{u:.1f} {v:.1f}")
+            out.append(
+                f"M{u:.1f} {v:.1f}" if before is None else f"H{u:.1f}V{v:.1f}" if is_step else f"L{u:.1f} {v:.1f}"
+            )
         before = point
     return "".join(out)
 
@@ -245,7 +256,7 @@ def _map(trace: Figure, x: Scale, y: Scale) -> str:
 
 
 def _edges(centres: Sequence[float]) -> list[float]:
-    between = [(a + b) / 2 for a, b in zip(centres, centres[1:], strict=False)]
+    between = [(a + b) / 2 for a, b in pairwise(centres)]
     return [centres[0], *between, centres[-1]]
 
 
@@ -258,7 +269,7 @@ def _legend_rows(traces: Sequence[Figure]) -> list[list[tuple[float, Figure]]]:
     rows: list[list[tuple[float, Figure]]] = []
     place = float(WIDTH)
     for trace in traces:
-        width = 44 + LEGEND_LETTER * len(html.unescape(trace["name"]))
+        width = 48 + LEGEND_LETTER * len(html.unescape(trace["name"]))
         if place + width > WIDTH - RIGHT:
             rows.append([])
             place = float(LEFT)

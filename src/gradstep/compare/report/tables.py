@@ -24,7 +24,7 @@ def sortable(caption: str, heads: Sequence[str], rows: Iterable[Sequence[Cell]],
     texts
         Columns that hold words.
     """
-    words = {k: " data-text" for k in texts}
+    words = dict.fromkeys(texts, " data-text")
     head = "".join(
         f'<th scope="col"{words.get(k, "")}><button type="button">{html.escape(text)}</button></th>'
         for k, text in enumerate(heads)
@@ -62,6 +62,12 @@ def between(found: Interval, k: int, form: str = "{:.3g}") -> str:
     return bracketed(estimate, low, high, form)
 
 
+def alone_steps(evidence: Evidence) -> Interval:
+    """Median steps to the target of the one complete problem, [optimizer]."""
+    steps = evidence.steps()
+    return Interval(steps.estimate[0], steps.low[0], steps.high[0])
+
+
 def bracketed(estimate: float, low: float, high: float, form: str = "{:.3g}") -> str:
     """An estimate with its interval."""
     if math.isnan(estimate):
@@ -76,14 +82,12 @@ def leaderboard(evidence: Evidence) -> tuple[list[str], list[list[Cell]]]:
     alone = len(evidence.problems) == 1
     labels = study.optimizers
     speed, both = evidence.speedups(), evidence.solved_by_both()
-    first = evidence.steps() if alone else evidence.scores()
+    first = alone_steps(evidence) if alone else evidence.scores()
     heads = ["optimizer", "steps to target" if alone else "score by steps"]
     heads += [f"speed-up over {labels[evidence.baseline]}"]
     heads += ["hit", "µs/step", "state B/param", "hyperparameters"]
     rows: list[list[Cell]] = []
     for k in evidence.order:
-        estimate = float(first.estimate[0, k] if alone else first.estimate[k])
-        shown = Interval(first.estimate[0], first.low[0], first.high[0]) if alone else first
         hits, seeds = evidence.hits(labels[k])
         timings = [t for p in evidence.problems if (t := study.timing(p, labels[k])) is not None]
         costs = [_middle([getattr(t, name) for t in timings]) for name in ("step_us", "state_bytes")]
@@ -92,7 +96,7 @@ def leaderboard(evidence: Evidence) -> tuple[list[str], list[list[Cell]]]:
         rows.append(
             [
                 (labels[k], labels[k]),
-                (between(shown, k, "{:.4g}" if alone else "{:.3f}"), estimate),
+                (between(first, k, "{:.4g}" if alone else "{:.3f}"), float(first.estimate[k])),
                 (speed_of, float(speed.estimate[k])),
                 (f"{hits}/{seeds}", hits),
                 (cost(costs[0]), costs[0]),
@@ -110,7 +114,9 @@ def _chosen(evidence: Evidence, label: str) -> str:
         for key, x in evidence.study.evaluated(problem, label)[0].hyper.items():
             found.setdefault(key, []).append(x)
     spans = {key: (f"{min(x):.3g}", f"{max(x):.3g}") for key, x in found.items()}
-    return ", ".join(f"{key} {low}" + (f" to {high}" if low != high else "") for key, (low, high) in spans.items()) or "-"
+    return (
+        ", ".join(f"{key} {low}" + (f" to {high}" if low != high else "") for key, (low, high) in spans.items()) or "-"
+    )
 
 
 def _middle(values: Sequence[float]) -> float:

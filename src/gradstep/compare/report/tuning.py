@@ -1,4 +1,4 @@
-"""Figures of how an optimizer is tuned: what a learning rate beside the best one costs, and how many trials it takes."""
+"""Figures of tuning: what a learning rate beside the best one costs, and how many trials it takes to find."""
 
 import math
 

@@ -3,7 +3,7 @@
 import math
 
 from gradstep.compare.evidence import Evidence
-from gradstep.compare.report.tables import between, bracketed
+from gradstep.compare.report.tables import alone_steps, between, bracketed
 from gradstep.compare.statistics import medians
 from gradstep.compare.table import make_table
 from gradstep.compare.wording import counted, goal
@@ -30,19 +30,19 @@ def _first(evidence: Evidence) -> str:
         lowest = min(loss, key=lambda label: loss[label])
         if math.isinf(loss[lowest]):
             return f"{text}, and none ended with a finite loss."
-        return f"{text}, so none is first; the lowest loss after the last step was that of {lowest}, a median of {loss[lowest]:.3g}."
+        ended = f"the lowest loss after the last step was that of {lowest}, a median of {loss[lowest]:.3g}"
+        return f"{text}, so none is first; {ended}."
     best = order[0]
     hits = "hit {}/{}".format(*evidence.hits(labels[best]))
     if alone:
-        steps = evidence.steps()
-        value = bracketed(*(float(x[0, best]) for x in (steps.estimate, steps.low, steps.high)), "{:g}")
-        text = f"{labels[best]} reached the target ({goal(study, evidence.problems[0])}) after a median of {value} steps ({hits})"
+        target, value = goal(study, evidence.problems[0]), between(alone_steps(evidence), best, "{:g}")
+        text = f"{labels[best]} reached the target ({target}) after a median of {value} steps ({hits})"
         tied = [k for k in order if times[0, k] == times[0, best]]
     else:
         scores = evidence.scores()
         text = (
-            f"{labels[best]} has the score {between(scores, best, '{:.2f}')} over {len(evidence.problems)} problems, of "
-            f"which its median seed solved {int((times[:, best] < math.inf).sum())} ({hits})"
+            f"{labels[best]} has the score {between(scores, best, '{:.2f}')} over {len(evidence.problems)} problems, "
+            f"of which its median seed solved {int((times[:, best] < math.inf).sum())} ({hits})"
         )
         tied = [k for k in order if scores.estimate[k] == scores.estimate[best]]
     if len(order) == 1:
@@ -57,10 +57,9 @@ def _second(evidence: Evidence, best: int, second: int) -> str:
     labels = evidence.study.optimizers
     name = labels[second]
     if len(evidence.problems) == 1:
-        steps = evidence.steps()
-        middle = float(steps.estimate[0, second])
-        value = bracketed(middle, *(float(x[0, second]) for x in (steps.low, steps.high)), "{:g}")
-        text = f"{name} with {value}" if middle < math.inf else f"{name}, whose median seed missed it"
+        steps = alone_steps(evidence)
+        missed = math.isinf(float(steps.estimate[second]))
+        text = f"{name}, whose median seed missed it" if missed else f"{name} with {between(steps, second, '{:g}')}"
         unit = "steps"
     else:
         text, unit = f"{name} with {between(evidence.scores(), second, '{:.2f}')}", "in score"
@@ -102,9 +101,13 @@ def _cost(evidence: Evidence) -> str:
 def _limits(evidence: Evidence) -> str:
     study = evidence.study
     spec = study.spec
-    what = "with other hyperparameters than their defaults" if spec.ruleset == "defaults" else (
-        f"with more than {counted(spec.trials, 'trial')} of "
-        f"{'the learning rate' if spec.tune == 'lr' else 'the hyperparameters'}"
+    what = (
+        "with other hyperparameters than their defaults"
+        if spec.ruleset == "defaults"
+        else (
+            f"with more than {counted(spec.trials, 'trial')} of "
+            f"{'the learning rate' if spec.tune == 'lr' else 'the hyperparameters'}"
+        )
     )
     seeds = (
         "with one seed there is no interval, and small differences may be chance"
@@ -122,6 +125,6 @@ def _limits(evidence: Evidence) -> str:
     broken = f"; {counted(failed, 'run')} ended with an error and counted as missed" if failed else ""
     only = f"{evidence.problems[0]} alone" if len(evidence.problems) == 1 else "these problems"
     return (
-        f"This does not show how they compare beyond {only}, at another size, batch size or budget, with a schedule, or "
-        f"{what}; {seeds}{widen}{broken}."
+        f"This does not show how they compare beyond {only}, at another size, batch size or budget, with a schedule, "
+        f"or {what}; {seeds}{widen}{broken}."
     )
