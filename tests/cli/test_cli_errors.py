@@ -7,6 +7,8 @@ import pytest
 
 from gradstep.cli import main
 
+SMALL = ["quadratic", "--optimizers", "sgd:lr=1", "--steps", "2", "--seeds", "1", "--jobs", "1"]
+
 
 @pytest.fixture(autouse=True)
 def elsewhere(tmp_path, monkeypatch):
@@ -24,6 +26,8 @@ def elsewhere(tmp_path, monkeypatch):
         ("compare quadratic:condition=0", "condition must be in 1 to 1e12, not 0"),
         ("compare rosenbrock:a=1", "has no options"),
         ("compare rosenbrock,quadratic", "names 2 problems"),
+        ("compare quadratic quadratic", "quadratic is given twice"),
+        ("compare no.py:f", "there is no file no.py"),
         ("compare rosenbrock --optimizers adm", "unknown optimizer 'adm'; did you mean adam"),
         ("compare rosenbrock --optimizers decay", "unknown optimizer 'decay'"),
         ("compare rosenbrock --optimizers adam:beta=1", "adam: unknown hyperparameter 'beta'; did you mean"),
@@ -38,7 +42,19 @@ def elsewhere(tmp_path, monkeypatch):
         ("compare rosenbrock --jobs 0", "--jobs"),
         ("compare rosenbrock --out file/deeper", "cannot write to the folder file/deeper: Not a directory"),
         ("compare rosenbrock --colour", "--colour"),
-        ("compare rosenbrock extra", "extra"),
+        ("compare rosenbrock extra", "unknown problem 'extra'"),
+        ("compare rosenbrock --seeds 99999999999", "seeds must be 1 to 1000, not 99999999999"),
+        ("compare rosenbrock --trials 99999999999", "trials must be 1 to 256"),
+        ("compare rosenbrock --steps 99999999999", "steps must be 1 to 10000000"),
+        ("compare rosenbrock --jobs 99999999999", "jobs must be 1 to 1024"),
+        ("compare rosenbrock --target fast", "target must be loss=NUMBER or accuracy=NUMBER"),
+        ("compare rosenbrock --ruleset tunes", "unknown ruleset 'tunes'; did you mean tuned"),
+        ("compare rosenbrock --search grid", "unknown search 'grid'"),
+        ("compare rosenbrock --tune beta", "unknown tune 'beta'"),
+        ("compare rosenbrock --backend tasks", "backend tasks: "),
+        ("compare rosenbrock --optimizers torch.Adm", "unknown optimizer of torch 'Adm'; did you mean Adam"),
+        ("watch", "Missing argument"),
+        ("watch nowhere", "there is no study in nowhere: it has no study.db"),
         ("show", "Missing argument"),
         ("show adm", "unknown rule 'adm'; did you mean adam"),
         ("show adam clip_by_nrm", "did you mean clip_by_norm"),
@@ -96,7 +112,34 @@ def test_a_file_error_names_the_file(capsys, monkeypatch):
         raise OSError(28, "No space left on device", "report.html")
 
     monkeypatch.setattr("gradstep.compare.report.write_report", fail)
-    assert (
-        main(["compare", "quadratic", "--optimizers", "sgd:lr=1", "--steps", "2", "--seeds", "1", "--jobs", "1"]) == 2
-    )
+    assert main(["compare", *SMALL]) == 2
     assert capsys.readouterr().err == "gradstep: report.html: No space left on device\n"
+
+
+def test_another_study_in_the_folder_is_refused_by_what_differs(capsys):
+    assert main(["compare", *SMALL, "--out", "study"]) == 0
+    capsys.readouterr()
+    assert main(["compare", *SMALL, "--out", "study", "--trials", "7", "--optimizers", "adam"]) == 2
+    said = "gradstep: study holds another study: optimizers (sgd:lr=1, not adam); trials (5, not 7); "
+    assert capsys.readouterr().err == f"{said}take another folder (--out).\n"
+
+
+@pytest.mark.parametrize("arguments", [["watch", "study"], ["compare", *SMALL, "--out", "study"], ["compare", *SMALL]])
+def test_a_damaged_study_is_one_sentence(arguments, capsys, tmp_path):
+    for folder in (tmp_path / "study", tmp_path / "gradstep-compare" / "quadratic"):
+        folder.mkdir(parents=True)
+        (folder / "study.db").write_bytes(b"no database at all" * 100)
+    assert main(arguments) == 2
+    err = capsys.readouterr().err
+    assert "study.db cannot be read (file is not a database); move it away, and the same command begins anew." in err
+    assert err.count("\n") == 1
+    assert (tmp_path / "study" / "study.db").read_bytes() == b"no database at all" * 100
+
+
+def test_a_missing_sampler_is_told_before_the_work(capsys, monkeypatch):
+    found = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name, *rest: None if name == "optuna" else found(name, *rest)
+    )
+    assert main(["compare", *SMALL, "--search", "tpe"]) == 2
+    assert capsys.readouterr().err == "gradstep: optuna is missing; pip install 'gradstep[compare]'\n"

@@ -1,24 +1,33 @@
 """The command as a process of its own: in a pipe, at a terminal, interrupted."""
 
+import contextlib
+import json
 import re
 import signal
 import subprocess
 import time
-from pathlib import Path
 
 import pytest
 
-from support import COMMAND, at_a_terminal, environment, script
+from compare_support import table_of, timeless
+from gradstep.compare import Study, compare
+from gradstep.errors import GradstepError
+from support import COMMAND, at_a_terminal, environment
 
 pytest.importorskip("pty", reason="terminals are emulated on POSIX alone")
-SMALL = ["compare", "quadratic", "--optimizers", "adam,sgd:lr=0.3", "--seeds", "2", "--steps", "40", "--jobs", "1"]
-LONG = ["compare", "quadratic", "--optimizers", "sgd,adam", "--seeds", "1000", "--steps", "300", "--jobs", "2"]
+SMALL = ["compare", "quadratic", "--optimizers", "adam,sgd:lr=0.3", "--trials", "3", "--seeds", "2", "--steps", "40"]
+SMALL += ["--jobs", "1"]
+# Half of it is done in about two seconds, so that there is time to end it.
+LONG = ["compare", "digits-softmax", "--optimizers", "sgd,adam", "--trials", "20", "--seeds", "10", "--steps", "300"]
+LONG += ["--jobs", "2", "--out", "study"]
+TOTAL = 2 * (20 + 10 + 1)
 
 
 def test_rows_are_live_at_a_terminal(tmp_path):
     code, output, _ = at_a_terminal(SMALL, tmp_path)
     assert code == 0, output
-    assert re.search(r"adam.*10/10.*hit", output)
+    assert re.search(r"adam.*6/6 .*hit", output)
+    assert re.search(r"adam.*[▁▂▃▄▅▆▇█]{3}", output)
     assert "\x1b[?25l" in output  # the cursor is hidden while rows are live
     assert output.rstrip().endswith("\x1b[?25h") or "\x1b[?25h" in output
     assert "\x1b[3" in output  # colour
@@ -31,17 +40,26 @@ def test_no_color_is_honoured(tmp_path):
     assert not re.search(r"\x1b\[(3[0-9]|9[0-9]|38;)", output)
 
 
-def test_ctrl_c_is_one_line_and_130_and_leaves_no_file_and_no_process(tmp_path):
-    code, output, session = at_a_terminal(LONG, tmp_path, until=r"sgd .*[1-9]/5000")  # the workers are at work
+def test_ctrl_c_is_one_line_and_130_and_keeps_what_is_finished(tmp_path):
+    code, output, session = at_a_terminal(LONG, tmp_path, until=r"all .*[1-9]/62")  # the workers are at work
     assert code == 130, output
-    after = output.rsplit("\x1b[?25h", 1)[1]
-    assert after.split() == ["gradstep:", "interrupted"]
+    after = " ".join(output.rsplit("\x1b[?25h", 1)[1].split())
+    found = re.fullmatch(
+        r"gradstep: interrupted; (\d+) of 62 runs are kept in study, and the same command goes on\.", after
+    )
+    assert found, after
     assert "Traceback" not in output
-    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert len(Study.load(tmp_path / "study").runs) == int(found[1])
+    assert 0 < int(found[1]) < TOTAL
+    assert ended(session) == []
+
+
+def ended(session):
+    """Processes of a session that are still there after a while."""
     deadline = time.monotonic() + 10
     while (left := living(session)) and time.monotonic() < deadline:
         time.sleep(0.1)
-    assert left == []
+    return left
 
 
 def living(session):
@@ -52,9 +70,10 @@ def living(session):
     return [line for line in listed.stdout.splitlines() if not line.startswith("Z")]
 
 
-def test_an_interrupt_in_a_pipe_too(tmp_path):
+def begun(tmp_path, arguments=LONG):
+    """The command in a session of its own, when some of its runs are kept."""
     process = subprocess.Popen(
-        COMMAND + LONG,
+        COMMAND + arguments,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -62,12 +81,77 @@ def test_an_interrupt_in_a_pipe_too(tmp_path):
         env=environment(),
         start_new_session=True,
     )
-    assert process.stdout.readline().startswith("quadratic: 2 optimizers")
-    time.sleep(1)  # into the work, or the start of the workers: at any time it must be the same
-    process.send_signal(signal.SIGINT)
+    assert process.stdout.readline().startswith("digits-softmax: 2 optimizers")
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        with contextlib.suppress(GradstepError):  # it is not there yet
+            if len(Study.load(tmp_path / "study").runs) >= 5:
+                return process
+        time.sleep(0.05)
+    raise AssertionError("nothing was kept in a minute")
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_in_a_pipe_ends_the_workers_too(number, code, tmp_path):
+    process = begun(tmp_path)
+    process.send_signal(number)
     out, err = process.communicate(timeout=20)
-    assert (process.returncode, err) == (130, "gradstep: interrupted\n")
-    assert out == ""
+    assert process.returncode == code
+    kept = len(Study.load(tmp_path / "study").runs)
+    said = f"gradstep: interrupted; {kept} of {TOTAL} runs are kept in study, and the same command goes on.\n"
+    assert err == said
+    assert "Traceback" not in out
+    assert ended(process.pid) == []
+
+
+def test_before_anything_is_kept_an_interrupt_is_one_line(tmp_path):
+    process = subprocess.Popen(
+        COMMAND + LONG, stderr=subprocess.PIPE, text=True, cwd=tmp_path, env=environment(), stdout=subprocess.DEVNULL
+    )
+    time.sleep(0.7)  # into the imports, or the start of the workers: at any time it must be the same
+    process.send_signal(signal.SIGINT)
+    err = process.communicate(timeout=20)[1]
+    assert process.returncode in (130, -signal.SIGINT)  # Python itself may not be up
+    assert process.returncode != 130 or re.fullmatch(r"gradstep: interrupted(; .*)?\n", err), err
+
+
+def test_killed_half_way_and_run_again_it_is_the_study_of_one_that_was_not(tmp_path):
+    """SIGKILL, which nothing can catch; its workers end by themselves."""
+    process = begun(tmp_path)
+    process.kill()
+    process.communicate(timeout=20)
+    assert ended(process.pid) == []
+    kept = Study.load(tmp_path / "study")
+    assert 5 <= len(kept.runs) < TOTAL
+    again = subprocess.run(
+        COMMAND + LONG, capture_output=True, text=True, cwd=tmp_path, env=environment(), check=True, timeout=120
+    )
+    found = re.search(rf"(\d+) of {TOTAL} runs are there already", again.stdout)
+    assert len(kept.runs) <= int(found[1]) < TOTAL
+    resumed = Study.load(tmp_path / "study")
+    whole = compare("sgd,adam", "digits-softmax", trials=20, seeds=10, steps=300, jobs=2)
+    assert resumed.spec == whole.spec
+    assert timeless(resumed) == timeless(whole)
+    assert table_of(resumed) == table_of(whole)
+
+
+def test_watch_follows_a_study_to_its_end(tmp_path):
+    process = begun(tmp_path)
+    watcher = subprocess.run(
+        [*COMMAND, "watch", "study", "--json"],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env=environment(),
+        check=True,
+        timeout=120,
+    )
+    process.communicate(timeout=60)
+    assert process.returncode == 0
+    events = [json.loads(line) for line in watcher.stdout.splitlines()]
+    runs = [(e["optimizer"], e["phase"], e["trial"], e["seed"]) for e in events if e["event"] == "run"]
+    assert len(runs) == len(set(runs)) == TOTAL
+    assert events[-1]["event"] == "end"
 
 
 def test_a_reader_that_leaves_early_is_no_traceback(tmp_path):
@@ -97,24 +181,3 @@ def test_a_terminal_without_greek_shows_question_marks(tmp_path):
     )
     assert b"?" in shown.stdout
     assert shown.stderr == b""
-
-
-@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="signal masks are read from /proc")
-def test_workers_do_not_hear_ctrl_c():
-    code = """if True:
-        import contextlib, os, pathlib
-        from gradstep.compare import make_spec, run_study
-        masks = set()
-        def look(_):
-            for status in pathlib.Path("/proc").glob("[0-9]*/status"):
-                with contextlib.suppress(OSError):  # processes end while one looks
-                    lines = dict(line.split(":", 1) for line in status.read_text().splitlines())
-                    command = (status.parent / "cmdline").read_text()
-                    if int(lines["PPid"]) == os.getpid() and "LokyProcess" in command:
-                        masks.add(int(lines["SigBlk"], 16))
-        run_study(make_spec("quadratic", "sgd:lr=1", seeds=2, steps=5), jobs=2, on_result=look)
-        print(*masks)
-    """
-    masks = [int(mask) for mask in script(code).split()]
-    assert masks
-    assert all(mask & 1 << (signal.SIGINT - 1) for mask in masks)

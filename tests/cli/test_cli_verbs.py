@@ -4,17 +4,20 @@ import json
 import math
 import platform
 import re
+from dataclasses import asdict
 
 import pytest
 
 import gradstep as gs
 from gradstep.cli import main
-from gradstep.compare.problems import PROBLEMS
+from gradstep.compare import Study
+from gradstep.compare.problems import PROBLEMS, find_problem
+from gradstep.compare.text import to_json
 from gradstep.equation import equation
 from gradstep.rule import Rule, registry, rule
 from support import script
 
-SMALL = ["--optimizers", "adam,sgd:lr=0.3", "--seeds", "2", "--steps", "60", "--jobs", "1"]
+SMALL = ["--optimizers", "adam,sgd:lr=0.3", "--trials", "3", "--seeds", "2", "--steps", "60", "--jobs", "1"]
 
 
 @pytest.fixture(autouse=True)
@@ -31,42 +34,120 @@ def run(capsys, *arguments):
 
 def test_compare_in_plain_lines(capsys, tmp_path):
     lines = run(capsys, "compare", "diabetes", *SMALL).splitlines()
-    assert lines[0] == "diabetes: 2 optimizers, 2 seeds, 60 steps, 12 runs; target: training loss ≤ 0.2395"
-    assert lines[1].startswith("adam: 10 runs, lr ")
-    assert lines[2].startswith("sgd:lr=0.3: 2 runs, lr 0.3: hit 2/2, median ")
+    goal = find_problem("diabetes").goal
+    assert lines[0] == f"diabetes: 2 optimizers, 3 trials, 2 seeds, 60 steps, 9 runs; target: {goal}"
+    told = {line.partition(":")[0]: line for line in lines[1:3]}  # whichever is finished first
+    assert told["adam"].startswith("adam: 6 runs, lr ")
     table = [line.split() for line in lines if line.split()[:1] in (["optimizer"], ["adam"], ["sgd:lr=0.3"])]
-    assert [row[0] for row in table] == ["optimizer", "sgd:lr=0.3", "adam"]  # the faster first
-    assert lines[-1].endswith("wrote gradstep-compare/diabetes/results.json and gradstep-compare/diabetes/report.html")
+    assert {row[0] for row in table} == {"optimizer", "sgd:lr=0.3", "adam"}
+    assert lines[-1].endswith("wrote gradstep-compare/diabetes/study.db and gradstep-compare/diabetes/report.html")
     assert not any("\x1b" in line for line in lines)
     folder = tmp_path / "gradstep-compare" / "diabetes"
-    assert {path.name for path in folder.iterdir()} == {"results.json", "report.html"}
+    assert {path.name for path in folder.iterdir()} == {"study.db", "report.html"}
 
 
 def test_compare_in_json_lines(capsys, tmp_path):
     out = run(capsys, "compare", "quadratic:condition=10", *SMALL, "--json")
     lines = [json.loads(line) for line in out.splitlines()]
-    assert [line["event"] for line in lines] == ["study", *["run"] * 12, *["row"] * 2, "end"]
+    assert [line["event"] for line in lines] == ["study", *["run"] * 9, "target", *["row"] * 2, "end"]
     assert lines[0]["command"] == (
-        "gradstep compare quadratic:condition=10 --optimizers adam,sgd:lr=0.3 --seeds 2 --steps 60"
+        "gradstep compare quadratic:condition=10 --optimizers adam,sgd:lr=0.3 --seeds 2 --trials 3 --tuning-seeds 1 "
+        "--search quasi --tune lr --steps 60"
     )
+    assert lines[0]["runs"] == 9
     rows = {line["optimizer"]: line for line in lines if line["event"] == "row"}
-    assert rows["sgd:lr=0.3"]["lr"] == 0.3
-    assert [p.split("/")[-1] for p in lines[-1]["files"]] == ["results.json", "report.html"]
-    saved = json.loads((tmp_path / "gradstep-compare" / "quadratic-condition-10" / "results.json").read_text())
-    assert saved["table"] == [{key: x for key, x in line.items() if key != "event"} for line in lines[-3:-1]]
+    assert rows["sgd:lr=0.3"]["entries"][0]["hyper"] == {}
+    assert [p.split("/")[-1] for p in lines[-1]["files"]] == ["study.db", "report.html"]
+    table = Study.load(tmp_path / "gradstep-compare" / "quadratic-condition-10").table()
+    assert rows == {row.optimizer: json.loads(to_json({"event": "row", **asdict(row)})) for row in table}
 
 
-def test_the_same_command_gives_the_same_results(capsys, tmp_path):
-    def timeless(folder):
-        run(capsys, "compare", "digits-softmax", *SMALL, "--out", folder)
-        content = json.loads((tmp_path / folder / "results.json").read_text())
-        for r in content["runs"]:
-            del r["seconds"]
-        for row in content["table"]:
-            del row["step_us"]
-        return content
+def test_the_same_command_goes_on_and_another_takes_a_folder_of_its_own(capsys, tmp_path):
+    first = run(capsys, "compare", "quadratic", *SMALL)
+    again = run(capsys, "compare", "quadratic", *SMALL)
+    assert "9 of 9 runs are there already" in again
+    assert "already" not in first
+    rows = [[line for line in out.splitlines() if line.startswith((" adam", " sgd"))] for out in (first, again)]
+    assert rows[0] == rows[1]  # microseconds too: nothing was measured again
+    other = run(capsys, "compare", "quadratic", *SMALL, "--ruleset", "defaults")
+    assert "wrote gradstep-compare/quadratic-2/study.db" in other
+    assert run(capsys, "compare", "quadratic", *SMALL, "--ruleset", "defaults").endswith("quadratic-2/report.html\n")
+    assert {path.name for path in (tmp_path / "gradstep-compare").iterdir()} == {"quadratic", "quadratic-2"}
 
-    assert timeless("one") == timeless("two")
+
+def test_several_problems_have_one_table(capsys):
+    out = run(capsys, "compare", "quadratic", "diabetes", *SMALL)
+    [head] = [line.split() for line in out.splitlines() if line.startswith(" optimizer")]
+    assert head == ["optimizer", "solved", "hit", "quadratic", "diabetes"]
+    assert f"target of diabetes: {find_problem('diabetes').goal}" in out
+    assert "wrote gradstep-compare/quadratic+diabetes/study.db" in out
+
+
+OWN = """
+import numpy as np
+
+def f(x):
+    return float(x @ x) / 2, x.copy()
+
+def wrong(x):
+    return float(x @ x) / 2, -x
+
+params = np.ones(3)
+
+class Crash:
+    params = np.ones(3)
+
+    def __init__(self, seed):
+        self.seed = seed
+
+    def value_and_grad(self, x):
+        if self.seed == 1:
+            raise ValueError("no data")
+        return f(x)
+"""
+
+
+def test_a_problem_of_ones_own(capsys, tmp_path):
+    (tmp_path / "own.py").write_text(OWN)
+    lines = run(capsys, "compare", "own.py:f", *SMALL).splitlines()
+    assert lines[0].endswith("9 runs; target: not settled yet")
+    assert any(line.startswith("target of own.py:f: loss ≤ ") for line in lines)
+    assert "wrote gradstep-compare/own-f/study.db" in lines[-1]
+
+
+def test_a_wrong_gradient_is_one_sentence_and_the_table_is_there(capsys, tmp_path):
+    (tmp_path / "own.py").write_text(OWN)
+    assert main(["compare", "own.py:wrong", *SMALL, "--target", "loss=1"]) == 0
+    out, err = capsys.readouterr()
+    assert err.startswith("gradstep: the gradient of the array in own.py:wrong") or " in own.py:wrong is wrong" in err
+    assert err.count("\n") == 1
+    assert " adam " in out
+
+
+def test_a_crash_in_one_seed_is_one_sentence_and_code_1(capsys, tmp_path):
+    (tmp_path / "own.py").write_text(OWN)
+    assert main(["compare", "own.py:Crash", *SMALL, "--target", "loss=1"]) == 1
+    out, err = capsys.readouterr()
+    assert err == (
+        "gradstep: own.py:Crash: 2 runs ended with an error, the first that of adam, seed 1: Crash.value_and_grad "
+        f"raised ValueError: no data (own.py, line {OWN[: OWN.index('raise')].count(chr(10)) + 1}).\n"
+    )
+    assert " adam " in out
+
+
+def test_watch_shows_a_finished_study(capsys, tmp_path):
+    compared = run(capsys, "compare", "quadratic", *SMALL)
+    before = {path.name: path.read_bytes() for path in (tmp_path / "gradstep-compare/quadratic").iterdir()}
+    watched = run(capsys, "watch", "gradstep-compare/quadratic")
+    for line in compared.splitlines():
+        if line.startswith((" optimizer", " adam", " sgd", "quadratic: ")):
+            assert line in watched
+    events = [
+        json.loads(line)["event"]
+        for line in run(capsys, "watch", "gradstep-compare/quadratic", "--json").split("\n")[:-1]
+    ]
+    assert events == ["study", *["run"] * 9, "target", *["row"] * 2, "end"]
+    assert before == {path.name: path.read_bytes() for path in (tmp_path / "gradstep-compare/quadratic").iterdir()}
 
 
 def test_problems_are_all_listed_a_line_each(capsys):
@@ -179,7 +260,7 @@ def test_info_without_llvmlite_says_what_to_install():
 def test_version_and_help(capsys):
     assert run(capsys, "--version") == f"gradstep {gs.__version__}\n"
     assert run(capsys) == run(capsys, "--help") == run(capsys, "-h")
-    for verb in ("compare", "check", "show", "problems", "info"):
+    for verb in ("compare", "watch", "check", "show", "problems", "info"):
         assert verb in run(capsys, "--help")
         assert "Usage: gradstep" in run(capsys, verb, "--help")
 

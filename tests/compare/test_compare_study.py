@@ -1,128 +1,184 @@
-"""Studies: the table, the same numbers for any number of processes, the file."""
+"""Studies: what is chosen and by what, targets that are settled by the runs, times, the table."""
 
-import json
 import math
-import os
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
-from gradstep.compare import make_spec, run_study
-from gradstep.compare.naming import Named
-from gradstep.compare.protocol import Contender, RunResult
+from compare_support import table_of, timeless
+from gradstep.compare import Study, compare, make_spec
+from gradstep.compare.record import Card, Run, Timing
 from gradstep.compare.statistics import Spread
-from gradstep.compare.study import to_json
-from gradstep.compare.table import best_lr, make_row
+from gradstep.compare.study import rounded_up
+from gradstep.compare.table import entries, make_entry
+from gradstep.compare.text import to_json
 from gradstep.errors import GradstepValueError
 from gradstep.files import writable_folder, write_text
 
 INF = math.inf
+RATES = (0.1, 1.0, 10.0)
 
 
-def made_up(lr, seed, loss, to_target, accuracy=None, diverged=None):
-    final = {} if diverged is not None else {"loss": loss} | ({"accuracy": accuracy} if accuracy else {})
-    curve = [accuracy] if accuracy else []
-    return RunResult("adam", lr, seed, [0], [1.0], [loss], curve, to_target, final, diverged, 0.1)
+def made_up(phase, trial, seed, steps, loss, accuracy=None, diverged=None, optimizer="adam", error=None):
+    """A run that meets the target (loss 0.5) at ``steps``, and ends with a loss."""
+    met = math.isfinite(steps)
+    final = {} if diverged is not None or error else {"loss": loss} | ({"accuracy": accuracy} if accuracy else {})
+    return Run(
+        problem="quadratic",
+        optimizer=optimizer,
+        phase=phase,
+        trial=trial,
+        seed=seed,
+        hyper={"lr": RATES[trial]},
+        steps=[0, int(steps) if met else 50, 100],
+        batch_loss=[1.0] * 3,
+        loss=[1.0, 0.5 if met else 0.75, loss],
+        accuracy=[accuracy] * 3 if accuracy else [],
+        final=final,
+        diverged=diverged,
+        error=error,
+    )
 
 
-ADAM = Contender(Named("adam"), (0.1, 1.0, 10.0))
+def study_of(*runs, optimizers="adam", target="loss=0.5", timings=(), **options):
+    asked = make_spec(["quadratic"], optimizers, target=target, trials=3, **{"seeds": 3, **options})
+    spec = asked.spec if target else replace(asked.spec, goals={})
+    cards = {"quadratic": Card.of(asked.problems["quadratic"], spec.steps)}
+    return Study(spec, cards, list(runs), list(timings), {}, [])
 
 
-def test_the_row_of_made_up_runs():
+def test_the_entry_of_made_up_runs():
     runs = [
-        *(made_up(0.1, seed, 0.3, INF, accuracy=0.8) for seed in range(3)),
-        made_up(1.0, 0, 0.1, 40.0, accuracy=0.95),
-        made_up(1.0, 1, 0.2, INF, accuracy=0.85),
-        made_up(1.0, 2, 0.4, 60.0, accuracy=0.9),
-        *(made_up(10.0, seed, 0.0, 10.0, diverged=7) for seed in range(3)),
+        *(made_up("tune", k, 1000, steps, loss) for k, steps, loss in ((0, INF, 0.6), (1, 40, 0.1), (2, 60, 0.0))),
+        made_up("eval", 1, 0, 40, 0.1, accuracy=0.95),
+        made_up("eval", 1, 1, INF, 0.7, accuracy=0.85),
+        made_up("eval", 1, 2, 60, 0.4, accuracy=0.9),
+        made_up("health", 1, 0, 40, 0.1, diverged=7),
     ]
-    row = make_row(ADAM, runs, step_us=12.0)
-    assert (row.lr, row.at_edge, row.hits, row.seeds) == (1.0, False, 2, 3)
-    assert row.steps_to_target == Spread(60.0, 40.0, INF)
-    assert row.loss == Spread(0.2, 0.1, 0.4)
-    assert row.accuracy == Spread(0.9, 0.85, 0.95)
-    assert (row.diverged, row.runs, row.step_us) == (3, 9, 12.0)
+    study = study_of(*runs, timings=[Timing("quadratic", "adam", 12.0, 3.0, 16.0)])
+    entry = make_entry(study, "quadratic", "adam")
+    assert (entry.trial, entry.hyper, entry.at_edge, entry.hits, entry.seeds) == (1, {"lr": 1.0}, False, 2, 3)
+    assert entry.steps == Spread(60.0, 40.0, INF)
+    assert entry.loss == Spread(0.4, 0.1, 0.7)
+    assert entry.accuracy == Spread(0.9, 0.85, 0.95)
+    assert (entry.diverged, entry.failed, entry.runs) == (1, 0, 7)
+    assert (entry.step_us, entry.optimizer_us, entry.state_bytes) == (12.0, 3.0, 16.0)
+    assert study.finished
+    np.testing.assert_array_equal(study.times(), [[[40, INF, 60]]])
+    np.testing.assert_array_equal(study.times("gradients"), [[[40, INF, 60]]])
+    np.testing.assert_allclose(study.times("seconds"), [[[40 * 12e-6, INF, 60 * 12e-6]]], rtol=1e-15)
 
 
 @pytest.mark.parametrize(
-    ("losses", "best"),
+    ("trials", "best"),
     [
-        ({0.1: [3, 3, 3], 1.0: [1, 1, 9], 10.0: [2, 2, 2]}, 1.0),  # by median, not by mean
-        ({0.1: [1, 1, 1], 1.0: [1, 1, 1], 10.0: [1, 1, 1]}, 0.1),  # of equals the smallest
-        ({0.1: [9, 9, 9], 1.0: [1, INF, INF], 10.0: [INF, INF, INF]}, 0.1),
-        ({0.1: [INF] * 3, 1.0: [INF] * 3, 10.0: [INF] * 3}, 0.1),
+        ({0: [(60, 0.1)] * 3, 1: [(20, 0.4), (20, 0.4), (90, 0.4)], 2: [(30, 0.0)] * 3}, 1),  # by median, not by mean
+        ({0: [(20, 0.1)] * 3, 1: [(20, 0.1)] * 3, 2: [(20, 0.1)] * 3}, 0),  # of equals the first
+        ({0: [(20, 0.3)] * 3, 1: [(20, 0.1)] * 3, 2: [(20, 0.2)] * 3}, 1),  # then by loss
+        ({0: [(90, 9.0)] * 3, 1: [(10, 1.0), (INF, 0.1), (INF, 0.1)], 2: [(INF, 0.1)] * 3}, 0),  # a miss is infinite
+        ({0: [(INF, 0.9)] * 3, 1: [(INF, 0.8)] * 3, 2: [(INF, INF)] * 3}, 1),
     ],
 )
-def test_the_best_learning_rate(losses, best):
+def test_the_best_trial(trials, best):
     runs = [
-        made_up(lr, seed, loss, INF, diverged=3 if loss == INF else None)
-        for lr, values in losses.items()
-        for seed, loss in enumerate(values)
+        made_up("tune", k, 1000 + j, steps, loss, diverged=3 if loss == INF else None)
+        for k, those in trials.items()
+        for j, (steps, loss) in enumerate(those)
     ]
-    assert best_lr(ADAM, runs) == best
-    assert make_row(ADAM, runs, step_us=0.0).at_edge == (best != 1.0)
+    assert study_of(*runs, tuning_seeds=3).best_trial("quadratic", "adam") == best
+    unfinished = study_of(*(run for run in runs if (run.trial, run.seed) != (best, 1002)), tuning_seeds=3)
+    assert best not in unfinished.worth("quadratic", "adam")
+    at_edge = make_entry(
+        study_of(*runs, made_up("eval", best, 0, 10, 0.1), tuning_seeds=3), "quadratic", "adam"
+    ).at_edge
+    assert at_edge == (best != 1)
 
 
-def test_a_diverged_run_ends_with_infinite_loss_and_no_accuracy():
-    runs = [made_up(1.0, 0, 0.1, 10.0, accuracy=0.9), made_up(1.0, 1, 0.2, INF, diverged=5)]
-    row = make_row(replace(ADAM, lrs=(1.0,)), runs, step_us=0.0)
-    assert row.loss == Spread(INF, 0.1, INF)
-    assert row.accuracy == Spread(0.45, 0.0, 0.9)
-    assert not row.at_edge
+def test_runs_that_broke_off_end_with_infinite_loss_and_no_accuracy():
+    runs = [
+        made_up("eval", 1, 0, 10, 0.1, accuracy=0.9),
+        made_up("eval", 1, 1, 10, 0.2, accuracy=0.9, diverged=5),
+        made_up("eval", 1, 2, 10, 0.2, accuracy=0.9, error="broken."),
+    ]
+    entry = make_entry(study_of(*runs), "quadratic", "adam")
+    assert entry.loss == Spread(INF, 0.1, INF)
+    assert entry.accuracy == Spread(0.0, 0.0, 0.9)
+    assert entry.steps == Spread(INF, 10.0, INF)
+    assert (entry.diverged, entry.failed) == (1, 1)
+    assert not entry.at_edge
+
+
+def settled(target, *reached, optimizers):
+    runs = [
+        made_up("eval", 0, seed, INF, loss, optimizer=name)
+        for name, losses in zip(optimizers.split(","), reached, strict=True)
+        for seed, loss in enumerate(losses)
+    ]
+    return study_of(*runs, optimizers=optimizers, target=target)
+
+
+def test_a_target_that_nobody_settled_is_what_the_median_seed_of_the_best_baseline_reached():
+    study = settled(None, [0.1, 0.12, 0.9], [0.01, 0.02, 0.03], [0.2, 0.3, 0.3], optimizers="nesterov,sgd,adamw")
+    goal = study.goal("quadratic")
+    assert (goal.metric, goal.level, goal.split, goal.origin) == ("loss", 0.12, "train", "study: nesterov")
+    hits = {entry.optimizer: entry.hits for entry in entries(study, "quadratic")}
+    assert hits == {"nesterov": 2, "sgd": 3, "adamw": 0}
+
+
+def test_without_a_baseline_the_best_of_all_settles_it():
+    study = settled(None, [0.1, 0.2, 0.3], [0.05, 0.06, 0.07], optimizers="sgd,adam")
+    assert (study.goal("quadratic").level, study.goal("quadratic").origin) == (0.06, "study: adam")
+
+
+def test_a_target_is_not_met_before_it_is_settled():
+    study = settled(None, [], optimizers="sgd")
+    assert math.isnan(study.target("quadratic").level)
+    assert not study.target("quadratic").met(-INF)
+    assert np.isnan(study.times()).all()
+    given = settled("loss=0.2", [0.1, 0.2, 0.3], optimizers="sgd")
+    assert given.goal("quadratic").origin == "given"
+
+
+@pytest.mark.parametrize("x", [0.123456789, 1234567.8, 5e-300, -0.123456789, 0.0, 0.5, 0.99999])
+def test_a_level_is_rounded_so_that_the_run_that_settled_it_meets_it(x):
+    assert x <= rounded_up(x) <= x + 1e-3 * abs(x)
+    assert float(f"{rounded_up(x):.4g}") == rounded_up(x)
 
 
 def test_a_table_row_for_each_optimizer_the_fastest_first(small_study):
     rows = small_study.table()
     assert {row.optimizer for row in rows} == {"sgd", "adam:beta1=0.8", "momentum:lr=1e+30"}
-    steps = [row.steps_to_target.median for row in rows]
+    steps = [row.entries[0].steps.median for row in rows]
     assert steps == sorted(steps)
+    assert (rows[0].solved, rows[-1].solved) == (1, 0)
+    lost = rows[-1].entries[0]
     assert rows[-1].optimizer == "momentum:lr=1e+30"
-    assert (rows[-1].diverged, rows[-1].runs) == (2, 2)
-    assert all(row.step_us > 0 for row in rows)
+    assert (lost.diverged, lost.runs, lost.hyper) == (3, 3, {})
+    assert all(row.entries[0].step_us > row.entries[0].optimizer_us > 0 for row in rows)
+    assert [row.entries[0].state_bytes for row in rows if "adam" in row.optimizer] == [8.0]
 
 
-def test_results_do_not_depend_on_the_number_of_processes():
-    spec = make_spec("digits-mlp", "adam:lr=0.01,sgd:lr=0.3,rmsprop:lr=1e30", seeds=2, steps=40)
-    heard = []
-    one = run_study(spec, jobs=1)
-    two = run_study(spec, jobs=2, on_result=heard.append)
-    assert heard == two.runs
-    assert [(r.optimizer, r.lr, r.seed) for r in two.runs] == [(t.contender.label, t.lr, t.seed) for t in spec.trials()]
-    timeless = [[replace(r, seconds=0.0) for r in study.runs] for study in (one, two)]
-    assert timeless[0] == timeless[1]
-    tables = [[replace(row, step_us=0.0) for row in study.table()] for study in (one, two)]
-    assert tables[0] == tables[1]
+def test_more_problems_solved_come_first():
+    study = compare("sgd:lr=0.3,adam:lr=1e-9", ["diabetes", "quadratic"], seeds=2, steps=1000, jobs=1)
+    assert [(row.optimizer, row.solved, row.hits, row.seeds) for row in study.table()] == [
+        ("sgd:lr=0.3", 2, 4, 4),
+        ("adam:lr=1e-09", 0, 0, 4),
+    ]
+    assert study.times().shape == (2, 2, 2)
 
 
-def test_an_interrupt_stops_the_study(monkeypatch):
-    spec = make_spec("quadratic", "sgd", seeds=2, steps=5)
-
-    def interrupt(_):
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        run_study(spec, jobs=2, on_result=interrupt)
-
-
-def test_the_file_is_strict_json_with_every_run(small_study, tmp_path):
-    path = tmp_path / "results.json"
-    small_study.save(path)
-
-    def refuse(constant):
-        raise AssertionError(constant)
-
-    content = json.loads(path.read_text("utf-8"), parse_constant=refuse)
-    assert content["target"] == "validation accuracy ≥ 95 %"
-    assert content["spec"]["problem"] == "digits-softmax"
-    assert len(content["runs"]) == len(small_study.runs) == 22
-    first = content["runs"][0]
-    assert first["steps"] == small_study.runs[0].steps
-    assert first["loss"] == small_study.runs[0].loss  # every digit
-    lost = [r for r in content["runs"] if r["diverged"] is not None]
-    assert lost
-    assert all(r["to_target"] is None for r in lost)
-    assert [row["optimizer"] for row in content["table"]] == [row.optimizer for row in small_study.table()]
-    assert [p.name for p in tmp_path.iterdir()] == ["results.json"]
+@pytest.mark.parametrize(
+    "options", [{}, {"search": "tpe", "tune": "all"}, {"ruleset": "defaults"}, {"tuning_seeds": 2}]
+)
+def test_the_same_call_gives_the_same_study(options):
+    if options.get("search") == "tpe":
+        pytest.importorskip("optuna")
+    call = {"optimizers": ["sgd", "adamw"], "problems": "diabetes", "seeds": 2, "trials": 4, "steps": 40, "jobs": 1}
+    one, two = (compare(**call, **options) for _ in range(2))
+    assert timeless(one) == timeless(two)
+    assert table_of(one) == table_of(two)
+    assert one.finished
 
 
 def test_json_has_null_for_what_is_not_finite():
@@ -139,7 +195,7 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path, monkeypat
     def fail(*_):
         raise OSError("disk full")
 
-    monkeypatch.setattr(os, "replace", fail)
+    monkeypatch.setattr("os.replace", fail)
     with pytest.raises(OSError, match="disk full"):
         write_text(path, "new")
     assert path.read_text() == "old"

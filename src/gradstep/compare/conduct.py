@@ -142,18 +142,18 @@ def run_study(
     workers = workers or Workers()
     cards = {label: Card.of(problem, asked.spec.steps) for label, problem in asked.problems.items()}
     listener = listener or Nobody()
-    with heard(), Store(folder, Content(asked.spec, cards, environment(), list(asked.notes))) as store:
+    content = Content(asked.spec, cards, environment(), list(asked.notes))
+    with heard(), workers.at_work() as make, Store(folder, content) as store:
 
         def study() -> Study:
             return Study.of(store.content, folder)
 
         listener.begin(study())
         done = {run.key for run in store.content.runs}
-        with workers.at_work() as make:
-            for todos in _rounds(asked, study):
-                for run in make([todo for todo in todos if todo.key not in done]):
-                    store.add(run)
-                    listener.result(run)
+        for todos in _rounds(asked, study):
+            for run in make([todo for todo in todos if todo.key not in done]):
+                store.add(run)
+                listener.result(run)
         there = {(t.problem, t.optimizer) for t in store.content.timings}
         for todo in _judged(asked, study(), [0]):
             if todo.phase == "eval" and (todo.problem, todo.optimizer) not in there:

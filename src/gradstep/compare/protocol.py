@@ -17,7 +17,7 @@ import numpy as np
 import gradstep
 from gradstep.compare.contender import Contender, contender
 from gradstep.compare.naming import read_names, short
-from gradstep.compare.problems import SETS, Problem, Task, find_problem
+from gradstep.compare.problems import FULL, QUICK, Problem, Task, find_problem
 from gradstep.compare.problems.own import ChangedError, is_own, own_problem, wrong_gradient
 from gradstep.compare.record import Goal, Phase, Ruleset, Run, Source, Spec
 from gradstep.compare.search import at, is_searched, space, table
@@ -28,6 +28,7 @@ from gradstep.optimizer import Optimizer
 
 DEFAULT_OPTIMIZERS = "sgd,momentum,nesterov,adagrad,rmsprop,adadelta,adam,adamax,adamw"
 BEYOND = 1e6  # times the first loss (and 1): a run that gets there has diverged
+SETS = {"quick": QUICK, "full": FULL}  # problems that are compared on together
 FIRST_TUNING_SEED = 1000  # so choosing and judging never share a seed
 MOST_STEPS, MOST_RUNS = 10_000_000, 1_000_000
 

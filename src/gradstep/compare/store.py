@@ -167,8 +167,6 @@ class Reader:
         self.path = folder / NAME
         if not self.path.is_file():
             raise GradstepValueError(f"there is no study in {folder}: it has no {NAME}.")
-        # Without the files of a live log beside it, and no right to make them, it is read as it stands.
-        self._uris = [f"{self.path.resolve().as_uri()}?{way}" for way in ("mode=ro", "mode=ro&immutable=1")]
         self._seen: list[tuple[int, int]] = []
 
     def has_changed(self) -> bool:
@@ -176,21 +174,29 @@ class Reader:
         return self._seen != self._now()
 
     def _now(self) -> list[tuple[int, int]]:
-        files = [path for path in (self.path, self.path.with_name(f"{NAME}-wal")) if path.exists()]
+        files = [path for path in (self.path, self._log) if path.exists()]
         return [(status.st_size, status.st_mtime_ns) for status in (path.stat() for path in files)]
+
+    @property
+    def _log(self) -> Path:
+        """Is there while the study is written, or was when its writer was killed."""
+        return self.path.with_name(f"{NAME}-wal")
 
     def read(self) -> Content:
         """All that is there by now."""
         self._seen = self._now()  # first: what comes meanwhile is seen the next time
         with _told(self.path):
-            for uri in self._uris:
-                try:
-                    with contextlib.closing(sqlite3.connect(uri, uri=True)) as db:
-                        return _content(db)
-                except sqlite3.OperationalError:
-                    if uri == self._uris[-1]:
-                        raise
-        raise AssertionError  # for the type checker
+            if not self._log.exists():
+                with contextlib.suppress(sqlite3.DatabaseError):  # a writer may have come: then with its log
+                    return self._read("immutable=1")  # leaves no file behind, and needs no right to write
+            try:
+                return self._read("mode=ro")
+            except sqlite3.OperationalError:  # no right to read the log as others do
+                return self._read("immutable=1")
+
+    def _read(self, way: str) -> Content:
+        with contextlib.closing(sqlite3.connect(f"{self.path.resolve().as_uri()}?{way}", uri=True)) as db:
+            return _content(db)
 
 
 def _content(db: sqlite3.Connection) -> Content:

@@ -17,6 +17,7 @@ from gradstep.errors import GradstepError, GradstepValueError
 
 TRIES = 3  # of a run that kills its process
 HANDED_OUT = 3  # runs for each worker, at most, that joblib has handed out before it needs them
+FEW = 4  # runs for each worker of a backend that gives all results at once
 MOST_JOBS = 1024
 LOKY = "loky"
 
@@ -58,7 +59,6 @@ class Workers:
             prepare(self.backend, held)
             try:
                 held.enter_context(joblib.parallel_config(backend=self.backend))
-                joblib.Parallel(n_jobs=self.jobs, return_as="generator_unordered")
             except (ValueError, ImportError, TypeError) as error:
                 reason = " ".join(str(error).split())[:200].rstrip(".")
                 raise GradstepValueError(f"backend {self.backend}: {reason}.") from error
@@ -106,9 +106,14 @@ class Workers:
         import joblib
 
         # One run at a time, so that each is kept as soon as it is finished.
-        jobs = min(self.jobs, max(2, len(todos)))
-        settings: dict[str, Any] = {"n_jobs": jobs, "return_as": "generator_unordered", "batch_size": 1}
-        parallel: Any = joblib.Parallel(**settings)
+        settings: dict[str, Any] = {"n_jobs": min(self.jobs, max(2, len(todos))), "batch_size": 1}
+        try:
+            parallel: Any = joblib.Parallel(**settings, return_as="generator_unordered")
+        except ValueError:  # a backend that gives all results at once: it gets few at a time
+            parallel = joblib.Parallel(**settings)
+            for k in range(0, len(todos), FEW * self.jobs):
+                yield from parallel(joblib.delayed(_alone)(todo, False) for todo in todos[k : k + FEW * self.jobs])
+            return
         results: Generator[Run] | None = None
         before = set(threading.enumerate())
         watch = self.backend == LOKY

@@ -9,7 +9,7 @@ from gradstep.compare.problems.problem import Problem, Split, Target, Task
 from gradstep.errors import GradstepValueError
 from gradstep.naming import unknown
 
-__all__ = ["PROBLEMS", "SETS", "Problem", "Split", "Target", "Task", "find_problem"]
+__all__ = ["FULL", "PROBLEMS", "QUICK", "Problem", "Split", "Target", "Task", "find_problem"]
 
 # What makes each problem; its keyword arguments are the problem's options, `quadratic:condition=1000`.
 PROBLEMS: Mapping[str, Callable[..., Problem]] = {
@@ -21,11 +21,10 @@ PROBLEMS: Mapping[str, Callable[..., Problem]] = {
     "rosenbrock": exact.rosenbrock,
     "quadratic": exact.quadratic,
 }
-# Problems that are compared on together: some that are quick, and all real data.
-SETS: Mapping[str, tuple[str, ...]] = {
-    "quick": ("digits-mlp", "digits-softmax", "breast-cancer", "diabetes", "quadratic"),
-    "full": tuple(name for name, make in PROBLEMS.items() if not make().exact),
-}
+# Real data and formulas whose runs are short, and which need no package beyond the extra of the comparison.
+QUICK = ("digits-mlp", "digits-softmax", "digits-conv", "breast-cancer", "diabetes", "quadratic", "rosenbrock")
+# All that is real data.
+FULL = ("digits-mlp", "digits-softmax", "digits-conv", "breast-cancer", "diabetes")
 
 
 def find_problem(text: str) -> Problem:

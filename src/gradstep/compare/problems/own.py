@@ -4,8 +4,7 @@ import contextlib
 import hashlib
 import math
 import sys
-from collections.abc import Iterator
-from itertools import islice
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from gradstep.compare.problems.problem import Problem, Split, Task, Values
@@ -126,7 +125,7 @@ def _batches(own: OwnProblem) -> Iterator[Any]:
             cursor.pass_one()
 
 
-def _task(own: OwnProblem, again: Any) -> Task:
+def _task(own: OwnProblem, again: Callable[[], OwnProblem]) -> Task:
     """One run's own copy; ``again()`` loads another, whose batches are evaluated and not used up."""
     params = own.params
     if own.batches is None:
@@ -150,9 +149,16 @@ def _task(own: OwnProblem, again: Any) -> Task:
     return Task(params, batches, value_and_grad, evaluate)
 
 
-def _held(own: OwnProblem, again: Any) -> list[tuple[Any, ...]]:
+def _held(own: OwnProblem, again: Callable[[], OwnProblem]) -> list[tuple[Any, ...]]:
+    """The first batches, or nothing in place of them where there are none."""
     if own.batches is None:
         return [()]
-    other = own if callable(own.batches) else again()
-    length = len(other.batches) if hasattr(other.batches, "__len__") else HELD
-    return [(batch,) for batch in islice(_batches(other), max(1, min(HELD, length)))]
+    cursor = _cursor(own if callable(own.batches) else again())
+    held: list[tuple[Any, ...]] = []
+    with contextlib.suppress(UsedUpError):
+        while len(held) < HELD:
+            held.append((cursor.next(),))
+            cursor.pass_one()
+    if not held:
+        raise GradstepValueError(f"{own.name}.batches has no batch.")
+    return held

@@ -1,0 +1,78 @@
+"""Records go to JSON and back; a spec is named by what settles the numbers, and by nothing else."""
+
+import json
+import math
+from dataclasses import replace
+
+from gradstep.compare import Spec, make_spec
+from gradstep.compare.record import Card, Goal, Run, Source, Timing
+
+RUN = Run(
+    problem="quadratic",
+    optimizer="adam",
+    phase="health",
+    trial=3,
+    seed=7,
+    hyper={"lr": 0.1},
+    steps=[0, 10],
+    batch_loss=[1.0, 0.1 + 0.2],
+    loss=[2.0, 5e-324],
+    accuracy=[],
+    final={"loss": 1e300},
+    diverged=None,
+    error="it said no.",
+    health={"rate": [math.inf]},
+    seconds=1.5,
+)
+SPEC = make_spec(["quadratic", "diabetes"], "adam,sgd:lr=0.25", seeds=2, steps=7).spec
+
+
+def through(made):
+    return type(made).from_json(json.loads(json.dumps(made.as_json())))
+
+
+def test_records_come_back_equal():
+    card = Card("a", "b", "c", "d", 10, 5, exact=True)
+    for made in (RUN, Timing("a", "b", 1.0, 0.5, 8.0), card, Source("/a.py", "00"), SPEC):
+        assert through(made) == made
+    assert math.isnan(through(Timing("a", "b", math.nan, 0.5, 8.0)).step_us)
+
+
+def test_a_run_that_diverged_or_failed_did_not_finish():
+    assert not RUN.finished
+    assert replace(RUN, error=None).finished
+    assert not replace(RUN, error=None, diverged=0).finished
+
+
+def test_the_name_of_a_study_is_the_hash_of_what_settles_it():
+    assert SPEC.sha256 == make_spec(["quadratic", "diabetes"], "adam,sgd:lr=0.25", seeds=2, steps=7).spec.sha256
+    changes = {
+        "problems": ("quadratic",),
+        "optimizers": ("adam",),
+        "ruleset": "defaults",
+        "trials": 9,
+        "tuning_seeds": 2,
+        "seeds": 3,
+        "search": "tpe",
+        "tune": "all",
+        "steps": None,
+        "goals": {"quadratic": Goal("loss", 0.5, "train", "given")},
+        "sources": {"quadratic": Source("/x.py", "11")},
+        "version": "0",
+    }
+    assert set(changes) == {*SPEC.as_json()} - {"format"}
+    for name, value in changes.items():
+        other = replace(SPEC, **{name: value})
+        assert other.sha256 != SPEC.sha256
+        [difference] = SPEC.differences(other)
+        assert difference.startswith(f"{name} (")
+    assert SPEC.differences(SPEC) == []
+    assert SPEC.differences(replace(SPEC, seeds=5)) == ["seeds (2, not 5)"]
+
+
+def test_where_a_file_lies_does_not_make_another_study():
+    here, there, changed = (
+        replace(SPEC, sources={"a.py:f": Source(*x)}) for x in (("/a", "0"), ("/b", "0"), ("/a", "1"))
+    )
+    assert here.sha256 == there.sha256 != changed.sha256
+    assert isinstance(here, Spec)

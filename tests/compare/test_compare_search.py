@@ -1,0 +1,136 @@
+"""What is tried: the stored table, the declared spaces, and TPE as a function of its arguments."""
+
+import numpy as np
+import pytest
+
+from gradstep.compare.contender import contender
+from gradstep.compare.naming import read_names
+from gradstep.compare.problems import PROBLEMS, find_problem
+from gradstep.compare.problems.problem import Problem
+from gradstep.compare.search import SPACES, Range, ask_tpe, at, is_searched, space, table
+from gradstep.conventions import LIBRARIES, constructor
+from gradstep.errors import GradstepError
+from gradstep.rule import registry
+
+
+def one(text):
+    [named] = read_names(text)
+    return contender(named)
+
+
+@pytest.mark.parametrize("m", range(9))
+def test_each_part_of_each_axis_has_one_of_the_first_points(m):
+    """What makes a Sobol sequence of it: in one dimension the first 2**m points are one in each 2**m-th part."""
+    points = np.array(table())[: 2**m]
+    for axis in points.T:
+        assert sorted((axis * 2**m).astype(int)) == list(range(2**m))
+
+
+def test_points_of_two_axes_are_spread_as_well():
+    points = np.array(table())[:64]
+    counts, *_ = np.histogram2d(points[:, 0], points[:, 1], bins=8, range=[[0, 1], [0, 1]])
+    assert counts.max() == counts.min() == 1
+
+
+def test_a_range_is_even_in_the_logarithm():
+    assert [Range(1e-4, 1.0).at(u) for u in (0.0, 0.25, 0.5, 1.0)] == [1e-4, 1e-3, 1e-2, 1.0]
+    assert [Range(1e-3, 0.1, from_one=True).at(u) for u in (0.0, 0.5, 1.0)] == [0.999, 0.99, 0.9]
+    assert Range(1e-4, 1.0).at(0.123456) == float(f"{10 ** (-4 + 4 * 0.123456):.3g}")
+
+
+@pytest.mark.parametrize("name", PROBLEMS)
+@pytest.mark.parametrize("rule", sorted(registry()))
+def test_every_rule_has_rates_around_what_fits(rule, name):
+    ranges = space(one(rule), find_problem(name), "lr")
+    assert list(ranges) == ["lr"]
+    decades = np.log10(ranges["lr"].high / ranges["lr"].low)
+    assert decades == pytest.approx(2 if registry()[rule].units.get("lr") else 4)
+
+
+def test_a_problem_without_scale_is_searched_widely_around_the_default():
+    problem = Problem("p", "", "", "", None, 1, 1, {}, lambda _: None)
+    for text, default in (("adam", 1e-3), ("torch.NAdam", 2e-3), ("optax.sgd", 1e-2)):
+        [(name, found)] = space(one(text), problem, "lr").items()
+        assert name == one(text).rate
+        assert np.sqrt(found.low * found.high) == pytest.approx(default)
+        assert found.high / found.low == pytest.approx(1e4)
+
+
+def test_the_space_of_a_constructor_is_that_of_its_rule():
+    problem = find_problem("digits-mlp")
+    for theirs, ours in (("keras.Adam", "adam"), ("torch.Adamax", "adamax"), ("tf1.AdagradOptimizer", "adagrad")):
+        [(_, found)] = space(one(theirs), problem, "lr").items()
+        assert found == space(one(ours), problem, "lr")["lr"]
+    scaled = space(one("keras.RMSprop"), problem, "lr")["learning_rate"]  # g is a pure number behind its first stage
+    assert np.sqrt(scaled.low * scaled.high) == pytest.approx(problem.scale["theta"])
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_every_constructor_has_a_rate_that_it_takes(library):
+    from gradstep import conventions
+
+    for name in getattr(conventions, library).__all__:
+        text = f"{library}.{name}"
+        if text == "tf1.MomentumOptimizer":
+            text += ":momentum=0.9"  # has no default there
+        found = one(text)
+        made = found.stage(at(space(found, find_problem("quadratic"), "lr"), [0.5]))
+        assert made.parts
+        assert callable(constructor(found.named.name))
+
+
+def test_tune_all_takes_what_is_declared_and_not_zero():
+    problem = find_problem("quadratic")
+    assert set(space(one("adamw"), problem, "all")) == {"lr", "beta1", "beta2", "weight_decay"}
+    assert set(space(one("sgd"), problem, "all")) == {"lr"}
+    assert set(space(one("keras.Adam"), problem, "all")) == {"learning_rate", "beta_1", "beta_2"}
+    assert set(space(one("torch.SGD"), problem, "all")) == {"lr"}  # its momentum is 0: another optimizer
+    assert set(space(one("adam:beta1=0.8"), problem, "all")) == {"lr", "beta2"}
+    for key, found in SPACES.items():
+        for u in (0.0, 0.999999):
+            assert at({key: found}, [u])[key] > 0
+
+
+def test_what_is_held_is_not_searched():
+    assert not is_searched(one("sgd:lr=0.1"), "lr")
+    assert is_searched(one("adam:lr=0.1"), "all")
+    assert space(one("adam:lr=0.1"), find_problem("quadratic"), "lr") == {}
+
+
+def test_tpe_is_a_function_of_its_arguments_and_comes_closer():
+    pytest.importorskip("optuna")
+
+    def worth(u):
+        return (u - 0.3) ** 2
+
+    told, asked = [], []
+    for _ in range(20):
+        [u] = ask_tpe(["lr"], told, 5, 20)
+        asked.append(u)
+        told.append(worth(u))
+    again = [ask_tpe(["lr"], told[:k], 5, 20)[0] for k in range(20)]
+    assert asked == again
+    assert ask_tpe(["lr"], [], 6, 20) != ask_tpe(["lr"], [], 5, 20)
+    assert np.mean([worth(u) for u in asked[-5:]]) < np.mean([worth(u) for u in asked[:5]])
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("adm", "unknown optimizer 'adm'; did you mean adam"),
+        ("l2", "unknown optimizer 'l2'; known: adadelta, adagrad"),
+        ("adam:beta=0.5", "unknown hyperparameter 'beta'; did you mean"),
+        ("adam:name=1", "unknown hyperparameter 'name'"),
+        ("adam:engine=1", "unknown hyperparameter 'engine'"),
+        ("adam:beta1=1.5", "beta1 must be"),
+        ("adam:lr=nan", "lr must be finite"),
+        ("torch.Adm", "unknown optimizer of torch 'Adm'; did you mean Adam"),
+        ("tosch.Adam", "unknown library 'tosch'"),
+        ("torch.Adam:learning_rate=1", "torch.Adam: unknown argument 'learning_rate'; known: amsgrad"),
+        ("torch.Adam:betas=1", "betas must be a pair"),
+        ("tf1.MomentumOptimizer", "missing a required argument: 'momentum'"),
+    ],
+)
+def test_wrong_optimizers_are_told(text, says):
+    with pytest.raises(GradstepError, match=says):
+        one(text)
