@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
-from statistics_cases import INF
+from statistics_cases import INF, LAW
 
 from gradstep.compare.statistics import cumulative, loss_targets, problem_targets, run_time_table, run_times
 from gradstep.errors import GradstepValueError
@@ -68,6 +68,7 @@ def test_a_table_by_hand():
     assert_array_equal(first.y, [0.25, 0.75])
 
 
+@LAW
 @given(st.lists(LOSSES, min_size=8, max_size=8))
 def test_run_times_by_counting(losses):
     curves = [

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.stats import trim_mean
-from statistics_cases import INF, random_times, tables
+from statistics_cases import INF, LAW, random_times, tables
 
 from gradstep.compare.statistics import (
     differences,
@@ -78,6 +78,7 @@ def test_in_portions_it_is_the_same(statistic, monkeypatch):
         assert_array_equal(getattr(whole, name), getattr(parts, name))
 
 
+@LAW
 @given(tables((1, 4), (1, 3), (2, 5)), st.integers(0, 2**32 - 1))
 def test_bounds_lie_in_order_and_within_the_runs(values, seed):
     problems, _, seeds = values.shape
@@ -87,6 +88,7 @@ def test_bounds_lie_in_order_and_within_the_runs(values, seed):
     assert (found.high <= values.max(axis=2)).all()
 
 
+@LAW
 @given(tables((1, 4), (1, 3), (2, 6)), st.randoms(use_true_random=False))
 def test_the_order_of_the_seeds_is_nothing_to_the_estimate(values, random):
     order = list(range(values.shape[2]))
@@ -95,6 +97,7 @@ def test_the_order_of_the_seeds_is_nothing_to_the_estimate(values, random):
         assert_array_equal(statistic(values[:, :, order]), statistic(values))
 
 
+@LAW
 @given(tables((1, 4), (2, 2), (2, 6)), st.integers(1, 50), st.integers(0, 1000))
 def test_a_constant_difference_has_no_width(values, shift, seed):
     values = np.where(values < INF, values, 31)
@@ -119,6 +122,12 @@ def test_two_misses_have_no_difference():
     values = [[[1, 2, 3], [INF, INF, INF], [INF, INF, INF]]]
     found = differences(pooled_median, values, 1)
     assert_array_equal([found.estimate, found.low, found.high], [[-INF, np.nan, np.nan]] * 3)
+
+
+def test_resamples_without_an_answer_are_left_out():
+    draws = np.array([[[0, 0, 0]], [[2, 2, 0]], [[0, 1, 1]]])  # in the second the baseline solves nothing
+    found = interval(partial(speedups, baseline=0), [[[2, 8, INF], [1, 1, 1]]], draws, level=0.5)
+    assert (found.estimate[1], found.low[1], found.high[1]) == pytest.approx((8, 3.5, 6.5), rel=1e-15)
 
 
 def test_one_draw_may_serve_all_problems():

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import integrate, stats
-from statistics_cases import INF, random_times, tables
+from statistics_cases import INF, LAW, random_times, tables
 
 from gradstep.compare.statistics import critical_difference, holm, improvement, paired_draws, signed_rank
 from gradstep.errors import GradstepValueError
@@ -42,6 +42,7 @@ def test_improvement_against_mann_and_whitney_and_a_loop(seed):
         assert_allclose(bounds, np.quantile(many, [0.1, 0.9]), rtol=1e-12)
 
 
+@LAW
 @given(tables((1, 3), (1, 4), (2, 4)))
 def test_one_of_two_is_better_or_they_are_equal(values):
     found = improvement(values, paired_draws(1, values.shape[2], resamples=20))
@@ -85,6 +86,7 @@ def test_signed_rank_with_ties_by_all_signs(seed):
     assert_allclose(signed_rank(times)[0, 1], expected, rtol=1e-12)
 
 
+@LAW
 @given(tables((1, 8), (2, 4)), st.lists(st.integers(-20, 20), min_size=8, max_size=8))
 def test_neither_order_nor_unit_matters_to_the_signed_rank(times, exponents):
     found = signed_rank(times)

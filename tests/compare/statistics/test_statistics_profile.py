@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.integrate import quad, trapezoid
-from statistics_cases import INF, random_times, tables
+from statistics_cases import INF, LAW, random_times, tables
 
 from gradstep.compare.statistics import cumulative, medians, profiles, ratios, run_scores, scores
 from gradstep.errors import GradstepValueError
@@ -54,6 +54,7 @@ def test_the_score_is_the_integral_of_the_profile(seed):
         assert abs(score - trapezoid(profile.at(grid), grid) / 3) <= 8 * 1e-4 / 2 / 3 + 1e-12
 
 
+@LAW
 @given(tables((1, 6), (1, 5)))
 def test_profiles_by_counting(times):
     for j, profile in enumerate(profiles(times)):
@@ -62,12 +63,14 @@ def test_profiles_by_counting(times):
             assert_allclose(profile.at(r), np.mean(solved), rtol=1e-15)
 
 
+@LAW
 @given(tables((1, 6), (1, 5)), st.lists(st.integers(-20, 20), min_size=6, max_size=6))
 def test_the_unit_of_a_problem_is_nothing_to_the_score(times, exponents):
     scale = 2.0 ** np.array(exponents[: len(times)])[:, None]
     assert_array_equal(scores(times * scale), scores(times))
 
 
+@LAW
 @given(tables((1, 6), (2, 5)), st.integers(0, 10))
 def test_who_is_never_slower_never_scores_lower(times, slower):
     times[:, 1] = np.maximum(times[:, 0], times[:, 1]) + slower
@@ -75,11 +78,13 @@ def test_who_is_never_slower_never_scores_lower(times, slower):
     assert found[1] <= found[0]
 
 
+@LAW
 @given(tables((1, 6), (2, 5)))
 def test_another_solver_never_raises_a_score(times):
     assert (scores(times)[:-1] <= scores(times[:, :-1])).all()
 
 
+@LAW
 @given(tables((1, 4), (1, 4), (1, 5)), st.randoms(use_true_random=False))
 def test_the_order_of_the_seeds_is_nothing(times, random):
     order = list(range(times.shape[2]))
@@ -92,6 +97,7 @@ def test_resamples_may_come_before():
     assert_array_equal(scores(medians(times)), [scores(medians(t)) for t in times])
 
 
+@LAW
 @given(tables((1, 4), (1, 5)))
 def test_a_distribution_by_counting(values):
     found = cumulative(values)

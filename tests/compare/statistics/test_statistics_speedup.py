@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.stats import gmean
-from statistics_cases import INF, random_times, tables
+from statistics_cases import INF, LAW, random_times, tables
 
 from gradstep.compare.statistics import interval, medians, paired_draws, solved_by_both, speedups
 from gradstep.errors import GradstepValueError
@@ -39,6 +39,7 @@ def test_against_scipy(seed):
         assert_allclose(found, gmean(ratios) if len(ratios) else np.nan, rtol=1e-12)
 
 
+@LAW
 @given(tables((1, 5), (2, 4), (1, 4)), st.lists(st.integers(-20, 20), min_size=5, max_size=5))
 def test_units_are_nothing_and_backwards_is_the_inverse(times, exponents):
     found = speedups(times, 0)
@@ -47,6 +48,7 @@ def test_units_are_nothing_and_backwards_is_the_inverse(times, exponents):
     assert_allclose(speedups(times, 1)[0] * found[1], 1.0 if np.isfinite(found[1]) else np.nan, rtol=1e-12)
 
 
+@LAW
 @given(tables((1, 5), (2, 2), (2, 5)), st.sampled_from([0.5, 2, 4]), st.integers(0, 99))
 def test_a_constant_factor_has_an_interval_without_width(times, factor, seed):
     times[:, 1] = times[:, 0] / factor

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 from hypothesis import given
-from statistics_cases import tables
+from statistics_cases import LAW, tables
 
 from gradstep.compare.problems import Target
 from gradstep.compare.statistics import Spread, median, medians, spread, steps_to_target
@@ -63,6 +63,7 @@ def test_no_steps_no_target():
     assert steps_to_target([], [], Target("loss", 1.0, "train")) == INF
 
 
+@LAW
 @given(tables((1, 4), (1, 6)))
 def test_many_medians_at_once(values):
     assert medians(values).tolist() == [median(row) for row in values] == np.median(values, axis=1).tolist()

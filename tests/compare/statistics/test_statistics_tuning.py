@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
-from statistics_cases import INF, TIMES
+from statistics_cases import INF, LAW, TIMES
 
 from gradstep.compare.statistics import best_of_trials
 from gradstep.errors import GradstepValueError
@@ -28,6 +28,7 @@ def test_misses_by_hand():
     assert_allclose(found.hit, [1 / 2, 5 / 6, 1, 1], rtol=1e-15)
 
 
+@LAW
 @given(st.lists(TIMES, min_size=1, max_size=7))
 def test_against_all_draws(results):
     found = best_of_trials(results, trials=range(1, len(results) + 1))
@@ -38,6 +39,7 @@ def test_against_all_draws(results):
         assert_allclose(found.hit[i], np.isfinite(best).mean(), rtol=1e-12)
 
 
+@LAW
 @given(st.lists(TIMES, min_size=1, max_size=40))
 def test_more_trials_are_never_worse_and_all_of_them_are_the_best(results):
     found = best_of_trials(results, trials=range(1, len(results) + 1))
