@@ -86,7 +86,7 @@ def rate(path: Path, i: int) -> Figure:
 
 def state(path: Path, i: int) -> dict[str, Figure]:
     """The arrays of one optimizer's state by name, in each coordinate."""
-    return {name: _coordinates(values, i, name, first=0, is_log=False) for name, values in path.state.items()}
+    return {name: _coordinates(values, i, "", first=0, is_log=False) for name, values in path.state.items()}
 
 
 def rate_map(settings: Settings) -> dict[str, Any]:
@@ -101,7 +101,7 @@ def rate_map(settings: Settings) -> dict[str, Any]:
     made = program(player.stage)
     values = made.values(made.hyper, 0)
     here = {key: values[key] for key in ("lr", "momentum") if key in values}
-    now = float(rates.rates(player.stage, [here], curvatures)[0])
+    now = float(rates.rates(player.stage, curvatures, **here))
     best = found.best
     at_best = {"lr": best.lr} | ({} if best.momentum is None else {"momentum": best.momentum})
     text = (
@@ -109,7 +109,12 @@ def rate_map(settings: Settings) -> dict[str, Any]:
         f"Best for curvatures {short(curvatures[0])} and {curvatures[1]:.4g}: {_named(at_best)}, {_speed(best.rate)}."
     )
     figure = _line_of_rates(found, here["lr"], now) if found.momentum is None else _map_of_rates(found, here)
-    return {"text": text, "figure": figure, "rate": now, "best": {**at_best, "rate": best.rate}}
+    return {
+        "text": text,
+        "figure": figure,
+        "rate": now if np.isfinite(now) else None,
+        "best": {**at_best, "rate": best.rate},
+    }
 
 
 def _no_map(why: str) -> dict[str, Any]:
@@ -176,7 +181,7 @@ def _line_of_rates(found: rates.RateMap, lr: float, now: float) -> Figure:
     inside = found.rate[0] < 2  # beyond, only how fast it diverges
     line = plots.line("rate", 6, _short(found.lr[inside]), found.rate[0][inside].tolist(), width=2)
     line["hovertemplate"] = "lr %{x:.3g}: rate %{y:.4g}<extra></extra>"
-    marks = [_mark("here", lr, now, "circle"), _mark("best", found.best.lr, found.best.rate, "star")]
+    marks = [_mark("here", lr, min(now, 2.0), "circle"), _mark("best", found.best.lr, found.best.rate, "star")]
     layout = _still(plots.axes("learning rate", "rate: what a step leaves of the error"))
     layout["xaxis"] |= {"type": "log", "tickformat": "~g", "dtick": 1}
     layout["yaxis"] |= {"range": [0, 2]}

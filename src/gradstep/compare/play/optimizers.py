@@ -87,6 +87,15 @@ class Player:
     numbers: Mapping[str, float]
     stage: Stage
 
+    def __str__(self) -> str:
+        """The stage with the values of all hyperparameters."""
+        made = program(self.stage)
+        texts = [
+            f"{part.label}({', '.join(f'{key}={made.hyper[flat]:g}' for key, flat in keys.items())})"
+            for part, keys in zip(made.parts, made.keys, strict=True)
+        ]
+        return ", then ".join(texts)
+
 
 def names() -> dict[str, list[str]]:
     """The names of all of them, by who calls them so."""

@@ -103,7 +103,7 @@ def _player(player: Player) -> dict[str, Any]:
         "name": player.kind.name,
         "label": player.label,
         "given": dict(player.given),
-        "stage": repr(player.stage),
+        "stage": str(player),
         "knobs": [knob.shown(player.numbers[name]) for name, knob in player.kind.knobs.items()],
     }
 

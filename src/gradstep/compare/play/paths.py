@@ -54,7 +54,7 @@ class Path:
         return {
             "optimizer": self.player.label,
             "hyper": dict(self.player.numbers),
-            "stage": repr(self.player.stage),
+            "stage": str(self.player),
             "x": numbers(self.x),
             "loss": numbers(self.loss),
             "gradient": numbers(self.gradient),

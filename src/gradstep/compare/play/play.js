@@ -40,31 +40,42 @@ function take(found) {
   };
 }
 
-// One question at a time; while it is answered the last change waits, and those before it are forgotten.
-let asking = false;
-let waiting = false;
-async function ask() {
-  if (asking) { waiting = true; return; }
-  asking = true;
-  do {
-    waiting = false;
-    const asked = query();
-    try {
-      const found = await fetched(`/picture?${asked}`);
-      if (waiting) continue;
-      take(found);
-      history.replaceState(null, "", `/?${asked}`);
-      complain("");
-      show();
-      map = await fetched(`/rate?${asked}`);
-      if (!waiting) showMap();
-    } catch (error) {
-      complain(error.message);
-      if (!waiting && picture) { take(picture); show(); } // back to what is drawn
+// One question of a kind at a time; while it is answered the last change waits, and those before it are forgotten.
+const inTurn = (task) => {
+  let busy = false;
+  let again = false;
+  return async () => {
+    again = true;
+    if (busy) return;
+    busy = true;
+    while (again) {
+      again = false;
+      await task(() => again);
     }
-  } while (waiting);
-  asking = false;
-}
+    busy = false;
+  };
+};
+const ask = inTurn(async (changed) => {
+  const asked = query();
+  try {
+    const found = await fetched(`/picture?${asked}`);
+    if (changed()) return;
+    take(found);
+    history.replaceState(null, "", `/?${asked}`);
+    complain("");
+    show();
+    askMap();
+  } catch (error) {
+    complain(error.message);
+    if (!changed() && picture) { take(picture); showControls(); } // back to what is drawn
+  }
+});
+const askMap = inTurn(async (changed) => {
+  const found = await fetched(`/rate?${picture.query}`).catch((error) => ({ text: error.message, figure: null }));
+  if (changed()) return;
+  map = found;
+  showMap();
+});
 function complain(text) {
   $("alert").hidden = !text;
   $("alert").textContent = text;

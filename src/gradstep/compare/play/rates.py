@@ -8,6 +8,7 @@ error in the long run. The rate of the quadratic is that of its worst curvature.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
@@ -17,6 +18,8 @@ from gradstep.rule import Stage
 LATER = 1000  # a rule whose scalars are those of this step at once has no beginning
 LOW_RATES, HIGH_RATES = 1e-3, 1e1  # of the map, for a largest curvature of 1
 ACROSS, UP = 141, 67
+LOWEST_RATE, HIGHEST_RATE = 1e-4, 1e3  # of the search
+POINTS, ROUNDS = 17, 17  # a grid of the search, which is an eighth as wide in each round
 HIGHEST_MOMENTUM = 1 - 1e-9
 
 
@@ -42,46 +45,44 @@ class RateMap:
 def is_linear(stage: Stage) -> bool:
     """Whether a step is the same linear map of parameters, gradient and state at any time."""
     made = program(stage)
-    hyper = made.values(made.hyper, 0)
-    if made.reduces or made.remembers or _scalars(made, [hyper], 2) != _scalars(made, [hyper], LATER):
+    hyper = {**made.values(made.hyper, 0), "lr": 1.0}  # it does not depend on the rate, which may overflow
+    if made.reduces or made.remembers or _row(made, hyper, 2) != _row(made, hyper, LATER):
         return False
     draw = np.random.default_rng(0).standard_normal
     a, b = draw((_size(made) + 1, 8)), draw((_size(made) + 1, 8))
     with np.errstate(all="ignore"):
-        parts = [_step(made, hyper, x) for x in (a, b, a + b, 1e-6 * a, 1e6 * a)]
-    whole = [parts[0] + parts[1], parts[0], parts[0]]
-    scaled = [parts[2], 1e6 * parts[3], 1e-6 * parts[4]]
-    return all(np.allclose(x, y, rtol=1e-9, atol=1e-9) for x, y in zip(whole, scaled, strict=True))
+        both = [_step(made, hyper, x) for x in (a, b, a + b, 1e-6 * a, 1e6 * a)]
+        pairs = ((both[0] + both[1], both[2]), (both[0], 1e6 * both[3]), (both[0], 1e-6 * both[4]))
+        # Relative to the largest, since a sum of large numbers may be small.
+        return all(np.abs(x - y).max() <= 1e-9 * np.abs(x).max() for x, y in pairs)
 
 
-def rates(stage: Stage, hypers: list[Mapping[str, float]], curvatures: tuple[float, ...]) -> np.ndarray:
-    """The spectral radius of a step with each of ``hypers``, at the worst of the curvatures.
+def rates(stage: Stage, curvatures: tuple[float, ...], **axes: Any) -> np.ndarray:
+    """The spectral radius of a step at the worst of the curvatures; infinite where a number overflows.
 
     Parameters
     ----------
     stage
         A linear one.
-    hypers
-        Hyperparameters by name, in place of the stage's own.
+    **axes
+        Hyperparameters in place of the stage's own: numbers, or arrays that broadcast to the shape of the result.
     """
     made = program(stage)
     size = _size(made)
-    own = made.values(made.hyper, 0)
+    arrays = np.broadcast_arrays(*axes.values())
     # Axes: the hyperparameters, the curvature, and the unit vector that is stepped.
-    row = [
-        [np.reshape(x, (-1, 1, 1)) for x in part]
-        for part in _columns(_scalars(made, [{**own, **hyper} for hyper in hypers], 2))
-    ]
+    own = {key: x.reshape(-1, 1, 1) for key, x in zip(axes, arrays, strict=True)}
     unit = np.eye(size)
     theta, slots = unit[0], iter(unit[1:])
     state = [[next(slots) for _ in names] for names in made.slots]
     with np.errstate(all="ignore"):
+        row = _row(made, {**made.values(made.hyper, 0), **own}, 2)
         after, _, states = run(made.rules, theta, np.reshape(curvatures, (-1, 1)) * theta, state, row)
-        shape = (len(hypers), len(curvatures), size)
+        shape = (arrays[0].size, len(curvatures), size)
         matrix = np.stack([np.broadcast_to(x, shape) for x in (after, *(x for own in states for x in own))], axis=-2)
     good = np.asarray(np.isfinite(matrix).all(axis=(-1, -2)))
     roots = np.abs(np.linalg.eigvals(np.where(good[..., None, None], matrix, 0.0))).max(axis=-1)
-    return np.where(good, roots, np.inf).max(axis=-1)
+    return np.where(good, roots, np.inf).max(axis=-1).reshape(arrays[0].shape)
 
 
 def rate_map(stage: Stage, curvatures: tuple[float, float]) -> RateMap:
@@ -105,43 +106,50 @@ def _besides(stage: Stage) -> str:
 
 @lru_cache(maxsize=64)
 def _rate_map(asked: _Question) -> RateMap:
+    stage, curvatures = asked.stage, asked.curvatures
     lr = np.geomspace(LOW_RATES, HIGH_RATES, ACROSS)
-    momentum = np.linspace(0, 0.99, UP) if _has_momentum(asked.stage) else None
-    rate = _on_grid(asked.stage, asked.curvatures, lr, momentum)
-    return RateMap(lr, momentum, rate, best(asked.stage, asked.curvatures))
+    if not _has_momentum(stage):
+        return RateMap(lr, None, rates(stage, curvatures, lr=lr[None]), best(stage, curvatures))
+    momentum = np.linspace(0, 0.99, UP)
+    return RateMap(lr, momentum, rates(stage, curvatures, lr=lr, momentum=momentum[:, None]), best(stage, curvatures))
 
 
 def best(stage: Stage, curvatures: tuple[float, float]) -> Best:
     """Where a linear stage converges fastest, all other hyperparameters as they are.
 
-    Ever finer grids around the best point: the rate has a cusp there, which defeats what takes it for smooth.
+    The rate has a cusp there, which defeats what takes it for smooth; but it falls and then rises along the learning
+    rate, and so does the least of it along the momentum. So grids are narrowed to what lies beside their best point.
     """
-    low, high = np.log(1e-4), np.log(1e3)
-    bottom, top = 0.0, HIGHEST_MOMENTUM
-    found = Best(1.0, None, np.inf)
-    for _ in range(48):
-        lr = np.exp(np.linspace(low, high, 25))
-        momentum = np.linspace(bottom, top, 25) if _has_momentum(stage) else None
-        rate = _on_grid(stage, curvatures, lr, momentum)
-        j, i = np.unravel_index(np.argmin(rate), rate.shape)
-        if rate[j, i] <= found.rate:
-            found = Best(float(lr[i]), None if momentum is None else float(momentum[j]), float(rate[j, i]))
-        at, width = np.log(found.lr), (high - low) / 5
-        low, high = at - width, at + width
-        at, height = found.momentum or 0.0, (top - bottom) / 5
-        bottom, top = max(0.0, at - height), min(HIGHEST_MOMENTUM, at + height)
+    if not _has_momentum(stage):
+        lr, rate = _best_lr(stage, curvatures)
+        return Best(float(lr[0]), None, float(rate[0]))
+    found = Best(1.0, 0.0, np.inf)
+    low, high = 0.0, HIGHEST_MOMENTUM
+    for _ in range(ROUNDS):
+        momentum = np.linspace(low, high, POINTS)
+        lr, rate = _best_lr(stage, curvatures, momentum=momentum[:, None])
+        k = int(np.argmin(rate))
+        if rate[k] < found.rate:
+            found = Best(float(lr[k]), float(momentum[k]), float(rate[k]))
+        low, high = momentum[max(k - 1, 0)], momentum[min(k + 1, POINTS - 1)]
     return found
+
+
+def _best_lr(stage: Stage, curvatures: tuple[float, float], **besides: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The best learning rate beside each value of other hyperparameters, shape (n, 1), and its rate; (n,)."""
+    rows = np.arange(max((len(x) for x in besides.values()), default=1))
+    x = np.tile(np.linspace(np.log(LOWEST_RATE), np.log(HIGHEST_RATE), POINTS), (len(rows), 1))
+    lr = rate = rows
+    for _ in range(ROUNDS):
+        every = rates(stage, curvatures, lr=np.exp(x), **besides)
+        k = np.argmin(every, axis=1)
+        lr, rate = np.exp(x[rows, k]), every[rows, k]
+        x = np.linspace(x[rows, np.maximum(k - 1, 0)], x[rows, np.minimum(k + 1, POINTS - 1)], POINTS, axis=1)
+    return lr, rate
 
 
 def _has_momentum(stage: Stage) -> bool:
     return "momentum" in program(stage).hyper
-
-
-def _on_grid(stage: Stage, curvatures: tuple[float, float], lr: np.ndarray, momentum: np.ndarray | None) -> np.ndarray:
-    if momentum is None:
-        return rates(stage, [{"lr": x} for x in lr.tolist()], curvatures)[None]
-    hypers: list[Mapping[str, float]] = [{"lr": x, "momentum": y} for y in momentum.tolist() for x in lr.tolist()]
-    return rates(stage, hypers, curvatures).reshape(len(momentum), len(lr))
 
 
 def _size(made: Program) -> int:
@@ -149,21 +157,14 @@ def _size(made: Program) -> int:
     return 1 + sum(map(len, made.slots))
 
 
-def _scalars(made: Program, hypers: list[Mapping[str, float]], t: int) -> list[list[tuple[float, ...]]]:
-    """For each of ``hypers`` the scalars of each part at update t."""
-    out: list[list[tuple[float, ...]]] = []
-    for hyper in hypers:
-        row: list[tuple[float, ...]] = []
-        for part, keys in zip(made.parts, made.keys, strict=True):
-            numbers, _ = part.rule.host(t, {key: hyper[flat] for key, flat in keys.items()}, part.rule.memory)
-            row.append(tuple(numbers.values()))
-        out.append(row)
-    return out
-
-
-def _columns(table: list[list[tuple[float, ...]]]) -> list[np.ndarray]:
-    """For each part an array (number, hyper)."""
-    return [np.array(rows, float).reshape(len(table), -1).T for rows in zip(*table, strict=True)]
+def _row(made: Program, hyper: Mapping[str, Any], t: int) -> list[list[Any]]:
+    """The scalars of each part at update t, from numbers or arrays: no linear rule's scalars branch on them."""
+    row: list[list[Any]] = []
+    for part, keys in zip(made.parts, made.keys, strict=True):
+        known = {"t": t, **{key: hyper[flat] for key, flat in keys.items()}}
+        out = part.rule.scalars(**{key: known[key] for key in part.rule.arguments})
+        row.append([out[key] for key in part.rule.numbers])
+    return row
 
 
 def _step(made: Program, hyper: Mapping[str, float], vectors: np.ndarray) -> np.ndarray:
@@ -171,5 +172,5 @@ def _step(made: Program, hyper: Mapping[str, float], vectors: np.ndarray) -> np.
     theta, g, *slots = vectors
     rest = iter(slots)
     state = [[next(rest) for _ in names] for names in made.slots]
-    after, _, states = run(made.rules, theta, g, state, _scalars(made, [hyper], 2)[0])
+    after, _, states = run(made.rules, theta, g, state, _row(made, hyper, 2))
     return np.stack([after, *(x for own in states for x in own)])

@@ -134,7 +134,7 @@ def _only(function: Function) -> Callable[[Numbers], Function]:
     return lambda _: function
 
 
-_CONDITION = Domain(1.0, 1e4)
+_CONDITION = Domain(1.0, 1e6)
 _ANGLE = Knob("angle", 30.0, Domain(-360.0, 360.0), even(0, 180, 5))
 
 SURFACES: Mapping[str, Surface] = {

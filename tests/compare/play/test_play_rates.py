@@ -1,0 +1,130 @@
+"""Rates, taken from rules by stepping unit vectors, beside what theory says of them."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import gradstep as gs
+from gradstep.compare.naming import Named
+from gradstep.compare.play import optimizers, pages
+from gradstep.compare.play.rates import best, is_linear, rate_map, rates
+from gradstep.conventions import stage_of
+
+LINEAR = {
+    *("sgd", "momentum", "nesterov", "unfolded_momentum", "unfolded_nesterov", "keras.SGD", "mlx.SGD", "optax.sgd"),
+    *("tf1.GradientDescentOptimizer", "tf1.MomentumOptimizer", "torch.SGD"),
+}
+CONDITIONS = [1.0, 1.5, 7.0, 100.0, 3e3, 1e6]
+
+
+def gradient_descent(k):  # curvatures 1 and 1/k
+    return 2 / (1 + 1 / k), None, (k - 1) / (k + 1)
+
+
+def heavy_ball(k):  # Polyak 1964
+    rate = (math.sqrt(k) - 1) / (math.sqrt(k) + 1)
+    return (2 / (1 + 1 / math.sqrt(k))) ** 2, rate**2, rate
+
+
+def accelerated(k):  # Lessard, Recht and Packard 2016, table 1
+    root = math.sqrt(3 * k + 1)
+    return 4 / (3 + 1 / k), (root - 2) / (root + 2), 1 - 2 / root
+
+
+THEORY = {"sgd": gradient_descent, "momentum": heavy_ball, "nesterov": accelerated}
+THEORY |= {"unfolded_momentum": heavy_ball, "unfolded_nesterov": accelerated}
+
+
+@pytest.mark.parametrize("name", [name for group in optimizers.names().values() for name in group])
+def test_which_rules_are_linear(name):
+    assert is_linear(optimizers.choose(Named(name), {"theta/g": 0.3, "theta": 0.1}).stage) == (name in LINEAR)
+
+
+def test_clipping_is_not_linear_and_decay_is():
+    assert not is_linear(gs.chain(gs.clip_by_value(1.0), gs.sgd(lr=0.1)))
+    assert not is_linear(gs.chain(gs.clip_by_norm(1.0), gs.sgd(lr=0.1)))
+    assert is_linear(stage_of("torch.SGD", {"lr": 0.1, "momentum": 0.9, "weight_decay": 0.1}))
+
+
+@pytest.mark.parametrize("condition", CONDITIONS)
+@pytest.mark.parametrize("name", THEORY)
+def test_the_best_point_is_that_of_theory(name, condition):
+    lr, momentum, rate = THEORY[name](condition)
+    found = best(stage_of(name, {"lr": 0.1}), (1.0, 1 / condition))
+    assert found.rate == pytest.approx(rate, abs=1e-6)
+    assert found.lr == pytest.approx(lr, abs=1e-6)
+    if momentum is not None:
+        assert found.momentum == pytest.approx(momentum, abs=1e-6)
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.floats(1.2, 1e4))
+def test_heavy_ball_for_any_condition(condition):
+    assert best(gs.momentum(lr=0.1), (1.0, 1 / condition)).rate == pytest.approx(heavy_ball(condition)[2], abs=1e-6)
+
+
+@given(st.floats(1e-3, 3.9), st.floats(0, 0.95), st.floats(1e-3, 1))
+def test_heavy_ball_at_any_point_has_the_roots_of_its_polynomial(lr, momentum, curvature):
+    found = rates(gs.momentum(lr=1.0), (curvature,), lr=lr, momentum=momentum)
+    expected = np.abs(np.roots([1, -(1 + momentum - lr * curvature), momentum])).max()
+    assert found == pytest.approx(expected, abs=1e-6)
+
+
+def test_a_rate_is_how_fast_the_optimizer_itself_converges():
+    hyper = {"lr": 0.7, "momentum": 0.6}
+    found = rates(gs.nesterov(lr=1.0), (1.0, 0.05), **hyper)
+    theta = np.array([1.0, 1.0])
+    opt = gs.Optimizer(theta, "nesterov", **hyper)
+    sizes = []
+    for _ in range(400):
+        opt.step(np.array([1.0, 0.05]) * theta)
+        sizes.append(np.abs(theta).max())
+    assert (sizes[-1] / sizes[199]) ** (1 / 200) == pytest.approx(found, abs=1e-3)
+
+
+def test_other_hyperparameters_count():
+    plain, decayed = (
+        best(stage_of("torch.SGD", {"lr": 0.1, "momentum": 0.9, "weight_decay": x}), (1.0, 0.01)) for x in (0.0, 0.1)
+    )
+    assert decayed.rate < plain.rate  # decay adds to both curvatures
+    assert decayed.rate == pytest.approx(heavy_ball(1.1 / 0.11)[2], abs=1e-6)
+
+
+def test_a_map_is_the_rates_of_its_points():
+    found = rate_map(gs.momentum(lr=0.1), (1.0, 0.05))
+    assert found.rate.shape == (len(found.momentum), len(found.lr))
+    for j, i in ((0, 0), (20, 50), (66, 140)):
+        hyper = {"lr": float(found.lr[i]), "momentum": float(found.momentum[j])}
+        assert found.rate[j, i] == rates(gs.momentum(), (1.0, 0.05), **hyper)
+    assert found.rate.min() >= found.best.rate - 1e-9
+    assert rate_map(gs.momentum(lr=0.7, momentum=0.2), (1.0, 0.05)) is found  # the same map
+    assert rate_map(gs.sgd(lr=0.1), (1.0, 0.05)).momentum is None
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"optimizers": "adam"}, "adam is not linear"),
+        ({"surface": "beale", "optimizers": "sgd"}, "Only a quadratic"),
+        ({"optimizers": "sgd:lr=5"}, "does not converge"),
+        ({"optimizers": "momentum:lr=0.5,momentum=0.8"}, "momentum at lr 0.5, momentum 0.8: each step leaves 0.89"),
+        ({"optimizers": "sgd:lr=1e308"}, "does not converge"),
+        ({"surface": "quadratic:condition=1", "optimizers": "sgd:lr=1"}, "leaves 0 of the error"),
+    ],
+)
+def test_what_is_said_of_a_rate(fields, said):
+    found = json.loads(pages.rate(fields).body)
+    assert said in found["text"]
+    assert ("rate" in found) == (found["figure"] is not None)
+
+
+def test_every_linear_optimizer_has_a_map():
+    for name in LINEAR:
+        for extra in ("", ":momentum=0.5"):
+            if not extra or "momentum" in optimizers.known(name).knobs:
+                found = json.loads(pages.rate({"optimizers": name + extra}).body)
+                assert 0 < found["best"]["rate"] <= found["rate"]
