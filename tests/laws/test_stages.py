@@ -5,6 +5,8 @@ import pytest
 from mpmath import mp
 
 import gradstep as gs
+import gradstep.variants
+from gradstep.rule import registry
 from gradstep.testing import Case
 from gradstep.testing.case import ENGINES
 from gradstep.testing.trial import gradients, normal, run, same_runs
@@ -116,19 +118,57 @@ def test_maximize(tensors, engine):
     assert theta == [x.tolist() for x in tensors[0]]
 
 
+SCALINGS = [name for name in registry(None) if name.startswith("scale_by_")]
+
+
 @pytest.mark.parametrize("engine", ENGINES)
-def test_ema_of_a_run(engine):
+@pytest.mark.parametrize("name", SCALINGS)
+@pytest.mark.parametrize(
+    "hyper", [{}, {"rho": 0.9, "eps": 0.5}, {"rho": 0.6, "eps": 0.01, "initial_accumulator": 2.0}], ids=str
+)
+def test_scaling_of_a_run(name, hyper, engine, monkeypatch):
+    steps, rng = 30, np.random.default_rng(11)
+    (theta,) = normal(rng, (12,))
+    grads = gradients(rng, [theta], steps)
+    for t, (g,) in enumerate(grads):
+        g[0] *= t >= 3  # the first gradients are zero
+        g[1] = 0.0  # all are
+        g[2] = 2.5  # constant: no variance
+        g[3] = 40.0 * (t == 0)  # one, and its decay
+    rule = registry(None)[name]
+    runs = run(Case(rule).stage(**hyper), [theta], grads, engine=engine)
+    hyper = {key: hyper.get(key, value) for key, value in rule.defaults.items()}
+
+    def scaled(shift):
+        """The oracle, with a variance that is off by a part of the mean of the squares."""
+        monkeypatch.setattr(stages, "variance", lambda v, a2: max(v - a2 + shift * v, mp.zero))
+        return [getattr(stages, name)([float(g[i]) for (g,) in grads], **hyper) for i in range(theta.size)]
+
+    # A step rounds what is left of a mean twice, so that its relative error grows by 2 u a step; 1 - rho^t loses 10 u
+    # and the rest 2 u. The root halves all that, then 3 operations: (t + 9) u. The variance has that of v and twice
+    # that of a, 6 (t + 6) u of v, however small: where no more is left, no digit is demanded.
+    shift = 6 * (steps + 6) * u
+    for i, (exact, less, more) in enumerate(zip(scaled(0), scaled(-shift), scaled(shift), strict=True)):
+        room = [(steps + 9) * u * abs(x) + abs(a - b) for x, a, b in zip(exact, less, more, strict=True)]
+        within([after["probe.g"][0][i] for after in runs], exact, room)
+    assert all((after["theta"][0] == theta).all() for after in runs)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("name", ["ema", "ema_after_first"])
+def test_ema_of_a_run(name, engine):
     rng = np.random.default_rng(8)
     (theta,) = normal(rng, (8,))
     grads = gradients(rng, [theta], 50)
-    opt = gs.Optimizer(params := theta.copy(), gs.chain(gs.sgd(lr=0.1), gs.ema(decay=0.9)), engine=engine)
+    opt = gs.Optimizer(params := theta.copy(), gs.chain(gs.sgd(lr=0.1), registry(None)[name](decay=0.9)), engine=engine)
     values, averages = [], []
     for (g,) in grads:
         opt.step(g)
         values.append(params.copy())
         averages.append(opt.averaged())
     for i, start in enumerate(theta):
-        exact = stages.ema(start, [x[i] for x in values], 0.9)
+        path = [x[i] for x in values]
+        exact = stages.ema(start, path, 0.9) if name == "ema" else stages.ema_after_first(path, 0.9)
         # each step rounds two products and a sum, and 0.9 of what was lost before stays
-        room = 10 * 3 * u * max(abs(start), *(abs(x[i]) for x in values))
+        room = 10 * 3 * u * max(abs(start), *map(abs, path))
         within([x[i] for x in averages], exact, [room] * len(exact))

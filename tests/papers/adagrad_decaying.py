@@ -1,15 +1,10 @@
-"""Adagrad. Duchi, Hazan & Singer 2011, JMLR 12, 2121-2159, Figure 1 (diagonal matrices, composite mirror descent).
+"""Adagrad as torch has it. torch 2.13, torch/optim/adagrad.py; the same for one element:
 
-    s_{t,i} = || g_{1:t,i} ||_2
-    H_t     = delta I + diag(s_t)
-    x_{t+1} = argmin_x { eta <g_t, x> + eta phi(x) + B_{psi_t}(x, x_t) },   psi_t(x) = 1/2 <x, H_t x>
+    s_0     = initial_accumulator
+    s_t     = s_{t-1} + g_t^2
+    theta_t = theta_{t-1} - lr / (1 + (t - 1) lr_decay) g_t / (sqrt(s_t) + eps)
 
-Without a constraint and with phi = 0 the minimum is x_{t+1} = x_t - eta H_t^{-1} g_t. delta is called eps here, and
-stands outside the root because the paper has it there.
-
-Named differences: none with the defaults of the two hyperparameters that torch adds (torch/optim/adagrad.py):
-- initial_accumulator, added to the sum of squares: s_t = sqrt(initial_accumulator + || g_{1:t} ||_2^2).
-- lr_decay: eta is divided by 1 + (t - 1) lr_decay at step t.
+With the defaults of initial_accumulator and lr_decay it is Duchi's rule (adagrad.py). Named differences: none.
 """
 
 from mpmath import sqrt

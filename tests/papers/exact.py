@@ -1,5 +1,6 @@
 """What every oracle shares: numbers taken exactly as they are given, arithmetic at 80 digits, and 0/0."""
 
+from fractions import Fraction
 from functools import wraps
 
 from mpmath import mp, mpf
@@ -10,7 +11,9 @@ DIGITS = 80
 def numbers(nest):
     """Each double (NumPy's too) of a nest of lists as the very number that it is, with no decimal reading between."""
     nest = nest.tolist() if hasattr(nest, "tolist") else nest
-    return [numbers(item) for item in nest] if isinstance(nest, list | tuple) else mpf(nest)
+    if isinstance(nest, list | tuple):
+        return [numbers(item) for item in nest]
+    return mpf(nest.numerator) / nest.denominator if isinstance(nest, Fraction) else mpf(nest)
 
 
 def exact(defaults=None):

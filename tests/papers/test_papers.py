@@ -9,7 +9,9 @@ from mpmath import mp, mpf, sign, sqrt
 
 from . import (
     adagrad,
+    adagrad_decaying,
     adagrad_inside,
+    adagrad_without_eps,
     adam,
     adam_eps_hat,
     adam_eps_root,
@@ -23,12 +25,17 @@ from . import (
     amsgrad_corrected,
     amsgrad_eps_hat,
     amsgrad_optax,
+    amsgrad_optax_mean,
+    amsgrad_optax_square,
+    amsgrad_optax_uncorrected,
     momentum,
     nadam,
     nadam_optax,
+    nadam_torch,
     nesterov,
     radam,
     radam_optax,
+    radam_optax_nesterov,
     radam_torch,
     rmsprop,
     sgd,
@@ -104,6 +111,14 @@ BY_HAND = {
     ),
     # b = 3: step 1/2 * (3 + 3/4);  b = 3/4 - 4 = -13/4: step 1/2 * (-4 - 13/16)
     "unfolded_nesterov": ([3, -4], {"lr": 0.5, "momentum": 0.25}, [F(-7, 8), F(49, 32)]),
+    # s = 3, then 5, 13; lr 1/2, then 1/4: steps 1/2 * 4/(5 + 1) = 1/3,  1/4 * 12/(13 + 1) = 3/14
+    "adagrad_decaying": (
+        [4, 12],
+        {"lr": 0.5, "eps": 1, "initial_accumulator": 9, "lr_decay": 1},
+        [F(2, 3), F(19, 42)],
+    ),
+    # s = 7 + 9 = 16, 16 + 9 = 25: steps 1/2 * 3/4,  -1/2 * 3/5
+    "adagrad_without_eps": ([3, -3], {"lr": 0.5, "initial_accumulator": 7}, [F(5, 8), F(37, 40)]),
     # s + eps = 2 + 1 + 1 = 4, 4 + 9/4 = 25/4: steps 1/2 * 1/2,  -1/2 * (3/2)/(5/2) = -3/10
     "adagrad_inside": ([1, -1.5], {"lr": 0.5, "eps": 1, "initial_accumulator": 2}, [F(3, 4), F(21, 20)]),
     # beta2 = 24/25: 1 - beta2 = (1/5)^2, 1 - beta2^2 = (7/25)^2.  v = 25/25 = 1,  24/25 + 1/25 = 1;  m = 5/2, 3/4
@@ -141,6 +156,25 @@ BY_HAND = {
         {"lr": 0.5, "beta1": 0.5, "beta2": 0.75, "eps": 1, "eps_root": 9},
         [F(2, 3), F(7, 12)],
     ),
+    # v = 64/4 = 16, then 12 + 1 < vmax = 16: root 5;  mhat = 8, (4/2 - 1)/(3/4) = 4/3
+    # steps 1/2 * 8/(5 + 1) = 2/3,  1/2 * (4/3)/6 = 1/9
+    "amsgrad_optax_mean": (
+        [8, -2],
+        {"lr": 0.5, "beta1": 0.5, "beta2": 0.75, "eps": 1, "eps_root": 9},
+        [F(1, 3), F(2, 9)],
+    ),
+    # vmax as in amsgrad_optax, root 5;  m = 2, 3/4: steps 1/2 * 2/(5 + 1) = 1/6,  1/2 * (3/4)/6 = 1/16
+    "amsgrad_optax_square": (
+        [4, -0.5],
+        {"lr": 0.5, "beta1": 0.5, "beta2": 0.75, "eps": 1, "eps_root": 9},
+        [F(5, 6), F(37, 48)],
+    ),
+    # vmax as in amsgrad_optax_mean, root 5;  m = 4, 1: steps 1/2 * 4/(5 + 1) = 1/3,  1/2 * 1/6
+    "amsgrad_optax_uncorrected": (
+        [8, -2],
+        {"lr": 0.5, "beta1": 0.5, "beta2": 0.75, "eps": 1, "eps_root": 9},
+        [F(2, 3), F(7, 12)],
+    ),
     # Adamax' m, corrected: 2, (1/2 - 1/4)/(3/4) = 1/3.  u = 5/2, max(5/4, 1) = 5/4: steps 1/2 * 4/5,  1/2 * 4/15
     "adamax_eps_inside": ([2, -0.5], {"lr": 0.5, "beta1": 0.5, "beta2": 0.5, "eps": 0.5}, [F(3, 5), F(7, 15)]),
     # u + eps = 2 + 1/2, max(1, 1/2) + 1/2: steps 1/2 * 4/5,  1/2 * (1/3)/(3/2) = 1/9
@@ -154,12 +188,25 @@ BY_HAND = {
         {"lr": 0.5, "beta1": 0.5, "beta2": 0.75, "eps": 1, "eps_root": 9},
         [F(5, 9), F(172, 315)],
     ),
+    # mu and the roots as in nadam, m = 2/2 = 1, 1/2 - 5/2 = -2: steps half of
+    # (1/4 * 1 * 16/15 + 2) / (9/4) = 34/15 * 4/9,  (-1/4 * 2 * 64/63 - 15/4 * 16/15) / (17/4) = -284/63 * 4/17
+    "nadam_torch": (
+        [2, -5],
+        {"lr": 0.5, "beta1": 0.5, "beta2": 0.75, "eps": 0.25, "momentum_decay": 0},
+        [F(67, 135), F(67, 135) + F(568, 1071)],
+    ),
     # not yet rectified, as radam
     "radam_torch": ([2, -5], {"lr": 0.5, "beta1": 0.5, "beta2": 0.75, "eps": 0.25}, [F(0), F(4, 3)]),
     "radam_optax": (
         [2, -5],
         {"lr": 0.5, "beta1": 0.5, "beta2": 0.75, "eps": 0.25, "eps_root": 5, "threshold": 4},
         [F(0), F(4, 3)],
+    ),
+    # m = 1, -2: mhat = 1/2 * 1/(3/4) + 1/2 * 2/(1/2) = 8/3,  -1/2 * 2/(7/8) - 1/2 * 5/(3/4) = -94/21: half of it
+    "radam_optax_nesterov": (
+        [2, -5],
+        {"lr": 0.5, "beta1": 0.5, "beta2": 0.75, "eps": 0.25, "eps_root": 5, "threshold": 4},
+        [F(-1, 3), F(40, 21)],
     ),
 }
 
@@ -173,18 +220,20 @@ def test_first_steps_by_hand(name):
     assert_same(oracle(name).trajectory(1.0, gradients, **hyper), expected)
 
 
-def test_adagrads_start_and_decay_by_hand():
-    # s = 3, then 5, 13; lr 1/2, then 1/4: steps 1/2 * 4/(5 + 1) = 1/3,  1/4 * 12/(13 + 1) = 3/14
-    actual = adagrad.trajectory(1.0, [4, 12], lr=0.5, eps=1, initial_accumulator=9, lr_decay=1)
-    assert_same(actual, [F(2, 3), F(19, 42)])
+def test_adagrad_without_eps_stands_still_until_the_first_gradient():
+    # 0/0, then s = 9, 25: steps 1/2 * 3/3,  -1/2 * 4/5
+    actual = adagrad_without_eps.trajectory(1.0, [0, 3, -4], lr=0.5, initial_accumulator=0)
+    assert_same(actual, [1, F(1, 2), F(9, 10)])
 
 
 def test_nadam_schedule_by_hand():
     # mu_1 = 1/2 (1 - 0.48), mu_2 = 1/2 (1 - 0.4608); mhat = mu_2 (1 - mu_1) g / (1 - mu_1 mu_2) + g
     mu1, mu2 = F(26, 100), F(2696, 10000)
-    factor = 1 + mu2 * (1 - mu1) / (1 - mu1 * mu2)
-    actual = nadam.trajectory(1.0, [2], lr=0.5, beta1=0.5, beta2=0.75, eps=0.25, momentum_decay=1)
-    assert_same(actual, [1 - factor * F(4, 9)])
+    # torch: m = g/2
+    for rule, mean in ((nadam, 1 - mu1), (nadam_torch, F(1, 2))):
+        factor = 1 + mu2 * mean / (1 - mu1 * mu2)
+        actual = rule.trajectory(1.0, [2], lr=0.5, beta1=0.5, beta2=0.75, eps=0.25, momentum_decay=1)
+        assert_same(actual, [1 - factor * F(4, 9)])
 
 
 def test_radam_turns_adaptive():
@@ -208,6 +257,11 @@ def test_radams_of_the_libraries_turn_adaptive():
     plain = [0, -1, -2, -3, -4, -5, -6]
     assert_same(radam_torch.trajectory(1.0, [2] * 8, **hyper), [*plain, -6 - r * c / (2 * c + 0.25)])
     assert_same(radam_optax.trajectory(1.0, [2] * 8, eps_root=5, **hyper), [*plain, -6 - r * 4 / 13])
+    # nesterov: half of (1 - 1/2^t)/(1 - 1/2^(t+1)) + 1/(1 - 1/2^t) in the place of 1
+    factors = [mpf(2**t - 1) / (2 ** (t + 1) - 1) + mpf(2 ** (t - 1)) / (2**t - 1) for t in range(1, 9)]
+    plain = [1 - sum(factors[:t]) for t in range(1, 8)]
+    last = plain[-1] - r * 4 / 13 * factors[-1]
+    assert_same(radam_optax_nesterov.trajectory(1.0, [2] * 8, eps_root=5, **hyper), [*plain, last])
     # with the defaults rho_5 = 4.996 and rho_6 = 5.994: step 6 is the first that shrinks
     for rule in (radam_torch, radam_optax):
         path = [mpf(0), *rule.trajectory(0.0, [100.0] * 6)]
@@ -218,8 +272,9 @@ def test_radams_of_the_libraries_turn_adaptive():
 
 def test_radams_threshold_counts_as_reached():
     # rho_1 = 7 - 6 = 1 exactly, r = sqrt(3 * 7 / (3 * 5)), and the root of vhat + eps_root is 3
-    actual = radam_optax.trajectory(1.0, [2], lr=0.5, beta1=0.5, beta2=0.75, eps=0.25, eps_root=5, threshold=1)
-    assert_same(actual, [1 - sqrt(mpf(7) / 5) * 4 / 13])
+    for rule, half_mean in ((radam_optax, 1), (radam_optax_nesterov, mpf(4) / 3)):
+        actual = rule.trajectory(1.0, [2], lr=0.5, beta1=0.5, beta2=0.75, eps=0.25, eps_root=5, threshold=1)
+        assert_same(actual, [1 - sqrt(mpf(7) / 5) * half_mean * 4 / 13])
 
 
 def test_momentum_from_a_full_buffer_and_from_zeros():
@@ -245,7 +300,7 @@ def test_odd_and_causal(name):
 # the powers of the gradient's unit; the steps of the rules without an epsilon, and of a plain step, keep the unit
 UNITS = {"eps": 1, "eps_root": 2, "initial_accumulator": 2}
 WITH_UNIT = {"sgd", "momentum", "nesterov", "unfolded_momentum", "unfolded_nesterov", "adadelta"}
-WITH_UNIT |= {"radam", "radam_torch", "radam_optax"}
+WITH_UNIT |= {"radam", "radam_torch", "radam_optax", "radam_optax_nesterov"}
 
 
 @pytest.mark.parametrize("name", [name for name in RULES if name not in WITH_UNIT])
@@ -307,12 +362,25 @@ def test_the_forms_of_the_libraries_meet():
 
     same(unfolded_momentum, momentum)  # for a constant lr
     same(unfolded_nesterov, nesterov)
-    same(adagrad_inside, adagrad, eps=0, initial_accumulator=0.3)
+    same(adagrad_decaying, adagrad)
+    same(adagrad_inside, adagrad_decaying, eps=0, initial_accumulator=0.3)
+    assert_same(
+        adagrad_without_eps.trajectory(0.7, GRADIENTS, lr=0.1, initial_accumulator=0.3),
+        adagrad_inside.trajectory(0.7, GRADIENTS, lr=0.1, eps=0, initial_accumulator=0.3),
+    )
     same(adam_eps_root, adam)
     same(adam_eps_hat, adam, eps=0)
     same(adam_uncorrected, adam, eps=0.5, beta1=0, beta2=0)
     same(amsgrad_eps_hat, amsgrad_corrected, eps=0)
     same(amsgrad_optax, amsgrad_corrected, beta2=0)
+    same(amsgrad_optax_mean, amsgrad_optax, beta2=0)
+    same(amsgrad_optax_square, amsgrad_optax, beta1=0)
+    same(amsgrad_optax_uncorrected, amsgrad_optax_mean, beta1=0)
+    same(amsgrad_optax_uncorrected, amsgrad_optax_square, beta2=0)
+    assert_same(
+        amsgrad_optax_uncorrected.trajectory(0.7, GRADIENTS, lr=0.1, eps=0),
+        amsgrad.trajectory(0.7, GRADIENTS, lr=0.1),
+    )
     rising = sorted(GRADIENTS, key=abs)  # the newest mean of squares is the largest
     for rule in (amsgrad_corrected, amsgrad_optax):
         assert_same(rule.trajectory(0.7, rising), adam.trajectory(0.7, rising))
@@ -325,6 +393,12 @@ def test_the_forms_of_the_libraries_meet():
         nadam_optax.trajectory(0.7, GRADIENTS, lr=0.1, beta1=0.25),
         nadam.trajectory(0.7, GRADIENTS, lr=0.1, beta1=0.5, momentum_decay=0),  # mu_t = beta1 / 2
     )
+    same(nadam_torch, nadam, beta1=0, eps=0.5)
+    assert_same(
+        nadam_torch.trajectory(0.7, GRADIENTS, lr=0.1, momentum_decay=1e6),  # mu_t = beta1
+        nadam_optax.trajectory(0.7, GRADIENTS, lr=0.1),
+    )
+    same(radam_optax_nesterov, radam_optax, beta1=0)
     same(radam_optax, radam_torch, eps=0)
     assert_same(radam_optax.trajectory(0.7, GRADIENTS, threshold=4), radam.trajectory(0.7, GRADIENTS))
 
@@ -340,6 +414,11 @@ def test_steps_under_a_constant_gradient():
     assert_same(steps(momentum), [lr * g * (1 - mu**t) / (1 - mu) for t in times])
     assert_same(steps(nesterov), [lr * g * (1 - mu ** (t + 1)) / (1 - mu) for t in times])
     assert_same(steps(adagrad, eps=0.5), [lr * g / (sqrt(t) * abs(g) + eps) for t in times])
+    assert_same(
+        steps(adagrad_decaying, eps=0.5, initial_accumulator=2, lr_decay=0.25),
+        [lr / (1 + (t - 1) * 0.25) * g / (sqrt(9 * t + 2) + eps) for t in times],
+    )
+    assert_same(steps(adagrad_without_eps, initial_accumulator=2), [lr * g / sqrt(9 * t + 2) for t in times])
     assert_same(steps(rmsprop, eps=0.5), [lr * g / (sqrt(1 - b1**t) * abs(g) + eps) for t in times])
     assert_same(steps(adam, eps=0.5), [lr * g / (abs(g) + eps)] * 30)
     assert_same(steps(adamax), [lr * sign(g)] * 30)
@@ -352,6 +431,12 @@ def test_steps_under_a_constant_gradient():
         assert_same(steps(rule, eps=0.5), [lr * g / (abs(g) + eps / sqrt(1 - b2**t)) for t in times])
     assert_same(
         steps(adam_uncorrected, eps=0.5), [lr * g * (1 - b1**t) / (sqrt(1 - b2**t) * abs(g) + eps) for t in times]
+    )
+    assert_same(steps(amsgrad_optax_mean, eps=0.5), [lr * g / (sqrt(1 - b2**t) * abs(g) + eps) for t in times])
+    assert_same(steps(amsgrad_optax_square, eps=0.5), [lr * g * (1 - b1**t) / (abs(g) + eps) for t in times])
+    assert_same(
+        steps(amsgrad_optax_uncorrected, eps=0.5),
+        [lr * g * (1 - b1**t) / (sqrt(1 - b2**t) * abs(g) + eps) for t in times],
     )
     for rule in (adamax_eps_inside, adamax_eps_outside):
         assert_same(steps(rule, eps=0.5), [lr * g / (abs(g) + eps)] * 30)

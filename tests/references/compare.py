@@ -26,7 +26,8 @@ ULPS = 4  # of one step from a recorded state, by `ulps`
 class Known:
     """A difference that has a reason: which calls it concerns, and how large it is there at most.
 
-    ``whole`` and ``ulps`` stand for ``TOLERANCE`` and ``ULPS``, where those do not hold.
+    ``whole`` and ``ulps`` stand for ``TOLERANCE`` and ``ULPS``, where those do not hold. The pages in docs/migrating
+    tell it in these words.
     """
 
     library: str
@@ -36,6 +37,7 @@ class Known:
     whole: float | None = None
     ulps: float | None = None
     concerns: Callable[[Mapping[str, Any]], bool] = lambda _: True
+    where: str = ""  # what it concerns, in words
 
     def __contains__(self, case: Case) -> bool:
         its = self.library, self.constructor, self.dtype
@@ -62,8 +64,8 @@ KNOWN = [
         whole=2e-8,
         ulps=5e7,
     ),
-    Known("torch", "RAdam", "float64", RHO, ulps=16, concerns=lambda x: "betas" not in x),
-    Known("optax", "radam", "float64", RHO, ulps=50, concerns=lambda x: "b2" not in x),
+    Known("torch", "RAdam", "float64", RHO, ulps=16, concerns=lambda x: "betas" not in x, where="beta2 = 0.999"),
+    Known("optax", "radam", "float64", RHO, ulps=50, concerns=lambda x: "b2" not in x, where="b2 = 0.999"),
     Known(
         "optax",
         "rmsprop",
@@ -73,11 +75,29 @@ KNOWN = [
         whole=6e-5,
         ulps=5e11,
         concerns=lambda x: x.get("centered", False) and x.get("bias_correction", False),
+        where="centered=True, bias_correction=True",
     ),
-    Known("keras", "Adam", "float32", POWERS, whole=2e-5, ulps=30, concerns=lambda x: "beta_2" not in x),
-    Known("keras", "AdamW", "float32", POWERS, ulps=30, concerns=lambda x: "beta_2" not in x),
-    Known("keras", "Nadam", "float32", POWERS, ulps=16, concerns=lambda x: "beta_2" not in x),
-    Known("mlx", "Adam", "float32", POWERS, whole=1.5e-5, concerns=lambda x: x.get("bias_correction", False)),
+    Known(
+        "keras",
+        "Adam",
+        "float32",
+        POWERS,
+        whole=2e-5,
+        ulps=30,
+        concerns=lambda x: "beta_2" not in x,
+        where="beta_2 = 0.999",
+    ),
+    Known("keras", "AdamW", "float32", POWERS, ulps=30, concerns=lambda x: "beta_2" not in x, where="beta_2 = 0.999"),
+    Known("keras", "Nadam", "float32", POWERS, ulps=16, concerns=lambda x: "beta_2" not in x, where="beta_2 = 0.999"),
+    Known(
+        "mlx",
+        "Adam",
+        "float32",
+        POWERS,
+        whole=1.5e-5,
+        concerns=lambda x: x.get("bias_correction", False),
+        where="bias_correction=True",
+    ),
 ]
 
 

@@ -90,7 +90,7 @@ def ignored(owner: str, **arguments: Any) -> None:
 def _frames_to_the_caller() -> int:
     """How many frames up the first is that is not ours: the line that a warning should show."""
     frame, level = inspect.currentframe(), 0
-    while frame is not None and frame.f_globals["__name__"].startswith("gradstep."):
+    while frame is not None and frame.f_globals.get("__name__", "").startswith("gradstep."):
         frame, level = frame.f_back, level + 1
     return level
 

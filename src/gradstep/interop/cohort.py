@@ -1,0 +1,203 @@
+"""Tensors of torch that have made the same steps, and the one optimizer that makes their next one."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from importlib import import_module
+from importlib.util import find_spec
+from itertools import chain, groupby
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from gradstep import optimizer
+from gradstep.chain import Program, program
+from gradstep.errors import GradstepTypeError, GradstepValueError
+from gradstep.hyper import Hyper
+from gradstep.interop.settings import Setting
+from gradstep.storage import FORMATS
+
+torch: Any = import_module("torch")  # type checkers would take this package's torch.py for it
+STEP = "step"  # torch's name for the number of updates, which its optimizers count for each parameter
+
+
+class Member(NamedTuple):
+    """A parameter, the number of its group, and its name in messages."""
+
+    group: int
+    name: str
+    value: Any
+
+
+class Cohort:
+    """Steps members that have the same number of updates behind them.
+
+    Parameters
+    ----------
+    members
+        In the order of their groups.
+    settings
+        Of each group by its number; those of the members are of one form.
+    policy
+        What to do about gradients that are not finite.
+    state
+        Of each parameter that has any: it is copied.
+
+    Raises
+    ------
+    GradstepValueError, GradstepTypeError, NonFiniteError
+        When a parameter cannot be optimized, or its state is of another stage or parameter.
+    """
+
+    def __init__(
+        self, members: Sequence[Member], settings: Sequence[Setting], policy: str, state: Mapping[Any, Any]
+    ) -> None:
+        self.members = members
+        self.params = [x.value for x in members]
+        self.names = [x.name for x in members]
+        self.spans = {k: len([*own]) for k, own in groupby(x.group for x in members)}
+        self.is_host = in_numpy(self.params[0])
+        self.is_low = [x.dtype == torch.bfloat16 for x in self.params]
+        self.hyper = [x.hyper for x in settings]
+        self.first = next(iter(self.spans))
+        stage = settings[self.first].stage
+        self.program = program(stage)
+        own = {f"{k}.*": {name: self._reader(k, name) for name in self.program.hyper} for k in self.spans}
+        arrays = (as_array(x.detach(), low) for x, low in zip(self.params, self.is_low, strict=True))
+        self.opt = optimizer.Optimizer(
+            dict(zip(self.names, arrays if self.is_host else self.params, strict=True)),
+            stage,
+            groups=own if len(own) > 1 else None,
+            on_nonfinite=policy,
+        )
+        if self.opt.hyper.raw != self.hyper[self.first]:
+            self.follow(self.hyper)
+            self.opt.reset()  # a slot may start at a hyperparameter
+        self.numbers = {key: np.full(len(members), x) for key, x in (self.program.memory() | {STEP: 0}).items()}
+        self.state = [self._own(k) for k in range(len(members))]
+        self._take(state)
+
+    def follow(self, hyper: list[Mapping[str, Hyper]]) -> None:
+        """Take the hyperparameters of all groups from the next step on."""
+        self.hyper = hyper
+        self.opt.hyper.replace(hyper[self.first])
+
+    def where(self) -> tuple[Any, ...]:
+        """Where parameters and state lie: while that is the same, torch reads what the optimizer writes."""
+        state = [*map(id, chain.from_iterable(map(dict[str, Any].values, self.state)))]
+        return [x.data_ptr() for x in self.params], [x.stride() for x in self.params], state
+
+    def gradients(self) -> dict[str, Any] | None:
+        """The gradients by name; None where one is missing.
+
+        Raises
+        ------
+        GradstepTypeError
+            For a sparse gradient.
+        """
+        found = [x.grad for x in self.params]
+        if self.is_host:
+            try:
+                return dict(zip(self.names, map(as_array, found, self.is_low), strict=True))
+            except (AttributeError, RuntimeError, TypeError):
+                pass  # one is missing, has a graph, or is no plain memory: each is looked at
+        for name, g in zip(self.names, found, strict=True):
+            if g is not None and g.layout is not torch.strided:
+                raise GradstepTypeError(f"gradient {name!r} is sparse ({g.layout}); make it dense: g.to_dense().")
+        if any(g is None for g in found):
+            return None
+        dense = [g.detach().resolve_conj().resolve_neg() for g in found]
+        return dict(zip(self.names, map(as_array, dense, self.is_low) if self.is_host else dense, strict=True))
+
+    def parted(self) -> tuple[list[Member], list[Member]]:
+        """The members that have a gradient, and those that have none."""
+        some = [x for x in self.members if x.value.grad is not None]
+        return some, [x for x in self.members if x.value.grad is None]
+
+    def step(self, grads: dict[str, Any]) -> bool:
+        """Make a step, tell autograd of it, and count it; false where it was left out."""
+        before = self.opt.t
+        try:
+            self.opt.step(grads)
+        finally:  # an interrupt may come out of a step that was made
+            if self.opt.t != before:
+                torch.autograd.graph.increment_version(self.params)
+                self._count()
+        return self.opt.t != before
+
+    def _reader(self, group: int, name: str) -> Any:
+        return lambda _: self.hyper[group][name]
+
+    def _count(self) -> None:
+        self.numbers[STEP][...] = self.opt.t
+        if self.program.remembers:
+            for where, memory in zip(self._places(), self.opt.parts().memory, strict=True):
+                for key, x in memory.items():
+                    self.numbers[key][where] = x
+
+    def _places(self) -> Iterator[slice]:
+        """Where the members of each group stand."""
+        begin = 0
+        for n in self.spans.values():
+            yield slice(begin, begin + n)
+            begin += n
+
+    def _own(self, k: int) -> dict[str, Any]:
+        """The state of a member, as torch's users see it."""
+        slots = self.opt.state[self.names[k]]
+        numbers = {key: x[k : k + 1].reshape(()) for key, x in self.numbers.items()}
+        return {short: as_tensor((numbers | dict(slots))[key]) for short, key in state_names(self.program).items()}
+
+    def _take(self, state: Mapping[Any, Any]) -> None:
+        """Copy the state of those that have some; its numbers are the same within a group."""
+        for member, own in zip(self.members, self.state, strict=True):
+            if found := state.get(member.value):
+                check_state(member.name, found, own)
+                for key, x in own.items():
+                    x.copy_(torch.as_tensor(found[key]))
+        memory = [{key: float(self.numbers[key][x][0]) for key in self.program.memory()} for x in self._places()]
+        self.opt.parts().take(self.opt.hyper.raw, memory, int(self.numbers[STEP][0]), 0)
+
+
+def in_numpy(x: Any) -> bool:
+    """Whether a tensor's memory can be NumPy's too: then the compiled engine runs on it."""
+    is_known = x.dtype != torch.bfloat16 or find_spec("ml_dtypes") is not None
+    return x.device.type == "cpu" and is_known and not x.is_conj() and not x.is_neg()
+
+
+def as_array(x: Any, is_low: bool) -> Any:
+    """The array that shares a tensor's memory; ``is_low`` says that it is one of bfloat16, which torch hides."""
+    return x.view(torch.int16).numpy().view(FORMATS["bfloat16"].dtype) if is_low else x.numpy()
+
+
+def as_tensor(x: Any) -> Any:
+    """The tensor that shares an array's memory."""
+    return torch.from_numpy(x) if isinstance(x, np.ndarray) else x
+
+
+def state_names(made: Program) -> dict[str, str]:
+    """What each slot and host number is called in torch, and its whole name: ``{"m": "adam.m", "step": "step"}``.
+
+    The label is left out where one stage alone keeps anything.
+    """
+    kept = [(part.label, key) for part in made.parts for key in (*part.rule.state, *part.rule.memory)]
+    is_short = len({label for label, _ in kept}) == 1 and all(key != STEP for _, key in kept)
+    return {key if is_short else f"{label}.{key}": f"{label}.{key}" for label, key in kept} | {STEP: STEP}
+
+
+def check_state(name: str, found: Any, own: Mapping[str, Any]) -> None:
+    """Refuse a state that is not like a member's own.
+
+    Raises
+    ------
+    GradstepValueError
+        When something is missing, unknown, or of another shape or dtype.
+    """
+    if not isinstance(found, Mapping) or set(found) != set(own):
+        keys = ", ".join(sorted(map(str, found))) if isinstance(found, Mapping) else repr(found)
+        raise GradstepValueError(f"state of {name!r} is {keys}; this optimizer keeps {', '.join(sorted(own))}.")
+    for key, x in own.items():
+        y = torch.as_tensor(found[key])
+        is_count = key == STEP and y.numel() == 1 and y.dtype != torch.bool and float(y) == max(0, int(y))
+        if y.shape != x.shape or (y.dtype != x.dtype and not is_count):
+            raise GradstepValueError(
+                f"state of {name!r}: {key} is {y.dtype}{list(y.shape)}, and must be {x.dtype}{list(x.shape)}."
+            )

@@ -1,0 +1,103 @@
+"""A guest in torch: ``gs.interop.torch.Optimizer(model.parameters(), "torch.AdamW", lr=1e-3)``.
+
+Schedulers, ``GradScaler``, hooks and ``state_dict`` work as with torch's own optimizers; the steps are Gradstep's.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable
+from importlib import import_module
+from types import SimpleNamespace
+from typing import Any
+
+from gradstep.functional import choose_nonfinite
+from gradstep.interop.cohorts import Cohorts
+from gradstep.interop.settings import Settings
+from gradstep.rule import Rule, Stage
+
+torch: Any = import_module("torch")  # type checkers would take this package's torch.py for it
+
+OWN = ("skipped", "_how")  # attributes that torch does not know
+
+
+class Optimizer(torch.optim.Optimizer):
+    """An optimizer of torch whose steps are Gradstep's.
+
+    Parameters
+    ----------
+    params
+        Tensors, or groups of them as torch has them; on the CPU they go through the compiled engine.
+    rule
+        A rule's name, another library's constructor (``"torch.AdamW"``), or a stage.
+    on_nonfinite
+        ``"raise"``, ``"skip"`` or ``"ignore"``, as for :class:`gradstep.Optimizer`: all parameters or none.
+    **hyper
+        Hyperparameters of a rule given by name: numbers, for ``param_groups`` hold them and schedulers change them.
+
+    Attributes
+    ----------
+    state
+        ``opt.state[p]["m"]``: what the rule keeps, tensors of the parameter's shape, float32 for 16 bits, and numbers
+        of the host, float64; ``"step"``: its updates. Where several stages keep something, ``"adam.m"``.
+    skipped
+        Steps that did not happen because of a gradient that is not finite.
+
+    Raises
+    ------
+    GradstepValueError, GradstepTypeError
+        For what :class:`gradstep.Optimizer` refuses; in a step, sparse gradients, and a norm over more than one pass.
+    NonFiniteError
+        For a parameter or gradient that is not finite. Whatever is raised, nothing has been changed.
+    """
+
+    def __init__(self, params: Any, rule: str | Rule | Stage, *, on_nonfinite: str = "raise", **hyper: Any) -> None:
+        choose_nonfinite(on_nonfinite)
+        self.skipped = 0
+        self._how = Settings(rule, hyper), on_nonfinite
+        self._cohorts: Any = None
+        super().__init__(params, dict(self._how[0].defaults))
+        self._cohorts = Cohorts(self.param_groups, self.state, *self._how)
+
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        """See torch; parameters that were there keep their state."""
+        self._how[0].check(param_group, f"group {len(self.param_groups)}")
+        super().add_param_group(param_group)
+        if self._cohorts is not None:
+            try:
+                self._cohorts = Cohorts(self.param_groups, self.state, *self._how)
+            except BaseException:
+                self.param_groups.pop()
+                raise
+
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """Make a step, and give what ``closure`` gave; a parameter without a gradient stays, and so does its state."""
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        if not self._cohorts.follow(self.param_groups, self.state):
+            self._cohorts = Cohorts(self.param_groups, self.state, *self._how)
+        self.skipped += not self._cohorts.step()
+        return loss
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """See torch; but state is taken as it was saved, to the bit, and refused where it is of another optimizer."""
+        handle = self.register_load_state_dict_pre_hook(_out_of_reach)
+        try:
+            super().load_state_dict(state_dict)
+        finally:
+            handle.remove()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return super().__getstate__() | {key: self.__dict__[key] for key in OWN}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update({key: state[key] for key in OWN if key in state})
+        found = {p: x.kept if isinstance(x, SimpleNamespace) else x for p, x in state["state"].items()}
+        kept: Any = defaultdict(dict, found)
+        self._cohorts = Cohorts(state["param_groups"], kept, *self._how)
+        super().__setstate__(state | {"state": kept})
+
+
+def _out_of_reach(_: Any, state_dict: dict[str, Any]) -> dict[str, Any]:
+    """The state in boxes: torch would cast what it sees to the parameters' dtype."""
+    return state_dict | {"state": {k: SimpleNamespace(kept=x) for k, x in state_dict["state"].items()}}

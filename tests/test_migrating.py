@@ -1,0 +1,198 @@
+"""Each line of the pages for those who come from another library does what it says, there and here."""
+
+import re
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import gradstep as gs
+from references.compare import KNOWN
+
+FOLDER = Path(__file__).parents[1] / "docs/migrating"
+LIBRARIES = {  # the head of its table of constructors, and where they are
+    "torch": ("torch.optim", "torch.optim"),
+    "optax": ("optax", "optax"),
+    "keras": ("keras.optimizers", "keras.optimizers"),
+    "mlx": ("mlx.optimizers", "mlx.optimizers"),
+    "tf1": ("tf.compat.v1.train", None),  # held to recordings alone
+}
+
+
+def tables(page):
+    """Each table of a page by the cells of its head: its rows."""
+    found = {}
+    for head, body in re.findall(r"^(\|.*\|)\n\|[-|]+\|\n((?:\|.*\|\n?)+)", (FOLDER / page).read_text("utf-8"), re.M):
+        rows = [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in body.splitlines()]
+        found[tuple(cell.strip() for cell in head.split("|")[1:-1])] = rows
+    return found
+
+
+def code(cell):
+    assert re.fullmatch(r"`[^`]+`", cell), cell
+    return cell.strip("`")
+
+
+def rows(library, *head):
+    return tables(f"{library}.md").get(head, [])
+
+
+CONSTRUCTORS = [
+    (library, *map(code, row))
+    for library, (head, _) in LIBRARIES.items()
+    for row in rows(library, head, "here", "the stage that it is")
+]
+ARGUMENTS = [(code(row[0]), row[1]) for library in LIBRARIES for row in rows(library, "here", "what happens")]
+AROUND = [(library, *map(code, row)) for library in ("torch", "optax") for row in rows(library, library, "here")]
+START = np.linspace(-1.0, 1.0, 5)
+GRADS = [np.array([0.3, -2.0, 0.01, 5.0, 0.0]) * (1 + k) * (-1) ** k for k in range(4)]
+
+
+def here(text):
+    return eval(text, {"gs": gs, "params": {"w": START.copy()}})  # noqa: S307 - the page's own
+
+
+def ours(stage, dtype):
+    w = START.astype(dtype)
+    opt = gs.Optimizer(w, stage)
+    for g in GRADS:
+        opt.step(g.astype(dtype))
+    return w
+
+
+def theirs(library, call):
+    module = pytest.importorskip(LIBRARIES[library][1])
+    if library == "torch":
+        import torch
+
+        w = torch.tensor(START, requires_grad=True)
+        opt = eval(call, vars(module) | {"params": [w]})  # noqa: S307
+        for g in GRADS:
+            w.grad = torch.tensor(g)
+            opt.step()
+        return w.detach().numpy()
+    if library == "optax":
+        import jax.numpy as jnp
+
+        w = jnp.asarray(START, jnp.float32)
+        opt = eval(call, vars(module))  # noqa: S307
+        state = opt.init(w)
+        for g in GRADS:
+            step, state = opt.update(jnp.asarray(g, jnp.float32), state, w)
+            w = module.apply_updates(w, step)
+        return np.asarray(w)
+    opt = eval(call, vars(module))  # noqa: S307
+    if library == "mlx":
+        import mlx.core as mx
+
+        w = {"w": mx.array(START.astype(np.float32))}
+        for g in GRADS:
+            w = opt.apply_gradients({"w": mx.array(g.astype(np.float32))}, w)
+        return np.array(w["w"])
+    import keras
+
+    w = keras.Variable(START.astype(np.float32), dtype="float32")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of a Keras variable's __array__
+        for g in GRADS:
+            opt.apply([keras.ops.convert_to_tensor(g.astype(np.float32))], [w])
+        return np.array(keras.ops.convert_to_numpy(w))
+
+
+def test_every_constructor_has_a_line():
+    for library in LIBRARIES:
+        own = {call.partition("(")[0] for name, call, _, _ in CONSTRUCTORS if name == library}
+        assert own == set(getattr(gs.conventions, library).__all__)
+
+
+@pytest.mark.parametrize(("library", "call", "text", "stage"), CONSTRUCTORS, ids=lambda x: x[:60])
+def test_a_constructor_is_the_stage_that_stands_there(library, call, text, stage):
+    assert repr(here(text)) == stage
+    own = call.replace("(params, ", "(").replace("(params)", "()")
+    assert text == f"gs.conventions.{library}.{own}"
+
+
+@pytest.mark.parametrize(("library", "call", "text", "stage"), CONSTRUCTORS, ids=lambda x: x[:60])
+def test_a_constructor_gives_the_librarys_numbers(library, call, text, stage):
+    if LIBRARIES[library][1] is None:
+        pytest.skip("held to recordings alone")
+    wanted = theirs(library, call)
+    scale = np.abs(GRADS).max() if "sgd" in stage or "momentum" in stage or "nesterov" in stage else 1.0
+    bound = 1e-9 if wanted.dtype == np.float64 else 3e-5  # torch's NAdam; float32 powers of beta2
+    np.testing.assert_allclose(ours(here(text), wanted.dtype), wanted, rtol=bound, atol=bound * scale)
+
+
+@pytest.mark.parametrize(("text", "says"), ARGUMENTS, ids=lambda x: x[:60])
+def test_an_argument_is_noted_or_refused_as_stands_there(text, says):
+    what, _, reason = says.partition(": ")
+    if what == "refused":
+        with pytest.raises(gs.GradstepError, match=re.escape(reason)):
+            here(text)
+    else:
+        assert what == "ignored, with a warning"
+        with pytest.warns(UserWarning, match=reason or "is ignored; it says how"):
+            here(text)
+
+
+def test_every_known_difference_stands_in_its_page_with_its_bound():
+    for library in LIBRARIES:
+        page = (FOLDER / f"{library}.md").read_text("utf-8")
+        own = [x for x in KNOWN if x.library == library]
+        lines = tables(f"{library}.md").get(("where", "why", "at most, over thirty steps; in one step"), [])
+        assert [row for row in lines if row[2]] == [difference(x) for x in own]
+        assert own or "None is known" in page
+
+
+def test_centered_rmsprop_meets_no_nan_where_torch_does():
+    torch = pytest.importorskip("torch")
+    g = np.linspace(0.1, 1.0, 100, dtype=np.float32)
+    w = torch.zeros(100, requires_grad=True)
+    w.grad = torch.tensor(g)
+    there, mine = torch.optim.RMSprop([w], alpha=0.9, centered=True), np.zeros(100, np.float32)
+    opt = gs.Optimizer(mine, "torch.RMSprop", alpha=0.9, centered=True)
+    for _ in range(1000):
+        there.step()
+        opt.step(g)
+    assert w.detach().isnan().any()
+    assert np.isfinite(mine).all()
+
+
+def difference(x):
+    """The line of a known difference."""
+    whole = "as elsewhere" if x.whole is None else f"{x.whole:g}"
+    step = "" if x.ulps is None else f"; {x.ulps:g} ulp"
+    return [f"{x.constructor}, {x.dtype}{' ' + x.where if x.where else ''}", x.reason, whole + step]
+
+
+@pytest.mark.parametrize(("library", "there", "text"), AROUND, ids=lambda x: x[:60])
+def test_what_stands_around_it_is_there_on_both_sides(library, there, text):
+    made = here(text)
+    assert made is not None
+    module = pytest.importorskip(library)
+    known = {library: module, "params": [], "optimizer": None, "model": None}
+    if library == "torch":
+        import torch
+
+        w = torch.tensor(START, requires_grad=True)
+        w.grad = torch.tensor(GRADS[0])
+        known |= {"params": [w], "optimizer": torch.optim.Adam([w]), "model": torch.nn.Linear(1, 1)}
+    eval(there, known)  # noqa: S307
+    if "clip" in there:
+        bounded = gs.chain(made.parts[0].rule(1.0), gs.sgd(lr=1.0))
+        mine = START.copy()
+        gs.Optimizer(mine, bounded).step(GRADS[0].copy())
+        if library == "torch":
+            np.testing.assert_allclose(START - mine, w.grad.numpy(), rtol=1e-6)  # by the 1e-6 beside the norm
+        else:
+            import jax.numpy as jnp
+
+            clip = eval(there, known)  # noqa: S307
+            g = clip.update(jnp.asarray(GRADS[0]), clip.init(None))[0]
+            np.testing.assert_allclose(START - mine, g, rtol=1e-6)
+    if "osine" in there:
+        rate = made.parts[0].given["lr"] if hasattr(made, "parts") else made
+        for t in (0, 1, 50, 100):
+            cosine = 0.5e-3 * (1 + np.cos(np.pi * t / 100))  # torch has no function of t
+            wanted = cosine if library == "torch" else float(eval(there, known)(t))  # noqa: S307
+            assert rate(t) == pytest.approx(wanted, rel=1e-6, abs=1e-12)
