@@ -196,6 +196,7 @@ class Evidence:
         times = self.times()
         return signed_rank(medians(times) if self.tested == "problems" else times[0].T)
 
+    @cached_property
     def critical_difference(self) -> CriticalDifference | None:
         """Mean ranks and Nemenyi's distance; None for fewer than six problems, or one optimizer."""
         if len(self.problems) < MIN_PROBLEMS or len(self.study.optimizers) < 2:

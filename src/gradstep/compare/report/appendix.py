@@ -1,6 +1,7 @@
 """The appendix: all that is needed to judge a study, and to make it again."""
 
 import html
+import math
 
 from gradstep.compare.export import rows
 from gradstep.compare.naming import short
@@ -92,4 +93,6 @@ def _runs(study: Study) -> str:
 def _short(x: object) -> str:
     if x is None:
         return ""
-    return short(float(f"{x:.5g}")) if isinstance(x, float) else str(x)
+    if not isinstance(x, float):
+        return str(x)
+    return short(float(f"{x:.5g}")) if math.isfinite(x) else "∞"

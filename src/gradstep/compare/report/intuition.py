@@ -1,8 +1,11 @@
 """Paths on two surfaces and a map of rates: how the study's optimizers move, by the functions of ``gradstep play``."""
 
 import html
+from collections.abc import Mapping
 from typing import Any
 
+from gradstep.compare.contender import contender
+from gradstep.compare.naming import read_names
 from gradstep.compare.play import figures
 from gradstep.compare.play.paths import trace
 from gradstep.compare.play.settings import MOST_OPTIMIZERS, Settings, read
@@ -29,10 +32,15 @@ def pictures(study: Study) -> list[tuple[str, Figure]]:
         out.append(
             (f"{STEPS} steps on {surface.partition(':')[0]}; learning rates: {rates}. No clipping, no noise.", figure)
         )
-    maps: list[dict[str, Any]] = [figures.rate_map(_settings(SURFACES[0], labels, k)) for k in range(len(labels))]
-    drawn = [found for found in maps if found["figure"] is not None]
-    drawn.sort(key=lambda found: found["figure"]["data"][0]["type"] != "contour")  # those with momentum first
-    return out + [(f"The rate on the quadratic: {found['text']}", found["figure"]) for found in drawn[:1]]
+    for k in sorted(range(len(labels)), key=lambda k: "momentum" not in _hyper(labels[k])):
+        found: dict[str, Any] = figures.rate_map(_settings(SURFACES[0], labels, k))
+        if found["figure"] is not None:
+            return [*out, (f"The rate on the quadratic: {found['text']}", found["figure"])]
+    return out
+
+
+def _hyper(label: str) -> Mapping[str, Any]:
+    return contender(read_names(label)[0]).defaults
 
 
 def _settings(surface: str, labels: list[str], shown: int = 0) -> Settings:

@@ -94,7 +94,7 @@ def rank_change(evidence: Evidence) -> Figure:
 
 def critical(evidence: Evidence) -> Figure | None:
     """Mean ranks over problems, and a bar under those that cannot be told apart; None for too few problems."""
-    found = evidence.critical_difference()
+    found = evidence.critical_difference
     if found is None:
         return None
     labels = evidence.study.optimizers

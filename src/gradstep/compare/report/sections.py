@@ -267,7 +267,7 @@ def pairwise(number: int, evidence: Evidence, show: Show) -> str:
             paragraph(f"A critical-difference line takes {MIN_PROBLEMS} problems; here are {len(evidence.problems)}.")
         )
     else:
-        found = evidence.critical_difference()
+        found = evidence.critical_difference
         assert found is not None  # noqa: S101 - there is a figure of it
         caption = (
             f"Bars join those within {found.distance:.3g} ranks, Nemenyi's critical difference at 0.05; Friedman's p "

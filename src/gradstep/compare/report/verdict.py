@@ -67,9 +67,11 @@ def _second(evidence: Evidence, best: int, second: int) -> str:
     if ahead is None:
         return f"{text}; one seed does not show how surely"
     low, high = float(ahead.low), float(ahead.high)
+    sure = "more than chance between seeds explains" if low > 0 else "which chance between seeds may explain"
+    if math.isinf(float(ahead.estimate)):
+        return f"{text}, {sure}"
     form = "{:.0f}" if unit == "steps" else "{:.2f}"
     difference = bracketed(float(ahead.estimate), low, high, form)
-    sure = "more than chance between seeds explains" if low > 0 else "which chance between seeds may explain"
     return f"{text}; the difference is {difference} {unit}, {sure}"
 
 

@@ -8,7 +8,15 @@ from gradstep.compare.record import Card, Goal, Run, Spec, Timing
 from gradstep.compare.study import Study
 
 STEPS, EVERY = 100, 5
-SPEED = {"sgd": 0.03, "momentum": 0.05, "nesterov": 0.055, "adagrad": 0.04, "rmsprop": 0.06, "adam": 0.08, "adamw": 0.075}
+SPEED = {
+    "sgd": 0.03,
+    "momentum": 0.05,
+    "nesterov": 0.055,
+    "adagrad": 0.04,
+    "rmsprop": 0.06,
+    "adam": 0.08,
+    "adamw": 0.075,
+}
 
 
 def curve(rate, seed, noise=0.1, floor=1e-3):
