@@ -21,7 +21,7 @@ def study(tmp_path_factory):
 
 
 def test_compare_writes_tables_beside_its_report(study):
-    with open(f"{study}.csv", newline="") as file:
+    with study.with_suffix(".csv").open(newline="") as file:
         assert len(list(csv.DictReader(file))) == 10  # two trials, two seeds, one look; twice
 
 
@@ -42,8 +42,7 @@ def test_tables_alone_need_no_page(study, tmp_path, capsys):
     assert main(["report", str(study), "--csv", str(table)]) == 0
     assert capsys.readouterr().out == f"wrote {table}\n"
     assert [x.name for x in tmp_path.iterdir()] == ["runs.csv"]
-    with open(f"{study}.csv", newline="") as file:
-        assert table.read_text() == file.read()
+    assert table.read_text() == study.with_suffix(".csv").read_text()
 
 
 def test_without_pyarrow_nothing_is_begun(study, tmp_path, capsys, monkeypatch):

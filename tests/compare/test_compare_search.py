@@ -44,7 +44,7 @@ def test_every_rule_has_rates_around_what_fits(rule, name):
     ranges = space(one(rule), find_problem(name), "lr")
     assert list(ranges) == ["lr"]
     decades = np.log10(ranges["lr"].high / ranges["lr"].low)
-    assert decades == pytest.approx(2 if registry()[rule].units.get("lr") else 4)
+    assert decades == pytest.approx(3 if registry()[rule].units.get("lr") else 4)
 
 
 def test_a_problem_without_scale_is_searched_widely_around_the_default():

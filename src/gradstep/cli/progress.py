@@ -3,6 +3,7 @@
 import math
 import sys
 import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -86,7 +87,8 @@ class PlainLines:
 
     def begin(self, study: Study) -> None:
         """Say what is compared, and how much of it is there already."""
-        self.study = replace(study, runs=list(study.runs))
+        self.study, self.runs = study, list(study.runs)
+        self.done = Counter((run.problem, run.optimizer) for run in self.runs)
         self.totals = study.total
         names = ", ".join(study.problems)
         alone = f"; target: {goal(study, study.problems[0])}" if len(study.problems) == 1 else ""
@@ -102,23 +104,23 @@ class PlainLines:
     def result(self, run: Run) -> None:
         """Count a run; say how its optimizer did on that problem when it was the last one."""
         self.count(run)
-        mine = self.study.runs_of(run.problem, run.optimizer)
-        now = time.monotonic()
-        if len(mine) == self.totals[run.optimizer] // len(self.study.problems):
+        made, now = self.done[run.problem, run.optimizer], time.monotonic()
+        if made == self.totals[run.optimizer] // len(self.study.problems):
             where = f"{run.problem}, " if len(self.study.problems) > 1 else ""
-            self.say(f"{where}{run.optimizer}: {counted(len(mine), 'run')}, {self.outcome(run.problem, run.optimizer)}")
+            self.say(f"{where}{run.optimizer}: {counted(made, 'run')}, {self.outcome(run.problem, run.optimizer)}")
         elif now - self.at >= EVERY:
-            self.say(f"{len(self.study.runs)} of {self.total} runs, {self.clock()}")
+            self.say(f"{len(self.runs)} of {self.total} runs, {self.clock()}")
             self.at = now
 
     def count(self, run: Run) -> None:
-        """Take a run into the study."""
+        """Take a run in."""
         self.made += 1
-        self.study = replace(self.study, runs=[*self.study.runs, run])
+        self.runs.append(run)
+        self.done[run.problem, run.optimizer] += 1
 
     def outcome(self, problem: str, optimizer: str) -> str:
         """How an optimizer did with the hyperparameters that were chosen for it."""
-        entry = make_entry(self.study, problem, optimizer)
+        entry = make_entry(replace(self.study, runs=self.runs), problem, optimizer)
         if entry is None:
             return ""
         rates = f"lr {text}: " if (text := chosen(entry)) else ""
@@ -134,15 +136,15 @@ class PlainLines:
 
     def clock(self) -> str:
         """Time gone and time left."""
-        gone, left = time.monotonic() - self.started, self.left(self.total - len(self.study.runs))
+        gone, left = time.monotonic() - self.started, self.left(self.total - len(self.runs))
         return f"{duration(gone)}, about {duration(left)} left" if left else duration(gone)
 
     def end(self, study: Study, files: Sequence[Path]) -> None:
         """The table, and where the rest is."""
-        table = _table(study, ranges=True)
+        table = _table(study, wide=True)
         width = self.console.measure(table, options=self.console.options.update_width(PLAIN_WIDTH)).maximum
         if width > self.console.width:
-            table = _table(study, ranges=False)
+            table = _table(study, wide=False)
         self.console.print(table)
         for problem in study.problems:
             if problem not in study.spec.goals or len(study.problems) > 1:
@@ -152,11 +154,11 @@ class PlainLines:
         self.say(f"{duration(time.monotonic() - self.started)}; wrote {' and '.join(map(str, files))}")
 
 
-def _table(study: Study, ranges: bool) -> Table:
+def _table(study: Study, wide: bool) -> Table:
     """Of one problem all that is to be told; of several how each optimizer did on each."""
     if len(study.problems) == 1:
         [problem] = study.problems
-        return _rich(headings(study, problem), [entry_cells(study, x, ranges) for x in entries(study, problem)])
+        return _rich(headings(study, problem, wide), [entry_cells(study, x, wide) for x in entries(study, problem)])
     return _rich(board_headings(study), [board_cells(study, row) for row in study.table()])
 
 
@@ -218,13 +220,13 @@ class LiveRows(PlainLines):
 
     def show(self, label: str) -> None:
         """Redraw the row of an optimizer, and that of all."""
-        done = sum(run.optimizer == label for run in self.study.runs)
+        done = sum(self.done[problem, label] for problem in self.study.problems)
         curve = sparkline(self.best[label].loss, SPARK) if label in self.best else ""
         hits = f"hit {self.hits[label]}/{self.judged[label]}" if self.judged[label] else ""
         left = self.left(self.totals[label] - done) if self.made else 0.0
         texts = curve, hits, f"about {duration(left)} left" if left else ""
         self.progress.update(self.tasks[label], completed=done, note="  ".join(filter(None, texts)))
-        self.progress.update(self.all, completed=len(self.study.runs), note=self.clock() if self.made else "")
+        self.progress.update(self.all, completed=len(self.runs), note=self.clock() if self.made else "")
 
 
 class JsonLines:

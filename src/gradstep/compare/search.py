@@ -24,7 +24,7 @@ FACTORS = {
 }
 # ... but this rule finds the problem's scale itself, slowly: its default is 1 on all of them.
 OWN_CENTRE = {"adadelta": 3.0}
-DECADES = 2.0  # around a problem's scale
+DECADES = 3.0  # around a problem's scale
 WIDE_DECADES = 4.0  # around the rule's default, for problems that declare no scale
 RATE = "lr"
 

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Self
+from typing import Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,9 +16,7 @@ from gradstep.compare.protocol import total
 from gradstep.compare.record import PHASES, Card, Goal, Run, Spec, Timing
 from gradstep.compare.statistics import median, steps_to_target
 from gradstep.compare.store import Content, Reader
-
-if TYPE_CHECKING:
-    from gradstep.compare.views import Ecdf, Profile, Table
+from gradstep.compare.views import Ecdf, Profile, Table
 
 Axis = Literal["steps", "gradients", "seconds"]
 BASELINES = ("nesterov", "adamw", "nadam")  # by which a target is settled where nobody has
@@ -210,21 +208,21 @@ class Study:
                     out[i, j, run.seed] = unit * to_target(run, target)
         return out
 
-    def table(self) -> "Table":
+    def table(self) -> Table:
         """A row for each optimizer, the best first: see :func:`gradstep.compare.table.make_table`."""
-        from gradstep.compare.views import table
+        from gradstep.compare.notebook import table
 
         return table(self)
 
-    def profile(self, axis: Axis = "steps") -> "Profile":
+    def profile(self, axis: Axis = "steps") -> Profile:
         """The performance profile of its complete problems: see :class:`gradstep.compare.views.Profile`."""
-        from gradstep.compare.views import profile
+        from gradstep.compare.notebook import profile
 
         return profile(self, axis)
 
-    def ecdf(self, axis: Axis = "steps") -> "Ecdf":
+    def ecdf(self, axis: Axis = "steps") -> Ecdf:
         """The run-time distribution of its complete problems: see :class:`gradstep.compare.views.Ecdf`."""
-        from gradstep.compare.views import ecdf
+        from gradstep.compare.notebook import ecdf
 
         return ecdf(self, axis)
 

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 
 from gradstep.compare.contender import contender
 from gradstep.compare.naming import read_names, short
+from gradstep.compare.rows import Entry, Row
 from gradstep.compare.statistics import Spread
 from gradstep.compare.study import Study
-from gradstep.compare.table import Entry, Row
 
 Cell = tuple[str, str | float]  # what is shown, and what it is sorted by
 
@@ -57,33 +57,33 @@ def chosen(entry: Entry) -> str:
     )
 
 
-def headings(study: Study, problem: str) -> list[str]:
+def headings(study: Study, problem: str, wide: bool = True) -> list[str]:
     """The columns of :func:`entry_cells`."""
     where = study.cards[problem].where("test")
     accuracy = [f"{where}accuracy %"] if _has_accuracy(study, problem) else []
     rates = "best lr" if study.spec.tune == "lr" else "best hyperparameters"
     rates = "lr" if study.spec.ruleset == "defaults" else rates
-    costs = ["µs/step", "µs/update", "state B/param"]
+    costs = ["µs/step", *["µs/update", "state B/param"] * wide]
     return ["optimizer", rates, "steps to target", "hit", f"{where}loss", *accuracy, *costs, "diverged"]
 
 
-def entry_cells(study: Study, entry: Entry, ranges: bool = True) -> list[Cell]:
-    """The cells of one optimizer, in the order of :func:`headings`; ``ranges`` adds least and greatest to medians."""
+def entry_cells(study: Study, entry: Entry, wide: bool = True) -> list[Cell]:
+    """The cells of one optimizer, in the order of :func:`headings`; ``wide`` has more, and least and greatest too."""
     accuracy = entry.accuracy
     cells: list[Cell] = [
         (entry.optimizer, entry.optimizer),
         (chosen(entry), next(iter(entry.hyper.values()), 0.0)),
-        (_spread(entry.steps, "{:g}", ranges), entry.steps.median),
+        (_spread(entry.steps, "{:g}", wide), entry.steps.median),
         (f"{entry.hits}/{entry.seeds}", entry.hits),
-        (_spread(entry.loss, "{:.3g}", ranges), entry.loss.median),
-        *((cost(x), x) for x in (entry.step_us, entry.optimizer_us)),
-        ("-" if math.isnan(entry.state_bytes) else f"{entry.state_bytes:.3g}", entry.state_bytes),
+        (_spread(entry.loss, "{:.3g}", wide), entry.loss.median),
+        *[(cost(x), x) for x in (entry.step_us, entry.optimizer_us)][: 1 + wide],
+        *[("-" if math.isnan(entry.state_bytes) else f"{entry.state_bytes:.3g}", entry.state_bytes)] * wide,
         (f"{entry.diverged}/{entry.runs}" if entry.diverged else "0", entry.diverged),
     ]
     if _has_accuracy(study, entry.problem):
         percent = Spread(0.0, 0.0, 0.0) if accuracy is None else accuracy
         percent = Spread(100 * percent.median, 100 * percent.low, 100 * percent.high)
-        cells.insert(5, (_spread(percent, "{:.1f}", ranges), percent.median))
+        cells.insert(5, (_spread(percent, "{:.1f}", wide), percent.median))
     return cells
 
 

@@ -1,5 +1,7 @@
 """The report in a real browser, with the network blocked: quiet, readable in light and dark, by keyboard, narrow."""
 
+from itertools import pairwise
+
 import pytest
 from report_studies import made_study
 
@@ -80,7 +82,8 @@ def test_a_heading_sorts_the_table_both_ways(open_report):
 
 def test_every_table_is_reached_by_the_keyboard(open_report):
     page = open_report()
-    reached = """() => [...document.querySelectorAll('table')].filter((t) => t.scrollWidth > t.parentElement.clientWidth)
+    reached = """() => [...document.querySelectorAll('table')]
+      .filter((t) => t.scrollWidth > t.parentElement.clientWidth)
       .every((t) => t.closest('[tabindex="0"][role=region][aria-label]'))"""
     assert page.evaluate(reached)
 
@@ -102,7 +105,7 @@ def test_everything_has_a_name(open_report):
     assert page.locator("html").get_attribute("lang") == "en"
     levels = page.evaluate(LEVELS)
     assert levels.count(1) == 1
-    assert all(b <= a + 1 for a, b in zip(levels, levels[1:], strict=False))
+    assert all(b <= a + 1 for a, b in pairwise(levels))
     for label in page.locator("section").evaluate_all("all => all.map((s) => s.getAttribute('aria-labelledby'))"):
         assert page.locator(f"#{label}").inner_text()
     charts = page.locator(".chart:visible")
@@ -176,7 +179,8 @@ def test_without_scripts_there_are_pictures(browser, report):
     assert figures.count() == stills.count() > 20
     for still in stills.all():
         box = still.bounding_box()
-        assert box["width"] > 200 and box["height"] > 150
+        assert box["width"] > 200
+        assert box["height"] > 150
     assert page.locator(".chart:visible, .scripted:visible").count() == 0
     assert (
         contrast(page.locator("figure text").first.evaluate("(e) => getComputedStyle(e).fill"), "rgb(20, 23, 28)") > 4.5
