@@ -220,7 +220,8 @@ class Evidence:
         worth = self.study.worth(problem, optimizer)
         if goal is None or len(worth) < 2:
             return None
-        return best_of_trials([steps for steps, _ in worth.values()])
+        doubled = [1 << k for k in range(len(worth).bit_length())]
+        return best_of_trials([steps for steps, _ in worth.values()], sorted({*doubled, len(worth)}))
 
     def rates(self, problem: str, optimizer: str) -> Rates | None:
         """Final losses over the learning rates that were tried; None where nothing was tried."""

@@ -108,7 +108,7 @@ def made_study(
                     continue
                 hyper = {"lr": 0.1 * 10.0 ** (trial - best)}
                 pace = rate / (1 + 3 * abs(trial - best))
-                runs.append(made_run(*run, hyper, pace, classes=p == "digits-mlp", **(lost(run) or {})))
+                runs.append(made_run(*run, hyper, pace, classes=p.startswith("digits"), **(lost(run) or {})))
             if timed:
                 timings.append(Timing(p, optimizer, 100.0 + 20 * k, 10.0 + 20 * k, 8.0 * min(k, 2)))
     environment = {"gradstep": "1.2.3", "Python": "3.11", "NumPy": "2.0", "engine": "compiled", "machine": "Linux"}

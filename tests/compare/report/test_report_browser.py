@@ -145,7 +145,7 @@ def test_links_give_the_data_and_the_picture(open_report):
     with page.expect_download() as given:
         page.get_by_label("data of By steps").first.click()
     assert given.value.suggested_filename == "profile-steps.csv"
-    assert given.value.path().read_text().startswith("line,part,times the steps of the best,")
+    assert given.value.path().read_text().startswith("line,times the steps of the best,")
     with page.expect_download() as given:
         page.get_by_label("SVG of By steps").first.click()
     assert given.value.suggested_filename == "profile-steps.svg"

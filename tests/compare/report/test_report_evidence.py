@@ -97,14 +97,16 @@ def test_places_change_from_steps_to_seconds():
 
 def test_the_thick_line_is_the_median_and_the_band_its_interval(three):
     figure = curves.curves(three, "quadratic", "loss")
-    parts = {part: [t for t in figure["data"] if t["meta"]["part"] == part] for part in ("seed 3", "band", "median")}
+    parts = {part: [t for t in figure["data"] if t["meta"]["part"] == part] for part in ("seeds", "band", "median")}
     assert [len(found) for found in parts.values()] == [7, 7, 7]
     k = list(SPEED).index("adam")
     steps, _ = curve(SPEED["adam"], 0)
     losses = np.array([curve(SPEED["adam"], seed)[1] for seed in range(5)])
     assert parts["median"][k]["x"] == steps
     assert parts["median"][k]["y"] == pytest.approx(np.median(losses, axis=0), rel=1e-4)
-    assert parts["seed 3"][k]["y"] == pytest.approx(losses[3], rel=1e-4)
+    apart = parts["seeds"][k]["y"]
+    assert apart[3 * 22 : 4 * 22 - 1] == pytest.approx(losses[3], rel=1e-4)
+    assert [x for x in apart if x is None] == [None] * 5
     found = statistics.interval(statistics.medians, losses.T[:, None, :], statistics.paired_draws(1, 5, 500))
     band = parts["band"][k]["y"]
     assert band[: len(steps)] == pytest.approx(found.low[:, 0], rel=1e-4)

@@ -82,7 +82,8 @@ def _runs(study: Study) -> str:
         return paragraph("There is none yet.")
     head = "".join(f'<th scope="col">{html.escape(name.replace("_", " "))}</th>' for name in table[0])
     body = "\n".join(
-        "<tr>" + "".join(f"<td>{html.escape(_short(x))}</td>" for x in row.values()) + "</tr>" for row in table
+        "<tr>" + "".join(f"<td>{html.escape(_short(x))}" for x in row.values())
+        for row in table  # of which there may be thousands: HTML lets cells and rows end by themselves
     )
     return (
         '<div class="scroll" tabindex="0" role="region" aria-label="Every run">\n<table class="runs">\n'

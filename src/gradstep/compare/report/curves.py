@@ -14,8 +14,9 @@ from gradstep.compare.statistics import interval, medians, paired_draws
 from gradstep.compare.study import Study
 
 Metric = Literal["loss", "accuracy"]
-POINTS = 60  # of a median
-THIN_POINTS = 60_000  # of all single seeds of a study together: they are the mass of a page
+MOST = 60  # points of a median
+# Of all lines of one kind of a study together, which are the mass of a page: medians, and single seeds.
+POINTS, THIN_POINTS = 6_000, 25_000
 RESAMPLES = 500  # of a band: one for each point of each line
 
 
@@ -26,7 +27,8 @@ def curves(study: Study, problem: str, metric: Metric) -> Figure:
     """
     target = study.target(problem)
     metrics = 1 + any(run.accuracy for run in study.runs if run.phase == "eval")
-    lines = len(study.optimizers) * len(study.problems) * study.spec.seeds * metrics
+    lines = len(study.optimizers) * len(study.problems) * metrics
+    points = share(POINTS, lines)
     behind: list[Figure] = []
     bands: list[Figure] = []
     middles: list[Figure] = []
@@ -34,13 +36,12 @@ def curves(study: Study, problem: str, metric: Metric) -> Figure:
         timing = study.timing(problem, label)
         meta = {"seconds": timing.step_us / 1e6} if timing is not None and timing.step_us > 0 else {}
         runs = study.evaluated(problem, label)
-        for run in runs:
-            kept = thinned(len(run.steps), max(8, THIN_POINTS // lines))
-            y = plots.finite([getattr(run, metric)[k] for k in kept])
-            line = plots.stroke(label, look, [run.steps[k] for k in kept], y, width=1)
-            own = {"opacity": 0.25, "showlegend": False, "hoverinfo": "skip"}
-            behind.append(line | own | {"meta": meta | {"part": f"seed {run.seed}"}})
-        steps, low, middle, high = median_band(runs, metric)
+        line = plots.stroke(
+            label, look, *_seeds(runs, metric, share(THIN_POINTS, lines * study.spec.seeds, fewest=8)), width=1
+        )
+        own = {"opacity": 0.25, "showlegend": False, "hoverinfo": "skip"}
+        behind.append(line | own | {"meta": meta | {"part": "seeds"}})
+        steps, low, middle, high = median_band(runs, metric, points)
         if low:
             x, y = _outline(steps, low, high)
             band = plots.stroke(label, look, x, y, width=0) | {"fill": "toself", "fillcolor": look["color"]}
@@ -64,15 +65,28 @@ def curves(study: Study, problem: str, metric: Metric) -> Figure:
     return {"data": [*behind, *bands, *middles], "layout": layout}
 
 
-def median_band(runs: Sequence[Run], metric: Metric) -> tuple[list[int], list[float], list[float], list[float]]:
-    """Steps, and there the median with its 95 % bootstrap interval over whole curves; a seed that is lost is infinite.
+def _seeds(runs: Sequence[Run], metric: Metric, points: int) -> tuple[list[int | None], list[float | None]]:
+    """The curves of all seeds as one line with gaps: so a page has one name, look and hint for all of them."""
+    x: list[int | None] = []
+    y: list[float | None] = []
+    for run in runs:
+        kept = thinned(len(run.steps), points)
+        x += [*(run.steps[k] for k in kept), None]
+        y += [*plots.finite([getattr(run, metric)[k] for k in kept]), None]
+    return x, y
 
-    Without a second seed there is no interval: its bounds are empty.
+
+def median_band(
+    runs: Sequence[Run], metric: Metric, points: int = MOST
+) -> tuple[list[int], list[float], list[float], list[float]]:
+    """So many steps, and there the median with its 95 % bootstrap interval over whole curves.
+
+    Low, middle, high; a seed that is lost is infinite, or has accuracy 0. Without a second seed the bounds are empty.
     """
     if not runs:
         return [], [], [], []
     longest = max(runs, key=lambda run: len(run.steps)).steps
-    kept = thinned(len(longest), POINTS)
+    kept = thinned(len(longest), points)
     lost = math.inf if metric == "loss" else 0.0
     values = np.array(
         [[getattr(run, metric)[k] if k < len(getattr(run, metric)) else lost for run in runs] for k in kept], float
@@ -85,6 +99,11 @@ def median_band(runs: Sequence[Run], metric: Metric) -> tuple[list[int], list[fl
         return steps, [], medians(values).tolist(), []
     found = interval(medians, values[:, None, :], paired_draws(1, len(runs), RESAMPLES))
     return steps, *(x[:, 0].tolist() for x in (found.low, found.estimate, found.high))
+
+
+def share(points: int, lines: int, fewest: int = 20) -> int:
+    """How many points each of so many lines may have."""
+    return min(MOST, max(fewest, points // lines))
 
 
 def thinned(count: int, most: int) -> list[int]:

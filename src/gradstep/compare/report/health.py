@@ -1,6 +1,7 @@
 """What the steps of a run were like: norms of gradients and updates before each evaluation."""
 
 from gradstep.compare.report import plots
+from gradstep.compare.report.curves import POINTS, share, thinned
 from gradstep.compare.report.looks import looks
 from gradstep.compare.report.plots import Figure
 from gradstep.compare.study import Study
@@ -20,8 +21,10 @@ def health(study: Study, problem: str, quantity: str) -> Figure | None:
         if run is None or not run.health.get(quantity):
             continue
         values = run.health[quantity]
-        y = [x if x is not None and x > 0 else None for x in plots.finite(values)]  # a log axis has no place for 0
-        line = plots.stroke(label, look, run.steps[1 : 1 + len(y)], y, width=2)
+        kept = thinned(len(values), share(POINTS, len(TITLES) * len(study.problems) * len(study.optimizers)))
+        # A log axis has no place for 0.
+        y = [x if x is not None and x > 0 else None for x in plots.finite([values[k] for k in kept])]
+        line = plots.stroke(label, look, [run.steps[1 + k] for k in kept], y, width=2)
         data.append(line | {"hovertemplate": "%{y:.3g} in step %{x}<extra>%{fullData.name}</extra>"})
     if not any(y is not None for line in data for y in line["y"]):
         return None

@@ -21,7 +21,7 @@ function over(figure, axis) {
   const factor = (trace) => (axis === "seconds" ? trace.meta.seconds : 1);
   const data = figure.data
     .filter((trace) => factor(trace) !== undefined)
-    .map((trace) => ({ ...trace, x: trace.x.map((x) => x * factor(trace)) }));
+    .map((trace) => ({ ...trace, x: trace.x.map((x) => (x === null ? null : x * factor(trace))) }));
   const xaxis = { ...figure.layout.xaxis, title: { ...figure.layout.xaxis.title, text: figure.axes[axis] } };
   return { ...figure, data, layout: { ...figure.layout, xaxis } };
 }

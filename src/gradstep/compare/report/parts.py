@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 from gradstep.compare.report.plots import Figure
-from gradstep.compare.report.svg import svg
+from gradstep.compare.report.svg import is_single, svg
 
 CSV_SAFE = ",.:;-[]()/ "  # what a data link need not spell out
 
@@ -66,20 +66,19 @@ class Plot:
 
 
 def figure_csv(figure: Figure) -> str:
-    """A row for each point of each line, or of a map; gaps are left out. A median has its interval beside it."""
+    """A row for each point of each line but single seeds; gaps are left out. A median has its interval beside it."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     layout = figure["layout"]
     x, y = (layout[axis]["title"]["text"] or axis[0] for axis in ("xaxis", "yaxis"))
-    writer.writerow(["line", "part", x, y, "low", "high"])
+    writer.writerow(["line", x, y, "low", "high"])
     for trace in figure["data"]:
-        part = trace.get("meta", {}).get("part", "")
-        if trace["type"] != "scatter" or part == "band":
+        if trace["type"] != "scatter" or trace.get("fill") == "toself" or is_single(trace):
             continue
         besides = [x if isinstance(x, list) else [] for x in trace.get("customdata", [])] or [[]] * len(trace["x"])
         for a, b, more in zip(trace["x"], trace["y"], besides, strict=True):
             if a is not None and b is not None:
-                writer.writerow([html.unescape(trace["name"]), part, a, b, *more])
+                writer.writerow([html.unescape(trace["name"]), a, b, *more])
     return out.getvalue()
 
 

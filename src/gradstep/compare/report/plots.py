@@ -21,7 +21,7 @@ def line(label: str, i: int, x: Sequence[float], y: Sequence[float], width: floa
     return stroke(label, look, x, rounded(y), width) | {"hovertemplate": hover}
 
 
-def stroke(label: str, look: Look, x: Sequence[float], y: Sequence[float | None], width: float) -> Figure:
+def stroke(label: str, look: Look, x: Sequence[float | None], y: Sequence[float | None], width: float) -> Figure:
     """A line with a look of one's own; None is a gap."""
     return {
         "type": "scatter",

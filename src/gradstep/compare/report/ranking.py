@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from gradstep.compare.evidence import Evidence
 from gradstep.compare.report import plots
-from gradstep.compare.report.looks import looks
+from gradstep.compare.report.looks import looks, marker
 from gradstep.compare.report.plots import Figure
 from gradstep.compare.statistics import StepFunction, medians
 from gradstep.compare.statistics.profile import R_MAX
@@ -68,7 +68,7 @@ def costs(evidence: Evidence) -> Figure:
         there = [i for i in range(len(evidence.problems)) if 0 < steps[i, k] < math.inf]
         x, y = ([float(table[i, k]) for i in there] for table in (steps, seconds))
         point = plots.stroke(label, look, plots.rounded(x), plots.rounded(y), width=0) | {"mode": "markers"}
-        point |= {"marker": {"color": look["color"], "size": 10}, "customdata": [evidence.problems[i] for i in there]}
+        point |= {"marker": marker(look, 9), "customdata": [evidence.problems[i] for i in there]}
         hover = "%{customdata}: %{x:.4g} steps, %{y:.3g} s<extra>%{fullData.name}</extra>"
         data.append(point | {"hovertemplate": hover})
     layout = plots.axes("steps to the target", "seconds to the target")
@@ -84,7 +84,7 @@ def rank_change(evidence: Evidence) -> Figure:
     data: list[Figure] = []
     for label, look, *ranks in zip(labels, looks(labels), *places, strict=True):
         line = plots.stroke(label, look, [], ranks, width=2.5) | {"x": ["by steps", "by seconds"]}
-        line |= {"mode": "lines+markers", "marker": {"color": look["color"], "size": 9}}
+        line |= {"mode": "lines+markers", "marker": marker(look, 8)}
         data.append(line | {"hovertemplate": "place %{y} %{x}<extra>%{fullData.name}</extra>"})
     layout = plots.axes("", "place")
     layout["xaxis"] |= {"type": "category"}
@@ -104,7 +104,7 @@ def critical(evidence: Evidence) -> Figure | None:
         look = looks(labels)[k]
         mark = plots.stroke(labels[k], look, plots.rounded([float(found.ranks[k])]), [-place], width=0)
         mark |= {"mode": "markers+text", "text": [labels[k]], "textposition": "middle right"}
-        mark |= {"textfont": {"color": "ink"}, "marker": {"color": look["color"], "size": 10}}
+        mark |= {"textfont": {"color": "ink"}, "marker": marker(look, 9)}
         data.append(mark | {"hovertemplate": "mean rank %{x:.3g}<extra>%{fullData.name}</extra>"})
     for number, group in enumerate(found.groups):
         ends = [float(found.ranks[group[0]]), float(found.ranks[group[-1]])]

@@ -13,7 +13,7 @@ from typing import Any
 
 from gradstep.compare.report.plots import Figure
 
-WIDTH, HEIGHT = 600, 360
+WIDTH, HEIGHT = 600, 360  # whole units are fine enough for a line
 LEFT, RIGHT, TOP, BOTTOM = 66, 14, 12, 46
 LEGEND_ROW, LEGEND_LETTER = 18, 7.6  # pixels: a row's height, and about the width of a letter
 DASHES = {"dash": "8 4", "dot": "2 3", "dashdot": "8 3 2 3", "longdash": "13 4", "longdashdot": "13 3 2 3"}
@@ -51,7 +51,7 @@ class Scale:
 
 
 def svg(figure: Figure, label: str = "") -> str:
-    """The picture as an ``<svg>`` element.
+    """The picture as an ``<svg>`` element, without single seeds.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ def svg(figure: Figure, label: str = "") -> str:
     label
         What it shows, for those who do not see it.
     """
-    data, layout = figure["data"], figure["layout"]
+    data, layout = [trace for trace in figure["data"] if not is_single(trace)], figure["layout"]
     rows = _legend_rows([trace for trace in data if _is_named(trace, layout)])
     height = HEIGHT + LEGEND_ROW * len(rows) + 6
     x = _scale(data, layout, "x", LEFT, WIDTH - RIGHT)
@@ -75,6 +75,11 @@ def svg(figure: Figure, label: str = "") -> str:
         + "\n".join(part for part in body if part)
         + "\n</svg>"
     )
+
+
+def is_single(trace: Figure) -> bool:
+    """Whether it is the single seeds, which neither a still picture nor a table has: they are too many."""
+    return trace.get("meta", {}).get("part") == "seeds"
 
 
 def _clipped(inner: Sequence[str]) -> list[str]:
@@ -182,7 +187,7 @@ def _trace(trace: Figure, x: Scale, y: Scale) -> str:
         for u, v in zip(trace["x"], trace["y"], strict=True)
     ]
     if trace.get("fill") == "toself":
-        path = "L".join(f"{u:.1f} {v:.1f}" for u, v in filter(None, points))
+        path = "L".join(f"{u:.0f} {v:.0f}" for u, v in filter(None, points))
         return f'<path d="M{path}Z" fill="{_colour(trace["fillcolor"])}" opacity="{trace["opacity"]}"/>' if path else ""
     out: list[str] = []
     mode = trace["mode"]
@@ -214,7 +219,7 @@ def _path(points: Sequence[tuple[float, float] | None], is_step: bool) -> str:
         if point is not None:
             u, v = point
             out.append(
-                f"M{u:.1f} {v:.1f}" if before is None else f"H{u:.1f}V{v:.1f}" if is_step else f"L{u:.1f} {v:.1f}"
+                f"M{u:.0f} {v:.0f}" if before is None else f"H{u:.0f}V{v:.0f}" if is_step else f"L{u:.0f} {v:.0f}"
             )
         before = point
     return "".join(out)
@@ -225,10 +230,13 @@ def _mark(point: tuple[float, float], symbol: str, marker: Figure) -> str:
     if symbol.startswith("x"):
         path = f"M{u - r:.1f} {v - r:.1f}l{2 * r:g} {2 * r:g}m0 {-2 * r:g}l{-2 * r:g} {2 * r:g}"
         return f'<path d="{path}" stroke="{colour}" stroke-width="2"/>'
-    if symbol == "star":
-        path = f"M{u:.1f} {v - r:.1f}l{r:g} {r:g}l{-r:g} {r:g}l{-r:g} {-r:g}Z"
-        return f'<path d="{path}" fill="{colour}"/>'
-    return f'<circle cx="{u:.1f}" cy="{v:.1f}" r="{r:g}" fill="{colour}"/>'
+    form, _, is_open = symbol.partition("-")
+    paint = f'fill="none" stroke="{colour}" stroke-width="2"' if is_open else f'fill="{colour}"'
+    if form == "circle":
+        return f'<circle cx="{u:.1f}" cy="{v:.1f}" r="{r:g}" {paint}/>'
+    if form == "square":
+        return f'<path d="M{u - r:.1f} {v - r:.1f}h{2 * r:g}v{2 * r:g}h{-2 * r:g}Z" {paint}/>'
+    return f'<path d="M{u:.1f} {v - r:.1f}l{r:g} {r:g}l{-r:g} {r:g}l{-r:g} {-r:g}Z" {paint}/>'
 
 
 def _map(trace: Figure, x: Scale, y: Scale) -> str:
@@ -284,6 +292,6 @@ def _legend_row(row: Sequence[tuple[float, Figure]], y: float) -> str:
         if "lines" in trace["mode"]:
             out.append(f'<path d="M{x:.1f} {y}h24" {_pen(trace["line"])}/>')
         else:
-            out.append(_mark((x + 12, y), "circle", trace["marker"]))
+            out.append(_mark((x + 12, y), trace["marker"]["symbol"], trace["marker"]))
         out.append(f'<text x="{x + 30:.1f}" y="{y + 4}">{trace["name"]}</text>')
     return "\n".join(out)

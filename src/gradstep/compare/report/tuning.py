@@ -4,7 +4,7 @@ import math
 
 from gradstep.compare.evidence import Evidence, Rates
 from gradstep.compare.report import plots
-from gradstep.compare.report.looks import looks
+from gradstep.compare.report.looks import looks, marker
 from gradstep.compare.report.plots import Figure, Look
 
 
@@ -36,7 +36,7 @@ def _rates(label: str, look: Look, found: Rates) -> Figure:
     line = plots.stroke(label, look, found.rates, plots.rounded(middle), width=2)
     return line | {
         "mode": "lines+markers",
-        "marker": {"color": look["color"], "size": 9, "symbol": ["x" if lost else "circle" for lost in found.lost]},
+        "marker": marker(look, 8, found.lost),
         "error_y": {"type": "data", "symmetric": False, "color": look["color"], "thickness": 1, "width": 3}
         | {key: plots.rounded(values) for key, values in bars.items()},
         "text": [
@@ -56,15 +56,14 @@ def budget(evidence: Evidence, problem: str) -> Figure | None:
         if found is None:
             continue
         line = plots.stroke(label, look, found.trials.tolist(), plots.finite(found.median.tolist()), width=2.5)
-        line |= {"mode": "lines+markers", "marker": {"color": look["color"], "size": 8}}
+        line |= {"mode": "lines+markers", "marker": marker(look, 8)}
         line["customdata"] = plots.rounded(found.hit.tolist())
         hover = "best of %{x}: %{y:.4g} steps; a hit with probability %{customdata:.3g}<extra>%{fullData.name}</extra>"
         data.append(line | {"hovertemplate": hover})
     if not any(y is not None for line in data for y in line["y"]):
         return None
     layout = plots.axes("trials", "steps to the target, best trial")
-    most = max(x for line in data for x in line["x"])
-    ticks = [1 << k for k in range(most.bit_length())]
+    ticks = sorted({x for line in data for x in line["x"]})
     layout["xaxis"] |= {"type": "log", "tickvals": ticks, "ticktext": list(map(str, ticks))}
     layout["yaxis"] |= plots.log_axis([y for line in data for y in line["y"] if y])
     return {"data": data, "layout": layout}
