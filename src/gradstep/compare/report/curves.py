@@ -16,7 +16,7 @@ from gradstep.compare.study import Study
 Metric = Literal["loss", "accuracy"]
 MOST = 60  # points of a median
 # Of all lines of one kind of a study together, which are the mass of a page: medians, and single seeds.
-POINTS, THIN_POINTS = 6_000, 25_000
+POINTS, THIN_POINTS = 5_000, 20_000
 RESAMPLES = 500  # of a band: one for each point of each line
 
 
@@ -101,7 +101,7 @@ def median_band(
     return steps, *(x[:, 0].tolist() for x in (found.low, found.estimate, found.high))
 
 
-def share(points: int, lines: int, fewest: int = 20) -> int:
+def share(points: int, lines: int, fewest: int = 16) -> int:
     """How many points each of so many lines may have."""
     return min(MOST, max(fewest, points // lines))
 

@@ -68,5 +68,7 @@ def _dressed(study: Study, labels: list[str], figure: Figure) -> Figure:
             part["marker"] |= {"color": own[label]["color"]}
         elif part["showlegend"]:
             part["line"] |= own[label]
+    ground = figure["data"][0]
+    ground["z"] = [[round(height, 2) for height in row] for row in ground["z"]]  # of a shade, more is not seen
     figure["layout"] |= {"showlegend": True}
     return figure
