@@ -34,28 +34,36 @@ def chromium():
 class Watched:
     """Pages of one report by theme and width, with all that they asked for and all that they complained of.
 
-    ``drawn``: the selector of what is there when all is drawn.
+    ``drawn``: the selector of what is there when all is drawn. ``within``: how addresses begin that a page may ask
+    for; none but its own is one, where that is left out.
     """
 
-    def __init__(self, browser, url, drawn):
-        self.browser, self.url, self.drawn = browser, url, drawn
+    def __init__(self, browser, url, drawn, within=None):
+        self.browser, self.url, self.drawn, self.within = browser, url, drawn, within
         self.pages, self.requests, self.complaints = {}, [], []
 
     def __call__(self, scheme="light", width=1200):
         if (scheme, width) not in self.pages:
             context = self.browser.new_context(color_scheme=scheme, viewport={"width": width, "height": 900})
             self.pages[scheme, width] = page = context.new_page()
-            page.on("request", lambda request: self.requests.append(request.url))
-            page.on("console", lambda message: self.complaints.append(message.text))
-            page.on("pageerror", lambda error: self.complaints.append(str(error)))
-            page.route("**/*", lambda route: route.continue_() if route.request.url == self.url else route.abort())
+            self.watch(page)
             page.goto(self.url)
             page.wait_for_selector(self.drawn)
         return self.pages[scheme, width]
 
+    def watch(self, page):
+        page.on("request", lambda request: self.requests.append(request.url))
+        page.on("console", lambda message: self.complaints.append(message.text))
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        page.route("**/*", lambda route: route.continue_() if self.allows(route.request.url) else route.abort())
+
+    def allows(self, url):
+        return url == self.url if self.within is None else url.startswith(self.within)
+
     def check_quiet(self):
-        """The pages asked for nothing but themselves, and the console stayed empty."""
-        assert self.requests == [self.url] * len(self.pages)
+        """The pages asked for nothing but what they may, and the console stayed empty."""
+        assert [url for url in self.requests if not self.allows(url)] == []
+        assert self.within or self.requests == [self.url] * len(self.pages)
         assert self.complaints == []
 
 

@@ -143,7 +143,7 @@ def equation(rule: Rule) -> Equation:
     constants = {key: Expr("symbol", key) for key in ("t", "total", *rule.defaults)}
     known = {**constants, **{key: inputs[key] for key in rule.memory}}
     try:
-        out = {key: _node(x) for key, x in rule.scalars(**{key: known[key] for key in rule.arguments}).items()}
+        out = _scalars(rule, known)
     except Branches:
         out = {key: Expr("scalar" if key in _changed(rule) else "symbol", key) for key in rule.numbers}
     first = ("theta", "g", *rule.state)
@@ -156,6 +156,19 @@ def equation(rule: Rule) -> Equation:
     shared = {key: out[key] for key in rule.numbers if uses[id(out[key])] > 1 and _changes(out[key], constants["t"])}
     total = rule.measure(inputs["theta"], inputs["g"]) if rule.measure is not None else None
     return Equation(rule, tuple(Line(key, x) for key, x in {**shared, **changed}.items()), total)
+
+
+def branches(rule: Rule) -> bool:
+    """Whether the numbers of a rule keep their names in its equation, for its ``scalars`` branches."""
+    try:
+        _scalars(rule, {key: Expr("symbol", key) for key in rule.arguments})
+    except Branches:
+        return True
+    return False
+
+
+def _scalars(rule: Rule, known: Mapping[str, Expr]) -> dict[str, Expr]:
+    return {key: _node(x) for key, x in rule.scalars(**{key: known[key] for key in rule.arguments}).items()}
 
 
 def _changed(rule: Rule) -> set[str]:

@@ -95,7 +95,7 @@ def update(
     choose_nonfinite(on_nonfinite)
     try:
         if on_nonfinite != "ignore":
-            _guard(tx, params, grads)
+            _guard(tx, params, grads, state)
         numbers, memory = scalars(tx, params, grads, state)
     except NonFiniteError as error:
         if on_nonfinite != "skip" or isinstance(error, ScalarError):
@@ -119,25 +119,39 @@ def scalars(tx: Stage | Rule, params: Any, grads: Any, state: State) -> tuple[Sc
     made = program(as_stage(tx))
     if not isinstance(state, State):
         raise GradstepTypeError(f"state must come from gs.init or gs.update, not be a {type(state).__name__}.")
+    _refuse_traced(params, state)
     if set(state.memory) != set(made.memory()):
         raise GradstepValueError(
             f"state: memory has {sorted(state.memory)}, but this stage keeps {sorted(made.memory())}."
         )
     nest, tensors = _tensors(made, params, state.slots)
     leaves = _gradients(nest, tensors, grads)
-    host = Host(
-        made,
-        [made.values(made.hyper, state.t)],
-        [0] * len(tensors) if made.over_tensor else [0],
-        extremes({x.dtype for x in tensors}),
-    )
+    table, memory = host_half(made, made.values(made.hyper, state.t), tensors, leaves, state.t, state.memory)
+    rows = nest.names if made.over_tensor else [ALL]
+    return {key: _named(made, row) for key, row in zip(rows, table, strict=True)}, memory
+
+
+def host_half(
+    made: Program,
+    hyper: Mapping[str, float],
+    tensors: Sequence[Tensor],
+    grads: Sequence[Any],
+    t: int,
+    memory: Mapping[str, float],
+) -> tuple[list[Row], Mapping[str, float]]:
+    """The scalars of the update after ``t``, a row for all tensors or one for each, and the memory after it.
+
+    ``hyper`` has each hyperparameter's value for this update. Where nothing is measured, the dtypes of the tensors are
+    all that is asked of them, and the gradients are not looked at.
+    """
+    groups = [0] * len(tensors) if made.over_tensor else [0]
+    host = Host(made, [hyper], groups, extremes({x.dtype for x in tensors}))
 
     def measure(part: int, rows: list[Row]) -> list[list[float]]:
-        return [eager.measured(made, part, x, g, rows[x.row]) for x, g in zip(tensors, leaves, strict=True)]
+        return [eager.measured(made, part, x, g, rows[x.row]) for x, g in zip(tensors, grads, strict=True)]
 
-    table, memory = host.table(state.t + 1, [dict(state.memory)], measure)
-    rows = nest.names if made.over_tensor else [ALL]
-    return {key: _named(made, row) for key, row in zip(rows, table, strict=True)}, memory[0]
+    table, after = host.table(t + 1, [dict(memory)], measure)
+    return table, after[0]
 
 
 def apply(tx: Stage | Rule, params: Any, grads: Any, slots: Slots, scalars: Scalars) -> tuple[Any, Slots]:
@@ -251,8 +265,9 @@ def _gradients(nest: Nest, tensors: Sequence[Tensor], grads: Any) -> tuple[Any, 
     return leaves
 
 
-def _guard(tx: Stage | Rule, params: Any, grads: Any) -> None:
+def _guard(tx: Stage | Rule, params: Any, grads: Any, state: State) -> None:
     made = program(as_stage(tx))
+    _refuse_traced(params, state)
     nest, leaves = flatten(params)
     check_parameters(nest.names, leaves)
     for name, x, g in zip(nest.names, leaves, nest.leaves(grads, "gradients"), strict=True):
@@ -260,3 +275,12 @@ def _guard(tx: Stage | Rule, params: Any, grads: Any) -> None:
         limit = made.limit_in(compute_dtype(x, name))
         if not eager.within(g, limit):
             raise bad_gradient(name, g, limit)
+
+
+def _refuse_traced(params: Any, state: State) -> None:
+    """Refuse what a jit hands over: its numbers are not known yet."""
+    if any(type(x).__name__.endswith("Tracer") for x in (*flatten(params)[1], getattr(state, "t", 0))):
+        raise GradstepTypeError(
+            "gs.update looks at numbers, and under a jit there are none; call gs.scalars outside and trace gs.apply, "
+            "or use gs.interop.optax.transformation."
+        )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gradstep import engine as engines
-from gradstep.arrays import as_reals, as_stored, copied, extremes, namespace
+from gradstep.arrays import as_reals, as_stored, copied, duplicate, extremes, namespace, to_numpy
 from gradstep.chain import Row, program
 from gradstep.conventions import stage_of
 from gradstep.diagnostics import Diagnostics, summed
@@ -165,6 +165,7 @@ class Optimizer:
         self._made_host: Any = None
         self._host_version: int | None = None  # which hyperparameters it is made for; None: of one step alone
         self._lock = new_lock()
+        self._asked: tuple[Any, list[Any]] | None = None  # the point last asked for, until it is answered
 
     def step(self, grads: Any = _OWN) -> None:
         """Update all parameters in place.
@@ -242,6 +243,50 @@ class Optimizer:
         engine.apply(table, t + 1)
         progress.now = progress.next
         self._table = table
+
+    def ask(self) -> Any:
+        """The point at which gradients are wanted: a nest like the parameters of copies, the caller's own.
+
+        To ask changes nothing that is saved, and to ask again gives the same. See :meth:`tell`.
+        """
+        with self._lock:
+            self._asked = self._progress.now, [copied(x) for x in self._leaves]
+            return self._nest.build([duplicate(x) for x in self._leaves])
+
+    def tell(self, grads: Any, *, t: int | None = None) -> None:
+        """:meth:`step` with gradients at the point last asked for, which is answered with it.
+
+        Parameters
+        ----------
+        grads
+            As for :meth:`step`.
+        t
+            What :attr:`t` was when the point was asked for: an answer that comes too late is refused.
+
+        Raises
+        ------
+        GradstepValueError
+            When no point has been asked for since the last answer, step, restore or reset, when ``t`` is another one's,
+            and when a parameter has been changed since.
+        NonFiniteError, GradstepValueError, GradstepTypeError
+            As :meth:`step` does. Whatever is raised, nothing has been changed, and the point can still be answered.
+        """
+        with self._lock:
+            if t is not None and t != self.t:
+                raise GradstepValueError(f"tell: gradients for t = {t} are too late at t = {self.t}; drop them.")
+            asked = self._asked
+            if asked is None or asked[0] is not self._progress.now:
+                raise GradstepValueError(f"tell: nothing has been asked for at t = {self.t}; call opt.ask() first.")
+            for k in self._active:
+                if not np.array_equal(to_numpy(self._leaves[k]), to_numpy(asked[1][k]), equal_nan=True):
+                    name = self._nest.names[k]
+                    raise GradstepValueError(f"tell: parameter {name!r} has been changed since opt.ask(); ask again.")
+            self._asked = None  # whoever else tells now comes too late
+        try:
+            self.step(grads)
+        except BaseException:
+            self._asked = asked
+            raise
 
     def fitting(self, grads: Any) -> list[Any]:
         """The gradients that :meth:`step` would take, in order, without those of frozen parameters.
@@ -432,7 +477,7 @@ class Optimizer:
         params = dict(zip(self._nest.names, self._leaves, strict=True))
         now = self.t, self.skipped, self._progress.memory
         own = self._program, self._groups, self._precision
-        return Parts(*own, params, self._slots, self.hyper.raw, *now, take)
+        return Parts(*own, params, self._slots, self.hyper.raw, *now, take, self._lock)
 
     def __repr__(self) -> str:
         return f"<Optimizer {self.stage!r} of {len(self._leaves)} arrays, t={self.t}, {self._engine.kind}>"

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from importlib import import_module
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -114,6 +115,12 @@ class Rule:
         clean = {key: checked(key, value, self.name) for key, value in {**given, **hyper}.items()}
         return Stage((Part(self, MappingProxyType(clean), name),))
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return declared, (
+            self.module,
+            self.name,
+        )  # a copy, also elsewhere, is the registered one: engines know it by that
+
     def __repr__(self) -> str:
         return f"<{self.kind} {self.name}({', '.join(f'{k}={v}' for k, v in self.defaults.items())})>"
 
@@ -151,6 +158,9 @@ class Part:
         """Its name in state and messages."""
         return self.name or self.rule.name
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Part, (self.rule, dict(self.given), self.name)  # a read-only view cannot be copied
+
     def __repr__(self) -> str:
         texts = [f"{key}={value!r}" for key, value in self.given.items()]
         return f"{self.rule.name}({', '.join(texts + ([f'name={self.name!r}'] if self.name else []))})"
@@ -187,6 +197,12 @@ def registry(kind: str | None = "rule") -> dict[str, Rule]:
 def lookup(name: str) -> Rule:
     """The rule or stage of that name; an error with close matches when there is none."""
     return find("unknown rule", name, _REGISTRY)
+
+
+def declared(module: str, name: str) -> Rule:
+    """The rule of that name, which that module declares."""
+    import_module(module)
+    return lookup(name)
 
 
 def rule(

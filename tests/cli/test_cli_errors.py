@@ -21,7 +21,7 @@ def elsewhere(tmp_path, monkeypatch):
     [
         ("compare", "Missing argument"),
         ("compare digit-mlp", "unknown problem 'digit-mlp'; did you mean digits-mlp"),
-        ("compare zzz", "unknown problem 'zzz'; known: breast-cancer, diabetes,"),
+        ("compare zzz", "unknown problem 'zzz'; known: beale, breast-cancer,"),
         ("compare quadratic:conditio=3", "did you mean condition?"),
         ("compare quadratic:condition=0", "condition must be in 1 to 1e12, not 0"),
         ("compare rosenbrock:a=1", "has no options"),

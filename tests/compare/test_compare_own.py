@@ -1,6 +1,7 @@
 """Problems of one's own: what is compared of them, and whatever may be wrong with one."""
 
 import math
+import re
 
 import numpy as np
 import pytest
@@ -180,7 +181,7 @@ def test_a_loss_that_is_nan_is_a_run_that_diverged(at):
     ("name", "says"),
     [
         ("Crash", r"Crash.value_and_grad raised RuntimeError: the disk is on fire \(own\.py, line \d+\)\."),
-        ("Leaves", "3"),
+        ("Leaves", r"own\.py:Leaves left by SystemExit: 3\."),
     ],
 )
 def test_a_crash_in_one_seed_keeps_the_others(name, says, at):
@@ -192,6 +193,7 @@ def test_a_crash_in_one_seed_keeps_the_others(name, says, at):
         assert errors[1] is not None
     [failure] = failures(study)
     assert failure.startswith(f"own.py:{name}: 2 runs ended with an error, the first that of sgd, seed 1: ")
+    assert re.search(rf": {says}$", failure)
     assert "\n" not in failure
     assert not math.isnan(study.timing(f"own.py:{name}", "sgd").step_us)
 

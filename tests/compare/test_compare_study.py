@@ -10,7 +10,7 @@ from compare_support import table_of, timeless
 from gradstep.compare import Study, compare, make_spec
 from gradstep.compare.record import Card, Run, Timing
 from gradstep.compare.statistics import Spread
-from gradstep.compare.study import rounded_up
+from gradstep.compare.study import rounded_up, with_one_gradient
 from gradstep.compare.table import entries, make_entry
 from gradstep.compare.text import to_json
 from gradstep.errors import GradstepValueError
@@ -179,6 +179,16 @@ def test_the_same_call_gives_the_same_study(options):
     assert timeless(one) == timeless(two)
     assert table_of(one) == table_of(two)
     assert one.finished
+
+
+def test_the_quickest_gradient_counts_for_all_optimizers_of_a_problem():
+    measured = [
+        Timing("a", "sgd", 12.0, 2.0, 0.0),
+        Timing("a", "adam", 39.0, 4.0, 8.0),
+        Timing("b", "sgd", 102.0, 2.0, 0.0),
+        Timing("c", "sgd", math.nan, math.nan, math.nan),
+    ]
+    assert [t.step_us for t in with_one_gradient(measured)] == [12.0, 14.0, 102.0, pytest.approx(math.nan, nan_ok=True)]
 
 
 def test_json_has_null_for_what_is_not_finite():

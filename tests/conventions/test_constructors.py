@@ -1,7 +1,11 @@
 """Other libraries' constructors: their names, arguments and defaults; what is noted, what is refused."""
 
+import copy
 import inspect
+import pickle
 import re
+import subprocess
+import sys
 from importlib import import_module
 
 import numpy as np
@@ -9,8 +13,9 @@ import pytest
 
 import gradstep as gs
 from gradstep.chain import program
-from gradstep.cli.differences import default_stage
+from gradstep.cli.differences import Side
 from gradstep.conventions import LIBRARIES, constructor
+from gradstep.rule import Rule
 
 EVERY = [f"{library}.{name}" for library in LIBRARIES for name in getattr(gs.conventions, library).__all__]
 THEIRS = {
@@ -60,7 +65,7 @@ def test_arguments_and_defaults_are_the_librarys_own(name):
 def test_defaults_make_a_stage_that_steps_and_is_documented(name):
     make = constructor(name)
     w = np.ones(3)
-    opt = gs.Optimizer(w, default_stage(make))
+    opt = gs.Optimizer(w, Side(name, make, {}).stage())
     opt.step(np.full(3, 0.5))
     assert (w < 1).all()
     assert inspect.getdoc(make).startswith(f"``{THEIRS[name.partition('.')[0]].replace('tensorflow', 'tf')}.")
@@ -75,6 +80,17 @@ def test_a_name_is_the_constructor(name):
     assert opt.lr == 0.01
     opt.lr = 0.02
     assert opt.hyper["lr"] == 0.02
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_a_library_has_its_own_names_alone(library):
+    """``conventions.torch.rmsprop`` was the rule here of that name, with other defaults than torch's RMSprop."""
+    assert [name for name, x in vars(getattr(gs.conventions, library)).items() if isinstance(x, Rule)] == []
+
+
+def test_a_constructor_without_its_call_is_as_good_as_its_name():
+    opt = gs.Optimizer(np.ones(2), gs.conventions.torch.Adam, lr=0.1)
+    assert repr(opt.stage) == repr(gs.conventions.torch.Adam(lr=0.1))
 
 
 def test_keras_takes_what_its_base_class_takes():
@@ -113,7 +129,8 @@ def test_keras_takes_what_its_base_class_takes():
         ("T.SGD(nesterov=True)", ValueError, r"nesterov=True needs a momentum above 0 and dampening=0, as in torch"),
         ("T.SGD(momentum=0.9, dampening=0.1, nesterov=True)", ValueError, r"needs a momentum above 0 and dampening=0"),
         ("K.Adam(clipnorm=1, clipvalue=1)", ValueError, r"only one of clipnorm, clipvalue and global_clipnorm"),
-        ("K.Adam(decay=0.1)", TypeError, r"keras\.Adam: Keras has no argument 'decay' of an optimizer"),
+        ("K.Adam(lr=0.1)", ValueError, r"keras\.Adam: unknown argument 'lr'; known: amsgrad, beta_1"),
+        ("K.Adam(clip_norm=1.0)", ValueError, r"keras\.Adam: unknown argument 'clip_norm'; did you mean clipnorm"),
         ("K.Adam(gradient_accumulation_steps=2)", ValueError, r"cannot be had here: sum the gradients yourself"),
         ("K.Adam(ema_overwrite_frequency=2)", ValueError, r"cannot be had here: the average is read by opt\.averaged"),
         ("K.Adam(use_ema=True, ema_momentum=2)", ValueError, r"ema_momentum must be from 0 to 1, as in Keras, not 2"),
@@ -180,8 +197,34 @@ def test_a_state_that_a_constructor_made_is_saved_and_restored(tmp_path):
     assert again.params["w"].tobytes() == params["w"].tobytes()
 
 
+def test_optax_radam_is_rectified_where_rho_is_its_threshold():
+    """rho ends at 2 / (1 - beta2) - 1, which is 7 here, and in 53 bits it gets there."""
+    rule = gs.conventions.optax.radam(0.1).parts[0].rule
+    hyper, memory, seen = {**rule.defaults, "beta2": 0.75, "threshold": 7.0}, rule.memory, []
+    for t in range(1, 301):
+        numbers, memory = rule.host(t, hyper, memory)
+        seen.append(numbers["rectified"])
+    assert seen[:50] == [0.0] * 50
+    assert seen[-50:] == [1.0] * 50
+
+
 def test_every_library_is_a_module_of_its_constructors():
     for library in LIBRARIES:
         module = import_module(f"gradstep.conventions.{library}")
         assert getattr(gs.conventions, library) is module
         assert library in dir(gs.conventions)
+
+
+def test_a_stage_of_variants_goes_into_another_process():
+    """Which has not imported them."""
+    code = """
+import pickle, sys
+tx = pickle.loads(bytes.fromhex(sys.argv[1]))
+print(tx, tx.parts[0].rule is __import__("gradstep.variants").variants.scale_by_rms)
+"""
+    tx = gs.conventions.torch.RMSprop(momentum=0.9)
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code, pickle.dumps(tx).hex()], capture_output=True, text=True, check=False
+    )
+    assert (done.stdout, done.stderr) == (f"{tx} True\n", "")
+    assert copy.deepcopy(tx).parts[0].rule is tx.parts[0].rule

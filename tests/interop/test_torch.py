@@ -11,8 +11,11 @@ import pytest
 import gradstep as gs
 
 torch = pytest.importorskip("torch")
-from gradstep.interop import cohort, cohorts  # noqa: E402 - need torch
-from gradstep.interop.torch import Optimizer  # noqa: E402
+from gradstep.interop.torch import (  # noqa: E402 - need torch
+    Optimizer,
+    cohort,
+    cohorts,
+)
 
 SAME = {"rtol": 0.0, "atol": 1e-12}
 

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -32,6 +33,8 @@ class Parts:
         The host's numbers of each group.
     take
         Sets hyperparameters, memory, t and skipped steps.
+    lock
+        What a step holds; whoever reads or changes more than one of these while others step holds it too.
     """
 
     program: Program
@@ -44,6 +47,7 @@ class Parts:
     skipped: int
     memory: Memory
     take: Callable[[Mapping[str, Hyper], Memory, int, int], None]
+    lock: AbstractContextManager[Any]
 
     def places(self) -> dict[str, Any]:
         """Every array by its name in a file."""

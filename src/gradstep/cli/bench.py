@@ -53,15 +53,15 @@ def bench(
 ) -> None:
     """Measure an optimizer step side by side with other libraries' in one process; print a table for each size."""
     require("rich", *["matplotlib"] * (plot is not None))
+    from gradstep import rules
     from gradstep.bench import FULL, QUICK, Work, choose, read_sizes
-    from gradstep.rule import registry
 
     if not (math.isfinite(seconds) and math.isfinite(pause)):
         raise typer.BadParameter("--seconds and --pause must be finite.")
     if full + scaling + errors + (sizes is not None) > 1:
         raise typer.BadParameter("--sizes, --full, --scaling and --errors exclude one another.")
     chosen = read_sizes(sizes or (FULL if full else QUICK))
-    works = [Work(name, dtype, chain, seed, threads) for name in (registry() if rule == "all" else [rule])]
+    works = [Work(name, dtype, chain, seed, threads) for name in (rules.__all__ if rule == "all" else [rule])]
     kinds = choose(peers)
     if scaling + errors and len(works) > 1:
         raise typer.BadParameter("--scaling and --errors take one rule.")

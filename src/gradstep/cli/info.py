@@ -10,10 +10,10 @@ OPTIONAL = (
 
 def info() -> None:
     """Show versions, the engine in use, the kernel cache and which optional packages are installed."""
+    from gradstep import rules, stages, variants
     from gradstep.compare.environment import environment, version
     from gradstep.engine.kernel_cache import folder
     from gradstep.engine.threads import get_threads
-    from gradstep.rule import registry
 
     cache = folder()
     packages = {name: version(name) for name in OPTIONAL}
@@ -21,8 +21,9 @@ def info() -> None:
         **environment(),
         "threads": f"{get_threads()} at most for a large step",
         "kernel cache": str(cache) if cache else "nowhere (GRADSTEP_CACHE_DIR is empty)",
-        "rules": str(len(registry())),
-        "other stages": str(len(registry("stage"))),
+        "rules": str(len(rules.__all__)),
+        "other stages": str(len(stages.__all__)),
+        "variants of other libraries": str(len(variants.__all__)),
         "found": ", ".join(f"{name} {found}" for name, found in packages.items() if found) or "nothing optional",
         "not found": ", ".join(name for name, found in packages.items() if not found) or "nothing",
     }

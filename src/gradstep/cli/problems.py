@@ -9,11 +9,14 @@ def problems() -> None:
     from rich.table import Table
 
     from gradstep.compare.problems import PROBLEMS
+    from gradstep.compare.problems.targets import records
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for heading in ("problem", "what is trained", "data", "size", "target", "steps"):
-        table.add_column(heading, justify="right" if heading == "steps" else "left")
+    for heading in ("problem", "what is trained", "data", "size", "target", "steps", "s/run"):
+        table.add_column(heading, justify="right" if heading in ("steps", "s/run") else "left")
+    measured = records()
     for make in PROBLEMS.values():
         p = make()
-        table.add_row(p.name, p.summary, p.source, p.size, p.goal, str(p.steps))
+        seconds = f"{measured[p.name]['seconds']:g}" if p.name in measured else ""  # formulas take next to none
+        table.add_row(p.name, p.summary, p.source, p.size, p.goal, str(p.steps), seconds)
     console().print(table)

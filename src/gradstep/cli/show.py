@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gradstep.cli.console import console
-from gradstep.cli.differences import print_differences
 from gradstep.errors import GradstepValueError
 
 if TYPE_CHECKING:
@@ -17,21 +16,27 @@ if TYPE_CHECKING:
 def show(
     names: Annotated[
         list[str],
-        typer.Argument(metavar="NAME...", help="Rules, other stages, other libraries' constructors: adam torch.Adam."),
+        typer.Argument(
+            metavar="NAME...",
+            help="Rules, other stages, other libraries' constructors: adam torch.Adam torch.SGD:momentum=0.9.",
+        ),
     ],
     latex: Annotated[bool, typer.Option("--latex", help="The equation as LaTeX.")] = False,
 ) -> None:
     """Print rules with source, equation, code, defaults, state; torch.Adam keras.Adam and the like side by side."""
+    from gradstep.cli.differences import Side, print_differences
+    from gradstep.compare.naming import read_names
     from gradstep.conventions import constructor
     from gradstep.rule import Rule
 
-    made = {name: constructor(name) for name in names}
-    rules = [x for x in made.values() if isinstance(x, Rule)]
+    named = [one for text in names for one in read_names(text)]
+    sides = [Side(str(one), constructor(one.name), dict(one.values)) for one in named]
+    rules = [side.make for side in sides if isinstance(side.make, Rule) and not side.given]
     screen = console()
-    if len(rules) < len(made):
+    if len(rules) < len(sides):
         if latex:
             raise GradstepValueError("--latex is for rules and stages; other libraries' constructors are many of them.")
-        print_differences(screen, made)
+        print_differences(screen, sides)
         return
     for i, rule in enumerate(rules):
         screen.print("\n" * (i > 0) + rule.name, style="bold", markup=False)

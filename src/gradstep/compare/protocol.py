@@ -190,7 +190,7 @@ def train(todo: Todo) -> Run:
     except ChangedError:
         raise
     except (GradstepError, SystemExit) as raised:
-        error, final = str(raised) or type(raised).__name__, {}
+        error = f"{todo.problem} left by SystemExit: {raised}." if isinstance(raised, SystemExit) else str(raised)
     return Run(
         problem=todo.problem,
         optimizer=todo.optimizer,

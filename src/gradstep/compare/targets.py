@@ -1,27 +1,15 @@
 """Levels that count as solved: frozen in the package where tuned baselines settled them."""
 
-import json
-from functools import cache
-from importlib import resources
+import math
 
 from gradstep.compare.problems import Problem
+from gradstep.compare.problems.targets import records
 from gradstep.compare.record import Goal
-
-_FILE = "targets.json"
 
 
 def goal_of(problem: Problem) -> Goal | None:
-    """The frozen target of a problem, else the one of its definition, else None."""
-    if (found := _frozen().get(problem.name)) is not None:
-        return found
+    """The target of a problem, or None where it has none; its origin says whether it is frozen or its definition's."""
     own = problem.target
-    return None if own is None else Goal(own.metric, own.level, own.split, "problem")
-
-
-@cache
-def _frozen() -> dict[str, Goal]:
-    file = resources.files("gradstep.compare.problems").joinpath(_FILE)
-    if not file.is_file():
-        return {}
-    content = json.loads(file.read_text("utf-8"))
-    return {name: Goal(x["metric"], x["level"], x["split"], "frozen") for name, x in content.items()}
+    if own is None or math.isnan(own.level):
+        return None
+    return Goal(own.metric, own.level, own.split, "frozen" if problem.name in records() else "problem")

@@ -3,9 +3,10 @@
 ``gs.conventions.torch.Adam(lr=1e-3, betas=(0.9, 0.95))``, or by name: ``gs.Optimizer(params, "torch.Adam", lr=1e-3)``.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from importlib import import_module
 from inspect import signature
+from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 from gradstep.errors import GradstepTypeError
@@ -15,7 +16,7 @@ from gradstep.rule import Rule, Stage, as_stage, lookup, registry
 if TYPE_CHECKING:
     from gradstep.conventions import keras, mlx, optax, tf1, torch
 
-__all__ = ["constructor", "keras", "mlx", "optax", "stage_of", "tf1", "torch"]
+__all__ = ["arguments", "constructor", "keras", "mlx", "optax", "stage_of", "tf1", "torch"]
 
 LIBRARIES = ("keras", "mlx", "optax", "tf1", "torch")
 
@@ -60,9 +61,19 @@ def stage_of(rule: str | Rule | Stage, hyper: Mapping[str, Any]) -> Stage:
         return make(**hyper) if isinstance(make, Rule) else make(**_known(rule, make, hyper))
     if isinstance(rule, Rule):
         return rule(**hyper)
+    if isinstance(rule, FunctionType) and rule.__module__.startswith("gradstep.conventions."):  # without its call
+        return stage_of(f"{rule.__module__.rpartition('.')[2]}.{rule.__name__}", hyper)
     if hyper:
         raise GradstepTypeError(f"{min(hyper)} is given beside a stage; give it inside: gs.adam({min(hyper)}=...).")
     return as_stage(rule)
+
+
+def arguments(rule: str | Rule | Stage) -> Collection[str]:
+    """The names that :func:`stage_of` takes as hyperparameters of this rule: none for a stage, which has its own."""
+    made = constructor(rule) if isinstance(rule, str) else rule
+    if isinstance(made, Rule):
+        return made.defaults
+    return () if isinstance(made, Stage) else signature(made).parameters
 
 
 def _known(name: str, make: Callable[..., Stage], hyper: Mapping[str, Any]) -> Mapping[str, Any]:

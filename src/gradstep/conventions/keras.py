@@ -4,23 +4,14 @@ Weight decay is decoupled, ``learning_rate * weight_decay``, and comes first. Of
 ``name`` is ignored, and gradient accumulation and the overwriting of weights by their average are refused.
 """
 
+from inspect import signature
 from typing import Any
 
+from gradstep import rules, stages, variants
 from gradstep.conventions.common import chained, given, is_zero, number, rate, refused
-from gradstep.errors import GradstepTypeError, GradstepValueError
+from gradstep.errors import GradstepValueError
+from gradstep.naming import unknown
 from gradstep.rule import Stage
-from gradstep.rules import adadelta, momentum, nesterov, sgd
-from gradstep.stages import clip_by_global_norm, clip_by_norm, clip_by_value, decay, unscale
-from gradstep.variants import (
-    adagrad_inside,
-    adam_eps_hat,
-    adamax_eps_outside,
-    amsgrad_eps_hat,
-    ema_after_first,
-    nadam_torch,
-    scale_by_centered_rms_inside,
-    scale_by_rms_inside,
-)
 
 __all__ = ["SGD", "Adadelta", "Adagrad", "Adam", "AdamW", "Adamax", "Nadam", "RMSprop"]
 
@@ -41,7 +32,7 @@ def Adagrad(
 ) -> Stage:
     """``keras.optimizers.Adagrad``: epsilon inside of the root, sums that start at 0.1."""
     lr, start = rate("keras.Adagrad", learning_rate), number(initial_accumulator_value)
-    made = adagrad_inside(lr=lr, eps=number(epsilon), initial_accumulator=start)
+    made = variants.adagrad_inside(lr=lr, eps=number(epsilon), initial_accumulator=start)
     return _whole("keras.Adagrad", made, weight_decay, base)
 
 
@@ -58,7 +49,9 @@ def RMSprop(
 
     Centered, the variance is clamped at zero before epsilon is added.
     """
-    scaled = (scale_by_centered_rms_inside if centered else scale_by_rms_inside)(rho=number(rho), eps=number(epsilon))
+    scaled = (variants.scale_by_centered_rms_inside if centered else variants.scale_by_rms_inside)(
+        rho=number(rho), eps=number(epsilon)
+    )
     made = chained(scaled, _descent(rate("keras.RMSprop", learning_rate), momentum, False))
     return _whole("keras.RMSprop", made, weight_decay, base)
 
@@ -67,7 +60,7 @@ def Adadelta(
     learning_rate: Any = 0.001, rho: float = 0.95, epsilon: float = 1e-7, weight_decay: Any = None, **base: Any
 ) -> Stage:
     """``keras.optimizers.Adadelta``: Zeiler's with a thousandth of its steps, by the default learning rate."""
-    made = adadelta(lr=rate("keras.Adadelta", learning_rate), rho=number(rho), eps=number(epsilon))
+    made = rules.adadelta(lr=rate("keras.Adadelta", learning_rate), rho=number(rho), eps=number(epsilon))
     return _whole("keras.Adadelta", made, weight_decay, base)
 
 
@@ -111,7 +104,7 @@ def Adamax(
 ) -> Stage:
     """``keras.optimizers.Adamax``: epsilon is added to the maximum."""
     lr, beta1, beta2 = rate("keras.Adamax", learning_rate), number(beta_1), number(beta_2)
-    made = adamax_eps_outside(lr=lr, beta1=beta1, beta2=beta2, eps=number(epsilon))
+    made = variants.adamax_eps_outside(lr=lr, beta1=beta1, beta2=beta2, eps=number(epsilon))
     return _whole("keras.Adamax", made, weight_decay, base)
 
 
@@ -125,19 +118,19 @@ def Nadam(
 ) -> Stage:
     """``keras.optimizers.Nadam``: its momentum grows 250 times as fast as torch's, with 0.96^t."""
     lr, beta1, beta2 = rate("keras.Nadam", learning_rate), number(beta_1), number(beta_2)
-    made = nadam_torch(lr=lr, beta1=beta1, beta2=beta2, eps=number(epsilon), momentum_decay=1.0)
+    made = variants.nadam_torch(lr=lr, beta1=beta1, beta2=beta2, eps=number(epsilon), momentum_decay=1.0)
     return _whole("keras.Nadam", made, weight_decay, base)
 
 
 def _descent(lr: Any, rate_of_momentum: Any, looks_ahead: bool) -> Stage:
     if is_zero(rate_of_momentum):
-        return sgd(lr=lr)
-    return (nesterov if looks_ahead else momentum)(lr=lr, momentum=number(rate_of_momentum))
+        return rules.sgd(lr=lr)
+    return (rules.nesterov if looks_ahead else rules.momentum)(lr=lr, momentum=number(rate_of_momentum))
 
 
 def _adam(owner: str, lr: Any, beta_1: Any, beta_2: Any, epsilon: Any, amsgrad: bool) -> Stage:
     hyper = dict(lr=rate(owner, lr), beta1=number(beta_1), beta2=number(beta_2), eps=number(epsilon))
-    return (amsgrad_eps_hat if amsgrad else adam_eps_hat)(**hyper)
+    return (variants.amsgrad_eps_hat if amsgrad else variants.adam_eps_hat)(**hyper)
 
 
 def _whole(owner: str, made: Stage, weight_decay: Any, base: dict[str, Any]) -> Stage:
@@ -157,11 +150,12 @@ def _before(
     loss_scale_factor: float | None = None,
     gradient_accumulation_steps: int | None = None,
     name: str | None = None,  # noqa: ARG001 - names nothing here
-    **unknown: Any,
+    **others: Any,
 ) -> list[Stage]:
     """What Keras's base class does to gradients and variables before the update of the optimizer."""
-    if unknown:
-        raise GradstepTypeError(f"{owner}: Keras has no argument {min(unknown)!r} of an optimizer.")
+    if others:
+        own = {*signature(globals()[owner.partition(".")[2]]).parameters, *signature(_before).parameters}
+        raise unknown(f"{owner}: unknown argument", min(others), own - {"owner", "base", "others"})
     if sum(x is not None for x in (clipnorm, clipvalue, global_clipnorm)) > 1:
         raise GradstepValueError(
             f"{owner}: only one of clipnorm, clipvalue and global_clipnorm can be set, as in Keras."
@@ -172,13 +166,17 @@ def _before(
     refused(owner, "ema_overwrite_frequency", ema_overwrite_frequency, never)
     by_hand = "sum the gradients yourself and step with their mean"
     refused(owner, "gradient_accumulation_steps", gradient_accumulation_steps, by_hand)
-    clips = ((clip_by_norm, clipnorm), (clip_by_value, clipvalue), (clip_by_global_norm, global_clipnorm))
+    clips = (
+        (stages.clip_by_norm, clipnorm),
+        (stages.clip_by_value, clipvalue),
+        (stages.clip_by_global_norm, global_clipnorm),
+    )
     return [
-        *given(unscale, loss_scale=loss_scale_factor),
+        *given(stages.unscale, loss_scale=loss_scale_factor),
         *(clip(number(bound)) for clip, bound in clips if bound is not None),
-        *given(decay, weight_decay=weight_decay),
+        *given(stages.decay, weight_decay=weight_decay),
     ]
 
 
 def _after(base: dict[str, Any]) -> list[Stage]:
-    return [ema_after_first(decay=number(base.get("ema_momentum", 0.99)))] if base.get("use_ema") else []
+    return [variants.ema_after_first(decay=number(base.get("ema_momentum", 0.99)))] if base.get("use_ema") else []

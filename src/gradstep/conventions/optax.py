@@ -6,38 +6,10 @@ mask (``groups={"*.bias": {"weight_decay": 0.0}}`` goes by name). Weight decay i
 
 from typing import Any
 
+from gradstep import rules, stages, variants
 from gradstep.conventions.common import chained, given, is_zero, number, rate, refused
 from gradstep.errors import GradstepValueError
 from gradstep.rule import Stage
-from gradstep.rules import adam as plain_adam
-from gradstep.rules import momentum as folded_momentum
-from gradstep.rules import nesterov as folded_nesterov
-from gradstep.rules import sgd as plain_sgd
-from gradstep.rules.adadelta import adadelta as plain_adadelta
-from gradstep.stages import decay as decoupled
-from gradstep.stages import l2
-from gradstep.variants import (
-    adagrad_inside,
-    adam_eps_root,
-    adamax_eps_inside,
-    amsgrad_optax,
-    amsgrad_optax_mean,
-    amsgrad_optax_square,
-    amsgrad_optax_uncorrected,
-    nadam_optax,
-    radam_optax,
-    radam_optax_nesterov,
-    scale_by_centered_rms,
-    scale_by_centered_rms_corrected,
-    scale_by_centered_rms_inside,
-    scale_by_centered_rms_inside_corrected,
-    scale_by_rms,
-    scale_by_rms_corrected,
-    scale_by_rms_inside,
-    scale_by_rms_inside_corrected,
-    unfolded_momentum,
-    unfolded_nesterov,
-)
 
 __all__ = [
     "adadelta",
@@ -57,20 +29,20 @@ __all__ = [
 _DTYPE = 'the state is stored as gs.Optimizer(..., state_dtype="bfloat16") says, in all of it and without drift'
 _MASK = 'say it by name: gs.Optimizer(..., groups={"*.bias": {"weight_decay": 0.0}})'
 _AMSGRAD = {  # by (bias_correction_mu, bias_correction_nu)
-    (True, True): amsgrad_optax,
-    (True, False): amsgrad_optax_mean,
-    (False, True): amsgrad_optax_square,
-    (False, False): amsgrad_optax_uncorrected,
+    (True, True): variants.amsgrad_optax,
+    (True, False): variants.amsgrad_optax_mean,
+    (False, True): variants.amsgrad_optax_square,
+    (False, False): variants.amsgrad_optax_uncorrected,
 }
 _RMS = {  # by (centered, eps_in_sqrt, bias_correction)
-    (False, False, False): scale_by_rms,
-    (False, False, True): scale_by_rms_corrected,
-    (False, True, False): scale_by_rms_inside,
-    (False, True, True): scale_by_rms_inside_corrected,
-    (True, False, False): scale_by_centered_rms,
-    (True, False, True): scale_by_centered_rms_corrected,
-    (True, True, False): scale_by_centered_rms_inside,
-    (True, True, True): scale_by_centered_rms_inside_corrected,
+    (False, False, False): variants.scale_by_rms,
+    (False, False, True): variants.scale_by_rms_corrected,
+    (False, True, False): variants.scale_by_rms_inside,
+    (False, True, True): variants.scale_by_rms_inside_corrected,
+    (True, False, False): variants.scale_by_centered_rms,
+    (True, False, True): variants.scale_by_centered_rms_corrected,
+    (True, True, False): variants.scale_by_centered_rms_inside,
+    (True, True, True): variants.scale_by_centered_rms_inside_corrected,
 }
 
 
@@ -79,14 +51,14 @@ def sgd(learning_rate: Any, momentum: Any = None, nesterov: bool = False, accumu
     refused("optax.sgd", "accumulator_dtype", accumulator_dtype, _DTYPE)
     lr = rate("optax.sgd", learning_rate)
     if is_zero(momentum):
-        return plain_sgd(lr=lr)
-    return (unfolded_nesterov if nesterov else unfolded_momentum)(lr=lr, momentum=number(momentum))
+        return rules.sgd(lr=lr)
+    return (variants.unfolded_nesterov if nesterov else variants.unfolded_momentum)(lr=lr, momentum=number(momentum))
 
 
 def adagrad(learning_rate: Any, initial_accumulator_value: Any = 0.1, eps: Any = 1e-7) -> Stage:
     """``optax.adagrad``: eps inside of the root, sums that start at 0.1."""
     start = number(initial_accumulator_value)
-    return adagrad_inside(lr=rate("optax.adagrad", learning_rate), eps=number(eps), initial_accumulator=start)
+    return variants.adagrad_inside(lr=rate("optax.adagrad", learning_rate), eps=number(eps), initial_accumulator=start)
 
 
 def rmsprop(
@@ -105,8 +77,8 @@ def rmsprop(
     made = _RMS[bool(centered), bool(eps_in_sqrt), bool(bias_correction)]
     scaled = made(rho=number(decay), eps=number(eps), initial_accumulator=number(initial_scale))
     if is_zero(momentum):
-        return chained(scaled, plain_sgd(lr=lr))
-    return chained(scaled, (folded_nesterov if nesterov else folded_momentum)(lr=lr, momentum=number(momentum)))
+        return chained(scaled, rules.sgd(lr=lr))
+    return chained(scaled, (rules.nesterov if nesterov else rules.momentum)(lr=lr, momentum=number(momentum)))
 
 
 def adadelta(
@@ -124,8 +96,8 @@ def adadelta(
             "optax.adadelta: without a learning_rate optax adds the step and climbs; 1.0 gives Zeiler's Adadelta."
         )
     refused("optax.adadelta", "weight_decay_mask", weight_decay_mask, _MASK)
-    made = plain_adadelta(lr=rate("optax.adadelta", learning_rate), rho=number(rho), eps=number(eps))
-    return chained(*given(l2, weight_decay=weight_decay), made)
+    made = rules.adadelta(lr=rate("optax.adadelta", learning_rate), rho=number(rho), eps=number(eps))
+    return chained(*given(stages.l2, weight_decay=weight_decay), made)
 
 
 def adam(
@@ -176,7 +148,7 @@ def amsgrad(
 
 def adamax(learning_rate: Any, b1: Any = 0.9, b2: Any = 0.999, eps: Any = 1e-8) -> Stage:
     """``optax.adamax``: eps is added to the gradient within the maximum."""
-    return adamax_eps_inside(**_hyper("optax.adamax", learning_rate, b1, b2, eps))
+    return variants.adamax_eps_inside(**_hyper("optax.adamax", learning_rate, b1, b2, eps))
 
 
 def adamaxw(
@@ -189,8 +161,8 @@ def adamaxw(
 ) -> Stage:
     """``optax.adamaxw``: Adamax with decoupled weight decay."""
     refused("optax.adamaxw", "mask", mask, _MASK)
-    made = adamax_eps_inside(**_hyper("optax.adamaxw", learning_rate, b1, b2, eps))
-    return chained(*given(decoupled, weight_decay=weight_decay), made)
+    made = variants.adamax_eps_inside(**_hyper("optax.adamaxw", learning_rate, b1, b2, eps))
+    return chained(*given(stages.decay, weight_decay=weight_decay), made)
 
 
 def nadam(
@@ -235,7 +207,7 @@ def radam(
 ) -> Stage:
     """``optax.radam``: rectified from rho = threshold on; eps on the corrected root."""
     own = _hyper("optax.radam", learning_rate, b1, b2, eps)
-    made = radam_optax_nesterov if nesterov else radam_optax
+    made = variants.radam_optax_nesterov if nesterov else variants.radam_optax
     return made(**own, eps_root=number(eps_root), threshold=number(threshold))
 
 
@@ -249,8 +221,8 @@ def _adam(
     refused(owner, "mu_dtype", mu_dtype, _DTYPE)
     own = _hyper(owner, learning_rate, b1, b2, eps)
     if nesterov:
-        return nadam_optax(**own, eps_root=number(eps_root))
-    return plain_adam(**own) if is_zero(eps_root) else adam_eps_root(**own, eps_root=number(eps_root))
+        return variants.nadam_optax(**own, eps_root=number(eps_root))
+    return rules.adam(**own) if is_zero(eps_root) else variants.adam_eps_root(**own, eps_root=number(eps_root))
 
 
 def _adamw(
@@ -267,4 +239,4 @@ def _adamw(
 ) -> Stage:
     refused(owner, "mask", mask, _MASK)
     made = _adam(owner, learning_rate, b1, b2, eps, eps_root, mu_dtype, nesterov)
-    return chained(*given(decoupled, weight_decay=weight_decay), made)
+    return chained(*given(stages.decay, weight_decay=weight_decay), made)

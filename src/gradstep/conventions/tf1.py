@@ -5,19 +5,10 @@
 
 from typing import Any
 
+from gradstep import rules, variants
 from gradstep.conventions.common import chained, ignored, is_zero, number, rate
 from gradstep.errors import GradstepValueError
 from gradstep.rule import Stage
-from gradstep.rules import adadelta, sgd
-from gradstep.rules import momentum as folded_momentum
-from gradstep.variants import (
-    adagrad_without_eps,
-    adam_eps_hat,
-    scale_by_centered_rms_inside,
-    scale_by_rms_inside,
-    unfolded_momentum,
-    unfolded_nesterov,
-)
 
 __all__ = [
     "AdadeltaOptimizer",
@@ -32,7 +23,7 @@ __all__ = [
 def GradientDescentOptimizer(learning_rate: Any, use_locking: bool = False, name: str = "GradientDescent") -> Stage:
     """``tf.compat.v1.train.GradientDescentOptimizer``."""
     ignored("tf1.GradientDescentOptimizer", use_locking=use_locking)
-    return sgd(lr=rate("tf1.GradientDescentOptimizer", learning_rate))
+    return rules.sgd(lr=rate("tf1.GradientDescentOptimizer", learning_rate))
 
 
 def MomentumOptimizer(
@@ -44,7 +35,7 @@ def MomentumOptimizer(
 ) -> Stage:
     """``tf.compat.v1.train.MomentumOptimizer``: the learning rate stands outside of the accumulator."""
     ignored("tf1.MomentumOptimizer", use_locking=use_locking)
-    made = unfolded_nesterov if use_nesterov else unfolded_momentum
+    made = variants.unfolded_nesterov if use_nesterov else variants.unfolded_momentum
     return made(lr=rate("tf1.MomentumOptimizer", learning_rate), momentum=number(momentum))
 
 
@@ -62,7 +53,7 @@ def AdagradOptimizer(
     start = number(initial_accumulator_value)
     if is_zero(start):
         raise GradstepValueError("tf1.AdagradOptimizer: initial_accumulator_value must be above 0, as in TensorFlow.")
-    return adagrad_without_eps(lr=rate("tf1.AdagradOptimizer", learning_rate), initial_accumulator=start)
+    return variants.adagrad_without_eps(lr=rate("tf1.AdagradOptimizer", learning_rate), initial_accumulator=start)
 
 
 def RMSPropOptimizer(
@@ -77,9 +68,9 @@ def RMSPropOptimizer(
     """``tf.compat.v1.train.RMSPropOptimizer``: the mean square starts at 1, epsilon inside of the root."""
     ignored("tf1.RMSPropOptimizer", use_locking=use_locking)
     lr = rate("tf1.RMSPropOptimizer", learning_rate)
-    made = scale_by_centered_rms_inside if centered else scale_by_rms_inside
+    made = variants.scale_by_centered_rms_inside if centered else variants.scale_by_rms_inside
     scaled = made(rho=number(decay), eps=number(epsilon), initial_accumulator=1.0)
-    step = sgd(lr=lr) if is_zero(momentum) else folded_momentum(lr=lr, momentum=number(momentum))
+    step = rules.sgd(lr=lr) if is_zero(momentum) else rules.momentum(lr=lr, momentum=number(momentum))
     return chained(scaled, step)
 
 
@@ -92,7 +83,7 @@ def AdadeltaOptimizer(
 ) -> Stage:
     """``tf.compat.v1.train.AdadeltaOptimizer``."""
     ignored("tf1.AdadeltaOptimizer", use_locking=use_locking)
-    return adadelta(lr=rate("tf1.AdadeltaOptimizer", learning_rate), rho=number(rho), eps=number(epsilon))
+    return rules.adadelta(lr=rate("tf1.AdadeltaOptimizer", learning_rate), rho=number(rho), eps=number(epsilon))
 
 
 def AdamOptimizer(
@@ -106,4 +97,4 @@ def AdamOptimizer(
     """``tf.compat.v1.train.AdamOptimizer``: epsilon on the root before its correction ("epsilon hat")."""
     ignored("tf1.AdamOptimizer", use_locking=use_locking)
     hyper = dict(beta1=number(beta1), beta2=number(beta2), eps=number(epsilon))
-    return adam_eps_hat(lr=rate("tf1.AdamOptimizer", learning_rate), **hyper)
+    return variants.adam_eps_hat(lr=rate("tf1.AdamOptimizer", learning_rate), **hyper)

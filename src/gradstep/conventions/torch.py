@@ -6,22 +6,10 @@ refused. ``weight_decay`` is L2, added to the gradient, but where it is called d
 
 from typing import Any
 
+from gradstep import rules, stages, variants
 from gradstep.conventions.common import chained, given, ignored, is_zero, number, pair, rate, refused
 from gradstep.errors import GradstepValueError
 from gradstep.rule import Stage
-from gradstep.rules import adadelta, adagrad, adam, rmsprop, sgd
-from gradstep.stages import decay, l2, maximize
-from gradstep.variants import (
-    adagrad_decaying,
-    adamax_eps_inside,
-    amsgrad_corrected,
-    nadam_torch,
-    radam_torch,
-    scale_by_centered_rms,
-    scale_by_rms,
-    unfolded_momentum,
-    unfolded_nesterov,
-)
 
 __all__ = ["SGD", "Adadelta", "Adagrad", "Adam", "AdamW", "Adamax", "NAdam", "RAdam", "RMSprop"]
 
@@ -51,11 +39,11 @@ def SGD(
     if nesterov and (is_zero(momentum) or not is_zero(dampening)):
         raise GradstepValueError("torch.SGD: nesterov=True needs a momentum above 0 and dampening=0, as in torch.")
     if is_zero(momentum):
-        made = sgd(lr=lr)
+        made = rules.sgd(lr=lr)
     elif nesterov:
-        made = unfolded_nesterov(lr=lr, momentum=number(momentum))
+        made = variants.unfolded_nesterov(lr=lr, momentum=number(momentum))
     else:
-        made = unfolded_momentum(lr=lr, momentum=number(momentum), dampening=number(dampening))
+        made = variants.unfolded_momentum(lr=lr, momentum=number(momentum), dampening=number(dampening))
     how = dict(foreach=foreach, fused=fused)
     return _whole("torch.SGD", made, weight_decay, False, maximize, differentiable, how)
 
@@ -75,9 +63,9 @@ def Adagrad(
     """``torch.optim.Adagrad``: eps outside of the root, the rate ``lr / (1 + (t - 1) lr_decay)``."""
     lr, eps, decays, start = rate("torch.Adagrad", lr), number(eps), number(lr_decay), number(initial_accumulator_value)
     if is_zero(lr_decay) and is_zero(initial_accumulator_value):
-        made = adagrad(lr=lr, eps=eps)
+        made = rules.adagrad(lr=lr, eps=eps)
     else:
-        made = adagrad_decaying(lr=lr, eps=eps, initial_accumulator=start, lr_decay=decays)
+        made = variants.adagrad_decaying(lr=lr, eps=eps, initial_accumulator=start, lr_decay=decays)
     how = dict(foreach=foreach, fused=fused)
     return _whole("torch.Adagrad", made, weight_decay, False, maximize, differentiable, how)
 
@@ -100,10 +88,10 @@ def RMSprop(
     """
     lr, rho, eps = rate("torch.RMSprop", lr), number(alpha), number(eps)
     if is_zero(momentum) and not centered:
-        made = rmsprop(lr=lr, rho=rho, eps=eps)
+        made = rules.rmsprop(lr=lr, rho=rho, eps=eps)
     else:
-        scaled = (scale_by_centered_rms if centered else scale_by_rms)(rho=rho, eps=eps)
-        step = sgd(lr=lr) if is_zero(momentum) else unfolded_momentum(lr=lr, momentum=number(momentum))
+        scaled = (variants.scale_by_centered_rms if centered else variants.scale_by_rms)(rho=rho, eps=eps)
+        step = rules.sgd(lr=lr) if is_zero(momentum) else variants.unfolded_momentum(lr=lr, momentum=number(momentum))
         made = chained(scaled, step)
     how = dict(foreach=foreach, capturable=capturable)
     return _whole("torch.RMSprop", made, weight_decay, False, maximize, differentiable, how)
@@ -121,7 +109,7 @@ def Adadelta(
     differentiable: bool = False,
 ) -> Stage:
     """``torch.optim.Adadelta``."""
-    made = adadelta(lr=rate("torch.Adadelta", lr), rho=number(rho), eps=number(eps))
+    made = rules.adadelta(lr=rate("torch.Adadelta", lr), rho=number(rho), eps=number(eps))
     how = dict(foreach=foreach, capturable=capturable)
     return _whole("torch.Adadelta", made, weight_decay, False, maximize, differentiable, how)
 
@@ -178,7 +166,7 @@ def Adamax(
 ) -> Stage:
     """``torch.optim.Adamax``: eps is added to the gradient within the maximum."""
     beta1, beta2 = pair("torch.Adamax", "betas", betas)
-    made = adamax_eps_inside(lr=rate("torch.Adamax", lr), beta1=beta1, beta2=beta2, eps=number(eps))
+    made = variants.adamax_eps_inside(lr=rate("torch.Adamax", lr), beta1=beta1, beta2=beta2, eps=number(eps))
     how = dict(foreach=foreach, capturable=capturable)
     return _whole("torch.Adamax", made, weight_decay, False, maximize, differentiable, how)
 
@@ -202,7 +190,9 @@ def NAdam(
     """
     beta1, beta2 = pair("torch.NAdam", "betas", betas)
     psi = number(momentum_decay)
-    made = nadam_torch(lr=rate("torch.NAdam", lr), beta1=beta1, beta2=beta2, eps=number(eps), momentum_decay=psi)
+    made = variants.nadam_torch(
+        lr=rate("torch.NAdam", lr), beta1=beta1, beta2=beta2, eps=number(eps), momentum_decay=psi
+    )
     how = dict(foreach=foreach, capturable=capturable)
     return _whole("torch.NAdam", made, weight_decay, decoupled_weight_decay, maximize, differentiable, how)
 
@@ -221,14 +211,16 @@ def RAdam(
 ) -> Stage:
     """``torch.optim.RAdam``: rectified where rho > 5; eps on the root before its correction."""
     beta1, beta2 = pair("torch.RAdam", "betas", betas)
-    made = radam_torch(lr=rate("torch.RAdam", lr), beta1=beta1, beta2=beta2, eps=number(eps))
+    made = variants.radam_torch(lr=rate("torch.RAdam", lr), beta1=beta1, beta2=beta2, eps=number(eps))
     how = dict(foreach=foreach, capturable=capturable)
     return _whole("torch.RAdam", made, weight_decay, decoupled_weight_decay, maximize, differentiable, how)
 
 
 def _adam(owner: str, lr: Any, betas: Any, eps: Any, amsgrad: bool) -> Stage:
     beta1, beta2 = pair(owner, "betas", betas)
-    return (amsgrad_corrected if amsgrad else adam)(lr=rate(owner, lr), beta1=beta1, beta2=beta2, eps=number(eps))
+    return (variants.amsgrad_corrected if amsgrad else rules.adam)(
+        lr=rate(owner, lr), beta1=beta1, beta2=beta2, eps=number(eps)
+    )
 
 
 def _whole(
@@ -243,5 +235,5 @@ def _whole(
     """The rule with what torch does to gradient and parameter before it."""
     refused(owner, "differentiable", differentiable, _NO_GRAPH)
     ignored(owner, **how)
-    before = [maximize()] if ascends else []
-    return chained(*before, *given(decay if decoupled else l2, weight_decay=weight_decay), made)
+    before = [stages.maximize()] if ascends else []
+    return chained(*before, *given(stages.decay if decoupled else stages.l2, weight_decay=weight_decay), made)

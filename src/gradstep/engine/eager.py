@@ -156,7 +156,8 @@ def _run(
 def _as_arrays(row: Row, like: Any, dtype: str) -> list[list[Any]]:
     """Scalars as 0-d arrays of the compute dtype in the array's namespace: the only kind that no namespace promotes."""
     xp = namespace(like)
-    device = array_api_compat.device(like)
+    is_moved = array_api_compat.is_jax_array(like)  # JAX's own is where it is needed, and that may be several devices
+    device = None if is_moved else array_api_compat.device(like)
     return [[xp.asarray(x, dtype=getattr(xp, dtype), device=device) for x in numbers] for numbers in row]
 
 

@@ -12,7 +12,15 @@ __all__ = ["flower", "keras", "optax", "scipy", "sklearn", "torch"]
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module 'gradstep.interop' has no attribute {name!r}; there are {', '.join(__all__)}")
-    return import_module(f"gradstep.interop.{name}")
+    try:
+        return import_module(f"gradstep.interop.{name}")
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("gradstep"):
+            raise
+        raise ModuleNotFoundError(
+            f"gs.interop.{name} is a guest of a library that is not here: no module named {error.name!r}; install it.",
+            name=error.name,
+        ) from error
 
 
 def __dir__() -> list[str]:

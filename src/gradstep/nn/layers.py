@@ -117,8 +117,9 @@ class Weighted(Layer):
 
     def forward(self, x: Array, training: bool) -> Array:  # noqa: ARG002
         """Outputs for a batch of inputs, both (examples, ...)."""
-        self._output = self.activation.forward(self.affine(x))
-        return self._output
+        out = self.activation.forward(self.affine(x))
+        self._output = out  # for backward; another thread's prediction may take its place, but not that of the result
+        return out
 
     def backward(self, d: Array, wanted: bool = True) -> Any:
         """As :meth:`Layer.backward`; keeps ``gradients``, ``delta_weights`` and ``delta_biases`` (new arrays)."""

@@ -12,11 +12,12 @@ from gradstep.rule import rule
 from gradstep.vocabulary import sqrt, where
 
 
-def rectification(t, weights, lags, beta2, threshold):
+def rectification(t, weights, lags, beta2, threshold, included=False):
     weights, lags = weights + beta2 ** (t - 1), lags + t * beta2 ** (t - 1)
     rho_end = 2 / (1 - beta2) - 1
     rho = min(2 * lags / weights - 1, rho_end)
-    r = sqrt((rho - 4) * (rho - 2) * rho_end / ((rho_end - 4) * (rho_end - 2) * rho)) if rho > threshold else 0.0
+    rectified = rho > threshold or (included and rho == threshold > 4)
+    r = sqrt((rho - 4) * (rho - 2) * rho_end / ((rho_end - 4) * (rho_end - 2) * rho)) if rectified else 0.0
     return weights, lags, r
 
 

@@ -21,7 +21,7 @@ def radam_torch(t, weights, lags, lr, beta1, beta2, eps):
 
 
 def optax_scalars(t, weights, lags, lr, beta1, beta2, eps, eps_root, threshold):
-    weights, lags, r = rectification(t, weights, lags, beta2, threshold)
+    weights, lags, r = rectification(t, weights, lags, beta2, threshold, included=True)
     rate = (r or 1.0) * lr
     return dict(weights=weights, lags=lags, look=rate / (1 - beta1**t), now=0.0, rectified=float(r > 0),
                 eps=eps, eps_root=eps_root, beta1=beta1, rest1=1 - beta1,

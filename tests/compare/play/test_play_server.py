@@ -236,8 +236,15 @@ def check_answer(reply):
 @FUZZ
 @given(st.sampled_from(ANSWERS[1:]), FIELDS)
 @example("/rate", {"optimizers": "sgd:lr=1e308"})
+@example("/rate", {"optimizers": "nesterov:lr=1.7e308,momentum=0.9"})
 @example("/picture", {"optimizers": "sgd:lr=1e308", "surface": "rastrigin"})
 @example("/picture", {"optimizers": "adam:eps=5e-324", "start": "0,0"})
+@example(
+    "/picture", {"optimizers": "sgd:lr=0.999999", "surface": "quadratic:condition=1", "start": "1e-160,0", "steps": "2"}
+)
+@example(
+    "/picture", {"optimizers": "sgd:lr=1e5", "surface": "quadratic:condition=1", "start": "1e-162,0", "steps": "100"}
+)
 @example("/rate", {"optimizers": "momentum:lr=0,momentum=0"})
 def test_a_query_of_any_values_is_answered(server, path, fields):
     check_answer(ask(server, f"{path}?{urlencode(fields)}"))

@@ -1,6 +1,7 @@
 """State from and to torch.optim: the training goes on as if it had never moved, and what does not fit is refused."""
 
 import copy
+import threading
 
 import numpy as np
 import pytest
@@ -476,3 +477,19 @@ class TestRefusals:
 
 def test_every_rule_of_the_table_exists():
     assert {rule for own in state.PLACES.values() for rule in own} <= registry(None).keys()
+
+
+@pytest.mark.parametrize("act", [state.load_state, state.dump_state])
+def test_it_waits_for_a_step_of_another_thread(act):
+    """Without that, arrays of one update stood beside the t of another."""
+    opt = optimizer(stage("Adam"), start())
+    tensors, optim = theirs("Adam", start())
+    go(optim, tensors, gradients(BEFORE))
+    other = threading.Thread(target=act, args=(opt, optim.state_dict()))
+    with opt.parts().lock:  # as in a step
+        other.start()
+        other.join(0.2)
+        assert other.is_alive()
+        assert opt.t == 0
+    other.join()
+    assert opt.t == (BEFORE if act is state.load_state else 0)

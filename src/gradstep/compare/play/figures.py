@@ -25,12 +25,11 @@ STILL = {"displayModeBar": False, "scrollZoom": False, "doubleClick": False}
 def contour(settings: Settings, paths: Sequence[Path]) -> Figure:
     """The surface from above with the paths on it. The last traces are where each path is now, one point each."""
     x, y, z = settings.surface.heights(GRID)
-    height = np.log10(np.maximum(z - settings.surface.surface.least, 1e-4))
     ground = {
         "type": "contour",
         "x": _short(x),
         "y": _short(y),
-        "z": [[float(f"{h:.4g}") for h in row] for row in height],
+        "z": np.round(_tint(z - settings.surface.surface.least), 4).tolist(),
         "ncontours": LEVELS,
         "colorscale": [[0, "low"], [1, "high"]],
         "line": {"color": "rule", "width": 1},
@@ -115,6 +114,13 @@ def rate_map(settings: Settings) -> dict[str, Any]:
         "rate": now if np.isfinite(now) else None,
         "best": {**at_best, "rate": best.rate},
     }
+
+
+def _tint(above: np.ndarray) -> np.ndarray:
+    """Heights as shades from 0 to 1: half by their logarithm, which shows valleys, half by rank, which shows hills."""
+    logs = np.log10(np.maximum(above, 1e-4))
+    ranks = np.searchsorted(np.sort(above, axis=None), above) / above.size
+    return (logs - logs.min()) / (2 * np.ptp(logs)) + ranks / 2
 
 
 def _no_map(why: str) -> dict[str, Any]:
@@ -233,7 +239,7 @@ def _coordinates(values: np.ndarray, i: int, title: str, first: int, is_log: boo
 def _powers(values: Sequence[float]) -> Figure:
     """A log axis; over many decades it has powers of ten, and not each of them."""
     positive = [x for x in values if x > 0] or [1.0]
-    span = np.log10(max(positive) / min(positive))
+    span = np.log10(max(positive)) - np.log10(min(positive))  # whose ratio may overflow
     many = {"dtick": max(1, round(span / 6)), "tickformat": "", "exponentformat": "power"}
     return plots.log_axis(positive) | (many if span >= 3 else {})
 

@@ -89,6 +89,12 @@ const listed = (select, groups, value) => {
   }).flat());
   select.value = value;
 };
+// A number that is being typed stays; one that was given shows what became of it.
+const typed = (input, change) => {
+  input.addEventListener("input", () => { input.dataset.typing = ""; });
+  input.addEventListener("change", () => { delete input.dataset.typing; change(); });
+};
+const put = (input, value) => { if (input.dataset.typing === undefined) input.value = value; };
 const shape = (knobs) => knobs.map((knob) => knob.name).join();
 
 function knobs(box, owner, found, change) {
@@ -106,7 +112,7 @@ function knobs(box, owner, found, change) {
       const number = make("input", { id: `${id}-number`, type: "number", step: "any" });
       number.setAttribute("aria-label", `${knob.name}, as a number`);
       slider.addEventListener("input", () => change(knob.name, JSON.parse(slider.dataset.stops)[slider.value]));
-      number.addEventListener("change", () => number.value !== "" && change(knob.name, number.valueAsNumber));
+      typed(number, () => (number.value === "" ? showControls() : change(knob.name, number.valueAsNumber)));
       return make("div", { className: "knob" }, label, slider, number);
     }));
   }
@@ -117,8 +123,7 @@ function knobs(box, owner, found, change) {
     input.max = knob.stops.length - 1;
     input.value = knob.at;
     input.setAttribute("aria-valuetext", knob.value);
-    const number = $(`${owner}-${knob.name}-number`);
-    if (document.activeElement !== number) number.value = knob.value;
+    put($(`${owner}-${knob.name}-number`), knob.value);
   }
 }
 
@@ -139,8 +144,7 @@ function showControls() {
   $("summary").textContent = picture.surface.summary + (picture.surface.seed === null ? "" : ` Seed ${picture.surface.seed}.`);
   knobs($("surface-knobs"), "surface", picture.surface.knobs, (name, x) => { now.surface.given[name] = x; ask(); });
   ["x", "y"].forEach((axis, k) => {
-    const input = $(`start-${axis}`);
-    if (document.activeElement !== input) input.value = picture.start[k];
+    put($(`start-${axis}`), picture.start[k]);
   });
   $("steps").value = picture.steps;
   $("steps-value").textContent = picture.steps;
@@ -266,9 +270,10 @@ $("contour").addEventListener("keydown", (event) => {
 $("controls").addEventListener("submit", (event) => event.preventDefault());
 $("surface").addEventListener("change", () => { now.surface = { name: $("surface").value, given: {} }; now.start = null; ask(); });
 for (const axis of ["x", "y"]) {
-  $(`start-${axis}`).addEventListener("change", () => {
+  typed($(`start-${axis}`), () => {
     const [x, y] = ["x", "y"].map((name) => $(`start-${name}`).valueAsNumber);
     if (Number.isFinite(x) && Number.isFinite(y)) startAt(x, y);
+    else showControls();
   });
 }
 $("steps").addEventListener("input", () => { now.steps = Number($("steps").value); ask(); });

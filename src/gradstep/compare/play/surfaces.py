@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -67,7 +67,7 @@ class Chosen:
 
     name: str
     surface: Surface
-    numbers: Numbers = field(hash=False)
+    numbers: Numbers
     given: Named
 
     @property

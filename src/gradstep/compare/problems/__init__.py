@@ -2,11 +2,12 @@
 
 import inspect
 from collections.abc import Callable, Mapping
+from importlib.util import find_spec
 
 from gradstep.compare.naming import read_names
-from gradstep.compare.problems import digits, exact, linear
+from gradstep.compare.problems import digits, exact, linear, mnist, text
 from gradstep.compare.problems.problem import Problem, Split, Target, Task
-from gradstep.errors import GradstepValueError
+from gradstep.errors import GradstepError, GradstepValueError
 from gradstep.naming import unknown
 
 __all__ = ["FULL", "PROBLEMS", "QUICK", "Problem", "Split", "Target", "Task", "find_problem"]
@@ -16,15 +17,35 @@ PROBLEMS: Mapping[str, Callable[..., Problem]] = {
     "digits-mlp": digits.mlp,
     "digits-softmax": digits.softmax,
     "digits-conv": digits.conv,
+    "mnist5k-mlp": mnist.mlp,
+    "mnist5k-conv": mnist.conv,
+    "pydoc-chars": text.pydoc,
     "breast-cancer": linear.breast_cancer,
+    "fair": linear.fair,
     "diabetes": linear.diabetes,
-    "rosenbrock": exact.rosenbrock,
+    "randhie": linear.randhie,
+    "logistic": exact.logistic,
     "quadratic": exact.quadratic,
+    "rosenbrock": exact.rosenbrock,
+    "beale": exact.beale,
+    "rastrigin": exact.rastrigin,
 }
+
 # Real data and formulas whose runs are short, and which need no package beyond the extra of the comparison.
 QUICK = ("digits-mlp", "digits-softmax", "digits-conv", "breast-cancer", "diabetes", "quadratic", "rosenbrock")
 # All that is real data.
-FULL = ("digits-mlp", "digits-softmax", "digits-conv", "breast-cancer", "diabetes")
+FULL = (
+    "digits-mlp",
+    "digits-softmax",
+    "digits-conv",
+    "mnist5k-mlp",
+    "mnist5k-conv",
+    "pydoc-chars",
+    "breast-cancer",
+    "fair",
+    "diabetes",
+    "randhie",
+)
 
 
 def find_problem(text: str) -> Problem:
@@ -34,6 +55,8 @@ def find_problem(text: str) -> Problem:
     ------
     GradstepValueError
         For an unknown problem or option (with close matches), or an option out of range.
+    GradstepError
+        Where the package is missing that has its data.
     """
     names = read_names(text)
     if len(names) != 1:
@@ -48,4 +71,11 @@ def find_problem(text: str) -> Problem:
             raise GradstepValueError(f"problem {named.name} has no options, but {key} is given.")
         if key not in options:
             raise unknown(f"problem {named.name}: unknown option", key, options)
-    return make(**dict(named.values))
+    problem = make(**dict(named.values))
+    if problem.needs is not None and find_spec(problem.needs) is None:
+        extra = "compare" if problem.needs == "sklearn" else "data"
+        raise GradstepError(
+            f"problem {problem.name}: its data come with {problem.needs}, which is missing; "
+            f"pip install 'gradstep[{extra}]'."
+        )
+    return problem

@@ -1,4 +1,7 @@
-"""Problems that are a formula: no data, so nothing but the optimizer and the start differs between runs."""
+"""Problems that are a formula: no data, so nothing but the optimizer and the start differs between runs.
+
+Their minimum is 0 and known, so their targets are levels above it that are theirs by definition.
+"""
 
 from collections.abc import Callable
 from itertools import repeat
@@ -16,8 +19,7 @@ def rosenbrock() -> Problem:
     """The curved valley of Rosenbrock 1960, in two dimensions; minimum 0 at (1, 1)."""
 
     def begin(seed: int) -> Task:
-        start = np.array([-1.2, 1.0]) + 0.1 * np.random.default_rng(seed).standard_normal(2)
-        return _task(start, formulas.rosenbrock)
+        return _task(_around([-1.2, 1.0], seed), formulas.rosenbrock)
 
     return Problem(
         name="rosenbrock",
@@ -28,6 +30,58 @@ def rosenbrock() -> Problem:
         steps=2000,
         every=10,
         scale={"theta/g": 1e-3, "theta": 1e-1},
+        begin=begin,
+        exact=True,
+    )
+
+
+def beale() -> Problem:
+    """Beale's function, flat around steep ridges: Moré, Garbow and Hillstrom 1981, problem 5; minimum 0 at (3, 0.5)."""
+
+    def begin(seed: int) -> Task:
+        return _task(_around([1.0, 1.0], seed), _beale)
+
+    return Problem(
+        name="beale",
+        summary="flat valley between steep ridges in two dimensions, starts around (1, 1)",
+        source="formula (Beale 1958)",
+        size="2 parameters",
+        target=Target("loss", 1e-3, "train"),
+        steps=1000,
+        every=10,
+        scale={"theta/g": 1e-2, "theta": 1e-1},
+        begin=begin,
+        exact=True,
+    )
+
+
+def rastrigin(dimension: float = 2.0) -> Problem:
+    """A bowl with a dent at every point of integers k, about ``|k|^2`` deep above the minimum: Rastrigin 1974.
+
+    From a start within 2.5 the nearest dents have a k^2 of 2 in each coordinate on average, which is the target: to get
+    below it reliably takes steps from dent to dent.
+
+    Raises
+    ------
+    GradstepValueError
+        When ``dimension`` is not an integer in 1 to 1000.
+    """
+    if not (1 <= dimension <= 1000 and dimension == int(dimension)):
+        raise GradstepValueError(f"problem rastrigin: dimension must be an integer in 1 to 1000, not {dimension:g}.")
+    size = int(dimension)
+
+    def begin(seed: int) -> Task:
+        return _task(np.random.default_rng(seed).uniform(-2.5, 2.5, size), formulas.rastrigin)
+
+    return Problem(
+        name="rastrigin" if size == 2 else f"rastrigin:dimension={size}",
+        summary="a bowl with a local minimum at every point of integers, starts anywhere within 2.5",
+        source="formula (Rastrigin 1974)",
+        size=f"{size} parameter{'s' if size > 1 else ''}",
+        target=Target("loss", 2.0 * size, "train"),
+        steps=500,
+        every=5,
+        scale={"theta/g": 3e-3, "theta": 3e-1},
         begin=begin,
         exact=True,
     )
@@ -44,8 +98,7 @@ def quadratic(condition: float = 100.0) -> Problem:
     if not 1 <= condition <= 1e12:
         raise GradstepValueError(f"problem quadratic: condition must be in 1 to 1e12, not {condition:g}.")
     size = 20
-    # The rotation belongs to the problem, so it has a fixed seed; a diagonal bowl would flatter elementwise rules.
-    axes = np.linalg.qr(np.random.default_rng(0).standard_normal((size, size)))[0]
+    axes = _rotation(size)
     matrix = (axes * np.geomspace(1.0, 1.0 / condition, size)) @ axes.T
 
     def value_and_grad(x: np.ndarray) -> tuple[float, np.ndarray]:
@@ -64,6 +117,56 @@ def quadratic(condition: float = 100.0) -> Problem:
         begin=lambda seed: _task(np.random.default_rng(seed).standard_normal(size), value_and_grad),
         exact=True,
     )
+
+
+def logistic() -> Problem:
+    """Logistic regression of probabilities that some weights make exactly, so that these are the optimum.
+
+    The loss is the mean Kullback-Leibler divergence from the probabilities given to those predicted: 0 at the optimum.
+    """
+    size, examples = 20, 200
+    rng = np.random.default_rng(0)  # of the problem
+    inputs = (rng.standard_normal((examples, size)) * np.geomspace(3.0, 0.3, size)) @ _rotation(size).T
+    optimum = rng.standard_normal(size)
+    given = inputs @ optimum  # as log-odds
+    share = _sigmoid(given)
+
+    @np.errstate(over="ignore", invalid="ignore")
+    def value_and_grad(x: np.ndarray) -> tuple[float, np.ndarray]:
+        z = inputs @ x
+        divergence = np.logaddexp(0, z) - np.logaddexp(0, given) - share * (z - given)
+        value = np.maximum(divergence.mean(), 0.0)  # which rounding may have passed; NaN stays NaN
+        return float(value), inputs.T @ (_sigmoid(z) - share) / examples
+
+    return Problem(
+        name="logistic",
+        summary="logistic regression whose optimum is known, on inputs of scales from 0.3 to 3",
+        source="formula",
+        size=f"{examples} x {size}, {size} parameters",
+        target=Target("loss", 1e-4, "train"),
+        steps=1000,
+        every=10,
+        scale={"theta/g": 3.0, "theta": 1e-1},
+        begin=lambda seed: _task(np.random.default_rng(seed).standard_normal(size), value_and_grad),
+        exact=True,
+    )
+
+
+# of degree 8: a run that diverges is soon beyond all numbers
+_beale = np.errstate(over="ignore", invalid="ignore")(formulas.beale)
+
+
+def _sigmoid(z: np.ndarray) -> np.ndarray:
+    return np.exp(-np.logaddexp(0, -z))
+
+
+def _rotation(size: int) -> np.ndarray:
+    """It belongs to the problem, so its seed is fixed; without it, elementwise rules would have it too easy."""
+    return np.linalg.qr(np.random.default_rng(0).standard_normal((size, size)))[0]
+
+
+def _around(point: list[float], seed: int) -> np.ndarray:
+    return np.array(point) + 0.1 * np.random.default_rng(seed).standard_normal(len(point))
 
 
 def _task(x: np.ndarray, function: Callable[[np.ndarray], formulas.ValueAndGrad]) -> Task:

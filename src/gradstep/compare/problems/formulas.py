@@ -26,8 +26,8 @@ def beale(x: np.ndarray) -> ValueAndGrad:
 
 def rastrigin(x: np.ndarray) -> ValueAndGrad:
     """Rastrigin 1974: a bowl with a dimple around every whole number; minimum 0 at the origin."""
-    turn = 2 * np.pi * x
-    return (x * x - 10 * np.cos(turn) + 10).sum(axis=0), 2 * x + 20 * np.pi * np.sin(turn)
+    turn = 2 * np.pi * x  # 10 - 10 cos(turn) is 20 sin(turn / 2)^2, which loses no digits near 0
+    return (x * x + 20 * np.sin(turn / 2) ** 2).sum(axis=0), 2 * x + 20 * np.pi * np.sin(turn)
 
 
 def himmelblau(x: np.ndarray) -> ValueAndGrad:

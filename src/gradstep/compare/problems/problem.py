@@ -77,6 +77,8 @@ class Problem:
         ``seed -> Task``. Loads the data on first use.
     exact
         Whether it is a formula: nothing is held back, and every split shows the same value.
+    needs
+        The module that its data come with, where that is not Python itself.
     """
 
     name: str
@@ -89,6 +91,7 @@ class Problem:
     scale: Mapping[str, float]
     begin: Callable[[int], Task]
     exact: bool = False
+    needs: str | None = None
 
     def where(self, split: Split) -> str:
         """``"validation "`` and so on, to stand in front of a metric; nothing for an exact problem."""

@@ -1,7 +1,8 @@
 """What all libraries share: what an optimizer here keeps, and whether numbers from or for elsewhere fit it."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,23 @@ from gradstep.rule import Rule
 
 Places = Mapping[str, Mapping[str, str]]  # of each rule's slots: {"adam": {"m": "exp_avg", "v": "exp_avg_sq"}}
 Arrays = Mapping[str, Mapping[str, Any]]  # of each parameter: {"w": {"adam.m": array}}
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def undisturbed(act: Callable[P, R]) -> Callable[P, R]:
+    """A function of an optimizer, its first argument, as one that waits for steps of other threads and lets none in."""
+
+    @wraps(act)
+    def alone(*args: P.args, **kwargs: P.kwargs) -> R:
+        opt: Any = args[0] if args else kwargs.get("opt")
+        if not isinstance(opt, Optimizer):
+            return act(*args, **kwargs)  # which says so
+        with opt.parts().lock:
+            return act(*args, **kwargs)
+
+    return alone
 
 
 class Ours:

@@ -8,7 +8,7 @@ import numpy as np
 from gradstep.arrays import to_numpy
 from gradstep.checkpoint.transfer import to_the_end
 from gradstep.errors import GradstepTypeError, GradstepValueError
-from gradstep.interop.state.common import Ours, Places, bare, signed
+from gradstep.interop.state.common import Ours, Places, bare, signed, undisturbed
 from gradstep.optimizer import Optimizer
 
 _MEAN = {"m": "_momentums", "v": "_velocities"}
@@ -33,6 +33,7 @@ _ANY: Places = {"ema_after_first": {"average": "_model_variables_moving_average"
 _MEMORY = {"Nadam": {"nadam_torch.product": "_u_product"}}
 
 
+@undisturbed
 def load_state(opt: Optimizer, keras_optimizer: Any, names: Iterable[str] | None = None) -> None:
     """Take the state of a Keras optimizer: its arrays, averages of the weights among them, and its iterations.
 
@@ -65,6 +66,7 @@ def load_state(opt: Optimizer, keras_optimizer: Any, names: Iterable[str] | None
     there.ours.take(there.ours.updates({"iterations": there.iterations.value}, None), arrays, memory)
 
 
+@undisturbed
 def dump_state(opt: Optimizer, keras_optimizer: Any, names: Iterable[str] | None = None) -> None:
     """Set the variables of a Keras optimizer to the state here, and its iterations; its hyperparameters stay.
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from gradstep.arrays import to_numpy
 from gradstep.errors import GradstepTypeError
-from gradstep.interop.state.common import Ours, Places
+from gradstep.interop.state.common import Ours, Places, undisturbed
 from gradstep.optimizer import Optimizer
 from gradstep.tree import BARE
 
@@ -54,6 +54,7 @@ _AROUND = {  # fields in which other states stand
 _COUNT = "count"
 
 
+@undisturbed
 def load_state(opt: Optimizer, state: Any, names: Iterable[str] | None = None, *, t: int | None = None) -> None:
     """Take an optax state: its arrays and its count. Parameters and hyperparameters stay as they are.
 
@@ -91,6 +92,7 @@ def load_state(opt: Optimizer, state: Any, names: Iterable[str] | None = None, *
     there.ours.take(there.ours.updates(there.counts, t), arrays)
 
 
+@undisturbed
 def dump_state(opt: Optimizer, like: Any, names: Iterable[str] | None = None) -> Any:
     """The state here as an optax state: of the structure of ``like``, with its counts, where it counts, all set.
 

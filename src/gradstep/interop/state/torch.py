@@ -6,7 +6,7 @@ from typing import Any
 
 from gradstep.arrays import to_numpy
 from gradstep.errors import GradstepTypeError, GradstepValueError
-from gradstep.interop.state.common import Ours, Places
+from gradstep.interop.state.common import Ours, Places, undisturbed
 from gradstep.optimizer import Optimizer
 
 torch: Any = import_module("torch")  # a type checker takes ``import torch`` for this file
@@ -43,6 +43,7 @@ _ONLY_WITH = {"momentum_buffer": "momentum", "max_exp_avg_sq": "amsgrad", "grad_
 _MEMORY = {"NAdam": {"nadam_torch.product": "mu_product"}}
 
 
+@undisturbed
 def load_state(
     opt: Optimizer, state_dict: Mapping[str, Any], names: Iterable[str] | None = None, *, t: int | None = None
 ) -> None:
@@ -87,6 +88,7 @@ def load_state(
     ours.take(ours.updates(counts, t), arrays, memory)
 
 
+@undisturbed
 def dump_state(opt: Optimizer, like: Mapping[str, Any], names: Iterable[str] | None = None) -> dict[str, Any]:
     """The state here as a state dict for ``torch_optimizer.load_state_dict``; hyperparameters are those of ``like``.
 

@@ -10,11 +10,13 @@ from types import SimpleNamespace
 from typing import Any
 
 from gradstep.functional import choose_nonfinite
-from gradstep.interop.cohorts import Cohorts
 from gradstep.interop.settings import Settings
+from gradstep.interop.state.torch import dump_state as dump_state
+from gradstep.interop.state.torch import load_state as load_state
+from gradstep.interop.torch.cohorts import Cohorts
 from gradstep.rule import Rule, Stage
 
-torch: Any = import_module("torch")  # type checkers would take this package's torch.py for it
+torch: Any = import_module("torch")  # type checkers would take this package for it
 
 OWN = ("skipped", "_how")  # attributes that torch does not know
 

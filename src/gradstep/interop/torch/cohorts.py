@@ -5,8 +5,8 @@ from typing import Any
 
 from gradstep.chain import program
 from gradstep.errors import GradstepValueError
-from gradstep.interop.cohort import STEP, Cohort, Member, in_numpy, state_names
 from gradstep.interop.settings import Setting, Settings
+from gradstep.interop.torch.cohort import STEP, Cohort, Member, in_numpy, state_names
 
 Groups = Sequence[Mapping[str, Any]]
 State = dict[Any, Any]  # by parameter

@@ -1,0 +1,24 @@
+"""Levels that count as solved on real data: what tuned baselines reached, frozen in ``targets.json``.
+
+``benchmarks/targets.py`` writes the file and says how. A formula needs none: its minimum is known.
+"""
+
+import json
+import math
+from functools import cache
+from importlib import resources
+from typing import Any, Literal
+
+from gradstep.compare.problems.problem import Target
+
+
+def frozen(name: str, metric: Literal["accuracy", "loss"], split: Literal["train", "validation"]) -> Target:
+    """The target of a problem. Where none is frozen yet its level is NaN, which no run meets."""
+    return Target(metric, records().get(name, {}).get("level", math.nan), split)
+
+
+@cache
+def records() -> dict[str, dict[str, Any]]:
+    """All that the file has: by problem, the level and how it came about."""
+    file = resources.files("gradstep.compare.problems") / "targets.json"
+    return json.loads(file.read_text("utf-8"))

@@ -1,0 +1,75 @@
+"""A model of English, character by character, on a text that every Python has: the help topics of pydoc."""
+
+import hashlib
+import platform
+import re
+from functools import cache
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+
+from gradstep.compare.problems.data import SHARES, SPLITS, Arrays
+from gradstep.compare.problems.networks import train
+from gradstep.compare.problems.problem import Problem, Split, Task
+from gradstep.compare.problems.targets import frozen
+
+ALPHABET = " abcdefghijklmnopqrstuvwxyz.,'"
+CONTEXT = 8  # characters that the next one is told by
+THINNED = 16  # every 16th place is evaluated
+BATCH = 64
+
+
+def pydoc() -> Problem:
+    """The neural probabilistic language model of Bengio et al. 2003 (JMLR 3), on characters.
+
+    Its text differs a little from one Python to the next; the source line says which one it is. A sentence is in the
+    same split whatever stands around it, so that the target holds for all of them.
+    """
+
+    def begin(seed: int) -> Task:
+        from gradstep.nn import Conv2D, Dense, Flatten, Sequential
+
+        size = len(ALPHABET)
+        layers = [Conv2D(size, 8, 1), Flatten(), Dense(CONTEXT * 8, 64, "tanh"), Dense(64, size, "softmax")]
+        one_hot = np.eye(size, dtype=np.float32)
+        # Places in the context stand in a row of pixels, so that one embedding serves them all.
+        return train(Sequential(layers, seed=seed), contexts(), BATCH, seed, lambda x: one_hot[x][:, None], THINNED)
+
+    text = ". ".join(sentences())
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    return Problem(
+        name="pydoc-chars",
+        summary=f"next of {CONTEXT} characters: embedding of 8, hidden layer of 64, batches of {BATCH}",
+        source=f"pydoc_data.topics of Python {platform.python_version()}, sha256 {digest[:8]}",
+        size=f"{len(text)} characters, 6358 parameters",
+        target=frozen("pydoc-chars", "loss", "validation"),
+        steps=2000,
+        every=50,
+        scale={"theta/g": 3e-1, "theta": 1e-2},
+        begin=begin,
+    )
+
+
+@cache
+def sentences() -> list[str]:
+    """Those of all topics, each once, in the letters of :data:`ALPHABET`; all else becomes a space."""
+    from pydoc_data.topics import topics
+
+    joined = ". ".join(topics[name] for name in sorted(topics)).lower().replace("\u2019", "'")
+    cleaned = re.sub(f"[^{ALPHABET[1:]}]+", " ", joined)
+    return [sentence for sentence in dict.fromkeys(map(str.strip, cleaned.split(". "))) if sentence]
+
+
+@cache
+def contexts() -> dict[Split, Arrays]:
+    """Numbers of ``CONTEXT`` characters in a row, and of the next; before and after a sentence there are spaces."""
+    windows: dict[Split, list[np.ndarray]] = {split: [] for split in SPLITS}
+    for sentence in sentences():
+        split = SHARES[hashlib.sha256(sentence.encode()).digest()[0] % len(SHARES)]
+        numbers = np.array([ALPHABET.index(c) for c in f"{'':{CONTEXT}}{sentence}. "])
+        windows[split].append(sliding_window_view(numbers, CONTEXT + 1))
+    splits: dict[Split, Arrays] = {}
+    for split, found in windows.items():
+        places = np.concatenate(found)
+        splits[split] = places[:, :-1], places[:, -1]
+    return splits

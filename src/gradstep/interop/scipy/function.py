@@ -1,0 +1,91 @@
+"""What a user hands to SciPy as this library takes it: ``fun`` and ``jac`` as one function, callbacks, bounds."""
+
+from collections.abc import Callable
+from inspect import signature
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import Bounds, OptimizeResult
+
+from gradstep.errors import GradstepTypeError
+from gradstep.loop.bounds import Box
+from gradstep.objective import number
+from gradstep.tree import BARE
+
+Sides = tuple[NDArray[Any], NDArray[Any]]
+
+
+class Function:
+    """Calls ``fun`` and ``jac`` once for each point, with copies of it.
+
+    Parameters
+    ----------
+    fun, jac, args
+        As minimize hands them on. Where ``jac`` is no function, gradients are differences.
+    sides
+        Lower and upper bounds, which differences keep within, or None.
+
+    Attributes
+    ----------
+    calls
+        Of ``fun``.
+    now, before
+        The last point, and the one before, each with its value; None where there is none.
+    """
+
+    def __init__(
+        self, fun: Callable[..., Any], jac: Any, args: tuple[Any, ...] = (), sides: Sides | None = None
+    ) -> None:
+        self.fun, self.jac, self.args, self.sides = fun, jac, args, sides
+        self.calls = 0
+        self.now: tuple[NDArray[Any], float] | None = None
+        self.before: tuple[NDArray[Any], float] | None = None
+
+    def __call__(self, x: NDArray[Any]) -> tuple[float, NDArray[Any]]:
+        """Value and gradient, in the dtype of ``x``."""
+        value = self.value(x)
+        given: Any = self.jac(x.copy(), *self.args) if callable(self.jac) else self.differences(x, value)
+        if given is None:
+            raise GradstepTypeError("jac gave None; it must give the gradient, an array like x.")
+        self.before, self.now = self.now, (x.copy(), value)
+        g = np.atleast_1d(given)
+        with np.errstate(over="ignore"):  # beyond the dtype it is infinite, and refused as such
+            return value, g if np.iscomplexobj(g) else g.astype(x.dtype)
+
+    def value(self, x: NDArray[Any]) -> float:
+        """``fun`` alone."""
+        self.calls += 1
+        given = self.fun(x.copy(), *self.args)
+        if isinstance(given, tuple):
+            raise GradstepTypeError("fun gave a tuple; if that is the value and the gradient, minimize needs jac=True.")
+        return number(given.item() if isinstance(given, np.ndarray) and given.size == 1 else given, "fun")
+
+    def differences(self, x: NDArray[Any], value: float) -> NDArray[np.float64]:
+        """The gradient by forward differences, or backward ones where a bound is too near."""
+        low, high = self.sides or (-np.inf, np.inf)
+        h = np.sqrt(np.finfo(x.dtype).eps) * np.maximum(1, np.abs(x))
+        ahead, behind = np.minimum(h, high - x), np.minimum(h, x - low)
+        there = np.clip(np.where(ahead >= behind, x + ahead, x - behind), low, high)
+        out = np.zeros(x.shape)
+        for k in np.flatnonzero(there != x):  # elsewhere the bounds leave no room
+            y = x.copy()
+            y[k] = there[k]
+            out[k] = (self.value(y) - value) / float(there[k] - x[k])
+        return out
+
+
+def called(callback: Callable[..., Any] | None) -> Callable[[NDArray[Any], float], Any]:
+    """A callback as a function of point and value: SciPy goes by the names of its parameters."""
+    if callback is None:
+        return lambda x, value: None  # noqa: ARG005
+    if set(signature(callback).parameters) == {"intermediate_result"}:
+        return lambda x, value: callback(intermediate_result=OptimizeResult(x=x, fun=value))
+    return lambda x, _: callback(x)
+
+
+def sides(bounds: Any, x: NDArray[Any]) -> Sides:
+    """Lower and upper bounds in the dtype of ``x``, from ``Bounds`` or pairs of any kind."""
+    pairs = bounds if isinstance(bounds, Bounds) else [tuple(p) if np.iterable(p) else p for p in bounds]
+    _, low, high = Box(pairs, [BARE], [x], [BARE]).sides[0]
+    return low, high

@@ -1,0 +1,92 @@
+"""What ``minimize(options=...)`` may say, and the rule by which a run then ends."""
+
+import warnings
+from collections.abc import Collection
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+from scipy.optimize import OptimizeWarning
+
+from gradstep.hyper import Hyper, checked
+from gradstep.interop.scipy.function import Function
+from gradstep.loop.minimize import DEFAULT_STEPS
+from gradstep.loop.run import Run
+from gradstep.loop.stop import Memory, Point, Reason, Rule, real
+
+
+@dataclass(frozen=True)
+class Options:
+    """SciPy's usual options, besides hyperparameters.
+
+    Attributes
+    ----------
+    maxiter
+        Updates at most.
+    maxfev
+        Calls of ``fun``, those for differences among them, after which a run ends where it stands.
+    tol
+        What ``minimize(tol=...)`` becomes: ``gtol``, unless that is given.
+    gtol
+        It has converged where no element of the gradient, but for those that a bound holds back, is larger (1e-5).
+    ftol
+        It has converged where ``|f - f0| / max(|f|, |f0|, 1)``, from one point to the next, is not larger.
+    xtol
+        It has converged where no element of x has changed by more in a step.
+    disp
+        Whether a few lines are printed at the end.
+    return_all
+        Whether the result has all points, in ``allvecs``.
+    """
+
+    maxiter: int = DEFAULT_STEPS
+    maxfev: float = np.inf
+    tol: float = 1e-5
+    gtol: float | None = None
+    ftol: float = -np.inf
+    xtol: float = -np.inf
+    disp: bool = False
+    return_all: bool = False
+
+    def __post_init__(self) -> None:
+        for own in fields(self):
+            if own.type in (float, float | None) and (value := getattr(self, own.name)) is not None:
+                real(f"options: {own.name}", value)
+
+
+def told(given: dict[str, Any], hyper: Collection[str], name: str) -> tuple[Options, dict[str, Hyper]]:
+    """Options and hyperparameters, of what ``minimize`` hands on; of anything else ``name``, a method, warns."""
+    hessian = [given.pop(key, None) for key in ("hess", "hessp")]
+    if hessian != [None, None]:
+        warnings.warn(f"{name} uses no Hessian (hess, hessp).", RuntimeWarning, stacklevel=4)
+    known = {own.name for own in fields(Options)}
+    if unknown := [key for key in given if key not in known and key not in hyper]:
+        warnings.warn(f"Unknown solver options: {', '.join(unknown)}", OptimizeWarning, stacklevel=4)
+    options = Options(**{key: value for key, value in given.items() if key in known and value is not None})
+    return options, {key: checked(key, value, "options") for key, value in given.items() if key in hyper}
+
+
+@dataclass(frozen=True)
+class Tolerances(Rule):
+    """Ends where the options say so."""
+
+    run: Run
+    function: Function
+    options: Options
+
+    def check(self, point: Point, memory: Memory) -> Reason | None:  # noqa: ARG002
+        """See :meth:`gradstep.loop.stop.Rule.check`."""
+        asked = self.options
+        (g,) = self.run.opt.fitting(self.run.here().free)
+        gtol = asked.tol if asked.gtol is None else asked.gtol
+        found = [("the gradient's largest element", np.abs(g).max(initial=0.0), gtol)]
+        if self.function.before is not None and self.function.now is not None:
+            (x, f), (x0, f0) = self.function.now, self.function.before
+            found.append(("the value's relative change", abs(f - f0) / max(abs(f), abs(f0), 1.0), asked.ftol))
+            found.append(("the largest change of x", np.abs(x - x0).max(initial=0.0), asked.xtol))
+        for what, size, most in found:
+            if size <= most and not point.problem:
+                return Reason("converged", f"{what}, {size:.3g}, is at most {most:g}")
+        if self.function.calls >= asked.maxfev:
+            return Reason("budget", f"{self.function.calls} evaluations are made")
+        return None

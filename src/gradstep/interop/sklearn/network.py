@@ -1,0 +1,95 @@
+"""A network and its optimizer: made, taken through the examples once, and turned into arrays and back."""
+
+import inspect
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from gradstep.checkpoint import Checkpoint, as_saved, plan
+from gradstep.checkpoint.optimizer import PARAM
+from gradstep.nn import Dense, Sequential
+from gradstep.optimizer import Optimizer
+from gradstep.rule import Rule, Stage
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+ACTIVATIONS = {"identity": "linear", "logistic": "sigmoid", "tanh": "tanh", "relu": "relu"}
+"""scikit-learn's names, and those of :mod:`gradstep.nn`."""
+
+_OF_OPTIMIZER = {key for key, x in inspect.signature(Optimizer).parameters.items() if x.kind is x.KEYWORD_ONLY}
+
+
+@dataclass(frozen=True)
+class Form:
+    """What a network is, without its numbers.
+
+    Attributes
+    ----------
+    sizes
+        Features, neurons of each hidden layer, outputs.
+    activation
+        Of the hidden layers, by scikit-learn's name.
+    last, loss
+        Activation of the last layer and loss, by the names of :mod:`gradstep.nn`.
+    scale
+        What the loss is multiplied by to be scikit-learn's.
+    """
+
+    sizes: tuple[int, ...]
+    activation: str
+    last: str
+    loss: str
+    scale: float
+
+    def model(self, seed: int, dtype: Any) -> Sequential:
+        """A network of this form with fresh weights."""
+        *hidden, last = pairwise(self.sizes)
+        layers = [Dense(*pair, ACTIVATIONS[self.activation]) for pair in hidden]
+        return Sequential([*layers, Dense(*last, self.last)], seed=seed, dtype=dtype)
+
+
+class Network:
+    """A model of some form, with an optimizer over its parameters; ``options`` as for :class:`gradstep.Optimizer`."""
+
+    def __init__(self, form: Form, model: Sequential, rule: str | Rule | Stage, options: Mapping[str, Any]) -> None:
+        self.form, self.model = form, model
+        self.optimizer = Optimizer(model.params, rule, **options)
+        self._options = {key: x for key, x in options.items() if key in _OF_OPTIMIZER}  # the rest is in the stage
+
+    def set_rate(self, lr: Any) -> None:
+        """Let ``lr`` be the learning rate from now on, where there is one."""
+        if lr is not None:
+            self.optimizer.hyper["lr"] = lr
+
+    def epoch(self, x: Array, y: Array, order: Array, batch_size: int, alpha: float) -> float:
+        """One step for each batch of ``order``; the mean of the loss, with the penalty on the weights."""
+        total = 0.0
+        for part in np.split(order, range(batch_size, len(order), batch_size)):
+            value, grads = self.model.value_and_grad(x[part], y[part], self.form.loss)
+            value, decay = self.form.scale * value, alpha / len(part)
+            for name, own in grads.items():
+                weights = self.model.params[name]["weights"]
+                value += 0.5 * decay * float(np.vdot(weights, weights))
+                own["weights"] = self.form.scale * own["weights"] + decay * weights
+                own["biases"] = self.form.scale * own["biases"]
+            self.optimizer.step(grads)
+            total += value * len(part)
+        return total / len(order)
+
+    def as_arrays(self) -> dict[str, Any]:
+        """What the next steps depend on, as arrays and what can be copied with them."""
+        arrays, manifest = as_saved(self.optimizer.parts())
+        kept = {"form": self.form, "stage": self.optimizer.stage, "options": self._options}
+        return {**kept, "arrays": arrays, "manifest": manifest}
+
+    @classmethod
+    def from_arrays(cls, saved: Mapping[str, Any]) -> "Network":
+        """The inverse: a new model, and an optimizer over the arrays of that model."""
+        arrays = saved["arrays"]
+        dtype = next(x.dtype for name, x in arrays.items() if name.startswith(PARAM))
+        made = cls(saved["form"], saved["form"].model(0, dtype), saved["stage"], saved["options"])
+        plan(made.optimizer.parts(), Checkpoint(arrays, saved["manifest"]), "of an estimator")()
+        return made

@@ -1,0 +1,158 @@
+"""A step for guests that trace: arrays are a jit's business, scalars the host's, in float64 as everywhere.
+
+Under a trace ``t``, a learning rate and gradients have no values yet. The scalars come by a callback, which has them
+when the step runs, and the numbers that a rule keeps on the host go in and out as bits, so no float64 is needed.
+"""
+
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from gradstep.arrays import compute_dtype, to_numpy
+from gradstep.chain import Program, program, reductions
+from gradstep.engine.tensor import Tensor
+from gradstep.errors import NonFiniteError, ScalarError
+from gradstep.functional import ALL, Scalars, Slots, apply, host_half
+from gradstep.hyper import Schedule, in_domain
+from gradstep.rule import Stage
+
+Nest = dict[str, Any]
+
+
+def as_bits(x: float) -> np.ndarray:
+    """A float64 as two int32, which every framework can carry."""
+    return np.array([x], np.float64).view(np.int32)
+
+
+def from_bits(bits: Any) -> float:
+    """The inverse of :func:`as_bits`."""
+    return float(np.ascontiguousarray(to_numpy(bits), np.int32).view(np.float64)[0])
+
+
+def step(
+    stage: Stage, params: Nest, grads: Nest, slots: Slots, t: Any, memory: Nest, hyper: Nest
+) -> tuple[Nest, Slots, Nest]:
+    """One update of arrays by name: JAX's, traced or not, or of any other namespace.
+
+    Parameters
+    ----------
+    stage
+        A stage.
+    params, grads, slots
+        Arrays by name, and slots as in :class:`gradstep.State`.
+    t
+        The number of updates made: an integer, or an array without axes.
+    memory
+        Host numbers by name, each as :func:`as_bits` makes it.
+    hyper
+        Hyperparameters that are arrays without axes; the others have the stage's values and schedules.
+
+    Returns
+    -------
+    params, slots, memory
+        After the update. Where a norm is not finite, it is one of NaN, and the memory is as before.
+
+    Raises
+    ------
+    GradstepTypeError, GradstepValueError
+        When shapes or dtypes do not fit, or a hyperparameter is out of range.
+    ScalarError
+        When a scalar is out of the dtype's range. Under a jit, JAX puts both into an error of its own.
+    """
+    made = program(stage)
+    dtypes = {compute_dtype(x, name) for name, x in params.items()}
+    host = _Host(stage, len(params) if made.over_tensor else 1, tuple(sorted(dtypes)))
+    operands = (t, memory, hyper, _measured(made, params, grads, slots))
+    if _is_traced(operands):
+        import jax  # pyright: ignore[reportMissingImports]  # jax is there when it traces
+
+        form = jax.ShapeDtypeStruct
+        bits = dict.fromkeys(memory, form((2,), np.int32))
+        numbers, memory = jax.pure_callback(host, (form(*host.form), bits), *operands, vmap_method="sequential")
+    else:
+        numbers, memory = host(*operands)
+    params, slots = apply(stage, params, grads, slots, _named(made, params, numbers))
+    return params, slots, memory
+
+
+@dataclass(frozen=True)
+class _Host:
+    """The host's half, as a callback: what its result depends on, besides its arguments, is what makes it equal."""
+
+    stage: Stage
+    rows: int
+    dtypes: tuple[str, ...]
+
+    @property
+    def form(self) -> tuple[tuple[int, int], str]:
+        """Shape and dtype of the scalars."""
+        wide = "float64" if "float64" in self.dtypes else "float32"
+        return (self.rows, sum(len(rule.numbers) for rule in program(self.stage).rules)), wide
+
+    def __call__(self, t: Any, memory: Nest, hyper: Nest, arrays: Sequence[Any]) -> tuple[np.ndarray, Nest]:
+        made, t = program(self.stage), int(t)
+        kept = {key: from_bits(bits) for key, bits in memory.items()}
+        values = made.values({key: x for key, x in made.hyper.items() if key not in hyper}, t)
+        values |= {key: in_domain(key, float(x), f"optimizer, update {t + 1}") for key, x in hyper.items()}
+        tensors, grads = self._tensors(arrays)
+        shape, dtype = self.form
+        try:
+            table, kept = host_half(made, values, tensors, grads, t, kept)
+        except ScalarError:
+            raise
+        except NonFiniteError:
+            numbers = np.full(shape, np.nan, dtype)
+        else:
+            numbers = np.array([[x for own in row for x in own] for row in table], dtype).reshape(shape)
+        return numbers, {key: as_bits(x) for key, x in kept.items()}
+
+    def _tensors(self, arrays: Sequence[Any]) -> tuple[list[Tensor], list[np.ndarray]]:
+        if not arrays:  # the dtypes are all that is asked
+            return [Tensor("", np.empty(0, dtype), (), 0) for dtype in self.dtypes], []
+        tensors, grads = [], []
+        for k, (theta, g, slots) in enumerate(arrays):
+            state = tuple(tuple(map(to_numpy, own)) for own in slots)
+            tensors.append(Tensor("", to_numpy(theta), state, k if self.rows > 1 else 0))
+            grads.append(to_numpy(g))
+        return tensors, grads
+
+
+def _is_traced(tree: Any) -> bool:
+    """Whether a trace of JAX's has something in place of values."""
+    jax = sys.modules.get("jax")
+    return jax is not None and any(isinstance(x, jax.core.Tracer) for x in jax.tree.leaves(tree))
+
+
+def _measured(made: Program, params: Nest, grads: Nest, slots: Slots) -> list[Any]:
+    """What the norms of a chain are taken of: of each array theta, g, and the state of the stages before them."""
+    last = max(reductions(made.rules), default=None)
+    if last is None:
+        return []
+    before = made.slots[:last]
+    return [(x, grads[name], [[slots[name][key] for key in own] for own in before]) for name, x in params.items()]
+
+
+def _named(made: Program, params: Nest, numbers: Any) -> Scalars:
+    """The scalars as :func:`gradstep.functional.apply` takes them."""
+    rows = list(params) if made.over_tensor else [ALL]
+    out: dict[str, Mapping[str, Mapping[str, Any]]] = {}
+    for k, name in enumerate(rows):
+        each = iter(range(numbers.shape[1]))
+        out[name] = {p.label: {key: numbers[k, next(each)] for key in p.rule.numbers} for p in made.parts}
+    return out
+
+
+def scheduled(schedule: Schedule, t: Any) -> Any:
+    """What a schedule gives when ``t`` updates have been made; float32 where that is traced."""
+
+    def call(t: Any) -> np.ndarray:
+        return np.asarray(schedule(int(t)), np.float32)
+
+    if not _is_traced(t):
+        return float(call(t))
+    import jax  # pyright: ignore[reportMissingImports]  # jax is there when it traces
+
+    return jax.pure_callback(call, jax.ShapeDtypeStruct((), np.float32), t, vmap_method="sequential")

@@ -1,0 +1,340 @@
+"""What is asked of the guest in Keras; run in a process for each backend: ``python -m interop.keras_cases BACKEND``."""
+
+import re
+import sys
+import tempfile
+import traceback
+import warnings
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+import gradstep as gs
+from gradstep.interop.keras import Optimizer
+from gradstep.rule import registry
+from support import clear
+
+BATCH, BATCHES = 16, 4
+rng = np.random.default_rng(0)
+X = rng.normal(size=(BATCH * BATCHES, 5)).astype("f4")
+Y = X @ rng.normal(size=(5, 1)).astype("f4") + 1
+EPS = float(np.finfo("f4").eps)
+
+
+def model(optimizer, **options):
+    keras.utils.set_random_seed(0)
+    made = keras.Sequential([keras.Input((5,)), keras.layers.Dense(1)])
+    made.compile(optimizer=optimizer, loss="mse", **options)
+    return made
+
+
+def fit(made, epochs=3, **options):
+    return made.fit(X, Y, batch_size=BATCH, shuffle=False, epochs=epochs, verbose=0, **options)
+
+
+def batch(k):
+    part = slice(k % BATCHES * BATCH, (k % BATCHES + 1) * BATCH)
+    return X[part], Y[part]
+
+
+def gradient(params, k):
+    """Of the mean squared error of ``x @ w + b``, by hand."""
+    x, y = batch(k)
+    residual = x @ params[0] + params[1] - y
+    return [2 / BATCH * x.T @ residual, 2 / BATCH * residual.sum(0)]
+
+
+def loop(start, tx, steps, lr=None, change=lambda gradients: gradients):
+    """The same with NumPy; ``lr`` is a float, as float32 keeps it, or a function of the updates made."""
+    params = [x.copy() for x in start]
+    opt = gs.Optimizer(params, tx)
+    for k in range(steps):
+        if lr is not None:
+            opt.lr = float(np.float32(lr(k) if callable(lr) else lr))
+        opt.step([g.astype("f4") for g in change(gradient(params, k))])
+    return params
+
+
+def near(got, wanted, room=64):
+    """Within so many roundings of numbers near one: a gradient's sums are summed in another order here and there."""
+    for x, y in zip(got, wanted, strict=True):
+        np.testing.assert_allclose(np.asarray(x), np.asarray(y), rtol=0, atol=room * EPS)
+
+
+def same(a, b):
+    for x, y in zip(a, b, strict=True):
+        np.testing.assert_array_equal(np.asarray(x), np.asarray(y))
+
+
+def values(optimizer):
+    return [keras.ops.convert_to_numpy(v) for v in optimizer.variables]
+
+
+def refused(kind, text, call):
+    with pytest.raises(kind, match=re.escape(text)) as error:
+        call()
+    assert isinstance(error.value, gs.GradstepError)
+    assert clear(error)
+
+
+def case_fit_is_a_numpy_loop():
+    for name, rule in registry().items():
+        if rule.module.startswith("gradstep.rules."):
+            made = model(Optimizer(name))
+            start = made.get_weights()
+            fit(made)
+            near(made.get_weights(), loop(start, rule, 12, rule.defaults["lr"]))
+            assert int(made.optimizer.iterations) == 12
+
+
+def case_a_chain_with_a_norm():
+    tx = gs.chain(gs.clip_by_global_norm(0.5), gs.nadam(lr=0.05), gs.ema(decay=0.9))
+    made = model(Optimizer(tx))
+    start = made.get_weights()
+    fit(made)
+    near(made.get_weights(), loop(start, tx, 12, 0.05))
+    each = gs.chain(gs.clip_by_norm(0.5), gs.adam(lr=0.05))
+    made = model(Optimizer(each))
+    fit(made)
+    near(made.get_weights(), loop(start, each, 12, 0.05))
+
+
+def case_names_of_other_libraries():
+    theirs, ours = model(keras.optimizers.AdamW(0.01)), model(Optimizer("keras.AdamW", learning_rate=0.01))
+    fit(theirs)
+    fit(ours)
+    near(ours.get_weights(), theirs.get_weights(), 256)
+    made = Optimizer("optax.adam", learning_rate=0.5)
+    assert float(made.learning_rate) == 0.5
+    assert float(Optimizer.from_config(made.get_config()).learning_rate) == 0.5
+
+
+def case_state_variables():
+    made = model(Optimizer("nadam"))
+    fit(made, 1)
+    names = [v.name for v in made.optimizer.variables]
+    path = made.trainable_variables[0].path.replace("/", "_")
+    assert names[:4] == ["iteration", "learning_rate", "nadam.product", f"{path}_nadam.m"], names
+    assert len(names) == 7
+    dtypes = [keras.backend.standardize_dtype(v.dtype) for v in made.optimizer.variables]
+    assert dtypes[2:] == ["int32", *["float32"] * 4], dtypes
+
+
+def case_saved_mid_run_and_loaded():
+    for optimizer in (
+        Optimizer("nadam", learning_rate=0.05, beta1=0.8),
+        Optimizer("radam", learning_rate=gs.schedules.cosine(0.1, 20)),
+        Optimizer("adamw", weight_decay=0.1, clipnorm=1.0),
+    ):
+        made = model(optimizer)
+        fit(made, 2)
+        with tempfile.TemporaryDirectory() as folder:
+            made.save(path := Path(folder) / "run.keras")
+            again = keras.saving.load_model(path)
+        assert again.optimizer.get_config() == made.optimizer.get_config()
+        assert again.optimizer.stage.parts[0].given == made.optimizer.stage.parts[0].given
+        same(values(again.optimizer), values(made.optimizer))
+        fit(made)
+        fit(again)
+        same(again.get_weights(), made.get_weights())
+        same(values(again.optimizer), values(made.optimizer))
+
+
+def case_own_variables():
+    first, second = model(Optimizer("nadam")), model(Optimizer("nadam"))
+    fit(first, 1)
+    second.optimizer.build(second.trainable_variables)
+    store = {}
+    first.optimizer.save_own_variables(store)
+    second.optimizer.load_own_variables(store)
+    same(values(first.optimizer), values(second.optimizer))
+
+
+def case_learning_rates():
+    start = model("sgd").get_weights()
+    cosine = keras.optimizers.schedules.CosineDecay(0.1, 10)
+    made = model(Optimizer("adam", learning_rate=cosine))
+    fit(made)
+    near(made.get_weights(), loop(start, gs.adam, 12, lambda k: float(cosine(k))))
+    ours = gs.schedules.cosine(0.1, 10)
+    for optimizer in (Optimizer("adam", learning_rate=ours), Optimizer(gs.adam(lr=ours)), Optimizer("adam", lr=ours)):
+        made = model(optimizer)
+        fit(made)
+        near(made.get_weights(), loop(start, gs.adam, 12, ours))
+    made = model(Optimizer("sgd", learning_rate=0.1))
+    fit(made, 1)
+    made.optimizer.learning_rate = 0.01
+    fit(made, 1)
+    near(made.get_weights(), loop(start, gs.sgd, 8, lambda k: 0.1 if k < 4 else 0.01))
+
+
+def case_callbacks():
+    start = model("sgd").get_weights()
+    made = model(Optimizer("momentum", learning_rate=0.02))
+    fit(made, callbacks=[keras.callbacks.LearningRateScheduler(lambda epoch, lr: 0.02 / (1 + epoch))])
+    near(made.get_weights(), loop(start, gs.momentum, 12, lambda k: 0.02 / (1 + k // 4)))
+    made = model(Optimizer("momentum", learning_rate=0.02))
+    plateau = keras.callbacks.ReduceLROnPlateau(monitor="loss", factor=0.5, patience=1, min_delta=1e9)
+    rates = fit(made, callbacks=[plateau]).history["learning_rate"]
+    np.testing.assert_allclose(rates, [0.02, 0.02, 0.01], rtol=1e-6)
+    assert abs(float(made.optimizer.learning_rate) - 0.005) < 1e-8
+
+
+def case_what_the_base_class_does():
+    start = model("sgd").get_weights()
+
+    def norms(gradients):
+        return [g / max(1.0, float(np.linalg.norm(g)) / 0.5) for g in gradients]
+
+    def norm(gradients):
+        whole = float(np.sqrt(sum(np.sum(g * g) for g in gradients)))
+        return [g / max(1.0, whole / 0.5) for g in gradients]
+
+    for options, change in (
+        ({"clipnorm": 0.5}, norms),
+        ({"global_clipnorm": 0.5}, norm),
+        ({"clipvalue": 0.25}, lambda gradients: [np.clip(g, -0.25, 0.25) for g in gradients]),
+        ({"loss_scale_factor": 8.0, "name": "mine"}, lambda gradients: gradients),
+    ):
+        made = model(Optimizer("momentum", learning_rate=0.05, **options))
+        fit(made)
+        near(made.get_weights(), loop(start, gs.momentum, 12, 0.05, change))
+    assert made.optimizer.name == "mine"
+    made = model(Optimizer("momentum", learning_rate=0.05, weight_decay=0.1))
+    fit(made)
+    near(made.get_weights(), loop(start, gs.chain(gs.decay(weight_decay=0.1), gs.momentum), 12, 0.05))
+
+
+def case_weight_decay_is_the_rule_s_where_it_has_one():
+    made = Optimizer("adamw", weight_decay=0.25)
+    assert made.stage.parts[0].given["weight_decay"] == 0.25
+    assert made.weight_decay is None
+    assert Optimizer.from_config(made.get_config()).stage.parts[0].given["weight_decay"] == 0.25
+    refused(ValueError, "the rule decays weights by itself", lambda: made.exclude_from_weight_decay(var_names=["bias"]))
+    Optimizer("adam", weight_decay=0.1).exclude_from_weight_decay(var_names=["bias"])
+
+
+def case_average():
+    made = model(Optimizer("sgd", learning_rate=0.05, use_ema=True, ema_momentum=0.5))
+    start = made.get_weights()
+    fit(made, 1)
+    averages, params = None, [x.copy() for x in start]
+    opt = gs.Optimizer(params, "sgd", lr=float(np.float32(0.05)))
+    for k in range(4):
+        opt.step([g.astype("f4") for g in gradient(params, k)])
+        averages = [x.copy() if k == 0 else (a + x) / 2 for a, x in zip(averages or params, params, strict=True)]
+    near(made.get_weights(), averages)  # fit puts them in at its end
+
+
+def case_gradient_accumulation():
+    made = model(Optimizer("nadam", learning_rate=0.05, gradient_accumulation_steps=2))
+    start = made.get_weights()
+    fit(made)
+    params = [x.copy() for x in start]
+    opt = gs.Optimizer(params, "nadam", lr=float(np.float32(0.05)))
+    for k in range(0, 12, 2):
+        pairs = zip(gradient(params, k), gradient(params, k + 1), strict=True)
+        opt.step([((a + b) / 2).astype("f4") for a, b in pairs])
+    near(made.get_weights(), params)
+    assert int(made.optimizer.iterations) == 6
+
+
+def case_apply_and_stateless_apply():
+    start = [np.ones((2, 3), "f4"), np.ones(3, "f4")]
+    grads = [np.full((2, 3), 0.5, "f4"), np.full(3, -2.0, "f4")]
+    wanted = loop_of(start, grads, 3)
+    variables = [keras.Variable(x) for x in start]
+    optimizer = Optimizer("radam", learning_rate=0.5)
+    for _ in range(3):
+        optimizer.apply([keras.ops.convert_to_tensor(g) for g in grads], variables)
+    near([keras.ops.convert_to_numpy(v) for v in variables], wanted)
+    variables = [keras.Variable(x) for x in start]
+    optimizer = Optimizer("radam", learning_rate=0.5)
+    optimizer.build(variables)
+    now, state = [v.value for v in variables], [v.value for v in optimizer.variables]
+    for _ in range(3):
+        now, state = optimizer.stateless_apply(state, [keras.ops.convert_to_tensor(g) for g in grads], now)
+    near([keras.ops.convert_to_numpy(x) for x in now], wanted)
+    same([keras.ops.convert_to_numpy(v) for v in variables], start)
+
+
+def loop_of(start, grads, steps):
+    params = [x.copy() for x in start]
+    opt = gs.Optimizer(params, "radam", lr=0.5)
+    for _ in range(steps):
+        opt.step(grads)
+    return params
+
+
+def case_a_variable_without_a_gradient():
+    variables = [keras.Variable(np.ones(3, "f4")) for _ in range(2)]
+    optimizer = Optimizer("adam", learning_rate=0.5)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Keras's, which says so
+        optimizer.apply([None, keras.ops.ones(3)], variables)
+    assert [float(keras.ops.convert_to_numpy(v)[0]) for v in variables] == [1.0, 0.5]
+
+
+def case_low_precision():
+    optimizer, v = Optimizer("adam", learning_rate=0.5), keras.Variable(np.ones(3), dtype="bfloat16")
+    optimizer.apply([keras.ops.ones(3, "bfloat16")], [v])
+    assert keras.backend.standardize_dtype(v.dtype) == "bfloat16"
+    assert keras.backend.standardize_dtype(optimizer.variables[-1].dtype) == "float32"
+    assert float(keras.ops.convert_to_numpy(keras.ops.cast(v, "float32"))[0]) == 0.5
+    keras.mixed_precision.set_global_policy("mixed_bfloat16")
+    try:
+        made = model(Optimizer("adam"))
+        fit(made, 1)
+        assert {keras.backend.standardize_dtype(v.dtype) for v in made.optimizer.variables[2:]} == {"float32"}
+    finally:
+        keras.mixed_precision.set_global_policy("float32")
+
+
+def case_loss_scaling():
+    made = model(keras.optimizers.LossScaleOptimizer(Optimizer("adam", learning_rate=0.05), initial_scale=8.0))
+    start = made.get_weights()
+    fit(made)
+    near(made.get_weights(), loop(start, gs.adam, 12, 0.05))
+
+
+def case_config():
+    made = Optimizer("nadam", learning_rate=0.5, beta1=0.8, clipnorm=2.0, name="n")
+    config = made.get_config()
+    assert (config["rule"], config["beta1"], config["clipnorm"], config["name"]) == ("nadam", 0.8, 2.0, "n")
+    again = Optimizer.from_config(config)
+    assert again.get_config() == made.get_config()
+    assert again.stage.parts[0].given == made.stage.parts[0].given
+    through = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(made))
+    assert through.get_config() == made.get_config()
+    needs = "cannot go into a Keras config; give a rule's name and numbers"
+    refused(TypeError, needs, lambda: Optimizer(gs.adam()).get_config())
+    refused(TypeError, needs, lambda: Optimizer(gs.adam).get_config())
+    refused(TypeError, needs, lambda: Optimizer("adam", beta1=gs.schedules.constant(0.9)).get_config())
+
+
+def case_refusals():
+    refused(ValueError, "unknown rule 'adan'", lambda: Optimizer("adan"))
+    refused(ValueError, "adam: unknown hyperparameter 'beta_1'", lambda: Optimizer("adam", beta_1=0.9))
+    refused(ValueError, "beta1 must be", lambda: Optimizer("adam", beta1=2.0))
+    refused(TypeError, "beta1 is given beside a stage", lambda: Optimizer(gs.adam(), beta1=0.5))
+    refused(ValueError, "has no lr that its stages share", lambda: Optimizer(gs.adam(lr=0.1, name="a")))
+    backend = keras.backend.backend
+    try:
+        keras.backend.backend = lambda: "tensorflow"
+        refused(TypeError, "Keras runs on tensorflow; this optimizer needs", lambda: Optimizer("adam"))
+    finally:
+        keras.backend.backend = backend
+
+
+CASES = {name.removeprefix("case_"): f for name, f in list(globals().items()) if name.startswith("case_")}
+
+if __name__ == "__main__":
+    assert keras.backend.backend() == sys.argv[1]
+    for name, case in CASES.items():
+        try:
+            case()
+            sys.stdout.write(f"{name} passed\n")
+        except Exception:
+            sys.stdout.write(f"{name} failed\n{traceback.format_exc()}")

@@ -1,0 +1,32 @@
+"""The guests as a package: loaded when asked for, and one sentence where their library is not installed."""
+
+import pytest
+
+import gradstep as gs
+from support import script
+
+
+def test_nothing_is_loaded_before_it_is_asked_for():
+    loaded = script("import sys, gradstep as gs; gs.interop; print(*sys.modules)").split()
+    assert not {"scipy", "torch", "jax", "optax", "keras", "sklearn", "flwr"} & set(loaded)
+    assert {"flower", "keras", "optax", "scipy", "sklearn", "torch"} <= set(dir(gs.interop))
+
+
+def test_a_library_that_is_not_installed_is_told_of_in_one_sentence():
+    code = """
+import sys
+import gradstep as gs
+sys.modules["optax"] = None
+try:
+    gs.interop.optax
+except ModuleNotFoundError as error:
+    print(error)
+"""
+    told = script(code).strip()
+    assert told.startswith("gs.interop.optax is a guest of a library that is not here: no module named ")
+    assert told.endswith("; install it.")
+
+
+def test_an_unknown_guest_is_refused_with_those_that_there_are():
+    with pytest.raises(AttributeError, match=r"has no attribute 'tensorflow'; there are flower, keras, optax"):
+        gs.interop.tensorflow  # noqa: B018 - asks for it
