@@ -13,6 +13,7 @@ from gradstep.cli.compare import compare
 from gradstep.cli.info import info
 from gradstep.cli.play import play
 from gradstep.cli.problems import problems
+from gradstep.cli.report import report
 from gradstep.cli.run import run as run_own
 from gradstep.cli.show import show
 from gradstep.cli.watch import watch
@@ -28,7 +29,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for verb in (compare, watch, play, check, bench, show, problems, info):
+for verb in (compare, watch, report, play, check, bench, show, problems, info):
     app.command()(verb)
 app.command("run")(run_own)
 

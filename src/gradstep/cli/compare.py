@@ -39,6 +39,8 @@ def compare(
     ] = None,
     jobs: Annotated[int | None, typer.Option(min=1, help="Runs at a time. Default: the number of cores.")] = None,
     backend: Annotated[str, typer.Option(help="Of joblib: loky, threading, dask, ray.")] = "loky",
+    csv: Annotated[Path | None, typer.Option(help="A row for each run, as CSV.")] = None,
+    parquet: Annotated[Path | None, typer.Option(help="The same as Parquet, by pyarrow.")] = None,
     json: Annotated[bool, typer.Option("--json", help="JSON lines on stdout, and nothing else.")] = False,
 ) -> int:
     """Train problems with several optimizers, tuned alike; print a table, write report.html.
@@ -48,12 +50,15 @@ def compare(
     require(*PACKAGES, *["optuna"] * (search == "tpe"))
     from gradstep.cli.progress import reporter
     from gradstep.compare import Study, make_spec, run_study
+    from gradstep.compare.export import check_parquet, write_tables
     from gradstep.compare.protocol import DEFAULT_OPTIMIZERS
     from gradstep.compare.signals import Terminated
     from gradstep.compare.store import NAME
     from gradstep.compare.wording import counted, failures
     from gradstep.compare.workers import Workers
 
+    if parquet is not None:
+        check_parquet()
     asked = make_spec(
         problems,
         DEFAULT_OPTIMIZERS if optimizers is None else optimizers,
@@ -82,7 +87,8 @@ def compare(
         raise Ended(TERMINATED if isinstance(error, Terminated) else INTERRUPTED, text) from error
     page = folder / "report.html"
     study.report(page)
-    shown.end(study, [folder / NAME, page])
+    tables = write_tables(study, csv, parquet)
+    shown.end(study, [folder / NAME, page, *tables])
     for failure in (failed := failures(study)):
         say(failure)
     return WRONG if failed else 0

@@ -1,7 +1,5 @@
 """``gradstep play``: a page on this machine on which optimizers move over surfaces."""
 
-import threading
-import webbrowser
 from typing import Annotated
 
 import typer
@@ -24,9 +22,9 @@ def play(
 ) -> None:
     """Open a page to play with optimizers on surfaces of two coordinates. For intuition, not evidence."""
     require("plotly")
+    from gradstep.cli.page import serve
     from gradstep.compare.play.pages import routes
     from gradstep.compare.play.settings import read
-    from gradstep.compare.server import Server
 
     given = {
         "surface": surface,
@@ -35,9 +33,4 @@ def play(
         "steps": None if steps is None else str(steps),
     }
     query = read({key: text for key, text in given.items() if text is not None}).query
-    with Server(routes(), port) as server:
-        address = f"{server.address}?{query}"
-        typer.echo(f"{address}\nOpen it in a browser; Ctrl-C ends it.")
-        if not no_browser:
-            threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()  # some of them wait
-        server.serve_forever()
+    serve(routes(), port, query, no_browser)

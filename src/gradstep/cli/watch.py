@@ -14,8 +14,14 @@ PAUSE = 0.5  # seconds from one look to the next
 def watch(
     study: Annotated[Path, typer.Argument(metavar="STUDY", help="A folder that `gradstep compare` writes.")],
     json: Annotated[bool, typer.Option("--json", help="JSON lines on stdout, and nothing else.")] = False,
+    web: Annotated[bool, typer.Option("--web", help="Its report as a page that follows it, on 127.0.0.1.")] = False,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Of that page. Default: any that is free.")] = 0,
+    no_browser: Annotated[bool, typer.Option("--no-browser", help="Do not open a browser on it.")] = False,
 ) -> None:
     """Follow a study until it is finished, and print its table; nothing in it is changed, and Ctrl-C ends it."""
+    if web:
+        _serve(study, port, no_browser)
+        return
     require("rich")
     from gradstep.cli.progress import reporter
     from gradstep.compare.store import NAME, Reader
@@ -36,3 +42,11 @@ def watch(
                     shown.result(run)
             found = Study.of(content, study)
     shown.end(found, [path for path in (study / NAME, study / "report.html") if path.is_file()])
+
+
+def _serve(study: Path, port: int, no_browser: bool) -> None:
+    require("plotly")
+    from gradstep.cli.page import serve
+    from gradstep.compare.report.live import routes
+
+    serve(routes(study), port, no_browser=no_browser)

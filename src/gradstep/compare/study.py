@@ -15,9 +15,9 @@ from gradstep.compare.naming import read_names
 from gradstep.compare.problems import Target
 from gradstep.compare.protocol import total
 from gradstep.compare.record import PHASES, Card, Goal, Run, Spec, Timing
-from gradstep.compare.rows import Row
 from gradstep.compare.statistics import median, steps_to_target
 from gradstep.compare.store import Content, Reader
+from gradstep.compare.views import Ecdf, Profile, Table
 
 Axis = Literal["steps", "gradients", "seconds"]
 BASELINES = ("nesterov", "adamw", "nadam")  # by which a target is settled where nobody has
@@ -209,17 +209,32 @@ class Study:
                     out[i, j, run.seed] = unit * to_target(run, target)
         return out
 
-    def table(self) -> list[Row]:
+    def table(self) -> Table:
         """A row for each optimizer, the best first: see :func:`gradstep.compare.table.make_table`."""
-        from gradstep.compare.table import make_table
+        from gradstep.compare.notebook import table
 
-        return make_table(self)
+        return table(self)
 
-    def report(self, path: str | Path) -> None:
-        """Write the report there: one HTML file that opens with the network off."""
+    def profile(self, axis: Axis = "steps") -> Profile:
+        """The performance profile of its complete problems: see :class:`gradstep.compare.views.Profile`."""
+        from gradstep.compare.notebook import profile
+
+        return profile(self, axis)
+
+    def ecdf(self, axis: Axis = "steps") -> Ecdf:
+        """The run-time distribution of its complete problems: see :class:`gradstep.compare.views.Ecdf`."""
+        from gradstep.compare.notebook import ecdf
+
+        return ecdf(self, axis)
+
+    def _repr_html_(self) -> str:
+        return self.table().html
+
+    def report(self, path: str | Path, static: bool = False) -> None:
+        """Write the report there: one HTML file that opens with the network off; ``static`` has pictures for charts."""
         from gradstep.compare.report import write_report
 
-        write_report(self, Path(path))
+        write_report(self, Path(path), static)
 
     @property
     def command(self) -> str:

@@ -1,17 +1,19 @@
 """A run in numbers, when it has ended or been broken off."""
 
 import hashlib
+import json
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from gradstep.arrays import to_numpy
+from gradstep.errors import GradstepValueError
 from gradstep.loop import Run
-from gradstep.runs.folder import Row
+from gradstep.runs.folder import Folder, Row
 from gradstep.tree import flatten
 
 POINTS = 1000  # of a curve that is drawn: more would not be seen
@@ -90,11 +92,7 @@ def summarize(run: Run, rows: Iterable[Row]) -> Summary:
         steps += 1
         clipped += bool(row.get("clipped"))
         blocked += row.get("blocked") or 0.0
-        for key, x in row.items():
-            if key not in _COUNTS and isinstance(x, int | float) and math.isfinite(x):
-                curve = curves.setdefault(key, Curve())
-                curve.steps.append(row["t"])
-                curve.values.append(float(x))
+        _add(curves, row)
     ended = run.reason
     here = run.stands
     values = curves["value"].values if "value" in curves else []
@@ -117,6 +115,38 @@ def summarize(run: Run, rows: Iterable[Row]) -> Summary:
         curves=curves,
         params_sha256=sha256(run.params),
     )
+
+
+def recalled(folder: Folder) -> tuple[Summary, list[str]]:
+    """The summary and the warnings of a run that has ended, from its folder.
+
+    Raises
+    ------
+    GradstepValueError
+        When it has not, or what it wrote is something else.
+    """
+    file = folder.result_file
+    if not file.is_file():
+        raise GradstepValueError(f"the run in {folder.path} has not ended; {folder.resume} goes on with it.")
+    curves: dict[str, Curve] = {}
+    for row in folder.rows():
+        _add(curves, row)
+    try:
+        told: Any = json.loads(file.read_text("utf-8"))
+        warnings = told.pop("warnings")
+        told |= {x.name: math.nan for x in fields(Summary) if x.type is float and told[x.name] is None}
+        return Summary(**told, curves=curves), warnings
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise GradstepValueError(f"{file} cannot be read ({error}); {folder.resume} writes it anew.") from error
+
+
+def _add(curves: dict[str, Curve], row: Row) -> None:
+    """Put the finite numbers of a row at the ends of their curves."""
+    for key, x in row.items():
+        if key not in _COUNTS and isinstance(x, int | float) and math.isfinite(x):
+            curve = curves.setdefault(key, Curve())
+            curve.steps.append(row["t"])
+            curve.values.append(float(x))
 
 
 def sha256(params: Any) -> str:

@@ -9,6 +9,16 @@ from gradstep.files import write_text
 __all__ = ["write_report"]
 
 
-def write_report(study: Study, path: Path) -> None:
-    """Write the report of ``study`` to ``path``, whole or not at all (about 5 MB, most of it Plotly's own code)."""
-    write_text(path, make_page(study))
+def write_report(study: Study, path: Path, static: bool = False) -> None:
+    """Write the report of ``study`` to ``path``, whole or not at all (about 5 MB, most of it Plotly's own code).
+
+    Parameters
+    ----------
+    study
+        Finished or not.
+    path
+        Of the file.
+    static
+        Pictures instead of charts, without Plotly: a small file.
+    """
+    write_text(path, make_page(study, static))

@@ -2,19 +2,21 @@
 // Charts: figures of Plotly in the colours of the page. A colour named after one of the page's own, such as "ink", is it.
 const narrow = matchMedia("(max-width: 40rem)");
 const dark = matchMedia("(prefers-color-scheme: dark)");
+const SMALL = 600; // a chart less wide has its legend below
 const TONES = ["paper", "ink", "muted", "rule", "low", "high"];
 
 function drawChart(id, figure) {
   const style = getComputedStyle(document.body);
   const colour = (name) => style.getPropertyValue(`--${name}`).trim();
-  const own = (key, value) => (TONES.includes(value) && key !== "name" ? colour(value) : value);
+  const own = (key, value) => (TONES.includes(value) && !["name", "xref", "yref"].includes(key) ? colour(value) : value);
   const { data, layout, config } = JSON.parse(JSON.stringify(figure), own);
+  const small = document.getElementById(id).clientWidth < SMALL;
   const axis = { color: colour("ink"), gridcolor: colour("rule"), linecolor: colour("rule"), zeroline: false, automargin: true };
   return Plotly.react(id, data, {
     paper_bgcolor: "transparent",
     plot_bgcolor: "transparent",
     font: { family: style.fontFamily, size: 13, color: colour("ink") },
-    legend: narrow.matches ? { orientation: "h", x: 0, y: -0.25, yanchor: "top" } : { x: 1.02, y: 1 },
+    legend: small ? { orientation: "h", x: 0, y: -0.25, yanchor: "top" } : { x: 1.02, y: 1 },
     margin: { l: 60, r: 10, t: 36, b: 50 }, // above: the mode bar
     modebar: { color: colour("muted"), activecolor: colour("ink"), bgcolor: "transparent" },
     ...layout,

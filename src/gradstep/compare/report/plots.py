@@ -1,10 +1,12 @@
 """Lines and axes as plain Plotly dicts; colours named ``ink`` are replaced on the page by the theme's text colour."""
 
 import html
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 Figure = dict[str, Any]
+Look = Mapping[str, str]  # a colour and a dash
 
 # Okabe and Ito's colours for the colour-blind, without yellow, which a white page swallows. No two of the first 35
 # optimizers share both colour and dash.
@@ -14,15 +16,21 @@ DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 
 def line(label: str, i: int, x: Sequence[float], y: Sequence[float], width: float) -> Figure:
     """A line in the colour and dash number ``i``."""
+    look = {"color": colour(i), "dash": DASHES[i // 3 % len(DASHES)]}
+    hover = "%{y:.4g} after %{x} steps<extra>%{fullData.name}</extra>"
+    return stroke(label, look, x, rounded(y), width) | {"hovertemplate": hover}
+
+
+def stroke(label: str, look: Look, x: Sequence[float | None], y: Sequence[float | None], width: float) -> Figure:
+    """A line with a look of one's own; None is a gap."""
     return {
         "type": "scatter",
         "mode": "lines",
         "name": html.escape(label, quote=False),  # Plotly takes some tags for layout
         "legendgroup": label,
         "x": list(x),
-        "y": rounded(y),
-        "line": {"color": colour(i), "dash": DASHES[i // 3 % len(DASHES)], "width": width},
-        "hovertemplate": "%{y:.4g} after %{x} steps<extra>%{fullData.name}</extra>",
+        "y": list(y),
+        "line": {**look, "width": width},
     }
 
 
@@ -36,11 +44,20 @@ def rounded(values: Sequence[float]) -> list[float]:
     return [float(f"{x:.5g}") for x in values]
 
 
+def finite(values: Iterable[float]) -> list[float | None]:
+    """:func:`rounded`, with a gap for what no axis has a place for."""
+    return [float(f"{x:.5g}") if math.isfinite(x) else None for x in values]
+
+
 def log_axis(values: Sequence[float]) -> Figure:
-    """A log axis; where ``values`` lie within three decades, 2 and 5 are written beside the powers of ten."""
+    """A log axis; where ``values`` lie within three decades, 2 and 5 are written beside the powers of ten.
+
+    Within one decade every digit is.
+    """
     positive = [x for x in values if x > 0] or [1.0]
-    near = max(positive) < 1000 * min(positive)
-    return {"type": "log", "tickformat": "~g"} | ({"dtick": "D2"} if near else {})
+    ratio = max(positive) / min(positive)
+    between = {"dtick": "D1"} if ratio < 10 else {"dtick": "D2"} if ratio < 1000 else {}
+    return {"type": "log", "tickformat": "~g"} | between
 
 
 def axes(x: str, y: str) -> Figure:

@@ -1,83 +1,132 @@
-"""The verdict on a problem: three sentences from the data, the last of them on what the data do not show."""
+"""The verdict: three sentences from the data, with intervals, the last of them on what the data do not show."""
 
 import math
 
-from gradstep.compare.rows import Entry
-from gradstep.compare.study import Study, to_target
-from gradstep.compare.table import entries
-from gradstep.compare.wording import chosen, counted, goal
+from gradstep.compare.evidence import Evidence
+from gradstep.compare.report.tables import alone_steps, between, bracketed
+from gradstep.compare.statistics import medians
+from gradstep.compare.table import make_table
+from gradstep.compare.wording import counted, goal
 
 
-def verdict(study: Study, problem: str) -> str:
-    """Who came first and how surely, how far apart they ended, and what neither of these shows."""
-    rows = entries(study, problem)
-    if not rows:
-        return "No run has been judged yet."
-    return " ".join((_first(study, problem, rows), _end(study, problem, rows), _limits(study, rows)))
+def verdict(evidence: Evidence) -> list[str]:
+    """Who came first and how surely, how far ahead and at what cost, and what neither of these shows."""
+    if not evidence.problems:
+        return ["There is no verdict yet: on no problem has every optimizer all of its seeds."]
+    return [_first(evidence), _cost(evidence), _limits(evidence)]
 
 
-def _first(study: Study, problem: str, rows: list[Entry]) -> str:
-    best, after_all = rows[0], study.cards[problem].steps
-    if math.isinf(best.steps.median):
-        return (
-            f"No optimizer reached the target ({goal(study, problem)}) within {after_all} steps in most of its seeds; "
-            f"the lowest final loss was that of {best.optimizer}, a median of {best.loss.median:.3g}."
+def _first(evidence: Evidence) -> str:
+    study, order = evidence.study, evidence.order
+    labels, alone = study.optimizers, len(evidence.problems) == 1
+    times = medians(evidence.times())
+    if not math.isfinite(times.min()):
+        what = f"the target ({goal(study, evidence.problems[0])})" if alone else "the target of any problem"
+        rows = {row.optimizer: row for row in make_table(study)}
+        text = f"No optimizer reached {what} with its median seed within the budget"
+        if not alone:
+            return f"{text}, so none is first."
+        loss = {label: rows[label].entries[0].target_loss for label in labels}
+        lowest = min(loss, key=lambda label: loss[label])
+        if math.isinf(loss[lowest]):
+            return f"{text}, and none ended with a finite loss."
+        ended = f"the lowest loss after the last step was that of {lowest}, a median of {loss[lowest]:.3g}"
+        return f"{text}, so none is first; {ended}."
+    best = order[0]
+    hits = "hit {}/{}".format(*evidence.hits(labels[best]))
+    if alone:
+        target, value = goal(study, evidence.problems[0]), between(alone_steps(evidence), best, "{:g}")
+        text = f"{labels[best]} reached the target ({target}) after a median of {value} steps ({hits})"
+        tied = [k for k in order if times[0, k] == times[0, best]]
+    else:
+        scores = evidence.scores()
+        text = (
+            f"{labels[best]} has the score {between(scores, best, '{:.2f}')} over {len(evidence.problems)} problems, "
+            f"of which its median seed solved {int((times[:, best] < math.inf).sum())} ({hits})"
         )
-    target, steps = f"the target ({goal(study, problem)})", f"a median of {best.steps.median:g} steps"
-    text = f"{best.optimizer} reached {target} first, after {steps}{_at(best)} ({_hits(best)})"
-    if len(rows) == 1:
-        return f"{text}."
-    second = rows[1]
-    median = second.steps.median
-    ahead = f"{_ahead(study, problem, best, second)} of {counted(study.spec.seeds, 'paired seed')}"
-    tied = [row for row in rows if row.steps.median == best.steps.median]
+        tied = [k for k in order if scores.estimate[k] == scores.estimate[best]]
+    if len(order) == 1:
+        return f"{text}; there is no other to compare it with."
     if len(tied) > 1:
-        each = [f"{row.optimizer} ({_hits(row)})" for row in tied]
-        return f"{', '.join(each[:-1])} and {each[-1]} reached {target} first, all after {steps}."
-    after = f"a median of {median:g} steps" if math.isfinite(median) else _hits(second)
-    return f"{text}, followed by {second.optimizer} with {after}, which it beat in {ahead}."
+        others = " and ".join(labels[k] for k in tied[1:])
+        return f"{text}, and so {'does' if len(tied) == 2 else 'do'} {others}: they are tied for first."
+    return f"{text}, ahead of {_second(evidence, best, order[1])}."
 
 
-def _at(row: Entry) -> str:
-    return f" at learning rate {chosen(row)}" if chosen(row) else ""
+def _second(evidence: Evidence, best: int, second: int) -> str:
+    labels = evidence.study.optimizers
+    name = labels[second]
+    if len(evidence.problems) == 1:
+        steps = alone_steps(evidence)
+        missed = math.isinf(float(steps.estimate[second]))
+        text = f"{name}, whose median seed missed it" if missed else f"{name} with {between(steps, second, '{:g}')}"
+        unit = "steps"
+    else:
+        text, unit = f"{name} with {between(evidence.scores(), second, '{:.2f}')}", "in score"
+    ahead = evidence.ahead(best, second)
+    if ahead is None:
+        return f"{text}; one seed does not show how surely"
+    low, high = float(ahead.low), float(ahead.high)
+    sure = "more than chance between seeds explains" if low > 0 else "which chance between seeds may explain"
+    if math.isinf(float(ahead.estimate)):
+        return f"{text}, {sure}"
+    form = "{:.0f}" if unit == "steps" else "{:.2f}"
+    difference = bracketed(float(ahead.estimate), low, high, form)
+    return f"{text}; the difference is {difference} {unit}, {sure}"
 
 
-def _hits(row: Entry) -> str:
-    return f"hit {row.hits}/{row.seeds}"
+def _cost(evidence: Evidence) -> str:
+    study, best, base = evidence.study, evidence.order[0], evidence.baseline
+    labels = study.optimizers
+    speed, both = evidence.speedups(), evidence.solved_by_both()
+    alone = len(evidence.problems) == 1
+    over = "" if alone else f" (geometric mean over {counted(int(both[best]), 'problem')} that both solve)"
+    if not math.isfinite(medians(evidence.times()).min()):
+        text = f"No speed over the baseline {labels[base]} can be told where nothing was reached"
+    elif best == base:
+        text = f"{labels[best]} is itself the baseline of the speed-ups"
+    elif both[best] == 0:
+        text = f"No problem is solved by both {labels[best]} and the baseline {labels[base]}, so there is no speed-up"
+    else:
+        text = f"In steps {labels[best]} was {between(speed, best)} times as fast as the baseline {labels[base]}{over}"
+    if not evidence.has("seconds"):
+        return f"{text}; what a step costs in seconds has not been measured on all problems."
+    ranks = evidence.ranks("seconds")
+    if not math.isfinite(medians(evidence.times("seconds")).min()):
+        return f"{text}."
+    fastest = [labels[k] for k in range(len(labels)) if ranks[k] == 1]
+    if labels[best] in fastest:
+        return f"{text}; by seconds it is first too."
+    return f"{text}; by seconds, which are those of this machine, {' and '.join(fastest)} is first."
 
 
-def _ahead(study: Study, problem: str, a: Entry, b: Entry) -> int:
-    """Seeds in which ``a`` reached the target in fewer steps than ``b``, from the same start on the same batches."""
-    target = study.target(problem)
-    mine, theirs = ({r.seed: to_target(r, target) for r in study.evaluated(problem, row.optimizer)} for row in (a, b))
-    return sum(mine[seed] < theirs[seed] for seed in mine.keys() & theirs.keys())
-
-
-def _end(study: Study, problem: str, rows: list[Entry]) -> str:
-    where, steps = study.cards[problem].where("test"), study.cards[problem].steps
-    if all(row.accuracy for row in rows):
-        spreads = {row.optimizer: row.accuracy for row in rows if row.accuracy}
-        ordered = sorted(spreads, key=lambda name: spreads[name].median)
-        low, high = ordered[0], ordered[-1]
-        widest = max(s.high - s.low for s in spreads.values())
-        return (
-            f"After all {steps} steps the median {where}accuracies lay between {100 * spreads[low].median:.1f} % "
-            f"({low}) and {100 * spreads[high].median:.1f} % ({high}), while the seeds of one optimizer lay up to "
-            f"{100 * widest:.1f} points apart."
+def _limits(evidence: Evidence) -> str:
+    study = evidence.study
+    spec = study.spec
+    what = (
+        "with other hyperparameters than their defaults"
+        if spec.ruleset == "defaults"
+        else (
+            f"with more than {counted(spec.trials, 'trial')} of "
+            f"{'the learning rate' if spec.tune == 'lr' else 'the hyperparameters'}"
         )
-    by_loss = sorted(rows, key=lambda row: row.loss.median)
-    low, high = by_loss[0], by_loss[-1]
-    return (
-        f"After all {steps} steps the median {where}losses lay between {low.loss.median:.3g} ({low.optimizer}) and "
-        f"{high.loss.median:.3g} ({high.optimizer})."
     )
-
-
-def _limits(study: Study, rows: list[Entry]) -> str:
-    edge = [row.optimizer for row in rows if row.at_edge]
-    widen = f", and the best rate of {', '.join(edge)} is the lowest or highest that was tried" if edge else ""
+    seeds = (
+        "with one seed there is no interval, and small differences may be chance"
+        if spec.seeds == 1
+        else f"the intervals speak of chance between {spec.seeds} seeds, and not of the choice of problems"
+    )
+    rows = make_table(study)
+    edge = [row.optimizer for row in rows if any(entry.at_edge for entry in row.entries)]
+    widen = (
+        f", and {', '.join(edge)} did best at the lowest or highest learning rate tried, so the best may lie outside"
+        if edge
+        else ""
+    )
+    failed = sum(run.error is not None for run in study.runs)
+    broken = f"; {counted(failed, 'run')} ended with an error and counted as missed" if failed else ""
+    only = f"{evidence.problems[0]} alone" if len(evidence.problems) == 1 else "these problems"
     return (
-        f"This does not show how they compare on another problem, with other batch sizes, schedules or "
-        f"hyperparameters than those that were tried, nor, with {counted(study.spec.seeds, 'seed')} and no confidence "
-        f"interval, that small differences are real{widen}."
+        f"This does not show how they compare beyond {only}, at another size, batch size or budget, with a schedule, "
+        f"or {what}; {seeds}{widen}{broken}."
     )

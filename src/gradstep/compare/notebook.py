@@ -1,0 +1,53 @@
+"""A study's views, made."""
+
+import html
+from collections.abc import Sequence
+
+from gradstep.compare.evidence import Evidence
+from gradstep.compare.report import ranking
+from gradstep.compare.report.svg import svg
+from gradstep.compare.study import Axis, Study
+from gradstep.compare.table import make_table
+from gradstep.compare.views import Ecdf, Profile, Table
+from gradstep.compare.wording import board_cells, board_headings, entry_cells, headings
+
+
+def table(study: Study) -> Table:
+    """The table of a study."""
+    rows = make_table(study)
+    if len(study.problems) == 1:
+        [problem] = study.problems
+        cells = [[text for text, _ in entry_cells(study, entry)] for row in rows for entry in row.entries]
+        return Table(rows, _html(headings(study, problem), cells))
+    cells = [[text for text, _ in board_cells(study, row)] for row in rows]
+    return Table(rows, _html(board_headings(study), cells))
+
+
+def profile(study: Study, axis: Axis) -> Profile:
+    """The profiles of a study.
+
+    Raises
+    ------
+    GradstepValueError
+        When no problem is complete, or no step has been timed and the axis is ``"seconds"``.
+    """
+    evidence = Evidence(study)
+    curves, scores = evidence.profiles(axis), evidence.scores(axis)
+    picture = svg(ranking.profile(evidence, axis), f"Performance profiles by {axis}")
+    return Profile(axis, study.optimizers, curves, scores, picture)
+
+
+def ecdf(study: Study, axis: Axis) -> Ecdf:
+    """The run-time distributions of a study; errors as :func:`profile`."""
+    evidence = Evidence(study)
+    curves = evidence.ecdfs(axis)
+    return Ecdf(axis, study.optimizers, curves, svg(ranking.ecdf(evidence, axis), f"Run-time distributions by {axis}"))
+
+
+def _html(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    head = "".join(f'<th scope="col">{html.escape(text)}</th>' for text in heads)
+    body = "".join(
+        f'<tr><th scope="row">{html.escape(first)}</th>{"".join(f"<td>{html.escape(text)}</td>" for text in rest)}</tr>'
+        for first, *rest in rows
+    )
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"

@@ -1,0 +1,99 @@
+"""The appendix: all that is needed to judge a study, and to make it again."""
+
+import html
+import math
+
+from gradstep.compare.export import rows
+from gradstep.compare.naming import short
+from gradstep.compare.report.parts import paragraph
+from gradstep.compare.report.tables import details
+from gradstep.compare.study import CRITERION, Study
+from gradstep.compare.wording import counted, goal
+
+ORIGINS = {
+    "frozen": "frozen in the package, from tuned baselines",
+    "problem": "by the problem's definition",
+    "given": "given on the command line",
+}
+
+
+def parts(study: Study) -> list[str]:
+    """Protocol, problems and targets, spec, machine, every run."""
+    return [
+        f"<h3>Protocol</h3>\n{paragraph(protocol(study))}",
+        f"<h3>Problems and targets</h3>\n{details(_problems(study))}",
+        f"<h3>To repeat it</h3>\n<pre><code>{html.escape(study.command)}</code></pre>",
+        f"<h3>Spec</h3>\n{details(_spec(study))}",
+        f"<h3>Made with</h3>\n{details(study.environment)}",
+        f"<details>\n<summary>Every run: {len(study.runs)}</summary>\n{_runs(study)}\n</details>",
+    ]
+
+
+def protocol(study: Study) -> str:
+    """How it was done, in sentences."""
+    spec = study.spec
+    exact = all(card.exact for card in study.cards.values())
+    final = "" if exact else " Final figures are from test data, which nothing was chosen by."
+    drawn = "points of one quasi-random table mapped onto" if spec.search == "quasi" else "chosen by Optuna's TPE from"
+    trials = (
+        "Each optimizer is run as it comes, with its own default hyperparameters. "
+        if spec.ruleset == "defaults"
+        else f"Each optimizer has {counted(spec.trials, 'trial')}, {drawn} its own log-space of "
+        f"{'learning rates' if spec.tune == 'lr' else 'hyperparameters'}, with seeds that judge nothing. The best is "
+        f"that with {CRITERION}; it is run again with fresh seeds. "
+    )
+    return (
+        f"{trials}A seed settles the initial parameters and the batches, so runs of one seed start and go on alike for "
+        "every optimizer. All runs go all of their steps; a miss is infinite, and a run that diverges is a miss, even "
+        f"if it touched the target before.{final} Runs have one thread. The time of a step is measured after all runs, "
+        "with nothing beside it, and evaluations are not in it."
+    )
+
+
+def _problems(study: Study) -> dict[str, str]:
+    out: dict[str, str] = {}
+    for label, card in study.cards.items():
+        origin = study.goal(label).origin
+        from_where = ORIGINS.get(origin, "settled by this study's own runs")
+        out[label] = (
+            f"{card.summary[0].upper()}{card.summary[1:]} ({card.source}; {card.size}); {card.steps} steps, evaluated "
+            f"every {card.every}. Target: {goal(study, label)}; {from_where}."
+        )
+    return out
+
+
+def _spec(study: Study) -> dict[str, str]:
+    spec = study.spec
+    tuned = spec.ruleset == "tuned"
+    seeds = f"0 to {spec.seeds - 1}" if spec.seeds > 1 else "0"
+    rows = {"optimizers": ", ".join(spec.optimizers), "ruleset": spec.ruleset}
+    if tuned:
+        rows |= {"trials": str(spec.trials), "search": spec.search, "tuned": spec.tune}
+        rows["tuning seeds"] = ", ".join(str(1000 + k) for k in range(spec.tuning_seeds))
+    rows["judging seeds"] = seeds
+    rows["steps"] = "each problem's own" if spec.steps is None else str(spec.steps)
+    rows |= {f"source of {label}": f"{x.path}, SHA-256 {x.sha256}" for label, x in spec.sources.items()}
+    return rows | {"gradstep": spec.version, "SHA-256 of the spec": spec.sha256}
+
+
+def _runs(study: Study) -> str:
+    table = rows(study)
+    if not table:
+        return paragraph("There is none yet.")
+    head = "".join(f'<th scope="col">{html.escape(name.replace("_", " "))}</th>' for name in table[0])
+    body = "\n".join(
+        "<tr>" + "".join(f"<td>{html.escape(_short(x))}" for x in row.values())
+        for row in table  # of which there may be thousands: HTML lets cells and rows end by themselves
+    )
+    return (
+        '<div class="scroll" tabindex="0" role="region" aria-label="Every run">\n<table class="runs">\n'
+        f"<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>\n</div>"
+    )
+
+
+def _short(x: object) -> str:
+    if x is None:
+        return ""
+    if not isinstance(x, float):
+        return str(x)
+    return short(float(f"{x:.5g}")) if math.isfinite(x) else "∞"

@@ -1,0 +1,57 @@
+"""The report as a page that follows its study, for :class:`gradstep.compare.server.Server`."""
+
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+
+from gradstep.compare.report.frame import HERE, SCRIPTS, STYLES
+from gradstep.compare.report.page import content
+from gradstep.compare.server import Query, Reply, Route, as_json, file, plotly
+from gradstep.compare.store import Reader
+from gradstep.compare.study import Study
+from gradstep.compare.wording import counted
+from gradstep.errors import GradstepValueError
+
+
+def routes(folder: Path) -> Mapping[str, Route]:
+    """All that the server of the page answers; nothing of the study is changed.
+
+    ``/state?seen=TOKEN`` says how far the study is, and gives the report unless it is the one of that token.
+
+    Raises
+    ------
+    GradstepError
+        When there is no study in the folder, or a damaged one.
+    """
+    files = {f"/{name}": file(HERE, name) for name in (*STYLES, *SCRIPTS, "live.js")}
+    return {"/": file(HERE, "live.html"), **files, "/plotly.js": plotly(), "/state": _Live(folder)}
+
+
+class _Live:
+    """The study as it was read last, and its report, made once for each state."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder, self._reader, self._turn = folder, Reader(folder), threading.Lock()
+        self._read()
+
+    def _read(self) -> None:
+        self._study = Study.of(self._reader.read(), self._folder)
+        self._page = content(self._study)
+        self._token = f"{len(self._study.runs)}-{len(self._study.timings)}"
+
+    def __call__(self, query: Query) -> Reply:
+        if set(query) - {"seen"}:
+            raise GradstepValueError("the query has one field, seen.")
+        with self._turn:
+            if self._reader.has_changed():
+                self._read()
+            study, page, token = self._study, self._page, self._token
+        total = counted(sum(study.total.values()), "run")
+        said = {
+            "token": token,
+            "heading": page.heading,
+            "finished": study.finished,
+            "made": f"{len(study.runs)} of {total}",
+        }
+        new = {"main": page.main, "figures": page.drawn}
+        return as_json(said if query.get("seen") == token else said | new)

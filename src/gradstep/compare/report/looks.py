@@ -1,0 +1,60 @@
+"""How each optimizer looks, in all figures alike: colours that the colour-blind tell apart, dashes by family."""
+
+from collections.abc import Sequence
+
+from gradstep.compare.contender import contender
+from gradstep.compare.naming import read_names
+from gradstep.compare.report.plots import COLOURS, Figure, Look
+
+# A family's dash, and what its members have once all colours are used up.
+_DASHES = {
+    "proportional": ("solid", "longdash"),
+    "normalised": ("dot", "longdashdot"),
+    "averaged": ("dash", "dashdot"),
+}
+_SYMBOLS = {
+    "solid": "circle",
+    "dot": "square",
+    "dash": "diamond",
+    "longdash": "circle-open",
+    "longdashdot": "square-open",
+    "dashdot": "diamond-open",
+}
+FAMILIES = (
+    "Solid lines, round marks: steps proportional to the gradient. Dotted, square: the gradient divided by its own "
+    "size. Dashed, diamonds: that, of an average of the gradients."
+)
+
+
+def family(label: str) -> str:
+    """``"proportional"`` (sgd, momentum), ``"normalised"`` (adagrad, rmsprop) or ``"averaged"`` (adam and its kin).
+
+    By what the rule declares: units (whoever divides by the gradient's size has another number in its unit, or a rate
+    that is a distance), and a factor by which gradients are averaged.
+    """
+    one = contender(read_names(label)[0])
+    others = [unit for name, unit in one.mover.units.items() if name != "lr"]
+    if one.unit == "theta/g" and not any("g" in unit for unit in others):
+        return "proportional"
+    return "averaged" if one.mover.defaults.keys() & {"beta1", "momentum"} else "normalised"
+
+
+def looks(labels: Sequence[str]) -> list[Look]:
+    """A look for each label; no two of 14 in a family are the same."""
+    taken: set[tuple[str, str]] = set()
+    out: list[Look] = []
+    for i, label in enumerate(labels):
+        dashes = _DASHES[family(label)]
+        colours = [COLOURS[(i + k) % len(COLOURS)] for k in range(len(COLOURS))]
+        free = [(colour, dash) for dash in dashes for colour in colours if (colour, dash) not in taken]
+        colour, dash = (free or [(colours[0], dashes[0])])[0]
+        taken.add((colour, dash))
+        out.append({"color": colour, "dash": dash})
+    return out
+
+
+def marker(look: Look, size: int, lost: Sequence[int] = ()) -> Figure:
+    """Marks that go with a line; crosses where runs were ``lost``, if that is told of each point."""
+    own = _SYMBOLS[look["dash"]]
+    symbol = ["x" if n else own for n in lost] if lost else own
+    return {"color": look["color"], "size": size, "symbol": symbol, "line": {"width": 2, "color": look["color"]}}

@@ -1,0 +1,238 @@
+"""Figures and tables show the statistics' own numbers, on studies whose runs are formulas."""
+
+import math
+
+import numpy as np
+import pytest
+from report_studies import SPEED, curve, made_study, steps_to
+
+from gradstep.compare import statistics
+from gradstep.compare.evidence import Evidence
+from gradstep.compare.report import curves, health, ranking, tables, tuning
+from gradstep.compare.report.curves import median_band
+
+SIX = ("quadratic", "digits-mlp", "diabetes", "rosenbrock", "beale", "rastrigin")
+
+
+@pytest.fixture(scope="module")
+def three():
+    return made_study()
+
+
+@pytest.fixture(scope="module")
+def six():
+    return made_study(problems=SIX, factor=lambda p, o: 1 + 0.3 * ((len(p) * 7 + len(o) * 5) % 4))
+
+
+def test_times_are_those_of_the_formula(three):
+    times = Evidence(three).times()
+    for j, rate in enumerate(SPEED.values()):
+        assert times[0, j].tolist() == [steps_to(rate, 0.1, seed) for seed in range(5)]
+
+
+def test_profiles_are_drawn_as_they_are_computed(six):
+    evidence = Evidence(six)
+    middle = statistics.medians(six.times())
+    for trace, exact in zip(ranking.profile(evidence, "steps")["data"], statistics.profiles(middle), strict=True):
+        assert trace["x"][0] == 1
+        assert trace["x"][-1] == 4
+        assert trace["line"]["shape"] == "hv"
+        assert trace["y"] == pytest.approx(exact.at(np.array(trace["x"]) * (1 + 1e-4)), abs=1e-4)
+        # Drawn to five digits, the area under the stairs is the score.
+        area = sum(y * (b - a) for y, a, b in zip(trace["y"], trace["x"], trace["x"][1:], strict=False)) / 3
+        k = six.optimizers.index(trace["name"])
+        assert area == pytest.approx(statistics.scores(middle)[k], abs=1e-4)
+
+
+def test_scores_and_speedups_have_the_intervals_of_paired_seeds(six):
+    evidence = Evidence(six)
+    draws = statistics.paired_draws(6, 5)
+    scores = statistics.interval(statistics.run_scores, six.times(), draws)
+    np.testing.assert_array_equal(evidence.scores().low, scores.low)
+    baseline = six.optimizers.index("adamw")
+    assert evidence.baseline == baseline
+    speed = statistics.interval(lambda x: statistics.speedups(x, baseline), six.times(), draws)
+    np.testing.assert_array_equal(evidence.speedups().high, speed.high)
+    heads, rows = tables.leaderboard(evidence)
+    best = max(range(7), key=lambda k: scores.estimate[k])
+    assert heads[1:3] == ["score by steps", "speed-up over adamw"]
+    assert rows[0][0][0] == six.optimizers[best]
+    assert rows[0][1] == (
+        f"{scores.estimate[best]:.3f} [{scores.low[best]:.3f}, {scores.high[best]:.3f}]",
+        scores.estimate[best],
+    )
+    assert rows[0][2][1] == speed.estimate[best]
+
+
+def test_run_times_are_fractions_of_the_budget(three):
+    evidence = Evidence(three)
+    curves = [[[(r.steps, r.loss) for r in three.evaluated(p, o)] for o in three.optimizers] for p in three.problems]
+    exact = statistics.run_time_table(curves) / 100  # steps in a run
+    for k, trace in enumerate(ranking.ecdf(evidence, "steps")["data"]):
+        at = np.array(trace["x"])
+        within = [(exact[:, k] <= x * (1 + 1e-4)).mean() for x in at]
+        assert trace["y"][:-1] == pytest.approx(within[:-1], abs=1e-4)
+
+
+def test_seconds_are_steps_times_what_a_step_costs(three):
+    evidence = Evidence(three)
+    seconds = evidence.times("seconds")
+    for j in range(7):
+        np.testing.assert_allclose(seconds[:, j], evidence.times()[:, j] * (100 + 20 * j) / 1e6, rtol=1e-12)
+    points = {trace["name"]: (trace["x"], trace["y"]) for trace in ranking.costs(evidence)["data"]}
+    middle = statistics.medians(evidence.times())
+    for j, label in enumerate(three.optimizers):
+        x, y = points[label]
+        assert x == [t for t in middle[:, j] if t < math.inf]
+        assert y == pytest.approx([t * (100 + 20 * j) / 1e6 for t in x], rel=1e-4)
+
+
+def test_places_change_from_steps_to_seconds():
+    """The quicker in steps costs twice as much a step."""
+    found = made_study(speed={"sgd": 0.05, "adam": 0.06}, problems=("quadratic",))
+    found.timings[1] = type(found.timings[1])("quadratic", "adam", 200.0, 1.0, 8.0)
+    data = ranking.rank_change(Evidence(found))["data"]
+    assert {trace["name"]: trace["y"] for trace in data} == {"sgd": [2, 1], "adam": [1, 2]}
+
+
+def test_the_thick_line_is_the_median_and_the_band_its_interval(three):
+    figure = curves.curves(three, "quadratic", "loss")
+    parts = {part: [t for t in figure["data"] if t["meta"]["part"] == part] for part in ("seeds", "band", "median")}
+    assert [len(found) for found in parts.values()] == [7, 7, 7]
+    k = list(SPEED).index("adam")
+    steps, _ = curve(SPEED["adam"], 0)
+    losses = np.array([curve(SPEED["adam"], seed)[1] for seed in range(5)])
+    assert parts["median"][k]["x"] == steps
+    assert parts["median"][k]["y"] == pytest.approx(np.median(losses, axis=0), rel=1e-4)
+    apart = parts["seeds"][k]["y"]
+    assert apart[3 * 22 : 4 * 22 - 1] == pytest.approx(losses[3], rel=1e-4)
+    assert [x for x in apart if x is None] == [None] * 5
+    found = statistics.interval(statistics.medians, losses.T[:, None, :], statistics.paired_draws(1, 5, 500))
+    band = parts["band"][k]["y"]
+    assert band[: len(steps)] == pytest.approx(found.low[:, 0], rel=1e-4)
+    assert band[: len(steps) - 1 : -1] == pytest.approx(found.high[:, 0], rel=1e-4)
+    assert parts["median"][k]["meta"]["seconds"] == pytest.approx((100 + 20 * k) / 1e6)
+    assert figure["layout"]["shapes"][0]["y0"] == 0.1
+
+
+def test_a_lost_seed_is_the_worst_of_all():
+    """Where two of three seeds are lost the median is infinite, and the line has a gap."""
+    found = made_study(
+        speed={"sgd": 0.05},
+        problems=("quadratic",),
+        seeds=3,
+        lost=lambda run: {"diverged": 40} if run[2] == "eval" and run[4] < 2 else None,
+    )
+    steps, low, middle, high = median_band(found.evaluated("quadratic", "sgd"), "loss")
+    assert len(steps) == 21
+    assert all(map(math.isfinite, middle[:9]))
+    assert middle[9:] == [math.inf] * 12
+    assert high[-1] == math.inf
+    assert math.isfinite(low[-1])
+    line = next(t for t in curves.curves(found, "quadratic", "loss")["data"] if t["meta"]["part"] == "median")
+    assert line["y"][8:10] == [pytest.approx(middle[8], rel=1e-4), None]
+
+
+def test_sensitivity_is_capped_and_marked():
+    """Trial 3 diverges: drawn at the start's loss, with a cross."""
+    found = made_study(
+        speed={"sgd": 0.05, "adam": 0.08},
+        problems=("quadratic",),
+        lost=lambda run: {"diverged": 3} if run[2] == "tune" and run[3] == 3 else None,
+    )
+    evidence = Evidence(found)
+    figure = tuning.sensitivity(evidence, "quadratic")
+    trace = figure["data"][0]
+    assert trace["x"] == pytest.approx([0.001, 0.01, 0.1, 1.0])
+    assert trace["marker"]["symbol"] == ["circle", "circle", "circle", "x"]
+    assert trace["text"][-1] == "1 of 1 lost"
+    start = curve(0.05, 1000)[1][0]
+    assert trace["y"][-1] == pytest.approx(start, rel=1e-4)
+    ends = [curve(0.05 / (1 + 3 * abs(k - 2)), 1000)[1][-1] for k in range(3)]
+    assert trace["y"][:-1] == pytest.approx(ends, rel=1e-4)
+    exact = statistics.lr_sensitivity(trace["x"], [*ends, math.inf], evidence.start("quadratic"))
+    assert evidence.rates("quadratic", "sgd").found == exact
+    assert tuning.usable(evidence.rates("quadratic", "sgd"))[0] == f"{exact.value:.3g}"
+
+
+def test_the_budget_is_the_best_of_k_trials():
+    found = made_study(speed={"adam": 0.2, "sgd": 0.001}, problems=("quadratic",), trials=4)
+    evidence = Evidence(found)
+    figure = tuning.budget(evidence, "quadratic")
+    steps = [steps_to(0.2 / (1 + 3 * abs(k - 2)), 0.1, 1000) for k in range(4)]
+    exact = statistics.best_of_trials(steps)
+    assert figure["data"][0]["x"] == [1, 2, 4]
+    assert figure["data"][0]["y"] == [x if x < math.inf else None for x in exact.median]
+    assert figure["data"][0]["customdata"] == pytest.approx(exact.hit, rel=1e-4)
+    assert figure["data"][1]["y"] == [None] * 3  # none of its trials hits
+
+
+def test_the_matrix_of_pairs_has_the_probabilities(three):
+    evidence = Evidence(three)
+    exact = statistics.improvement(three.times(), statistics.paired_draws(3, 5))
+    text = tables.pairs(evidence)
+    i, j = three.optimizers.index("adam"), three.optimizers.index("sgd")
+    assert exact.low[i, j] > 0.5
+    assert f'<td class="above">▲ {exact.estimate[i, j]:.2f}<small> [{exact.low[i, j]:.2f}' in text
+    assert f"▼ {exact.estimate[j, i]:.2f}" in text
+
+
+def test_the_tests_of_pairs_name_those_that_differ():
+    few = Evidence(made_study())
+    assert few.tested is None
+    assert tables.tests(few).startswith("With 3 problems Wilcoxon's signed rank test cannot reach 0.05")
+    alone = Evidence(made_study(speed={"sgd": 0.05, "adam": 0.1}, problems=("quadratic",), seeds=6))
+    assert alone.tested == "seeds"
+    assert tables.tests(alone).endswith("1 of 1 pairs differ at 0.05: adam and sgd (p 0.031).")  # 2 / 2**6
+    same = Evidence(made_study(speed={"sgd": 0.05, "adam": 0.05}, problems=("quadratic",), seeds=6))
+    assert tables.tests(same).endswith("no two optimizers differ at 0.05.")
+
+
+def test_the_critical_difference_takes_six_problems(three, six):
+    assert ranking.critical(Evidence(three)) is None
+    figure = ranking.critical(Evidence(six))
+    exact = statistics.critical_difference(statistics.medians(six.times()))
+    marks = {trace["name"]: trace["x"][0] for trace in figure["data"] if trace["mode"] == "markers+text"}
+    for label, rank in zip(six.optimizers, exact.ranks, strict=True):
+        assert marks[label] == pytest.approx(rank, rel=1e-4)
+    bars = [trace["x"] for trace in figure["data"] if trace["name"] == "not told apart"]
+    assert bars == [[exact.ranks[group[0]], exact.ranks[group[-1]]] for group in exact.groups] != []
+
+
+def test_health_stands_beside_the_steps_that_were_looked_at(three):
+    figure = health.health(three, "quadratic", "rate")
+    trace = figure["data"][0]
+    assert trace["x"] == list(range(5, 101, 5))
+    assert trace["y"] == [0.03] * 20
+    assert health.health(made_study(without=lambda run: run[2] == "health"), "quadratic", "rate") is None
+
+
+def test_only_what_is_complete_is_counted():
+    found = made_study(without=lambda run: run[:3] == ("diabetes", "sgd", "eval") and run[4] == 2)
+    evidence = Evidence(found)
+    assert evidence.problems == ["quadratic", "digits-mlp"]
+    whole = Evidence(made_study(problems=("quadratic", "digits-mlp")))
+    np.testing.assert_array_equal(evidence.scores().low, whole.scores().low)
+
+
+def test_one_seed_has_no_interval():
+    evidence = Evidence(made_study(seeds=1))
+    assert np.isnan(evidence.scores().low).all()
+    assert evidence.improvement() is None
+    assert evidence.ahead(0, 1) is None
+    assert "[" not in tables.leaderboard(evidence)[1][0][1][0]
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_ahead_is_positive_where_the_first_is_better(first):
+    """On one problem by median steps, on several by score, with the interval of a paired resample."""
+    speed = {"sgd": 0.04, "adam": 0.08}
+    alone = Evidence(made_study(speed=speed, problems=("quadratic",)))
+    steps = statistics.medians(alone.times())[0]
+    assert alone.ahead(first, 1 - first).estimate == steps[1 - first] - steps[first]
+    many = Evidence(made_study(speed=speed))
+    scores = many.scores().estimate
+    assert many.ahead(first, 1 - first).estimate == scores[first] - scores[1 - first]
+    for evidence in (alone, many):
+        found = evidence.ahead(first, 1 - first)
+        assert (found.low > 0) if first == 1 else (found.high < 0)

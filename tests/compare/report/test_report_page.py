@@ -1,0 +1,208 @@
+"""The page as text: whole, its own, and sober where there is nothing to show."""
+
+import csv
+import io
+import json
+import re
+import xml.etree.ElementTree as ET
+from html import unescape
+from html.parser import HTMLParser
+from urllib.parse import unquote
+
+import pytest
+import report_studies
+from plotly.graph_objects import Figure
+from report_studies import SPEED, made_study
+
+from gradstep.compare.report import write_report
+from gradstep.compare.report.looks import looks
+from gradstep.compare.report.page import content, make_page
+
+SIX = ("quadratic", "digits-mlp", "diabetes", "rosenbrock", "beale", "rastrigin")
+TITLES = ["Verdict", "Leaderboard", "Performance profiles", "Run-time distributions", "Learning curves"]
+TITLES += ["Sensitivity to the learning rate", "Tuning budget", "Steps and seconds", "Pair by pair", "Health"]
+TITLES += ["Intuition", "Appendix"]
+STUDIES = {
+    "three": {},
+    "six": {"problems": SIX},
+    "one": {"problems": ("quadratic",), "seeds": 3},
+    "one seed": {"seeds": 1},
+    "defaults": {"ruleset": "defaults"},
+    "all miss": {"level": 1e-9},
+    "all diverge": {"lost": lambda run: {"diverged": 3}},
+    "all fail": {"lost": lambda run: {"error": "NameError: name 'x' is not defined"}},
+    "not settled": {"settled": False},
+    "half": {"without": lambda run: run[0] == "diabetes" and run[4] == 2, "timed": False},
+    "begun": {"without": lambda run: True, "timed": False},
+    "one optimizer": {"speed": {"adam": 0.1}},
+}
+VOID = {"meta", "link", "br", "img", "input"}
+
+
+class Balanced(HTMLParser):
+    """Tags that end in the order in which they began, and every id once."""
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.ids, self.hidden = [], [], 0
+
+    def handle_starttag(self, tag, attrs):
+        self.ids += [value for name, value in attrs if name == "id"]
+        if tag not in VOID and tag not in ("path", "circle"):
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        pass
+
+    def handle_endtag(self, tag):
+        while tag == "tbody" and self.open[-1] in ("tr", "td"):  # which end by themselves
+            self.open.pop()
+        assert self.open.pop() == tag
+
+
+def coloured(part, key=None):
+    """A figure with a colour in place of those that the page takes from its theme."""
+    if isinstance(part, dict):
+        return {name: coloured(x, name) for name, x in part.items()}
+    if isinstance(part, list):
+        return [coloured(x) for x in part]
+    tones = ("ink", "paper", "rule", "low", "high", "muted")
+    return "black" if part in tones and key not in ("name", "xref", "yref") else part
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_every_study_has_a_whole_page(name):
+    study = made_study(**STUDIES[name])
+    page = content(study)
+    titles = re.findall(r"<h2[^>]*>(\d+)\. ([^<]*)</h2>", page.main)
+    assert titles == [(str(k), title) for k, title in enumerate(TITLES, 1)]
+    parser = Balanced()
+    parser.feed(page.main)
+    assert parser.open == []
+    assert len(parser.ids) == len(set(parser.ids))
+    assert set(page.drawn) <= set(parser.ids)
+    for section in re.findall(r"<section.*?</section>", page.main, flags=re.DOTALL):
+        assert re.search(r"<p|<table|<figure", section)  # never an empty one
+    for word in ("nan", "inf", "None", "NaN"):
+        assert not re.search(rf">[^<]*\b{word}\b[^<]*<", page.main.replace("Infinity", "")), word
+    assert "$" not in page.main
+
+
+@pytest.mark.parametrize("name", ["three", "six", "one seed", "all diverge", "not settled"])
+def test_figures_are_valid_plotly_and_their_stills_are_xml(name):
+    page = content(made_study(**STUDIES[name]))
+    for figure in page.drawn.values():
+        json.dumps(figure, allow_nan=False)
+        assert Figure(coloured({"data": figure["data"], "layout": figure["layout"]})).data
+    stills = re.findall(r"<noscript>(<svg.*?</svg>)</noscript>", page.main, flags=re.DOTALL)
+    assert len(stills) == len(page.drawn)
+    for still in stills:
+        root = ET.fromstring(still)  # noqa: S314 - ours
+        assert root.get("role") == "img"
+        assert root.get("aria-label")
+        for path in root.iter("{http://www.w3.org/2000/svg}path"):
+            assert re.fullmatch(r"M[-\d. MLHVZlmhv]*", path.get("d")), path.get("d")
+
+
+def test_an_unfinished_study_says_so_at_the_top():
+    half = content(made_study(**STUDIES["half"])).main
+    banner = half[: half.index("<section")]
+    assert (
+        "This study is not finished: 203 of 210 runs are there. Only what is complete is counted below: 2 of 3"
+        in banner
+    )
+    untimed = content(made_study(timed=False)).main
+    assert "all 210 runs are there, but not yet what each step costs" in untimed[: untimed.index("<section")]
+    assert 'class="banner" role="status"' not in content(made_study()).main
+
+
+@pytest.mark.parametrize(
+    ("name", "sentences"),
+    {
+        "one": ["A profile is a distribution over problems; with one there is none.", "takes 6 problems; here are 1."],
+        "defaults": ["no other learning rate was tried.", "there were no trials."],
+        "half": ["so there are no seconds."],
+        "begun": ["There is no verdict yet", "Nothing to show yet", "diabetes: no run has been judged yet."],
+        "one optimizer": ["There is one optimizer, and no pair."],
+        "all miss": ["No optimizer's median seed reached a target.", "no trials of which some reached a target"],
+        "one seed": ["With one seed no probability can be told."],
+    }.items(),
+)
+def test_sections_without_data_say_why(name, sentences):
+    main = unescape(content(made_study(**STUDIES[name])).main)
+    for sentence in sentences:
+        assert sentence in main
+
+
+def test_the_page_points_nowhere_and_is_not_too_big(tmp_path, monkeypatch):
+    monkeypatch.setattr(report_studies, "EVERY", 2)
+    speed = SPEED | {"adamax": 0.07, "nadam": 0.09, "radam": 0.05, "amsgrad": 0.077, "adadelta": 0.01}
+    problems = [f"{'digits' if k < 6 else 'other'}-{k}" for k in range(11)]
+    study = made_study(problems=problems, seeds=10, trials=16, speed=speed)  # as large as studies get
+    path = tmp_path / "report.html"
+    write_report(study, path)
+    assert path.stat().st_size < 8_000_000
+    page = path.read_text("utf-8")
+    ours = re.sub(r"<script>/\*.*?</script>", "", page, flags=re.DOTALL)  # without Plotly's own code
+    named = re.sub(r'xmlns="http://www.w3.org/2000/svg"', "", ours)
+    assert not re.findall(r"https?://|src=|<link|@import|url\(", named)
+    assert study.command in unescape(page)
+
+
+def test_a_static_page_has_pictures_and_no_script_of_others(tmp_path):
+    path = tmp_path / "report.html"
+    write_report(made_study(), path, static=True)
+    page = path.read_text("utf-8")
+    assert len(page) < 2_000_000
+    assert "<noscript><svg" not in page
+    assert len(re.findall(r"<figure", page)) == len(re.findall(r"\n<svg xmlns", page))
+    pictures = re.findall(r'href="data:image/svg\+xml;charset=utf-8,([^"]*)"', page)
+    assert len(pictures) == len(re.findall(r"<figure", page))
+    for picture in pictures:
+        ET.fromstring(unquote(picture))  # noqa: S314 - ours
+
+
+def test_data_links_hold_what_is_drawn():
+    page = content(made_study())
+    links = re.findall(r'href="data:text/csv;charset=utf-8,([^"]*)" download="([^"]*)\.csv"', page.main)
+    assert [name for _, name in links] == list(page.drawn)
+    table = {name: list(csv.DictReader(io.StringIO(unquote(text)))) for text, name in links}
+    rows = [row for row in table["loss-0"] if row["line"] == "adam"]
+    line = next(t for t in page.drawn["loss-0"]["data"] if t["name"] == "adam" and t["meta"]["part"] == "median")
+    assert [float(row["steps"]) for row in rows] == line["x"]
+    assert [float(row["loss"]) for row in rows] == line["y"]
+    assert [[float(row["low"]), float(row["high"])] for row in rows] == line["customdata"]
+
+
+def test_what_others_wrote_is_escaped():
+    study = made_study(
+        lost=lambda run: {"error": "</script><img src=x onerror=alert(1)> & 'so'"} if run[4] == 0 else None
+    )
+    study.environment["machine"] = "</script><b>&"
+    study.notes.append("<i>note</i>")
+    page = make_page(study)
+    assert "</script><img" not in page
+    assert "</script><b>" not in page
+    assert "<i>note" not in page
+    assert "&lt;/script&gt;&lt;b&gt;&amp;" in page
+
+
+def test_no_two_optimizers_look_alike():
+    labels = [f"{name}:lr={k}" for name in ("sgd", "adagrad", "adam") for k in range(1, 15)]
+    found = looks(labels)
+    assert len({(x["color"], x["dash"]) for x in found}) == 42
+    dashes = [{x["dash"] for x in found[k : k + 14]} for k in (0, 14, 28)]
+    assert sum(map(len, dashes)) == len(set.union(*dashes))
+
+
+def test_a_family_is_known_by_its_declaration():
+    dash = {
+        "sgd": "solid",
+        "momentum": "solid",
+        "adagrad": "dot",
+        "adadelta": "dot",
+        "keras.RMSprop": "dot",
+        "adam": "dash",
+        "torch.AdamW": "dash",
+    }
+    assert [x["dash"] for x in looks(list(dash))] == list(dash.values())
