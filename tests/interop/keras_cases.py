@@ -10,9 +10,11 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+from keras import ops
 
 import gradstep as gs
-from gradstep.interop.keras import Optimizer
+from gradstep.arrays import to_numpy
+from gradstep.interop.keras import Optimizer, dump_state, load_state
 from gradstep.rule import registry
 from support import clear
 
@@ -55,6 +57,10 @@ def loop(start, tx, steps, lr=None, change=lambda gradients: gradients):
             opt.lr = float(np.float32(lr(k) if callable(lr) else lr))
         opt.step([g.astype("f4") for g in change(gradient(params, k))])
     return params
+
+
+def numbers(variable):
+    return np.array(to_numpy(variable.value))
 
 
 def near(got, wanted, room=64):
@@ -140,6 +146,57 @@ def case_saved_mid_run_and_loaded():
         fit(again)
         same(again.get_weights(), made.get_weights())
         same(values(again.optimizer), values(made.optimizer))
+
+
+def case_state_of_keras_s_own():
+    """A guest in mid-run in place of Keras's own optimizer, and that one again."""
+    grads = [[rng.normal(size=(3, 2)).astype("f4"), rng.normal(size=2).astype("f4")] for _ in range(12)]
+    for kind, options in (
+        ("Adam", {"amsgrad": True}),
+        ("Nadam", {"beta_1": 0.8}),
+        ("SGD", {"momentum": 0.9}),
+        ("RMSprop", {"centered": True, "momentum": 0.7}),
+    ):
+        made = {
+            "whole": getattr(keras.optimizers, kind)(0.05, **options),
+            "first": getattr(keras.optimizers, kind)(0.05, **options),
+            "guest": Optimizer(f"keras.{kind}", 0.05, **options),
+            "other": Optimizer(f"keras.{kind}", 0.05, **options),
+            "last": getattr(keras.optimizers, kind)(0.05, **options),
+        }
+        variables = {
+            key: [keras.Variable(np.ones((3, 2), "f4")), keras.Variable(np.ones(2, "f4"))] for key in ("whole", "own")
+        }
+        for key, optimizer in made.items():
+            optimizer.build(variables["whole" if key == "whole" else "own"])
+
+        def go(key, own, made=made, variables=variables):
+            for g in own:
+                made[key].apply([ops.convert_to_tensor(x) for x in g], variables["whole" if key == "whole" else "own"])
+
+        go("first", grads[:4])
+        load_state(made["guest"], made["first"])
+        assert int(made["guest"].iterations.value) == 4
+        go("guest", grads[4:8])
+        dump_state(made["guest"], made["last"])
+        load_state(made["other"], made["last"])
+        same(values(made["other"]), values(made["guest"]))
+        go("last", grads[8:])
+        go("whole", grads)
+        for x, y in zip(variables["own"], variables["whole"], strict=True):
+            near(numbers(x), numbers(y))
+    before = values(made["guest"])
+    for own, text, names in (
+        (keras.optimizers.Adam(), "names are of an optimizer of ours", ["w"]),
+        (keras.optimizers.Adadelta(), "it is not built", None),
+        (made["first"], "this guest is not built", None),
+    ):
+        guest = Optimizer("keras.Adam") if text.startswith("this") else made["guest"]
+        refused(gs.GradstepError, text, lambda own=own, names=names, guest=guest: load_state(guest, own, names))
+    same(values(made["guest"]), before)
+    gathers = Optimizer("keras.Adam", gradient_accumulation_steps=2)
+    gathers.build(variables["own"])
+    refused(gs.GradstepValueError, "gathers gradients over several steps", lambda: dump_state(gathers, made["last"]))
 
 
 def case_own_variables():

@@ -17,9 +17,9 @@ from gradstep.conventions import arguments, stage_of
 from gradstep.errors import GradstepTypeError, GradstepValueError
 from gradstep.functional import start_slots
 from gradstep.interop import traced
+from gradstep.interop.keras_moved import dump_state as dump_state
+from gradstep.interop.keras_moved import load_state as load_state
 from gradstep.interop.keras_schedules import rate_of
-from gradstep.interop.state.keras import dump_state as dump_state
-from gradstep.interop.state.keras import load_state as load_state
 from gradstep.rule import Rule, Stage
 
 _BASE = signature(keras.optimizers.Optimizer.__init__).parameters

@@ -206,13 +206,17 @@ class Ours:
         """The host's numbers that belong to a parameter: ``{"nadam.product": 0.1}``."""
         return self.parts.memory[self.groups[name]]
 
-    def take(self, t: int, arrays: Arrays, memory: Arrays | None = None) -> None:
+    def take(
+        self, t: int, arrays: Arrays, memory: Arrays | None = None, exact: Mapping[str, float] | None = None
+    ) -> None:
         """Go on from ``t`` updates with these arrays, when all of them fit.
 
         Parameters
         ----------
         memory
             What the other side knows of the host's numbers, by parameter.
+        exact
+            All of the host's numbers, as they are to be in every group.
 
         Raises
         ------
@@ -225,7 +229,8 @@ class Ours:
                 own = parts.state[name][slot]
                 what, shape = f"{slot} of {name!r}", tuple(own.shape)
                 pairs.append((own, self._fitted(what, to_numpy(x), dtype_name(own), shape, ("there", "here"), slot)))
-        after = self._memory(t, memory or {})
+        groups = self.parts.groups.labels
+        after = [dict(exact) for _ in groups] if exact is not None else self._memory(t, memory or {})
 
         def act() -> None:
             for own, values in pairs:

@@ -35,28 +35,7 @@ _MEMORY = {"Nadam": {"nadam_torch.product": "_u_product"}}
 
 @undisturbed
 def load_state(opt: Optimizer, keras_optimizer: Any, names: Iterable[str] | None = None) -> None:
-    """Take the state of a Keras optimizer: its arrays, averages of the weights among them, and its iterations.
-
-    Parameters and hyperparameters stay as they are.
-
-    Parameters
-    ----------
-    opt
-        An optimizer of the rule that ``gs.conventions.keras`` gives for that optimizer. What the hyperparameters
-        there are is not looked at: give them here, as there.
-    keras_optimizer
-        An optimizer that is built: it has made a step, or ``build(variables)`` was called.
-    names
-        The dotted names here of its variables, in its order; left out: the parameters here in their order, all or
-        those that are not frozen. What is frozen here is left out of the state.
-
-    Raises
-    ------
-    GradstepValueError
-        When it is not built, gathers gradients over several steps, is of a kind or has a state that the rule here
-        does not have; for other shapes, numbers that are not finite, below zero where they cannot be, or not in the
-        dtype here. Nothing has been changed.
-    """
+    """See :func:`gradstep.interop.keras.load_state`, which takes guests too."""
     there = _There(opt, keras_optimizer, names)
     memory = {name: {own: to_numpy(x.value)[()] for own, x in there.memory.items()} for name in there.ours.names}
     arrays = {
@@ -68,19 +47,7 @@ def load_state(opt: Optimizer, keras_optimizer: Any, names: Iterable[str] | None
 
 @undisturbed
 def dump_state(opt: Optimizer, keras_optimizer: Any, names: Iterable[str] | None = None) -> None:
-    """Set the variables of a Keras optimizer to the state here, and its iterations; its hyperparameters stay.
-
-    Parameters
-    ----------
-    opt, keras_optimizer, names
-        As for :func:`load_state`. What is frozen here stays as it is there.
-
-    Raises
-    ------
-    GradstepValueError
-        As from :func:`load_state`; also when groups here have different numbers for one that Keras has once. Nothing
-        has been changed.
-    """
+    """See :func:`gradstep.interop.keras.dump_state`, which takes guests too."""
     there = _There(opt, keras_optimizer, names)
     ours, pairs = there.ours, list[tuple[Any, Any]]()
     for name, own in there.variables.items():

@@ -8,6 +8,7 @@ import numpy as np
 
 from gradstep.arrays import to_numpy
 from gradstep.errors import GradstepTypeError
+from gradstep.interop import traced
 from gradstep.interop.state.common import Ours, Places, undisturbed
 from gradstep.optimizer import Optimizer
 from gradstep.tree import BARE
@@ -52,6 +53,7 @@ _AROUND = {  # fields in which other states stand
     "InjectStatefulHyperparamsState": ("inner_state", "hyperparams_states"),
 }
 _COUNT = "count"
+_OURS = ("count", "memory", "slots")  # fields of the state of gs.interop.optax.transformation
 
 
 @undisturbed
@@ -65,7 +67,8 @@ def load_state(opt: Optimizer, state: Any, names: Iterable[str] | None = None, *
         hyperparameters were is not looked at, nor can states be told apart that have one form: those of ``optax.adam``,
         ``nadam``, ``radam`` and ``adamax``.
     state
-        What ``tx.init(params)`` or ``tx.update(...)`` gave.
+        What ``tx.init(params)`` or ``tx.update(...)`` gave; also from ``gs.interop.optax.transformation``, so that its
+        state comes from another and goes to it by way of ``opt``.
     names
         The dotted names here of its parameters, in the order of ``jax.tree.leaves(params)``; left out: the names that
         the parameters have in the state, ``layer.w``. What is frozen here is left out of the state.
@@ -86,10 +89,10 @@ def load_state(opt: Optimizer, state: Any, names: Iterable[str] | None = None, *
     arrays: dict[str, dict[str, Any]] = {name: {} for name in there.ours.names}
     for node, places in there.kept:
         for slot, field in places.items():
-            leaves = there.leaves(getattr(node, field))[0]
+            leaves = there.leaves(_tree(node, field))[0]
             for name in there.ours.names:
                 arrays[name][slot] = leaves[name]
-    there.ours.take(there.ours.updates(there.counts, t), arrays)
+    there.ours.take(there.ours.updates(there.counts, t), arrays, exact=there.memory)
 
 
 @undisturbed
@@ -120,17 +123,20 @@ def dump_state(opt: Optimizer, like: Any, names: Iterable[str] | None = None) ->
 
     def filled(node: Any, kind: str) -> Any:
         new: dict[str, Any] = {}
+        trees: dict[str, Any] = {}
         if _COUNT in node._fields:
             new[_COUNT] = _as_theirs(ours, "t", np.asarray(ours.parts.t), node.count)
-        if kind in PLACES:
+        if kind in PLACES or node._fields == _OURS:
             for slot, field in next(kept)[1].items():
-                leaves, build = there.leaves(getattr(node, field))
+                leaves, build = there.leaves(_tree(node, field))
                 for name in ours.names:
                     old = leaves[name]
                     values = ours.ours(name, slot, to_numpy(old).dtype, tuple(old.shape))
                     leaves[name] = _as_theirs(ours, f"{slot} of {name!r}", values, old)
-                new[field] = build(leaves)
-        return node._replace(**new)
+                trees[field] = build(leaves)
+        if node._fields == _OURS:
+            trees = {"slots": trees, "memory": {key: _bits(ours, key) for key in node.memory}}
+        return node._replace(**new, **trees)
 
     return _mapped(like, filled)
 
@@ -144,9 +150,16 @@ class _There:
         Its parts that keep arrays, in order, each with what stands where: ``{"adam.m": "mu"}``.
     counts
         Its counts by the names of their parts.
+    memory
+        The host's numbers, where the state is of our transformation; else None.
     """
 
     def __init__(self, opt: Any, state: Any, names: Iterable[str] | None) -> None:
+        if hasattr(opt, "_fields"):
+            raise GradstepTypeError(
+                "a transformation's state goes by way of an optimizer of ours: opt = gs.Optimizer(params, rule); "
+                "load_state(opt, theirs); state = dump_state(opt, like=tx.init(params))."
+            )
         self.ours = Ours(opt, "optax")
         self.names = names if names is None or isinstance(names, str) else list(names)
         self.ours.real_alone()
@@ -154,7 +167,7 @@ class _There:
         self.counts: dict[str, Any] = {}
 
         def look(node: Any, kind: str) -> Any:
-            if kind in PLACES:
+            if kind in PLACES or node._fields == _OURS:
                 found.append((node, kind))
             elif kind not in _COUNTS_ALONE and kind not in _AROUND:
                 raise self.ours.refused(f"it has a {kind}, which is unknown here")
@@ -164,12 +177,20 @@ class _There:
 
         _mapped(state, look)
         rules = self.ours.kept()
+        self.memory: dict[str, float] | None = None
+        self.kept: list[tuple[Any, dict[str, str]]] = []
+        if len(found) == 1 and found[0][0]._fields == _OURS:  # one for the whole chain, by the names here
+            node = found[0][0]
+            places = {slot: slot for _, slots in rules for slot in slots}
+            self.ours.covered(places, node.slots)
+            self.memory = {key: traced.from_bits(x) for key, x in node.memory.items()}
+            self.kept.append((node, places))
+            return
         if len(rules) != len(found):
             mine, theirs = (
                 ", ".join(x) or "nothing" for x in ([r.name for r, _ in rules], [kind for _, kind in found])
             )
             raise self.ours.refused(f"it keeps arrays in {theirs}, and this optimizer in {mine}")
-        self.kept: list[tuple[Any, dict[str, str]]] = []
         for (node, kind), (rule, slots) in zip(found, rules, strict=True):
             self.ours.there = f"optax, {kind}"
             self.kept.append((node, self.ours.placed_rule(rule, slots, PLACES[kind])))
@@ -185,6 +206,18 @@ class _There:
             order = self.ours.ordered(self.names, len(found))
         by_name = {name: x for name, (_, x) in zip(order, found, strict=True)}
         return by_name, lambda new: jax.tree_util.tree_unflatten(form, [new[name] for name in order])
+
+
+def _tree(node: Any, field: str) -> Any:
+    return node.slots[field] if node._fields == _OURS else getattr(node, field)
+
+
+def _bits(ours: Ours, key: str) -> Any:
+    """A host's number as a state of our transformation has it."""
+    values = {ours.memory_of(name)[key] for name in ours.names}
+    if len(values) > 1:
+        raise ours.refused(f"{key} differs from group to group here, and there is one there")
+    return jax.numpy.asarray(traced.as_bits(*values))
 
 
 def _mapped(node: Any, visit: Callable[[Any, str], Any], is_last: bool = True) -> Any:
