@@ -74,6 +74,27 @@ class Once(Batches):
     def __init__(self):
         self.batches = iter([np.arange(50)] * 7)
 
+class Reuses(Batches):
+    # its gradients are always the same two arrays
+
+    def __init__(self):
+        self.grads = {"w": np.zeros(1), "b": np.zeros(())}
+
+    def value_and_grad(self, params, batch):
+        value, grads = super().value_and_grad(params, batch)
+        for key, g in grads.items():
+            self.grads[key][...] = g
+        return value, self.grads
+
+class Exits(Batches):
+    def value_and_grad(self, params, batch):
+        raise SystemExit(3)
+
+def never(params):
+    return np.nan, loss(params)[1]
+
+never.params = loss.params
+
 class Called(Batches):
     def batches(self, k):
         return (7 * k + np.arange(10)) % 50
@@ -168,6 +189,27 @@ def test_a_wrong_gradient_is_said_and_the_runs_are_made(at):
     assert note.startswith("the gradient of w in own.py:wrong is wrong at the first point; gradstep check own.py:wrong")
     assert study.finished
     assert run(at("loss")).notes == []
+
+
+def test_gradients_in_the_same_arrays_at_every_call_are_those_of_the_batch(at):
+    """To evaluate calls the function on other batches: the step that follows must not take their gradients."""
+    losses = [run(at(name)).evaluated(f"own.py:{name}", "sgd")[0].loss for name in ("Batches", "Reuses")]
+    assert losses[0] == losses[1]
+
+
+def test_a_first_point_that_is_not_finite_is_said(at):
+    [note] = run(at("never")).notes
+    assert note.startswith("own.py:never at the first point: the value that never")
+    assert " is nan; " in note
+
+
+def test_a_function_that_leaves_at_once_ends_its_runs_alone(at):
+    study = compare("sgd", [at("Exits"), "quadratic"], seeds=2, trials=2, steps=10, jobs=1)
+    assert study.finished
+    assert all(found.finished for found in study.evaluated("quadratic", "sgd"))
+    [failure] = failures(study)
+    assert failure.endswith("own.py:Exits left by SystemExit: 3.")
+    assert goal(study, "own.py:Exits") == "none: of no optimizer did the median seed end with a finite loss"
 
 
 def test_a_loss_that_is_nan_is_a_run_that_diverged(at):

@@ -234,9 +234,12 @@ class _Record:
         self.accuracy: list[float] = []
         self.health: dict[str, list[float]] = {}
 
-    def add(self, step: int, batch_losses: list[float], task: Task) -> bool:
-        """Evaluate after ``step`` updates; False, and nothing recorded, when the loss tells that the run diverged."""
-        values = _floats(task.evaluate(self.split))
+    def evaluated(self, task: Task) -> dict[str, float]:
+        """What the task is worth now, on the data of the target."""
+        return _floats(task.evaluate(self.split))
+
+    def add(self, step: int, batch_losses: list[float], values: Mapping[str, float]) -> bool:
+        """Keep what ``step`` updates led to; False, and nothing kept, when the loss tells that the run diverged."""
         if self.lost(values["loss"]):
             return False
         self.steps.append(step)
@@ -271,12 +274,14 @@ def _train(todo: Todo, problem: Problem, task: Task, record: _Record) -> int | N
     steps = todo.steps or problem.steps
     losses: list[float] = []
     for step in range(steps):
+        # Before the gradient, whose arrays a function may use again when it is called to evaluate.
+        values = record.evaluated(task) if step % problem.every == 0 else None
         loss, grads = task.value_and_grad(next(task.batches))
         losses.append(float(loss))
         if record.lost(losses[-1]):
             return step
-        if step % problem.every == 0:
-            if not record.add(step, losses, task):
+        if values is not None:
+            if not record.add(step, losses, values):
                 return step
             if metered:
                 record.look(optimizer)
@@ -285,7 +290,7 @@ def _train(todo: Todo, problem: Problem, task: Task, record: _Record) -> int | N
             optimizer.step(grads)
         except NonFiniteError:
             return step
-    if not record.add(steps, losses or [record.batch_loss[-1]], task):
+    if not record.add(steps, losses or [record.batch_loss[-1]], record.evaluated(task)):
         return steps
     if metered:
         record.look(optimizer)

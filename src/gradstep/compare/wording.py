@@ -23,7 +23,8 @@ def goal(study: Study, problem: str) -> str:
     """A target in words: ``validation accuracy ≥ 95 %``; for a level of this study, whose."""
     found = study.goal(problem)
     if math.isnan(found.level):
-        return "not settled yet" if not study.finished else "none: no run ended with a finite loss"
+        none = "none: of no optimizer did the median seed end with a finite loss"
+        return none if study.finished else "not settled yet"
     _, _, whose = found.origin.partition("study: ")
     reached = f" (what the median seed of {whose} reached)" if whose else ""
     return f"{study.cards[problem].where(found.split)}{found.target}{reached}"

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from gradstep.compare.problems.problem import Problem, Split, Task, Values
-from gradstep.errors import GradstepError, GradstepValueError
+from gradstep.errors import GradstepError, GradstepValueError, NonFiniteError
 from gradstep.gradient_check import check_gradient
 from gradstep.loop.batches import Cursor, UsedUpError
 from gradstep.loop.objective import Functions
@@ -74,11 +74,13 @@ def own_problem(text: str, sha256: str | None = None) -> tuple[Problem, OwnProbl
 
 
 def wrong_gradient(own: OwnProblem) -> str | None:
-    """One sentence where a gradient is wrong at the first point, on the first batch; None otherwise."""
+    """One sentence where a gradient is wrong or not finite at the first point, on the first batch; None otherwise."""
     try:
         batch: dict[str, Any] = {} if own.batches is None else {"batch": _cursor(own).next()}
         found = _quietly(check_gradient, own.value_and_grad, own.params, directions=1, **batch)
-    except GradstepError:
+    except NonFiniteError as error:
+        return f"{own.path.name}:{own.name} at the first point: {error}"
+    except (GradstepError, SystemExit):
         return None  # what is wrong here will be told of its runs
     if not found.wrong:
         return None
