@@ -2,6 +2,7 @@
 
 import math
 import re
+import shlex
 
 import numpy as np
 import pytest
@@ -195,6 +196,13 @@ def test_gradients_in_the_same_arrays_at_every_call_are_those_of_the_batch(at):
     """To evaluate calls the function on other batches: the step that follows must not take their gradients."""
     losses = [run(at(name)).evaluated(f"own.py:{name}", "sgd")[0].loss for name in ("Batches", "Reuses")]
     assert losses[0] == losses[1]
+
+
+def test_the_command_of_a_study_holds_a_path_with_a_space(at, tmp_path):
+    (tmp_path / "my files").mkdir()
+    path = (tmp_path / "own.py").rename(tmp_path / "my files" / "own.py")
+    study = run(f"{path}:loss", ruleset="defaults", steps=1)
+    assert shlex.split(study.command)[2] == f"{path}:loss"
 
 
 def test_a_first_point_that_is_not_finite_is_said(at):

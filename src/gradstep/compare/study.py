@@ -1,6 +1,7 @@
 """A study: its runs, and what they say."""
 
 import math
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -241,7 +242,8 @@ class Study:
         """The command line that makes this study again, nothing left to defaults."""
         spec = self.spec
         problems = [
-            f"{source.path}:{p.rpartition(':')[2]}" if (source := spec.sources.get(p)) else p for p in self.problems
+            shlex.quote(f"{source.path}:{p.rpartition(':')[2]}") if (source := spec.sources.get(p)) else p
+            for p in self.problems
         ]
         words = ["gradstep compare", *problems, f"--optimizers {','.join(self.optimizers)}", f"--seeds {spec.seeds}"]
         if spec.ruleset == "tuned":
