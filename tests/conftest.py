@@ -1,7 +1,9 @@
 """Tests keep their kernels to themselves, in this process and in those that it starts."""
 
+import json
 import os
 import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -22,3 +24,28 @@ def browser():
 
     with chromium() as launched:
         yield launched
+
+
+class _Figures:
+    """What the tests of tests/promises have measured. Of several processes the first reads this file alone."""
+
+    def __init__(self, path):
+        self.path, self.rows = Path(path), []
+
+    def pytest_runtest_logreport(self, report):
+        if report.when == "call":
+            for kind, what in report.user_properties:
+                if kind in ("figure", "control"):
+                    promise, text = what
+                    row = {"promise": promise, "kind": kind, "text": text, "test": report.nodeid}
+                    self.rows.append({**row, "passed": report.passed})
+
+    def pytest_sessionfinish(self):
+        rows = sorted(self.rows, key=lambda row: (int(row["promise"][1:].rstrip("abc")), *map(str, row.values())))
+        self.path.write_text(json.dumps(rows, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def pytest_configure(config):
+    path = config.getoption("--figures")
+    if path and not hasattr(config, "workerinput"):
+        config.pluginmanager.register(_Figures(path))

@@ -187,7 +187,8 @@ def test_a_given_target_takes_the_place_of_one_that_is_settled(at):
 def test_a_wrong_gradient_is_said_and_the_runs_are_made(at):
     study = run(at("wrong"))
     [note] = study.notes
-    assert note.startswith("the gradient of w in own.py:wrong is wrong at the first point; gradstep check own.py:wrong")
+    said = "the gradient of w in own.py:wrong is wrong at the first point; gradstep check "
+    assert note.startswith(f"{said}{at('wrong')} shows how")  # as it can be typed from here
     assert study.finished
     assert run(at("loss")).notes == []
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 import gradstep as gs
-from gradstep.rule import registry
+from gradstep import rules
 
 STEPS = 9
 STOPS = (0, 1, 2, 7, STEPS)
@@ -44,7 +44,7 @@ def setups(rule):
 
 
 def cases():
-    for name, rule in sorted(registry().items()):
+    for name, rule in ((name, getattr(rules, name)) for name in rules.__all__):
         for stored, (dtype, options) in STORAGE.items():
             for setup, stage, groups in setups(rule):
                 for engine in ENGINES:

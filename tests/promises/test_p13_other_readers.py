@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import gradstep as gs
-from gradstep.rule import registry
+from gradstep import rules
 from promises import small
 from promises.readers import check_with_other_readers, official, six_lines
 
@@ -18,7 +18,7 @@ STORAGE = [("f4", {}), ("f8", {}), ("c8", {}), ("c16", {}), ("f2", {"master": Tr
 def test_every_rule_and_storage(tmp_path, figure):
     pytest.importorskip("ml_dtypes")
     files = arrays = 0
-    for name in registry():
+    for name in rules.__all__:
         for dtype, options in STORAGE:
             params = {
                 "w": np.arange(600.0).reshape(2, 300).astype(dtype),

@@ -151,7 +151,8 @@ class PlainLines:
                 self.say(f"target of {problem}: {goal(study, problem)}")
         if any(entry.at_edge for row in study.table() for entry in row.entries) and len(study.problems) == 1:
             self.say(EDGE_NOTE)
-        self.say(f"{duration(time.monotonic() - self.started)}; wrote {' and '.join(map(str, files))}")
+        if files:  # none where somebody only looked on
+            self.say(f"{duration(time.monotonic() - self.started)}; wrote {' and '.join(map(str, files))}")
 
 
 def _table(study: Study, wide: bool) -> Table:

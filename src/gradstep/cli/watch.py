@@ -24,7 +24,7 @@ def watch(
         return
     require("rich")
     from gradstep.cli.progress import reporter
-    from gradstep.compare.store import NAME, Reader
+    from gradstep.compare.store import Reader
     from gradstep.compare.study import Study
 
     reader = Reader(study)
@@ -41,7 +41,7 @@ def watch(
                 if run.key not in seen:
                     shown.result(run)
             found = Study.of(content, study)
-    shown.end(found, [path for path in (study / NAME, study / "report.html") if path.is_file()])
+    shown.end(found, [])  # who looks on has written nothing
 
 
 def _serve(study: Path, port: int, no_browser: bool) -> None:

@@ -192,7 +192,7 @@ def _asked_of_tpe(study: Study, one: Contender, problem: Problem, trial: int) ->
     spec = study.spec
     worth = study.worth(problem.name, one.label)
     told = [_as_one(*worth[k], spec.steps or problem.steps) for k in range(trial)]
-    seed = zlib.crc32(f"{problem.name} {one.label}".encode())
+    seed = zlib.crc32(problem.name.encode())  # the same first points for all optimizers
     ranges = space(one, problem, spec.tune)
     return at(ranges, ask_tpe(list(ranges), told, seed, spec.trials))
 

@@ -10,6 +10,7 @@ from gradstep.compare.study import Axis, Study
 from gradstep.compare.table import make_table
 from gradstep.compare.views import Ecdf, Profile, Table
 from gradstep.compare.wording import board_cells, board_headings, entry_cells, headings
+from gradstep.errors import GradstepValueError
 
 
 def table(study: Study) -> Table:
@@ -31,7 +32,7 @@ def profile(study: Study, axis: Axis) -> Profile:
     GradstepValueError
         When no problem is complete, or no step has been timed and the axis is ``"seconds"``.
     """
-    evidence = Evidence(study)
+    evidence = _complete(study)
     curves, scores = evidence.profiles(axis), evidence.scores(axis)
     picture = svg(ranking.profile(evidence, axis), f"Performance profiles by {axis}")
     return Profile(axis, study.optimizers, curves, scores, picture)
@@ -39,9 +40,16 @@ def profile(study: Study, axis: Axis) -> Profile:
 
 def ecdf(study: Study, axis: Axis) -> Ecdf:
     """The run-time distributions of a study; errors as :func:`profile`."""
-    evidence = Evidence(study)
+    evidence = _complete(study)
     curves = evidence.ecdfs(axis)
     return Ecdf(axis, study.optimizers, curves, svg(ranking.ecdf(evidence, axis), f"Run-time distributions by {axis}"))
+
+
+def _complete(study: Study) -> Evidence:
+    evidence = Evidence(study)
+    if not evidence.problems:
+        raise GradstepValueError("no problem of this study is complete yet; the same command goes on with it.")
+    return evidence
 
 
 def _html(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

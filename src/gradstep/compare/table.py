@@ -48,13 +48,20 @@ def entries(study: Study, problem: str) -> list[Entry]:
 
 
 def make_table(study: Study) -> list[Row]:
-    """A row for each optimizer: most problems solved first, then fewest steps, most hits, lowest loss."""
+    """A row for each optimizer, in the report's order: by score, and on one problem by steps, then hits, then loss.
+
+    A study that is not complete has no scores: most problems solved first, then fewest steps, most hits, lowest loss.
+    """
     rows: list[Row] = []
     for optimizer in study.optimizers:
         entries = [made for problem in study.problems if (made := make_entry(study, problem, optimizer)) is not None]
         hits, seeds = sum(x.hits for x in entries), sum(x.seeds for x in entries)
         solved = sum(math.isfinite(x.steps.median) for x in entries)
         rows.append(Row(optimizer, hits, seeds, solved, tuple(entries)))
+    if study.finished and len(study.problems) > 1:
+        from gradstep.compare.evidence import Evidence  # which needs this module
+
+        return [rows[k] for k in Evidence(study).order]
     return sorted(rows, key=_rank)
 
 

@@ -5,6 +5,7 @@ import hashlib
 import math
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 from gradstep.compare.problems.problem import Problem, Split, Task, Values
@@ -87,8 +88,14 @@ def wrong_gradient(own: OwnProblem) -> str | None:
     one = len(found.wrong) == 1
     return (
         f"the gradient{'' if one else 's'} of {', '.join(found.wrong)} in {own.path.name}:{own.name} "
-        f"{'is' if one else 'are'} wrong at the first point; gradstep check {own.path.name}:{own.name} shows how."
+        f"{'is' if one else 'are'} wrong at the first point; gradstep check {_path(own.path)}:{own.name} shows how."
     )
+
+
+def _path(path: Path) -> str:
+    """A path as one would write it here."""
+    here = Path.cwd()
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)
 
 
 def _unchanged(text: str, sha256: str | None) -> None:
