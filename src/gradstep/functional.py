@@ -119,12 +119,12 @@ def scalars(tx: Stage | Rule, params: Any, grads: Any, state: State) -> tuple[Sc
     made = program(as_stage(tx))
     if not isinstance(state, State):
         raise GradstepTypeError(f"state must come from gs.init or gs.update, not be a {type(state).__name__}.")
-    _refuse_traced(params, state)
     if set(state.memory) != set(made.memory()):
         raise GradstepValueError(
             f"state: memory has {sorted(state.memory)}, but this stage keeps {sorted(made.memory())}."
         )
     nest, tensors = _tensors(made, params, state.slots)
+    _refuse_traced([x.value for x in tensors], state)
     leaves = _gradients(nest, tensors, grads)
     table, memory = host_half(made, made.values(made.hyper, state.t), tensors, leaves, state.t, state.memory)
     rows = nest.names if made.over_tensor else [ALL]
@@ -267,8 +267,8 @@ def _gradients(nest: Nest, tensors: Sequence[Tensor], grads: Any) -> tuple[Any, 
 
 def _guard(tx: Stage | Rule, params: Any, grads: Any, state: State) -> None:
     made = program(as_stage(tx))
-    _refuse_traced(params, state)
     nest, leaves = flatten(params)
+    _refuse_traced(leaves, state)
     check_parameters(nest.names, leaves)
     for name, x, g in zip(nest.names, leaves, nest.leaves(grads, "gradients"), strict=True):
         check_gradient(name, g, x)
@@ -277,9 +277,9 @@ def _guard(tx: Stage | Rule, params: Any, grads: Any, state: State) -> None:
             raise bad_gradient(name, g, limit)
 
 
-def _refuse_traced(params: Any, state: State) -> None:
+def _refuse_traced(leaves: Sequence[Any], state: State) -> None:
     """Refuse what a jit hands over: its numbers are not known yet."""
-    if any(type(x).__name__.endswith("Tracer") for x in (*flatten(params)[1], getattr(state, "t", 0))):
+    if any(type(x).__name__.endswith("Tracer") for x in (*leaves, getattr(state, "t", 0))):
         raise GradstepTypeError(
             "gs.update looks at numbers, and under a jit there are none; call gs.scalars outside and trace gs.apply, "
             "or use gs.interop.optax.transformation."
