@@ -224,3 +224,16 @@ def test_a_folder_that_takes_no_files_is_told(tmp_path):
         writable_folder(tmp_path / "file" / "deeper")
     assert writable_folder(tmp_path / "new" / "deeper").is_dir()
     assert not list((tmp_path / "new" / "deeper").iterdir())
+
+
+def test_tpe_begins_at_the_same_points_for_all():
+    study = compare(["adam", "adamw"], "quadratic", seeds=1, trials=2, steps=20, search="tpe", jobs=1)
+    first = [[run.hyper["lr"] for run in study.tuning("quadratic", name)][0] for name in study.optimizers]
+    assert first[0] == first[1]
+
+
+def test_a_study_without_a_complete_problem_has_no_profile():
+    study = compare(["sgd"], "quadratic", seeds=2, trials=1, steps=20, jobs=1)
+    broken_off = replace(study, runs=[run for run in study.runs if run.phase == "tune"])
+    with pytest.raises(GradstepValueError, match="no problem of this study is complete yet"):
+        broken_off.profile()
