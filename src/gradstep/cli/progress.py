@@ -123,7 +123,7 @@ class PlainLines:
         entry = make_entry(replace(self.study, runs=self.runs), problem, optimizer)
         if entry is None:
             return ""
-        rates = f"lr {text}: " if (text := chosen(entry)) else ""
+        rates = f"lr {text}: " if (text := chosen(self.study, entry)) else ""
         if problem not in self.study.spec.goals:
             return f"{rates}loss {entry.loss.median:.3g}"
         middle = entry.steps.median

@@ -117,7 +117,7 @@ def make_spec(
     ):
         if not 1 <= value <= most:
             raise GradstepValueError(f"{name} must be 1 to {most}, not {value}.")
-    contenders = {str(named): contender(named) for named in read_names(optimizers)}
+    contenders = read_contenders(optimizers)
     found, sources, notes = _problems(problems)
     default = ruleset == "defaults"
     if default:
@@ -143,6 +143,11 @@ def make_spec(
     if (runs := len(found) * sum(total(spec, one) for one in contenders.values())) > MOST_RUNS:
         raise GradstepValueError(f"these would be {runs} runs; a study has at most {MOST_RUNS}.")
     return Asked(spec, found, contenders, tuple(notes))
+
+
+def read_contenders(labels: str) -> dict[str, Contender]:
+    """Return the optimizers of a comma-separated text, by label; errors as :func:`make_spec`."""
+    return {str(named): contender(named) for named in read_names(labels)}
 
 
 def trials_of(spec: Spec, one: Contender) -> int:
@@ -219,8 +224,8 @@ def problem_of(label: str, source: Source | None) -> Problem:
 
 def started(todo: Todo, task: Task, **options: Any) -> Optimizer:
     """The optimizer of a run at its beginning, on one thread."""
-    [named] = read_names(todo.optimizer)
-    return Optimizer(task.params, contender(named).stage(todo.hyper), threads=1, **options)
+    [one] = read_contenders(todo.optimizer).values()
+    return Optimizer(task.params, one.stage(todo.hyper), threads=1, **options)
 
 
 class _Record:

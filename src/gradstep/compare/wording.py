@@ -3,11 +3,10 @@
 import math
 from collections.abc import Sequence
 
-from gradstep.compare.contender import contender
-from gradstep.compare.naming import read_names, short
-from gradstep.compare.rows import Entry, Row
+from gradstep.compare.naming import short
 from gradstep.compare.statistics import Spread
 from gradstep.compare.study import Study
+from gradstep.compare.views import Entry, Row
 
 Cell = tuple[str, str | float]  # what is shown, and what it is sorted by
 
@@ -47,9 +46,9 @@ def summary(study: Study) -> str:
     )
 
 
-def chosen(entry: Entry) -> str:
+def chosen(study: Study, entry: Entry) -> str:
     """The hyperparameters of an entry: the learning rate alone, or each by name."""
-    one = contender(read_names(entry.optimizer)[0])
+    one = study.contenders[entry.optimizer]
     found = entry.hyper or {key: x for key, x in one.held.items() if key == one.rate}
     alone = len(found) == 1 and one.rate in found
     star = "*" * entry.at_edge
@@ -73,7 +72,7 @@ def entry_cells(study: Study, entry: Entry, wide: bool = True) -> list[Cell]:
     accuracy = entry.accuracy
     cells: list[Cell] = [
         (entry.optimizer, entry.optimizer),
-        (chosen(entry), next(iter(entry.hyper.values()), 0.0)),
+        (chosen(study, entry), next(iter(entry.hyper.values()), 0.0)),
         (_spread(entry.steps, "{:g}", wide), entry.steps.median),
         (f"{entry.hits}/{entry.seeds}", entry.hits),
         (_spread(entry.loss, "{:.3g}", wide), entry.loss.median),
