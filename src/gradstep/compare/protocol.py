@@ -16,15 +16,15 @@ import numpy as np
 
 import gradstep
 from gradstep.compare.contender import Contender, contender
-from gradstep.compare.naming import read_names, short
 from gradstep.compare.problems import FULL, QUICK, Problem, Task, find_problem
 from gradstep.compare.problems.own import ChangedError, is_own, own_problem, wrong_gradient
+from gradstep.compare.problems.targets import records
 from gradstep.compare.record import Goal, Phase, Ruleset, Run, Source, Spec
 from gradstep.compare.search import at, is_searched, space, table
-from gradstep.compare.targets import goal_of
 from gradstep.errors import GradstepError, GradstepValueError, NonFiniteError
 from gradstep.naming import find
 from gradstep.optimizer import Optimizer
+from gradstep.text import read_names, short
 
 DEFAULT_OPTIMIZERS = "sgd,momentum,nesterov,adagrad,rmsprop,adadelta,adam,adamax,adamw"
 BEYOND = 1e6  # times the first loss (and 1): a run that gets there has diverged
@@ -123,7 +123,7 @@ def make_spec(
     if default:
         for one in contenders.values():
             one.stage({})  # which may lack a learning rate
-    goals = {label: goal for label, problem in found.items() if (goal := goal_of(problem)) is not None}
+    goals = {label: goal for label, problem in found.items() if (goal := _goal_of(problem)) is not None}
     if target is not None:
         goals = {label: _given(target, problem) for label, problem in found.items()}
     spec = Spec(
@@ -321,6 +321,14 @@ def _problems(texts: Sequence[str]) -> tuple[dict[str, Problem], dict[str, Sourc
     if not found:
         raise GradstepValueError("give a problem, such as digits-mlp, or a set of them, such as quick.")
     return found, sources, notes
+
+
+def _goal_of(problem: Problem) -> Goal | None:
+    """Return the target of a problem, or None; its origin says whether it is frozen or its definition's."""
+    own = problem.target
+    if own is None or math.isnan(own.level):
+        return None
+    return Goal(own.metric, own.level, own.split, "frozen" if problem.name in records() else "problem")
 
 
 def _given(text: str, problem: Problem) -> Goal:

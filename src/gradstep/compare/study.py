@@ -70,7 +70,7 @@ class Study:
         below those functions, and knows none of them.
     """
 
-    views: ClassVar[staticmethod[[], Views]]
+    views: ClassVar["staticmethod[[], Views]"]
 
     spec: Spec
     cards: dict[str, Card]

@@ -3,19 +3,14 @@
 import math
 from collections.abc import Sequence
 
-from gradstep.compare.naming import short
 from gradstep.compare.statistics import Spread
 from gradstep.compare.study import Study
 from gradstep.compare.views import Entry, Row
+from gradstep.text import counted, short
 
 Cell = tuple[str, str | float]  # what is shown, and what it is sorted by
 
 EDGE_NOTE = "* the lowest or highest that was tried: a rate further out may do better."
-
-
-def counted(n: int, noun: str) -> str:
-    """``1 seed``, ``2 seeds``."""
-    return f"{n} {noun}{'s' * (n != 1)}"
 
 
 def goal(study: Study, problem: str) -> str:

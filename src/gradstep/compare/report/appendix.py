@@ -4,11 +4,11 @@ import html
 import math
 
 from gradstep.compare.export import rows
-from gradstep.compare.naming import short
 from gradstep.compare.report.parts import paragraph
 from gradstep.compare.report.tables import details
 from gradstep.compare.study import CRITERION, Study
 from gradstep.compare.wording import counted, goal
+from gradstep.text import short
 
 ORIGINS = {
     "frozen": "frozen in the package, from tuned baselines",

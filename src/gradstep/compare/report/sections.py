@@ -5,7 +5,6 @@ import math
 from collections.abc import Callable
 
 from gradstep.compare.evidence import Evidence
-from gradstep.compare.naming import short
 from gradstep.compare.record import Run
 from gradstep.compare.report import appendix, health, intuition, ranking, tables, tuning
 from gradstep.compare.report.curves import Metric, curves
@@ -17,6 +16,7 @@ from gradstep.compare.statistics.profile import R_MAX
 from gradstep.compare.study import Axis, Study
 from gradstep.compare.table import entries
 from gradstep.compare.wording import entry_cells, goal, headings, remarks
+from gradstep.text import short
 
 Show = Callable[[Plot], str]
 Section = Callable[[int, Evidence, Show], str]

@@ -10,8 +10,8 @@ from gradstep.compare.report.frame import framed
 from gradstep.compare.report.plots import Figure, axes, line, log_axis
 from gradstep.files import write_text
 from gradstep.runs.folder import Folder
-from gradstep.runs.summary import Curve, Summary
-from gradstep.runs.wording import ended, facts, is_wide
+from gradstep.runs.summary import Curve, Summary, ended, facts
+from gradstep.text import is_wide
 
 # Which columns of the history are drawn together, with the axis' title; metrics have a chart of their own.
 _CHARTS = {
