@@ -20,7 +20,7 @@ def pytest_addoption(parser):
 
 @pytest.fixture(scope="session", autouse=True)
 def interruptible():
-    """SIGINT has its usual effect, also in the processes that tests start: a background shell hands it on as ignored."""
+    """SIGINT has its usual effect, here and in processes that tests start: a background shell hands it on ignored."""
     before = signal.getsignal(signal.SIGINT)
     if before is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
