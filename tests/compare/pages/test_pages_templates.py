@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 from markupsafe import Markup
 
-from gradstep.compare.pages.templates import SHARED, macros, render, templates
+from gradstep.compare.pages.templates import SHARED, macros, render, templates, text_of
 from gradstep.compare.report.parts import Section
 from support import SOURCE, script
 
@@ -53,7 +53,10 @@ PAGES = {
         15,
     ),
     (SHARED, "frame.html"): ({"title": EVIL}, 1),
-    (SHARED, "standalone.html"): ({"title": EVIL, "main": EVIL, "figures": FIGURES, "plotly": EVIL}, 2),
+    (SHARED, "standalone.html"): (
+        {"title": EVIL, "main": EVIL, "figures": FIGURES, "plotly": EVIL, "text_of": text_of},
+        2,
+    ),
 }
 
 

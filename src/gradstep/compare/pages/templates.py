@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from functools import cache
+from importlib import resources
 from typing import Any
 
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
@@ -20,7 +21,6 @@ def templates(package: str = SHARED) -> Environment:
     made = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     # Figures: drawn in their order, and a number that isn't finite is an error.
     made.policies["json.dumps_kwargs"] = {"allow_nan": False, "separators": (",", ":")}
-    made.globals.update(text_of=lambda name: Markup(loader.get_source(made, name)[0]))  # noqa: S704 - our own file
     return made
 
 
@@ -30,6 +30,12 @@ macros: Any = templates().get_template("macros.html").module
 def render(package: str, template: str, **values: Any) -> Markup:
     """Return a template of ``package``, filled in."""
     return Markup(templates(package).get_template(template).render(values))  # noqa: S704 - escaped by the template
+
+
+def text_of(name: str) -> Markup:
+    """Return a shared style or script as it is."""
+    text = resources.files(SHARED).joinpath(name).read_text(encoding="utf-8")
+    return Markup(text)  # noqa: S704 - a file of this package
 
 
 def standalone(title: str, main: Markup, figures: Mapping[str, Figure], static: bool = False) -> str:
@@ -49,4 +55,12 @@ def standalone(title: str, main: Markup, figures: Mapping[str, Figure], static: 
     from plotly.offline import get_plotlyjs  # 5 MB of text
 
     plotly = "" if static else Markup(get_plotlyjs())  # noqa: S704 - Plotly's own code
-    return render(SHARED, "standalone.html", title=title, main=main, figures={} if static else figures, plotly=plotly)
+    return render(
+        SHARED,
+        "standalone.html",
+        title=title,
+        main=main,
+        figures={} if static else figures,
+        plotly=plotly,
+        text_of=text_of,
+    )
