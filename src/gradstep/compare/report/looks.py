@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from gradstep.compare.contender import Contender
-from gradstep.compare.report.plots import COLOURS, Figure, Look
+from gradstep.compare.pages.plots import COLOURS, Figure, Look
 
 # A family's dash, and what its members have once all colours are used up.
 _DASHES = {

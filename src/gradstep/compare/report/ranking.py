@@ -4,12 +4,12 @@ import math
 from collections.abc import Sequence
 
 from gradstep.compare.evidence import Evidence
-from gradstep.compare.report import plots
+from gradstep.compare.pages import plots
+from gradstep.compare.pages.plots import Figure
 from gradstep.compare.report.looks import looks, marker
-from gradstep.compare.report.plots import Figure
-from gradstep.compare.statistics import StepFunction, medians
+from gradstep.compare.statistics import CriticalDifference, StepFunction, medians
 from gradstep.compare.statistics.profile import R_MAX
-from gradstep.compare.study import Axis
+from gradstep.compare.study import Axis, Study
 
 UNITS: dict[Axis, str] = {"steps": "steps", "seconds": "seconds", "gradients": "gradient evaluations"}
 
@@ -92,16 +92,13 @@ def rank_change(evidence: Evidence) -> Figure:
     return {"data": data, "layout": layout}
 
 
-def critical(evidence: Evidence) -> Figure | None:
-    """Mean ranks over problems, and a bar under those that cannot be told apart; None for too few problems."""
-    found = evidence.critical_difference
-    if found is None:
-        return None
-    labels = evidence.study.optimizers
+def critical(study: Study, found: CriticalDifference) -> Figure:
+    """Mean ranks over problems, and a bar for each group of optimizers that cannot be told apart."""
+    labels, own = study.optimizers, looks(study.contenders.values())
     order = sorted(range(len(labels)), key=lambda k: found.ranks[k])
     data: list[Figure] = []
     for place, k in enumerate(order):
-        look = looks(evidence.study.contenders.values())[k]
+        look = own[k]
         mark = plots.stroke(labels[k], look, plots.rounded([float(found.ranks[k])]), [-place], width=0)
         mark |= {"mode": "markers+text", "text": [labels[k]], "textposition": "middle right"}
         mark |= {"textfont": {"color": "ink"}, "marker": marker(look, 9)}
