@@ -6,6 +6,7 @@ from promises.conftest import run_program
 from promises.resume import ENGINES, STOPS
 
 pytest.importorskip("ml_dtypes")
+pytestmark = pytest.mark.process
 
 
 @pytest.fixture(scope="module")

@@ -85,6 +85,7 @@ def test_a_folder_without_a_study_is_refused(tmp_path):
         routes(tmp_path)
 
 
+@pytest.mark.process
 def test_the_page_follows_its_study(begun, browser):
     from browser import BROWSER
 
