@@ -113,6 +113,7 @@ def test_the_core_imports_numpy_and_array_api_compat_alone():
             assert foreign <= allowed | sys.stdlib_module_names, name
 
 
+@pytest.mark.process
 def test_importing_loads_numpy_and_array_api_compat_alone():
     code = (
         "import sys; old = set(sys.modules); import gradstep, json; print(json.dumps(sorted(set(sys.modules) - old)))"
@@ -123,6 +124,7 @@ def test_importing_loads_numpy_and_array_api_compat_alone():
     assert not [name for name in loaded if ours(name) and LEVEL.get(layer(name), 0) > CORE]
 
 
+@pytest.mark.process
 def test_a_step_loads_llvmlite_at_most():
     """Namespaces of NumPy that it loads lazily (f2py, testing) would cost more than the step."""
     code = """
@@ -152,6 +154,7 @@ print(*sys.modules)
 STANDARD = "asyncio, email.mime.text, http.server, logging.config, sqlite3, tomllib, unittest.mock, xml.dom.minidom"
 
 
+@pytest.mark.process
 def test_importing_takes_at_most_60_ms_over_numpy(tmp_path):
     """CPU time, the best of a few processes with bytecode on disk; or no more than much of the standard library."""
     shutil.copytree(SOURCE / "gradstep", tmp_path / "gradstep", ignore=shutil.ignore_patterns("__pycache__"))
@@ -171,6 +174,7 @@ print(middle - start, end - middle)
     pytest.fail(f"{best} s, and {standard} s for the standard library")
 
 
+@pytest.mark.process
 def test_importing_starts_no_thread():
     assert script("import threading, gradstep; print(threading.active_count())").strip() == "1"
 

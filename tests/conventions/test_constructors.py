@@ -215,6 +215,7 @@ def test_every_library_is_a_module_of_its_constructors():
         assert library in dir(gs.conventions)
 
 
+@pytest.mark.process
 def test_a_stage_of_variants_goes_into_another_process():
     """Which has not imported them."""
     code = """
