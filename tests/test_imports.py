@@ -73,14 +73,14 @@ def ours(module):
     return module.split(".")[0] == "gradstep"
 
 
-@pytest.mark.parametrize("module", sorted(MODULES - {"gradstep"}))
-def test_imports_point_downwards(module):
-    assert layer(module) in LEVEL, f"{module} has no place in LAYERS"
-    for other, _ in GRAPH[module]:
-        if ours(other) and layer(other) != layer(module):
-            assert other != "gradstep" or LEVEL[layer(module)] > CORE, f"{module} imports the whole package"
-            if other != "gradstep":
-                assert LEVEL.get(layer(other), 99) < LEVEL[layer(module)], f"{module} imports {other}"
+def test_imports_point_downwards():
+    for module in sorted(MODULES - {"gradstep"}):
+        assert layer(module) in LEVEL, f"{module} has no place in LAYERS"
+        for other, _ in GRAPH[module]:
+            if ours(other) and layer(other) != layer(module):
+                assert other != "gradstep" or LEVEL[layer(module)] > CORE, f"{module} imports the whole package"
+                if other != "gradstep":
+                    assert LEVEL.get(layer(other), 99) < LEVEL[layer(module)], f"{module} imports {other}"
 
 
 def test_no_cycles():
@@ -199,14 +199,15 @@ def test_every_public_thing_has_a_docstring():
         assert getattr(thing, "doc", None) or thing.__doc__, name
 
 
-@pytest.mark.parametrize("module", sorted(MODULES))
-def test_nothing_runs_foreign_code_or_calls_home(module):
+def test_nothing_runs_foreign_code_or_calls_home():
     banned = {"pickle", "marshal", "shelve", "dill", "cloudpickle", "socket", "requests", "httpx", "ftplib", "smtplib"}
-    assert not {x for x, _ in GRAPH[module] if x.split(".")[0] in banned or x in ("urllib.request", "http.client")}
-    for node in ast.walk(TREES[module]):
-        if isinstance(node, ast.Call):
-            called = node.func.id if isinstance(node.func, ast.Name) else ""
-            assert called not in ("eval", "exec", "compile", "__import__"), f"{module}:{node.lineno}"
-            for word in node.keywords:
-                refused = isinstance(word.value, ast.Constant) and word.value.value is False
-                assert word.arg != "allow_pickle" or refused, f"{module}:{node.lineno}"
+    for module in sorted(MODULES):
+        loaded = {x for x, _ in GRAPH[module]}
+        assert not {x.split(".")[0] for x in loaded} & banned | loaded & {"urllib.request", "http.client"}, module
+        for node in ast.walk(TREES[module]):
+            if isinstance(node, ast.Call):
+                called = node.func.id if isinstance(node.func, ast.Name) else ""
+                assert called not in ("eval", "exec", "compile", "__import__"), f"{module}:{node.lineno}"
+                for word in node.keywords:
+                    refused = isinstance(word.value, ast.Constant) and word.value.value is False
+                    assert word.arg != "allow_pickle" or refused, f"{module}:{node.lineno}"
