@@ -116,16 +116,20 @@ def address(x: NDArray[Any]) -> int:
     return x.__array_interface__["data"][0]
 
 
+def owner(x: NDArray[Any]) -> NDArray[Any]:
+    """Return the array that an array is a view of in the end, or itself."""
+    while isinstance(x.base, np.ndarray):
+        x = x.base
+    return x
+
+
 def owners(arrays: Sequence[NDArray[Any]]) -> list[int] | None:
-    """The addresses of the memory that NumPy allocated for ``arrays``; ``None`` where some lie in other memory.
+    """Return the addresses of the memory that NumPy allocated for ``arrays``, or ``None`` where it did not for some.
 
     An array that owns its memory shares it with none of ``arrays``, unless it is one of these addresses.
     """
     found: list[int] = []
-    for x in arrays:
-        root: Any = x
-        while isinstance(root.base, np.ndarray):
-            root = root.base
+    for root in map(owner, arrays):
         if root.base is not None or not root.flags.owndata:
             return None
         found.append(address(root))

@@ -121,6 +121,7 @@ def test_odd_widths_in_a_pipe(columns, mine, capsys, monkeypatch):
     assert lines[-1].startswith("wrote runs/fit/report.html")
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("columns", ["abc", "0", "1", "7", "500"])
 def test_odd_widths_at_a_terminal(columns, mine):
     code, output, _ = at_a_terminal(["run", "mine.py:fit", "--max-steps", "30"], mine, COLUMNS=columns, WAIT="0.005")
@@ -132,6 +133,7 @@ def test_odd_widths_at_a_terminal(columns, mine):
     assert output.count("\x1b[?25h") >= output.count("\x1b[?25l") >= 1  # the cursor is shown again
 
 
+@pytest.mark.process
 def test_what_the_function_prints_stands_above_the_table(mine):
     code, output, _ = at_a_terminal(["run", "mine.py:talks", "--max-steps", "3"], mine)
     assert (code, output.count("a word from the function")) == (0, 4)

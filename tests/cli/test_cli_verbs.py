@@ -286,6 +286,7 @@ def test_info_tells_versions_engine_and_cache(capsys, monkeypatch, tmp_path):
     assert lines["engine"].startswith(("compiled (llvmlite ", "eager: "))
 
 
+@pytest.mark.process
 def test_info_without_llvmlite_says_what_to_install():
     out = script("from gradstep.cli import main; main(['info'])", before="import sys; sys.modules['llvmlite'] = None")
     assert "eager: llvmlite is not installed; pip install 'gradstep[fast]'" in out
@@ -299,6 +300,7 @@ def test_version_and_help(capsys):
         assert "Usage: gradstep" in run(capsys, verb, "--help")
 
 
+@pytest.mark.process
 def test_help_loads_nothing_heavy():
     code = "import sys; from gradstep.cli import main; main(['--help']); print(*sys.modules)"
     loaded = {name.split(".")[0] for name in script(code).splitlines()[-1].split()}
@@ -306,6 +308,7 @@ def test_help_loads_nothing_heavy():
     assert not loaded & {"sklearn", "scipy", "plotly", "joblib", "threadpoolctl", "llvmlite"}
 
 
+@pytest.mark.process
 def test_the_package_of_the_command_imports_without_typer():
     before = "import sys; sys.modules['typer'] = None; sys.modules['rich'] = None"
     assert script("import gradstep.cli; print('fine')", before=before) == "fine\n"

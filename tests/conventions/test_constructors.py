@@ -16,6 +16,7 @@ from gradstep.chain import program
 from gradstep.cli.differences import Side
 from gradstep.conventions import LIBRARIES, constructor, described
 from gradstep.rule import Rule
+from support import case
 
 EVERY = [f"{library}.{name}" for library in LIBRARIES for name in getattr(gs.conventions, library).__all__]
 THEIRS = {
@@ -71,15 +72,16 @@ def test_defaults_make_a_stage_that_steps_and_is_documented(name):
     assert inspect.getdoc(make).startswith(f"``{THEIRS[name.partition('.')[0]].replace('tensorflow', 'tf')}.")
 
 
-@pytest.mark.parametrize("name", EVERY)
-def test_a_name_is_the_constructor(name):
-    given = {"lr": 0.01} if name.startswith("torch.") else {"learning_rate": 0.01}
-    more = {"momentum": 0.5} if name == "tf1.MomentumOptimizer" else {}
-    opt = gs.Optimizer(np.ones(2), name, **given, **more)
-    assert repr(opt.stage) == repr(constructor(name)(**given, **more))
-    assert opt.lr == 0.01
-    opt.lr = 0.02
-    assert opt.hyper["lr"] == 0.02
+def test_a_name_is_the_constructor():
+    for name in EVERY:
+        with case(name):
+            given = {"lr": 0.01} if name.startswith("torch.") else {"learning_rate": 0.01}
+            more = {"momentum": 0.5} if name == "tf1.MomentumOptimizer" else {}
+            opt = gs.Optimizer(np.ones(2), name, **given, **more)
+            assert repr(opt.stage) == repr(constructor(name)(**given, **more))
+            assert opt.lr == 0.01
+            opt.lr = 0.02
+            assert opt.hyper["lr"] == 0.02
 
 
 BESIDE = ({}, {"momentum": 0.5, "use_ema": True})  # some arguments matter beside others alone
@@ -256,6 +258,7 @@ def test_every_library_is_a_module_of_its_constructors():
         assert library in dir(gs.conventions)
 
 
+@pytest.mark.process
 def test_a_stage_of_variants_goes_into_another_process():
     """Which has not imported them."""
     code = """

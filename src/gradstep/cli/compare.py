@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from gradstep.compare import Spec
 
 # What runs, data, report and timing import late; asked for at once, so that nothing is missed after the work is done.
-PACKAGES = ("joblib", "threadpoolctl", "sklearn", "plotly", "rich")
+PACKAGES = ("joblib", "threadpoolctl", "sklearn", "plotly", "jinja2", "rich")
 PROBLEMS_HELP = "Problems or sets, as `gradstep problems` lists them, or FILE.py:NAME of your own."
 OPTIMIZERS_HELP = "Comma-separated rules or constructors: adam,momentum:momentum=0.95,keras.RMSprop. Default: nine."
 

@@ -3,7 +3,7 @@
 from gradstep.cli.console import console
 
 OPTIONAL = (
-    *("llvmlite", "ml_dtypes", "scikit-learn", "joblib", "threadpoolctl", "plotly", "matplotlib", "optuna"),
+    *("llvmlite", "ml_dtypes", "scikit-learn", "joblib", "threadpoolctl", "plotly", "jinja2", "matplotlib", "optuna"),
     *("torch", "jax", "optax", "keras", "deepspeed", "bitsandbytes"),
 )
 

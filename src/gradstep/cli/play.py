@@ -21,7 +21,7 @@ def play(
     no_browser: Annotated[bool, typer.Option("--no-browser", help="Do not open a browser.")] = False,
 ) -> None:
     """Open a page to play with optimizers on surfaces of two coordinates. For intuition, not evidence."""
-    require("plotly")
+    require("plotly", "jinja2")
     from gradstep.cli.page import serve
     from gradstep.compare.play.pages import routes
     from gradstep.compare.play.settings import read

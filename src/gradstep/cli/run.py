@@ -56,7 +56,7 @@ def run(
     json: Annotated[bool, typer.Option("--json", help="JSON lines on stdout, and nothing else.")] = False,
 ) -> int:
     """Optimize your own function; Ctrl-C or SIGTERM end it with a checkpoint, and --resume goes on."""
-    require("rich", "plotly")
+    require("rich", "plotly", "jinja2")
     from gradstep.cli.run_progress import progress
     from gradstep.runs import Limits
 

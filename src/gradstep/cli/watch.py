@@ -45,7 +45,7 @@ def watch(
 
 
 def _serve(study: Path, port: int, no_browser: bool) -> None:
-    require("plotly")
+    require("plotly", "jinja2")
     from gradstep.cli.page import serve
     from gradstep.compare.report.live import routes
 

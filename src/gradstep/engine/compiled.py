@@ -16,6 +16,7 @@ from gradstep.engine import helpers, kernels, native, reader, serial
 from gradstep.engine import job as at
 from gradstep.engine.gather import Gather
 from gradstep.engine.job import APPLY, FIRST, LOOK, MOST, SECOND
+from gradstep.engine.places import Places
 from gradstep.engine.tensor import Tensor
 from gradstep.engine.threads import allowed, is_available
 from gradstep.engine.work import DONE
@@ -25,9 +26,10 @@ from gradstep.rule import Rule
 from gradstep.storage import BLOCK as NUMBERS
 from gradstep.storage import BLOCKS, Layout, step_key
 
-CHUNK = 4 * BLOCK  # elements of a portion: a few microseconds of work
-GRAIN = 16 * BLOCK  # elements that make a further thread worth waking
-SHORT = 16 * BLOCK  # elements of a step that may hold the GIL
+CHUNK = 4 * BLOCK  # the most elements of a portion
+PORTION = 1 << 18  # work of a portion, as kernels.work counts it: a few microseconds
+GRAIN = 1 << 20  # work that makes a further thread worth waking
+SHORT = 1 << 20  # work of a step that may hold the GIL
 
 
 class Compiled:
@@ -40,7 +42,7 @@ class Compiled:
     threads
         The most threads for a step; None: as many as :func:`gradstep.get_threads` says at the time.
     chunk
-        Elements of a chunk, a multiple of 4096.
+        Elements of a chunk, a multiple of 4096; None: as many as a few microseconds are enough for.
     seed
         Of the bits that round stochastically.
     is_metered
@@ -54,7 +56,7 @@ class Compiled:
         program: Program,
         tensors: Sequence[Tensor],
         threads: int | None = None,
-        chunk: int = CHUNK,
+        chunk: int | None = None,
         seed: int = 0,
         *,
         is_metered: bool = False,
@@ -67,11 +69,10 @@ class Compiled:
         written = [(x.value, *x.flat, *x.scales, *own) for x, own in zip(tensors, masters, strict=True)]
         every = [np.asarray(y) for own in written for y in own]
         self.kept = Regions(every)
+        self.places = Places(program, tensors)
         self.arrays = [[self._flat(x.value, True), *(self._flat(y, False) for y in x.flat)] for x in tensors]
         self.is_real = all(np.asarray(x.value).dtype.kind != "c" for x in tensors)
         self.sizes = [own[0].size for own in self.arrays]
-        self.elements = sum(self.sizes)
-        self.is_short = self.elements <= SHORT
         self.found = np.zeros(len(tensors), np.int64)
         self.gather: Gather | None = None
         rows = 1 + max((x.row for x in tensors), default=0)
@@ -80,7 +81,9 @@ class Compiled:
         self._bytes = self.scalars.data.cast("B")
         self.is_plain = bool(tensors) and rows == len(program.parts) == 1
         self.functions = _functions()
-        self._make_tables(chunk)
+        work = self._make_tables(chunk)
+        self.several = min(work // GRAIN, len(self.portions), MOST)  # threads that the work is worth
+        self.is_short = work <= SHORT
         self._make_job()
         self.reads = reader.is_on() and not self.copies and all(type(x.value) is np.ndarray for x in tensors)
         if self.reads:
@@ -130,6 +133,7 @@ class Compiled:
 
     def load(self, grads: Sequence[Any]) -> None:
         """See :class:`gradstep.engine.tensor.Engine`."""
+        self._check_places()
         if self.gather is None:
             self.gather = Gather(self.sizes, [own[0].dtype for own in self.arrays], self.kept)
         self.gather(grads if self.is_real else [self._reals(np.asarray(g)) for g in grads], self.found)
@@ -162,6 +166,7 @@ class Compiled:
         if self.is_random:
             self._roll(t)
         self._phases(0, APPLY)
+        self._check_places()  # a schedule may have moved an array
         before = self.applied
         try:
             self._run()
@@ -178,10 +183,15 @@ class Compiled:
 
     def _run(self) -> int:
         """Do the job's phases, on as many threads as the work is worth."""
-        several = min(self.elements // GRAIN, MOST)
+        several = self.several
         if several > 1:
             several = min(several, allowed(self.threads))
         return helpers.lead(self.at, several) if several > 1 else self.functions.alone(self.at)
+
+    def _check_places(self) -> None:
+        """Refuse to go on where an array that the step writes lies elsewhere than before."""
+        if not self.reads or self._check(None):
+            self.places.check()
 
     def _phases(self, first: int, second: int) -> None:
         self.job[FIRST], self.job[SECOND] = first, second
@@ -206,8 +216,8 @@ class Compiled:
             own = list(chain.from_iterable(row))
             self.scalars[k, : len(own)] = own
 
-    def _make_tables(self, chunk: int) -> None:
-        """The table of chunks, sorted by layout, and that of portions: chunks that follow one another, of one."""
+    def _make_tables(self, chunk: int | None) -> int:
+        """Make the table of chunks, sorted by layout, and that of portions, chunks of one layout; return their work."""
         layouts = list(dict.fromkeys(x.storage for x in self.tensors))
         width = at.SLOTS + kernels.slot_count(self.program.rules)
         if any(x.layout for x in self.tensors):
@@ -216,8 +226,10 @@ class Compiled:
         portions: list[list[int]] = []
         self.blocks: list[tuple[int, int]] = [(0, 0)] * len(self.tensors)
         self.kernels: list[native.Kernel] = []
-        block = 0
+        block = total = 0
         for layout in layouts:
+            work = kernels.work(self.program.rules, layout)
+            length = chunk or min(CHUNK, max(BLOCK, PORTION // work // BLOCK * BLOCK))
             kernel = _kernel(self.program.rules, layout, self.program.limit_in(layout.compute), self.is_metered)
             self.kernels.append(kernel)
             names = "look", "apply", *(f"measure{i}" for i in reductions(self.program.rules))
@@ -227,12 +239,13 @@ class Compiled:
                 if x.storage != layout:
                     continue
                 places = _places(x, own)
+                total += work * own[0].size
                 self.blocks[k] = block, block + -(-own[0].size // BLOCK)
-                for begin in range(0, own[0].size, chunk):
-                    n = min(chunk, own[0].size - begin)
+                for begin in range(0, own[0].size, length):
+                    n = min(length, own[0].size - begin)
                     if n > room:
                         portions.append([len(chunks), len(chunks), *functions])
-                        room = chunk
+                        room = length
                     room -= n
                     portions[-1][at.END] += 1
                     moved = [int(place + begin * size) for place, size in places]
@@ -243,6 +256,7 @@ class Compiled:
         self.sums = np.zeros(block)
         self.meters = np.zeros((block if self.is_metered else 0, METERS))
         self.nbytes = np.array([own[0].nbytes for own in self.arrays], np.int64)
+        return total
 
     def _make_job(self) -> None:
         self._job = at_line(np.zeros(at.JOB_WORDS + at.LINE, np.int64))
@@ -261,7 +275,7 @@ class Compiled:
         self.job[at.STRIDE], self.job[at.PORTION_STRIDE] = self.chunks.strides[0], self.portions.strides[0]
         self.job[at.COUNT] = len(self.portions)
         self.job[at.YIELD], self.job[at.INTEGER] = _yield_address(), _integer_address()
-        self._step = self.functions.step(self._job)
+        self._step, self._check = self.functions.step(self._job), self.functions.check(self._job)
 
     def _teach_reader(self, kept: list[NDArray[Any]]) -> None:
         """What the reader compares gradients with."""
@@ -272,13 +286,13 @@ class Compiled:
             at.DTYPES: np.array([id(x.dtype) for x in values], np.int64),
             at.RANKS: np.cumsum([0, *(x.ndim for x in values)], dtype=np.int64),
             at.SHAPES: np.array([n for x in values for n in x.shape], np.int64),
-            at.PARAMETERS: np.array([id(x) for x in values], np.int64),
-            at.PLACES: np.array([address(x) for x in values], np.int64),
+            at.PLACES: reader.place_table(self.places),
             at.OWNERS: table,
         }
         for word, array in self._taught.items():
             self.job[word] = address(array)
         self.job[at.LEAVES], self.job[at.NDARRAY] = len(values), id(np.ndarray)
+        self.job[at.PLACE_COUNT] = len(self.places.rows)
         self.job[at.OWNER_BITS] = len(table).bit_length() - 1 if own is not None else 0
 
     def _flat(self, x: Any, outside: bool) -> NDArray[Any]:
@@ -306,7 +320,7 @@ class _Functions:
     def __init__(self) -> None:
         kernel = native.kernel(serial.emit(native.triple()))
         self.gather = kernel.function("gather", 2, hold_gil=True)
-        self.step = native.method(kernel, "step")
+        self.step, self.check = native.method(kernel, "step"), native.method(kernel, "check")
         self.alone = kernel.function("alone", 1)
 
 

@@ -12,6 +12,7 @@ from gradstep.chain import Program, Row, reductions, run
 from gradstep.diagnostics import METERS, Columns, Ranges
 from gradstep.diagnostics import metered as squares
 from gradstep.engine import low
+from gradstep.engine.places import Places
 from gradstep.engine.tensor import Tensor
 from gradstep.reduction import block_sums
 from gradstep.storage import step_key
@@ -61,6 +62,7 @@ class Eager:
 
     def __init__(self, program: Program, tensors: Sequence[Tensor], seed: int = 0, *, is_metered: bool = False) -> None:
         self.program, self.tensors, self.seed, self.is_metered = program, tensors, seed, is_metered
+        self.places = Places(program, tensors)
         self.grads: Sequence[Any] = ()
         self.sums: list[list[list[float]]] = []  # of the step made last, for each tensor
         self.applied = 0
@@ -75,6 +77,7 @@ class Eager:
 
     def load(self, grads: Sequence[Any]) -> None:
         """See :class:`gradstep.engine.tensor.Engine`."""
+        self.places.check()
         self.grads = [_plain(g) for g in grads]
 
     def forget(self) -> None:
@@ -96,6 +99,7 @@ class Eager:
         """See :class:`gradstep.engine.tensor.Engine`. All is computed before the first array is written."""
         pairs = zip(self.tensors, self.grads, strict=True)
         sums: list[list[list[float]]] = []
+        self.places.check()  # a schedule may have moved an array
         results = [self._result(x, g, table[x.row], t, sums) for x, g in pairs]
         try:
             _write(results)

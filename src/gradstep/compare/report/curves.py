@@ -6,10 +6,10 @@ from typing import Literal
 
 import numpy as np
 
+from gradstep.compare.pages import plots
+from gradstep.compare.pages.plots import Figure
 from gradstep.compare.record import Run
-from gradstep.compare.report import plots
 from gradstep.compare.report.looks import looks
-from gradstep.compare.report.plots import Figure
 from gradstep.compare.statistics import interval, medians, paired_draws
 from gradstep.compare.study import Study
 

@@ -1,9 +1,9 @@
 """What the steps of a run were like: norms of gradients and updates before each evaluation."""
 
-from gradstep.compare.report import plots
+from gradstep.compare.pages import plots
+from gradstep.compare.pages.plots import Figure
 from gradstep.compare.report.curves import POINTS, share, thinned
 from gradstep.compare.report.looks import looks
-from gradstep.compare.report.plots import Figure
 from gradstep.compare.study import Study
 
 TITLES = {

@@ -1,16 +1,16 @@
 """Paths on two surfaces and a map of rates: how the study's optimizers move, by the functions of ``gradstep play``."""
 
-import html
 from collections.abc import Mapping
 from typing import Any
 
 from gradstep.compare.contender import contender
 from gradstep.compare.naming import read_names
+from gradstep.compare.pages import plots
+from gradstep.compare.pages.plots import Figure
 from gradstep.compare.play import figures
 from gradstep.compare.play.paths import trace
 from gradstep.compare.play.settings import MOST_OPTIMIZERS, Settings, read
 from gradstep.compare.report.looks import looks
-from gradstep.compare.report.plots import Figure
 from gradstep.compare.study import Study
 from gradstep.errors import GradstepError
 
@@ -62,7 +62,7 @@ def _dressed(study: Study, labels: list[str], figure: Figure) -> Figure:
     paths = [part for part in figure["data"] if part["type"] == "scatter" and part["name"] != "start"]
     for k, part in enumerate(paths):  # of each path in turn: halos, lines, ends
         label = labels[k % len(labels)]
-        part["name"] = part["legendgroup"] = html.escape(label, quote=False)
+        part["name"] = part["legendgroup"] = plots.escaped(label)
         part["showlegend"] = k // len(labels) == 1
         if "lines" not in part["mode"]:
             part["marker"] |= {"color": own[label]["color"]}

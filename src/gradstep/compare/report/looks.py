@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from gradstep.compare.contender import contender
 from gradstep.compare.naming import read_names
-from gradstep.compare.report.plots import COLOURS, Figure, Look
+from gradstep.compare.pages.plots import COLOURS, Figure, Look
 
 # A family's dash, and what its members have once all colours are used up.
 _DASHES = {

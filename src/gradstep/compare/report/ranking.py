@@ -4,10 +4,10 @@ import math
 from collections.abc import Sequence
 
 from gradstep.compare.evidence import Evidence
-from gradstep.compare.report import plots
+from gradstep.compare.pages import plots
+from gradstep.compare.pages.plots import Figure
 from gradstep.compare.report.looks import looks, marker
-from gradstep.compare.report.plots import Figure
-from gradstep.compare.statistics import StepFunction, medians
+from gradstep.compare.statistics import CriticalDifference, StepFunction, medians
 from gradstep.compare.statistics.profile import R_MAX
 from gradstep.compare.study import Axis
 
@@ -92,12 +92,8 @@ def rank_change(evidence: Evidence) -> Figure:
     return {"data": data, "layout": layout}
 
 
-def critical(evidence: Evidence) -> Figure | None:
-    """Mean ranks over problems, and a bar under those that cannot be told apart; None for too few problems."""
-    found = evidence.critical_difference
-    if found is None:
-        return None
-    labels = evidence.study.optimizers
+def critical(labels: Sequence[str], found: CriticalDifference) -> Figure:
+    """Mean ranks over problems, and a bar for each group of optimizers that cannot be told apart."""
     order = sorted(range(len(labels)), key=lambda k: found.ranks[k])
     data: list[Figure] = []
     for place, k in enumerate(order):

@@ -3,9 +3,9 @@
 import math
 
 from gradstep.compare.evidence import Evidence, Rates
-from gradstep.compare.report import plots
+from gradstep.compare.pages import plots
+from gradstep.compare.pages.plots import Figure, Look
 from gradstep.compare.report.looks import looks, marker
-from gradstep.compare.report.plots import Figure, Look
 
 
 def sensitivity(evidence: Evidence, problem: str) -> Figure | None:
