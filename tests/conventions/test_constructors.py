@@ -13,7 +13,6 @@ import pytest
 
 import gradstep as gs
 from gradstep.chain import program
-from gradstep.cli.differences import Side
 from gradstep.conventions import LIBRARIES, constructor, described
 from gradstep.rule import Rule
 from support import case
@@ -66,7 +65,7 @@ def test_arguments_and_defaults_are_the_librarys_own(name):
 def test_defaults_make_a_stage_that_steps_and_is_documented(name):
     make = constructor(name)
     w = np.ones(3)
-    opt = gs.Optimizer(w, Side(name, make, {}).stage())
+    opt = gs.Optimizer(w, described(name).stage({}))
     opt.step(np.full(3, 0.5))
     assert (w < 1).all()
     assert inspect.getdoc(make).startswith(f"``{THEIRS[name.partition('.')[0]].replace('tensorflow', 'tf')}.")
