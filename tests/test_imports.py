@@ -3,6 +3,7 @@
 import ast
 import json
 import shutil
+import statistics
 import sys
 from graphlib import TopologicalSorter
 from types import ModuleType
@@ -150,13 +151,13 @@ print(*sys.modules)
     }
 
 
-# About 60 ms where 60 ms were settled; a machine may be slower, or slow for a while.
+# About 60 ms where 60 ms were settled on. A machine may be slower, and slow for a while, but these are so too then.
 STANDARD = "asyncio, email.mime.text, http.server, logging.config, sqlite3, tomllib, unittest.mock, xml.dom.minidom"
 
 
 @pytest.mark.process
 def test_importing_takes_at_most_60_ms_over_numpy(tmp_path):
-    """CPU time, the best of a few processes with bytecode on disk; or no more than much of the standard library."""
+    """CPU time of a process with bytecode on disk; or about that of a part of the standard library right after it."""
     shutil.copytree(SOURCE / "gradstep", tmp_path / "gradstep", ignore=shutil.ignore_patterns("__pycache__"))
     code = f"""
 from time import process_time as now
@@ -164,14 +165,13 @@ import numpy
 start = now(); import gradstep; middle = now(); import {STANDARD}; end = now()
 print(middle - start, end - middle)
 """
-    best, standard = 1.0, 0.0
-    for _ in range(10):
-        cost, other = map(float, script(code, PYTHONPATH=str(tmp_path), PYTHONDONTWRITEBYTECODE="").split())
-        if cost < best:
-            best, standard = cost, other
-        if best <= max(0.06, standard):
+    tries = []
+    for _ in range(9):
+        cost, standard = map(float, script(code, PYTHONPATH=str(tmp_path), PYTHONDONTWRITEBYTECODE="").split())
+        if cost <= 0.06:
             return
-    pytest.fail(f"{best} s, and {standard} s for the standard library")
+        tries.append((cost / standard, cost))
+    assert statistics.median(ratio for ratio, _ in tries) <= 1.15, tries
 
 
 @pytest.mark.process

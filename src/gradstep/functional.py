@@ -10,7 +10,7 @@ import array_api_compat
 import numpy as np
 
 from gradstep.arrays import as_complex, as_reals, compute_dtype, copied, extremes, is_low, is_masked, largest, namespace
-from gradstep.chain import Program, Row, program
+from gradstep.chain import Program, Row, Sums, program
 from gradstep.engine import eager
 from gradstep.engine.tensor import Tensor, bad_gradient, check_alike, check_gradient
 from gradstep.errors import GradstepTypeError, GradstepValueError, NonFiniteError, ScalarError
@@ -147,7 +147,7 @@ def host_half(
     groups = [0] * len(tensors) if made.over_tensor else [0]
     host = Host(made, [hyper], groups, extremes({x.dtype for x in tensors}))
 
-    def measure(part: int, rows: list[Row]) -> list[list[float]]:
+    def measure(part: int, rows: list[Row]) -> Sums:
         return [eager.measured(made, part, x, g, rows[x.row]) for x, g in zip(tensors, grads, strict=True)]
 
     table, after = host.table(t + 1, [dict(memory)], measure)
