@@ -26,12 +26,12 @@ def show(
     """Print rules with source, equation, code, defaults, state; torch.Adam keras.Adam and the like side by side."""
     from gradstep.cli.differences import Side, print_differences
     from gradstep.compare.naming import read_names
-    from gradstep.conventions import constructor
+    from gradstep.conventions import constructor, described
     from gradstep.rule import Rule
 
     named = [one for text in names for one in read_names(text)]
-    sides = [Side(str(one), constructor(one.name), dict(one.values)) for one in named]
-    rules = [side.make for side in sides if isinstance(side.make, Rule) and not side.given]
+    sides = [Side(str(one), described(one.name), dict(one.values)) for one in named]
+    rules = [rule for one in named if isinstance(rule := constructor(one.name), Rule) and not one.values]
     screen = console()
     if len(rules) < len(sides):
         if latex:
