@@ -3,6 +3,7 @@
 import ast
 import json
 import shutil
+import statistics
 import sys
 from graphlib import TopologicalSorter
 from types import ModuleType
@@ -73,14 +74,14 @@ def ours(module):
     return module.split(".")[0] == "gradstep"
 
 
-@pytest.mark.parametrize("module", sorted(MODULES - {"gradstep"}))
-def test_imports_point_downwards(module):
-    assert layer(module) in LEVEL, f"{module} has no place in LAYERS"
-    for other, _ in GRAPH[module]:
-        if ours(other) and layer(other) != layer(module):
-            assert other != "gradstep" or LEVEL[layer(module)] > CORE, f"{module} imports the whole package"
-            if other != "gradstep":
-                assert LEVEL.get(layer(other), 99) < LEVEL[layer(module)], f"{module} imports {other}"
+def test_imports_point_downwards():
+    for module in sorted(MODULES - {"gradstep"}):
+        assert layer(module) in LEVEL, f"{module} has no place in LAYERS"
+        for other, _ in GRAPH[module]:
+            if ours(other) and layer(other) != layer(module):
+                assert other != "gradstep" or LEVEL[layer(module)] > CORE, f"{module} imports the whole package"
+                if other != "gradstep":
+                    assert LEVEL.get(layer(other), 99) < LEVEL[layer(module)], f"{module} imports {other}"
 
 
 def test_no_cycles():
@@ -150,13 +151,13 @@ print(*sys.modules)
     }
 
 
-# About 60 ms where 60 ms were settled; a machine may be slower, or slow for a while.
+# About 60 ms where 60 ms were settled on. A machine may be slower, and slow for a while, but these are so too then.
 STANDARD = "asyncio, email.mime.text, http.server, logging.config, sqlite3, tomllib, unittest.mock, xml.dom.minidom"
 
 
 @pytest.mark.process
 def test_importing_takes_at_most_60_ms_over_numpy(tmp_path):
-    """CPU time, the best of a few processes with bytecode on disk; or no more than much of the standard library."""
+    """CPU time of a process with bytecode on disk; or about that of a part of the standard library right after it."""
     shutil.copytree(SOURCE / "gradstep", tmp_path / "gradstep", ignore=shutil.ignore_patterns("__pycache__"))
     code = f"""
 from time import process_time as now
@@ -164,14 +165,13 @@ import numpy
 start = now(); import gradstep; middle = now(); import {STANDARD}; end = now()
 print(middle - start, end - middle)
 """
-    best, standard = 1.0, 0.0
-    for _ in range(10):
-        cost, other = map(float, script(code, PYTHONPATH=str(tmp_path), PYTHONDONTWRITEBYTECODE="").split())
-        if cost < best:
-            best, standard = cost, other
-        if best <= max(0.06, standard):
+    tries = []
+    for _ in range(9):
+        cost, standard = map(float, script(code, PYTHONPATH=str(tmp_path), PYTHONDONTWRITEBYTECODE="").split())
+        if cost <= 0.06:
             return
-    pytest.fail(f"{best} s, and {standard} s for the standard library")
+        tries.append((cost / standard, cost))
+    assert statistics.median(ratio for ratio, _ in tries) <= 1.15, tries
 
 
 @pytest.mark.process
@@ -199,14 +199,15 @@ def test_every_public_thing_has_a_docstring():
         assert getattr(thing, "doc", None) or thing.__doc__, name
 
 
-@pytest.mark.parametrize("module", sorted(MODULES))
-def test_nothing_runs_foreign_code_or_calls_home(module):
+def test_nothing_runs_foreign_code_or_calls_home():
     banned = {"pickle", "marshal", "shelve", "dill", "cloudpickle", "socket", "requests", "httpx", "ftplib", "smtplib"}
-    assert not {x for x, _ in GRAPH[module] if x.split(".")[0] in banned or x in ("urllib.request", "http.client")}
-    for node in ast.walk(TREES[module]):
-        if isinstance(node, ast.Call):
-            called = node.func.id if isinstance(node.func, ast.Name) else ""
-            assert called not in ("eval", "exec", "compile", "__import__"), f"{module}:{node.lineno}"
-            for word in node.keywords:
-                refused = isinstance(word.value, ast.Constant) and word.value.value is False
-                assert word.arg != "allow_pickle" or refused, f"{module}:{node.lineno}"
+    for module in sorted(MODULES):
+        loaded = {x for x, _ in GRAPH[module]}
+        assert not {x.split(".")[0] for x in loaded} & banned | loaded & {"urllib.request", "http.client"}, module
+        for node in ast.walk(TREES[module]):
+            if isinstance(node, ast.Call):
+                called = node.func.id if isinstance(node.func, ast.Name) else ""
+                assert called not in ("eval", "exec", "compile", "__import__"), f"{module}:{node.lineno}"
+                for word in node.keywords:
+                    refused = isinstance(word.value, ast.Constant) and word.value.value is False
+                    assert word.arg != "allow_pickle" or refused, f"{module}:{node.lineno}"

@@ -216,7 +216,7 @@ def test_show_takes_arguments(capsys):
         "torch.SGD:momentum=0.9,nesterov=1": descent("unfolded_nesterov"),
         "keras.SGD:momentum=0.9,nesterov=1": descent("nesterov"),
     }
-    assert "SGD(learning_rate=0.01, momentum=0.9, nesterov=1.0, weight_decay=None, **base)" in shown
+    assert "SGD(learning_rate=0.01, momentum=0.9, nesterov=True, weight_decay=None, **base)" in shown
     alone = run(capsys, "show", "adam:beta1=0.5", "adam")
     assert "beta1\n    adam:beta1=0.5  0.5\n    adam            0.9\n" in alone
     assert "The numbers of radam_torch depend on the step: gradstep show radam_torch" in run(

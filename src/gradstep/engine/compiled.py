@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gradstep.chain import Program, Row, reductions
+from gradstep.chain import Program, Row, Sums, reductions
 from gradstep.diagnostics import METERS, Columns, Ranges
 from gradstep.engine import helpers, kernels, native, reader, serial
 from gradstep.engine import job as at
@@ -151,14 +151,15 @@ class Compiled:
         self._phases(LOOK, 0)
         return self._run() == DONE
 
-    def measure(self, part: int, table: list[Row]) -> tuple[list[list[float]], bool]:
+    def measure(self, part: int, table: list[Row]) -> tuple[Sums, bool]:
         """See :class:`gradstep.engine.tensor.Engine`."""
         self._fill(table)
         self._phases(at.MEASURE + reductions(self.program.rules).index(part), 0)
         good = self._run() == DONE
-        if self.program.parts[part].rule.over == "all":
-            return [self.sums.tolist()], good
-        return [self.sums[begin:end].tolist() for begin, end in self.blocks], good
+        rule = self.program.rules[part]
+        sums = self.sums[:, : len(rule.measure)].T
+        blocks = [(0, len(self.sums))] if rule.over == "all" else self.blocks
+        return [sums[:, begin:end].tolist() for begin, end in blocks], good
 
     def apply(self, table: list[Row], t: int) -> None:
         """See :class:`gradstep.engine.tensor.Engine`."""
@@ -253,7 +254,7 @@ class Compiled:
                     block += -(-n // BLOCK)
         self.chunks = np.array(chunks, np.int64).reshape(-1, width)
         self.portions = np.array(portions, np.int64).reshape(-1, at.MEASURE + len(reductions(self.program.rules)))
-        self.sums = np.zeros(block)
+        self.sums = np.zeros((block, kernels.sum_count(self.program.rules)))
         self.meters = np.zeros((block if self.is_metered else 0, METERS))
         self.nbytes = np.array([own[0].nbytes for own in self.arrays], np.int64)
         return total

@@ -8,7 +8,7 @@ import array_api_compat
 import numpy as np
 
 from gradstep.arrays import as_complex, as_reals, as_stored, namespace, pieces, to_numpy
-from gradstep.chain import Program, Row, reductions, run
+from gradstep.chain import Program, Row, Sums, reductions, run, terms
 from gradstep.diagnostics import METERS, Columns, Ranges
 from gradstep.diagnostics import metered as squares
 from gradstep.engine import low
@@ -30,22 +30,23 @@ def update(program: Program, tensor: Tensor, g: Any, row: Row) -> tuple[Any, lis
     return _finished(tensor, [g, theta, *chain(*state)], theta_after, after)
 
 
-def measured(program: Program, part: int, tensor: Tensor, g: Any, row: Row) -> list[float]:
-    """Block sums of what stage ``part`` measures, after the stages before it, in float64."""
+def measured(program: Program, part: int, tensor: Tensor, g: Any, row: Row) -> list[list[float]]:
+    """Return block sums of each that stage ``part`` measures, after the stages before it, in float64."""
     theta, g, state = _operands(tensor, g)
-    measure = program.parts[part].rule.measure
-    assert measure is not None  # noqa: S101 - only reducing stages are asked
+    numbers = [np.asarray(x, np.float64) for x in row[part]] if part < len(row) else []
     with np.errstate(all="ignore"):
-        theta, g, _ = run(program.rules[:part], theta, g, state, _as_arrays(row, theta, tensor.dtype))
-        wide = measure(*(np.asarray(to_numpy(x), np.float64) for x in (theta, g)))
-        return block_sums(wide)
+        theta, g, _, before = run(program.rules[:part], theta, g, state, _as_arrays(row[:part], theta, tensor.dtype))
+        return [block_sums(x) for x in terms(program.rules[part], [before, theta, g, *state[part]], numbers, _wide)]
+
+
+def _wide(x: Any) -> Any:
+    return np.asarray(to_numpy(x), np.float64)
 
 
 def metered(theta: Any, g: Any, after: Any) -> list[list[float]]:
     """Block sums of what the meters of :mod:`gradstep.diagnostics` take from one tensor."""
     with np.errstate(all="ignore"):
-        wide = (np.asarray(to_numpy(x), np.float64) for x in (theta, g, after))
-        return [block_sums(x) for x in squares(*wide)]
+        return [block_sums(x) for x in squares(*map(_wide, (theta, g, after)))]
 
 
 def within(g: Any, limit: float) -> bool:
@@ -88,7 +89,7 @@ class Eager:
         pairs = zip(self.tensors, self.grads, strict=True)
         return all(within(g, self.program.limit_in(x.dtype)) for x, g in pairs)
 
-    def measure(self, part: int, table: list[Row]) -> tuple[list[list[float]], bool]:
+    def measure(self, part: int, table: list[Row]) -> tuple[Sums, bool]:
         """See :class:`gradstep.engine.tensor.Engine`."""
         good = part != reductions(self.program.rules)[0] or self.look()
         pairs = zip(self.tensors, self.grads, strict=True)
@@ -152,7 +153,7 @@ def _run(
     program: Program, tensor: Tensor, theta: Any, g: Any, state: list[list[Any]], row: Row
 ) -> tuple[Any, list[list[Any]]]:
     with np.errstate(all="ignore"):  # a branch that where() leaves out may divide by zero
-        theta, _, after = run(program.rules, theta, g, state, _as_arrays(row, theta, tensor.dtype))
+        theta, _, after, _ = run(program.rules, theta, g, state, _as_arrays(row, theta, tensor.dtype))
     return theta, after
 
 

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from gradstep.arrays import as_reals, compute_dtype, dtype_name, is_low, is_masked, namespace, pieces, to_numpy
-from gradstep.chain import Row
+from gradstep.chain import Row, Sums
 from gradstep.diagnostics import Columns, Ranges
 from gradstep.errors import GradstepTypeError, GradstepValueError, NonFiniteError
 from gradstep.storage import Layout, tensor_number
@@ -101,10 +101,10 @@ class Engine(Protocol):
         """Whether all gradients are good."""
         ...
 
-    def measure(self, part: int, table: list[Row]) -> tuple[list[list[float]], bool]:
+    def measure(self, part: int, table: list[Row]) -> tuple[Sums, bool]:
         """Block sums of what the reducing stage ``part`` measures, and, at the first of them, whether all are good.
 
-        The sums are those of each tensor, or in one list where they are summed together.
+        For each tensor, or once where they are summed together, the block sums of each that is measured.
         """
         ...
 
