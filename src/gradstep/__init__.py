@@ -8,6 +8,7 @@ from gradstep.diagnostics import Diagnostics
 from gradstep.engine.threads import get_threads, set_threads
 from gradstep.errors import (
     CheckpointError,
+    GradstepAttributeError,
     GradstepError,
     GradstepTypeError,
     GradstepValueError,
@@ -47,6 +48,7 @@ __all__ = [
     "Checkpoint",
     "CheckpointError",
     "Diagnostics",
+    "GradstepAttributeError",
     "GradstepError",
     "GradstepTypeError",
     "GradstepValueError",

@@ -20,6 +20,10 @@ class NotKeptError(GradstepValueError, AttributeError):
     """An attribute that this object was not asked to keep; how to ask is in the text."""
 
 
+class GradstepAttributeError(GradstepError, AttributeError):
+    """An attribute that an object does not have, so that setting it would do nothing. Nothing has been changed."""
+
+
 class NonFiniteError(GradstepError, FloatingPointError):
     """A gradient, scalar or parameter is NaN, infinite or too large for the rule. Nothing has been changed."""
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from gradstep import engine as engines
 from gradstep.arrays import as_reals, as_stored, copied, duplicate, extremes, namespace, to_numpy
-from gradstep.chain import Row, program
+from gradstep.chain import Row, Sums, program
 from gradstep.conventions import stage_of
 from gradstep.diagnostics import Diagnostics, summed
 from gradstep.engine.eager import within
@@ -239,7 +239,7 @@ class Optimizer:
         """The scalars of the step, and the memory after it, when gradients are read and all is well."""
         engine = self._engine
 
-        def measure(part: int, table: list[Row]) -> list[list[float]]:
+        def measure(part: int, table: list[Row]) -> Sums:
             sums, good = engine.measure(part, table)
             if guard and not good:
                 raise self._bad_gradient(grads)
@@ -518,7 +518,7 @@ class Optimizer:
         return None
 
     @staticmethod
-    def _no_measure(_part: int, _table: list[Row]) -> list[list[float]]:
+    def _no_measure(_part: int, _table: list[Row]) -> Sums:
         raise AssertionError("only a program that reduces measures")
 
     def _start(self) -> dict[str, dict[str, Any]]:
@@ -529,7 +529,7 @@ class Optimizer:
             assert group is not None  # noqa: S101 - active
             name = self._nest.names[k]
             x = self._leaves[k]
-            start = start_slots(self._program, name, x, values[group])
+            start = start_slots(self._program, name, x, values[group], for_copies=True)
             own = start if self._precision.is_usual else stored_start(self._layout(name, x), x, start)
             if all(isinstance(y, np.ndarray) for y in own.values()):
                 own = dict(zip(own, together(list(own.values())), strict=True))

@@ -49,7 +49,7 @@ def test_control_without_the_bound_text_takes_memory(control, monkeypatch, tmp_p
     """A list of empty lists takes sixty bytes for each of its three."""
     text = "[" + ",".join(["[]"] * 700_000) + "]"
     path = tmp_path / "hostile.safetensors"
-    path.write_bytes(whole('{"format":1,"tensors":{},"x":' + text + "}", {}, b""))
+    path.write_bytes(whole('{"extra":' + text + ',"format":1,"tensors":{}}', {}, b""))
     assert peak(path) < 3 * path.stat().st_size + (32 << 20)
     monkeypatch.setattr(product, "_allowed", lambda size: float("inf"))
     assert peak(path) > 3 * path.stat().st_size + (32 << 20)
