@@ -6,11 +6,11 @@ from functools import cached_property
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from gradstep.compare.naming import Named
 from gradstep.conventions import described
 from gradstep.errors import GradstepTypeError, GradstepValueError
 from gradstep.naming import unknown
 from gradstep.rule import Rule, Stage, registry
+from gradstep.text import Named
 
 if TYPE_CHECKING:
     from gradstep.conventions.constructor import Constructor

@@ -1,9 +1,11 @@
-"""A study's views, made."""
+"""Views of a study, made: the functions behind its methods."""
+
+from pathlib import Path
 
 from gradstep.compare.evidence import Evidence
 from gradstep.compare.pages.svg import svg
 from gradstep.compare.pages.templates import macros
-from gradstep.compare.report import ranking
+from gradstep.compare.report import ranking, write_report
 from gradstep.compare.study import Axis, Study
 from gradstep.compare.table import make_table
 from gradstep.compare.views import Ecdf, Profile, Table
@@ -41,6 +43,11 @@ def ecdf(study: Study, axis: Axis) -> Ecdf:
     evidence = _complete(study)
     curves = evidence.ecdfs(axis)
     return Ecdf(axis, study.optimizers, curves, svg(ranking.ecdf(evidence, axis), f"Run-time distributions by {axis}"))
+
+
+def report(study: Study, path: Path, static: bool) -> None:
+    """Write the report of a study: see :func:`gradstep.compare.report.write_report`."""
+    write_report(study, path, static)
 
 
 def _complete(study: Study) -> Evidence:

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from gradstep.chain import program
 from gradstep.compare.contender import moving, rate_unit
-from gradstep.compare.naming import Named
 from gradstep.compare.play.knobs import SWITCH, Knob, stops
 from gradstep.conventions import LIBRARIES, described
 from gradstep.hyper import DOMAINS, Domain
 from gradstep.naming import unknown
 from gradstep.rule import Stage, registry
+from gradstep.text import Named
 
 if TYPE_CHECKING:
     from gradstep.conventions.constructor import Argument, Constructor
