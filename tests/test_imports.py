@@ -5,12 +5,12 @@ import json
 import shutil
 import statistics
 import sys
-from graphlib import TopologicalSorter
 from types import ModuleType
 
 import pytest
 
 import gradstep as gs
+import rooms
 from gradstep.rule import registry
 from support import SOURCE, script
 
@@ -29,7 +29,7 @@ LAYERS = [
     "engine",
     "functional",
     "optimizer",
-    "objective",
+    "objective text",
     "problem_file gradient_check loop layers nn testing",
     "interop bench compare",
     "runs",
@@ -39,35 +39,9 @@ LAYERS = [
 LEVEL = {f"gradstep.{name}": k for k, names in enumerate(LAYERS) for name in names.split()}
 ABOVE_RULES = ("gradstep.rules", "gradstep.stages", "gradstep.variants", "gradstep.conventions")
 CORE = LEVEL["gradstep.optimizer"]
-FILES = sorted((SOURCE / "gradstep").rglob("*.py"))
-
-
-def module_of(path):
-    parts = path.relative_to(SOURCE).with_suffix("").parts
-    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
-
-
-def imports(tree):
-    """Each imported module, and whether that happens on import of the file."""
-    inner = {x for f in ast.walk(tree) if isinstance(f, ast.FunctionDef | ast.AsyncFunctionDef) for x in ast.walk(f)}
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            yield from ((name.name, node not in inner) for name in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, "imports are absolute"
-            whole = f"{node.module}."
-            for name in node.names:
-                deeper = whole + name.name
-                yield (deeper if deeper in MODULES else node.module), node not in inner
-
-
-MODULES = {module_of(path) for path in FILES}
-TREES = {module_of(path): ast.parse(path.read_text("utf-8")) for path in FILES}
-GRAPH = {name: list(imports(tree)) for name, tree in TREES.items()}
-
-
-def layer(module):
-    return ".".join(module.split(".")[:2])
+CODE = rooms.Source(SOURCE)
+TREES, GRAPH, MODULES = CODE.trees, CODE.imports, CODE.trees.keys()
+layer = rooms.room
 
 
 def ours(module):
@@ -84,11 +58,32 @@ def test_imports_point_downwards():
                     assert LEVEL.get(layer(other), 99) < LEVEL[layer(module)], f"{module} imports {other}"
 
 
-def test_no_cycles():
-    top = {name: {x for x, on_import in GRAPH[name] if on_import and ours(x) and x != name} for name in MODULES}
-    for name in MODULES:  # `import gradstep` in an upper layer meets a package that is complete
-        top[name].discard("gradstep")
-    assert list(TopologicalSorter(top).static_order())
+def test_no_circle_of_files_or_rooms():
+    """Imports inside functions count: a circle that only closes later is a circle for whoever reads or moves a file."""
+    assert rooms.circles(CODE.files) == []
+    assert rooms.circles(CODE.rooms) == []
+
+
+def test_circles_and_floors_of_a_drawing(tmp_path):
+    """Two files that import each other inside a function, a package below them, and a file above."""
+    for path, text in {
+        "gradstep/__init__.py": "",
+        "gradstep/low/__init__.py": "import math",
+        "gradstep/low/inner.py": "from gradstep import low",
+        "gradstep/left.py": "from gradstep.low import inner\ndef f():\n    from gradstep import right",
+        "gradstep/right.py": "import gradstep.left",
+        "gradstep/top.py": "from gradstep.right import anything",
+    }.items():
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(text)
+    drawing = rooms.Source(tmp_path)
+    assert rooms.circles(drawing.files) == rooms.circles(drawing.rooms) == [["gradstep.left", "gradstep.right"]]
+    assert rooms.floors(drawing.rooms) == [
+        ["gradstep", "gradstep.low"],
+        ["gradstep.left", "gradstep.right"],
+        ["gradstep.top"],
+    ]
+    assert "Circle of 2 files: gradstep.left gradstep.right" in rooms.report(drawing)
 
 
 @pytest.mark.parametrize("package", ["rules", "stages", "variants"])

@@ -9,7 +9,18 @@ from typing import Any, NamedTuple
 import array_api_compat
 import numpy as np
 
-from gradstep.arrays import as_complex, as_reals, compute_dtype, copied, extremes, is_low, is_masked, largest, namespace
+from gradstep.arrays import (
+    as_complex,
+    as_reals,
+    compute_dtype,
+    copied,
+    extremes,
+    is_complex,
+    is_low,
+    is_masked,
+    largest,
+    namespace,
+)
 from gradstep.chain import Program, Row, Sums, program
 from gradstep.engine import eager
 from gradstep.engine.tensor import Tensor, bad_gradient, check_alike, check_gradient
@@ -203,22 +214,33 @@ def check_parameters(names: Sequence[str], leaves: Sequence[Any]) -> None:
             raise NonFiniteError(f"parameter {name!r} has an element that is not finite.")
 
 
-def start_slots(made: Program, name: str, x: Any, values: Mapping[str, float]) -> dict[str, Any]:
-    """A parameter's state before the first update: arrays of its shape and dtype, contiguous and in native order."""
+def start_slots(
+    made: Program, name: str, x: Any, values: Mapping[str, float], *, for_copies: bool = False
+) -> dict[str, Any]:
+    """Return a parameter's state before the first update: arrays of its shape and dtype, contiguous, in native order.
+
+    With ``for_copies`` those of NumPy are there to be copied alone: a number takes no memory, ``"theta"`` is ``x``.
+    """
     xp, device = namespace(x), array_api_compat.device(x)
+    is_light = for_copies and isinstance(x, np.ndarray)
     out: dict[str, Any] = {}
     for i, keys in enumerate(made.slots):
         for j, key in enumerate(keys):
             how = made.start(i, j, values)
-            pairs = as_reals(copied(x))
             if how == "theta":
-                start = pairs
+                start = as_reals(x if is_light else copied(x))
             elif callable(how):
+                pairs = as_reals(copied(x))
                 start = how(pairs, **{k: values[flat] for k, flat in made.keys[i].items()})
                 check_alike(f"start of {key} for {name!r}", start, pairs)
                 start = copied(start)
+            elif is_light:
+                pair = as_complex(np.full(2 if is_complex(x) else (), how, compute_dtype(x, name)), x)
+                out[key] = np.broadcast_to(pair, x.shape)
+                continue
             else:
-                start = xp.full(pairs.shape, how, dtype=getattr(xp, compute_dtype(x, name)), device=device)
+                shape = (*x.shape, 2) if is_complex(x) else x.shape
+                start = xp.full(shape, how, dtype=getattr(xp, compute_dtype(x, name)), device=device)
             out[key] = _native(as_complex(start, x))
     return out
 

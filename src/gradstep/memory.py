@@ -47,11 +47,12 @@ def check_writable(names: Sequence[str], leaves: Sequence[Any]) -> None:
         placed.append((*byte_bounds(x), name, x))
     placed.sort(key=lambda row: row[:2])
     for k, (_, end, name, x) in enumerate(placed):
-        for begin, _, other, y in placed[k + 1 :]:
-            if begin >= end:
-                break
+        j = k + 1
+        while j < len(placed) and placed[j][0] < end:
+            _, _, other, y = placed[j]
             if _share(x, y):
                 raise _shared(name, other)
+            j += 1
 
 
 def check_not_read_only(names: Sequence[str], leaves: Sequence[Any]) -> None:

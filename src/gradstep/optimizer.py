@@ -529,7 +529,7 @@ class Optimizer:
             assert group is not None  # noqa: S101 - active
             name = self._nest.names[k]
             x = self._leaves[k]
-            start = start_slots(self._program, name, x, values[group])
+            start = start_slots(self._program, name, x, values[group], for_copies=True)
             own = start if self._precision.is_usual else stored_start(self._layout(name, x), x, start)
             if all(isinstance(y, np.ndarray) for y in own.values()):
                 own = dict(zip(own, together(list(own.values())), strict=True))

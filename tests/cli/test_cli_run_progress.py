@@ -10,11 +10,11 @@ import pytest
 from rich.console import Console
 
 import gradstep as gs
+from gradstep.cli.common import BARS, WIDTH, sparkline
 from gradstep.cli.run_progress import JsonLines, LiveTable, PlainLines, progress
-from gradstep.cli.sparkline import BARS, WIDTH, sparkline
 from gradstep.loop import Step
 from gradstep.runs import Folder, Limits, Spec
-from gradstep.runs.wording import duration, number
+from gradstep.text import duration, number
 from own import PROBLEM, run
 from support import at_a_terminal
 

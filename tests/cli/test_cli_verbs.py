@@ -13,9 +13,9 @@ from gradstep import rules
 from gradstep.cli import main
 from gradstep.compare import Study
 from gradstep.compare.problems import PROBLEMS, find_problem
-from gradstep.compare.text import to_json
 from gradstep.equation import equation
 from gradstep.rule import Rule, registry, rule
+from gradstep.text import to_json
 from support import script
 
 SMALL = ["--optimizers", "adam,sgd:lr=0.3", "--trials", "3", "--seeds", "2", "--steps", "60", "--jobs", "1"]

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 
 from gradstep.compare.contender import contender
-from gradstep.compare.naming import read_names
 from gradstep.compare.problems import PROBLEMS, find_problem
 from gradstep.compare.problems.problem import Problem
 from gradstep.compare.search import SPACES, Range, ask_tpe, at, is_searched, space, table
 from gradstep.conventions import LIBRARIES, constructor
 from gradstep.errors import GradstepError
 from gradstep.rule import registry
+from gradstep.text import read_names
 
 
 def one(text):

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from gradstep.cli.compare import require
+from gradstep.cli.common import require
 
 
 def play(
@@ -22,7 +22,7 @@ def play(
 ) -> None:
     """Open a page to play with optimizers on surfaces of two coordinates. For intuition, not evidence."""
     require("plotly", "jinja2")
-    from gradstep.cli.page import serve
+    from gradstep.cli.common import serve
     from gradstep.compare.play.pages import routes
     from gradstep.compare.play.settings import read
 

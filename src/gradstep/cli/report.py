@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from gradstep.cli.compare import require
+from gradstep.cli.common import require
 from gradstep.errors import GradstepValueError
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gradstep.cli.console import console
+from gradstep.cli.common import console
 from gradstep.errors import GradstepValueError
 
 if TYPE_CHECKING:
@@ -25,9 +25,9 @@ def show(
 ) -> None:
     """Print rules with source, equation, code, defaults, state; torch.Adam keras.Adam and the like side by side."""
     from gradstep.cli.differences import Side, print_differences
-    from gradstep.compare.naming import read_names
     from gradstep.conventions import constructor, described
     from gradstep.rule import Rule
+    from gradstep.text import read_names
 
     named = [one for text in names for one in read_names(text)]
     sides = [Side(str(one), described(one.name), dict(one.values)) for one in named]

@@ -1,9 +1,11 @@
-"""A study's views, made."""
+"""Views of a study, made: the functions behind its methods."""
+
+from pathlib import Path
 
 from gradstep.compare.evidence import Evidence
-from gradstep.compare.pages.svg import svg
+from gradstep.compare.pages.stills import still
 from gradstep.compare.pages.templates import macros
-from gradstep.compare.report import ranking
+from gradstep.compare.report import ranking, write_report
 from gradstep.compare.study import Axis, Study
 from gradstep.compare.table import make_table
 from gradstep.compare.views import Ecdf, Profile, Table
@@ -32,7 +34,7 @@ def profile(study: Study, axis: Axis) -> Profile:
     """
     evidence = _complete(study)
     curves, scores = evidence.profiles(axis), evidence.scores(axis)
-    picture = svg(ranking.profile(evidence, axis), f"Performance profiles by {axis}")
+    picture = still(ranking.profile(evidence, axis), f"Performance profiles by {axis}")
     return Profile(axis, study.optimizers, curves, scores, picture)
 
 
@@ -40,7 +42,14 @@ def ecdf(study: Study, axis: Axis) -> Ecdf:
     """The run-time distributions of a study; errors as :func:`profile`."""
     evidence = _complete(study)
     curves = evidence.ecdfs(axis)
-    return Ecdf(axis, study.optimizers, curves, svg(ranking.ecdf(evidence, axis), f"Run-time distributions by {axis}"))
+    return Ecdf(
+        axis, study.optimizers, curves, still(ranking.ecdf(evidence, axis), f"Run-time distributions by {axis}")
+    )
+
+
+def report(study: Study, path: Path, static: bool) -> None:
+    """Write the report of a study: see :func:`gradstep.compare.report.write_report`."""
+    write_report(study, path, static)
 
 
 def _complete(study: Study) -> Evidence:

@@ -7,7 +7,7 @@ from typing import Any
 import array_api_compat
 import numpy as np
 
-from gradstep.arrays import as_complex, as_reals, as_stored, namespace, to_numpy
+from gradstep.arrays import as_complex, as_reals, as_stored, namespace, pieces, to_numpy
 from gradstep.chain import Program, Row, Sums, reductions, run, terms
 from gradstep.diagnostics import METERS, Columns, Ranges
 from gradstep.diagnostics import metered as squares
@@ -52,8 +52,7 @@ def metered(theta: Any, g: Any, after: Any) -> list[list[float]]:
 def within(g: Any, limit: float) -> bool:
     """Whether every element of ``g`` is at most ``limit`` in absolute value; false for NaN."""
     xp = namespace(g)
-    g = as_reals(g)
-    return bool(xp.all(xp.abs(g) <= limit))
+    return all(bool(xp.all(xp.abs(as_reals(x)) <= limit)) for x in pieces(g))
 
 
 class Eager:

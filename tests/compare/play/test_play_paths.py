@@ -8,12 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import gradstep as gs
-from gradstep.compare.naming import Named
 from gradstep.compare.play import optimizers, pages, paths
 from gradstep.compare.play.settings import read
 from gradstep.conventions import constructor
 from gradstep.errors import GradstepError, NonFiniteError
 from gradstep.rule import Rule
+from gradstep.text import Named
 from support import case
 
 ALL = [name for group in optimizers.names().values() for name in group]

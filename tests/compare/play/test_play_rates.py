@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import gradstep as gs
-from gradstep.compare.naming import Named
 from gradstep.compare.play import optimizers, pages
 from gradstep.compare.play.rates import best, is_linear, rate_map, rates
 from gradstep.conventions import stage_of
+from gradstep.text import Named
 
 LINEAR = {
     *("sgd", "momentum", "nesterov", "unfolded_momentum", "unfolded_nesterov", "keras.SGD", "mlx.SGD", "optax.sgd"),

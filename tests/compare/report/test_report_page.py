@@ -14,6 +14,7 @@ import report_studies
 from plotly.graph_objects import Figure
 from report_studies import SPEED, made_study
 
+from gradstep.compare.protocol import read_contenders
 from gradstep.compare.report import write_report
 from gradstep.compare.report.looks import looks
 from gradstep.compare.report.page import content, make_page
@@ -101,7 +102,7 @@ def test_figures_are_valid_plotly_and_their_stills_are_xml(name):
         assert root.get("role") == "img"
         assert root.get("aria-label")
         for path in root.iter("{http://www.w3.org/2000/svg}path"):
-            assert re.fullmatch(r"M[-\d. MLHVZlmhv]*", path.get("d")), path.get("d")
+            assert re.fullmatch(r"M[-\d. MLHVZalmhv]*", path.get("d")), path.get("d")
 
 
 def test_an_unfinished_study_says_so_at_the_top():
@@ -189,7 +190,7 @@ def test_what_others_wrote_is_escaped():
 
 def test_no_two_optimizers_look_alike():
     labels = [f"{name}:lr={k}" for name in ("sgd", "adagrad", "adam") for k in range(1, 15)]
-    found = looks(labels)
+    found = looks(read_contenders(",".join(labels)).values())
     assert len({(x["color"], x["dash"]) for x in found}) == 42
     dashes = [{x["dash"] for x in found[k : k + 14]} for k in (0, 14, 28)]
     assert sum(map(len, dashes)) == len(set.union(*dashes))
@@ -205,4 +206,4 @@ def test_a_family_is_known_by_its_declaration():
         "adam": "dash",
         "torch.AdamW": "dash",
     }
-    assert [x["dash"] for x in looks(list(dash))] == list(dash.values())
+    assert [x["dash"] for x in looks(read_contenders(",".join(dash)).values())] == list(dash.values())

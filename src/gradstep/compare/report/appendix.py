@@ -5,10 +5,10 @@ import math
 from markupsafe import Markup
 
 from gradstep.compare.export import rows
-from gradstep.compare.naming import short
 from gradstep.compare.pages.templates import macros
 from gradstep.compare.study import CRITERION, Study
 from gradstep.compare.wording import counted, goal
+from gradstep.text import short
 
 ORIGINS = {
     "frozen": "frozen in the package, from tuned baselines",

@@ -16,7 +16,7 @@ TITLES = {
 def health(study: Study, problem: str, quantity: str) -> Figure | None:
     """One quantity against steps, a line for each optimizer; None where no run was looked at."""
     data: list[Figure] = []
-    for label, look in zip(study.optimizers, looks(study.optimizers), strict=True):
+    for label, look in zip(study.optimizers, looks(study.contenders.values()), strict=True):
         run = study.health(problem, label)
         if run is None or not run.health.get(quantity):
             continue

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable
 from markupsafe import Markup
 
 from gradstep.compare.evidence import Evidence
-from gradstep.compare.naming import short
 from gradstep.compare.pages.templates import macros
 from gradstep.compare.record import Run
 from gradstep.compare.report import appendix, health, intuition, ranking, tables, tuning
@@ -19,6 +18,7 @@ from gradstep.compare.statistics.profile import R_MAX
 from gradstep.compare.study import Axis, Study
 from gradstep.compare.table import entries
 from gradstep.compare.wording import entry_cells, goal, headings, remarks
+from gradstep.text import short
 
 Show = Callable[[Plot], Markup]
 
@@ -216,7 +216,7 @@ def _pairs(evidence: Evidence, show: Show) -> Section:
             f"Bars join those within {found.distance:.3g} ranks, Nemenyi's critical difference at 0.05; Friedman's p "
             f"is {found.p:.2g}."
         )
-        figure = ranking.critical(evidence.study.optimizers, found)
+        figure = ranking.critical(evidence.study, found)
         parts.append(show(Plot("critical", "Mean ranks", caption, figure, "Critical-difference diagram")))
     return Section(key, title, parts)
 

@@ -9,8 +9,8 @@ from gradstep.compare.pages.plots import Figure, axes, line, log_axis
 from gradstep.compare.pages.templates import render, standalone
 from gradstep.files import write_text
 from gradstep.runs.folder import Folder
-from gradstep.runs.summary import Curve, Summary
-from gradstep.runs.wording import ended, facts, is_wide
+from gradstep.runs.summary import Curve, Summary, ended, facts
+from gradstep.text import is_wide
 
 # Heading, axis' title and columns of the history that are drawn together; metrics have a chart of their own.
 _CHARTS = {
