@@ -198,7 +198,7 @@ DECLARATIONS = {
         "the sum size asks for v, which is none of ['g', 'theta']"),
     "early without sums": (lambda: rule(rates, early=rates)(plain), "early= is for numbers that reduce= needs"),
     "an option misspelt": (
-        lambda: rule(rates, pover=2), "@rule: unknown option 'pover'; did you mean power"),
+        lambda: rule(rates, pover=2), "@rule: unknown option 'pover'; did you mean over or power"),
     "an option misspelt of a stage": (lambda: stage(rates, bound="lr"), "@stage: unknown option 'bound'; did you mean"),
     "a hyperparameter as an option": (lambda: rule(rates, lr=0.1), "A hyperparameter and its default stand in the"),
     "two defaults": (
