@@ -47,7 +47,7 @@ class Diagnostics:
 
 
 def metered(theta: Any, g: Any, after: Any) -> tuple[Any, Any, Any]:
-    """Return the terms that are summed for each element, of float64 operands: theta before and after, and the gradient."""
+    """Return the terms that are summed for each element, as float64, of theta before and after and the gradient."""
     change = after - theta
     return g * g, change * change, after * after
 
