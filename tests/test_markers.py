@@ -13,7 +13,7 @@ TESTS = ast.FunctionDef | ast.AsyncFunctionDef
 
 
 def words(node):
-    """What some code names: variables, arguments, ``self.method`` and ``os.function``."""
+    """Yield the names in some code: variables, arguments, ``self.method`` and ``os.function``."""
     for x in ast.walk(node):
         if isinstance(x, ast.Name):
             yield x.id
@@ -28,7 +28,7 @@ def is_marked(nodes):
 
 
 def unmarked(text):
-    """Tests of a file that start processes by themselves or by a helper in the file, and do not say so."""
+    """Return the tests of a file that start processes, by themselves or by a helper in it, and have no marker."""
     tree = ast.parse(text)
     whole = [ast.unparse(x.value) for x in tree.body if isinstance(x, ast.Assign) and "pytestmark" in ast.unparse(x)]
     if any("mark.process" in mark or "needs_browser" in mark for mark in whole):
@@ -46,7 +46,7 @@ def unmarked(text):
 
 
 def functions_of(tree):
-    """Functions of a file and methods of its classes, these with their class."""
+    """Yield the functions of a file, and the methods of its classes with their class."""
     for node in tree.body:
         if isinstance(node, TESTS):
             yield node, []
