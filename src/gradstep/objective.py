@@ -52,7 +52,7 @@ class Objective:
 
 
 @dataclass(frozen=True)
-class Told:
+class UserFunction:
     """Any other function of a user's: called as it is, and told of in one sentence when it raises."""
 
     function: Callable[..., Any]

@@ -47,7 +47,7 @@ class Saved:
         """What there is to be saved; ``progress`` is t, the skipped steps and the memory of each group."""
         t, skipped, memory = progress
         kept = asdict(precision)
-        if precision.is_usual:
+        if precision.is_default:
             del kept["seed"]  # nothing depends on it
         owned = [(group, name) for name, group in zip(names, groups.of, strict=True)]
         return cls(

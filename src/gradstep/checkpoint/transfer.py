@@ -18,8 +18,6 @@ from gradstep.hyper import Hyper
 from gradstep.memory import is_writable
 from gradstep.precision import Precision
 
-Memory = Sequence[Mapping[str, float]]
-
 
 @dataclass(frozen=True)
 class Parts:
@@ -45,8 +43,8 @@ class Parts:
     hyper: Mapping[str, Hyper]
     t: int
     skipped: int
-    memory: Memory
-    take: Callable[[Mapping[str, Hyper], Memory, int, int], None]
+    memory: Sequence[Mapping[str, float]]
+    take: Callable[[Mapping[str, Hyper], Sequence[Mapping[str, float]], int, int], None]
     lock: AbstractContextManager[Any]
 
     def places(self) -> dict[str, Any]:
@@ -106,10 +104,10 @@ def plan(
         parts.take(taken, memory, saved.t, saved.skipped)
         put_rng()
 
-    return to_the_end(restore)
+    return uninterrupted(restore)
 
 
-def to_the_end(act: Callable[[], None]) -> Callable[[], None]:
+def uninterrupted(act: Callable[[], None]) -> Callable[[], None]:
     """``act``, which may be called twice, such that an interrupt does not leave it half done."""
 
     def whole() -> None:

@@ -68,7 +68,7 @@ def summary(run: Run) -> dict[str, Any]:
     reason = run.reason
     assert reason is not None  # noqa: S101 - it has ended
     try:
-        here = run.here()
+        here = run.evaluation()
     except UsedUpError:
         here = None
     status = _STATUS[reason.kind]

@@ -26,7 +26,7 @@ _FORM: Any = {
 
 
 @dataclass
-class Progress:
+class Counts:
     """The counts of a run.
 
     Attributes
@@ -56,7 +56,7 @@ class Progress:
     settled: int = -1
     stop: dict[str, Any] = field(default_factory=dict[str, Any])
 
-    def copy(self) -> "Progress":
+    def copy(self) -> "Counts":
         """Another one that is as this one is now."""
         other = copy.copy(self)
         other.stop = copied_memory(self.stop)
@@ -67,7 +67,7 @@ class Progress:
         return {**asdict(self), "seconds": seconds}
 
     @classmethod
-    def from_json(cls, data: Any) -> "Progress":
+    def from_json(cls, data: Any) -> "Counts":
         """The inverse of :meth:`as_json`.
 
         Raises

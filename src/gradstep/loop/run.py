@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from gradstep.arrays import copied, duplicate
-from gradstep.checkpoint import Checkpoint, Rng, as_saved, load, plan, users, write
+from gradstep.checkpoint import Checkpoint, Rng, as_saved, load, plan, user_metadata, write
 from gradstep.checkpoint.rng import put_back, states_as_json, taken
 from gradstep.engine.eager import within
 from gradstep.errors import CheckpointError, GradstepTypeError, GradstepValueError, NonFiniteError, ScalarError
@@ -20,11 +20,11 @@ from gradstep.loop import stop as stops
 from gradstep.loop.batches import Cursor, UsedUpError
 from gradstep.loop.bounds import Box, Projection
 from gradstep.loop.files import Checkpoints
-from gradstep.loop.objective import Functions, Here, norm
-from gradstep.loop.progress import Best, Progress, best_by, copied_memory
+from gradstep.loop.objective import Evaluated, Functions, norm
+from gradstep.loop.progress import Best, Counts, best_by, copied_memory
 from gradstep.loop.signals import Signals
 from gradstep.loop.step import History, Step
-from gradstep.loop.stop import Point, Reason, Rule
+from gradstep.loop.stop import Point, Reason, Stop
 from gradstep.naming import Closed, Uncopied
 from gradstep.optimizer import Optimizer
 from gradstep.tree import flatten
@@ -112,7 +112,7 @@ class Run(Closed, Uncopied):
 
     params: Any
     opt: Optimizer
-    stop: Rule
+    stop: Stop
     on_nonfinite: str
     callbacks: list[Callable[[Step], Any]]
     history: History | None
@@ -128,7 +128,7 @@ class Run(Closed, Uncopied):
         x0: Any,
         rule: Any = "adam",
         *,
-        stop: Rule | None = None,
+        stop: Stop | None = None,
         max_steps: int | None = None,
         max_evaluations: int | None = None,
         seconds: float | None = None,
@@ -154,7 +154,7 @@ class Run(Closed, Uncopied):
     ) -> None:
         if on_nonfinite not in ("stop", "skip", "raise"):
             raise GradstepValueError(f'on_nonfinite must be "stop", "skip" or "raise", not {on_nonfinite!r}.')
-        usual: dict[Callable[[Any], Rule], Any] = {
+        usual: dict[Callable[[Any], Stop], Any] = {
             stops.steps: max_steps,
             stops.evaluations: max_evaluations,
             stops.seconds: seconds,
@@ -187,15 +187,15 @@ class Run(Closed, Uncopied):
         self._box = None if bounds is None else Box(bounds, *place, ascends=_ascends(self.opt))
         self._project = None if project is None else Projection(project, self.params, self._leaves, self._masters)
         self._best = Best(best_by(keep_best, batches is not None, evaluate is not None), self._nest.names, self._leaves)
-        self._now = Progress()
+        self._now = Counts()
         self._before = self._now  # as it was before the evaluation at hand
         self._random_before = taken(self._rng)
-        self._here: Here | None = None
+        self._here: Evaluated | None = None
         self._since: float | None = None
         self._signals = Signals()
         self._checkpoints = Checkpoints(save_to, save_every, save_seconds, keep)
         if not (resume and self.resume()):
-            self._settle()
+            self._after_update()
         self._checkpoints.written(self.t)
 
     def _instead(self, name: str) -> str | None:
@@ -248,11 +248,11 @@ class Run(Closed, Uncopied):
         return self._best.by
 
     @property
-    def stands(self) -> Here | None:
+    def evaluated(self) -> Evaluated | None:
         """Objective and gradient where the run stands, if they have been evaluated."""
         return self._here if self._here is not None and self._here.t == self.t else None
 
-    def here(self) -> Here:
+    def evaluation(self) -> Evaluated:
         """Objective and gradient where the run stands; they are evaluated if they have not been.
 
         Raises
@@ -311,11 +311,11 @@ class Run(Closed, Uncopied):
         self._now.skipped += 1
         return self._made(self._step(here))
 
-    def _evaluate(self) -> Here:
+    def _evaluate(self) -> Evaluated:
         """Objective and gradient where the parameters stand, on the batch that is next."""
-        if (here := self.stands) is not None:
+        if (here := self.evaluated) is not None:
             return here
-        self._settle()  # an interrupt may have come between a step and this
+        self._after_update()  # an interrupt may have come between a step and this
         random = taken(self._rng)
         try:
             batch = () if self._cursor is None else (self._cursor.next(),)
@@ -329,7 +329,7 @@ class Run(Closed, Uncopied):
         self._before, self._random_before, self._here = self._now.copy(), random, here
         self._now.evaluations += 1
         if self._cursor is not None:
-            self._cursor.pass_one()
+            self._cursor.advance()
             self._now.drawn = self._cursor.drawn
         if here.metrics:
             self._now.measured, self.last_metrics = self.t, here.metrics
@@ -337,7 +337,7 @@ class Run(Closed, Uncopied):
             self._best.offer(here.value, here.metrics, self.t)
         return here
 
-    def _asked(self, here: Here) -> Reason | None:
+    def _asked(self, here: Evaluated) -> Reason | None:
         """Why the run ends here. The rules may be asked again: they remember what they did before this point."""
         self._now.stop = copied_memory(self._before.stop)
         point = Point(
@@ -353,21 +353,21 @@ class Run(Closed, Uncopied):
         )
         return self.stop.check(point, self._now.stop)
 
-    def _update(self, here: Here) -> Step:
+    def _update(self, here: Evaluated) -> Step:
         lr = self.opt.lr if "lr" in self.opt.hyper else math.nan
         cut = self._is_cut(here)  # now: the gradient may be the very array that is to be changed
         self.opt.step(here.free)
         self._here = None
-        self._settle()
+        self._after_update()
         done = self.opt.diagnostics if self._measures else None
         norms = {} if done is None else {"grad_norm": done.grad_norm, "update_ratio": done.update_ratio}
         return self._step(here, lr=lr, clipped=cut or self.opt.clipped, **norms)
 
-    def _step(self, here: Here, **what: Any) -> Step:
+    def _step(self, here: Evaluated, **what: Any) -> Step:
         counts = {"evaluations": self.evaluations, "skipped": self.skipped, "seconds": self.seconds}
         return Step(t=self.t, value=here.value, blocked=here.blocked, metrics=here.metrics, **counts, **what)
 
-    def _is_cut(self, here: Here) -> bool:
+    def _is_cut(self, here: Evaluated) -> bool:
         """Whether a stage clips the gradient by value; what comes before it in the chain is not looked at."""
         if not self._cuts:
             return False
@@ -394,7 +394,7 @@ class Run(Closed, Uncopied):
     def _write(self) -> None:
         self.unsaved = self._checkpoints.write(self.t, lambda path, keep: self.save(path, keep=keep))
 
-    def _settle(self) -> None:
+    def _after_update(self) -> None:
         """What is due once after each update: the parameters are put where they may be, and no step is bad of late."""
         if self._now.settled == self.t:
             return
@@ -408,12 +408,12 @@ class Run(Closed, Uncopied):
         """Write all that the rest of the run depends on; see :meth:`gradstep.Optimizer.save`."""
         arrays, manifest = as_saved(self.opt.parts())
         best, data = self._best.to_save()
-        if self.stands is None:
+        if self.evaluated is None:
             now, random = self._now, taken(self._rng)
         else:  # which will be evaluated again
             now, random = self._before, self._random_before
         own = {"run": now.as_json(self.seconds), "best": data, "rng": states_as_json(random)}
-        write(path, arrays | best, manifest | users(extra, None) | own, keep)
+        write(path, arrays | best, manifest | user_metadata(extra, None) | own, keep)
 
     def restore(self, path: AnyPath) -> Checkpoint:
         """Go on from a checkpoint of a run like this one, or of its optimizer.
@@ -441,10 +441,10 @@ class Run(Closed, Uncopied):
     def take(self, found: Checkpoint, path: AnyPath) -> Checkpoint:
         """Go on from what has been loaded from ``path``; see :meth:`restore`."""
         restore = plan(self.opt.parts(), found, path, rng=self._rng)
-        alone = Progress(drawn=found.t, evaluations=found.t).as_json(0.0)  # saved by its optimizer
+        alone = Counts(drawn=found.t, evaluations=found.t).as_json(0.0)  # saved by its optimizer
         best = found.metadata.get("best")
         try:
-            now = Progress.from_json(found.metadata.get("run", alone))
+            now = Counts.from_json(found.metadata.get("run", alone))
             self._best.check(best, found.arrays)
         except CheckpointError as problem:
             raise CheckpointError(

@@ -16,7 +16,6 @@ from gradstep.errors import GradstepTypeError, GradstepValueError
 
 # How a run ended: it arrived; it used up what it was given; or something came in between.
 Kind = Literal["converged", "budget", "non-finite", "signal", "callback", "batches"]
-Memory = dict[str, Any]
 _NEVER_CAUGHT = [getattr(signal, name) for name in ("SIGKILL", "SIGSTOP") if hasattr(signal, name)]
 
 
@@ -62,22 +61,22 @@ class Point:
 
 
 @dataclass(frozen=True)
-class Rule(ABC):
+class Stop(ABC):
     """A rule by which a run ends."""
 
     arrives: ClassVar[bool] = False  # whether a run that ends by it has got where it was to go
 
     @abstractmethod
-    def check(self, point: Point, memory: Memory) -> Reason | None:
+    def check(self, point: Point, memory: dict[str, Any]) -> Reason | None:
         """Why the run ends here, if it does. ``memory`` is this rule's own, kept between points and saved."""
 
-    def __or__(self, other: "Rule") -> "Rule":
+    def __or__(self, other: "Stop") -> "Stop":
         return any_of(*_flat(any_of, self, other))
 
-    def __and__(self, other: "Rule") -> "Rule":
+    def __and__(self, other: "Stop") -> "Stop":
         return all_of(*_flat(all_of, self, other))
 
-    def __iter__(self) -> Iterator["Rule"]:
+    def __iter__(self) -> Iterator["Stop"]:
         """The rule itself, or those that it is made of."""
         yield self
 
@@ -92,20 +91,20 @@ class Rule(ABC):
 
 
 @dataclass(frozen=True, init=False)
-class _Several(Rule):
-    rules: tuple[Rule, ...]
+class _Several(Stop):
+    rules: tuple[Stop, ...]
     names: tuple[str, ...] = field(repr=False, compare=False)
 
-    def __init__(self, *rules: Rule) -> None:
+    def __init__(self, *rules: Stop) -> None:
         names: list[str] = []
         for rule in rules:
-            if not isinstance(rule, Rule):
+            if not isinstance(rule, Stop):
                 raise GradstepTypeError(f"stop: {rule!r} is no rule; write for example gs.stop.steps(1000).")
             names.append(f"{rule.name} {sum(rule.name == before.name for before in rules[: len(names)])}")
         object.__setattr__(self, "rules", rules)
         object.__setattr__(self, "names", tuple(names))
 
-    def reasons(self, point: Point, memory: Memory) -> list[Reason | None]:
+    def reasons(self, point: Point, memory: dict[str, Any]) -> list[Reason | None]:
         """What each rule says; all are asked, for each may remember, under its name wherever it stands."""
         out: list[Reason | None] = []
         for name, rule in zip(self.names, self.rules, strict=True):
@@ -117,10 +116,10 @@ class _Several(Rule):
 
     @property
     def name(self) -> str:
-        """See :meth:`Rule.name`."""
+        """See :meth:`Stop.name`."""
         return f"{super().name}({', '.join(rule.name for rule in self.rules)})"
 
-    def __iter__(self) -> Iterator[Rule]:
+    def __iter__(self) -> Iterator[Stop]:
         for rule in self.rules:
             yield from rule
 
@@ -128,20 +127,20 @@ class _Several(Rule):
 class any_of(_Several):  # noqa: N801 - rules read as words
     """Ends where any of its rules does; the first that does is the reason."""
 
-    def check(self, point: Point, memory: Memory) -> Reason | None:
-        """See :meth:`Rule.check`."""
+    def check(self, point: Point, memory: dict[str, Any]) -> Reason | None:
+        """See :meth:`Stop.check`."""
         return next((reason for reason in self.reasons(point, memory) if reason), None)
 
     def limits(self) -> bool:
-        """See :meth:`Rule.limits`."""
+        """See :meth:`Stop.limits`."""
         return any(rule.limits() for rule in self.rules)
 
 
 class all_of(_Several):  # noqa: N801
     """Ends where all of its rules do at once."""
 
-    def check(self, point: Point, memory: Memory) -> Reason | None:
-        """See :meth:`Rule.check`."""
+    def check(self, point: Point, memory: dict[str, Any]) -> Reason | None:
+        """See :meth:`Stop.check`."""
         reasons = [reason for reason in self.reasons(point, memory) if reason]
         if len(reasons) < len(self.rules) or not reasons:
             return None
@@ -149,12 +148,12 @@ class all_of(_Several):  # noqa: N801
         return Reason("converged" if arrived else reasons[-1].kind, " and ".join(r.message for r in reasons))
 
     def limits(self) -> bool:
-        """See :meth:`Rule.limits`."""
+        """See :meth:`Stop.limits`."""
         return bool(self.rules) and all(rule.limits() for rule in self.rules)
 
 
 @dataclass(frozen=True)
-class _Number(Rule):
+class _Number(Stop):
     """A rule with numbers, checked when it is made."""
 
     def __post_init__(self) -> None:
@@ -172,8 +171,8 @@ class steps(_Number):  # noqa: N801
 
     n: int
 
-    def check(self, point: Point, memory: Memory) -> Reason | None:  # noqa: ARG002
-        """See :meth:`Rule.check`."""
+    def check(self, point: Point, memory: dict[str, Any]) -> Reason | None:  # noqa: ARG002
+        """See :meth:`Stop.check`."""
         return Reason("budget", f"{self.n} steps are made") if point.t >= self.n else None
 
 
@@ -183,8 +182,8 @@ class evaluations(_Number):  # noqa: N801
 
     n: int
 
-    def check(self, point: Point, memory: Memory) -> Reason | None:  # noqa: ARG002
-        """See :meth:`Rule.check`."""
+    def check(self, point: Point, memory: dict[str, Any]) -> Reason | None:  # noqa: ARG002
+        """See :meth:`Stop.check`."""
         return Reason("budget", f"{self.n} evaluations are made") if point.evaluations >= self.n else None
 
 
@@ -194,8 +193,8 @@ class seconds(_Number):  # noqa: N801
 
     s: float
 
-    def check(self, point: Point, memory: Memory) -> Reason | None:  # noqa: ARG002
-        """See :meth:`Rule.check`."""
+    def check(self, point: Point, memory: dict[str, Any]) -> Reason | None:  # noqa: ARG002
+        """See :meth:`Stop.check`."""
         return Reason("budget", f"{self.s:g} seconds are over") if point.seconds >= self.s else None
 
 
@@ -207,8 +206,8 @@ class grad_norm(_Number):  # noqa: N801
 
     tolerance: float
 
-    def check(self, point: Point, memory: Memory) -> Reason | None:  # noqa: ARG002
-        """See :meth:`Rule.check`."""
+    def check(self, point: Point, memory: dict[str, Any]) -> Reason | None:  # noqa: ARG002
+        """See :meth:`Stop.check`."""
         if point.problem or not (norm := point.grad_norm(self.tolerance)) <= self.tolerance:
             return None
         return Reason("converged", f"the gradient's norm, {norm:.3g}, is at most {self.tolerance:g}")
@@ -222,8 +221,8 @@ class target(_Number):  # noqa: N801
 
     value: float
 
-    def check(self, point: Point, memory: Memory) -> Reason | None:  # noqa: ARG002
-        """See :meth:`Rule.check`."""
+    def check(self, point: Point, memory: dict[str, Any]) -> Reason | None:  # noqa: ARG002
+        """See :meth:`Stop.check`."""
         if point.problem or not point.value <= self.value:
             return None
         return Reason("converged", f"the value, {point.value:.6g}, has reached {self.value:g}")
@@ -252,7 +251,7 @@ class plateau(_Number):  # noqa: N801
 
     @property
     def name(self) -> str:
-        """See :meth:`Rule.name`."""
+        """See :meth:`Stop.name`."""
         return f"{super().name} of {self.metric or 'value'}"
 
     def __post_init__(self) -> None:
@@ -260,8 +259,8 @@ class plateau(_Number):  # noqa: N801
         if self.metric is not None and not isinstance(self.metric, str):
             raise GradstepTypeError(f"stop.plateau: metric must be a name such as 'val/loss', not {self.metric!r}.")
 
-    def check(self, point: Point, memory: Memory) -> Reason | None:
-        """See :meth:`Rule.check`."""
+    def check(self, point: Point, memory: dict[str, Any]) -> Reason | None:
+        """See :meth:`Stop.check`."""
         x = point.value if self.metric is None else (point.metrics or {}).get(self.metric, math.nan)
         if not math.isfinite(x):  # also where the metric was not looked at
             return None
@@ -282,13 +281,13 @@ class non_finite(_Number):  # noqa: N801
 
     times: int = 1
 
-    def check(self, point: Point, memory: Memory) -> Reason | None:  # noqa: ARG002
-        """See :meth:`Rule.check`."""
+    def check(self, point: Point, memory: dict[str, Any]) -> Reason | None:  # noqa: ARG002
+        """See :meth:`Stop.check`."""
         return Reason("non-finite", point.problem) if point.problem and point.bad >= self.times else None
 
 
 @dataclass(frozen=True, init=False)
-class signals(Rule):  # noqa: N801
+class signals(Stop):  # noqa: N801
     """Ends at the next evaluation after one of these signals; a second one has its usual effect.
 
     ``gs.stop.signals()`` are SIGINT (Ctrl-C) and SIGTERM. They are caught in the main thread alone, while the run runs.
@@ -302,8 +301,8 @@ class signals(Rule):  # noqa: N801
                 raise GradstepValueError(f"stop.signals: {number!r} is no signal that can be caught.")
         object.__setattr__(self, "numbers", numbers or (signal.SIGINT, signal.SIGTERM))
 
-    def check(self, point: Point, memory: Memory) -> Reason | None:  # noqa: ARG002
-        """See :meth:`Rule.check`."""
+    def check(self, point: Point, memory: dict[str, Any]) -> Reason | None:  # noqa: ARG002
+        """See :meth:`Stop.check`."""
         if point.signal is None or point.signal not in self.numbers:
             return None
         return Reason("signal", f"the signal {signal.Signals(point.signal).name} came")

@@ -14,7 +14,7 @@ from gradstep.files import Descriptor, lock_folder, writable_folder, write_all, 
 from gradstep.loop import Step
 from gradstep.runs.spec import Spec
 
-Row = dict[str, Any]
+HistoryRow = dict[str, Any]
 BUFFER = 1 << 13  # bytes of rows from one write to the next
 
 
@@ -104,7 +104,7 @@ class Folder:
         """What the run was to be."""
         return Spec.from_json(self.spec_file.read_text("utf-8"), self.spec_file)
 
-    def rows(self) -> Iterator[Row]:
+    def rows(self) -> Iterator[HistoryRow]:
         """The rows of the history, up to one that a crash has cut short."""
         if not self.history_file.exists():
             return
@@ -177,7 +177,7 @@ class History:
         self._rows = bytearray()
 
 
-def _row(line: bytes) -> Row | None:
+def _row(line: bytes) -> HistoryRow | None:
     try:
         row = json.loads(line)
     except ValueError:
