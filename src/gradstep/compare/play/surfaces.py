@@ -24,20 +24,20 @@ class Surface:
     Attributes
     ----------
     title, summary
-        How it is called, and one sentence about it.
+        Its name on the page, and one sentence about it.
     make
         The function for given numbers of its knobs.
     box
-        What is seen of it: least and greatest x, least and greatest y.
+        The part that is shown: least and greatest x, least and greatest y.
     start
-        Where optimizers start if nothing else is said.
+        The start, unless another is given.
     least
         Its minimum.
     scale
         The learning rate that fits by order of magnitude, for each unit that a learning rate can have, as in
         :class:`gradstep.compare.problems.problem.Problem`.
     knobs
-        What can be turned.
+        Numbers that the page can change.
     curvatures
         Its largest and smallest curvature where it is a quadratic.
     """
@@ -87,7 +87,7 @@ class Chosen:
         return None if of is None else of(self.numbers)
 
     def function(self) -> Function:
-        """Return value and gradient."""
+        """Return the function, which gives value and gradient."""
         return self.surface.make(self.numbers)
 
     def heights(self, points: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
