@@ -24,7 +24,7 @@ WANTED = "a function f(params) -> (value, gradients), or an object or class with
 
 @dataclass(frozen=True)
 class OwnProblem:
-    """What a problem file says.
+    """The content of a problem file.
 
     Attributes
     ----------
@@ -201,7 +201,7 @@ def run(path: Path, source: bytes) -> ModuleType:
 
 
 def find(module: ModuleType, path: Path, name: str) -> Any:
-    """What the module has under a name.
+    """Return the module's attribute of that name.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""What a user may have saved with an optimizer."""
+"""The user's own data in a checkpoint: JSON and random generators."""
 
 from collections.abc import Mapping
 from typing import Any

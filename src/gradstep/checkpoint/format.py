@@ -404,5 +404,5 @@ def _memory(text: str) -> int:
 
 
 def _allowed(size: int) -> int:
-    """What the values of a manifest may take in memory in a file of ``size`` bytes."""
+    """Return the bytes of memory that a manifest's values may take in a file of ``size`` bytes."""
     return size + size // 4 + _SPARE

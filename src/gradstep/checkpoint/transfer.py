@@ -21,7 +21,7 @@ from gradstep.precision import Precision
 
 @dataclass(frozen=True)
 class Parts:
-    """What an optimizer is made of.
+    """The parts of an optimizer that a checkpoint holds.
 
     Attributes
     ----------
@@ -77,7 +77,7 @@ def as_saved(parts: Parts) -> tuple[dict[str, Any], dict[str, Any]]:
 def plan(
     parts: Parts, found: Checkpoint, path: AnyPath, *, strict: bool = True, hyper: bool = True, rng: Rng | None = None
 ) -> Callable[[], None]:
-    """What restores a checkpoint, when all that could be wrong with it has been looked at.
+    """Return the function that restores a checkpoint, once everything that could be wrong with it has been looked at.
 
     Raises
     ------

@@ -16,7 +16,7 @@ from gradstep.reduction import block_sums, joined
 
 @dataclass(frozen=True)
 class Evaluated:
-    """What is known where a run stands.
+    """Objective, gradient and metrics at the parameters of one update.
 
     Attributes
     ----------
@@ -66,7 +66,7 @@ class Functions:
     value_and_grad, evaluate, every
         As :class:`gradstep.Run` takes them.
     wanted
-        Metrics that ``evaluate`` has to give, because a rule looks at them.
+        Metrics that ``evaluate`` has to give, because a stop looks at them.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""A run: an iterator over the steps of an optimizer on an objective, which ends by rules and goes on after a crash."""
+"""A run: an iterator over the steps of an optimizer on an objective, which ends by stops and goes on after a crash."""
 
 import math
 import time
@@ -33,7 +33,7 @@ from gradstep.tree import flatten
 class Run(Closed, Uncopied):
     """The steps of an optimizer on an objective: ``for step in gs.Run(value_and_grad, x0, "adam", max_steps=500)``.
 
-    Each turn evaluates objective and gradient where the parameters stand, asks the rules whether the run ends there,
+    Each turn evaluates objective and gradient where the parameters stand, asks the stops whether the run ends there,
     and else makes one update. So a run of 500 steps evaluates 501 times, and ends at a point that has been evaluated.
 
     Parameters
@@ -47,9 +47,9 @@ class Run(Closed, Uncopied):
         As for :class:`gradstep.Optimizer`, which also takes ``**options``: ``lr`` and other hyperparameters,
         ``groups``, ``engine``, ``state_dtype`` ...
     stop
-        A rule of :mod:`gradstep.stop`, or several as ``a | b`` and ``a & b``.
+        A stop of :mod:`gradstep.stop`, or several as ``a | b`` and ``a & b``.
     max_steps, max_evaluations, seconds, grad_norm, target
-        Further rules by their usual numbers; whichever comes first ends the run.
+        Further stops by their usual numbers; whichever comes first ends the run.
     batches
         :class:`gradstep.Batches`, a function of the batch's number, or an iterable.
     evaluate
@@ -87,7 +87,7 @@ class Run(Closed, Uncopied):
     opt
         Its :class:`gradstep.Optimizer`; ``run.opt.lr = 1e-4`` works between steps.
     stop
-        The rules, all in one.
+        The stops, all in one.
     reason
         Why the run ended (:class:`gradstep.stop.Reason`), or None.
     history
@@ -154,39 +154,23 @@ class Run(Closed, Uncopied):
     ) -> None:
         if on_nonfinite not in ("stop", "skip", "raise"):
             raise GradstepValueError(f'on_nonfinite must be "stop", "skip" or "raise", not {on_nonfinite!r}.')
-        usual: dict[Callable[[Any], Stop], Any] = {
-            stops.steps: max_steps,
-            stops.evaluations: max_evaluations,
-            stops.seconds: seconds,
-            stops.grad_norm: grad_norm,
-            stops.target: target,
-        }
-        given = [kind(value) for kind, value in usual.items() if value is not None]
-        ends = [stops.non_finite()] if on_nonfinite == "stop" else []
-        self.stop = stops.any_of(*ends, *given, *([] if stop is None else [stop]))
+        by_number = {"steps": max_steps, "evaluations": max_evaluations, "seconds": seconds, "grad_norm": grad_norm}
+        self.stop = _stops(stop, on_nonfinite == "stop", **by_number, target=target)
         self.on_nonfinite = on_nonfinite
         self.params = _begin(x0)
         self.opt = Optimizer(self.params, rule, diagnostics=diagnostics, **options)
         self.callbacks = _callbacks(callbacks)
         self.history = History() if history else None
-        self.reason = None
-        self.unsaved = None
-        self.last_metrics = {}
+        self.reason, self.unsaved, self.last_metrics = None, None, {}
         self._rng: Rng = {} if rng is None else rng
         self._measures = diagnostics
         self._nest, self._leaves = flatten(self.params)
         self._cuts = [key for key in self.opt.hyper if key.rpartition(".")[2] == "max_value"]
-        wanted = {rule.metric for rule in self.stop if isinstance(rule, stops.plateau) and rule.metric is not None}
-        wanted |= {keep_best} if isinstance(keep_best, str) and keep_best != "value" else set()
         every = stops.whole("evaluate_every", evaluate_every, least=1)
-        self._functions = Functions(value_and_grad, evaluate, every, wanted)
+        self._functions = Functions(value_and_grad, evaluate, every, _metrics_of(self.stop, keep_best))
         self._cursor = None if batches is None else Cursor(batches)
-        own = [self.opt.state.get(name, {}) for name in self._nest.names]
-        self._masters = {k: state["master"] for k, state in enumerate(own) if "master" in state}
-        place = self._nest.names, self._leaves, self.opt.state
-        self._box = None if bounds is None else Box(bounds, *place, ascends=_ascends(self.opt))
-        self._project = None if project is None else Projection(project, self.params, self._leaves, self._masters)
         self._best = Best(best_by(keep_best, batches is not None, evaluate is not None), self._nest.names, self._leaves)
+        self._limit(bounds, project)
         self._now = Counts()
         self._before = self._now  # as it was before the evaluation at hand
         self._random_before = taken(self._rng)
@@ -197,6 +181,15 @@ class Run(Closed, Uncopied):
         if not (resume and self.resume()):
             self._after_update()
         self._checkpoints.written(self.t)
+
+    def _limit(self, bounds: Any, project: Callable[[Any], Any] | None) -> None:
+        """Take bounds and projection, which also hold the float32 copies of parameters in fewer bits."""
+        states = [self.opt.state.get(name, {}) for name in self._nest.names]
+        self._masters = {k: state["master"] for k, state in enumerate(states) if "master" in state}
+        self._box = None
+        if bounds is not None:
+            self._box = Box(bounds, self._nest.names, self._leaves, self.opt.state, ascends=_ascends(self.opt))
+        self._project = None if project is None else Projection(project, self.params, self._leaves, self._masters)
 
     def _instead(self, name: str) -> str | None:
         return f"run.opt.{name} = ..." if name in self.opt.hyper or hasattr(self.opt, name) else None
@@ -223,7 +216,7 @@ class Run(Closed, Uncopied):
 
     @property
     def signal(self) -> int | None:
-        """The number of a signal that has come, of those that a rule asks for, or None."""
+        """The number of a signal that has come, of those that a stop asks for, or None."""
         return self._signals.number
 
     @property
@@ -244,7 +237,7 @@ class Run(Closed, Uncopied):
 
     @property
     def best_by(self) -> str | None:
-        """What :attr:`best` is the best of: ``"value"``, a metric, or None."""
+        """The number by which :attr:`best` is chosen: ``"value"``, a metric, or None."""
         return self._best.by
 
     @property
@@ -263,12 +256,12 @@ class Run(Closed, Uncopied):
         return self._evaluate()
 
     def metrics(self) -> dict[str, float]:
-        """What ``evaluate`` gives where the run stands."""
+        """Call ``evaluate`` at the current parameters."""
         return self._functions.measure(self.params)
 
     def __iter__(self) -> Iterator[Step]:
         """The steps from where the run stands to its end. After a ``break`` another loop goes on."""
-        numbers = [n for rule in self.stop if isinstance(rule, stops.signals) for n in rule.numbers]
+        numbers = [n for one in self.stop if isinstance(one, stops.signals) for n in one.numbers]
         with self._signals.caught(numbers):
             self._since = time.monotonic()
             try:
@@ -338,7 +331,7 @@ class Run(Closed, Uncopied):
         return here
 
     def _asked(self, here: Evaluated) -> Reason | None:
-        """Why the run ends here. The rules may be asked again: they remember what they did before this point."""
+        """Ask the stops; they may be asked again, for each time they begin with their memory of before this point."""
         self._now.stop = copied_memory(self._before.stop)
         point = Point(
             t=self.t,
@@ -368,14 +361,14 @@ class Run(Closed, Uncopied):
         return Step(t=self.t, value=here.value, blocked=here.blocked, metrics=here.metrics, **counts, **what)
 
     def _is_cut(self, here: Evaluated) -> bool:
-        """Whether a stage clips the gradient by value; what comes before it in the chain is not looked at."""
+        """Return True where a stage clips the gradient by value; what comes before it in the chain is not looked at."""
         if not self._cuts:
             return False
         limit = min(at(self.opt.hyper[key], key, self.t, "run") for key in self._cuts)
         return any(not within(g, limit) for g in self.opt.fitting(here.free))
 
     def _made(self, step: Step) -> Step:
-        """What is due after a step."""
+        """Do what is due after a step: history, callbacks, checkpoint."""
         if self.history is not None:
             self.history.append(step)
         for callback in self.callbacks:
@@ -395,7 +388,7 @@ class Run(Closed, Uncopied):
         self.unsaved = self._checkpoints.write(self.t, lambda path, keep: self.save(path, keep=keep))
 
     def _after_update(self) -> None:
-        """What is due once after each update: the parameters are put where they may be, and no step is bad of late."""
+        """Apply bounds and projection, once after each update, and set the count of bad steps to 0."""
         if self._now.settled == self.t:
             return
         if self._box is not None:
@@ -463,6 +456,18 @@ class Run(Closed, Uncopied):
         return found
 
 
+def _stops(stop: Stop | None, at_non_finite: bool, **by_number: float | None) -> Stop:
+    """Join all stops into one, which ends the run by the first that does."""
+    named = [getattr(stops, name)(value) for name, value in by_number.items() if value is not None]
+    return stops.any_of(*[stops.non_finite()] * at_non_finite, *named, *([] if stop is None else [stop]))
+
+
+def _metrics_of(stop: Stop, keep_best: bool | str | None) -> set[str]:
+    """Return the metrics that ``evaluate`` has to give: those of plateaus and of the best point."""
+    wanted = {one.metric for one in stop if isinstance(one, stops.plateau) and one.metric is not None}
+    return wanted | ({keep_best} if isinstance(keep_best, str) and keep_best != "value" else set())
+
+
 def _callbacks(callbacks: Any) -> list[Callable[[Step], Any]]:
     functions = [callbacks] if callable(callbacks) or not isinstance(callbacks, Iterable) else list(callbacks)
     for f in functions:
@@ -482,5 +487,5 @@ def _begin(x0: Any) -> Any:
 
 
 def _ascends(opt: Optimizer) -> bool:
-    """Whether a chain follows the gradient upwards."""
+    """Return True for a chain that follows the gradient upwards."""
     return sum(part.rule.name == "maximize" for part in opt.stage.parts) % 2 == 1

@@ -19,7 +19,7 @@ BUFFER = 1 << 13  # bytes of rows from one write to the next
 
 
 class Folder:
-    """Where everything of a run stands; one process at a time has it, until it leaves the ``with`` block."""
+    """The folder of a run; one process at a time holds it, until it leaves the ``with`` block."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -101,7 +101,7 @@ class Folder:
         write_text(self.spec_file, spec.to_json())
 
     def spec(self) -> Spec:
-        """What the run was to be."""
+        """The specification of the run."""
         return Spec.from_json(self.spec_file.read_text("utf-8"), self.spec_file)
 
     def rows(self) -> Iterator[HistoryRow]:

@@ -25,7 +25,7 @@ SKIPS = 100  # batches in a row that are skipped before the run ends: t stands s
 
 @dataclass(frozen=True)
 class Limits:
-    """Where a run ends; None: not there."""
+    """The limits of a run; None: no limit."""
 
     max_steps: int | None = None
     seconds: float | None = None

@@ -44,7 +44,7 @@ class Curve:
 
 @dataclass
 class Summary:
-    """What is said of a run.
+    """The summary of a run.
 
     Attributes
     ----------

@@ -65,7 +65,7 @@ class method:  # noqa: N801 - reads as SciPy's keyword
         callback: Callable[..., Any] | None = None,
         **given: Any,
     ) -> OptimizeResult:
-        """What ``minimize`` gives; it hands on its arguments, and its options by name."""
+        """Minimize with ``minimize``'s arguments, its options by name; return SciPy's result."""
         x = np.atleast_1d(np.asarray(x0))
         if np.iscomplexobj(x):
             raise GradstepTypeError("x0 is complex, and SciPy's methods are for real numbers; gs.minimize takes it.")

@@ -1,4 +1,4 @@
-"""What ``minimize(options=...)`` may say, and the rule by which a run then ends."""
+"""The options of ``minimize(options=...)``, and the stop that a run gets from them."""
 
 import warnings
 from collections.abc import Collection
@@ -81,7 +81,7 @@ class Tolerances(Stop):
     options: Options
 
     def check(self, point: Point, memory: dict[str, Any]) -> Reason | None:  # noqa: ARG002
-        """See :meth:`gradstep.loop.stop.Stop.check`."""
+        """End where the gradient, or a change of x or of the value, is within its tolerance, or at ``maxfev`` calls."""
         asked = self.options
         (g,) = self.run.opt.fitting(self.run.evaluation().free)
         gtol = asked.tol if asked.gtol is None else asked.gtol
