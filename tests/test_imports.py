@@ -26,6 +26,7 @@ LAYERS = [
     "groups conventions host precision",
     "checkpoint",
     "engine",
+    "step",
     "functional",
     "optimizer",
     "objective",

@@ -20,12 +20,20 @@ class NotKeptError(GradstepValueError, AttributeError):
     """An attribute that this object was not asked to keep; how to ask is in the text."""
 
 
+class NoAttributeError(GradstepTypeError, AttributeError):
+    """An attribute that is not there, or cannot be set; the right way is in the text."""
+
+
 class NonFiniteError(GradstepError, FloatingPointError):
     """A gradient, scalar or parameter is NaN, infinite or too large for the rule. Nothing has been changed."""
 
 
 class ScalarError(NonFiniteError):
     """A scalar of a rule is not finite or out of the dtype's range: the hyperparameters are at fault, no gradient."""
+
+
+class InUseError(GradstepError, RuntimeError):
+    """An optimizer is used within its own step, where it cannot be. Nothing has been changed by that use."""
 
 
 class CheckpointError(GradstepValueError):

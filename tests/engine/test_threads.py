@@ -39,7 +39,7 @@ class Spy:
         self.meeting, self.before, self.lock, self.kept = meeting, before, threading.Lock(), []
         self.log = []
         self.meetings = {}
-        self.portions = opt._engine.portions
+        self.portions = opt._step._engine.portions
         for column in range(at.LOOK, self.portions.shape[1]):
             for place in set(self.portions[:, column].tolist()):
                 function = COLUMN(self._spied(COLUMN(place), column))

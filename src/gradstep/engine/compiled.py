@@ -61,6 +61,7 @@ class Compiled:
     ) -> None:
         self.program, self.tensors, self.threads, self.seed = program, tensors, threads, seed
         self.is_metered = is_metered
+        self.is_writing = False
         self.is_random = any(x.storage.draws for x in tensors)
         self.copies: list[tuple[NDArray[Any], NDArray[Any]]] = []
         masters = [[] if x.master is None else [x.master] for x in tensors]
@@ -163,14 +164,25 @@ class Compiled:
             self._roll(t)
         self._phases(0, APPLY)
         before = self.applied
+        self.is_writing = bool(self.copies)
         try:
             self._run()
         finally:  # an interrupt that came meanwhile is raised when the work is done
             if self.applied != before:
-                for outside, inside in self.copies:
-                    outside[...] = inside
+                self._copy_back()
+            self.is_writing = False
         if self.gather is not None:
             self.gather.release()
+
+    def _copy_back(self) -> None:
+        """Copy what was computed in plain memory to where the arrays are."""
+        try:
+            for outside, inside in self.copies:
+                outside[...] = inside
+        except BaseException:  # what a signal handler raises
+            for outside, inside in self.copies:
+                outside[...] = inside
+            raise
 
     def metered(self) -> tuple[Columns, Ranges]:
         """See :class:`gradstep.engine.tensor.Engine`."""

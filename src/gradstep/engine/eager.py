@@ -64,6 +64,7 @@ class Eager:
         self.grads: Sequence[Any] = ()
         self.sums: list[list[list[float]]] = []  # of the step made last, for each tensor
         self.applied = 0
+        self.is_writing = False
 
     def step(self, _grads: tuple[Any, ...], _table: list[Row], _t: int, _guard: bool, /) -> bool:
         """See :class:`gradstep.engine.tensor.Engine`."""
@@ -97,12 +98,15 @@ class Eager:
         pairs = zip(self.tensors, self.grads, strict=True)
         sums: list[list[list[float]]] = []
         results = [self._result(x, g, table[x.row], t, sums) for x, g in pairs]
+        self.is_writing = True
         try:
             _write(results)
-        except KeyboardInterrupt:
+        except BaseException:  # also what a signal handler raises
             _write(results)  # what is begun is finished, and then the interrupt goes on its way
             self.sums, self.applied = sums, self.applied + 1
             raise
+        finally:
+            self.is_writing = False
         self.sums, self.applied = sums, self.applied + 1
         self.grads = ()
 

@@ -75,6 +75,7 @@ class Engine(Protocol):
     """
 
     kind: str
+    is_writing: bool  # whether arrays are being written one after the other: an interrupt finds some old, some new
 
     @property
     def applied(self) -> int:
