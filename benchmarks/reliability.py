@@ -42,7 +42,9 @@ python benchmarks/reliability.py
 ```
 
 which runs `pytest tests/promises --full`; nothing in the table is typed in by hand. `--check` compares a new run with
-this page. Figures have neither times nor dates in them, so that every run gives the same.
+this page. Figures have neither times nor dates in them, so that every run gives the same. The gate makes this
+comparison with its own run, in which fuzzers and large matrices have their ordinary size: it holds everything here to
+what it measured but those sizes, which its tests record as such.
 
 | promise | figure | test | control, which fails as it must |
 |---|---|---|---|
@@ -62,7 +64,7 @@ LIMITS = """
 
 
 def figures(full):
-    """What a run of the tests has recorded."""
+    """Run the tests and return what they have recorded."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "figures.json"
         call = [
@@ -80,9 +82,26 @@ def figures(full):
         return json.loads(path.read_text(encoding="utf-8"))
 
 
-def page(rows):
-    """RELIABILITY.md."""
+def page(rows, sized=None):
+    """RELIABILITY.md, with the sizes of another such page where one is given."""
+    rows = [{**row, "text": _text(row, sized)} for row in rows]
+    rows.sort(key=lambda row: (row["text"], row["test"]))
     return HEAD + "".join(f"| {' | '.join(_cells(key, text, rows))} |\n" for key, text in PROMISES.items()) + LIMITS
+
+
+def _text(row, sized):
+    """Return a figure with its sizes: those of its run, or those of a page that says the same with others."""
+    text, sizes = row["text"], row["sizes"]
+    if sizes and sized:
+        pattern = re.escape(_escaped(text))
+        for name in sizes:
+            hole = re.escape(f"{{{name}}}")
+            pattern = pattern.replace(hole, f"(?P<{name}>[1-9][0-9]*)", 1).replace(hole, f"(?P={name})")
+        for line in sized.splitlines():
+            found = line.startswith(f"| **{row['promise']}** ") and re.search(f"(?<=[ >]){pattern}(?=<br>| \\|)", line)
+            if found:
+                return text.format(**found.groupdict())
+    return text.format(**sizes) if sizes else text
 
 
 def _cells(promise, text, rows):
@@ -102,13 +121,6 @@ def _escaped(text):
     return text.replace("|", "\\|").replace("*", "\\*").replace("<", "&lt;")
 
 
-def without_size(text):
-    """A page without how many flips are sampled, which an ordinary run has fewer of, and without an order in cells."""
-    text = re.sub(r"/ \d+ flips, sampled", "flips, sampled", text)
-    rows = [[sorted(cell.strip().split("<br>")) for cell in line.split("|")] for line in text.split("\n")]
-    return "\n".join("|".join(map("<br>".join, row)) for row in rows)
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true", help="compare a new run with RELIABILITY.md; 1 if they differ")
@@ -116,17 +128,17 @@ def main():
     parser.add_argument("--figures", metavar="FILE", help="those of a run that was made: pytest --figures FILE")
     options = parser.parse_args()
     given = options.figures and json.loads(Path(options.figures).read_text(encoding="utf-8"))
-    text = page(given or figures(not options.quick))
+    rows = given or figures(not options.quick)
     if not options.check:
-        PAGE.write_text(text, encoding="utf-8")
+        PAGE.write_text(page(rows), encoding="utf-8")
         return 0
     old = PAGE.read_text(encoding="utf-8")
-    if given or options.quick:
-        old, text = map(without_size, (old, text))
+    text = page(rows, old if given or options.quick else None)
     for a, b in zip(old.splitlines(), text.splitlines(), strict=False):
         if a != b:
             print(f"- {a}\n+ {b}")
-    print("RELIABILITY.md is", "as measured" if old == text else "not what was measured")
+    said = "as measured" + (", but for the sizes of a full run" if given or options.quick else "")
+    print("RELIABILITY.md is", said if old == text else "not what was measured")
     return int(old != text)
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import tempfile
 from pathlib import Path
 
@@ -14,7 +15,23 @@ if "GRADSTEP_CACHE_DIR" not in os.environ:
 
 def pytest_addoption(parser):
     parser.addoption("--figures", metavar="FILE", help="write the figures of tests/promises to a JSON file")
-    parser.addoption("--full", action="store_true", help="the full sizes of tests/promises, which take long")
+    parser.addoption("--full", action="store_true", help="fuzzers and matrices at full size, which takes long")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def interruptible():
+    """SIGINT has its usual effect, here and in processes that tests start: a background shell hands it on ignored."""
+    before = signal.getsignal(signal.SIGINT)
+    if before is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.fixture(scope="session")
+def full(request):
+    """True under ``--full``; a test that is smaller otherwise says both sizes."""
+    return request.config.getoption("--full")
 
 
 @pytest.fixture(scope="session")
@@ -26,8 +43,19 @@ def browser():
         yield launched
 
 
+DEAR = ("fuzzed", "browser")
+
+
+def pytest_collection_modifyitems(items):
+    """Bring tests that share a dear fixture together, so that of several processes one makes it.
+
+    ``--dist worksteal`` deals neighbours out to the same process, and knows no ``xdist_group``.
+    """
+    items.sort(key=lambda item: tuple(name in getattr(item, "fixturenames", ()) for name in DEAR), reverse=True)
+
+
 class _Figures:
-    """What the tests of tests/promises have measured. Of several processes the first reads this file alone."""
+    """Writes the figures of tests/promises to a file, in the process that all reports come to."""
 
     def __init__(self, path):
         self.path, self.rows = Path(path), []
@@ -36,8 +64,8 @@ class _Figures:
         if report.when == "call":
             for kind, what in report.user_properties:
                 if kind in ("figure", "control"):
-                    promise, text = what
-                    row = {"promise": promise, "kind": kind, "text": text, "test": report.nodeid}
+                    promise, text, sizes = what
+                    row = {"promise": promise, "kind": kind, "text": text, "sizes": sizes, "test": report.nodeid}
                     self.rows.append({**row, "passed": report.passed})
 
     def pytest_sessionfinish(self):

@@ -49,14 +49,37 @@ def test_the_page_is_what_the_command_writes_around_the_figures():
         assert ROWS[promise].startswith(f"{text} | ")
 
 
-def test_an_ordinary_run_is_compared_but_for_its_size():
-    """Of its large file fewer bits are sampled, which gives the figure another place; nothing else may differ."""
-    large, small = (
-        "undetected 0 / {} flips, sampled of a 10 MB file",
-        "undetected 0 / 25152 flips, all bits of a small file",
-    )
-    full, ordinary = f"{large}<br>{small}".format(100000), f"{small}<br>{large}".format(500)
-    plain, other = COMMAND["without_size"], PAGE.replace(full, ordinary)
-    assert other != PAGE
-    assert plain(PAGE) == plain(other)
-    assert plain(PAGE) != plain(other.replace("undetected 0 / 500", "undetected 1 / 500"))
+def rows(**changed):
+    """One figure and one control for each promise; ``P2=`` and the like: other figures of that promise."""
+    usual = {key: [(f"{key} holds: 0 / {{n}}", {"n": 100_000}), (f"{key}: 7 / 9", {})] for key in COMMAND["PROMISES"]}
+    return [
+        {"promise": key, "kind": kind, "text": text, "sizes": sizes, "test": f"tests/x.py::test_{k}", "passed": True}
+        for key, own in (usual | changed).items()
+        for kind in COMMAND["KINDS"]
+        for k, (text, sizes) in enumerate(own)
+    ]
+
+
+def test_an_ordinary_run_is_compared_but_for_its_sizes():
+    page, full = COMMAND["page"], COMMAND["page"](rows())
+    ordinary = rows(P2=[("P2 holds: 0 / {n}", {"n": 500}), ("P2: 7 / 9", {})])
+    assert page(ordinary, full) == full
+    assert page(ordinary) != full
+    assert page(ordinary, full.replace("100000", "100001")) == full.replace("100000", "100001")
+
+
+@pytest.mark.parametrize(
+    "own",
+    [
+        [("P2 holds: 1 / {n}", {"n": 500}), ("P2: 7 / 9", {})],  # a figure that got worse
+        [("P2 holds: 0 / {n}", {"n": 500}), ("P2: 6 / 9", {})],  # a number that is no size
+        [("P2 holds: 0 / 500", {}), ("P2: 7 / 9", {})],  # a size that its test does not call one
+        [("P1 holds: 0 / {n}", {"n": 500}), ("P2: 7 / 9", {})],  # the text of another promise
+        [("P2 holds: {n} / {n}", {"n": 500}), ("P2: 7 / 9", {})],  # of both numbers on the page only one is the size
+        [("holds: 0 / {n}", {"n": 500}), ("P2: 7 / 9", {})],  # a part of a figure
+        [("P2: 7 / 9", {})],
+    ],
+)
+def test_whatever_else_an_ordinary_run_says_is_seen(own):
+    full = COMMAND["page"](rows())
+    assert COMMAND["page"](rows(P2=own), full) != full

@@ -19,10 +19,12 @@ helpers = pytest.importorskip("gradstep.engine.helpers")
 from gradstep.engine import job as at  # noqa: E402 - needs what is imported above
 from gradstep.engine import native, team  # noqa: E402
 from gradstep.engine import threads as settings  # noqa: E402
+from gradstep.reduction import BLOCK  # noqa: E402
 
 pytestmark = pytest.mark.skipif(not settings.is_available(), reason="no helpers here")
 
-GRAIN, SHORT, CHUNK = compiled.GRAIN, compiled.SHORT, compiled.CHUNK
+GRAIN = SHORT = 16 * BLOCK  # elements of the cheapest step, SGD in float32, that make a further thread worth waking
+CHUNK = compiled.CHUNK
 COLUMN = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64, ctypes.c_int64, ctypes.c_int64)
 CHAIN = gs.chain(gs.clip_by_global_norm(1.0), gs.adamw(lr=1e-3), gs.ema(decay=0.9))
 EACH = gs.chain(gs.clip_by_norm(0.5), gs.nadam(lr=0.01))
@@ -128,6 +130,24 @@ class TestBits:
             taken[size] = len(spy.threads())
         assert taken == {size: size // GRAIN if size > SHORT else 1 for size in THRESHOLDS}
         assert max(taken.values()) >= 4
+
+    @pytest.mark.parametrize(
+        ("tx", "dtype", "size"),
+        [("sgd", "f4", 2 * GRAIN), ("sgd", "f8", GRAIN), ("adam", "f4", 45_000), ("adam", "f8", 15_000),
+         ("adadelta", "f8", 11_000)],
+        ids=str,
+    )  # fmt: skip
+    def test_work_wakes_a_second_thread_not_the_number_of_elements(self, tx, dtype, size):
+        """The sizes at which a step takes about 25 microseconds on one thread."""
+
+        def threads(n):
+            opt = gs.Optimizer(np.ones(n, dtype), tx, lr=0.1, threads=2)
+            spy = Spy(opt, min(2, opt._engine.several))
+            opt.step(np.ones(n, dtype))
+            return len(spy.threads())
+
+        assert threads(size + 2 * BLOCK) == 2
+        assert threads(size // 2) == 1
 
     def test_another_dtype_computed_beside(self):
         def run(threads):

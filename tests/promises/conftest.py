@@ -20,21 +20,23 @@ PATH = os.pathsep.join([str(SOURCE), str(Path(__file__).parents[1])])
 MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108
 
 
+def _recorder(request, kind):
+    def record(promise, text, **sizes):
+        request.node.user_properties.append((kind, (promise, text, sizes)))
+
+    return record
+
+
 @pytest.fixture
 def figure(request):
-    """``figure("P2", "undetected 0 / 9016 flips")``"""
-    return lambda promise, text: request.node.user_properties.append(("figure", (promise, text)))
+    """Record a figure: ``figure("P2", "undetected 0 / {n} flips", n=9016)``, with sizes that ``--full`` changes."""
+    return _recorder(request, "figure")
 
 
 @pytest.fixture
 def control(request):
-    """``control("P2", "without the hashes: undetected 700 / 9016")``, where that has failed as it must."""
-    return lambda promise, text: request.node.user_properties.append(("control", (promise, text)))
-
-
-@pytest.fixture
-def full(request):
-    return request.config.getoption("--full")
+    """Record a control that has failed as it must: ``control("P2", "without the hashes: undetected 700 / 9016")``."""
+    return _recorder(request, "control")
 
 
 @pytest.fixture(autouse=True)
@@ -46,7 +48,10 @@ def others_read_it_too(request):
         check_with_other_readers(path)
 
 
-FILES = 100_000
+@pytest.fixture(scope="session")
+def files(full):
+    """The number of files to fuzz."""
+    return 100_000 if full else 20_000
 
 
 @pytest.fixture
@@ -71,9 +76,9 @@ def fuzz(first, last, what="product"):
 
 
 @pytest.fixture(scope="session")
-def fuzzed():
+def fuzzed(files):
     """All files, in two processes; numbers that are added up, and examples of what went wrong."""
-    half = FILES // 2
+    half = files // 2
     with ThreadPoolExecutor(2) as pool:
-        a, b = pool.map(fuzz, (0, half), (half, FILES))
+        a, b = pool.map(fuzz, (0, half), (half, files))
     return {key: x + b[key] for key, x in a.items()}

@@ -38,7 +38,7 @@ def test_bits_of_a_large_file(tmp_path, figure, full):
     with ProcessPoolExecutor(2, get_context("spawn")) as pool:
         shares = [pool.submit(flips.undetected_in_copy, str(path), bits[k::2]) for k in range(2)]
         assert sum(share.result() for share in shares) == 0
-    figure("P2", f"undetected 0 / {count} flips, sampled of a {MEGABYTES} MB file")
+    figure("P2", f"undetected 0 / {{n}} flips, sampled of a {MEGABYTES} MB file", n=count)
 
 
 def test_control_without_the_hashes_flips_are_loaded(tmp_path, monkeypatch, control):

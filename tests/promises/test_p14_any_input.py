@@ -5,7 +5,7 @@ import tracemalloc
 
 import gradstep as gs
 from gradstep.checkpoint import format as product
-from promises.conftest import FILES, fuzz
+from promises.conftest import fuzz
 from promises.fuzz import whole
 
 
@@ -20,17 +20,18 @@ def peak(path):
         tracemalloc.stop()
 
 
-def test_a_state_or_a_checkpoint_error(fuzzed, figure):
-    assert fuzzed["files"] == FILES
+def test_a_state_or_a_checkpoint_error(fuzzed, files, figure):
+    assert fuzzed["files"] == files
     assert fuzzed["other"] == 0, fuzzed["examples"]
     assert fuzzed["changed"] == 0, fuzzed["examples"]
-    figure("P14", f"other exceptions: 0 / {FILES} files; optimizers changed by a refused one: 0")
+    figure("P14", "other exceptions: 0 / {n} files; optimizers changed by a refused one: 0", n=files)
 
 
-def test_memory_is_bounded(fuzzed, figure):
-    assert fuzzed["measured"] >= FILES // 5
+def test_memory_is_bounded(fuzzed, files, figure):
+    assert fuzzed["measured"] >= files // 5
     assert fuzzed["memory"] == 0, fuzzed["examples"]
-    figure("P14", f"above 3 x file + 64 KiB (text made to take memory: + 32 MiB): 0 / {fuzzed['measured']} files")
+    measured = fuzzed["measured"]
+    figure("P14", "above 3 x file + 64 KiB (text made to take memory: + 32 MiB): 0 / {n} files", n=measured)
 
 
 def test_control_without_hashes_damage_is_loaded(control):

@@ -25,9 +25,10 @@ from gradstep.rule import Rule
 from gradstep.storage import BLOCK as NUMBERS
 from gradstep.storage import BLOCKS, Layout, step_key
 
-CHUNK = 4 * BLOCK  # elements of a portion: a few microseconds of work
-GRAIN = 16 * BLOCK  # elements that make a further thread worth waking
-SHORT = 16 * BLOCK  # elements of a step that may hold the GIL
+CHUNK = 4 * BLOCK  # the most elements of a portion
+PORTION = 1 << 18  # work of a portion, as kernels.work counts it: a few microseconds
+GRAIN = 1 << 20  # work that makes a further thread worth waking
+SHORT = 1 << 20  # work of a step that may hold the GIL
 
 
 class Compiled:
@@ -40,7 +41,7 @@ class Compiled:
     threads
         The most threads for a step; None: as many as :func:`gradstep.get_threads` says at the time.
     chunk
-        Elements of a chunk, a multiple of 4096.
+        Elements of a chunk, a multiple of 4096; None: as many as a few microseconds are enough for.
     seed
         Of the bits that round stochastically.
     is_metered
@@ -54,7 +55,7 @@ class Compiled:
         program: Program,
         tensors: Sequence[Tensor],
         threads: int | None = None,
-        chunk: int = CHUNK,
+        chunk: int | None = None,
         seed: int = 0,
         *,
         is_metered: bool = False,
@@ -71,8 +72,6 @@ class Compiled:
         self.arrays = [[self._flat(x.value, True), *(self._flat(y, False) for y in x.flat)] for x in tensors]
         self.is_real = all(np.asarray(x.value).dtype.kind != "c" for x in tensors)
         self.sizes = [own[0].size for own in self.arrays]
-        self.elements = sum(self.sizes)
-        self.is_short = self.elements <= SHORT
         self.found = np.zeros(len(tensors), np.int64)
         self.gather: Gather | None = None
         rows = 1 + max((x.row for x in tensors), default=0)
@@ -81,7 +80,9 @@ class Compiled:
         self._bytes = self.scalars.data.cast("B")
         self.is_plain = bool(tensors) and rows == len(program.parts) == 1
         self.functions = _functions()
-        self._make_tables(chunk)
+        work = self._make_tables(chunk)
+        self.several = min(work // GRAIN, len(self.portions), MOST)  # threads that the work is worth
+        self.is_short = work <= SHORT
         self._make_job()
         self.reads = reader.is_on() and not self.copies and all(type(x.value) is np.ndarray for x in tensors)
         if self.reads:
@@ -190,7 +191,7 @@ class Compiled:
 
     def _run(self) -> int:
         """Do the job's phases, on as many threads as the work is worth."""
-        several = min(self.elements // GRAIN, MOST)
+        several = self.several
         if several > 1:
             several = min(several, allowed(self.threads))
         return helpers.lead(self.at, several) if several > 1 else self.functions.alone(self.at)
@@ -218,8 +219,8 @@ class Compiled:
             own = list(chain.from_iterable(row))
             self.scalars[k, : len(own)] = own
 
-    def _make_tables(self, chunk: int) -> None:
-        """The table of chunks, sorted by layout, and that of portions: chunks that follow one another, of one."""
+    def _make_tables(self, chunk: int | None) -> int:
+        """Make the table of chunks, sorted by layout, and that of portions, chunks of one layout; return their work."""
         layouts = list(dict.fromkeys(x.storage for x in self.tensors))
         width = at.SLOTS + kernels.slot_count(self.program.rules)
         if any(x.layout for x in self.tensors):
@@ -228,8 +229,10 @@ class Compiled:
         portions: list[list[int]] = []
         self.blocks: list[tuple[int, int]] = [(0, 0)] * len(self.tensors)
         self.kernels: list[native.Kernel] = []
-        block = 0
+        block = total = 0
         for layout in layouts:
+            work = kernels.work(self.program.rules, layout)
+            length = chunk or min(CHUNK, max(BLOCK, PORTION // work // BLOCK * BLOCK))
             kernel = _kernel(self.program.rules, layout, self.program.limit_in(layout.compute), self.is_metered)
             self.kernels.append(kernel)
             names = "look", "apply", *(f"measure{i}" for i in reductions(self.program.rules))
@@ -239,12 +242,13 @@ class Compiled:
                 if x.storage != layout:
                     continue
                 places = _places(x, own)
+                total += work * own[0].size
                 self.blocks[k] = block, block + -(-own[0].size // BLOCK)
-                for begin in range(0, own[0].size, chunk):
-                    n = min(chunk, own[0].size - begin)
+                for begin in range(0, own[0].size, length):
+                    n = min(length, own[0].size - begin)
                     if n > room:
                         portions.append([len(chunks), len(chunks), *functions])
-                        room = chunk
+                        room = length
                     room -= n
                     portions[-1][at.END] += 1
                     moved = [int(place + begin * size) for place, size in places]
@@ -255,6 +259,7 @@ class Compiled:
         self.sums = np.zeros(block)
         self.meters = np.zeros((block if self.is_metered else 0, METERS))
         self.nbytes = np.array([own[0].nbytes for own in self.arrays], np.int64)
+        return total
 
     def _make_job(self) -> None:
         self._job = at_line(np.zeros(at.JOB_WORDS + at.LINE, np.int64))

@@ -21,6 +21,7 @@ from gradstep.storage import BLOCK as NUMBERS
 from gradstep.storage import Layout
 
 _WIDE = ir.VectorType(FLOATS["float64"], LANES)
+_BYTES = {"float64": 8, "float32": 4, "float16": 2, "bfloat16": 2, "signed8": 1, "squares8": 1}  # of a stored number
 
 
 def slot_count(rules: Sequence[Rule]) -> int:
@@ -31,6 +32,20 @@ def slot_count(rules: Sequence[Rule]) -> int:
 def scalar_count(rules: Sequence[Rule]) -> int:
     """Numbers in a row of the scalar table: those of each rule, in order."""
     return sum(len(rule.numbers) for rule in rules)
+
+
+def work(rules: Sequence[Rule], layout: Layout) -> int:
+    """Count the work that a step has with one element, in bytes of memory that take as long: 12 ps each, roughly.
+
+    Additions and multiplications are done while memory is waited for. A root takes as long as 16 bytes, a division as
+    long as 4, in float64 four times that; a slot in another format, with its random bits, 16.
+    """
+    wide = layout.compute == "float64"
+    size = _BYTES[layout.dtype]
+    slots = sum(2 * _BYTES[layout.compute] if name is None else 16 + 2 * _BYTES[name] for name in layout.slots)
+    passes = 3 + max(1, 2 * len(reductions(rules)))  # g, theta twice; g once more to look at it
+    slow = sum(16 * rule.operations.get("sqrt", 0) + 4 * rule.operations.get("/", 0) for rule in rules)
+    return passes * size + slots + (4 * slow if wide else slow)
 
 
 def emit(rules: Sequence[Rule], layout: Layout, limit: float, triple: str, is_metered: bool = False) -> str:
