@@ -62,7 +62,7 @@ class Compiled:
     ) -> None:
         self.program, self.tensors, self.threads, self.seed = program, tensors, threads, seed
         self.is_metered = is_metered
-        self.is_writing = False
+        self.before, self.is_writing = 0, False
         self.is_random = any(x.storage.draws for x in tensors)
         self.copies: list[tuple[NDArray[Any], NDArray[Any]]] = []
         masters = [[] if x.master is None else [x.master] for x in tensors]
@@ -164,26 +164,18 @@ class Compiled:
         if self.is_random:
             self._roll(t)
         self._phases(0, APPLY)
-        before = self.applied
-        self.is_writing = bool(self.copies)
-        try:
-            self._run()
-        finally:  # an interrupt that came meanwhile is raised when the work is done
-            if self.applied != before:
-                self._copy_back()
-            self.is_writing = False
+        self.before, self.is_writing = self.applied, bool(self.copies)
+        self._run()
+        self.finish()
         if self.gather is not None:
             self.gather.release()
 
-    def _copy_back(self) -> None:
-        """Copy what was computed in plain memory to where the arrays are."""
-        try:
+    def finish(self) -> None:
+        """See :class:`gradstep.engine.tensor.Engine`."""
+        if self.is_writing and self.applied != self.before:
             for outside, inside in self.copies:
                 outside[...] = inside
-        except BaseException:  # what a signal handler raises
-            for outside, inside in self.copies:
-                outside[...] = inside
-            raise
+        self.is_writing = False
 
     def metered(self) -> tuple[Columns, Ranges]:
         """See :class:`gradstep.engine.tensor.Engine`."""

@@ -75,7 +75,15 @@ class Engine(Protocol):
     """
 
     kind: str
-    is_writing: bool  # whether arrays are being written one after the other: an interrupt finds some old, some new
+
+    @property
+    def is_writing(self) -> bool:
+        """Whether arrays are being written one after the other: a signal handler finds some old and some new."""
+        ...
+
+    def finish(self) -> None:
+        """Write the rest of what :meth:`apply` has begun to write, where an exception has come out of it."""
+        ...
 
     @property
     def applied(self) -> int:

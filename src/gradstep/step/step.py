@@ -154,7 +154,8 @@ class Step:
             if not self.program.reduces and self._at_once(grads, values, guard):
                 return True
             return self._in_parts(grads, values, on_nonfinite)
-        except BaseException:  # an interrupt in the midst of a step is raised when it is made
+        except BaseException:  # what is begun is finished, and then the interrupt goes on its way
+            self._engine.finish()
             self._recover()
             self._engine.forget()
             raise
