@@ -24,11 +24,11 @@ import threadpoolctl
 import gradstep as gs
 from gradstep.compare.environment import environment
 from gradstep.compare.problems import FULL, find_problem
+from gradstep.compare.study import TARGET_BASELINES
 from gradstep.errors import NonFiniteError
 from gradstep.rule import lookup
 
 FILE = Path(__file__).resolve().parents[1] / "src/gradstep/compare/problems/targets.json"
-BASELINES = ("nesterov", "adamw", "nadam")
 TRIALS = 20
 DECADES = 3
 TUNING_SEED = 1000
@@ -84,7 +84,7 @@ def settle(name):
     metric, key = problem.target.metric, order(problem.target.metric)
     problem.begin(0)  # loads the data, which is no part of a run's time
     baselines, middle, seconds = {}, {}, []
-    for rule in BASELINES:
+    for rule in TARGET_BASELINES:
         ends = {lr: train(problem, rule, lr, TUNING_SEED) for lr in rates(problem.scale[lookup(rule).units["lr"]])}
         best = min(ends, key=lambda lr: key(ends[lr]))
         reached = []
@@ -97,7 +97,7 @@ def settle(name):
         baselines[rule] = {"lr": best, "reached": [value for value, _ in reached], "median_seed": median_seed}
         place = sorted(ends).index(best) + 1
         print(f"{name:15} {rule:9} lr {best:<8g} (place {place} of {TRIALS})", baselines[rule]["reached"], flush=True)
-    winner = min(BASELINES, key=lambda rule: key(middle[rule]))
+    winner = min(TARGET_BASELINES, key=lambda rule: key(middle[rule]))
     digits = DIGITS.get(name, 3)
     level, typical = easier(middle[winner][0], metric, digits), sorted(seconds)[len(seconds) // 2]
     print(f"{name:15} {metric} {level:g} by {winner}; {typical:.2f} s a run", flush=True)

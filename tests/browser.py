@@ -8,7 +8,7 @@ import pytest
 
 sync_api = pytest.importorskip("playwright.sync_api")
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-needs_browser = pytest.mark.skipif(BROWSER is None, reason="no chromium in PATH")
+needs_browser = [pytest.mark.process, pytest.mark.skipif(BROWSER is None, reason="no chromium in PATH")]
 QUIET = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-sync"]
 QUIET += ["--disable-background-networking", "--disable-component-update"]
 TEXT_CONTRAST = 4.5  # WCAG 2.2, AA, for text

@@ -1,5 +1,6 @@
 """Tests keep their kernels to themselves, in this process and in those that it starts."""
 
+import gc
 import json
 import os
 import signal
@@ -52,6 +53,12 @@ def pytest_collection_modifyitems(items):
     ``--dist worksteal`` deals neighbours out to the same process, and knows no ``xdist_group``.
     """
     items.sort(key=lambda item: tuple(name in getattr(item, "fixturenames", ()) for name in DEAR), reverse=True)
+
+
+def pytest_collection_finish(session):
+    """Leave what collecting has made to itself: a garbage collection within a test looks at the test's own objects."""
+    gc.collect()
+    gc.freeze()
 
 
 class _Figures:

@@ -1,5 +1,6 @@
 """What several test files share: engines, arrays, equality of bits, fingerprints, processes, terminals."""
 
+import contextlib
 import hashlib
 import os
 import re
@@ -47,6 +48,16 @@ def fingerprint(opt):
         for name, x in zip(form.names, leaves, strict=True):
             digest.update(repr((name, *bits(np.asarray(x)))).encode())
     return digest.hexdigest()
+
+
+@contextlib.contextmanager
+def case(*what):
+    """Say in which case of a loop something failed."""
+    try:
+        yield
+    except BaseException as error:
+        error.add_note(f"In the case {', '.join(map(repr, what))}.")
+        raise
 
 
 def clear(error):

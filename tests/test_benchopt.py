@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 pytest.importorskip("benchopt")
+pytestmark = pytest.mark.process
 
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "benchmarks/benchopt"

@@ -42,8 +42,8 @@ class TestComposition:
 
     def test_run_hands_on_theta_and_gradient(self):
         rules = program(chain(gs.l2(0.5), gs.sgd(lr=1.0))).rules
-        theta, g, state = run(rules, 2.0, 1.0, [[], []], [(0.5,), (1.0,)])
-        assert (theta, g, state) == (0.0, 2.0, [[], []])
+        theta, g, state, before = run(rules, 2.0, 1.0, [[], []], [(0.5,), (1.0,)])
+        assert (theta, g, state, before) == (0.0, 2.0, [[], []], 2.0)
 
     @pytest.mark.parametrize(
         ("make", "kind", "text"),

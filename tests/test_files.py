@@ -171,6 +171,7 @@ class TestSweep:
         assert len(seen) == 1
         assert read(tmp_path) == {"run.x": "outer"}
 
+    @pytest.mark.process
     def test_a_writer_that_is_killed_and_one_that_lives(self, tmp_path):
         code = """
 import os, sys

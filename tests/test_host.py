@@ -42,21 +42,22 @@ class TestScalars:
         assert new[0]["n.product"] < 1.0
 
     def test_one_sum_over_all(self):
-        table, _ = self.ask(chain(gs.clip_by_global_norm(1.0), gs.sgd), blocks=[[9.0, 7.0], [], [9.0]])
+        table, _ = self.ask(chain(gs.clip_by_global_norm(1.0), gs.sgd), blocks=[[[9.0, 7.0]], [[]], [[9.0]]])
         assert table[0][0] == (1 / 5,)
 
     def test_a_sum_for_each_tensor(self):
-        table, _ = self.ask(chain(gs.clip_by_norm(1.0), gs.sgd), blocks=[[9.0, 7.0], [], [0.25]], rows=3)
+        table, _ = self.ask(chain(gs.clip_by_norm(1.0), gs.sgd), blocks=[[[9.0, 7.0]], [[]], [[0.25]]], rows=3)
         assert [row[0] for row in table] == [(0.25,), (1.0,), (1.0,)]
 
     def test_sums_are_joined_exactly(self):
-        table, _ = self.ask(chain(gs.clip_by_global_norm(1.0), gs.sgd), blocks=[[1e16, 1.0, 1.0, 1.0, 1.0], [-1e16]])
+        blocks = [[[1e16, 1.0, 1.0, 1.0, 1.0]], [[-1e16]]]
+        table, _ = self.ask(chain(gs.clip_by_global_norm(1.0), gs.sgd), blocks=blocks)
         assert table[0][0] == (0.5,)
 
     @pytest.mark.parametrize("blocks", [[[math.inf]], [[math.nan]], [[1e308, 1e308]], [[math.inf, -math.inf]]])
     def test_a_sum_that_is_not_finite(self, blocks):
         with pytest.raises(gs.NonFiniteError, match="clip_by_global_norm: the sum over the gradients is not") as error:
-            self.ask(chain(gs.clip_by_global_norm(1.0), gs.sgd), blocks=blocks)
+            self.ask(chain(gs.clip_by_global_norm(1.0), gs.sgd), blocks=[blocks])
         assert not isinstance(error.value, ScalarError)
 
     def test_a_scalar_too_large_for_the_dtype(self):

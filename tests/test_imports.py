@@ -3,13 +3,14 @@
 import ast
 import json
 import shutil
+import statistics
 import sys
-from graphlib import TopologicalSorter
 from types import ModuleType
 
 import pytest
 
 import gradstep as gs
+import rooms
 from gradstep.rule import registry
 from support import SOURCE, script
 
@@ -29,7 +30,7 @@ LAYERS = [
     "step",
     "functional",
     "optimizer",
-    "objective",
+    "objective text",
     "problem_file gradient_check loop layers nn testing",
     "interop bench compare",
     "runs",
@@ -39,56 +40,51 @@ LAYERS = [
 LEVEL = {f"gradstep.{name}": k for k, names in enumerate(LAYERS) for name in names.split()}
 ABOVE_RULES = ("gradstep.rules", "gradstep.stages", "gradstep.variants", "gradstep.conventions")
 CORE = LEVEL["gradstep.optimizer"]
-FILES = sorted((SOURCE / "gradstep").rglob("*.py"))
-
-
-def module_of(path):
-    parts = path.relative_to(SOURCE).with_suffix("").parts
-    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
-
-
-def imports(tree):
-    """Each imported module, and whether that happens on import of the file."""
-    inner = {x for f in ast.walk(tree) if isinstance(f, ast.FunctionDef | ast.AsyncFunctionDef) for x in ast.walk(f)}
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            yield from ((name.name, node not in inner) for name in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, "imports are absolute"
-            whole = f"{node.module}."
-            for name in node.names:
-                deeper = whole + name.name
-                yield (deeper if deeper in MODULES else node.module), node not in inner
-
-
-MODULES = {module_of(path) for path in FILES}
-TREES = {module_of(path): ast.parse(path.read_text("utf-8")) for path in FILES}
-GRAPH = {name: list(imports(tree)) for name, tree in TREES.items()}
-
-
-def layer(module):
-    return ".".join(module.split(".")[:2])
+CODE = rooms.Source(SOURCE)
+TREES, GRAPH, MODULES = CODE.trees, CODE.imports, CODE.trees.keys()
+layer = rooms.room
 
 
 def ours(module):
     return module.split(".")[0] == "gradstep"
 
 
-@pytest.mark.parametrize("module", sorted(MODULES - {"gradstep"}))
-def test_imports_point_downwards(module):
-    assert layer(module) in LEVEL, f"{module} has no place in LAYERS"
-    for other, _ in GRAPH[module]:
-        if ours(other) and layer(other) != layer(module):
-            assert other != "gradstep" or LEVEL[layer(module)] > CORE, f"{module} imports the whole package"
-            if other != "gradstep":
-                assert LEVEL.get(layer(other), 99) < LEVEL[layer(module)], f"{module} imports {other}"
+def test_imports_point_downwards():
+    for module in sorted(MODULES - {"gradstep"}):
+        assert layer(module) in LEVEL, f"{module} has no place in LAYERS"
+        for other, _ in GRAPH[module]:
+            if ours(other) and layer(other) != layer(module):
+                assert other != "gradstep" or LEVEL[layer(module)] > CORE, f"{module} imports the whole package"
+                if other != "gradstep":
+                    assert LEVEL.get(layer(other), 99) < LEVEL[layer(module)], f"{module} imports {other}"
 
 
-def test_no_cycles():
-    top = {name: {x for x, on_import in GRAPH[name] if on_import and ours(x) and x != name} for name in MODULES}
-    for name in MODULES:  # `import gradstep` in an upper layer meets a package that is complete
-        top[name].discard("gradstep")
-    assert list(TopologicalSorter(top).static_order())
+def test_no_circle_of_files_or_rooms():
+    """Imports inside functions count: a circle that only closes later is a circle for whoever reads or moves a file."""
+    assert rooms.circles(CODE.files) == []
+    assert rooms.circles(CODE.rooms) == []
+
+
+def test_circles_and_floors_of_a_drawing(tmp_path):
+    """Two files that import each other inside a function, a package below them, and a file above."""
+    for path, text in {
+        "gradstep/__init__.py": "",
+        "gradstep/low/__init__.py": "import math",
+        "gradstep/low/inner.py": "from gradstep import low",
+        "gradstep/left.py": "from gradstep.low import inner\ndef f():\n    from gradstep import right",
+        "gradstep/right.py": "import gradstep.left",
+        "gradstep/top.py": "from gradstep.right import anything",
+    }.items():
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(text)
+    drawing = rooms.Source(tmp_path)
+    assert rooms.circles(drawing.files) == rooms.circles(drawing.rooms) == [["gradstep.left", "gradstep.right"]]
+    assert rooms.floors(drawing.rooms) == [
+        ["gradstep", "gradstep.low"],
+        ["gradstep.left", "gradstep.right"],
+        ["gradstep.top"],
+    ]
+    assert "Circle of 2 files: gradstep.left gradstep.right" in rooms.report(drawing)
 
 
 @pytest.mark.parametrize("package", ["rules", "stages", "variants"])
@@ -114,6 +110,7 @@ def test_the_core_imports_numpy_and_array_api_compat_alone():
             assert foreign <= allowed | sys.stdlib_module_names, name
 
 
+@pytest.mark.process
 def test_importing_loads_numpy_and_array_api_compat_alone():
     code = (
         "import sys; old = set(sys.modules); import gradstep, json; print(json.dumps(sorted(set(sys.modules) - old)))"
@@ -124,6 +121,7 @@ def test_importing_loads_numpy_and_array_api_compat_alone():
     assert not [name for name in loaded if ours(name) and LEVEL.get(layer(name), 0) > CORE]
 
 
+@pytest.mark.process
 def test_a_step_loads_llvmlite_at_most():
     """Namespaces of NumPy that it loads lazily (f2py, testing) would cost more than the step."""
     code = """
@@ -149,12 +147,13 @@ print(*sys.modules)
     }
 
 
-# About 60 ms where 60 ms were settled; a machine may be slower, or slow for a while.
+# About 60 ms where 60 ms were settled on. A machine may be slower, and slow for a while, but these are so too then.
 STANDARD = "asyncio, email.mime.text, http.server, logging.config, sqlite3, tomllib, unittest.mock, xml.dom.minidom"
 
 
+@pytest.mark.process
 def test_importing_takes_at_most_60_ms_over_numpy(tmp_path):
-    """CPU time, the best of a few processes with bytecode on disk; or no more than much of the standard library."""
+    """CPU time of a process with bytecode on disk; or about that of a part of the standard library right after it."""
     shutil.copytree(SOURCE / "gradstep", tmp_path / "gradstep", ignore=shutil.ignore_patterns("__pycache__"))
     code = f"""
 from time import process_time as now
@@ -162,16 +161,16 @@ import numpy
 start = now(); import gradstep; middle = now(); import {STANDARD}; end = now()
 print(middle - start, end - middle)
 """
-    best, standard = 1.0, 0.0
-    for _ in range(10):
-        cost, other = map(float, script(code, PYTHONPATH=str(tmp_path), PYTHONDONTWRITEBYTECODE="").split())
-        if cost < best:
-            best, standard = cost, other
-        if best <= max(0.06, standard):
+    tries = []
+    for _ in range(9):
+        cost, standard = map(float, script(code, PYTHONPATH=str(tmp_path), PYTHONDONTWRITEBYTECODE="").split())
+        if cost <= 0.06:
             return
-    pytest.fail(f"{best} s, and {standard} s for the standard library")
+        tries.append((cost / standard, cost))
+    assert statistics.median(ratio for ratio, _ in tries) <= 1.15, tries
 
 
+@pytest.mark.process
 def test_importing_starts_no_thread():
     assert script("import threading, gradstep; print(threading.active_count())").strip() == "1"
 
@@ -196,14 +195,15 @@ def test_every_public_thing_has_a_docstring():
         assert getattr(thing, "doc", None) or thing.__doc__, name
 
 
-@pytest.mark.parametrize("module", sorted(MODULES))
-def test_nothing_runs_foreign_code_or_calls_home(module):
+def test_nothing_runs_foreign_code_or_calls_home():
     banned = {"pickle", "marshal", "shelve", "dill", "cloudpickle", "socket", "requests", "httpx", "ftplib", "smtplib"}
-    assert not {x for x, _ in GRAPH[module] if x.split(".")[0] in banned or x in ("urllib.request", "http.client")}
-    for node in ast.walk(TREES[module]):
-        if isinstance(node, ast.Call):
-            called = node.func.id if isinstance(node.func, ast.Name) else ""
-            assert called not in ("eval", "exec", "compile", "__import__"), f"{module}:{node.lineno}"
-            for word in node.keywords:
-                refused = isinstance(word.value, ast.Constant) and word.value.value is False
-                assert word.arg != "allow_pickle" or refused, f"{module}:{node.lineno}"
+    for module in sorted(MODULES):
+        loaded = {x for x, _ in GRAPH[module]}
+        assert not {x.split(".")[0] for x in loaded} & banned | loaded & {"urllib.request", "http.client"}, module
+        for node in ast.walk(TREES[module]):
+            if isinstance(node, ast.Call):
+                called = node.func.id if isinstance(node.func, ast.Name) else ""
+                assert called not in ("eval", "exec", "compile", "__import__"), f"{module}:{node.lineno}"
+                for word in node.keywords:
+                    refused = isinstance(word.value, ast.Constant) and word.value.value is False
+                    assert word.arg != "allow_pickle" or refused, f"{module}:{node.lineno}"

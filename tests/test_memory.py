@@ -1,5 +1,8 @@
 """Where arrays lie: what may be written, what overlaps."""
 
+import time
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -174,3 +177,67 @@ def test_together(dtype):
         assert y.flags.writeable
         assert address(y) % 64 == 0 or not y.size
     assert not any(np.shares_memory(x, y) for k, x in enumerate(copies) for y in copies[:k])
+
+
+class TestPeak:
+    """Making an optimizer, or reporting a bad gradient, takes no more than one further copy of one tensor."""
+
+    N = 1 << 20
+
+    @staticmethod
+    def peak(function, warm=None):
+        """Bytes at the most while ``function`` runs, and those that are left afterwards, above those before."""
+        (warm or function)()  # kernels, and modules that an error loads
+        tracemalloc.start()
+        try:
+            kept = function()
+            now, most = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        return most, now, kept
+
+    @pytest.mark.parametrize("engine", ["auto", "eager"])
+    @pytest.mark.parametrize("dtype", ["f2", "f4", "f8", "c8"])
+    @pytest.mark.parametrize("tx", [gs.sgd(lr=0.1), gs.adam(), gs.chain(gs.sgd(lr=0.1), gs.ema(decay=0.9))], ids=repr)
+    def test_making(self, tx, dtype, engine):
+        w = np.ones(self.N, dtype)
+        most, now, opt = self.peak(*(lambda x=x: gs.Optimizer({"w": x}, tx, engine=engine) for x in (w, w[:99])))
+        state = sum(x.nbytes for x in opt.state["w"].values())
+        wide = self.N * max(w.itemsize, 4)  # of state: 16 bits are computed in 32
+        assert state <= now < state + 0.1 * w.nbytes
+        assert most < state + 1.1 * wide
+
+    @pytest.mark.parametrize(
+        "options", [{"state_dtype": "8bit"}, {"state_dtype": "bfloat16"}, {"master": True}], ids=str
+    )
+    def test_making_in_fewer_bits(self, options):
+        w = np.ones(self.N, "f2" if "master" in options else "f4")
+        most, now, opt = self.peak(*(lambda x=x: gs.Optimizer({"w": x}, gs.adam(), **options) for x in (w, w[:99])))
+        state = sum(x.nbytes for x in opt.state["w"].values())
+        assert state <= now < state + 0.1 * w.nbytes
+        assert most < state + 1.1 * 4 * self.N
+
+    @pytest.mark.parametrize("engine", ["auto", "eager"])
+    @pytest.mark.parametrize("dtype", ["f2", "f4", "f8", "c8"])
+    @pytest.mark.parametrize("place", [0, 123_456, -1])
+    def test_a_bad_gradient(self, dtype, engine, place):
+        w, g = np.ones(self.N, dtype), np.ones(self.N, dtype)
+        g[place] = np.nan
+        opt = gs.Optimizer({"w": w}, gs.sgd(lr=0.1), engine=engine)
+
+        def step():
+            with pytest.raises(gs.NonFiniteError, match=rf"'w' is not finite: \[{place % self.N}\] = \(?nan"):
+                opt.step({"w": g})
+
+        most, _, _ = self.peak(step)
+        assert most < 0.5 * w.nbytes + 400_000
+
+
+def test_many_parameters_are_checked_in_linear_time():
+    def seconds(n):
+        names, arrays = [f"w{k}" for k in range(n)], [np.zeros(3) for _ in range(n)]
+        began = time.process_time()
+        check_writable(names, arrays)
+        return time.process_time() - began
+
+    assert seconds(64_000) < 40 * min(seconds(4_000) for _ in range(3))

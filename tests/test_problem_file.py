@@ -176,6 +176,7 @@ def test_a_path_with_a_colon_is_split_at_the_last(file, tmp_path):
     assert load(f"{tmp_path}/C:mine.py:loss").name == "loss"
 
 
+@pytest.mark.process
 def test_a_loaded_file_imports_nothing_of_the_optimizer():
     code = "import sys\nimport gradstep.problem_file\nprint('llvmlite' in sys.modules)"
     assert script(code).strip() == "False"

@@ -188,9 +188,23 @@ DECLARATIONS = {
     "slot twice": (lambda: rule(rates, state="m m", lr=0.1)(kept), "the name m is taken"),
     "slot like a hyperparameter": (lambda: rule(rates, state="lr", lr=0.1)(plain), "the name lr is taken"),
     "a hyperparameter called t": (lambda: rule(lambda t: {"lr": t}, t=0.1)(plain), "the name t is taken"),
-    "a hyperparameter called total": (lambda: rule(lambda total: {"lr": total}, total=0.1)(plain), "total is taken"),
+    "a hyperparameter called as a sum": (
+        lambda: rule(lambda total: {"lr": total}, reduce=lambda g: g, over="all", total=0.1)(plain), "total is taken"),
     "measure of a scalar": (
-        lambda: rule(rates, reduce=lambda theta, g: 1.0, over="all", lr=0.1)(plain), "as measure, which is no array"),
+        lambda: rule(rates, reduce=lambda theta, g: 1.0, over="all", lr=0.1)(plain), "as total, which is no array"),
+    "measure of what it does not see": (
+        lambda: rule(rates, reduce={"size": lambda theta, v: theta * v}, over="all", lr=0.1)(plain),
+        "the sum size asks for v, which is none of ['g', 'theta']"),
+    "early without sums": (lambda: rule(rates, early=rates, lr=0.1)(plain), "early= is for numbers that reduce= needs"),
+    "early and scalars alike": (
+        lambda: rule(rates, early=rates, reduce=lambda g: g, over="all", lr=0.1)(plain), "both return lr"),
+    "early that asks for a sum": (
+        lambda: rule(rates, early=lambda total: {"k": total}, reduce=lambda g: g, over="all", lr=0.1)(plain),
+        "early() asks for total"),
+    "a rule that wraps": (lambda: rule(rates, wraps=True, lr=0.1)(plain), "wraps= is for a stage behind a rule"),
+    "before in another place": (
+        lambda: stage(wraps=True)(lambda theta, before, g: (theta, g)), "must take ('before', 'theta', 'g')"),
+    "before without wraps": (lambda: stage()(lambda before, theta, g: (theta, g)), "must take ('theta', 'g')"),
     "measure that branches": (
         lambda: rule(rates, reduce=lambda theta, g: g if g > 0 else theta, over="all", lr=0.1)(plain), "truth value"),
     "read that fails": (lambda: rule(rates, read=lambda theta: theta.mean(), lr=0.1)(plain), "theta.mean"),

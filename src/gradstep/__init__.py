@@ -8,9 +8,11 @@ from gradstep.diagnostics import Diagnostics
 from gradstep.engine.threads import get_threads, set_threads
 from gradstep.errors import (
     CheckpointError,
+    GradstepAttributeError,
     GradstepError,
     GradstepTypeError,
     GradstepValueError,
+    InUseError,
     NonFiniteError,
     RuleError,
     ScalarError,
@@ -47,9 +49,11 @@ __all__ = [
     "Checkpoint",
     "CheckpointError",
     "Diagnostics",
+    "GradstepAttributeError",
     "GradstepError",
     "GradstepTypeError",
     "GradstepValueError",
+    "InUseError",
     "NonFiniteError",
     "Optimizer",
     "RuleError",

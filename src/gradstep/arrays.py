@@ -1,5 +1,6 @@
 """What Gradstep asks of an array's namespace: dtypes that it can compute in, complex numbers as pairs of reals."""
 
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
 
@@ -16,6 +17,7 @@ _REAL = {
     "complex64": "float32",
     "complex128": "float64",
 }
+_PIECE = 1 << 16  # elements: large enough to be quick, small enough for a cache
 
 
 def namespace(*arrays: Any) -> Any:
@@ -84,6 +86,19 @@ def as_reals(x: Any) -> Any:
         return np.stack([x.real, x.imag], axis=-1)
     xp = namespace(x)
     return xp.stack([xp.real(x), xp.imag(x)], axis=-1)
+
+
+def pieces(x: Any) -> Iterator[Any]:
+    """Yield an array's elements in C order, a part of them at a time, so that what is made of a part stays small.
+
+    Namespaces whose slices are copies, such as JAX, give the whole array at once.
+    """
+    if not (isinstance(x, np.ndarray) or array_api_compat.is_torch_array(x)):
+        yield x
+        return
+    flat = x.reshape(-1)
+    for begin in range(0, flat.shape[0], _PIECE):
+        yield flat[begin : begin + _PIECE]
 
 
 def as_complex(pairs: Any, like: Any) -> Any:

@@ -16,6 +16,7 @@ from gradstep.hyper import Hyper, at
 from gradstep.rule import Part, Rule, Stage
 
 Row = list[tuple[float, ...]]  # the scalars of each part, in the order of its rule's numbers
+Sums = list[list[list[float]]]  # block sums: of each tensor, or once for all of them, of each that is measured
 
 
 def chain(*stages: Stage | Rule) -> Stage:
@@ -48,21 +49,50 @@ def chain(*stages: Stage | Rule) -> Stage:
 
 def run(
     rules: Sequence[Rule], theta: Any, g: Any, state: Sequence[Sequence[Any]], row: Sequence[Sequence[Any]]
-) -> tuple[Any, Any, list[list[Any]]]:
-    """One pass of ``rules`` over operands of any kind: the new theta, the gradient that is left, the new state.
+) -> tuple[Any, Any, list[list[Any]], Any]:
+    """One pass of ``rules`` over operands of any kind.
 
-    ``row`` has for each rule its numbers, in the order in which it declares them.
+    Parameters
+    ----------
+    row
+        For each rule its numbers, in the order in which it declares them.
+
+    Returns
+    -------
+    theta, g, state, before
+        The new theta, the gradient that is left, the new state; theta as it entered the last rule of kind ``"rule"``.
     """
-    after: list[list[Any]] = []
+    before, after = theta, []
     for rule, slots, numbers in zip(rules, state, row, strict=False):
-        theta, g, *slots = rule.update(theta, g, *slots, **dict(zip(rule.numbers, numbers, strict=True)))
+        if rule.kind == "rule":
+            before = theta
+        wrapped = (before,) if rule.wraps else ()
+        theta, g, *slots = rule.update(*wrapped, theta, g, *slots, **dict(zip(rule.numbers, numbers, strict=True)))
         after.append(slots)
-    return theta, g, after
+    return theta, g, after, before
+
+
+def terms(rule: Rule, arrays: Sequence[Any], numbers: Sequence[Any], widened: Callable[[Any], Any]) -> list[Any]:
+    """Return what a reducing rule sums: the value of each of its measures, for operands of any kind.
+
+    Parameters
+    ----------
+    arrays
+        ``before``, ``theta``, ``g`` and the rule's slots.
+    numbers
+        In float64, the rule's early numbers first.
+    widened
+        Turns an array into one of float64; called with those that a measure names.
+    """
+    asked = {key for _, keys in rule.measured for key in keys}
+    named = zip(("before", "theta", "g", *rule.state), arrays, strict=True)
+    known = {key: widened(x) for key, x in named if key in asked} | dict(zip(rule.early_numbers, numbers, strict=False))
+    return [f(**{key: known[key] for key in asked}) for f, asked in rule.measured]
 
 
 def reductions(rules: Sequence[Rule]) -> list[int]:
-    """Which of the rules measure something that is summed over arrays."""
-    return [i for i, rule in enumerate(rules) if rule.measure is not None]
+    """Return the places of the rules that measure something that is summed over arrays."""
+    return [i for i, rule in enumerate(rules) if rule.measure]
 
 
 @dataclass(frozen=True)
@@ -147,7 +177,7 @@ def program(stage: Stage) -> Program:
     Raises
     ------
     GradstepValueError
-        When a hyperparameter has no value, or two.
+        When a hyperparameter has no value, or two, or a stage that wraps a rule has none before it.
     """
     hyper, keys = _merge(stage.parts)
     for part, mine in zip(stage.parts, keys, strict=True):
@@ -156,6 +186,10 @@ def program(stage: Stage) -> Program:
                 raise GradstepValueError(
                     f"{part.label}: {key} has no value; give it here or in a rule of the same chain."
                 )
+    kinds = [part.rule.kind for part in stage.parts]
+    for i, part in enumerate(stage.parts):
+        if part.rule.wraps and "rule" not in kinds[:i]:
+            raise GradstepValueError(f"{part.label}: it wraps the rule before it in a chain, and there is none.")
     slots = tuple(tuple(f"{p.label}.{slot}" for slot in p.rule.state) for p in stage.parts)
     return Program(stage.parts, keys, hyper, slots)
 

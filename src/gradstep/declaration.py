@@ -1,7 +1,7 @@
 """Whether a rule is declared well: its names, its two functions, and what the update does with checking operands."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from gradstep.checking import ARRAY, Checked, Checker
@@ -9,7 +9,12 @@ from gradstep.errors import RuleError
 from gradstep.hyper import Hyper, checked
 
 
-def examine(made: Any) -> tuple[tuple[str, ...], dict[str, int]]:
+def parameters(function: Callable[..., Any]) -> tuple[str, ...]:
+    """Return the names of a function's parameters."""
+    return tuple(inspect.signature(function).parameters)
+
+
+def examine(made: Any) -> tuple[tuple[str, ...], tuple[str, ...], dict[str, int]]:
     """Refuse a rule whose parts do not fit together, or that its call with checking operands shows to be badly formed.
 
     Parameters
@@ -19,8 +24,8 @@ def examine(made: Any) -> tuple[tuple[str, ...], dict[str, int]]:
 
     Returns
     -------
-    numbers, operations
-        Names of the scalars that the update takes; how often it does what.
+    early, numbers, operations
+        Names of the scalars that the update takes, those known before the sums first; how often it does what.
 
     Raises
     ------
@@ -29,31 +34,35 @@ def examine(made: Any) -> tuple[tuple[str, ...], dict[str, int]]:
     """
     owner = made.name
     _check_names(made)
-    sample = {key: _sample(key, value) for key, value in made.defaults.items()}
-    given = {**sample, **made.memory, "t": 1, "total": 1.0}
-    out = _call(owner, "scalars", made.scalars, **{key: given[key] for key in made.arguments})
-    if not isinstance(out, dict):
-        raise RuleError(f"rule {owner}: scalars() must return a dict of numbers, not {out!r}.")
+    known: dict[str, Any] = {key: _sample(key, value) for key, value in made.defaults.items()}
+    known |= {**made.memory, "t": 1, **dict.fromkeys(made.measure, 1.0)}
+    early = {} if made.early is None else _numbers(made, "early", made.early, known)
+    out = _numbers(made, "scalars", made.scalars, {**known, **early})
     if missing := made.memory.keys() - out.keys():
         raise RuleError(f"rule {owner}: scalars() must return the new value of its memory {min(missing)}.")
+    if twice := early.keys() & out.keys():
+        raise RuleError(f"rule {owner}: early() and scalars() both return {min(twice)}; leave it to one of them.")
     numbers = tuple(key for key in out if key not in made.memory)
-    takes = tuple(inspect.signature(made.update).parameters)
-    first = ("theta", "g", *made.state)
-    if takes[: len(first)] != first or set(takes[len(first) :]) != set(numbers):
+    first, takes = made.arrays, parameters(made.update)
+    if takes[: len(first)] != first or set(takes[len(first) :]) != {*early, *numbers}:
         raise RuleError(
-            f"rule {owner}: update takes {takes}, but must take {(*first, *numbers)}: theta, g, state, scalars."
+            f"rule {owner}: update takes {takes}, but must take {(*first, *early, *numbers)}: "
+            f"{'before, ' * made.wraps}theta, g, state, scalars."
         )
     checker = Checker(owner)
-    arrays = [checker.array(key) for key in first]
-    if made.measure is not None:
-        _check_result(owner, "measure", (_call(owner, "measure", made.measure, *arrays[:2]),), ("measure",))
+    operands = {key: checker.array(key) for key in first} | {key: checker.scalar(key) for key in early}
+    for key, measure in made.measure.items():
+        some = {x: operands[x] for x in _known(made, f"the sum {key}", measure, operands)}
+        _check_result(owner, f"the sum {key}", (_call(owner, f"the sum {key}", measure, **some),), (key,))
     checker.operations.clear()  # the cost is that of the update alone
-    result = _call(owner, "update", made.update, *arrays, **{key: checker.scalar(key) for key in numbers})
-    _check_result(owner, "update", result, first)
+    operands |= {key: checker.scalar(key) for key in numbers}
+    result = _call(owner, "update", made.update, **{key: operands[key] for key in takes})
+    _check_result(owner, "update", result, ("theta", "g", *made.state))
     operations = dict(checker.operations)
     if made.read is not None:
-        _check_result(owner, "read", (_call(owner, "read", made.read, arrays[0], *arrays[2:]),), ("average",))
-    return numbers, operations
+        arrays = [operands[key] for key in ("theta", *made.state)]
+        _check_result(owner, "read", (_call(owner, "read", made.read, *arrays),), ("average",))
+    return tuple(early), numbers, operations
 
 
 def _check_names(made: Any) -> None:
@@ -62,18 +71,37 @@ def _check_names(made: Any) -> None:
         raise RuleError(f"rule {owner}: {key} is declared in units or start, but is no hyperparameter or slot.")
     if strange := set(made.nonnegative) - set(made.state):
         raise RuleError(f"rule {owner}: nonnegative has {min(strange)}, which is none of its slots {made.state}.")
-    named = [*made.state, *made.memory, *made.defaults]
+    named = [*made.state, *made.memory, *made.defaults, *made.measure]
     for key in named:
-        if key in ("theta", "g", "t", "total", "name") or named.count(key) > 1:
+        if key in ("before", "theta", "g", "t", "name") or named.count(key) > 1:
             raise RuleError(f"rule {owner}: the name {key} is taken; choose another for the slot or hyperparameter.")
-    if (made.measure is None) != (made.over is None):
+    if bool(made.measure) != (made.over is not None):
         raise RuleError(f'rule {owner}: reduce= and over="tensor" or "all" belong together.')
-    known = {"t", *made.memory, *made.defaults, *(["total"] if made.measure else [])}
-    for key in made.arguments:
-        if key not in known:
-            raise RuleError(f"rule {owner}: scalars() asks for {key}, which is none of {sorted(known)}.")
+    if made.early is not None and not made.measure:
+        raise RuleError(f"rule {owner}: early= is for numbers that reduce= needs; without it scalars() gives them all.")
+    if made.wraps and made.kind == "rule":
+        raise RuleError(f"rule {owner}: wraps= is for a stage behind a rule; declare it by @stage.")
     if made.bounds is not None and made.bounds not in made.defaults:
         raise RuleError(f"rule {owner}: bounds={made.bounds!r} is none of its hyperparameters.")
+
+
+def _numbers(made: Any, name: str, function: Callable[..., Any], known: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what ``scalars`` or ``early`` gives for sample values."""
+    have = known if name == "scalars" else {key: x for key, x in known.items() if key not in made.measure}
+    asked = _known(made, f"{name}()", function, have)
+    out = _call(made.name, name, function, **{key: have[key] for key in asked})
+    if not isinstance(out, dict):
+        raise RuleError(f"rule {made.name}: {name}() must return a dict of numbers, not {out!r}.")
+    return out
+
+
+def _known(made: Any, what: str, function: Callable[..., Any], known: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return what a function asks for; an error where that is not there."""
+    asked = parameters(function)
+    for key in asked:
+        if key not in known:
+            raise RuleError(f"rule {made.name}: {what} asks for {key}, which is none of {sorted(known)}.")
+    return asked
 
 
 def _call(owner: str, function: str, call: Callable[..., Any], *operands: Any, **scalars: Any) -> Any:

@@ -5,13 +5,14 @@ that both are true.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
 import numpy as np
 
 from gradstep import printing, vocabulary
+from gradstep.declaration import parameters
 from gradstep.rule import Rule
 
 
@@ -94,23 +95,21 @@ class Equation:
         The rule.
     lines
         Definitions of scalars that are used more than once, then memory, state, g and theta.
-    total
-        What a reduction sums, where there is one.
+    sums
+        What a reduction sums, by the name of each sum.
     """
 
     rule: Rule
     lines: tuple[Line, ...]
-    total: Expr | None
+    sums: tuple[Line, ...]
 
     def text(self) -> str:
         """One equation a line, in Unicode."""
-        printer = self._printer(printing.Text)
-        return "\n".join(printer.line(x.name, x.value) for x in self.lines)
+        return "\n".join(self._printed(printing.Text))
 
     def latex(self) -> str:
         """An ``aligned`` block for a page that knows LaTeX."""
-        printer = self._printer(printing.Latex)
-        body = " \\\\\n".join(printer.line(x.name, x.value) for x in self.lines)
+        body = " \\\\\n".join(self._printed(printing.Latex))
         return f"\\begin{{aligned}}\n{body}\n\\end{{aligned}}"
 
     def evaluate(self, values: Mapping[str, float]) -> dict[str, float]:
@@ -119,62 +118,73 @@ class Equation:
         Parameters
         ----------
         values
-            ``theta``, ``g``, each slot, ``t``, each hyperparameter, each memory and, after a reduction, ``total``.
+            ``theta``, ``g``, each slot, ``t``, each hyperparameter, each memory and each sum;
+            ``before`` where a rule is wrapped.
         """
         rule = self.rule
         memory = {key: values[key] for key in rule.memory}
         hyper = {key: values[key] for key in rule.defaults}
-        numbers, _ = rule.host(int(values["t"]), hyper, memory, values.get("total"))
-        arrays = {key: np.float64(values[key]) for key in ("theta", "g", *rule.state)}
+        numbers, _ = rule.host(int(values["t"]), hyper, memory, {key: values[key] for key in rule.measure})
+        arrays = {key: np.float64(values[key]) for key in rule.arrays}
         known = {**numbers, **values, **arrays, **{f"scalar {key}": x for key, x in numbers.items()}}
         with np.errstate(all="ignore"):
             new = {x.name: _value(x.value, known, {}) for x in self.lines}
-        return {key: float(new.get(key, arrays[key])) for key in arrays}
+        return {key: float(new.get(key, arrays[key])) for key in arrays if key != "before"}
 
-    def _printer(self, kind: type[printing.Printer]) -> printing.Printer:
+    def _printed(self, kind: type[printing.Printer]) -> list[str]:
         names = {id(x.value): x.name for x in self.lines if x.value.args}
-        return kind(self.rule.symbols, self.rule.kind == "stage", names)
+        printer = kind(self.rule.symbols, self.rule.kind == "stage", names)
+        sums = [printer.sum(x.name, x.value) for x in self.sums]
+        return [*sums, *(printer.line(x.name, x.value) for x in self.lines)]
 
 
 def equation(rule: Rule) -> Equation:
     """The equations of a rule or stage, from the rule itself."""
-    inputs = {key: Expr("before", key) for key in ("theta", *rule.state, *rule.memory)}
+    inputs = {key: Expr("before", key) for key in (*rule.arrays, *rule.memory)}
     inputs["g"] = Expr("symbol", "g")
-    constants = {key: Expr("symbol", key) for key in ("t", "total", *rule.defaults)}
+    constants = {key: Expr("symbol", key) for key in ("t", *rule.measure, *rule.defaults)}
     known = {**constants, **{key: inputs[key] for key in rule.memory}}
-    try:
-        out = _scalars(rule, known)
-    except Branches:
-        out = {key: Expr("scalar" if key in _changed(rule) else "symbol", key) for key in rule.numbers}
-    first = ("theta", "g", *rule.state)
-    results = rule.update(*(inputs[key] for key in first), **{key: out[key] for key in rule.numbers})
-    after = dict(zip(first, results, strict=True))
+    early = {} if rule.early is None else _numbers(rule, rule.early, rule.early_numbers, known)
+    out = early | _numbers(rule, rule.scalars, rule.numbers[len(early) :], known | early)
+    results = rule.update(*(inputs[key] for key in rule.arrays), **{key: out[key] for key in rule.numbers})
+    after = dict(zip(("theta", "g", *rule.state), results, strict=True))
+    sums = tuple(
+        Line(key, _node(f(**{x: (inputs | early)[x] for x in asked})))
+        for key, (f, asked) in zip(rule.measure, rule.measured, strict=True)
+    )
     memory = {key: out[key] for key in rule.memory if key in out}
     ordered = {**memory, **{key: after[key] for key in (*rule.state, "g", "theta")}}
     changed = {key: x for key, x in ordered.items() if x is not inputs[key]}
-    uses = Counter(id(x) for value in changed.values() for x in _once_below(value, changed))
+    values = [*changed.values(), *(x.value for x in sums)]
+    uses = Counter(id(x) for value in values for x in _once_below(value, changed))
     shared = {key: out[key] for key in rule.numbers if uses[id(out[key])] > 1 and _changes(out[key], constants["t"])}
-    total = rule.measure(inputs["theta"], inputs["g"]) if rule.measure is not None else None
-    return Equation(rule, tuple(Line(key, x) for key, x in {**shared, **changed}.items()), total)
+    return Equation(rule, tuple(Line(key, x) for key, x in {**shared, **changed}.items()), sums)
 
 
 def branches(rule: Rule) -> bool:
     """Whether the numbers of a rule keep their names in its equation, for its ``scalars`` branches."""
     try:
-        _scalars(rule, {key: Expr("symbol", key) for key in rule.arguments})
+        rule.scalars(**{key: Expr("symbol", key) for key in rule.arguments})
     except Branches:
         return True
     return False
 
 
-def _scalars(rule: Rule, known: Mapping[str, Expr]) -> dict[str, Expr]:
-    return {key: _node(x) for key, x in rule.scalars(**{key: known[key] for key in rule.arguments}).items()}
+def _numbers(
+    rule: Rule, function: Callable[..., Mapping[str, Any]], names: Iterable[str], known: Mapping[str, Expr]
+) -> dict[str, Expr]:
+    """The numbers of ``scalars`` or ``early`` as expressions; under their names where it branches."""
+    try:
+        return {key: _node(x) for key, x in function(**{key: known[key] for key in parameters(function)}).items()}
+    except Branches:
+        changed = _changed(rule)
+        return {key: Expr("scalar" if key in changed else "symbol", key) for key in names}
 
 
 def _changed(rule: Rule) -> set[str]:
     """The scalars that bear a hyperparameter's name but not always its value."""
     hyper = {key: 0.5 if x is None else float(x) for key, x in rule.defaults.items()}  # type: ignore[arg-type]  # no schedules
-    steps = [rule.host(t, hyper, rule.memory, 1.0)[0] for t in (1, 2)]
+    steps = [rule.host(t, hyper, rule.memory, dict.fromkeys(rule.measure, 1.0))[0] for t in (1, 2)]
     return {key for key in rule.numbers if key in hyper and any(numbers[key] != hyper[key] for numbers in steps)}
 
 

@@ -20,8 +20,8 @@ class NotKeptError(GradstepValueError, AttributeError):
     """An attribute that this object was not asked to keep; how to ask is in the text."""
 
 
-class NoAttributeError(GradstepTypeError, AttributeError):
-    """An attribute that is not there, or cannot be set; the right way is in the text."""
+class GradstepAttributeError(GradstepTypeError, AttributeError):
+    """An attribute that an object does not have, so that setting it would do nothing. Nothing has been changed."""
 
 
 class NonFiniteError(GradstepError, FloatingPointError):

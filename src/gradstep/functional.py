@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from gradstep.arrays import compute_dtype, extremes, is_low
-from gradstep.chain import Program, Row, program
+from gradstep.chain import Program, Row, Sums, program
 from gradstep.engine import eager
 from gradstep.engine.tensor import Tensor, bad_gradient, check_alike, check_gradient
 from gradstep.errors import GradstepTypeError, GradstepValueError, NonFiniteError, ScalarError
@@ -145,7 +145,7 @@ def host_half(
     groups = [0] * len(tensors) if made.over_tensor else [0]
     host = Host(made, [hyper], groups, extremes({x.dtype for x in tensors}))
 
-    def measure(part: int, rows: list[Row]) -> list[list[float]]:
+    def measure(part: int, rows: list[Row]) -> Sums:
         return [eager.measured(made, part, x, g, rows[x.row]) for x, g in zip(tensors, grads, strict=True)]
 
     table, after = host.table(t + 1, [dict(memory)], measure)

@@ -6,12 +6,13 @@ from itertools import chain
 from operator import itemgetter
 from typing import Any
 
-from gradstep.chain import Program, Row
+from gradstep.chain import Program, Row, Sums
+from gradstep.declaration import parameters
 from gradstep.errors import NonFiniteError, ScalarError
 from gradstep.reduction import joined
 from gradstep.rule import Part
 
-Measure = Callable[[int, list[Row]], list[list[float]]]
+Measure = Callable[[int, list[Row]], Sums]
 Memory = dict[str, float]
 
 
@@ -74,8 +75,8 @@ class Host:
         memory
             The host numbers of each group before it. Nothing is changed.
         measure
-            ``(part, rows so far) -> block sums`` of each tensor, or of all where they are summed together; asked of
-            the engine.
+            ``(part, rows so far) -> block sums`` of each tensor, or of all where they are summed together, and of
+            each that is measured; asked of the engine. A row has the stage's early numbers, and zeros for its others.
 
         Returns
         -------
@@ -94,8 +95,8 @@ class Host:
         table: list[Row] = [[] for _ in self.rows]
         after = [dict(x) for x in memory]
         for i, part in enumerate(self.program.parts):
-            totals = self._totals(i, part, table, measure)
-            known: dict[tuple[int, float | None], tuple[float, ...]] = {}
+            totals = self._totals(i, part, t, memory, table, measure)
+            known: dict[tuple[int, tuple[float, ...]], tuple[float, ...]] = {}
             for k, group in enumerate(self.rows):
                 case = (group, totals[k])
                 if case not in known:
@@ -104,13 +105,19 @@ class Host:
                 table[k].append(known[case])
         return table, after
 
-    def _totals(self, i: int, part: Part, table: list[Row], measure: Measure) -> list[float | None]:
-        if part.rule.measure is None:
-            return [None] * len(self.rows)
-        blocks = measure(i, table)
-        if part.rule.over == "tensor":
-            return [_total(part, own) for own in blocks]
-        return [_total(part, list(chain(*blocks)))] * len(self.rows)
+    def _totals(
+        self, i: int, part: Part, t: int, memory: Sequence[Memory], table: list[Row], measure: Measure
+    ) -> list[tuple[float, ...]]:
+        if not part.rule.measure:
+            return [()] * len(self.rows)
+        if part.rule.early is not None:
+            early = [of.early(t, before) for of, before in zip(self.parts[i], memory, strict=True)]
+            table = [[*row, early[group]] for row, group in zip(table, self.rows, strict=True)]
+        sums = measure(i, table)
+        if part.rule.over == "all":
+            sums = [[list(chain(*(own[k] for own in sums))) for k in range(len(part.rule.measure))]]
+        totals = [tuple(_total(part, key, x) for key, x in zip(part.rule.measure, own, strict=True)) for own in sums]
+        return totals if part.rule.over == "tensor" else totals * len(self.rows)
 
 
 _NONE: Memory = {}
@@ -122,7 +129,7 @@ def _picker(keys: tuple[str, ...]) -> Callable[[Mapping[str, float]], tuple[floa
 
 
 class _Scalars:
-    """One stage's scalars with one group's hyperparameters: called with ``t``, the memory and a total."""
+    """One stage's scalars with one group's hyperparameters: called with ``t``, the memory and sums."""
 
     def __init__(self, part: Part, keys: Mapping[str, str], extremes: tuple[float, float]) -> None:
         self.part, self.keys = part, keys
@@ -132,7 +139,8 @@ class _Scalars:
         self.memory = [(key, f"{part.label}.{key}") for key in part.rule.memory]
         self.scalars, self.asks = part.rule.scalars, part.rule.arguments
         self.eps = self.numbers.index("eps") if "eps" in self.numbers else None
-        self.needs_t_at_most = not self.memory and "total" not in self.asks and "t" not in self.asks[1:]
+        self.sums = tuple(part.rule.measure)
+        self.needs_t_at_most = not self.memory and not self.sums and "t" not in self.asks[1:]
         self.asks_t = "t" in self.asks
         self.names = [key for key in self.asks if key in keys]
         self.flat = [keys[key] for key in self.names]
@@ -150,35 +158,50 @@ class _Scalars:
         """The hyperparameters by the rule's names."""
         return {key: self.values[flat] for key, flat in self.keys.items()}
 
-    def __call__(self, t: int, memory: Mapping[str, float], total: float | None) -> tuple[tuple[float, ...], Memory]:
+    def __call__(
+        self, t: int, memory: Mapping[str, float], sums: tuple[float, ...]
+    ) -> tuple[tuple[float, ...], Memory]:
         """The scalars in the rule's order, and the memory after the step."""
         if self.needs_t_at_most:
             return self.at(t), _NONE
-        known: dict[str, Any] = {
-            **dict(zip(self.names, self.rest, strict=True)),
-            **{key: memory[place] for key, place in self.memory},
-            "t": t,
-        }
-        known["total"] = total
-        out = self._asked(t, tuple([known[key] for key in self.asks]))
+        known = self._known(t, memory) | dict(zip(self.sums, sums, strict=True))
+        out: dict[str, Any] = {}
+        if self.part.rule.early is not None:
+            out = self._named(t, self.part.rule.early, known)
+            known |= out
+        out = out | self._named(t, self.scalars, known)
         after = {place: float(out[key]) for key, place in self.memory}
         return self._checked(t, out, after), after
+
+    def early(self, t: int, memory: Mapping[str, float]) -> tuple[float, ...]:
+        """The numbers that are known before the sums, and zeros for the others."""
+        assert self.part.rule.early is not None  # noqa: S101 - only such stages are asked
+        out = self._named(t, self.part.rule.early, self._known(t, memory))
+        return tuple(float(out[key]) if key in self.part.rule.early_numbers else 0.0 for key in self.numbers)
+
+    def _known(self, t: int, memory: Mapping[str, float]) -> dict[str, Any]:
+        return {**self.hyper, **{key: memory[place] for key, place in self.memory}, "t": t}
 
     def at(self, t: int) -> tuple[float, ...]:
         """The scalars of a stage that needs no more than t."""
         if self.constant is not None:
             return self.constant
-        numbers = self._checked(t, self._asked(t, (t, *self.rest) if self.asks_t else self.rest), _NONE)
+        out = self._asked(t, self.scalars, (t, *self.rest) if self.asks_t else self.rest)
+        numbers = self._checked(t, out, _NONE)
         if not self.asks_t:
             self.constant = numbers
         return numbers
 
-    def _asked(self, t: int, values: tuple[Any, ...]) -> dict[str, Any]:
+    def _named(self, t: int, function: Callable[..., dict[str, Any]], known: Mapping[str, Any]) -> dict[str, Any]:
+        return self._asked(t, function, tuple([known[key] for key in parameters(function)]))
+
+    def _asked(self, t: int, function: Callable[..., dict[str, Any]], values: tuple[Any, ...]) -> dict[str, Any]:
         try:
-            return self.scalars(*values)
+            return function(*values)
         except (ArithmeticError, ValueError) as error:  # math's words for what has no value: 1/0, log(0)
+            name = "early" if function is self.part.rule.early else "scalars"
             raise ScalarError(
-                f"{self.part.label}: scalars() failed at update {t} with {self.hyper}: {error}."
+                f"{self.part.label}: {name}() failed at update {t} with {self.hyper}: {error}."
             ) from error
 
     def _checked(self, t: int, out: dict[str, Any], after: Memory) -> tuple[float, ...]:
@@ -211,8 +234,9 @@ def _check_bound(program: Program, i: int, values: Sequence[Mapping[str, float]]
         )
 
 
-def _total(part: Part, blocks: list[float]) -> float:
+def _total(part: Part, name: str, blocks: list[float]) -> float:
     total = joined(blocks)
     if not math.isfinite(total):
-        raise NonFiniteError(f"{part.label}: the sum over the gradients is not finite; nothing was changed.")
+        which = "over the gradients" if name == "total" else name
+        raise NonFiniteError(f"{part.label}: the sum {which} is not finite; nothing was changed.")
     return total

@@ -13,7 +13,7 @@ from gradstep import optimizer, rules
 from gradstep.chain import chain
 from gradstep.errors import GradstepTypeError, GradstepValueError
 from gradstep.memory import check_writable
-from gradstep.naming import unknown
+from gradstep.naming import Closed, unknown
 from gradstep.rule import Rule, Stage
 from gradstep.stages import l2
 
@@ -32,7 +32,7 @@ STAGES: Mapping[str, Rule | Stage] = {
 KINDS = ("weights", "biases")
 
 
-class Optimizer:
+class Optimizer(Closed):
     """Steps that walk through layers. Each name keeps its own terms, so that two names can be used side by side.
 
     Parameters
@@ -67,14 +67,25 @@ class Optimizer:
     A step changes the arrays that a layer holds at the time, in place; a dtype never changes, deltas are only read.
     """
 
+    name: str | None
+    learning_rate: float
+    mr: float
+
     def __init__(self, layers: Any, name: str | None = None, learning_rate: float = 0.01, mr: float = 0.001) -> None:
         self.name, self.learning_rate, self.mr = name, learning_rate, mr
-        self.opt_dict: dict[str, Callable[..., None]] = {key: getattr(self, key) for key in STAGES}
         self._terms: dict[str, optimizer.Optimizer] = {}
         if name is not None:
             if name not in self.opt_dict:
                 raise unknown("unknown optimizer", str(name), self.opt_dict)
             self.opt_dict[name](layers, training=False)
+
+    def _instead(self, name: str) -> str | None:
+        return "opt.learning_rate = ..." if name == "lr" else None
+
+    @property
+    def opt_dict(self) -> dict[str, Callable[..., None]]:
+        """The methods by their names."""
+        return {key: getattr(self, key) for key in STAGES}
 
     def sgd(self, layers: Any, learning_rate: float | None = None, training: bool = True) -> None:
         """Gradient descent with momentum rate ``mr``: rule ``momentum``."""

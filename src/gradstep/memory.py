@@ -47,11 +47,12 @@ def check_writable(names: Sequence[str], leaves: Sequence[Any]) -> None:
         placed.append((*byte_bounds(x), name, x))
     placed.sort(key=lambda row: row[:2])
     for k, (_, end, name, x) in enumerate(placed):
-        for begin, _, other, y in placed[k + 1 :]:
-            if begin >= end:
-                break
+        j = k + 1
+        while j < len(placed) and placed[j][0] < end:
+            _, _, other, y = placed[j]
             if _share(x, y):
                 raise _shared(name, other)
+            j += 1
 
 
 def check_not_read_only(names: Sequence[str], leaves: Sequence[Any]) -> None:
@@ -116,16 +117,20 @@ def address(x: NDArray[Any]) -> int:
     return x.__array_interface__["data"][0]
 
 
+def owner(x: NDArray[Any]) -> NDArray[Any]:
+    """Return the array that an array is a view of in the end, or itself."""
+    while isinstance(x.base, np.ndarray):
+        x = x.base
+    return x
+
+
 def owners(arrays: Sequence[NDArray[Any]]) -> list[int] | None:
-    """The addresses of the memory that NumPy allocated for ``arrays``; ``None`` where some lie in other memory.
+    """Return the addresses of the memory that NumPy allocated for ``arrays``, or ``None`` where it did not for some.
 
     An array that owns its memory shares it with none of ``arrays``, unless it is one of these addresses.
     """
     found: list[int] = []
-    for x in arrays:
-        root: Any = x
-        while isinstance(root.base, np.ndarray):
-            root = root.base
+    for root in map(owner, arrays):
         if root.base is not None or not root.flags.owndata:
             return None
         found.append(address(root))

@@ -1,10 +1,11 @@
-"""Errors for names that nobody knows, with the names that were perhaps meant."""
+"""Errors for names that nobody knows, with the names that were perhaps meant; attributes that are not there."""
 
 import difflib
 from collections.abc import Iterable, Mapping
-from typing import TypeVar
+from inspect import get_annotations
+from typing import Any, ClassVar, NoReturn, SupportsIndex, TypeVar
 
-from gradstep.errors import GradstepValueError
+from gradstep.errors import GradstepAttributeError, GradstepTypeError, GradstepValueError
 
 T = TypeVar("T")
 
@@ -22,3 +23,38 @@ def find(what: str, name: str, known: Mapping[str, T]) -> T:
     if name not in known:
         raise unknown(what, name, known)
     return known[name]
+
+
+class Closed:
+    """An object whose public attributes are those that its class declares; setting another one is refused.
+
+    Else ``run.lr = 0.1`` would make an attribute that nothing reads. Names that begin with an underscore are not looked
+    at: subclasses may have their own.
+    """
+
+    _public: ClassVar[frozenset[str]] = frozenset()
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        cls._public = cls._public | {name for name in get_annotations(cls) if name[0] != "_"}
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name[0] != "_" and name not in self._public and not hasattr(type(self), name):
+            what, instead = f"{type(self).__name__} has no attribute", self._instead(name)
+            if instead is not None:
+                raise GradstepAttributeError(f"{what} {name!r} to set; write {instead}.")
+            raise GradstepAttributeError(str(unknown(what, name, self._public)))
+        super().__setattr__(name, value)
+
+    def _instead(self, name: str) -> str | None:  # noqa: ARG002
+        """Return the code that sets what an attribute of this name would be meant to set; None: it is not known."""
+        return None
+
+
+class Uncopied:
+    """An object that is neither copied nor pickled, and says what to do instead."""
+
+    _rather: str
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> NoReturn:
+        raise GradstepTypeError(f"{type(self).__name__} can be neither copied nor pickled: {self._rather}")

@@ -13,7 +13,7 @@ from gradstep.chain import program
 from gradstep.conventions import stage_of
 from gradstep.diagnostics import Diagnostics
 from gradstep.engine.threads import checked_threads
-from gradstep.errors import GradstepTypeError, GradstepValueError, NoAttributeError, NonFiniteError, NotKeptError
+from gradstep.errors import GradstepAttributeError, GradstepTypeError, GradstepValueError, NonFiniteError, NotKeptError
 from gradstep.groups import GroupValues, assign
 from gradstep.hyper import Hyper, HyperView, at
 from gradstep.locks import refuse_reentry
@@ -312,15 +312,15 @@ class Optimizer:
             raise self._no_attribute(name, value)
         super().__setattr__(name, value)
 
-    def _no_attribute(self, name: str, value: Any) -> NoAttributeError:
+    def _no_attribute(self, name: str, value: Any) -> GradstepAttributeError:
         """Return the error for setting what is no attribute, which would have no effect, with the way that has one."""
         if name in self._hyper:
-            return NoAttributeError(f"set a hyperparameter by opt.hyper[{name!r}] = {value!r}.")
+            return GradstepAttributeError(f"set a hyperparameter by opt.hyper[{name!r}] = {value!r}.")
         if hasattr(type(self), name):
-            return NoAttributeError(f"opt.{name} cannot be set; make a new optimizer.")
+            return GradstepAttributeError(f"opt.{name} cannot be set; make a new optimizer.")
         if "rate" in name and "lr" in self._hyper:
-            return NoAttributeError(f"an optimizer has no {name}; set the learning rate by opt.lr = {value!r}.")
-        return NoAttributeError(str(unknown("an optimizer has no attribute", name, [*_SETTABLE, *self._hyper])))
+            return GradstepAttributeError(f"an optimizer has no {name}; set the learning rate by opt.lr = {value!r}.")
+        return GradstepAttributeError(str(unknown("an optimizer has no attribute", name, [*_SETTABLE, *self._hyper])))
 
     @property
     def lr(self) -> float:

@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from gradstep.arrays import compute_dtype, dtype_name, is_complex, is_low
+from gradstep.arrays import compute_dtype, dtype_name, is_complex, is_low, pieces
 from gradstep.chain import Program
 from gradstep.errors import GradstepTypeError, GradstepValueError
 from gradstep.naming import unknown
 from gradstep.rule import Rule
-from gradstep.storage import FORMATS, Layout
+from gradstep.storage import FORMATS, Format, Layout
 
 STATES = ("bfloat16", "8bit")
 ROUNDINGS = ("nearest", "stochastic")
@@ -107,6 +107,12 @@ class Precision:
         return "squares8" if is_nonnegative else "signed8"
 
 
+def _encoded(form: Format, values: np.ndarray) -> list[np.ndarray]:
+    """Encode numbers in C order, part by part, to the nearest: a start is a number or a parameter."""
+    parts = [form.encode(part) for part in pieces(values)] or [form.encode(values.reshape(-1))]
+    return [np.concatenate(own) for own in zip(*parts, strict=True)]
+
+
 def stored_start(layout: Layout, x: Any, start: dict[str, Any]) -> dict[str, Any]:
     """A parameter's state before the first update as it is stored: ``start`` and what its formats add to that.
 
@@ -121,7 +127,7 @@ def stored_start(layout: Layout, x: Any, start: dict[str, Any]) -> dict[str, Any
         if name is None:
             out[key] = values
             continue
-        codes, *scales = FORMATS[name].encode(np.ravel(values))  # a start is a number or a parameter: to the nearest
+        codes, *scales = _encoded(FORMATS[name], values)
         out[key] = codes.reshape(values.shape)
         if scales:
             out[f"{key}.scale"] = scales[0]

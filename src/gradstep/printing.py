@@ -42,6 +42,7 @@ class Printer(ABC):
     equal: ClassVar[str]
     arrow: ClassVar[str]
     dot: ClassVar[str]
+    total: ClassVar[str]
 
     def __init__(self, symbols: Mapping[str, str], stage: bool, names: Mapping[int, str]) -> None:
         self.symbols, self.stage, self.names = symbols, stage, names
@@ -50,6 +51,10 @@ class Printer(ABC):
         """``name = value``; an arrow where the name stands for another value afterwards."""
         sign = self.arrow if self.timeless(name) else self.equal
         return f"{self.after(name)} {sign} {self.piece(value, top=True)[0]}"
+
+    def sum(self, name: str, value: Any) -> str:
+        """``name = sum of value`` over the elements of an array, or of all."""
+        return f"{self.symbol(name, '')} {self.equal} {self.total} {self.within(value, MULTIPLY)}"
 
     def after(self, name: str) -> str:
         """The name of what this step computes."""
@@ -66,6 +71,8 @@ class Printer(ABC):
         match x.op:
             case "symbol":
                 return self.after("g") if x.args[0] == "g" else self.symbol(x.args[0], ""), ATOM
+            case "before" if x.args[0] == "before":  # theta, as it entered the rule that a stage wraps
+                return self.symbol("theta", "t-1"), ATOM
             case "before":
                 return self.symbol(x.args[0], "" if self.timeless(x.args[0]) else "t-1"), ATOM
             case "scalar":
@@ -160,7 +167,7 @@ class Printer(ABC):
 class Text(Printer):
     """Unicode for a terminal: ``mₜ = β₁ mₜ₋₁ + (1 − β₁) gₜ``."""
 
-    minus, equal, arrow, dot = "−", "=", "←", "·"
+    minus, equal, arrow, dot, total = "−", "=", "←", "·", "∑"
 
     def symbol(self, name: str, when: str) -> str:
         """See :class:`Printer`."""
@@ -202,7 +209,7 @@ class Text(Printer):
 class Latex(Printer):
     """LaTeX for a page."""
 
-    minus, equal, arrow, dot = "-", "&=", r"&\leftarrow", r"\cdot"
+    minus, equal, arrow, dot, total = "-", "&=", r"&\leftarrow", r"\cdot", r"\sum"
 
     def symbol(self, name: str, when: str) -> str:
         """See :class:`Printer`."""

@@ -1,7 +1,7 @@
 """A rule: two functions, from which every engine takes its code, and the stage that a rule becomes with its numbers.
 
 ``scalars`` runs once a step on the host in float64; it gets ``t`` = 1, 2, ..., the hyperparameters, the declared
-``memory`` and, after a reduction, its ``total``; it may branch. ``update`` is elementwise and has no branch: what it
+``memory`` and what ``reduce`` summed; it may branch. ``update`` is elementwise and has no branch: what it
 does depends on what it is handed (arrays, operands that write instructions, symbols, checking operands).
 """
 
@@ -14,7 +14,7 @@ from importlib import import_module
 from types import MappingProxyType
 from typing import Any, Literal
 
-from gradstep.declaration import examine
+from gradstep.declaration import examine, parameters
 from gradstep.errors import GradstepTypeError, GradstepValueError, RuleError
 from gradstep.hyper import Hyper, checked
 from gradstep.naming import find, unknown
@@ -35,7 +35,10 @@ class Rule:
     update
         ``(theta, g, *state, *scalars) -> (theta, g, *state)``, elementwise.
     scalars
-        ``(t, *hyper, *memory, total) -> dict`` of the numbers that ``update`` takes, and of the new memory.
+        ``(t, *hyper, *memory, *sums) -> dict`` of the numbers that ``update`` takes, and of the new memory.
+    early
+        ``(t, *hyper, *memory) -> dict`` of those numbers that are known before the sums, which may name them;
+        ``scalars`` gets them too.
     state
         Names of the arrays kept for each parameter, shaped like it.
     nonnegative
@@ -52,7 +55,10 @@ class Rule:
     read
         ``(theta, *state) -> array`` shown by ``opt.averaged()``.
     measure, over
-        ``measure(theta, g)`` is summed over each tensor or over all; ``scalars`` gets the sum as ``total``.
+        What is summed over each tensor or over all, by the name under which ``scalars`` gets the sum. A function
+        names what it sees: ``theta``, ``g``, ``before``, slots and early numbers; all of it in float64.
+    wraps
+        Whether ``update`` takes ``before`` first: theta as it entered the last rule (of kind ``"rule"``) before it.
     power
         The highest power of g that the rule forms; larger gradients than that allows are refused.
     bounds
@@ -77,14 +83,17 @@ class Rule:
     units: Mapping[str, str]
     symbols: Mapping[str, str]
     read: Callable[..., Any] | None
-    measure: Callable[..., Any] | None
+    measure: Mapping[str, Callable[..., Any]]
     over: Over | None
     power: int
     bounds: str | None
     exceptions: Mapping[str, str]
     kind: Literal["rule", "stage"]
     module: str
+    early: Callable[..., dict[str, Any]] | None = None
+    wraps: bool = False
     numbers: tuple[str, ...] = ()
+    early_numbers: tuple[str, ...] = ()  # the first of them
     operations: Mapping[str, int] = field(default_factory=dict[str, int])
 
     def __call__(self, *values: Any, name: str | None = None, **hyper: Any) -> "Stage":
@@ -125,17 +134,29 @@ class Rule:
         return f"<{self.kind} {self.name}({', '.join(f'{k}={v}' for k, v in self.defaults.items())})>"
 
     def host(
-        self, t: int, hyper: Mapping[str, float], memory: Mapping[str, float], total: float | None = None
+        self, t: int, hyper: Mapping[str, float], memory: Mapping[str, float], sums: Mapping[str, float] = _EMPTY
     ) -> tuple[dict[str, float], dict[str, float]]:
         """Scalars of update ``t`` = 1, 2, ... and the memory after it."""
-        known = {**hyper, **memory, "t": t, "total": total}
-        out = self.scalars(**{key: known[key] for key in self.arguments})
+        known = {**hyper, **memory, "t": t, **sums}
+        early = self.early(**{key: known[key] for key in parameters(self.early)}) if self.early else {}
+        known |= early
+        out = {**early, **self.scalars(**{key: known[key] for key in self.arguments})}
         return {key: float(out[key]) for key in self.numbers}, {key: float(out[key]) for key in memory}
+
+    @property
+    def arrays(self) -> tuple[str, ...]:
+        """Names of the arrays that ``update`` takes, in order."""
+        return (*(("before",) if self.wraps else ()), "theta", "g", *self.state)
 
     @cached_property
     def arguments(self) -> tuple[str, ...]:
         """What ``scalars`` asks for."""
-        return tuple(inspect.signature(self.scalars).parameters)
+        return parameters(self.scalars)
+
+    @cached_property
+    def measured(self) -> tuple[tuple[Callable[..., Any], tuple[str, ...]], ...]:
+        """Each function that is summed, with what it asks for."""
+        return tuple((f, parameters(f)) for f in self.measure.values())
 
     @cached_property
     def doc(self) -> str:
@@ -215,8 +236,10 @@ def rule(
     units: Mapping[str, str] = _EMPTY,
     symbols: Mapping[str, str] = _EMPTY,
     read: Callable[..., Any] | None = None,
-    reduce: Callable[..., Any] | None = None,
+    reduce: Mapping[str, Callable[..., Any]] | Callable[..., Any] | None = None,
     over: Over | None = None,
+    early: Callable[..., dict[str, Any]] | None = None,
+    wraps: bool = False,
     power: int = 1,
     bounds: str | None = None,
     exceptions: Mapping[str, str] = _EMPTY,
@@ -225,9 +248,9 @@ def rule(
 ) -> Callable[[Update], Rule]:
     """Declare an update rule; the keywords that are no option of this decorator are its hyperparameters.
 
-    The options are the attributes of :class:`Rule` (``reduce`` is its ``measure``), ``state`` and ``nonnegative`` as
-    strings of names. The rule is called once with checking operands, and is in the registry, and so in every law,
-    from then on.
+    The options are the attributes of :class:`Rule` (``reduce`` is its ``measure``; a function alone stands for
+    ``{"total": function}``), ``state`` and ``nonnegative`` as strings of names. The rule is called once with checking
+    operands, and is in the registry, and so in every law, from then on.
 
     Raises
     ------
@@ -250,13 +273,15 @@ def rule(
                 units=units,
                 symbols=symbols,
                 read=read,
-                measure=reduce,
+                measure={"total": reduce} if callable(reduce) else dict(reduce or {}),
                 over=over,
                 power=power,
                 bounds=bounds,
                 exceptions=exceptions,
                 kind=kind,
                 module=update.__module__,
+                early=early,
+                wraps=wraps,
             )
         )
 
@@ -298,8 +323,8 @@ def variant(
 
 def _registered(made: Rule) -> Rule:
     """The rule with what its call with checking operands has shown, in the registry."""
-    numbers, operations = examine(made)
-    made = replace(made, numbers=numbers, operations=MappingProxyType(operations))
+    early, numbers, operations = examine(made)
+    made = replace(made, early_numbers=early, numbers=(*early, *numbers), operations=MappingProxyType(operations))
     other = _REGISTRY.get(made.name)
     if other and other.module != made.module:
         raise RuleError(f"rule {made.name}: {other.module} has a rule of that name; choose another.")

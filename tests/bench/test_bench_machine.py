@@ -28,6 +28,7 @@ def test_what_others_take(monkeypatch):
     assert Others().share() is None
 
 
+@pytest.mark.process
 @pytest.mark.skipif(not Path("/proc/stat").exists(), reason="what Linux tells")
 def test_another_program_is_seen():
     code = "import time; end = time.monotonic() + 1.2\nwhile time.monotonic() < end: pass"

@@ -1,6 +1,7 @@
 """What a file that is none is called, and how its sentence reads. Files are made here, byte by byte."""
 
 import json
+import tracemalloc
 from hashlib import sha256
 
 import numpy as np
@@ -60,7 +61,15 @@ BAD = {
     "too long": (file(RAW + b"\0"), "is cut short, or too long: its arrays take 12 bytes, and there are 13"),
     "too short": (file(RAW[:-1]), "is cut short, or too long: its arrays take 12 bytes, and there are 11"),
     "another value": (file(RAW[:-1] + b"\1"), "is damaged: the array 'x' has another hash than it had"),
-    "keys not sorted": (whole(json.dumps({"tensors": {}, "format": 1}), {}, b""), "does not belong to its manifest"),
+    "keys not sorted": (whole('{"format":1,"extra":0,"tensors":{}}', {}, b""), "does not belong to its"),
+    "arrays not last": (whole('{"tensors":{},"format":1}', {}, b""), "has a manifest without the number of its format"),
+    "more after the arrays": (whole('{"format":1,"tensors":{},"x":0}', {}, b""), "does not belong to its manifest"),
+    "a string without an end": (whole('{"format":1,"tensors":{"x', {}, b""), "has a manifest that is no JSON"),
+    "a key of that name elsewhere": (
+        whole('{"extra":{"tensors":{}},"format":1}', {}, b""),
+        "has a manifest without a table of arrays",
+    ),
+    "more rows than the header has": (file(b"", tensors=dict.fromkeys("abcdefgh", ROW | EMPTY)), "makes no sense"),
     "a number beyond all": (
         whole('{"extra":1e999,"format":1,"tensors":{}}', {}, b""),
         "its header does not belong to its manifest",
@@ -158,3 +167,30 @@ def test_the_largest_elements_come_first_each_at_a_multiple_of_its_size(tmp_path
     for name, x in json.loads(data[8:end]).items():
         if name != "__metadata__":
             assert (end + x["data_offsets"][0]) % min(8, np.dtype(name).itemsize) == 0
+
+
+NAMES = [f"{owner}/{k}" for k in range(12_000) for owner in ("param", "state/adam.m", "state/adam.v")]
+
+
+class TestManySmallArrays:
+    """A network of 12,000 tensors of three numbers steps, so it can be saved: 36,000 arrays with Adam's state."""
+
+    def test_they_are_saved_and_loaded_within_three_times_the_file(self, tmp_path):
+        path = tmp_path / "x"
+        arrays = {name: np.full(3, k, "f4") for k, name in enumerate(NAMES)}
+        product.write(path, arrays, {"optimizer": {"members": NAMES[::3]}})
+        tracemalloc.start()
+        found = gs.load(path)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak < 3 * path.stat().st_size
+        assert found.arrays.keys() == arrays.keys()
+        assert all((found.arrays[name] == x).all() for name, x in arrays.items())
+        assert found.metadata["optimizer"]["members"] == NAMES[::3]
+
+    def test_more_than_a_header_may_hold_is_refused_before_anything_is_written(self, tmp_path, monkeypatch):
+        monkeypatch.setattr(product, "_MOST_HEADER", 10_000)
+        with pytest.raises(gs.GradstepError, match="more than the 10000 of safetensors; keep many small") as error:
+            product.write(tmp_path / "x", {name: np.ones(3) for name in NAMES[:100]}, {})
+        assert clear(error)
+        assert not list(tmp_path.iterdir())

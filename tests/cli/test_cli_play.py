@@ -37,6 +37,7 @@ def started(tmp_path):
         process.communicate()
 
 
+@pytest.mark.process
 def test_it_prints_an_address_serves_it_and_ends_at_ctrl_c(started, tmp_path):
     process, port, query = started(
         "quadratic:condition=50", "adam:lr=0.1,beta1=0.8", "keras.SGD", "--start=1,-2", "--steps=20"
@@ -56,6 +57,7 @@ def test_it_prints_an_address_serves_it_and_ends_at_ctrl_c(started, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.process
 def test_a_port_can_be_chosen_and_is_free_again(started):
     process, port, _ = started()
     assert main(["play", "--no-browser", "--port", str(port)]) == 2  # it is taken

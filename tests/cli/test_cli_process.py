@@ -15,6 +15,7 @@ from gradstep.errors import GradstepError
 from support import COMMAND, at_a_terminal, environment
 
 pytest.importorskip("pty", reason="terminals are emulated on POSIX alone")
+pytestmark = pytest.mark.process
 SMALL = ["compare", "quadratic", "--optimizers", "adam,sgd:lr=0.3", "--trials", "3", "--seeds", "2", "--steps", "40"]
 SMALL += ["--jobs", "1"]
 # Half of it is done in about two seconds, so that there is time to end it.

@@ -7,8 +7,8 @@ import re
 
 import pytest
 
+from gradstep.cli import common as served
 from gradstep.cli import main
-from gradstep.cli import page as served
 
 
 @pytest.fixture(scope="module")

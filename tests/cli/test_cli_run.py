@@ -307,6 +307,7 @@ def test_a_bug_of_ours_is_no_error_of_the_user(capsys, mine, monkeypatch):
         main(["run", "mine.py:fit", "--max-steps", "1"])
 
 
+@pytest.mark.process
 def test_ctrl_c_at_a_terminal(mine):
     arguments = ["run", "mine.py:fit", "--max-steps", "100000", "--optimizer", "sgd:lr=1e-6"]
     code, output, _ = at_a_terminal(arguments, mine, until=r"step .*[1-9]\d*/100000", WAIT="0.002")
@@ -318,6 +319,7 @@ def test_ctrl_c_at_a_terminal(mine):
     assert gs.load(mine / "runs/fit/checkpoint.safetensors").t == len(rows(mine / "runs/fit")) > 0
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_in_a_pipe(number, code, mine):
     arguments = ["run", "mine.py:fit", "--max-steps", "100000", "--json"]
@@ -335,6 +337,7 @@ def test_a_signal_in_a_pipe(number, code, mine):
     assert gs.load(mine / "runs/fit/checkpoint.safetensors").t == end["t"] >= 19
 
 
+@pytest.mark.process
 def test_a_reader_that_leaves_early_is_no_traceback(mine):
     arguments = ["run", "mine.py:fit", "--max-steps", "5000", "--json"]
     process = subprocess.Popen(

@@ -10,11 +10,11 @@ import pytest
 from rich.console import Console
 
 import gradstep as gs
+from gradstep.cli.common import BARS, WIDTH, sparkline
 from gradstep.cli.run_progress import JsonLines, LiveTable, PlainLines, progress
-from gradstep.cli.sparkline import BARS, WIDTH, sparkline
 from gradstep.loop import Step
 from gradstep.runs import Folder, Limits, Spec
-from gradstep.runs.wording import duration, number
+from gradstep.text import duration, number
 from own import PROBLEM, run
 from support import at_a_terminal
 
@@ -121,6 +121,7 @@ def test_odd_widths_in_a_pipe(columns, mine, capsys, monkeypatch):
     assert lines[-1].startswith("wrote runs/fit/report.html")
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("columns", ["abc", "0", "1", "7", "500"])
 def test_odd_widths_at_a_terminal(columns, mine):
     code, output, _ = at_a_terminal(["run", "mine.py:fit", "--max-steps", "30"], mine, COLUMNS=columns, WAIT="0.005")
@@ -132,6 +133,7 @@ def test_odd_widths_at_a_terminal(columns, mine):
     assert output.count("\x1b[?25h") >= output.count("\x1b[?25l") >= 1  # the cursor is shown again
 
 
+@pytest.mark.process
 def test_what_the_function_prints_stands_above_the_table(mine):
     code, output, _ = at_a_terminal(["run", "mine.py:talks", "--max-steps", "3"], mine)
     assert (code, output.count("a word from the function")) == (0, 4)

@@ -52,6 +52,7 @@ def whole(capsys, mine, steps=STEPS):
     return outcome(mine / "whole")
 
 
+@pytest.mark.process
 def test_killed_ten_times(capsys, mine):
     expected, rng, done = whole(capsys, mine), random.Random(0), []  # noqa: S311
     arguments = [*USUAL, "--max-steps", STEPS, "--save-every", "20", "--out", "a"]
@@ -76,6 +77,7 @@ def test_killed_ten_times(capsys, mine):
         assert {name: x.tobytes() for name, x in one.items()} == {name: x.tobytes() for name, x in two.items()}
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
 def test_broken_off_before_the_first_checkpoint_was_due(number, capsys, mine):
     expected = whole(capsys, mine, 300)
@@ -216,6 +218,7 @@ def test_a_folder_whose_run_cannot_be_read(text, capsys, mine):
     assert "does not describe a run that this version can resume" in refused(capsys, "--resume", "a")
 
 
+@pytest.mark.process
 def test_a_second_process_is_kept_out(capsys, mine):
     first = started(mine, *USUAL, "--max-steps", 100000, "--out", "a")
     first.stdout.readline()
@@ -255,6 +258,7 @@ def on_a_full_disk(size, arguments, folder):
     return subprocess.run(command, capture_output=True, text=True, cwd=folder, env=environment(), check=False)
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("json_lines", [False, True])
 def test_a_full_disk_stops_nothing_and_the_end_says_so(json_lines, capsys, mine):
     pytest.importorskip("resource")
@@ -283,6 +287,7 @@ def rows_that_are_whole(folder):
     return [line for line in (folder / "history.jsonl").read_text().splitlines(keepends=True) if line.endswith("}\n")]
 
 
+@pytest.mark.process
 def test_no_room_for_the_report_alone(mine):
     pytest.importorskip("resource")
     done = on_a_full_disk(1_000_000, [*USUAL, "--max-steps", 5, "--out", "a"], mine)
@@ -290,6 +295,7 @@ def test_no_room_for_the_report_alone(mine):
     assert files(mine / "a") == ["checkpoint.safetensors", "history.jsonl", "result.json", "run.json"]
 
 
+@pytest.mark.process
 def test_an_error_on_a_full_disk(mine):
     pytest.importorskip("resource")
     done = on_a_full_disk(1_000, ["mine.py:wrong_shape", "--out", "a"], mine)

@@ -13,9 +13,9 @@ from gradstep import rules
 from gradstep.cli import main
 from gradstep.compare import Study
 from gradstep.compare.problems import PROBLEMS, find_problem
-from gradstep.compare.text import to_json
 from gradstep.equation import equation
 from gradstep.rule import Rule, registry, rule
+from gradstep.text import to_json
 from support import script
 
 SMALL = ["--optimizers", "adam,sgd:lr=0.3", "--trials", "3", "--seeds", "2", "--steps", "60", "--jobs", "1"]
@@ -216,7 +216,7 @@ def test_show_takes_arguments(capsys):
         "torch.SGD:momentum=0.9,nesterov=1": descent("unfolded_nesterov"),
         "keras.SGD:momentum=0.9,nesterov=1": descent("nesterov"),
     }
-    assert "SGD(learning_rate=0.01, momentum=0.9, nesterov=1.0, weight_decay=None, **base)" in shown
+    assert "SGD(learning_rate=0.01, momentum=0.9, nesterov=True, weight_decay=None, **base)" in shown
     alone = run(capsys, "show", "adam:beta1=0.5", "adam")
     assert "beta1\n    adam:beta1=0.5  0.5\n    adam            0.9\n" in alone
     assert "The numbers of radam_torch depend on the step: gradstep show radam_torch" in run(
@@ -286,6 +286,7 @@ def test_info_tells_versions_engine_and_cache(capsys, monkeypatch, tmp_path):
     assert lines["engine"].startswith(("compiled (llvmlite ", "eager: "))
 
 
+@pytest.mark.process
 def test_info_without_llvmlite_says_what_to_install():
     out = script("from gradstep.cli import main; main(['info'])", before="import sys; sys.modules['llvmlite'] = None")
     assert "eager: llvmlite is not installed; pip install 'gradstep[fast]'" in out
@@ -299,6 +300,7 @@ def test_version_and_help(capsys):
         assert "Usage: gradstep" in run(capsys, verb, "--help")
 
 
+@pytest.mark.process
 def test_help_loads_nothing_heavy():
     code = "import sys; from gradstep.cli import main; main(['--help']); print(*sys.modules)"
     loaded = {name.split(".")[0] for name in script(code).splitlines()[-1].split()}
@@ -306,6 +308,7 @@ def test_help_loads_nothing_heavy():
     assert not loaded & {"sklearn", "scipy", "plotly", "joblib", "threadpoolctl", "llvmlite"}
 
 
+@pytest.mark.process
 def test_the_package_of_the_command_imports_without_typer():
     before = "import sys; sys.modules['typer'] = None; sys.modules['rich'] = None"
     assert script("import gradstep.cli; print('fine')", before=before) == "fine\n"

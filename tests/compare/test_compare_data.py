@@ -100,6 +100,7 @@ def test_a_sentence_is_in_one_split_alone_whatever_stands_around_it(monkeypatch)
         contexts.cache_clear()
 
 
+@pytest.mark.process
 def test_nothing_is_fetched():
     """A socket to anywhere is an error, and so is a look for an address."""
     code = f"""

@@ -2,8 +2,8 @@
 
 import pytest
 
-from gradstep.compare.naming import Named, read_names, short
 from gradstep.errors import GradstepValueError
+from gradstep.text import Named, read_names, short
 
 
 def test_names_with_and_without_numbers():

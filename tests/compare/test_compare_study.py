@@ -12,9 +12,9 @@ from gradstep.compare.record import Card, Run, Timing
 from gradstep.compare.statistics import Spread
 from gradstep.compare.study import rounded_up, with_one_gradient
 from gradstep.compare.table import entries, make_entry
-from gradstep.compare.text import to_json
 from gradstep.errors import GradstepValueError
 from gradstep.files import writable_folder, write_text
+from gradstep.text import to_json
 
 INF = math.inf
 RATES = (0.1, 1.0, 10.0)

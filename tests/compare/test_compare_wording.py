@@ -32,4 +32,4 @@ def test_cells_say_what_is_missed_and_what_lies_at_the_edge(small_study):
     assert shown[-1] == "2/10"
     lost = [text for text, _ in entry_cells(small_study, entries(small_study, PROBLEM)[-1])]
     assert lost[1:5] == ["1e+30", "∞", "0/2", "∞"]
-    assert chosen(replace(entry, hyper={"lr": 0.3, "beta1": 0.5})) == "lr=0.3*, beta1=0.5"
+    assert chosen(small_study, replace(entry, hyper={"lr": 0.3, "beta1": 0.5})) == "lr=0.3*, beta1=0.5"

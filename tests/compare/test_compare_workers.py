@@ -13,6 +13,8 @@ from gradstep.compare.workers import Workers
 from gradstep.errors import GradstepError
 from support import SOURCE, script
 
+pytestmark = pytest.mark.process
+
 CALL = {
     "optimizers": "adam:lr=0.01,sgd,rmsprop:lr=1e30",
     "problems": "digits-mlp",

@@ -10,7 +10,7 @@ from gradstep.engine.tensor import Tensor, bad_gradient, check_gradient
 from gradstep.host import Host
 from gradstep.reduction import block_sums
 from gradstep.rule import registry, rule, stage
-from support import bits, same
+from support import bits, case, same
 
 
 @pytest.fixture(autouse=True)
@@ -30,17 +30,18 @@ def rows(tx, t=1):
 
 
 class TestUpdate:
-    @pytest.mark.parametrize("name", registry())
-    @pytest.mark.parametrize("dtype", ["f4", "f8", "c8", "c16"])
-    @pytest.mark.parametrize("shape", [(), (3,), (2, 0), (2, 3)])
-    def test_dtype_shape_and_kind(self, name, dtype, shape):
-        tx = registry()[name]()
-        x = np.full(shape, 2.0, dtype)
-        value, state = eager.update(program(tx), tensor(x, tx), np.ones(shape, dtype), rows(tx))
-        for y in (value, *(y for own in state for y in own)):
-            assert type(y) is np.ndarray
-            assert y.dtype == x.dtype
-            assert y.shape == shape
+    def test_dtype_shape_and_kind(self):
+        for name in registry():
+            for dtype in ["f4", "f8", "c8", "c16"]:
+                for shape in [(), (3,), (2, 0), (2, 3)]:
+                    with case(name, dtype, shape):
+                        tx = registry()[name]()
+                        x = np.full(shape, 2.0, dtype)
+                        value, state = eager.update(program(tx), tensor(x, tx), np.ones(shape, dtype), rows(tx))
+                        for y in (value, *(y for own in state for y in own)):
+                            assert type(y) is np.ndarray
+                            assert y.dtype == x.dtype
+                            assert y.shape == shape
 
     def test_scalars_are_rounded_once(self):
         tx = gs.sgd(lr=0.1)
@@ -83,7 +84,7 @@ class TestMeasured:
         out = eager.measured(program(tx), 1, tensor(x, tx), g, [(0.5,)])
         x, g = (y.view("f4") if dtype == "c8" else y for y in (x, g))
         left = (g + x.dtype.type(0.5) * x).astype("f8")
-        assert out == block_sums(left * left + x.astype("f8"))
+        assert out == [block_sums(left * left + x.astype("f8"))]
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from support import SOURCE
 
 pytest.importorskip("gradstep.engine.compiled")
 threads = pytest.importorskip("gradstep.engine.threads")
-pytestmark = pytest.mark.skipif(not threads.is_available(), reason="no helpers here")
+pytestmark = [pytest.mark.process, pytest.mark.skipif(not threads.is_available(), reason="no helpers here")]
 
 # Large steps, in two threads or more, and what they should give: the same on one thread.
 START = """

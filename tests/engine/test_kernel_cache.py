@@ -397,6 +397,7 @@ def again(cache):
     return script(f"{STEP}print(step(), *found)", GRADSTEP_CACHE_DIR=str(cache)).split()
 
 
+@pytest.mark.process
 class TestProcesses:
     def test_the_second_finds_what_the_first_made(self, cache, right):
         assert again(cache) == [right, "False", "False"]

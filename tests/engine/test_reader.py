@@ -431,6 +431,7 @@ class TestParametersThatChange:
             assert seen[0] == seen[1] == seen[2]
             assert "'w' is read-only" in seen[0][1][1]
 
+    @pytest.mark.process
     @pytest.mark.parametrize("tx", ["adam", LONG], ids=["adam", "long"])
     def test_another_shape_or_dtype_from_now_on(self, tx):
         """A process of its own: writing to memory that is no longer the parameter's ends in a crash."""
@@ -467,6 +468,7 @@ for change in CHANGES:
 """
         script(code, PYTHONPATH=f"{SOURCE}{os.pathsep}{Path(__file__).parents[1]}")
 
+    @pytest.mark.process
     @pytest.mark.parametrize("what", ["w", "m", "v"])
     def test_nobody_can_move_what_a_step_writes(self, what):
         """NumPy resizes no array in place that has a weak reference; else a step would write to freed memory."""
@@ -567,6 +569,7 @@ class TestLayout:
         opt.step(np.ones(3))
         assert len(seen) == (not on)
 
+    @pytest.mark.process
     def test_a_process_with_and_without(self):
         code = """
 import hashlib, sys, numpy as np, gradstep as gs
@@ -634,6 +637,7 @@ class TestOwners:
         assert not seen
 
 
+@pytest.mark.process
 def test_a_tuple_of_another_length():
     """As from a list that another thread cuts short meanwhile: nothing is read behind its end."""
     script("""

@@ -302,6 +302,7 @@ class TestNumbers:
         yield
         gs.set_threads(None)
 
+    @pytest.mark.process
     def test_the_cores_of_the_process(self):
         code = """
 import os, gradstep as gs
@@ -317,6 +318,7 @@ assert gs.get_threads() == 7
 """
         script(code, GRADSTEP_NUM_THREADS="", OMP_NUM_THREADS="")
 
+    @pytest.mark.process
     @pytest.mark.parametrize("own", ["GRADSTEP_NUM_THREADS", "OMP_NUM_THREADS"])
     def test_a_process_with_a_variable(self, own):
         code = """
@@ -430,6 +432,7 @@ def steps(opt, mode, g, n=1):
 """
 
 
+@pytest.mark.process
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="the control register of x86")
 class TestModes:
     """A thread may flush denormals or round otherwise; helpers have modes of their own."""

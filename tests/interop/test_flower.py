@@ -323,6 +323,7 @@ def test_each_defect_is_one_of_its_own():
 # Flower's own strategy, by hand: no grid, no simulation engine.
 
 
+@pytest.mark.process
 def test_the_module_needs_no_flower():
     code = """
 import sys
@@ -464,11 +465,13 @@ def test_the_page_names_what_flower_has(flwr):
     assert "yogi" not in registry()
 
 
+@pytest.mark.process
 def test_the_code_of_the_page_runs(tmp_path):
     code = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), flags=re.DOTALL)
     script(f"import os; os.chdir({str(tmp_path)!r})\n" + "\n".join(code))
 
 
+@pytest.mark.process
 def test_flower_is_loaded_when_the_strategy_is_asked_for():
     assert (
         "flwr"

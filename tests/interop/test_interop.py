@@ -6,12 +6,14 @@ import gradstep as gs
 from support import script
 
 
+@pytest.mark.process
 def test_nothing_is_loaded_before_it_is_asked_for():
     loaded = script("import sys, gradstep as gs; gs.interop; print(*sys.modules)").split()
     assert not {"scipy", "torch", "jax", "optax", "keras", "sklearn", "flwr"} & set(loaded)
     assert {"flower", "keras", "optax", "scipy", "sklearn", "torch"} <= set(dir(gs.interop))
 
 
+@pytest.mark.process
 def test_a_library_that_is_not_installed_is_told_of_in_one_sentence():
     code = """
 import sys

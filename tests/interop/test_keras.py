@@ -13,7 +13,7 @@ import pytest
 
 from support import SOURCE
 
-pytestmark = pytest.mark.skipif(find_spec("keras") is None, reason="keras is not installed")
+pytestmark = [pytest.mark.process, pytest.mark.skipif(find_spec("keras") is None, reason="keras is not installed")]
 
 HERE = Path(__file__).parent
 CASES = [

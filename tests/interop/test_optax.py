@@ -459,6 +459,7 @@ def test_a_user_s_loop():
     assert ours[-1] < ours[0] / 5
 
 
+@pytest.mark.process
 def test_sharded_parameters():
     """Two devices: the state lies as its parameters do, and the numbers are those of one; with a jit and without."""
     code = """

@@ -133,6 +133,7 @@ def test_the_table_of_the_page():
         quick(MLPRegressor, optimizer="momentum" if "momentum" in text else "adam", optimizer_params=eval(text))  # noqa: S307
 
 
+@pytest.mark.process
 def test_the_code_of_the_page_runs():
     code = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), flags=re.DOTALL)
     script("\n".join(code))
@@ -614,6 +615,7 @@ def test_a_run_that_diverges_is_refused():
         fit(MLPRegressor(8, optimizer="sgd", learning_rate_init=1e200, random_state=0), X, NUMBERS)
 
 
+@pytest.mark.process
 def test_without_scikit_learn():
     code = """
 import sys

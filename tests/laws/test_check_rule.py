@@ -112,6 +112,7 @@ def test_an_exception_is_no_cover_for_a_rule_that_fails_otherwise():
         check_rule(broken)
 
 
+@pytest.mark.process
 def test_it_needs_neither_pytest_nor_mpmath():
     code = (
         "import sys\n"

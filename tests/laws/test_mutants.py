@@ -131,8 +131,8 @@ wrong(
     "units",
     scalars=lambda total, max_norm: {"factor": min(1, max_norm / total)},
 )
-wrong(clip_by_norm, "nothing to sum", "form", measure=lambda theta, g: 1.0)
-wrong(clip_by_norm, "another sum on NumPy", "compiled_equals_eager", measure=sum_on_numpy)
+wrong(clip_by_norm, "nothing to sum", "form", measure={"total": lambda theta, g: 1.0})
+wrong(clip_by_norm, "another sum on NumPy", "compiled_equals_eager", measure={"total": sum_on_numpy})
 
 # What the form forbids
 

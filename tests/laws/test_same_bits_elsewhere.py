@@ -14,6 +14,8 @@ from gradstep.testing.case import COMPILED, WHY_NOT_COMPILED
 
 from . import digest
 
+pytestmark = pytest.mark.process
+
 RUN = "; import runpy, sys; runpy.run_path(sys.argv[1], run_name='__main__')"
 WITHOUT_LLVMLITE = "import sys; sys.modules['llvmlite'] = None" + RUN
 PLAIN_CPU = f"""

@@ -56,6 +56,7 @@ def test_any_batch_at_any_time():
     assert gs.Batches(10, 2, seed=4)(29).tolist() == forth[29]
 
 
+@pytest.mark.process
 def test_numpys_own_permutations_are_not_used():
     code = """
 import numpy as np, gradstep as gs

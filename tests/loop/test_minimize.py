@@ -72,6 +72,7 @@ def test_status_and_success(f, options, status, success, message):
     assert result.message[-2] not in ".!?"
 
 
+@pytest.mark.process
 def test_a_signal():
     code = """
 import os, signal, gradstep as gs
@@ -125,6 +126,7 @@ def test_a_nest_and_no_best():
     assert result.x_best is result.fun_best is result.t_best is None
 
 
+@pytest.mark.process
 def test_without_scipy():
     code = """
 import gradstep as gs

@@ -173,6 +173,7 @@ def process(*arguments, **options):
     return subprocess.Popen(command, env=env, stdout=subprocess.PIPE, text=True, **options)
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("name", ["random", "metric"])
 def test_in_a_new_process(name, tmp_path):
     for until in ("4", ""):
@@ -182,6 +183,7 @@ def test_in_a_new_process(name, tmp_path):
     assert out.strip() == repr(whole(name)[0])
 
 
+@pytest.mark.process
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs POSIX")
 def test_killed_ten_times(tmp_path):
     """SIGKILL at random times, most of them in the midst of a step or of a checkpoint."""

@@ -317,6 +317,7 @@ print(len(list(again)), again.reason.kind, sep="|")
 """
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGINT"])
 def test_a_signal_ends_a_run_and_is_saved(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -324,6 +325,7 @@ def test_a_signal_ends_a_run_and_is_saved(name, tmp_path, monkeypatch):
     assert out == [f"3|3|signal|the signal {name} came|3", "2|budget"]
 
 
+@pytest.mark.process
 def test_a_second_signal_has_its_usual_effect(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     code = """

@@ -59,6 +59,7 @@ def test_silence(monkeypatch, stream, progress):
     assert fit(monkeypatch, stream(), progress)[0] == ""
 
 
+@pytest.mark.process
 def test_rich_is_not_imported_before_it_is_needed():
     code = "import gradstep.nn, sys; print('rich' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"

@@ -314,6 +314,7 @@ class TestBits:
             seen.append(engine.metered())
         assert seen[0] == seen[1] == seen[2]
 
+    @pytest.mark.process
     def test_without_llvmlite_and_without_array_structs(self):
         code = """
 import numpy as np, gradstep as gs

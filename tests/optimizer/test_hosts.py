@@ -39,6 +39,7 @@ class TestEngines:
         assert gs.Optimizer(np.ones(1), "sgd").engine in ("compiled", "eager")
         assert gs.Optimizer(np.ones(1), "sgd", engine="eager").engine == "eager"
 
+    @pytest.mark.process
     def test_without_llvmlite_the_bits_are_the_same(self):
         here = script(BY_HAND).split()
         there = script(BY_HAND, before="import sys; sys.modules['llvmlite'] = None").split()
@@ -46,6 +47,7 @@ class TestEngines:
         assert here[0] == ENGINES[0]
         assert here[1] == there[1]
 
+    @pytest.mark.process
     def test_asking_for_what_is_not_there(self):
         code = """
 import numpy as np, gradstep as gs
@@ -131,6 +133,7 @@ class TestThreads:
         assert (opt.t, opt.skipped) == (40, 40)
 
 
+@pytest.mark.process
 def test_a_fork_after_a_step():
     code = """
 import os, numpy as np, gradstep as gs

@@ -321,7 +321,11 @@ class TestReplaced:
     def nests():
         yield {"w": np.ones(3), "b": np.ones(())}, lambda p: p.update(w=p["w"] * 0.99), "'w'"
         yield {"w": np.ones(3), "b": np.ones(())}, lambda p: p.update(b=p["b"] * np.ones(())), "'b'"
-        yield {"l": {"w": np.ones(3)}, "m": [np.ones(2), np.ones((1, 1))]}, lambda p: p.update(l={"w": np.ones(3)}), "l.w"
+        yield (
+            {"l": {"w": np.ones(3)}, "m": [np.ones(2), np.ones((1, 1))]},
+            lambda p: p.update(l={"w": np.ones(3)}),
+            "l.w",
+        )
         yield {"l": {"w": np.ones(3)}, "m": [np.ones(2)]}, lambda p: p["m"].__setitem__(0, p["m"][0] + 0.0), "m.0"
         yield [np.ones(3), np.ones(2)], lambda p: p.__setitem__(1, np.ones(2)), "'1'"
         yield [np.ones(3), np.ones(2)], lambda p: p.__setitem__(1, np.ones(4)), "'1'"

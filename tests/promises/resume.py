@@ -3,6 +3,7 @@
 ``python resume.py begin FOLDER``: whole runs, and files of each at every stop. ``python resume.py end FOLDER``: another
 process goes on from each file. Both print the SHA-256 of what each run came to, by its name.
 ``python resume.py sabotage FOLDER``: the same, with one thing of the state set back after it was restored.
+All with every rule after a third word ``full``; else with the first of each form of state.
 """
 
 import hashlib
@@ -43,8 +44,18 @@ def setups(rule):
     yield "groups", rule(lr=gs.schedules.exponential(0.05, 2, 0.5)), groups
 
 
+def forms():
+    """Names of rules by the form of their state: slots, those that start at something, what the host remembers."""
+    found = {}
+    for name in rules.__all__:
+        rule = getattr(rules, name)
+        found.setdefault((len(rule.state), bool(rule.start), bool(rule.memory)), []).append(name)
+    return found
+
+
 def cases():
-    for name, rule in ((name, getattr(rules, name)) for name in rules.__all__):
+    names = rules.__all__ if "full" in sys.argv else [first for first, *_ in forms().values()]
+    for name, rule in ((name, getattr(rules, name)) for name in names):
         for stored, (dtype, options) in STORAGE.items():
             for setup, stage, groups in setups(rule):
                 for engine in ENGINES:

@@ -52,5 +52,8 @@ class Hashes:
         def update(self, data):
             pass
 
+        def digest(self):
+            return bytes(32)
+
         def hexdigest(self):
             return "0" * 64

@@ -1,6 +1,10 @@
 """P1: loading a file never runs code."""
 
+import pytest
+
 from promises.conftest import fuzz
+
+pytestmark = pytest.mark.process
 
 
 def test_no_event_of_code_in_any_file(fuzzed, files, figure):

@@ -26,6 +26,7 @@ def test_every_bit_of_a_small_file(tmp_path, figure):
     figure("P2", f"undetected 0 / {bits} flips, all bits of a small file")
 
 
+@pytest.mark.process
 def test_bits_of_a_large_file(tmp_path, figure, full):
     count = 100_000 if full else 500
     rng = np.random.default_rng(5)

@@ -134,6 +134,7 @@ def may_trace():
     return bool(shutil.which("strace")) and subprocess.run(call, capture_output=True, check=False).returncode == 0
 
 
+@pytest.mark.process
 @pytest.mark.skipif(not may_trace(), reason="strace is not there, or may not trace here")
 def test_the_log_is_all_that_the_kernel_sees(tmp_path, monkeypatch, figure):
     """strace of the same save: what touches the folder or a file in it, in that order."""

@@ -7,7 +7,7 @@ import pytest
 from promises.conftest import run_program
 
 KILLS = 200
-pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+pytestmark = [pytest.mark.process, pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")]
 
 
 def test_kills_at_random_times(tmp_path, figure):

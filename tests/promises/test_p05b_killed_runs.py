@@ -11,6 +11,8 @@ import pytest
 import gradstep as gs
 from gradstep.checkpoint import write
 
+pytestmark = pytest.mark.process
+
 PROBLEM = """
 import time
 import numpy as np

@@ -1,6 +1,7 @@
 """P9: same input, same bits: for any number of threads, any of NumPy's levels of CPU features, either engine."""
 
 import numpy as np
+import pytest
 
 from promises.conftest import run_program
 from promises.resume import ENGINES
@@ -13,6 +14,7 @@ def levels():
     return [" ".join(names[k:]) for k in (len(names), len(names) // 2, 0)]
 
 
+@pytest.mark.process
 def test_one_hash_for_all_settings(figure):
     hashes = {}
     for off in levels():

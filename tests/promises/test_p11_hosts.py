@@ -10,6 +10,8 @@ import pytest
 from promises.conftest import PATH
 from promises.hosts import Run
 
+pytestmark = pytest.mark.process
+
 MULTI = """
 import sys, multiprocessing
 from promises.hosts import Run, work

@@ -13,11 +13,20 @@ from gradstep.checkpoint import format as product
 from promises.layouts import DTYPES, FLOATS, arrays, laid_out, raw, words
 from promises.readers import check_with_other_readers
 
-MANY = 1500
-same_every_time = settings(
-    max_examples=MANY, derandomize=True, database=None, deadline=None, suppress_health_check=list(HealthCheck)
-)
 NAMES = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="."), min_size=1, max_size=4)
+
+
+@pytest.fixture(scope="module")
+def many(full):
+    """The number of arrays drawn."""
+    return 1500 if full else 500
+
+
+def so_often(many):
+    """Settings under which the same examples come at every run."""
+    return settings(
+        max_examples=many, derandomize=True, database=None, deadline=None, suppress_health_check=list(HealthCheck)
+    )
 
 
 @pytest.fixture(scope="module")
@@ -31,10 +40,10 @@ def frozen(tree):
     return gs.Optimizer({"own": np.ones(1), "any": tree}, "sgd", groups={"any*": "freeze"})
 
 
-def test_what_is_loaded_is_what_was_saved(in_memory, mapped, figure):
+def test_what_is_loaded_is_what_was_saved(in_memory, mapped, many, figure):
     seen = set()
 
-    @same_every_time
+    @so_often(many)
     @given(arrays(folder=mapped))
     def check(drawn):
         x, layout = drawn
@@ -47,14 +56,14 @@ def test_what_is_loaded_is_what_was_saved(in_memory, mapped, figure):
 
     check()
     assert {dtype for dtype, _ in seen} == {np.dtype(d).name for d in DTYPES}
-    figure("P15", f"gs.load gives what was saved, and other readers too: {MANY} / {MANY} arrays")
+    figure("P15", "gs.load gives what was saved, and other readers too: {n} / {n} arrays", n=many)
 
 
-def test_restored_in_place(in_memory, mapped, figure):
+def test_restored_in_place(in_memory, mapped, many, figure):
     """Into an array of the same dtype and shape, but any other layout and byte order."""
     writable = ("C", "F", "strided", "negative", "transposed", "offset", "big-endian", "inner")
 
-    @same_every_time
+    @so_often(many)
     @given(arrays(folder=mapped), st.sampled_from(writable))
     def check(drawn, layout):
         x, _ = drawn
@@ -68,7 +77,7 @@ def test_restored_in_place(in_memory, mapped, figure):
         assert opt.params["any"] is target
 
     check()
-    figure("P15", f"restored in place, whatever the layout: {MANY} / {MANY} arrays")
+    figure("P15", "restored in place, whatever the layout: {n} / {n} arrays", n=many)
 
 
 TREES = st.recursive(
@@ -94,11 +103,10 @@ def leaves(tree):
         yield tree
 
 
-def test_nests_of_any_form_are_stepped_saved_and_gone_on_with(in_memory, figure):
+def test_nests_of_any_form_are_stepped_saved_and_gone_on_with(in_memory, many, figure):
     """Two steps, a file, and a third; against three steps without one."""
-    many = MANY // 5
 
-    @settings(same_every_time, max_examples=many)
+    @so_often(many // 5)
     @given(TREES, st.sampled_from(["momentum", "adam", "adagrad"]), st.sampled_from(["auto", "eager"]))
     def check(tree, rule, engine):
         path = in_memory / "x.safetensors"
@@ -120,7 +128,7 @@ def test_nests_of_any_form_are_stepped_saved_and_gone_on_with(in_memory, figure)
         assert check_with_other_readers(path) >= len(list(leaves(tree)))
 
     check()
-    figure("P15", f"nests, dtypes and layouts, stepped, saved and gone on with: equal {many} / {many}")
+    figure("P15", "nests, dtypes and layouts, stepped, saved and gone on with: equal {n} / {n}", n=many // 5)
 
 
 def test_control_a_writer_that_takes_memory_as_it_lies(in_memory, monkeypatch, control):

@@ -13,10 +13,13 @@ import json
 import math
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import chain, islice
 from json.decoder import scanstring  # pyright: ignore[reportAttributeAccessIssue, reportUnknownVariableType]
+from json.encoder import encode_basestring_ascii as quoted
 from pathlib import Path
+from reprlib import repr as short
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -41,13 +44,25 @@ _CODES = {
     "complex64": "F32",
     "complex128": "F64",
 }
+_DTYPES = {name: name for name in _CODES}  # so that rows share one text for each
 _ITEMSIZE = {name: 2 if name == "bfloat16" else np.dtype(name).itemsize for name in _CODES}
-_UNKNOWN_HASH = "0" * 64
+_UNKNOWN_HASH = bytes(32)
 _PREFIX = b'{"__metadata__":{"manifest_sha256":"'
-_HASH = re.compile(r"[0-9a-f]{64}")
 _PIECE = 1 << 22  # bytes that are hashed and written at a time
 _MOST_HEADER = 100_000_000  # safetensors' own limit
-_SPARE = 32 << 20  # what a manifest may take in memory whatever the file's size
+_SPARE = 32 << 20  # what a manifest's values may take in memory whatever the file's size
+_LEAST_ENTRY = len('"":{"dtype":"U8","shape":[],"data_offsets":[0,1]},')  # the shortest entry of the header
+
+# A string, or a bracket; a quote alone opens a string without an end.
+_TOKEN = re.compile(r'"(?:[^"\\]++|\\.)*+"|["{}\[\]]', re.DOTALL)
+_NAME = r'"(?:[^"\\]++|\\.)*+"'
+_INTEGER = r"\d{1,19}"
+_ROW = re.compile(
+    rf"(?P<name>{_NAME}):"
+    r'\{(?:"byteorder":"(?P<byteorder>big|little)",)?"dtype":"(?P<dtype>[a-z0-9]{1,16})",'
+    rf'"offsets":\[(?P<begin>{_INTEGER}),(?P<end>{_INTEGER})\],(?:"order":"(?P<order>F)",)?'
+    rf'"sha256":"(?P<sha256>[0-9a-f]{{64}})","shape":\[(?P<shape>(?:{_INTEGER}(?:,{_INTEGER}){{0,63}})?)\]\}}'
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,24 +73,26 @@ class _Row:
     shape: tuple[int, ...]
     begin: int
     end: int
-    sha256: str
+    sha256: bytes
     byteorder: str | None = None  # where it is not the machine's own: "big" or "little"
     order: str | None = None  # "F"
 
     @property
-    def code(self) -> str:
-        """What safetensors calls the dtype."""
-        return _CODES[self.dtype]
+    def text(self) -> str:
+        """Canonical JSON for the manifest."""
+        byteorder = "" if self.byteorder is None else f'"byteorder":"{self.byteorder}",'
+        order = "" if self.order is None else f'"order":"{self.order}",'
+        return (
+            f'{{{byteorder}"dtype":"{self.dtype}","offsets":[{self.begin},{self.end}],{order}'
+            f'"sha256":"{self.sha256.hex()}","shape":[{_joined(self.shape)}]}}'
+        )
 
     @property
-    def stored(self) -> tuple[int, ...]:
-        """The shape in the file."""
-        return (*self.shape, 2) if self.dtype.startswith("complex") else self.shape
-
-    def as_json(self) -> dict[str, Any]:
-        kept = {key: x for key in ("byteorder", "order") if (x := getattr(self, key)) is not None}
-        place = [self.begin, self.end]
-        return {"dtype": self.dtype, "shape": list(self.shape), "offsets": place, "sha256": self.sha256, **kept}
+    def entry(self) -> str:
+        """JSON for the header; a complex number is stored as two reals."""
+        stored = (*self.shape, 2) if self.dtype.startswith("complex") else self.shape
+        code = _CODES[self.dtype]
+        return f'{{"dtype":"{code}","shape":[{_joined(stored)}],"data_offsets":[{self.begin},{self.end}]}}'
 
 
 def write(path: AnyPath, arrays: Arrays, manifest: Manifest, keep: int = 1) -> None:
@@ -101,18 +118,21 @@ def write(path: AnyPath, arrays: Arrays, manifest: Manifest, keep: int = 1) -> N
     """
     rows = dict(_plan(arrays))
     manifest = json.loads(canonical(manifest))  # as it is now: another thread may go on with it
-    text = _text(manifest, rows)
-    blank = _header(text, rows)
-    size = 8 + len(blank) + sum(x.nbytes for x in arrays.values())
-    if _memory(text) > _allowed(size):
+    length = sum(map(len, _header(manifest, rows)))
+    if length > _MOST_HEADER:
+        raise GradstepValueError(
+            f"checkpoint: the header would take {length} bytes, more than the {_MOST_HEADER} of safetensors; "
+            "keep many small parameters in one array."
+        )
+    if _memory(canonical(manifest)) > _allowed(8 + length + sum(x.nbytes for x in arrays.values())):
         raise GradstepValueError(
             "checkpoint: there is more text than arrays, too much to be read back safely; "
-            "keep many numbers in an array, and many small parameters in one."
+            "keep many numbers in an array."
         )
 
     def write_content(handle: Descriptor) -> None:
         hashed: dict[str, _Row] = {}
-        os.lseek(handle, 8 + len(blank), os.SEEK_SET)
+        os.lseek(handle, 8 + length, os.SEEK_SET)
         for name, row in rows.items():  # each piece is copied, so that what is hashed is what is written
             sha = hashlib.sha256()
             raw = _raw(arrays[name])
@@ -120,10 +140,11 @@ def write(path: AnyPath, arrays: Arrays, manifest: Manifest, keep: int = 1) -> N
                 piece = bytes(raw[begin : begin + _PIECE])
                 sha.update(piece)
                 write_all(handle, piece)
-            hashed[name] = replace(row, sha256=sha.hexdigest())
+            hashed[name] = replace(row, sha256=sha.digest())
         os.lseek(handle, 0, os.SEEK_SET)
-        header = _header(_text(manifest, hashed), hashed)
-        write_all(handle, len(header).to_bytes(8, "little") + header)
+        write_all(handle, length.to_bytes(8, "little"))
+        for piece in _header(manifest, hashed):
+            write_all(handle, piece)
 
     write_whole(path, write_content, keep)
 
@@ -197,20 +218,37 @@ def _raw(x: Any) -> memoryview:
     return memoryview(little.reshape(-1).view(np.uint8))
 
 
-def _text(manifest: Manifest, rows: Mapping[str, _Row]) -> str:
-    """The manifest as it stands in the file."""
-    return canonical({**manifest, "format": FORMAT, "tensors": {name: row.as_json() for name, row in rows.items()}})
+def _text(manifest: Manifest, rows: Mapping[str, _Row]) -> Iterator[str]:
+    """Pieces of the canonical JSON of a manifest with its rows, whose key ``tensors`` comes last."""
+    yield f'{canonical({**manifest, "format": FORMAT})[:-1]},"tensors":{{'
+    for k, name in enumerate(sorted(rows)):
+        yield f"{',' if k else ''}{quoted(name)}:{rows[name].text}"
+    yield "}}"
 
 
-def _header(text: str, rows: Mapping[str, _Row]) -> bytes:
-    """The header that belongs to the text of a manifest and its rows."""
-    metadata = {"manifest_sha256": _sha256(text), "manifest": text}
-    entries = {
-        name: {"dtype": row.code, "shape": row.stored, "data_offsets": [row.begin, row.end]}
-        for name, row in sorted(rows.items())
-    }
-    header = json.dumps({"__metadata__": metadata, **entries}, separators=(",", ":"))
-    return (header + " " * (-len(header) % 8)).encode()
+def _header(manifest: Manifest, rows: Mapping[str, _Row]) -> Iterator[bytes]:
+    """Pieces of the header that belongs to a manifest and its rows: with many arrays it is large."""
+    sha, length = hashlib.sha256(), 0
+    for batch in _batches(_text(manifest, rows)):
+        sha.update(batch)
+    start = f'{_PREFIX.decode()}{sha.hexdigest()}","manifest":"'
+    entries = (f",{quoted(name)}:{rows[name].entry}" for name in sorted(rows))
+    text = (quoted(piece)[1:-1] for piece in _text(manifest, rows))
+    for batch in _batches(chain([start], text, ['"}'], entries, ["}"])):
+        length += len(batch)
+        yield batch
+    yield b" " * (-length % 8)
+
+
+def _batches(texts: Iterable[str]) -> Iterator[bytes]:
+    """ASCII texts, many short ones joined to one."""
+    rest = iter(texts)
+    while batch := "".join(islice(rest, 256)):
+        yield batch.encode()
+
+
+def _joined(numbers: Iterable[int]) -> str:
+    return ",".join(map(str, numbers))
 
 
 def _read(file: BinaryIO) -> tuple[dict[str, NDArray[Any]], Manifest]:
@@ -218,21 +256,22 @@ def _read(file: BinaryIO) -> tuple[dict[str, NDArray[Any]], Manifest]:
     length = int.from_bytes(file.read(8), "little")
     if size < 8 or length > min(size - 8, _MOST_HEADER):
         raise _DamagedError("is cut short, or is no checkpoint.")
-    header = file.read(length)
-    manifest = _manifest(header, size)
-    rows = _rows(manifest.pop("tensors", None), size - 8 - length)
+    text = _checked_text(file.read(length))
+    manifest, table = _manifest(text, size)
+    rows = _rows(_table(text, table, length), size - 8 - length)
+    del text
+    file.seek(8)  # the header is compared in pieces, so that it and the rows are not in memory together
     try:
-        belongs = _header(_text(manifest, rows), rows) == header
+        belongs = all(file.read(len(piece)) == piece for piece in _header(manifest, rows))
     except GradstepValueError:  # numbers beyond all floats
         belongs = False
-    if not belongs:
+    if not belongs or file.tell() != 8 + length:
         raise _DamagedError("is damaged: its header does not belong to its manifest.")
-    del header
-    return {name: _array(file, name, row) for name, row in rows.items()}, manifest
+    return {name: _array(file, name, rows.pop(name)) for name in list(rows)}, manifest
 
 
-def _manifest(header: bytes, size: int) -> Manifest:
-    """The manifest out of a header, before anything else of it is believed."""
+def _checked_text(header: bytes) -> str:
+    """Return the text of the manifest out of a header, once its hash has been compared."""
     start = len(_PREFIX) + 64
     if not header.startswith(_PREFIX) or header[start : start + 14] != b'","manifest":"' or not header.isascii():
         raise _DamagedError("is no checkpoint of this library, or its header is damaged.")
@@ -240,12 +279,23 @@ def _manifest(header: bytes, size: int) -> Manifest:
         text, _ = scanstring(header.decode(), start + 14, True)
     except ValueError:
         text = ""
-    if not text.isascii() or header[len(_PREFIX) : start].decode() != _sha256(text):
+    if not text.isascii() or header[len(_PREFIX) : start].decode() != hashlib.sha256(text.encode()).hexdigest():
         raise _DamagedError("is damaged: its manifest has another hash than it had.")
-    if _memory(text) > _allowed(size):
+    return text
+
+
+def _manifest(text: str, size: int) -> tuple[Manifest, int | None]:
+    """Return a manifest without its table of arrays, and where that table begins in the text.
+
+    The table may be long, and its rows are read one by one; everything else becomes Python's objects at once, after a
+    look at how much memory they can take.
+    """
+    key = _tensors(text)
+    head = text if key is None else text[:key].removesuffix(",") + "}"
+    if _memory(head) > _allowed(size):
         raise _DamagedError("has more text in it than this library writes.")
     try:
-        data = json.loads(text)
+        data = json.loads(head)
     except (ValueError, RecursionError):
         raise _DamagedError("has a manifest that is no JSON.") from None
     version = data.get("format") if isinstance(data, dict) else None
@@ -255,14 +305,53 @@ def _manifest(header: bytes, size: int) -> Manifest:
         raise _DamagedError(
             f"has format {version}, and this version of the library reads up to {FORMAT}; a later version reads it."
         )
-    return data
+    return data, None if key is None else key + len('"tensors":')
 
 
-def _rows(table: Any, size: int) -> dict[str, _Row]:
-    """The arrays of a manifest, in the order of their places, which fill ``size`` bytes without a gap."""
-    if not isinstance(table, dict):
+def _tensors(text: str) -> int | None:
+    """Return the place of the key ``"tensors"`` in the outermost object of a JSON text, if it is there."""
+    depth = 0
+    for token in _TOKEN.finditer(text):
+        match token[0]:
+            case "{" | "[":
+                depth += 1
+            case "}" | "]":
+                depth -= 1
+            case '"':
+                return None
+            case '"tensors"' if depth == 1 and text.startswith(":", token.end()):
+                return token.start()
+            case _:
+                pass
+    return None
+
+
+def _table(text: str, place: int | None, length: int) -> Iterator[tuple[str, _Row]]:
+    """Generate the rows of a manifest's table, which begins at ``place``; each has an entry in the header too."""
+    if place is None or text[place : place + 1] != "{":
         raise _DamagedError("has a manifest without a table of arrays.")
-    rows = sorted(((name, _row(name, x)) for name, x in table.items()), key=lambda item: (item[1].begin, item[1].end))
+    most = (length - len(text)) // _LEAST_ENTRY
+    place += 1
+    while text[place : place + 1] != "}":
+        found = _ROW.match(text, place)
+        row = None if found is None else _row(found)
+        try:
+            name, _ = scanstring(text, place + 1, True)
+        except ValueError:
+            raise _DamagedError("has a manifest that is no JSON.") from None
+        if found is None or row is None:
+            raise _DamagedError(f"has an entry for the array {short(name)} that makes no sense.")
+        if (most := most - 1) < 0:
+            raise _DamagedError("is damaged: its header does not belong to its manifest.")
+        yield name, row
+        place = found.end() + text.startswith(",", found.end())
+    if text[place:] != "}}":
+        raise _DamagedError("is damaged: its header does not belong to its manifest.")
+
+
+def _rows(table: Iterable[tuple[str, _Row]], size: int) -> dict[str, _Row]:
+    """The arrays of a manifest, in the order of their places, which fill ``size`` bytes without a gap."""
+    rows = sorted(table, key=lambda item: (item[1].begin, item[1].end))
     end = 0
     for name, row in rows:
         if row.begin != end:
@@ -273,18 +362,15 @@ def _rows(table: Any, size: int) -> dict[str, _Row]:
     return dict(rows)
 
 
-def _row(name: str, x: Any) -> _Row:
-    try:
-        shape, (begin, end) = tuple(x["shape"]), x["offsets"]
-        row = _Row(x["dtype"], shape, begin, end, x["sha256"], x.get("byteorder"), x.get("order"))
-        whole = all(type(n) is int and 0 <= n < 1 << 62 for n in (*shape, begin, end)) and len(shape) <= 64
-        known = row.dtype in _CODES and row.byteorder in (None, "big", "little") and row.order in (None, "F")
-        fits = whole and known and end - begin == math.prod(shape) * _ITEMSIZE[row.dtype]
-        if fits and _HASH.fullmatch(row.sha256):
-            return row
-    except (TypeError, ValueError, KeyError, AttributeError):
-        pass
-    raise _DamagedError(f"has an entry for the array {name!r} that makes no sense.")
+def _row(found: re.Match[str]) -> _Row | None:
+    """Return the row that a text tells of; None where its numbers do not fit one another."""
+    shape = tuple(int(n) for n in found["shape"].split(",") if n)
+    begin, end, dtype = int(found["begin"]), int(found["end"]), found["dtype"]
+    if dtype not in _CODES or max((*shape, begin, end)) >= 1 << 62:
+        return None
+    if end - begin != math.prod(shape) * _ITEMSIZE[dtype]:
+        return None
+    return _Row(_DTYPES[dtype], shape, begin, end, bytes.fromhex(found["sha256"]), found["byteorder"], found["order"])
 
 
 def _dtype(row: _Row) -> np.dtype[Any]:
@@ -299,7 +385,7 @@ def _array(file: BinaryIO, name: str, row: _Row) -> NDArray[Any]:
         done += n
     if done < len(view):
         raise _DamagedError("became shorter while it was read.")
-    if hashlib.sha256(raw).hexdigest() != row.sha256:
+    if hashlib.sha256(raw).digest() != row.sha256:
         raise _DamagedError(f"is damaged: the array {name!r} has another hash than it had.")
     dtype = _dtype(row)
     words = np.dtype(np.uint16) if row.dtype == "bfloat16" else dtype
@@ -310,10 +396,6 @@ def _array(file: BinaryIO, name: str, row: _Row) -> NDArray[Any]:
         raise _DamagedError(f"has an array {name!r} of a shape that cannot be.") from None
     x = x.astype(wanted, order="F" if row.order else "C", copy=False)
     return x.view(dtype) if words is not dtype else x
-
-
-def _sha256(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _memory(text: str) -> int:

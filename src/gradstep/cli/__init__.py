@@ -1,27 +1,11 @@
-"""The command ``gradstep``. This module needs no more than Python; the verbs need the ``compare`` extra."""
+"""The command ``gradstep``. The verbs need the ``compare`` extra."""
 
 import sys
 from collections.abc import Sequence
 
-WRONG = 1
-USAGE_ERROR = 2
-INTERRUPTED = 130
-TERMINATED = 143
+from gradstep.cli.common import INTERRUPTED, complain
+
 OURS = "gradstep"
-
-
-class Ended(Exception):  # noqa: N818 - a signal is no error
-    """A signal has ended a verb, which says what becomes of its work.
-
-    Attributes
-    ----------
-    code
-        :data:`INTERRUPTED` or :data:`TERMINATED`.
-    """
-
-    def __init__(self, code: int, message: str) -> None:
-        super().__init__(message)
-        self.code = code
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -48,14 +32,3 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         complain("interrupted")
         return INTERRUPTED
-
-
-def complain(message: str) -> int:
-    """Write one line on stderr; the exit code for an error."""
-    say(message)
-    return USAGE_ERROR
-
-
-def say(message: str) -> None:
-    """Write one line on stderr."""
-    sys.stderr.write(f"gradstep: {' '.join(message.split())}\n")

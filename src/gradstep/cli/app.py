@@ -6,13 +6,12 @@ from typing import Annotated, Any
 import typer
 
 import gradstep
-from gradstep.cli import INTERRUPTED, Ended, complain, say
 from gradstep.cli.bench import bench
 from gradstep.cli.check import check
+from gradstep.cli.common import INTERRUPTED, Ended, complain, say
 from gradstep.cli.compare import compare
-from gradstep.cli.info import info
+from gradstep.cli.info import info, problems
 from gradstep.cli.play import play
-from gradstep.cli.problems import problems
 from gradstep.cli.report import report
 from gradstep.cli.run import run as run_own
 from gradstep.cli.show import show

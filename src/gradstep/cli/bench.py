@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gradstep.cli.compare import require
-from gradstep.cli.console import console
+from gradstep.cli.common import console, require
 from gradstep.cli.info import OPTIONAL
 
 if TYPE_CHECKING:

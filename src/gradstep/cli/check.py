@@ -7,9 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gradstep.cli import WRONG
-from gradstep.cli.compare import require
-from gradstep.cli.console import console
+from gradstep.cli.common import WRONG, console, require
 from gradstep.errors import GradstepTypeError, GradstepValueError, UserCodeError
 
 if TYPE_CHECKING:
@@ -35,7 +33,7 @@ def check(
     options: dict[str, Any] = {} if own.batches is None else {"batch": nth(own, batch)}
     report = check_gradient(own.value_and_grad, own.params, seed=seed, directions=directions, **options)
     if json:
-        from gradstep.compare.text import to_json
+        from gradstep.text import to_json
 
         sys.stdout.write(to_json(content(report)) + "\n")
     else:

@@ -1,6 +1,5 @@
 """``gradstep compare``: train problems with several optimizers and report on it."""
 
-import importlib.util
 import re
 from collections.abc import Sequence
 from itertools import count
@@ -9,14 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gradstep.cli import INTERRUPTED, TERMINATED, WRONG, Ended, say
-from gradstep.errors import GradstepError
+from gradstep.cli.common import INTERRUPTED, TERMINATED, WRONG, Ended, require, say
 
 if TYPE_CHECKING:
     from gradstep.compare import Spec
 
 # What runs, data, report and timing import late; asked for at once, so that nothing is missed after the work is done.
-PACKAGES = ("joblib", "threadpoolctl", "sklearn", "plotly", "rich")
+PACKAGES = ("joblib", "threadpoolctl", "sklearn", "plotly", "jinja2", "rich")
 PROBLEMS_HELP = "Problems or sets, as `gradstep problems` lists them, or FILE.py:NAME of your own."
 OPTIMIZERS_HELP = "Comma-separated rules or constructors: adam,momentum:momentum=0.95,keras.RMSprop. Default: nine."
 
@@ -54,8 +52,9 @@ def compare(
     from gradstep.compare.protocol import DEFAULT_OPTIMIZERS
     from gradstep.compare.signals import Terminated
     from gradstep.compare.store import NAME
-    from gradstep.compare.wording import counted, failures
+    from gradstep.compare.wording import failures
     from gradstep.compare.workers import Workers
+    from gradstep.text import counted
 
     if parquet is not None:
         check_parquet()
@@ -106,11 +105,3 @@ def free_folder(problems: Sequence[str], spec: "Spec") -> Path:
         if not (folder / NAME).is_file() or Reader(folder).read().spec.sha256 == spec.sha256:
             return folder
     raise AssertionError  # for the type checker
-
-
-def require(*packages: str) -> None:
-    """Refuse to begin without these packages."""
-    missing = [name for name in packages if importlib.util.find_spec(name) is None]
-    if missing:
-        verb = "is" if len(missing) == 1 else "are"
-        raise GradstepError(f"{', '.join(missing)} {verb} missing; pip install 'gradstep[compare]'")

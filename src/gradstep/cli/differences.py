@@ -1,25 +1,22 @@
 """Rules and other libraries' constructors side by side: what differs between them, and what does not."""
 
-import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from gradstep.chain import program
-from gradstep.conventions import stage_of
 from gradstep.equation import branches, equation
 from gradstep.optimizer import Optimizer
-from gradstep.rule import Rule, Stage
+from gradstep.rule import Stage
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-Make = Callable[..., Stage]
+    from gradstep.conventions.constructor import Constructor
 
 ABSENT, OPEN = "-", "to be given"
-_SAMPLES = {"momentum": 0.9}  # for arguments without a default; all others of them are rates
 _PROBES = ((1.0, 1), (1e-6, 1), (1e-6, 1000))  # a constant gradient, and the step that is looked at
 
 Rows = dict[str, list[str]]
@@ -27,46 +24,31 @@ Rows = dict[str, list[str]]
 
 @dataclass(frozen=True)
 class Side:
-    """A rule or constructor as it is named, with the arguments that are given to it."""
+    """A rule or constructor as it is named, with the numbers that are given to it."""
 
     label: str
-    make: Make
+    made: "Constructor[...]"
     given: Mapping[str, float]
 
     @property
-    def open(self) -> list[str]:
-        """The arguments that still have no value; None is none for a learning rate, nor for a rule."""
-        if isinstance(self.make, Rule):
-            missing = [key for key, x in self.make.defaults.items() if x is None]
-        else:
-            none = ("learning_rate", None)
-            missing = [x.name for x in self.parameters if x.default is x.empty or (x.name, x.default) == none]
-        return [key for key in missing if key not in self.given]
-
-    @property
-    def parameters(self) -> list[inspect.Parameter]:
-        """A constructor's own."""
-        known = inspect.signature(self.make).parameters.values()
-        return [x for x in known if x.kind is not x.VAR_KEYWORD]
+    def missing(self) -> list[str]:
+        """The arguments that must be given, and are not."""
+        return [key for key in self.made.required if key not in self.given]
 
     def stage(self) -> Stage:
-        """What it makes of its defaults and of what is given."""
-        samples = {key: _SAMPLES.get(key, 1e-3) for key in self.open}
-        return stage_of(self.label.partition(":")[0], {**samples, **self.given})
+        """Return what it makes of its defaults and what is given; without weight decay of 0, which does nothing."""
+        made = self.made.stage(self.made.arguments(self.given))
+        idle = [part for part in made.parts if part.rule.kind == "stage" and part.given.get("weight_decay") == 0]
+        return Stage(tuple(part for part in made.parts if part not in idle)) if len(made.parts) > 1 else made
 
     def call(self) -> str:
-        """Its arguments and their values, as in a call."""
-        if isinstance(self.make, Rule):
-            return ", ".join(f"{key}={self.given.get(key, x)}" for key, x in self.make.defaults.items())
-        values = {x.name: self.given.get(x.name, x.default) for x in self.parameters}
-        own = [key if key in self.open else f"{key}={x!r}" for key, x in values.items()]
-        more = [str(x) for x in inspect.signature(self.make).parameters.values() if x.kind is x.VAR_KEYWORD]
-        return ", ".join([*own, *(x.partition(":")[0] for x in more)])
-
-    def summary(self) -> str:
-        """The first line of what it says of itself."""
-        doc = self.make.doc if isinstance(self.make, Rule) else inspect.getdoc(self.make) or ""
-        return doc.partition("\n")[0].replace("``", "")
+        """Return its arguments and their values, as in a call."""
+        values = self.made.arguments(self.given)
+        own = {
+            key: values.get(key, x.default) for key, x in self.made.takes.items() if not x.is_shared or key in values
+        }
+        texts = [key if key in self.missing else f"{key}={x!r}" for key, x in own.items()]
+        return ", ".join([*texts, *["**base"] * any(x.is_shared for x in self.made.takes.values())])
 
 
 def print_differences(screen: "Console", sides: Sequence[Side]) -> None:
@@ -75,7 +57,7 @@ def print_differences(screen: "Console", sides: Sequence[Side]) -> None:
     wide = max(len(side.label) for side in sides)
     for side in sides:
         name = side.label.partition(":")[0].rpartition(".")[2]
-        screen.print(f"{side.label:{wide}}  {side.summary()}", markup=False, soft_wrap=True)
+        screen.print(f"{side.label:{wide}}  {side.made.summary.replace('``', '')}", markup=False, soft_wrap=True)
         screen.print(f"{'':{wide}}  {name}({side.call()})", markup=False, soft_wrap=True)
     rows = {**equations(stages), **defaults(sides, stages), **first_steps(stages)}
     different = {key: cells for key, cells in rows.items() if len(set(cells)) > 1}
@@ -100,11 +82,10 @@ def equations(stages: Sequence[Stage]) -> Rows:
 
 def defaults(sides: Sequence[Side], stages: Sequence[Stage]) -> Rows:
     """For each hyperparameter its value in each stage."""
-    names = {"learning_rate": "lr"}
     columns: list[dict[str, str]] = []
     for side, stage in zip(sides, stages, strict=True):
-        is_open = {names.get(key, key) for key in side.open}
-        columns.append({key: OPEN if key in is_open else f"{x}" for key, x in program(stage).hyper.items()})
+        missing = {key for name in side.missing for key in side.made.takes[name].becomes}
+        columns.append({key: OPEN if key in missing else f"{x}" for key, x in program(stage).hyper.items()})
     return _rows(columns)
 
 

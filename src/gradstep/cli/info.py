@@ -1,9 +1,9 @@
-"""``gradstep info``: what is installed, and what runs a step here."""
+"""``gradstep info`` and ``gradstep problems``: lists of what is installed, and of what can be compared on."""
 
-from gradstep.cli.console import console
+from gradstep.cli.common import console
 
 OPTIONAL = (
-    *("llvmlite", "ml_dtypes", "scikit-learn", "joblib", "threadpoolctl", "plotly", "matplotlib", "optuna"),
+    *("llvmlite", "ml_dtypes", "scikit-learn", "joblib", "threadpoolctl", "plotly", "jinja2", "matplotlib", "optuna"),
     *("torch", "jax", "optax", "keras", "deepspeed", "bitsandbytes"),
 )
 
@@ -30,3 +30,22 @@ def info() -> None:
     width = max(map(len, lines))
     for key, value in lines.items():
         console().print(f"{key:{width}}  {value}", markup=False, soft_wrap=True)
+
+
+def problems() -> None:
+    """List the problems that `gradstep compare` knows."""
+    from rich import box
+    from rich.table import Table
+
+    from gradstep.compare.problems import PROBLEMS
+    from gradstep.compare.problems.targets import records
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for heading in ("problem", "what is trained", "data", "size", "target", "steps", "s/run"):
+        table.add_column(heading, justify="right" if heading in ("steps", "s/run") else "left")
+    measured = records()
+    for make in PROBLEMS.values():
+        p = make()
+        seconds = f"{measured[p.name]['seconds']:g}" if p.name in measured else ""  # formulas take next to none
+        table.add_row(p.name, p.summary, p.source, p.size, p.goal, str(p.steps), seconds)
+    console().print(table)

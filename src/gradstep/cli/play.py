@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from gradstep.cli.compare import require
+from gradstep.cli.common import require
 
 
 def play(
@@ -21,8 +21,8 @@ def play(
     no_browser: Annotated[bool, typer.Option("--no-browser", help="Do not open a browser.")] = False,
 ) -> None:
     """Open a page to play with optimizers on surfaces of two coordinates. For intuition, not evidence."""
-    require("plotly")
-    from gradstep.cli.page import serve
+    require("plotly", "jinja2")
+    from gradstep.cli.common import serve
     from gradstep.compare.play.pages import routes
     from gradstep.compare.play.settings import read
 

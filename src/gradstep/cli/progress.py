@@ -14,25 +14,22 @@ from rich import box
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
-from gradstep.cli.console import PLAIN_WIDTH, console
-from gradstep.cli.sparkline import sparkline
+from gradstep.cli.common import PLAIN_WIDTH, console, sparkline
 from gradstep.compare.record import Run
 from gradstep.compare.study import Study, final_loss, to_target
 from gradstep.compare.table import entries, make_entry
-from gradstep.compare.text import to_json
 from gradstep.compare.wording import (
     EDGE_NOTE,
     Cell,
     board_cells,
     board_headings,
     chosen,
-    counted,
     entry_cells,
     goal,
     headings,
     summary,
 )
-from gradstep.runs.wording import duration
+from gradstep.text import counted, duration, to_json
 
 EVERY = 10.0  # seconds from one plain line on how far it is to the next
 SPARK = 12  # bars of a curve beside a row
@@ -123,7 +120,7 @@ class PlainLines:
         entry = make_entry(replace(self.study, runs=self.runs), problem, optimizer)
         if entry is None:
             return ""
-        rates = f"lr {text}: " if (text := chosen(entry)) else ""
+        rates = f"lr {text}: " if (text := chosen(self.study, entry)) else ""
         if problem not in self.study.spec.goals:
             return f"{rates}loss {entry.loss.median:.3g}"
         middle = entry.steps.median

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from gradstep.cli.compare import require
+from gradstep.cli.common import require
 from gradstep.errors import GradstepValueError
 
 
@@ -47,7 +47,7 @@ def _study(folder: Path, out: Path | None, static: bool, csv: Path | None, parqu
     study = Study.load(folder)
     written = write_tables(study, csv, parquet)
     if out is not None or not written:
-        require("plotly")
+        require("plotly", "jinja2")
         page = out or folder / "report.html"
         study.report(page, static)
         written.append(page)
@@ -55,7 +55,7 @@ def _study(folder: Path, out: Path | None, static: bool, csv: Path | None, parqu
 
 
 def _run(folder: Path, out: Path | None) -> Path:
-    require("plotly")
+    require("plotly", "jinja2")
     from gradstep.runs import Folder, recalled, write_report
 
     kept = Folder(folder)

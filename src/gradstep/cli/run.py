@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gradstep.cli import WRONG, complain, say
-from gradstep.cli.compare import require
+from gradstep.cli.common import WRONG, complain, require, say
 from gradstep.errors import GradstepError, GradstepValueError
 
 if TYPE_CHECKING:
@@ -56,7 +55,7 @@ def run(
     json: Annotated[bool, typer.Option("--json", help="JSON lines on stdout, and nothing else.")] = False,
 ) -> int:
     """Optimize your own function; Ctrl-C or SIGTERM end it with a checkpoint, and --resume goes on."""
-    require("rich", "plotly")
+    require("rich", "plotly", "jinja2")
     from gradstep.cli.run_progress import progress
     from gradstep.runs import Limits
 
@@ -179,9 +178,9 @@ def _tell(message: str, _stacklevel: int) -> None:
 
 def _report(folder: "Folder", own: "OwnProblem", made: "Run") -> Any:
     """Write the result and the report; what is said at the end."""
-    from gradstep.compare.text import to_json
     from gradstep.files import write_text
     from gradstep.runs import findings, summarize, write_report
+    from gradstep.text import to_json
 
     summary = summarize(made, folder.rows())
     summary.metrics = dict(made.stands.metrics if made.stands is not None else {}) or made.metrics()

@@ -9,12 +9,11 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from gradstep.cli.console import console
-from gradstep.cli.sparkline import WIDTH, sparkline
-from gradstep.compare.text import to_json
+from gradstep.cli.common import WIDTH, console, sparkline
 from gradstep.loop import Run, Step
 from gradstep.runs import Folder, Spec, Summary
-from gradstep.runs.wording import duration, facts, number
+from gradstep.runs.summary import facts
+from gradstep.text import duration, number, to_json
 
 EVERY = 5.0  # seconds from one line to the next
 REFRESH = 0.1  # seconds from one look of the live table to the next

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gradstep.cli.console import console
+from gradstep.cli.common import console
 from gradstep.errors import GradstepValueError
 
 if TYPE_CHECKING:
@@ -25,13 +25,13 @@ def show(
 ) -> None:
     """Print rules with source, equation, code, defaults, state; torch.Adam keras.Adam and the like side by side."""
     from gradstep.cli.differences import Side, print_differences
-    from gradstep.compare.naming import read_names
-    from gradstep.conventions import constructor
+    from gradstep.conventions import constructor, described
     from gradstep.rule import Rule
+    from gradstep.text import read_names
 
     named = [one for text in names for one in read_names(text)]
-    sides = [Side(str(one), constructor(one.name), dict(one.values)) for one in named]
-    rules = [side.make for side in sides if isinstance(side.make, Rule) and not side.given]
+    sides = [Side(str(one), described(one.name), dict(one.values)) for one in named]
+    rules = [rule for one in named if isinstance(rule := constructor(one.name), Rule) and not one.values]
     screen = console()
     if len(rules) < len(sides):
         if latex:
@@ -63,7 +63,7 @@ def sections(rule: "Rule", latex: bool = False) -> dict[str, str]:
 
 def code(rule: "Rule") -> str:
     """The rule's own functions; a sentence where their source is not at hand (a rule typed into the interpreter)."""
-    functions = [f for f in (rule.scalars, rule.measure, rule.update, rule.read) if f is not None]
+    functions = [f for f in (rule.early, rule.scalars, *rule.measure.values(), rule.update, rule.read) if f is not None]
     own = [f for f in functions if f.__module__ != "gradstep.rule"]  # which gives a rule without scalars empty ones
     try:
         return "\n\n\n".join(inspect.getsource(f).strip() for f in own)
@@ -83,5 +83,5 @@ def traffic(rule: "Rule") -> str:
         for dtype, size in (("float32", 4), ("float64", 8))
     ]
     if rule.measure:
-        lines.append("and a pass of its own over g, for the norm")
+        lines.append(f"and a pass of its own, for the {'sum' if len(rule.measure) == 1 else 'sums'}")
     return "\n".join(lines)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from gradstep.cli.compare import require
+from gradstep.cli.common import require
 
 PAUSE = 0.5  # seconds from one look to the next
 
@@ -45,8 +45,8 @@ def watch(
 
 
 def _serve(study: Path, port: int, no_browser: bool) -> None:
-    require("plotly")
-    from gradstep.cli.page import serve
+    require("plotly", "jinja2")
+    from gradstep.cli.common import serve
     from gradstep.compare.report.live import routes
 
     serve(routes(study), port, no_browser=no_browser)

@@ -7,6 +7,15 @@
 from gradstep.compare.conduct import compare, run_study
 from gradstep.compare.protocol import make_spec
 from gradstep.compare.record import Spec
-from gradstep.compare.study import Study
+from gradstep.compare.study import Study, Views
 
 __all__ = ["Spec", "Study", "compare", "make_spec", "run_study"]
+
+
+def _views() -> Views:
+    from gradstep.compare import notebook  # with the first view: processes that make runs never need it
+
+    return notebook
+
+
+Study.views = staticmethod(_views)

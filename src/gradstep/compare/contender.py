@@ -7,12 +7,12 @@ from functools import cached_property
 from importlib import import_module
 from typing import Any
 
-from gradstep.compare.naming import Named
 from gradstep.conventions import constructor, stage_of
 from gradstep.errors import GradstepValueError
 from gradstep.hyper import checked
 from gradstep.naming import unknown
 from gradstep.rule import Rule, Stage, registry
+from gradstep.text import Named
 
 RATES = ("lr", "learning_rate")  # what libraries call it
 

@@ -10,7 +10,6 @@ from typing import Any, Literal
 
 import numpy as np
 
-from gradstep.compare.naming import read_names
 from gradstep.compare.statistics import (
     BestOfTrials,
     CriticalDifference,
@@ -36,9 +35,9 @@ from gradstep.compare.statistics import (
 )
 from gradstep.compare.statistics.pairwise import MIN_PROBLEMS
 from gradstep.compare.statistics.tables import Array
-from gradstep.compare.study import Axis, Study, final_loss, learning_rate, to_target
+from gradstep.compare.study import Axis, Study, final_loss, to_target
 
-BASELINES = ("adamw", "nesterov", "nadam", "adam", "sgd")  # the first of them that a study has
+COMPARISON_BASELINES = ("adamw", "nesterov", "nadam", "adam", "sgd")  # the first of them that a study has
 
 
 @dataclass(frozen=True)
@@ -89,9 +88,9 @@ class Evidence:
 
     @cached_property
     def baseline(self) -> int:
-        """The optimizer that others are compared with: the first of BASELINES, or else the first of the study."""
-        names = [read_names(label)[0].name for label in self.study.optimizers]
-        return next((names.index(name) for name in BASELINES if name in names), 0)
+        """The optimizer that others are compared with: the first of COMPARISON_BASELINES, else of the study."""
+        names = [one.named.name for one in self.study.contenders.values()]
+        return next((names.index(name) for name in COMPARISON_BASELINES if name in names), 0)
 
     @cached_property
     def _draws(self) -> Any:
@@ -228,7 +227,7 @@ class Evidence:
         start = self.start(problem)
         tried: dict[float, list[float]] = {}
         for run in self.study.tuning(problem, optimizer):
-            tried.setdefault(learning_rate(run), []).append(final_loss(run))
+            tried.setdefault(self.study.learning_rate(run), []).append(final_loss(run))
         rates = sorted(rate for rate in tried if rate > 0)
         if not rates or not math.isfinite(start):
             return None

@@ -8,11 +8,11 @@ import math
 from pathlib import Path
 from typing import Any
 
-from gradstep.compare.naming import short
 from gradstep.compare.record import Run
 from gradstep.compare.study import Study, to_target
 from gradstep.errors import GradstepError
 from gradstep.files import write_all, write_text, write_whole
+from gradstep.text import short
 
 Row = dict[str, str | int | float | None]
 COLUMNS: dict[str, type] = {

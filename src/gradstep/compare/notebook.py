@@ -1,11 +1,11 @@
-"""A study's views, made."""
+"""Views of a study, made: the functions behind its methods."""
 
-import html
-from collections.abc import Sequence
+from pathlib import Path
 
 from gradstep.compare.evidence import Evidence
-from gradstep.compare.report import ranking
-from gradstep.compare.report.svg import svg
+from gradstep.compare.pages.svg import svg
+from gradstep.compare.pages.templates import macros
+from gradstep.compare.report import ranking, write_report
 from gradstep.compare.study import Axis, Study
 from gradstep.compare.table import make_table
 from gradstep.compare.views import Ecdf, Profile, Table
@@ -19,9 +19,9 @@ def table(study: Study) -> Table:
     if len(study.problems) == 1:
         [problem] = study.problems
         cells = [[text for text, _ in entry_cells(study, entry)] for row in rows for entry in row.entries]
-        return Table(rows, _html(headings(study, problem), cells))
+        return Table(rows, macros.plain(headings(study, problem), cells))
     cells = [[text for text, _ in board_cells(study, row)] for row in rows]
-    return Table(rows, _html(board_headings(study), cells))
+    return Table(rows, macros.plain(board_headings(study), cells))
 
 
 def profile(study: Study, axis: Axis) -> Profile:
@@ -45,17 +45,13 @@ def ecdf(study: Study, axis: Axis) -> Ecdf:
     return Ecdf(axis, study.optimizers, curves, svg(ranking.ecdf(evidence, axis), f"Run-time distributions by {axis}"))
 
 
+def report(study: Study, path: Path, static: bool) -> None:
+    """Write the report of a study: see :func:`gradstep.compare.report.write_report`."""
+    write_report(study, path, static)
+
+
 def _complete(study: Study) -> Evidence:
     evidence = Evidence(study)
     if not evidence.problems:
         raise GradstepValueError("no problem of this study is complete yet; the same command goes on with it.")
     return evidence
-
-
-def _html(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    head = "".join(f'<th scope="col">{html.escape(text)}</th>' for text in heads)
-    body = "".join(
-        f'<tr><th scope="row">{html.escape(first)}</th>{"".join(f"<td>{html.escape(text)}</td>" for text in rest)}</tr>'
-        for first, *rest in rows
-    )
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"

@@ -16,15 +16,15 @@ import numpy as np
 
 import gradstep
 from gradstep.compare.contender import Contender, contender
-from gradstep.compare.naming import read_names, short
 from gradstep.compare.problems import FULL, QUICK, Problem, Task, find_problem
 from gradstep.compare.problems.own import ChangedError, is_own, own_problem, wrong_gradient
+from gradstep.compare.problems.targets import records
 from gradstep.compare.record import Goal, Phase, Ruleset, Run, Source, Spec
 from gradstep.compare.search import at, is_searched, space, table
-from gradstep.compare.targets import goal_of
 from gradstep.errors import GradstepError, GradstepValueError, NonFiniteError
 from gradstep.naming import find
 from gradstep.optimizer import Optimizer
+from gradstep.text import read_names, short
 
 DEFAULT_OPTIMIZERS = "sgd,momentum,nesterov,adagrad,rmsprop,adadelta,adam,adamax,adamw"
 BEYOND = 1e6  # times the first loss (and 1): a run that gets there has diverged
@@ -117,13 +117,13 @@ def make_spec(
     ):
         if not 1 <= value <= most:
             raise GradstepValueError(f"{name} must be 1 to {most}, not {value}.")
-    contenders = {str(named): contender(named) for named in read_names(optimizers)}
+    contenders = read_contenders(optimizers)
     found, sources, notes = _problems(problems)
     default = ruleset == "defaults"
     if default:
         for one in contenders.values():
             one.stage({})  # which may lack a learning rate
-    goals = {label: goal for label, problem in found.items() if (goal := goal_of(problem)) is not None}
+    goals = {label: goal for label, problem in found.items() if (goal := _goal_of(problem)) is not None}
     if target is not None:
         goals = {label: _given(target, problem) for label, problem in found.items()}
     spec = Spec(
@@ -143,6 +143,11 @@ def make_spec(
     if (runs := len(found) * sum(total(spec, one) for one in contenders.values())) > MOST_RUNS:
         raise GradstepValueError(f"these would be {runs} runs; a study has at most {MOST_RUNS}.")
     return Asked(spec, found, contenders, tuple(notes))
+
+
+def read_contenders(labels: str) -> dict[str, Contender]:
+    """Return the optimizers of a comma-separated text, by label; errors as :func:`make_spec`."""
+    return {str(named): contender(named) for named in read_names(labels)}
 
 
 def trials_of(spec: Spec, one: Contender) -> int:
@@ -219,8 +224,8 @@ def problem_of(label: str, source: Source | None) -> Problem:
 
 def started(todo: Todo, task: Task, **options: Any) -> Optimizer:
     """The optimizer of a run at its beginning, on one thread."""
-    [named] = read_names(todo.optimizer)
-    return Optimizer(task.params, contender(named).stage(todo.hyper), threads=1, **options)
+    [one] = read_contenders(todo.optimizer).values()
+    return Optimizer(task.params, one.stage(todo.hyper), threads=1, **options)
 
 
 class _Record:
@@ -316,6 +321,14 @@ def _problems(texts: Sequence[str]) -> tuple[dict[str, Problem], dict[str, Sourc
     if not found:
         raise GradstepValueError("give a problem, such as digits-mlp, or a set of them, such as quick.")
     return found, sources, notes
+
+
+def _goal_of(problem: Problem) -> Goal | None:
+    """Return the target of a problem, or None; its origin says whether it is frozen or its definition's."""
+    own = problem.target
+    if own is None or math.isnan(own.level):
+        return None
+    return Goal(own.metric, own.level, own.split, "frozen" if problem.name in records() else "problem")
 
 
 def _given(text: str, problem: Problem) -> Goal:

@@ -6,26 +6,45 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Literal, Self
+from typing import ClassVar, Literal, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gradstep.compare.contender import contender
-from gradstep.compare.naming import read_names
+from gradstep.compare.contender import Contender
 from gradstep.compare.problems import Target
-from gradstep.compare.protocol import total
+from gradstep.compare.protocol import read_contenders, total
 from gradstep.compare.record import PHASES, Card, Goal, Run, Spec, Timing
 from gradstep.compare.statistics import median, steps_to_target
 from gradstep.compare.store import Content, Reader
 from gradstep.compare.views import Ecdf, Profile, Table
 
 Axis = Literal["steps", "gradients", "seconds"]
-BASELINES = ("nesterov", "adamw", "nadam")  # by which a target is settled where nobody has
+TARGET_BASELINES = ("nesterov", "adamw", "nadam")  # the best of them gives the target of a problem that has none
 CRITERION = (
     "the fewest steps to the target (median over the tuning seeds; a miss, and a run that diverged, is infinite), and "
     "of those the lowest loss after the last step, on the target's data"
 )
+
+
+class Views(Protocol):
+    """The functions behind those methods of a study that show it: :mod:`gradstep.compare.notebook` has them."""
+
+    def table(self, study: "Study", /) -> Table:
+        """Return the table of a study."""
+        ...
+
+    def profile(self, study: "Study", axis: Axis, /) -> Profile:
+        """Return the profiles of a study."""
+        ...
+
+    def ecdf(self, study: "Study", axis: Axis, /) -> Ecdf:
+        """Return the run-time distributions of a study."""
+        ...
+
+    def report(self, study: "Study", path: Path, static: bool, /) -> None:
+        """Write the report of a study."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -46,7 +65,12 @@ class Study:
         Sentences on what was found wrong before the first run.
     folder
         Where it is kept, or None.
+    views
+        Loads the functions that show a study, with the first view. :mod:`gradstep.compare` sets it: this module is
+        below those functions, and knows none of them.
     """
+
+    views: ClassVar["staticmethod[[], Views]"]
 
     spec: Spec
     cards: dict[str, Card]
@@ -92,11 +116,14 @@ class Study:
         return self.spec.optimizers
 
     @cached_property
+    def contenders(self) -> dict[str, Contender]:
+        """The optimizers by label, in the order of the spec."""
+        return read_contenders(",".join(self.optimizers))
+
+    @cached_property
     def total(self) -> dict[str, int]:
         """How many runs each optimizer has when the study is finished, on all problems."""
-        return {
-            label: len(self.problems) * total(self.spec, contender(read_names(label)[0])) for label in self.optimizers
-        }
+        return {label: len(self.problems) * total(self.spec, one) for label, one in self.contenders.items()}
 
     @property
     def finished(self) -> bool:
@@ -129,6 +156,11 @@ class Study:
     def health(self, problem: str, optimizer: str) -> Run | None:
         """The run whose steps were looked at."""
         return next(iter(self._by_pair.get((problem, optimizer, "health"), [])), None)
+
+    def learning_rate(self, run: Run) -> float:
+        """The learning rate of a run, searched, by default or held by its label; NaN where it has none."""
+        one = self.contenders[run.optimizer]
+        return {**one.held, **run.hyper}.get(one.rate or "", math.nan)
 
     def timing(self, problem: str, optimizer: str) -> Timing | None:
         """What its step costs there."""
@@ -170,8 +202,7 @@ class Study:
         return {problem: self.spec.goals.get(problem) or self._settled(problem) for problem in self.problems}
 
     def _settled(self, problem: str) -> Goal:
-        named = {label: read_names(label)[0].name for label in self.optimizers}
-        baselines = [label for label in self.optimizers if named[label] in BASELINES]
+        baselines = [label for label, one in self.contenders.items() if one.named.name in TARGET_BASELINES]
         reached = {
             label: median([min(run.loss, default=math.inf) if run.finished else math.inf for run in runs])
             for label in baselines or self.optimizers
@@ -212,30 +243,22 @@ class Study:
 
     def table(self) -> Table:
         """A row for each optimizer, the best first: see :func:`gradstep.compare.table.make_table`."""
-        from gradstep.compare.notebook import table
-
-        return table(self)
+        return self.views().table(self)
 
     def profile(self, axis: Axis = "steps") -> Profile:
         """The performance profile of its complete problems: see :class:`gradstep.compare.views.Profile`."""
-        from gradstep.compare.notebook import profile
-
-        return profile(self, axis)
+        return self.views().profile(self, axis)
 
     def ecdf(self, axis: Axis = "steps") -> Ecdf:
         """The run-time distribution of its complete problems: see :class:`gradstep.compare.views.Ecdf`."""
-        from gradstep.compare.notebook import ecdf
-
-        return ecdf(self, axis)
+        return self.views().ecdf(self, axis)
 
     def _repr_html_(self) -> str:
         return self.table().html
 
     def report(self, path: str | Path, static: bool = False) -> None:
         """Write the report there: one HTML file that opens with the network off; ``static`` has pictures for charts."""
-        from gradstep.compare.report import write_report
-
-        write_report(self, Path(path), static)
+        self.views().report(self, Path(path), static)
 
     @property
     def command(self) -> str:
@@ -263,12 +286,6 @@ def with_one_gradient(timings: Sequence[Timing]) -> list[Timing]:
     for t in timings:
         costs[t.problem] = min(costs.get(t.problem, math.inf), t.step_us - t.optimizer_us)
     return [replace(t, step_us=t.optimizer_us + costs[t.problem]) for t in timings]
-
-
-def learning_rate(run: Run) -> float:
-    """The learning rate of a run, searched, by default or held by its label; NaN where it has none."""
-    one = contender(read_names(run.optimizer)[0])
-    return {**one.held, **run.hyper}.get(one.rate or "", math.nan)
 
 
 def to_target(run: Run, target: Target) -> float:

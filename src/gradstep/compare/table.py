@@ -2,11 +2,10 @@
 
 import math
 
-from gradstep.compare.contender import contender
-from gradstep.compare.naming import read_names
-from gradstep.compare.rows import Entry, Row
+from gradstep.compare.evidence import Evidence
 from gradstep.compare.statistics import median, spread
 from gradstep.compare.study import Study, final_loss, to_target
+from gradstep.compare.views import Entry, Row
 
 
 def make_entry(study: Study, problem: str, optimizer: str) -> Entry | None:
@@ -18,7 +17,7 @@ def make_entry(study: Study, problem: str, optimizer: str) -> Entry | None:
     times = [to_target(run, target) for run in judged]
     runs, timing = study.runs_of(problem, optimizer), study.timing(problem, optimizer)
     has_accuracy = any(run.accuracy for run in judged)
-    rate = contender(read_names(optimizer)[0]).rate
+    rate = study.contenders[optimizer].rate
     tried = {run.hyper[rate] for run in study.tuning(problem, optimizer) if rate in run.hyper}
     return Entry(
         problem=problem,
@@ -59,8 +58,6 @@ def make_table(study: Study) -> list[Row]:
         solved = sum(math.isfinite(x.steps.median) for x in entries)
         rows.append(Row(optimizer, hits, seeds, solved, tuple(entries)))
     if study.finished and len(study.problems) > 1:
-        from gradstep.compare.evidence import Evidence  # which needs this module
-
         return [rows[k] for k in Evidence(study).order]
     return sorted(rows, key=_rank)
 

@@ -3,20 +3,14 @@
 import math
 from collections.abc import Sequence
 
-from gradstep.compare.contender import contender
-from gradstep.compare.naming import read_names, short
-from gradstep.compare.rows import Entry, Row
 from gradstep.compare.statistics import Spread
 from gradstep.compare.study import Study
+from gradstep.compare.views import Entry, Row
+from gradstep.text import counted, short
 
 Cell = tuple[str, str | float]  # what is shown, and what it is sorted by
 
 EDGE_NOTE = "* the lowest or highest that was tried: a rate further out may do better."
-
-
-def counted(n: int, noun: str) -> str:
-    """``1 seed``, ``2 seeds``."""
-    return f"{n} {noun}{'s' * (n != 1)}"
 
 
 def goal(study: Study, problem: str) -> str:
@@ -47,9 +41,9 @@ def summary(study: Study) -> str:
     )
 
 
-def chosen(entry: Entry) -> str:
+def chosen(study: Study, entry: Entry) -> str:
     """The hyperparameters of an entry: the learning rate alone, or each by name."""
-    one = contender(read_names(entry.optimizer)[0])
+    one = study.contenders[entry.optimizer]
     found = entry.hyper or {key: x for key, x in one.held.items() if key == one.rate}
     alone = len(found) == 1 and one.rate in found
     star = "*" * entry.at_edge
@@ -73,7 +67,7 @@ def entry_cells(study: Study, entry: Entry, wide: bool = True) -> list[Cell]:
     accuracy = entry.accuracy
     cells: list[Cell] = [
         (entry.optimizer, entry.optimizer),
-        (chosen(entry), next(iter(entry.hyper.values()), 0.0)),
+        (chosen(study, entry), next(iter(entry.hyper.values()), 0.0)),
         (_spread(entry.steps, "{:g}", wide), entry.steps.median),
         (f"{entry.hits}/{entry.seeds}", entry.hits),
         (_spread(entry.loss, "{:.3g}", wide), entry.loss.median),

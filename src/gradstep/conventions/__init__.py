@@ -3,12 +3,12 @@
 ``gs.conventions.torch.Adam(lr=1e-3, betas=(0.9, 0.95))``, or by name: ``gs.Optimizer(params, "torch.Adam", lr=1e-3)``.
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Mapping
+from functools import lru_cache
 from importlib import import_module
-from inspect import signature
-from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
+from gradstep.conventions.constructor import Argument, Constructor
 from gradstep.errors import GradstepTypeError
 from gradstep.naming import find
 from gradstep.rule import Rule, Stage, as_stage, lookup, registry
@@ -16,7 +16,7 @@ from gradstep.rule import Rule, Stage, as_stage, lookup, registry
 if TYPE_CHECKING:
     from gradstep.conventions import keras, mlx, optax, tf1, torch
 
-__all__ = ["arguments", "constructor", "keras", "mlx", "optax", "rate_name", "stage_of", "tf1", "torch"]
+__all__ = ["arguments", "constructor", "described", "keras", "mlx", "optax", "rate_name", "stage_of", "tf1", "torch"]
 
 LIBRARIES = ("keras", "mlx", "optax", "tf1", "torch")
 
@@ -31,13 +31,13 @@ def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
 
 
-def constructor(name: str) -> Callable[..., Stage]:
-    """What a name stands for: a rule or stage (``"adam"``), or another library's constructor (``"torch.Adam"``).
+def constructor(name: str) -> "Rule | Constructor[...]":
+    """Return what a name stands for: a rule or stage (``"adam"``), or another library's constructor (``"torch.Adam"``).
 
     Raises
     ------
     GradstepValueError
-        For a name that nobody knows; with close matches.
+        For an unknown name; with close matches.
     """
     library, dot, own = name.partition(".")
     if not dot:
@@ -48,42 +48,42 @@ def constructor(name: str) -> Callable[..., Stage]:
     return find(f"unknown optimizer of {library}", own, {x: getattr(module, x) for x in module.__all__})
 
 
-def stage_of(rule: str | Rule | Stage, hyper: Mapping[str, Any]) -> Stage:
-    """The stage that a name or a rule with these hyperparameters is, or a stage that has its own already.
+def described(rule: "str | Rule | Constructor[...]") -> "Constructor[...]":
+    """Return the constructor of a name; a rule as a constructor whose arguments are its hyperparameters.
+
+    Raises
+    ------
+    GradstepValueError
+        For an unknown name; with close matches.
+    """
+    made = constructor(rule) if isinstance(rule, str) else rule
+    return _of_rule(made) if isinstance(made, Rule) else made
+
+
+_of_rule = lru_cache(maxsize=256)(Constructor.of_rule)
+
+
+def stage_of(rule: "str | Rule | Constructor[...] | Stage", hyper: Mapping[str, Any]) -> Stage:
+    """Return the stage that a name or a rule with these hyperparameters is, or a stage that has its own already.
 
     Raises
     ------
     GradstepValueError, GradstepTypeError
         For unknown names, hyperparameters that are unknown or beside a stage, and what is no rule.
     """
-    if isinstance(rule, str):
-        make = constructor(rule)
-        return make(**hyper) if isinstance(make, Rule) else make(**_known(rule, make, hyper))
-    if isinstance(rule, Rule):
-        return rule(**hyper)
-    if isinstance(rule, FunctionType) and rule.__module__.startswith("gradstep.conventions."):  # without its call
-        return stage_of(f"{rule.__module__.rpartition('.')[2]}.{rule.__name__}", hyper)
+    made = constructor(rule) if isinstance(rule, str) else rule
+    if isinstance(made, Rule | Constructor):
+        return made(**hyper)
     if hyper:
         raise GradstepTypeError(f"{min(hyper)} is given beside a stage; give it inside: gs.adam({min(hyper)}=...).")
-    return as_stage(rule)
+    return as_stage(made)
 
 
-def arguments(rule: str | Rule | Stage) -> Collection[str]:
-    """The names that :func:`stage_of` takes as hyperparameters of this rule: none for a stage, which has its own."""
-    made = constructor(rule) if isinstance(rule, str) else rule
-    if isinstance(made, Rule):
-        return made.defaults
-    return () if isinstance(made, Stage) else signature(made).parameters
+def arguments(rule: "str | Rule | Constructor[...] | Stage") -> Mapping[str, Argument]:
+    """Return the arguments that :func:`stage_of` takes of this rule, by name; a stage takes none."""
+    return {} if isinstance(rule, Stage) else described(rule).takes
 
 
-def rate_name(rule: str | Rule | Stage) -> str | None:
-    """What :func:`stage_of` takes the learning rate as: ``lr``, ``learning_rate`` or, where it takes none, None."""
-    return next((key for key in ("lr", "learning_rate") if key in arguments(rule)), None)
-
-
-def _known(name: str, make: Callable[..., Stage], hyper: Mapping[str, Any]) -> Mapping[str, Any]:
-    try:
-        signature(make).bind(**hyper)
-    except TypeError as error:
-        raise GradstepTypeError(f"{name}: {error}; it takes {', '.join(signature(make).parameters)}.") from None
-    return hyper
+def rate_name(rule: "str | Rule | Constructor[...] | Stage") -> str | None:
+    """Return the name under which :func:`stage_of` takes the learning rate; None where it takes none."""
+    return None if isinstance(rule, Stage) else described(rule).rate

@@ -7,9 +7,10 @@ mask (``groups={"*.bias": {"weight_decay": 0.0}}`` goes by name). Weight decay i
 from typing import Any
 
 from gradstep import rules, stages, variants
-from gradstep.conventions.common import chained, given, is_zero, number, rate, refused
+from gradstep.chain import chain
+from gradstep.conventions.constructor import Library
 from gradstep.errors import GradstepValueError
-from gradstep.rule import Stage
+from gradstep.rule import Rule, Stage
 
 __all__ = [
     "adadelta",
@@ -28,6 +29,21 @@ __all__ = [
 
 _DTYPE = 'the state is stored as gs.Optimizer(..., state_dtype="bfloat16") says, in all of it and without drift'
 _MASK = 'say it by name: gs.Optimizer(..., groups={"*.bias": {"weight_decay": 0.0}})'
+
+constructor = Library(
+    "optax",
+    becomes={
+        "learning_rate": "lr",
+        "b1": "beta1",
+        "b2": "beta2",
+        "decay": "rho",
+        "initial_scale": "initial_accumulator",
+        "initial_accumulator_value": "initial_accumulator",
+    },
+    told="eps_root",
+    refused={"accumulator_dtype": _DTYPE, "mu_dtype": _DTYPE, "mask": _MASK, "weight_decay_mask": _MASK},
+)
+
 _AMSGRAD = {  # by (bias_correction_mu, bias_correction_nu)
     (True, True): variants.amsgrad_optax,
     (True, False): variants.amsgrad_optax_mean,
@@ -46,21 +62,20 @@ _RMS = {  # by (centered, eps_in_sqrt, bias_correction)
 }
 
 
+@constructor
 def sgd(learning_rate: Any, momentum: Any = None, nesterov: bool = False, accumulator_dtype: Any = None) -> Stage:
     """``optax.sgd``: the learning rate stands outside of the trace."""
-    refused("optax.sgd", "accumulator_dtype", accumulator_dtype, _DTYPE)
-    lr = rate("optax.sgd", learning_rate)
-    if is_zero(momentum):
-        return rules.sgd(lr=lr)
-    return (variants.unfolded_nesterov if nesterov else variants.unfolded_momentum)(lr=lr, momentum=number(momentum))
+    moved = variants.unfolded_nesterov if nesterov else variants.unfolded_momentum
+    return chain(moved if momentum else rules.sgd)
 
 
+@constructor
 def adagrad(learning_rate: Any, initial_accumulator_value: Any = 0.1, eps: Any = 1e-7) -> Stage:
     """``optax.adagrad``: eps inside of the root, sums that start at 0.1."""
-    start = number(initial_accumulator_value)
-    return variants.adagrad_inside(lr=rate("optax.adagrad", learning_rate), eps=number(eps), initial_accumulator=start)
+    return variants.adagrad_inside()
 
 
+@constructor
 def rmsprop(
     learning_rate: Any,
     decay: Any = 0.9,
@@ -73,14 +88,11 @@ def rmsprop(
     bias_correction: bool = False,
 ) -> Stage:
     """``optax.rmsprop``: eps inside of the root, the learning rate within the momentum."""
-    lr = rate("optax.rmsprop", learning_rate)
-    made = _RMS[bool(centered), bool(eps_in_sqrt), bool(bias_correction)]
-    scaled = made(rho=number(decay), eps=number(eps), initial_accumulator=number(initial_scale))
-    if is_zero(momentum):
-        return chained(scaled, rules.sgd(lr=lr))
-    return chained(scaled, (rules.nesterov if nesterov else rules.momentum)(lr=lr, momentum=number(momentum)))
+    moved = rules.nesterov if nesterov else rules.momentum
+    return chain(_RMS[centered, eps_in_sqrt, bias_correction], moved if momentum else rules.sgd)
 
 
+@constructor
 def adadelta(
     learning_rate: Any = None, rho: Any = 0.9, eps: Any = 1e-6, weight_decay: Any = 0.0, weight_decay_mask: Any = None
 ) -> Stage:
@@ -91,15 +103,14 @@ def adadelta(
     GradstepValueError
         Without a learning rate, and for a mask.
     """
-    if learning_rate is None:
+    if not learning_rate:
         raise GradstepValueError(
             "optax.adadelta: without a learning_rate optax adds the step and climbs; 1.0 gives Zeiler's Adadelta."
         )
-    refused("optax.adadelta", "weight_decay_mask", weight_decay_mask, _MASK)
-    made = rules.adadelta(lr=rate("optax.adadelta", learning_rate), rho=number(rho), eps=number(eps))
-    return chained(*given(stages.l2, weight_decay=weight_decay), made)
+    return chain(stages.l2, rules.adadelta)
 
 
+@constructor
 def adam(
     learning_rate: Any,
     b1: Any = 0.9,
@@ -111,9 +122,10 @@ def adam(
     nesterov: bool = False,
 ) -> Stage:
     """``optax.adam``: eps on the corrected root; with ``nesterov`` it is ``optax.nadam``."""
-    return _adam("optax.adam", learning_rate, b1, b2, eps, eps_root, mu_dtype, nesterov)
+    return chain(_adam(eps_root, nesterov))
 
 
+@constructor
 def adamw(
     learning_rate: Any,
     b1: Any = 0.9,
@@ -127,9 +139,10 @@ def adamw(
     nesterov: bool = False,
 ) -> Stage:
     """``optax.adamw``: Adam with decoupled weight decay, a hundredth of torch's by default."""
-    return _adamw("optax.adamw", learning_rate, b1, b2, eps, eps_root, mu_dtype, weight_decay, mask, nesterov)
+    return chain(stages.decay, _adam(eps_root, nesterov))
 
 
+@constructor
 def amsgrad(
     learning_rate: Any,
     b1: Any = 0.9,
@@ -141,16 +154,16 @@ def amsgrad(
     bias_correction_nu: bool = True,
 ) -> Stage:
     """``optax.amsgrad``: the largest v after its correction, where torch and Keras take it before."""
-    refused("optax.amsgrad", "mu_dtype", mu_dtype, _DTYPE)
-    made = _AMSGRAD[bool(bias_correction_mu), bool(bias_correction_nu)]
-    return made(**_hyper("optax.amsgrad", learning_rate, b1, b2, eps), eps_root=number(eps_root))
+    return chain(_AMSGRAD[bias_correction_mu, bias_correction_nu])
 
 
+@constructor
 def adamax(learning_rate: Any, b1: Any = 0.9, b2: Any = 0.999, eps: Any = 1e-8) -> Stage:
     """``optax.adamax``: eps is added to the gradient within the maximum."""
-    return variants.adamax_eps_inside(**_hyper("optax.adamax", learning_rate, b1, b2, eps))
+    return variants.adamax_eps_inside()
 
 
+@constructor
 def adamaxw(
     learning_rate: Any,
     b1: Any = 0.9,
@@ -160,11 +173,10 @@ def adamaxw(
     mask: Any = None,
 ) -> Stage:
     """``optax.adamaxw``: Adamax with decoupled weight decay."""
-    refused("optax.adamaxw", "mask", mask, _MASK)
-    made = variants.adamax_eps_inside(**_hyper("optax.adamaxw", learning_rate, b1, b2, eps))
-    return chained(*given(stages.decay, weight_decay=weight_decay), made)
+    return chain(stages.decay, variants.adamax_eps_inside)
 
 
+@constructor
 def nadam(
     learning_rate: Any,
     b1: Any = 0.9,
@@ -176,9 +188,10 @@ def nadam(
     nesterov: bool = True,
 ) -> Stage:
     """``optax.nadam``: a constant momentum, where torch's and Keras's grows."""
-    return _adam("optax.nadam", learning_rate, b1, b2, eps, eps_root, mu_dtype, nesterov)
+    return chain(_adam(eps_root, nesterov))
 
 
+@constructor
 def nadamw(
     learning_rate: Any,
     b1: Any = 0.9,
@@ -192,9 +205,10 @@ def nadamw(
     nesterov: bool = True,
 ) -> Stage:
     """``optax.nadamw``: its NAdam with decoupled weight decay."""
-    return _adamw("optax.nadamw", learning_rate, b1, b2, eps, eps_root, mu_dtype, weight_decay, mask, nesterov)
+    return chain(stages.decay, _adam(eps_root, nesterov))
 
 
+@constructor
 def radam(
     learning_rate: Any,
     b1: Any = 0.9,
@@ -206,37 +220,10 @@ def radam(
     nesterov: bool = False,
 ) -> Stage:
     """``optax.radam``: rectified from rho = threshold on; eps on the corrected root."""
-    own = _hyper("optax.radam", learning_rate, b1, b2, eps)
-    made = variants.radam_optax_nesterov if nesterov else variants.radam_optax
-    return made(**own, eps_root=number(eps_root), threshold=number(threshold))
+    return chain(variants.radam_optax_nesterov if nesterov else variants.radam_optax)
 
 
-def _hyper(owner: str, learning_rate: Any, b1: Any, b2: Any, eps: Any) -> dict[str, Any]:
-    return dict(lr=rate(owner, learning_rate), beta1=number(b1), beta2=number(b2), eps=number(eps))
-
-
-def _adam(
-    owner: str, learning_rate: Any, b1: Any, b2: Any, eps: Any, eps_root: Any, mu_dtype: Any, nesterov: bool
-) -> Stage:
-    refused(owner, "mu_dtype", mu_dtype, _DTYPE)
-    own = _hyper(owner, learning_rate, b1, b2, eps)
+def _adam(eps_root: Any, nesterov: bool) -> Rule:
     if nesterov:
-        return variants.nadam_optax(**own, eps_root=number(eps_root))
-    return rules.adam(**own) if is_zero(eps_root) else variants.adam_eps_root(**own, eps_root=number(eps_root))
-
-
-def _adamw(
-    owner: str,
-    learning_rate: Any,
-    b1: Any,
-    b2: Any,
-    eps: Any,
-    eps_root: Any,
-    mu_dtype: Any,
-    weight_decay: Any,
-    mask: Any,
-    nesterov: bool,
-) -> Stage:
-    refused(owner, "mask", mask, _MASK)
-    made = _adam(owner, learning_rate, b1, b2, eps, eps_root, mu_dtype, nesterov)
-    return chained(*given(stages.decay, weight_decay=weight_decay), made)
+        return variants.nadam_optax
+    return variants.adam_eps_root if eps_root else rules.adam

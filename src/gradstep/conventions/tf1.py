@@ -6,7 +6,8 @@
 from typing import Any
 
 from gradstep import rules, variants
-from gradstep.conventions.common import chained, ignored, is_zero, number, rate
+from gradstep.chain import chain
+from gradstep.conventions.constructor import Library
 from gradstep.errors import GradstepValueError
 from gradstep.rule import Stage
 
@@ -19,13 +20,27 @@ __all__ = [
     "RMSPropOptimizer",
 ]
 
+constructor = Library(
+    "tf1",
+    becomes={
+        "learning_rate": "lr",
+        "decay": "rho",
+        "epsilon": "eps",
+        "initial_accumulator_value": "initial_accumulator",
+    },
+    told="momentum initial_accumulator_value",
+    ignored="use_locking",
+    labels="name",
+)
 
+
+@constructor
 def GradientDescentOptimizer(learning_rate: Any, use_locking: bool = False, name: str = "GradientDescent") -> Stage:
     """``tf.compat.v1.train.GradientDescentOptimizer``."""
-    ignored("tf1.GradientDescentOptimizer", use_locking=use_locking)
-    return rules.sgd(lr=rate("tf1.GradientDescentOptimizer", learning_rate))
+    return rules.sgd()
 
 
+@constructor
 def MomentumOptimizer(
     learning_rate: Any,
     momentum: float,
@@ -34,11 +49,10 @@ def MomentumOptimizer(
     use_nesterov: bool = False,
 ) -> Stage:
     """``tf.compat.v1.train.MomentumOptimizer``: the learning rate stands outside of the accumulator."""
-    ignored("tf1.MomentumOptimizer", use_locking=use_locking)
-    made = variants.unfolded_nesterov if use_nesterov else variants.unfolded_momentum
-    return made(lr=rate("tf1.MomentumOptimizer", learning_rate), momentum=number(momentum))
+    return chain(variants.unfolded_nesterov if use_nesterov else variants.unfolded_momentum)
 
 
+@constructor
 def AdagradOptimizer(
     learning_rate: Any, initial_accumulator_value: float = 0.1, use_locking: bool = False, name: str = "Adagrad"
 ) -> Stage:
@@ -49,13 +63,12 @@ def AdagradOptimizer(
     GradstepValueError
         As TensorFlow, for sums that do not.
     """
-    ignored("tf1.AdagradOptimizer", use_locking=use_locking)
-    start = number(initial_accumulator_value)
-    if is_zero(start):
+    if not initial_accumulator_value:
         raise GradstepValueError("tf1.AdagradOptimizer: initial_accumulator_value must be above 0, as in TensorFlow.")
-    return variants.adagrad_without_eps(lr=rate("tf1.AdagradOptimizer", learning_rate), initial_accumulator=start)
+    return variants.adagrad_without_eps()
 
 
+@constructor
 def RMSPropOptimizer(
     learning_rate: Any,
     decay: float = 0.9,
@@ -66,14 +79,11 @@ def RMSPropOptimizer(
     name: str = "RMSProp",
 ) -> Stage:
     """``tf.compat.v1.train.RMSPropOptimizer``: the mean square starts at 1, epsilon inside of the root."""
-    ignored("tf1.RMSPropOptimizer", use_locking=use_locking)
-    lr = rate("tf1.RMSPropOptimizer", learning_rate)
-    made = variants.scale_by_centered_rms_inside if centered else variants.scale_by_rms_inside
-    scaled = made(rho=number(decay), eps=number(epsilon), initial_accumulator=1.0)
-    step = rules.sgd(lr=lr) if is_zero(momentum) else rules.momentum(lr=lr, momentum=number(momentum))
-    return chained(scaled, step)
+    scaled = variants.scale_by_centered_rms_inside if centered else variants.scale_by_rms_inside
+    return chain(scaled(initial_accumulator=1.0), rules.momentum if momentum else rules.sgd)
 
 
+@constructor
 def AdadeltaOptimizer(
     learning_rate: Any = 0.001,
     rho: float = 0.95,
@@ -82,10 +92,10 @@ def AdadeltaOptimizer(
     name: str = "Adadelta",
 ) -> Stage:
     """``tf.compat.v1.train.AdadeltaOptimizer``."""
-    ignored("tf1.AdadeltaOptimizer", use_locking=use_locking)
-    return rules.adadelta(lr=rate("tf1.AdadeltaOptimizer", learning_rate), rho=number(rho), eps=number(epsilon))
+    return rules.adadelta()
 
 
+@constructor
 def AdamOptimizer(
     learning_rate: Any = 0.001,
     beta1: float = 0.9,
@@ -95,6 +105,4 @@ def AdamOptimizer(
     name: str = "Adam",
 ) -> Stage:
     """``tf.compat.v1.train.AdamOptimizer``: epsilon on the root before its correction ("epsilon hat")."""
-    ignored("tf1.AdamOptimizer", use_locking=use_locking)
-    hyper = dict(beta1=number(beta1), beta2=number(beta2), eps=number(epsilon))
-    return variants.adam_eps_hat(lr=rate("tf1.AdamOptimizer", learning_rate), **hyper)
+    return variants.adam_eps_hat()

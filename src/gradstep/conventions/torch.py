@@ -7,15 +7,26 @@ refused. ``weight_decay`` is L2, added to the gradient, but where it is called d
 from typing import Any
 
 from gradstep import rules, stages, variants
-from gradstep.conventions.common import chained, given, ignored, is_zero, number, pair, rate, refused
+from gradstep.chain import chain
+from gradstep.conventions.constructor import Library
 from gradstep.errors import GradstepValueError
-from gradstep.rule import Stage
+from gradstep.rule import Rule, Stage
 
 __all__ = ["SGD", "Adadelta", "Adagrad", "Adam", "AdamW", "Adamax", "NAdam", "RAdam", "RMSprop"]
 
-_NO_GRAPH = "a step is not recorded for autograd; gs.apply on torch tensors is made of differentiable operations"
+constructor = Library(
+    "torch",
+    becomes={"betas": ("beta1", "beta2"), "alpha": "rho", "initial_accumulator_value": "initial_accumulator"},
+    told="momentum dampening",
+    ignored="foreach fused capturable",
+    refused={
+        "differentiable": "a step is not recorded for autograd; gs.apply on torch tensors is made of differentiable "
+        "operations"
+    },
+)
 
 
+@constructor
 def SGD(
     lr: Any = 1e-3,
     momentum: float = 0.0,
@@ -35,19 +46,13 @@ def SGD(
     GradstepValueError
         As torch: nesterov needs a momentum and no dampening; ``differentiable`` is refused.
     """
-    lr = rate("torch.SGD", lr)
-    if nesterov and (is_zero(momentum) or not is_zero(dampening)):
+    if nesterov and (not momentum or dampening):
         raise GradstepValueError("torch.SGD: nesterov=True needs a momentum above 0 and dampening=0, as in torch.")
-    if is_zero(momentum):
-        made = rules.sgd(lr=lr)
-    elif nesterov:
-        made = variants.unfolded_nesterov(lr=lr, momentum=number(momentum))
-    else:
-        made = variants.unfolded_momentum(lr=lr, momentum=number(momentum), dampening=number(dampening))
-    how = dict(foreach=foreach, fused=fused)
-    return _whole("torch.SGD", made, weight_decay, False, maximize, differentiable, how)
+    moved = variants.unfolded_nesterov if nesterov else variants.unfolded_momentum
+    return _after_decay(maximize, moved if momentum else rules.sgd)
 
 
+@constructor
 def Adagrad(
     lr: Any = 1e-2,
     lr_decay: float = 0.0,
@@ -61,15 +66,10 @@ def Adagrad(
     fused: bool | None = None,
 ) -> Stage:
     """``torch.optim.Adagrad``: eps outside of the root, the rate ``lr / (1 + (t - 1) lr_decay)``."""
-    lr, eps, decays, start = rate("torch.Adagrad", lr), number(eps), number(lr_decay), number(initial_accumulator_value)
-    if is_zero(lr_decay) and is_zero(initial_accumulator_value):
-        made = rules.adagrad(lr=lr, eps=eps)
-    else:
-        made = variants.adagrad_decaying(lr=lr, eps=eps, initial_accumulator=start, lr_decay=decays)
-    how = dict(foreach=foreach, fused=fused)
-    return _whole("torch.Adagrad", made, weight_decay, False, maximize, differentiable, how)
+    return _after_decay(maximize, variants.adagrad_decaying)
 
 
+@constructor
 def RMSprop(
     lr: Any = 1e-2,
     alpha: float = 0.99,
@@ -86,17 +86,13 @@ def RMSprop(
 
     Centered, the variance is clamped at zero, where torch takes the root of what rounding left, and may give NaN.
     """
-    lr, rho, eps = rate("torch.RMSprop", lr), number(alpha), number(eps)
-    if is_zero(momentum) and not centered:
-        made = rules.rmsprop(lr=lr, rho=rho, eps=eps)
-    else:
-        scaled = (variants.scale_by_centered_rms if centered else variants.scale_by_rms)(rho=rho, eps=eps)
-        step = rules.sgd(lr=lr) if is_zero(momentum) else variants.unfolded_momentum(lr=lr, momentum=number(momentum))
-        made = chained(scaled, step)
-    how = dict(foreach=foreach, capturable=capturable)
-    return _whole("torch.RMSprop", made, weight_decay, False, maximize, differentiable, how)
+    if not momentum and not centered:
+        return _after_decay(maximize, rules.rmsprop)
+    scaled = variants.scale_by_centered_rms if centered else variants.scale_by_rms
+    return _after_decay(maximize, chain(scaled, variants.unfolded_momentum if momentum else rules.sgd))
 
 
+@constructor
 def Adadelta(
     lr: Any = 1.0,
     rho: float = 0.9,
@@ -109,11 +105,10 @@ def Adadelta(
     differentiable: bool = False,
 ) -> Stage:
     """``torch.optim.Adadelta``."""
-    made = rules.adadelta(lr=rate("torch.Adadelta", lr), rho=number(rho), eps=number(eps))
-    how = dict(foreach=foreach, capturable=capturable)
-    return _whole("torch.Adadelta", made, weight_decay, False, maximize, differentiable, how)
+    return _after_decay(maximize, rules.adadelta)
 
 
+@constructor
 def Adam(
     lr: Any = 1e-3,
     betas: Any = (0.9, 0.999),
@@ -129,11 +124,12 @@ def Adam(
     decoupled_weight_decay: bool = False,
 ) -> Stage:
     """``torch.optim.Adam``: eps on the corrected root; amsgrad takes the largest v before its correction."""
-    made = _adam("torch.Adam", lr, betas, eps, amsgrad)
-    how = dict(foreach=foreach, capturable=capturable, fused=fused)
-    return _whole("torch.Adam", made, weight_decay, decoupled_weight_decay, maximize, differentiable, how)
+    return _after_decay(
+        maximize, variants.amsgrad_corrected if amsgrad else rules.adam, decoupled=decoupled_weight_decay
+    )
 
 
+@constructor
 def AdamW(
     lr: Any = 1e-3,
     betas: Any = (0.9, 0.999),
@@ -148,11 +144,10 @@ def AdamW(
     fused: bool | None = None,
 ) -> Stage:
     """``torch.optim.AdamW``: Adam with decoupled weight decay, ``lr * weight_decay``."""
-    made = _adam("torch.AdamW", lr, betas, eps, amsgrad)
-    how = dict(foreach=foreach, capturable=capturable, fused=fused)
-    return _whole("torch.AdamW", made, weight_decay, True, maximize, differentiable, how)
+    return _after_decay(maximize, variants.amsgrad_corrected if amsgrad else rules.adam, decoupled=True)
 
 
+@constructor
 def Adamax(
     lr: Any = 2e-3,
     betas: Any = (0.9, 0.999),
@@ -165,12 +160,10 @@ def Adamax(
     capturable: bool = False,
 ) -> Stage:
     """``torch.optim.Adamax``: eps is added to the gradient within the maximum."""
-    beta1, beta2 = pair("torch.Adamax", "betas", betas)
-    made = variants.adamax_eps_inside(lr=rate("torch.Adamax", lr), beta1=beta1, beta2=beta2, eps=number(eps))
-    how = dict(foreach=foreach, capturable=capturable)
-    return _whole("torch.Adamax", made, weight_decay, False, maximize, differentiable, how)
+    return _after_decay(maximize, variants.adamax_eps_inside)
 
 
+@constructor
 def NAdam(
     lr: Any = 2e-3,
     betas: Any = (0.9, 0.999),
@@ -188,15 +181,10 @@ def NAdam(
 
     The product of momenta is kept in float64, where torch keeps it in float32.
     """
-    beta1, beta2 = pair("torch.NAdam", "betas", betas)
-    psi = number(momentum_decay)
-    made = variants.nadam_torch(
-        lr=rate("torch.NAdam", lr), beta1=beta1, beta2=beta2, eps=number(eps), momentum_decay=psi
-    )
-    how = dict(foreach=foreach, capturable=capturable)
-    return _whole("torch.NAdam", made, weight_decay, decoupled_weight_decay, maximize, differentiable, how)
+    return _after_decay(maximize, variants.nadam_torch, decoupled=decoupled_weight_decay)
 
 
+@constructor
 def RAdam(
     lr: Any = 1e-3,
     betas: Any = (0.9, 0.999),
@@ -210,30 +198,9 @@ def RAdam(
     differentiable: bool = False,
 ) -> Stage:
     """``torch.optim.RAdam``: rectified where rho > 5; eps on the root before its correction."""
-    beta1, beta2 = pair("torch.RAdam", "betas", betas)
-    made = variants.radam_torch(lr=rate("torch.RAdam", lr), beta1=beta1, beta2=beta2, eps=number(eps))
-    how = dict(foreach=foreach, capturable=capturable)
-    return _whole("torch.RAdam", made, weight_decay, decoupled_weight_decay, maximize, differentiable, how)
+    return _after_decay(maximize, variants.radam_torch, decoupled=decoupled_weight_decay)
 
 
-def _adam(owner: str, lr: Any, betas: Any, eps: Any, amsgrad: bool) -> Stage:
-    beta1, beta2 = pair(owner, "betas", betas)
-    return (variants.amsgrad_corrected if amsgrad else rules.adam)(
-        lr=rate(owner, lr), beta1=beta1, beta2=beta2, eps=number(eps)
-    )
-
-
-def _whole(
-    owner: str,
-    made: Stage,
-    weight_decay: Any,
-    decoupled: bool,
-    ascends: bool,
-    differentiable: bool,
-    how: dict[str, Any],
-) -> Stage:
-    """The rule with what torch does to gradient and parameter before it."""
-    refused(owner, "differentiable", differentiable, _NO_GRAPH)
-    ignored(owner, **how)
-    before = [stages.maximize()] if ascends else []
-    return chained(*before, *given(stages.decay if decoupled else stages.l2, weight_decay=weight_decay), made)
+def _after_decay(maximize: bool, moved: Rule | Stage, *, decoupled: bool = False) -> Stage:
+    """A rule with what torch does to gradient and parameter before it."""
+    return chain(*[stages.maximize] * maximize, stages.decay if decoupled else stages.l2, moved)

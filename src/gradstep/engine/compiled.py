@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gradstep.chain import Program, Row, reductions
+from gradstep.chain import Program, Row, Sums, reductions
 from gradstep.diagnostics import METERS, Columns, Ranges
 from gradstep.engine import helpers, kernels, native, reader, serial
 from gradstep.engine import job as at
 from gradstep.engine.gather import Gather
 from gradstep.engine.job import APPLY, FIRST, LOOK, MOST, SECOND
+from gradstep.engine.places import Places
 from gradstep.engine.tensor import Tensor
 from gradstep.engine.threads import allowed, is_available
 from gradstep.engine.work import DONE
@@ -69,6 +70,7 @@ class Compiled:
         written = [(x.value, *x.flat, *x.scales, *own) for x, own in zip(tensors, masters, strict=True)]
         every = [np.asarray(y) for own in written for y in own]
         self.kept = Regions(every)
+        self.places = Places(program, tensors)
         self.arrays = [[self._flat(x.value, True), *(self._flat(y, False) for y in x.flat)] for x in tensors]
         self.is_real = all(np.asarray(x.value).dtype.kind != "c" for x in tensors)
         self.sizes = [own[0].size for own in self.arrays]
@@ -132,6 +134,7 @@ class Compiled:
 
     def load(self, grads: Sequence[Any]) -> None:
         """See :class:`gradstep.engine.tensor.Engine`."""
+        self._check_places()
         if self.gather is None:
             self.gather = Gather(self.sizes, [own[0].dtype for own in self.arrays], self.kept)
         self.gather(grads if self.is_real else [self._reals(np.asarray(g)) for g in grads], self.found)
@@ -149,14 +152,15 @@ class Compiled:
         self._phases(LOOK, 0)
         return self._run() == DONE
 
-    def measure(self, part: int, table: list[Row]) -> tuple[list[list[float]], bool]:
+    def measure(self, part: int, table: list[Row]) -> tuple[Sums, bool]:
         """See :class:`gradstep.engine.tensor.Engine`."""
         self._fill(table)
         self._phases(at.MEASURE + reductions(self.program.rules).index(part), 0)
         good = self._run() == DONE
-        if self.program.parts[part].rule.over == "all":
-            return [self.sums.tolist()], good
-        return [self.sums[begin:end].tolist() for begin, end in self.blocks], good
+        rule = self.program.rules[part]
+        sums = self.sums[:, : len(rule.measure)].T
+        blocks = [(0, len(self.sums))] if rule.over == "all" else self.blocks
+        return [sums[:, begin:end].tolist() for begin, end in blocks], good
 
     def apply(self, table: list[Row], t: int) -> None:
         """See :class:`gradstep.engine.tensor.Engine`."""
@@ -164,6 +168,7 @@ class Compiled:
         if self.is_random:
             self._roll(t)
         self._phases(0, APPLY)
+        self._check_places()  # a schedule may have moved an array
         self.before, self.is_writing = self.applied, bool(self.copies)
         self._run()
         self.finish()
@@ -187,6 +192,11 @@ class Compiled:
         if several > 1:
             several = min(several, allowed(self.threads))
         return helpers.lead(self.at, several) if several > 1 else self.functions.alone(self.at)
+
+    def _check_places(self) -> None:
+        """Refuse to go on where an array that the step writes lies elsewhere than before."""
+        if not self.reads or self._check(None):
+            self.places.check()
 
     def _phases(self, first: int, second: int) -> None:
         self.job[FIRST], self.job[SECOND] = first, second
@@ -248,7 +258,7 @@ class Compiled:
                     block += -(-n // BLOCK)
         self.chunks = np.array(chunks, np.int64).reshape(-1, width)
         self.portions = np.array(portions, np.int64).reshape(-1, at.MEASURE + len(reductions(self.program.rules)))
-        self.sums = np.zeros(block)
+        self.sums = np.zeros((block, kernels.sum_count(self.program.rules)))
         self.meters = np.zeros((block if self.is_metered else 0, METERS))
         self.nbytes = np.array([own[0].nbytes for own in self.arrays], np.int64)
         return total
@@ -270,7 +280,7 @@ class Compiled:
         self.job[at.STRIDE], self.job[at.PORTION_STRIDE] = self.chunks.strides[0], self.portions.strides[0]
         self.job[at.COUNT] = len(self.portions)
         self.job[at.YIELD], self.job[at.INTEGER] = _yield_address(), _integer_address()
-        self._step = self.functions.step(self._job)
+        self._step, self._check = self.functions.step(self._job), self.functions.check(self._job)
 
     def _teach_reader(self, kept: list[NDArray[Any]]) -> None:
         """What the reader compares gradients with."""
@@ -281,13 +291,13 @@ class Compiled:
             at.DTYPES: np.array([id(x.dtype) for x in values], np.int64),
             at.RANKS: np.cumsum([0, *(x.ndim for x in values)], dtype=np.int64),
             at.SHAPES: np.array([n for x in values for n in x.shape], np.int64),
-            at.PARAMETERS: np.array([id(x) for x in values], np.int64),
-            at.PLACES: np.array([address(x) for x in values], np.int64),
+            at.PLACES: reader.place_table(self.places),
             at.OWNERS: table,
         }
         for word, array in self._taught.items():
             self.job[word] = address(array)
         self.job[at.LEAVES], self.job[at.NDARRAY] = len(values), id(np.ndarray)
+        self.job[at.PLACE_COUNT] = len(self.places.rows)
         self.job[at.OWNER_BITS] = len(table).bit_length() - 1 if own is not None else 0
 
     def _flat(self, x: Any, outside: bool) -> NDArray[Any]:
@@ -315,7 +325,7 @@ class _Functions:
     def __init__(self) -> None:
         kernel = native.kernel(serial.emit(native.triple()))
         self.gather = kernel.function("gather", 2, hold_gil=True)
-        self.step = native.method(kernel, "step")
+        self.step, self.check = native.method(kernel, "step"), native.method(kernel, "check")
         self.alone = kernel.function("alone", 1)
 
 

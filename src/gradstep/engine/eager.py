@@ -7,11 +7,12 @@ from typing import Any
 import array_api_compat
 import numpy as np
 
-from gradstep.arrays import as_complex, as_reals, as_stored, namespace, to_numpy
-from gradstep.chain import Program, Row, reductions, run
+from gradstep.arrays import as_complex, as_reals, as_stored, namespace, pieces, to_numpy
+from gradstep.chain import Program, Row, Sums, reductions, run, terms
 from gradstep.diagnostics import METERS, Columns, Ranges
 from gradstep.diagnostics import metered as squares
 from gradstep.engine import low
+from gradstep.engine.places import Places
 from gradstep.engine.tensor import Tensor
 from gradstep.reduction import block_sums
 from gradstep.storage import step_key
@@ -29,29 +30,29 @@ def update(program: Program, tensor: Tensor, g: Any, row: Row) -> tuple[Any, lis
     return _finished(tensor, [g, theta, *chain(*state)], theta_after, after)
 
 
-def measured(program: Program, part: int, tensor: Tensor, g: Any, row: Row) -> list[float]:
-    """Block sums of what stage ``part`` measures, after the stages before it, in float64."""
+def measured(program: Program, part: int, tensor: Tensor, g: Any, row: Row) -> list[list[float]]:
+    """Return block sums of each that stage ``part`` measures, after the stages before it, in float64."""
     theta, g, state = _operands(tensor, g)
-    measure = program.parts[part].rule.measure
-    assert measure is not None  # noqa: S101 - only reducing stages are asked
+    numbers = [np.asarray(x, np.float64) for x in row[part]] if part < len(row) else []
     with np.errstate(all="ignore"):
-        theta, g, _ = run(program.rules[:part], theta, g, state, _as_arrays(row, theta, tensor.dtype))
-        wide = measure(*(np.asarray(to_numpy(x), np.float64) for x in (theta, g)))
-        return block_sums(wide)
+        theta, g, _, before = run(program.rules[:part], theta, g, state, _as_arrays(row[:part], theta, tensor.dtype))
+        return [block_sums(x) for x in terms(program.rules[part], [before, theta, g, *state[part]], numbers, _wide)]
+
+
+def _wide(x: Any) -> Any:
+    return np.asarray(to_numpy(x), np.float64)
 
 
 def metered(theta: Any, g: Any, after: Any) -> list[list[float]]:
     """Block sums of what the meters of :mod:`gradstep.diagnostics` take from one tensor."""
     with np.errstate(all="ignore"):
-        wide = (np.asarray(to_numpy(x), np.float64) for x in (theta, g, after))
-        return [block_sums(x) for x in squares(*wide)]
+        return [block_sums(x) for x in squares(*map(_wide, (theta, g, after)))]
 
 
 def within(g: Any, limit: float) -> bool:
     """Whether every element of ``g`` is at most ``limit`` in absolute value; false for NaN."""
     xp = namespace(g)
-    g = as_reals(g)
-    return bool(xp.all(xp.abs(g) <= limit))
+    return all(bool(xp.all(xp.abs(as_reals(x)) <= limit)) for x in pieces(g))
 
 
 class Eager:
@@ -61,6 +62,7 @@ class Eager:
 
     def __init__(self, program: Program, tensors: Sequence[Tensor], seed: int = 0, *, is_metered: bool = False) -> None:
         self.program, self.tensors, self.seed, self.is_metered = program, tensors, seed, is_metered
+        self.places = Places(program, tensors)
         self.grads: Sequence[Any] = ()
         self.sums: list[list[list[float]]] = []  # of the step made last, for each tensor
         self.applied = 0
@@ -76,6 +78,7 @@ class Eager:
 
     def load(self, grads: Sequence[Any]) -> None:
         """See :class:`gradstep.engine.tensor.Engine`."""
+        self.places.check()
         self.grads = [_plain(g) for g in grads]
 
     def forget(self) -> None:
@@ -87,7 +90,7 @@ class Eager:
         pairs = zip(self.tensors, self.grads, strict=True)
         return all(within(g, self.program.limit_in(x.dtype)) for x, g in pairs)
 
-    def measure(self, part: int, table: list[Row]) -> tuple[list[list[float]], bool]:
+    def measure(self, part: int, table: list[Row]) -> tuple[Sums, bool]:
         """See :class:`gradstep.engine.tensor.Engine`."""
         good = part != reductions(self.program.rules)[0] or self.look()
         pairs = zip(self.tensors, self.grads, strict=True)
@@ -97,6 +100,7 @@ class Eager:
         """See :class:`gradstep.engine.tensor.Engine`. All is computed before the first array is written."""
         pairs = zip(self.tensors, self.grads, strict=True)
         sums: list[list[list[float]]] = []
+        self.places.check()  # a schedule may have moved an array
         results = [self._result(x, g, table[x.row], t, sums) for x, g in pairs]
         self.unwritten = results, sums, self.applied + 1
         self.finish()
@@ -158,7 +162,7 @@ def _run(
     program: Program, tensor: Tensor, theta: Any, g: Any, state: list[list[Any]], row: Row
 ) -> tuple[Any, list[list[Any]]]:
     with np.errstate(all="ignore"):  # a branch that where() leaves out may divide by zero
-        theta, _, after = run(program.rules, theta, g, state, _as_arrays(row, theta, tensor.dtype))
+        theta, _, after, _ = run(program.rules, theta, g, state, _as_arrays(row, theta, tensor.dtype))
     return theta, after
 
 

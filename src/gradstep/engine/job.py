@@ -19,8 +19,9 @@ LINE = CACHE_LINE // 8  # words; those that several threads write lie in lines o
     YIELD, INTEGER, NOISE,
     # For the reader of gradients: how many, numpy.ndarray, their dtypes, where each one's shape ends, the shapes.
     LEAVES, NDARRAY, DTYPES, RANKS, SHAPES,
-    # And: the parameters, where each must lie, the table of memory that they own and its size in bits.
-    PARAMETERS, PLACES, OWNERS, OWNER_BITS,
+    # And: the table of places, where all must lie that the step writes, and its rows; the table of memory that these
+    # own, and its size in bits.
+    PLACES, PLACE_COUNT, OWNERS, OWNER_BITS,
     # Where a metered step puts what it sums of each block.
     METERED,
 ) = range(23)  # fmt: skip
@@ -41,6 +42,10 @@ LENGTH, ROW, TENSOR, START, BLOCKS, THETA, SLOTS = range(7)
 
 # A row of portions: its chunks, and the function of each phase; those of the reductions follow by their stages.
 BEGIN, END, LOOK, APPLY, MEASURE = range(5)
+
+# A row of places: an array object, the address and the number of its elements (-1: not looked at), the flags that it
+# must have. The parameters come first, in the order of the gradients.
+OBJECT, ADDRESS, ELEMENTS, FLAGS = range(4)
 
 # A helper's mailbox, a cache line: the job it is to help with, the bell that wakes it, whether it should stop.
 TASK, BELL, STOP = range(3)

@@ -10,7 +10,7 @@ from typing import Any
 
 from llvmlite import ir
 
-from gradstep.chain import reductions, run
+from gradstep.chain import reductions, run, terms
 from gradstep.diagnostics import METERS, metered
 from gradstep.engine.job import BLOCKS, LENGTH, METERED, ROW, SCALARS, STRIDE, SUMS, TABLE
 from gradstep.engine.llvm import FLOATS, Function, Operand, constant, halved, i64
@@ -32,6 +32,11 @@ def slot_count(rules: Sequence[Rule]) -> int:
 def scalar_count(rules: Sequence[Rule]) -> int:
     """Numbers in a row of the scalar table: those of each rule, in order."""
     return sum(len(rule.numbers) for rule in rules)
+
+
+def sum_count(rules: Sequence[Rule]) -> int:
+    """Room for the sums of a block: as many as one stage takes at most."""
+    return max((len(rule.measure) for rule in rules), default=0)
 
 
 def work(rules: Sequence[Rule], layout: Layout) -> int:
@@ -85,10 +90,10 @@ class _Kernel:
 
             def one(i: Any, mask: Any) -> None:
                 theta, g, state = self.operands(memory, i, mask, self.rules)
-                before = theta
-                theta, _, after = run(self.rules, theta, g, state, numbers)
+                start = theta
+                theta, _, after, _ = run(self.rules, theta, g, state, numbers)
                 if sums:
-                    for total, x in zip(sums, metered(*self.widened(before, g, theta)), strict=True):
+                    for total, x in zip(sums, metered(*map(self.widened, (start, g, theta))), strict=True):
                         total.take(x, mask)
                 noise = memory.noise(i)
                 memory.store_theta(theta.value, i, mask, noise)
@@ -115,7 +120,7 @@ class _Kernel:
                 each(i64(0), n)
             else:
                 table = code.offset(code.word(self.job, i64(METERED)), code.word(row, i64(BLOCKS)), 8 * meters)
-                self.blocks(n, sums, [builder.add(table, i64(8 * k)) for k in range(meters)], each)
+                self.blocks(n, sums, [builder.add(table, i64(8 * k)) for k in range(meters)], each, meters)
         code.give(i64(0))
 
     def look(self, limit: float) -> None:
@@ -129,32 +134,34 @@ class _Kernel:
         code.give(worst.is_bad())
 
     def measure(self, part: int, limit: float | None) -> None:
-        """``measure(job, first, last)``: block sums of each chunk, from its place among the job's sums on.
+        """``measure(job, first, last)``: block sums of each chunk, side by side, from its place in the job's sums on.
 
         The stages before ``part`` are evaluated and not stored; what it measures is computed and summed in float64.
         With a ``limit`` it looks at the gradients as well.
         """
         code = self.code
-        before, measure = self.rules[:part], self.rules[part].measure
-        assert measure is not None  # noqa: S101 - only reducing stages are emitted
+        rules, rule = self.rules[:part], self.rules[part]
         worst = None if limit is None else _Worst(code, self.real, limit)
-        sums = code.word(self.job, i64(SUMS))
-        total = _BlockSum(code)
+        sums, width = code.word(self.job, i64(SUMS)), sum_count(self.rules)
+        totals = [_BlockSum(code) for _ in rule.measure]
         with code.count(self.first, self.last) as chunk:
             row = self.row(chunk)
-            numbers = self.numbers(row, before)
+            numbers, early = self.numbers(row, rules), self.numbers(row, [*rules, rule], wide=True)[part]
             n = code.word(row, i64(LENGTH))
             memory = Memory(code, self.job, row, self.layout)
-            results = code.offset(sums, code.word(row, i64(BLOCKS)), 8)
+            table = code.offset(sums, code.word(row, i64(BLOCKS)), 8 * width)
+            results = [code.builder.add(table, i64(8 * k)) for k in range(len(totals))]
 
             def one(i: Any, mask: Any) -> None:
-                theta, g, state = self.operands(memory, i, mask, before)
+                theta, g, state = self.operands(memory, i, mask, [*rules, rule])
                 if worst is not None:
                     worst.take(g.value)
-                theta, g, _ = run(before, theta, g, state, numbers)
-                total.take(measure(*self.widened(theta, g)), mask)
+                theta, g, _, before = run(rules, theta, g, state, numbers)
+                arrays = [before, theta, g, *state[part]]
+                for total, x in zip(totals, terms(rule, arrays, early, self.widened), strict=True):
+                    total.take(x, mask)
 
-            self.blocks(n, [total], [results], lambda start, stop: self.elements(start, stop, one))
+            self.blocks(n, totals, results, lambda start, stop: self.elements(start, stop, one), width)
         code.give(i64(0) if worst is None else worst.is_bad())
 
     def row(self, chunk: Any) -> Any:
@@ -172,9 +179,14 @@ class _Kernel:
             one(full, self.code.first_lanes(LANES, rest))
 
     def blocks(
-        self, n: Any, sums: Sequence["_BlockSum"], results: Sequence[Any], each: Callable[[Any, Any], None]
+        self,
+        n: Any,
+        sums: Sequence["_BlockSum"],
+        results: Sequence[Any],
+        each: Callable[[Any, Any], None],
+        width: int,
     ) -> None:
-        """``each(start, stop)`` for each block of ``n`` elements; the sums that it took go where ``results`` begin."""
+        """``each(start, stop)`` for each block; its sums go where ``results`` begin, ``width`` numbers a block."""
         code, builder = self.code, self.code.builder
         with code.count(i64(0), n, BLOCK) as start:
             for x in sums:
@@ -182,14 +194,12 @@ class _Kernel:
             each(start, code.least(n, builder.add(start, i64(BLOCK))))
             for x, place in zip(sums, results, strict=True):
                 total = x.close()
-                place = code.offset(place, builder.sdiv(start, i64(BLOCK)), 8 * len(sums))
+                place = code.offset(place, builder.sdiv(start, i64(BLOCK)), 8 * width)
                 builder.store(total, code.pointer(place, total.type))
 
-    def widened(self, *operands: Operand) -> list[Operand]:
+    def widened(self, x: Operand) -> Operand:
         """The same in float64."""
-        if self.real == _WIDE.element:
-            return list(operands)
-        return [Operand(x.builder, x.builder.fpext(x.value, _WIDE)) for x in operands]
+        return x if self.real == _WIDE.element else Operand(x.builder, x.builder.fpext(x.value, _WIDE))
 
     def operands(
         self, memory: Memory, i: Any, mask: Any, rules: Sequence[Rule]
@@ -203,8 +213,8 @@ class _Kernel:
             k += len(rule.state)
         return theta, g, state
 
-    def numbers(self, row: Any, rules: Sequence[Rule]) -> list[list[Operand]]:
-        """The scalars of a chunk, float64 in their table, rounded once to the compute dtype."""
+    def numbers(self, row: Any, rules: Sequence[Rule], wide: bool = False) -> list[list[Operand]]:
+        """The scalars of a chunk, float64 in their table, rounded once to the compute dtype; ``wide``: as they are."""
         code, builder = self.code, self.code.builder
         table = code.word(self.job, i64(SCALARS))
         start = code.offset(table, code.word(row, i64(ROW)), 8 * scalar_count(self.rules))
@@ -214,7 +224,7 @@ class _Kernel:
             out.append([])
             for _ in rule.numbers:
                 x = code.word(start, i64(at), FLOATS["float64"])
-                x = x if self.real == FLOATS["float64"] else builder.fptrunc(x, self.real)
+                x = x if wide or self.real == FLOATS["float64"] else builder.fptrunc(x, self.real)
                 out[-1].append(Operand(builder, code.splat(x, LANES)))
                 at += 1
         return out

@@ -17,6 +17,8 @@ from llvmlite import ir
 
 from gradstep.engine import job as at
 from gradstep.engine.llvm import I32, I64, Function, i64
+from gradstep.engine.places import Places
+from gradstep.memory import owner
 
 FINE, UNUSUAL, DOUBTFUL = 0, 2, 3  # doubtful: an address not seen before, which may lie where the step writes
 
@@ -27,6 +29,7 @@ _ITEMS = tuple.__basicsize__
 _DATA, _RANK, _SHAPE, _DTYPE, _FLAGS = _HEAD, _HEAD + 8, _HEAD + 16, _HEAD + 40, _HEAD + 48
 _TYPE = _HEAD - 8
 _CONTIGUOUS, _OWNS, _ALIGNED, _WRITEABLE = 0x1, 0x4, 0x100, 0x400
+_PLACE_WORDS = 4
 HASH = 0x9E3779B97F4A7C15  # 2^64 over the golden ratio: Knuth's multiplicative hashing
 
 
@@ -76,18 +79,18 @@ def _number(address: int, kind: Any = ctypes.c_int64) -> int:
     return kind.from_address(address).value
 
 
-def emit_gather(module: ir.Module) -> ir.Function:
+def emit_gather(module: ir.Module, moved: ir.Function) -> ir.Function:
     """``gather(leaves, job)``: a tuple's gradients to their addresses; reads Python objects, so it needs the GIL."""
     code = Function(module, "gather", 2)
     builder = code.builder
     leaves, job = code.arguments
     kind, dtypes, ranks, shapes = (code.word(job, i64(k)) for k in (at.NDARRAY, at.DTYPES, at.RANKS, at.SHAPES))
-    parameters, places, found = (code.word(job, i64(k)) for k in (at.PARAMETERS, at.PLACES, at.FOUND))
+    places, found = (code.word(job, i64(k)) for k in (at.PLACES, at.FOUND))
     table, bits = code.word(job, i64(at.OWNERS)), code.word(job, i64(at.OWNER_BITS))
     doubtful = code.variable(i64(FINE))
 
     def field(place: Any, offset: int, type_: Any = I64) -> Any:
-        return builder.load(code.pointer(builder.add(place, i64(offset)), type_))
+        return _field(code, place, offset, type_)
 
     def unusual_if_not_equal(a: Any, b: Any) -> None:
         code.give_if(builder.icmp_signed("!=", a, b), i64(UNUSUAL))
@@ -105,7 +108,8 @@ def emit_gather(module: ir.Module) -> ir.Function:
         first = code.word(ranks, k)
         rank = builder.sub(code.word(ranks, builder.add(k, i64(1))), first)
         unusual_if_not_equal(builder.sext(field(x, _RANK, I32), I64), rank)
-        parameter = code.word(parameters, k)
+        row = _row(code, places, k)
+        parameter = code.word(row, i64(at.OBJECT))
         unusual_if_not_equal(field(parameter, _DTYPE), code.word(dtypes, k))
         unusual_if_not_equal(builder.sext(field(parameter, _RANK, I32), I64), rank)
         shape, other = field(x, _SHAPE), field(parameter, _SHAPE)
@@ -114,7 +118,7 @@ def emit_gather(module: ir.Module) -> ir.Function:
             unusual_if_not_equal(code.word(shape, j), wanted)
             unusual_if_not_equal(code.word(other, j), wanted)
         code.give_if(builder.not_(has(parameter, _WRITEABLE | _CONTIGUOUS)), i64(UNUSUAL))
-        unusual_if_not_equal(field(parameter, _DATA), code.word(places, k))
+        unusual_if_not_equal(field(parameter, _DATA), code.word(row, i64(at.ADDRESS)))
         data = field(x, _DATA)
         with builder.if_then(builder.icmp_signed("!=", data, code.word(found, k))):  # else it was looked at before
             builder.store(data, code.pointer(code.offset(found, k, 8), I64))
@@ -124,8 +128,50 @@ def emit_gather(module: ir.Module) -> ir.Function:
                     builder.store(i64(DOUBTFUL), doubtful)
                 with no:
                     builder.store(i64(DOUBTFUL), doubtful)
+    unusual_if_not_equal(builder.call(moved, [job, code.word(job, i64(at.LEAVES))]), i64(0))  # the state
     code.give(builder.load(doubtful))
     return code.function
+
+
+def emit_moved(module: ir.Module) -> ir.Function:
+    """``moved(job, first)``: whether an array from that row of places on lies elsewhere; it needs the GIL."""
+    code = Function(module, "moved", 2)
+    builder = code.builder
+    job, start = code.arguments
+    table, stop = (code.word(job, i64(k)) for k in (at.PLACES, at.PLACE_COUNT))
+    with code.count(start, stop) as k:
+        row = _row(code, table, k)
+        x, place, elements, flags = (code.word(row, i64(j)) for j in (at.OBJECT, at.ADDRESS, at.ELEMENTS, at.FLAGS))
+        own = builder.sext(_field(code, x, _FLAGS, I32), I64)
+        code.give_if(builder.icmp_signed("!=", _field(code, x, _DATA), place), i64(1))
+        code.give_if(builder.icmp_signed("!=", builder.and_(own, flags), flags), i64(1))
+        with builder.if_then(builder.icmp_signed(">=", elements, i64(0))):
+            shape, product = _field(code, x, _SHAPE), code.variable(i64(1))
+            builder.store(i64(1), product)
+            with code.count(i64(0), builder.sext(_field(code, x, _RANK, I32), I64)) as j:
+                builder.store(builder.mul(builder.load(product), code.word(shape, j)), product)
+            code.give_if(builder.icmp_signed("!=", builder.load(product), elements), i64(1))
+    code.give(i64(0))
+    return code.function
+
+
+def place_table(places: Places) -> np.ndarray:
+    """Return the table for :func:`emit_moved`: what is written is contiguous, an owner as large as it was."""
+    rows = [
+        (id(x.array), x.address, x.array.size if owner(x.array) is x.array else -1, _CONTIGUOUS if x.form else 0)
+        for x in places.rows
+    ]
+    return np.array(rows, np.int64).reshape(-1, _PLACE_WORDS)
+
+
+def _field(code: Function, place: Any, offset: int, kind: Any = I64) -> Any:
+    """Load what stands in a struct, so many bytes from its beginning."""
+    return code.builder.load(code.pointer(code.builder.add(place, i64(offset)), kind))
+
+
+def _row(code: Function, table: Any, k: Any) -> Any:
+    """The address of a row of places."""
+    return code.offset(table, k, 8 * _PLACE_WORDS)
 
 
 def data_of(code: Function, array: Any) -> Any:

@@ -9,13 +9,15 @@ from gradstep.engine.work import emit_alone, emit_work
 
 
 def emit(triple: str) -> str:
-    """The LLVM assembly of ``gather(leaves, job)``, ``alone(job)`` and ``step(array, leaves)``, which is both.
+    """The LLVM assembly of ``gather(leaves, job)``, ``alone(job)``, ``step(array, leaves)`` for both, and ``check``.
 
-    ``step`` takes Python's objects, the array that is the job and the tuple of gradients, and gives an integer object.
+    ``step`` takes Python's objects, the array that is the job and the tuple of gradients, and gives an integer object;
+    ``check(array, None)`` gives 1 where an array that the step writes lies elsewhere than before.
     """
     module = ir.Module("serial")
     module.triple = triple
-    gather = reader.emit_gather(module)
+    moved = reader.emit_moved(module)
+    gather = reader.emit_gather(module, moved)
     alone = emit_alone(module, emit_work(module))
     code = Function(module, "step", 2)
     builder = code.builder
@@ -25,4 +27,7 @@ def emit(triple: str) -> str:
     with builder.if_then(builder.icmp_signed("==", builder.load(answer), i64(reader.FINE))):
         builder.store(builder.call(alone, [job]), answer)
     code.give(code.call(code.word(job, i64(at.INTEGER)), builder.load(answer)))
+    code = Function(module, "check", 2)
+    job = reader.data_of(code, code.arguments[0])
+    code.give(code.call(code.word(job, i64(at.INTEGER)), code.builder.call(moved, [job, i64(0)])))
     return str(module)

@@ -8,8 +8,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from gradstep.arrays import as_reals, compute_dtype, dtype_name, is_low, is_masked, namespace, to_numpy
-from gradstep.chain import Row
+from gradstep.arrays import as_reals, compute_dtype, dtype_name, is_low, is_masked, namespace, pieces, to_numpy
+from gradstep.chain import Row, Sums
 from gradstep.diagnostics import Columns, Ranges
 from gradstep.errors import GradstepTypeError, GradstepValueError, NonFiniteError
 from gradstep.storage import Layout, tensor_number
@@ -110,10 +110,10 @@ class Engine(Protocol):
         """Whether all gradients are good."""
         ...
 
-    def measure(self, part: int, table: list[Row]) -> tuple[list[list[float]], bool]:
+    def measure(self, part: int, table: list[Row]) -> tuple[Sums, bool]:
         """Block sums of what the reducing stage ``part`` measures, and, at the first of them, whether all are good.
 
-        The sums are those of each tensor, or in one list where they are summed together.
+        For each tensor, or once where they are summed together, the block sums of each that is measured.
         """
         ...
 
@@ -204,10 +204,16 @@ def check_alike(what: str, x: Any, parameter: Any, dtype: str | None = None) -> 
 def bad_gradient(name: str, g: Any, limit: float) -> NonFiniteError:
     """The error for a gradient with an element that is not finite or larger than ``limit``."""
     host = to_numpy(g)
-    parts = as_reals(host)
+    begin, x = 0, host.dtype.type(0)
     with np.errstate(invalid="ignore"):
-        where = np.unravel_index(int(np.argmin(np.abs(parts) <= limit)), parts.shape)[: host.ndim]
-    x = host[where]
+        for part in pieces(host):
+            good = (np.abs(as_reals(part)) <= limit).reshape(part.size, -1).all(axis=1)
+            if not good.all():
+                first = int(np.argmin(good))
+                begin, x = begin + first, part[first]
+                break
+            begin += part.size
+    where = np.unravel_index(begin, host.shape)
     why = (
         "is not finite" if not np.isfinite(x) else f"is too large for this rule in {dtype_name(g)} (limit {limit:.3g})"
     )

@@ -1,31 +1,32 @@
 """Hyperparameters under the names by which another library's groups hold them: a rule's own, or its constructor's."""
 
-import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from gradstep.chain import chain, program
-from gradstep.conventions import constructor, rate_name, stage_of
-from gradstep.conventions.common import number
+from gradstep.conventions import described, stage_of
+from gradstep.conventions.constructor import REQUIRED, Constructor, number
 from gradstep.errors import GradstepTypeError, GradstepValueError
 from gradstep.hyper import DOMAINS, Hyper, checked
 from gradstep.rule import Rule, Stage, lookup
 
-DECAY = "weight_decay"
 RATE = "lr"  # what schedulers change in a group, whatever a constructor calls it
 KNOWN = {*DOMAINS, "betas"}  # names that stand for hyperparameters wherever they are met
 
 
 class Setting(NamedTuple):
-    """A stage, and the hyperparameters that it is to run with, by their flat names."""
+    """A stage, and the hyperparameters that it is to run with, by their flat names.
+
+    The stage is the same object for all groups whose switches are the same, whatever their numbers.
+    """
 
     stage: Stage
     hyper: Mapping[str, Hyper]
 
     @property
-    def form(self) -> tuple[Any, ...]:
+    def form(self) -> Any:
         """What is alike in settings that differ by numbers alone."""
-        return tuple((part.rule, part.label) for part in self.stage.parts)
+        return self.stage
 
 
 class Settings:
@@ -49,30 +50,30 @@ class Settings:
         For unknown names, values out of range, and schedules.
     """
 
-    def __init__(self, rule: str | Rule | Stage, hyper: Mapping[str, Any]) -> None:
+    def __init__(self, rule: str | Rule | Constructor[...] | Stage, hyper: Mapping[str, Any]) -> None:
+        rule = rule.owner if isinstance(rule, Constructor) else rule
         self._rule, self._stage = rule, stage_of(rule, hyper)
-        self._constructor = rule if isinstance(rule, str) and not isinstance(constructor(rule), Rule) else None
-        self._rate = (rate_name(rule) if self._constructor else None) or RATE
+        self._constructor = described(rule) if isinstance(rule, str) and "." in rule else None
+        self._rate = (self._constructor and self._constructor.rate) or RATE
         self.defaults: dict[str, Any] = dict(program(self._stage).hyper)
         if self._constructor:
-            known = inspect.signature(constructor(self._constructor)).parameters.values()
-            self.defaults = {x.name: x.default for x in known if x.default is not x.empty} | dict(hyper)
-            self.defaults = self.renamed(self.defaults)
+            own = self._constructor.takes.values()
+            known = {x.name: x.default for x in own if x.default is not REQUIRED and not x.is_shared}
+            self.defaults = self.renamed(known | dict(hyper))
         self.of([self.defaults])
 
     def of(self, groups: Sequence[Mapping[str, Any]]) -> list[Setting]:
-        """The stage and the hyperparameters that each group's values stand for."""
-        decays = any(values.get(DECAY) for values in groups)
-        return [self._of(values, f"group {k}", decays) for k, values in enumerate(groups)]
+        """Return the stage and the hyperparameters that each group's values stand for."""
+        return [self._of(values, f"group {k}") for k, values in enumerate(groups)]
 
     def values(self, group: Mapping[str, Any]) -> dict[str, Any]:
-        """The hyperparameters among a group's entries; tensors, which may change in place, as numbers."""
+        """Return the hyperparameters among a group's entries; tensors, which may change in place, as numbers."""
         if self._rate != RATE and self._rate in group:
             raise GradstepValueError(f"a group has {self._rate} = {group[self._rate]!r}; in groups it is {RATE}.")
         return {key: number(group[key]) for key in self.defaults if key in group}
 
     def renamed(self, group: Mapping[str, Any]) -> dict[str, Any]:
-        """A group's entries with the learning rate, where it has the constructor's name, as ``lr``."""
+        """Return a group's entries with the learning rate, where it has the constructor's name, as ``lr``."""
         return {RATE if key == self._rate else key: x for key, x in group.items()}
 
     def check(self, group: Mapping[str, Any], owner: str) -> None:
@@ -83,7 +84,7 @@ class Settings:
                     f"{owner}: {key} is no hyperparameter of {self._rule!r}; it has {', '.join(self.defaults)}."
                 )
 
-    def _of(self, group: Mapping[str, Any], owner: str, decays: bool) -> Setting:
+    def _of(self, group: Mapping[str, Any], owner: str) -> Setting:
         values = self.values(group)
         if missing := self.defaults.keys() - values.keys():
             raise GradstepValueError(
@@ -97,13 +98,11 @@ class Settings:
                 )
         if not self._constructor:
             return Setting(self._stage, {key: checked(key, value, owner) for key, value in values.items()})
-        if decays and values.get(DECAY) == 0:
-            values[DECAY] = lambda _: 0.0  # keeps its place, where a number would not: groups then go in one pass
-        stage = stage_of(self._constructor, self._its_own(values))
-        return Setting(stage, program(stage).values(program(stage).hyper, 0))
+        own = self._its_own(values)
+        return Setting(self._constructor.form(own).stage, self._constructor.values(own))
 
     def _its_own(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """Values by the names of the constructor."""
+        """Return values by the names of the constructor."""
         return {self._rate if key == RATE else key: x for key, x in values.items()}
 
     def __reduce__(self) -> tuple[Any, ...]:

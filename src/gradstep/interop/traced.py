@@ -127,12 +127,12 @@ def _is_traced(tree: Any) -> bool:
 
 
 def _measured(made: Program, params: Nest, grads: Nest, slots: Slots) -> list[Any]:
-    """What the norms of a chain are taken of: of each array theta, g, and the state of the stages before them."""
+    """What the sums of a chain are taken of: of each array theta, g, and the state of all stages up to the last."""
     last = max(reductions(made.rules), default=None)
     if last is None:
         return []
-    before = made.slots[:last]
-    return [(x, grads[name], [[slots[name][key] for key in own] for own in before]) for name, x in params.items()]
+    kept = made.slots[: last + 1]
+    return [(x, grads[name], [[slots[name][key] for key in own] for own in kept]) for name, x in params.items()]
 
 
 def _named(made: Program, params: Nest, numbers: Any) -> Scalars:

@@ -1,7 +1,6 @@
 """Mini-batches without state: batch number k is a function of the seed and k."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import lru_cache
 from itertools import islice
 from typing import Any
 
@@ -43,19 +42,18 @@ class Batches:
     def __init__(self, data: Any, size: int, seed: int = 0) -> None:
         self.size, self.seed = whole("Batches: size", size, least=1), whole("Batches: seed", seed)
         if isinstance(data, int | np.integer) and not isinstance(data, bool):
-            self.examples, self._take = int(data), lambda chosen: chosen
+            self.examples, self._nest, self._leaves = int(data), None, []
         else:
-            nest, leaves = flatten(data)
-            lengths = {len(x) if x.ndim else 0 for x in leaves}
+            self._nest, self._leaves = flatten(data)
+            lengths = {len(x) if x.ndim else 0 for x in self._leaves}
             if len(lengths) != 1:
                 raise GradstepValueError(
                     f"Batches: the arrays must have first axes of one length, not {sorted(lengths)}."
                 )
             (self.examples,) = lengths
-            self._take: Callable[[Any], Any] = lambda chosen: nest.build([x[chosen] for x in leaves])
         if self.size > self.examples:
             raise GradstepValueError(f"Batches: size is {size}, and there are {self.examples} examples.")
-        self._order = lru_cache(maxsize=2)(self._new_order)
+        self._orders: dict[int, NDArray[np.intp]] = {}  # of the last two epochs that were asked for
 
     def __len__(self) -> int:
         """Batches of an epoch."""
@@ -64,7 +62,13 @@ class Batches:
     def __call__(self, k: int) -> Any:
         """Batch number ``k``: the nest of ``data`` with the chosen examples alone."""
         epoch, place = divmod(whole("Batches: the number of a batch", k), len(self))
-        return self._take(self._order(epoch)[place * self.size : (place + 1) * self.size])
+        chosen = self._order(epoch)[place * self.size : (place + 1) * self.size]
+        return chosen if self._nest is None else self._nest.build([x[chosen] for x in self._leaves])
+
+    def _order(self, epoch: int) -> NDArray[np.intp]:
+        if epoch not in self._orders:
+            self._orders = {**dict([*self._orders.items()][-1:]), epoch: self._new_order(epoch)}
+        return self._orders[epoch]
 
     def _new_order(self, epoch: int) -> NDArray[np.intp]:
         # Raw words of a bit generator never change between versions of NumPy, its permutations may.

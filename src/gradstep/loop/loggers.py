@@ -41,12 +41,7 @@ def tensorboard(writer: Any, every: int = 1) -> Logger:
     every
         Steps from one that is logged to the next.
     """
-
-    def log(step: Step, values: dict[str, float]) -> None:
-        for name, x in values.items():
-            writer.add_scalar(name, x, step.t)
-
-    return _every(every, log)
+    return _Logger(_to_tensorboard, writer, every)
 
 
 def mlflow(client: Any, every: int = 1) -> Logger:
@@ -59,7 +54,7 @@ def mlflow(client: Any, every: int = 1) -> Logger:
     every
         Steps from one that is logged to the next.
     """
-    return _every(every, lambda step, values: client.log_metrics(values, step=step.t))
+    return _Logger(_to_mlflow, client, every)
 
 
 def wandb(run: Any, every: int = 1) -> Logger:
@@ -72,24 +67,36 @@ def wandb(run: Any, every: int = 1) -> Logger:
     every
         Steps from one that is logged to the next.
     """
-
-    def log(step: Step, values: dict[str, float]) -> None:
-        axes = {"seconds": step.seconds, "grad_evals": step.evaluations}
-        run.log({**values, **axes}, step=step.t)
-
-    return _every(every, log)
+    return _Logger(_to_wandb, run, every)
 
 
 trackio = wandb  # the same interface
 
 
-def _every(every: int, log: Callable[[Step, dict[str, float]], None]) -> Logger:
-    whole("every", every, least=1)
-    last: list[Step] = []
+class _Logger:
+    """A callback that hands each ``every``-th step, and each with metrics, to a tool.
 
-    def callback(step: Step) -> None:
-        if step.t % every == 0 or step.metrics:
-            log(step, numbers(step, last[0] if last else None))
-            last[:] = [step]
+    It can be copied and pickled where the tool's object can.
+    """
 
-    return callback
+    def __init__(self, log: Callable[[Any, Step, dict[str, float]], None], tool: Any, every: int) -> None:
+        self.log, self.tool, self.every = log, tool, whole("every", every, least=1)
+        self.last: Step | None = None
+
+    def __call__(self, step: Step) -> None:
+        if step.t % self.every == 0 or step.metrics:
+            self.log(self.tool, step, numbers(step, self.last))
+            self.last = step
+
+
+def _to_tensorboard(writer: Any, step: Step, values: dict[str, float]) -> None:
+    for name, x in values.items():
+        writer.add_scalar(name, x, step.t)
+
+
+def _to_mlflow(client: Any, step: Step, values: dict[str, float]) -> None:
+    client.log_metrics(values, step=step.t)
+
+
+def _to_wandb(run: Any, step: Step, values: dict[str, float]) -> None:
+    run.log({**values, "seconds": step.seconds, "grad_evals": step.evaluations}, step=step.t)

@@ -25,11 +25,12 @@ from gradstep.loop.progress import Best, Progress, best_by, copied_memory
 from gradstep.loop.signals import Signals
 from gradstep.loop.step import History, Step
 from gradstep.loop.stop import Point, Reason, Rule
+from gradstep.naming import Closed, Uncopied
 from gradstep.optimizer import Optimizer
 from gradstep.tree import flatten
 
 
-class Run:
+class Run(Closed, Uncopied):
     """The steps of an optimizer on an objective: ``for step in gs.Run(value_and_grad, x0, "adam", max_steps=500)``.
 
     Each turn evaluates objective and gradient where the parameters stand, asks the rules whether the run ends there,
@@ -109,6 +110,18 @@ class Run:
     ([25.0, 6.25, 1.562], 'converged')
     """
 
+    params: Any
+    opt: Optimizer
+    stop: Rule
+    on_nonfinite: str
+    callbacks: list[Callable[[Step], Any]]
+    history: History | None
+    reason: Reason | None
+    unsaved: OSError | None
+    last_metrics: Mapping[str, float]
+
+    _rather = "write its state with run.save(path), and go on from it in a run made like this one, with restore(path)."
+
     def __init__(
         self,
         value_and_grad: Callable[..., Any],
@@ -150,15 +163,15 @@ class Run:
         }
         given = [kind(value) for kind, value in usual.items() if value is not None]
         ends = [stops.non_finite()] if on_nonfinite == "stop" else []
-        self.stop: Rule = stops.any_of(*ends, *given, *([] if stop is None else [stop]))
+        self.stop = stops.any_of(*ends, *given, *([] if stop is None else [stop]))
         self.on_nonfinite = on_nonfinite
         self.params = _begin(x0)
         self.opt = Optimizer(self.params, rule, diagnostics=diagnostics, **options)
         self.callbacks = _callbacks(callbacks)
         self.history = History() if history else None
-        self.reason: Reason | None = None
-        self.unsaved: OSError | None = None
-        self.last_metrics: Mapping[str, float] = {}
+        self.reason = None
+        self.unsaved = None
+        self.last_metrics = {}
         self._rng: Rng = {} if rng is None else rng
         self._measures = diagnostics
         self._nest, self._leaves = flatten(self.params)
@@ -184,6 +197,9 @@ class Run:
         if not (resume and self.resume()):
             self._settle()
         self._checkpoints.written(self.t)
+
+    def _instead(self, name: str) -> str | None:
+        return f"run.opt.{name} = ..." if name in self.opt.hyper or hasattr(self.opt, name) else None
 
     @property
     def t(self) -> int:

@@ -29,6 +29,9 @@ class Activation:
     forward: Callable[[Array], Array]
     backward: Callable[[Array, Array], Array]
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return activation, (self.name,)  # its functions have no names under which a pickle could find them
+
 
 def _sigmoid(z: Array) -> Array:
     with np.errstate(over="ignore"):  # exp(-z) = inf gives 0, which is right

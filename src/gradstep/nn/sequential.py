@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from gradstep.errors import GradstepValueError
+from gradstep.naming import Closed
 from gradstep.nn.activations import Array
 from gradstep.nn.data import Evaluation, History, chunks, pair, reals
 from gradstep.nn.layers import Layer, Shape, Weighted, positive
@@ -17,7 +18,7 @@ from gradstep.optimizer import Optimizer
 from gradstep.rule import Rule, Stage
 
 
-class Sequential:
+class Sequential(Closed):
     """A network of layers in a row.
 
     Parameters
@@ -45,6 +46,11 @@ class Sequential:
         When the layers do not fit together, or an argument is wrong.
     """
 
+    layers: list[Layer]
+    params: dict[str, dict[str, Array]]
+    optimizer: Optimizer | None
+    dtype: np.dtype[Any]
+
     def __init__(self, layers: Sequence[Layer], seed: Any = 0, dtype: Any = "float32") -> None:
         self.layers = named(layers)
         if str(dtype) not in ("float32", "float64") and dtype not in (np.float32, np.float64):
@@ -52,7 +58,7 @@ class Sequential:
         if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
             raise GradstepValueError(f"Sequential: seed must be an integer of at least 0, not {seed!r}.")
         self.dtype = np.dtype(dtype)
-        self.optimizer: Optimizer | None = None
+        self.optimizer = None
         self._loss: Loss | None = None
         self._input: Shape = None
         self._shapes = shapes_after(self.layers, None)
@@ -62,6 +68,10 @@ class Sequential:
         self._first = next((i for i, layer in enumerate(self.layers) if isinstance(layer, Weighted)), 0)
         self._trained = [layer for layer in self.layers if isinstance(layer, Weighted)]
         self.params = {layer.name: {"weights": layer.weights, "biases": layer.biases} for layer in self._trained}
+
+    def _instead(self, name: str) -> str | None:
+        known = self.optimizer is not None and (name in self.optimizer.hyper or hasattr(self.optimizer, name))
+        return f"model.optimizer.{name} = ..." if known else None
 
     def compile(self, optimizer: str | Rule | Stage = "adam", *, loss: str, **hyper: Any) -> "Sequential":
         """Choose how to train.

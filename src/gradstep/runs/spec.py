@@ -10,7 +10,6 @@ from typing import Any
 from gradstep import schedules
 from gradstep.chain import chain
 from gradstep.checkpoint.forms import is_like
-from gradstep.compare.naming import read_names
 from gradstep.errors import GradstepError, GradstepValueError
 from gradstep.hyper import Hyper
 from gradstep.loop import Run, stop
@@ -18,6 +17,7 @@ from gradstep.naming import find
 from gradstep.objective import Told
 from gradstep.problem_file import OwnProblem
 from gradstep.rule import Stage, lookup
+from gradstep.text import read_names
 
 FORMAT = 1
 SKIPS = 100  # batches in a row that are skipped before the run ends: t stands still, and no limit of steps is reached

@@ -14,6 +14,7 @@ from gradstep.arrays import to_numpy
 from gradstep.errors import GradstepValueError
 from gradstep.loop import Run
 from gradstep.runs.folder import Folder, Row
+from gradstep.text import duration, number
 from gradstep.tree import flatten
 
 POINTS = 1000  # of a curve that is drawn: more would not be seen
@@ -147,6 +148,32 @@ def _add(curves: dict[str, Curve], row: Row) -> None:
             curve = curves.setdefault(key, Curve())
             curve.steps.append(row["t"])
             curve.values.append(float(x))
+
+
+def facts(s: Summary) -> dict[str, str]:
+    """Return the summary in words, line by line: the same in the terminal and in the report."""
+    out = {
+        "why it ended": ended(s),
+        "steps": f"{s.t}",
+        "evaluations": f"{s.evaluations}",
+        "time": duration(s.seconds),
+        "first value": number(s.first),
+        "last value": number(s.last),
+    }
+    if s.best_t is not None:
+        out[f"best {s.best_by}"] = f"{number(s.best)} at step {s.best_t}"
+    out |= {key: number(x) for key, x in s.metrics.items()}
+    for key, title in (("grad_norm", "last gradient norm"), ("update_ratio", "last update ratio"), ("lr", "last lr")):
+        if key in s.curves:
+            out[title] = number(s.curves[key].values[-1])
+    shares = {"clipped": s.clipped, "skipped": s.skipped, "held by bounds": s.blocked}
+    out |= {f"{key}": f"{x:.1%}" for key, x in shares.items() if x}
+    return {**out, "parameters' SHA-256": s.params_sha256}
+
+
+def ended(s: Summary) -> str:
+    """Return the reason for which a run ended, as a sentence."""
+    return f"{s.reason.rstrip('.')}."
 
 
 def sha256(params: Any) -> str:

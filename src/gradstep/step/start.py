@@ -25,7 +25,9 @@ def check_parameters(names: Sequence[str], leaves: Sequence[Any]) -> None:
             raise NonFiniteError(f"parameter {name!r} has an element that is not finite.")
 
 
-def start_slots(program: Program, name: str, x: Any, values: Mapping[str, float]) -> dict[str, Any]:
+def start_slots(
+    program: Program, name: str, x: Any, values: Mapping[str, float], *, for_copies: bool = False
+) -> dict[str, Any]:
     """Return a parameter's state before the first update: arrays of its shape and dtype, contiguous, in native order.
 
     Parameters
@@ -34,19 +36,26 @@ def start_slots(program: Program, name: str, x: Any, values: Mapping[str, float]
         The parameter.
     values
         The hyperparameters by flat name: a slot may start at one.
+    for_copies
+        Whether NumPy's are there to be copied alone: then a number takes no memory, and ``"theta"`` is ``x``.
     """
     xp, device = namespace(x), array_api_compat.device(x)
+    is_light = for_copies and isinstance(x, np.ndarray)
     out: dict[str, Any] = {}
     for i, keys in enumerate(program.slots):
         for j, key in enumerate(keys):
             how = program.start(i, j, values)
             if how == "theta":
-                start = as_reals(copied(x))
+                start = as_reals(x if is_light else copied(x))
             elif callable(how):
                 pairs = as_reals(copied(x))
                 start = how(pairs, **{k: values[flat] for k, flat in program.keys[i].items()})
                 check_alike(f"start of {key} for {name!r}", start, pairs)
                 start = copied(start)
+            elif is_light:
+                pair = as_complex(np.full(2 if is_complex(x) else (), how, compute_dtype(x, name)), x)
+                out[key] = np.broadcast_to(pair, x.shape)
+                continue
             else:
                 shape = (*x.shape, 2) if is_complex(x) else x.shape
                 start = xp.full(shape, how, dtype=getattr(xp, compute_dtype(x, name)), device=device)
@@ -58,7 +67,7 @@ def stored_slots(
     program: Program, precision: Precision, name: str, x: Any, values: Mapping[str, float]
 ) -> dict[str, Any]:
     """Return :func:`start_slots` as ``precision`` stores them; those of NumPy's lie in one piece of memory."""
-    out = start_slots(program, name, x, values)
+    out = start_slots(program, name, x, values, for_copies=True)
     if not precision.is_usual:
         out = stored_start(precision.layout(x, name, program), x, out)
     if all(isinstance(y, np.ndarray) for y in out.values()):

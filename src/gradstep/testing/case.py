@@ -10,6 +10,7 @@ from gradstep.chain import chain
 from gradstep.engine import compiled_engine
 from gradstep.hyper import DOMAINS
 from gradstep.rule import Rule, Stage
+from gradstep.rules.sgd import sgd
 from gradstep.stages import maximize
 
 Oracle = Callable[..., Sequence[Any]]
@@ -24,8 +25,11 @@ def _keep(theta: Any, g: Any, _: Any) -> tuple[Any, Any, Any]:
     return theta, g, g
 
 
-# What a stage leaves of the gradient is seen by a probe behind it; this one is in no registry.
+# What a stage leaves of the gradient is seen by a probe behind it, and a stage that wraps a rule has a plain one before
+# it; both are in no registry.
 probe = replace(maximize, name="probe", update=_keep, state=("g",), operations={})
+wrapped = replace(sgd, name="wrapped")
+RATE = 0.25  # its lr
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,8 @@ class Case:
         How far the rule may be from the oracle, relative to abs(theta0) plus the length of the path.
     seed
         What all random numbers of the laws come from.
+    rate
+        For a stage that wraps a rule: the lr of plain descent, theta - lr g, which it is tried behind.
     """
 
     rule: Rule
@@ -52,6 +58,7 @@ class Case:
     defaults: Mapping[str, float] | None = None
     bound: float = BOUND
     seed: int = 0
+    rate: float = RATE
 
     def rng(self) -> np.random.Generator:
         """A new generator: each law draws the same numbers whichever laws came before it."""
@@ -59,9 +66,14 @@ class Case:
 
     def stage(self, **hyper: Any) -> Stage:
         """The rule with these hyperparameters; another stage with a probe behind it, whose slot is ``probe.g``."""
+        made = self.alone(**hyper)
+        return made if self.rule.kind == "rule" else chain(made, probe)
+
+    def alone(self, **hyper: Any) -> Stage:
+        """The rule or stage with these hyperparameters; one that wraps a rule with the rule before it."""
         missing: dict[str, Any] = {key: SHARED for key, value in self.rule.defaults.items() if value is None}
         made = self.rule(**{**missing, **hyper})
-        return made if self.rule.kind == "rule" else chain(made, probe)
+        return chain(wrapped(self.rate, name="wrapped"), made) if self.rule.wraps else made
 
     def settings(self) -> list[dict[str, float]]:
         """Values for all hyperparameters: the defaults, and two sets drawn near them."""
@@ -79,7 +91,7 @@ class Case:
             "defaults": "" if self.defaults is not None else "no defaults were given",
             "first_step_descends": "" if rule.kind == "rule" else "it does not move the parameters by the gradient",
             "zero_rate_keeps_theta": "" if "lr" in rule.defaults else "it has no lr",
-            "concatenation": "" if rule.measure is None else "it takes a norm, so what is one array matters",
+            "concatenation": "" if not rule.measure else "it takes a norm, so what is one array matters",
         }
         return reasons.get(law, "")
 

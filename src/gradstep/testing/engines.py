@@ -7,16 +7,16 @@ from typing import Any
 import numpy as np
 
 from gradstep.arrays import extremes, largest
-from gradstep.chain import Program, Row, chain, program
+from gradstep.chain import Program, Row, Sums, chain, program
 from gradstep.engine.eager import Eager
 from gradstep.engine.tensor import Engine, Tensor
 from gradstep.errors import NonFiniteError
-from gradstep.functional import start_slots
 from gradstep.host import Host
 from gradstep.hyper import times
 from gradstep.reduction import BLOCK
 from gradstep.schedules import constant
 from gradstep.stages import clip_by_value, ema
+from gradstep.step import start_slots
 from gradstep.testing.case import COMPILED, ENGINES, Case
 from gradstep.testing.trial import (
     REAL,
@@ -80,7 +80,7 @@ def _steps(
     rows = [0] * len(tensors) if made.over_tensor else [0]
     host = Host(made, [hyper], rows, extremes({x.dtype for x in tensors}))
 
-    def measure(part: int, table: list[Row]) -> list[list[float]]:
+    def measure(part: int, table: list[Row]) -> Sums:
         return engine.measure(part, table)[0]
 
     for t, g in enumerate(grads, 1):
@@ -118,7 +118,7 @@ def groups_and_chain(case: Case) -> None:
     grads = gradients(rng, thetas, 6)
     hyper: dict[str, Any] = case.settings()[-1]
     schedules: dict[str, Any] = {key: constant(x) for key, x in hyper.items()}
-    rule, scheduled = case.rule(**hyper), case.rule(**schedules)
+    rule, scheduled = case.alone(**hyper), case.alone(**schedules)
     before, after = clip_by_value(5.0, name="before"), ema(0.5, name="after")
     for engine in ENGINES:
         go: Any = partial(run, thetas=thetas, grads=grads, engine=engine)

@@ -115,7 +115,7 @@ def _stays_finite(case: Case, thetas: Arrays, limits: list[float]) -> None:
     grads: list[Array] = [np.full_like(x, limit) for x, limit in zip(thetas, limits, strict=True)]
     for t in range(MANY):
         if _refused(opt.step, grads):
-            demand(case.rule.measure is not None, f"step {t + 1}: gradients at the limits {limits} were refused")
+            demand(case.rule.measure, f"step {t + 1}: gradients at the limits {limits} were refused")
             break  # their norm is too large
     for key, arrays in snapshot(opt).items():
         for x, limit in zip(arrays, limits, strict=True):

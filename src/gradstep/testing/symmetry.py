@@ -54,7 +54,8 @@ def units(case: Case) -> None:
             size = {"theta": 2.0**a, "g": 2.0**b}
             own = _factors(case.rule, size)
             numbers = {key: x * own[key] for key, x in case.rule.start.items() if isinstance(x, int | float)}
-            scaled = replace(case, rule=replace(case.rule, start={**case.rule.start, **numbers}))
+            rate = case.rate * size["theta"] / size["g"]
+            scaled = replace(case, rule=replace(case.rule, start={**case.rule.start, **numbers}), rate=rate)
             stage = scaled.stage(**{key: x * own.get(key, 1.0) for key, x in hyper.items()})
             got = run(stage, [theta * size["theta"]], [[g * size["g"]] for (g,) in grads])
             scales = {f"{case.rule.name}.{key}": x for key, x in own.items()}
@@ -136,5 +137,7 @@ def zero_rate_keeps_theta(case: Case) -> None:
     for dtype in REAL:
         (theta,) = normal(rng, (20,), dtype=dtype)
         for hyper in case.settings():
-            last = run(case.stage(**{**hyper, "lr": 0.0}), [theta], gradients(rng, [theta], STEPS))[-1]
+            last = run(replace(case, rate=0.0).stage(**{**hyper, "lr": 0.0}), [theta], gradients(rng, [theta], STEPS))[
+                -1
+            ]
             equal(last["theta"][0], theta, f"{dtype}, {hyper}: theta after {STEPS} steps")

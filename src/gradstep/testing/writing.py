@@ -14,24 +14,26 @@ from gradstep.testing.trial import demand
 def form(case: Case) -> None:
     """Two functions: ``scalars`` without a memory of its own, ``update`` elementwise and without a branch."""
     rule = case.rule
-    names = ("theta", "g", *rule.state)
+    names = rule.arrays
     takes = tuple(inspect.signature(rule.update).parameters)
     demand(
         takes[: len(names)] == names and sorted(takes[len(names) :]) == sorted(rule.numbers),
         f"update takes {takes} and not {names} and the scalars {rule.numbers}",
     )
     checker = Checker(rule.name)  # raises RuleError, which says what to move
-    results = rule.update(*map(checker.array, names), **{key: checker.scalar(key) for key in rule.numbers})
-    demand(isinstance(results, tuple) and len(results) == len(names), f"update must return {names}")
-    for name, x in zip(names, results, strict=True):
+    operands = {key: checker.array(key) for key in names} | {key: checker.scalar(key) for key in rule.numbers}
+    results = rule.update(**operands)
+    after = ("theta", "g", *rule.state)
+    demand(isinstance(results, tuple) and len(results) == len(after), f"update must return {after}")
+    for name, x in zip(after, results, strict=True):
         demand(isinstance(x, Checked) and x.kind == ARRAY, f"update returns {x} as {name}, which is no array")
-    for more, operands in ((rule.measure, names[:2]), (rule.read, ("theta", *rule.state))):
-        if more is not None:
-            x = more(*map(checker.array, operands))
-            demand(isinstance(x, Checked) and x.kind == ARRAY, f"reduce and read must return an array, not {x}")
+    more = [*rule.measured, *([(rule.read, ("theta", *rule.state))] if rule.read is not None else [])]
+    for function, asked in more:
+        x = function(*(operands[key] for key in asked))
+        demand(isinstance(x, Checked) and x.kind == ARRAY, f"reduce and read must return an array, not {x}")
     for hyper in case.settings():
         for t in (1, 2, 3, 10, 1000):
-            first, second = (rule.host(t, hyper, rule.memory, 1.0) for _ in range(2))
+            first, second = (rule.host(t, hyper, rule.memory, dict.fromkeys(rule.measure, 1.0)) for _ in range(2))
             demand(first == second, f"scalars() of t = {t} gives {first}, and {second} when it is called again")
             values = [*first[0].values(), *first[1].values()]
             demand(all(map(math.isfinite, values)), f"scalars() of t = {t} gives {first} with {hyper}")
@@ -40,18 +42,18 @@ def form(case: Case) -> None:
 def equation(case: Case) -> None:
     """The printed equation evaluates to the rule's own numbers: the same operations on the same doubles."""
     rule, rng = case.rule, case.rng()
-    names = ("theta", "g", *rule.state)
+    names, results = rule.arrays, ("theta", "g", *rule.state)
     equations = printed(rule)
     for hyper in case.settings():
         for t in (1, 2, 10, 1000):
             for sign in (1.0, -1.0, 0.0):
                 before = {key: abs(rng.normal()) for key in names} | {"g": sign * rng.uniform(0.1, 10.0)}
-                memory, total = dict(rule.memory), rng.uniform(0.1, 10.0)
-                numbers, _ = rule.host(t, hyper, memory, total)
+                memory, sums = dict(rule.memory), {key: rng.uniform(0.1, 10.0) for key in rule.measure}
+                numbers, _ = rule.host(t, hyper, memory, sums)
                 arrays = {key: np.array(x) for key, x in before.items()}
                 after = rule.update(*arrays.values(), **{key: np.array(x) for key, x in numbers.items()})
-                wanted = {key: float(x) for key, x in zip(names, after, strict=True)}
-                got = equations.evaluate({**before, **hyper, **memory, "t": t, "total": total})
+                wanted = {key: float(x) for key, x in zip(results, after, strict=True)}
+                got = equations.evaluate({**before, **hyper, **memory, "t": t, **sums})
                 demand(got == wanted, f"at t = {t} with {hyper} from {before} it gives {got}, the rule {wanted}")
 
 

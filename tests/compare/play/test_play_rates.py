@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import gradstep as gs
-from gradstep.compare.naming import Named
 from gradstep.compare.play import optimizers, pages
 from gradstep.compare.play.rates import best, is_linear, rate_map, rates
 from gradstep.conventions import stage_of
+from gradstep.text import Named
 
 LINEAR = {
     *("sgd", "momentum", "nesterov", "unfolded_momentum", "unfolded_nesterov", "keras.SGD", "mlx.SGD", "optax.sgd"),
@@ -39,9 +39,10 @@ THEORY = {"sgd": gradient_descent, "momentum": heavy_ball, "nesterov": accelerat
 THEORY |= {"unfolded_momentum": heavy_ball, "unfolded_nesterov": accelerated}
 
 
-@pytest.mark.parametrize("name", [name for group in optimizers.names().values() for name in group])
-def test_which_rules_are_linear(name):
-    assert is_linear(optimizers.choose(Named(name), {"theta/g": 0.3, "theta": 0.1}).stage) == (name in LINEAR)
+def test_which_rules_are_linear():
+    scale = {"theta/g": 0.3, "theta": 0.1}
+    names = [name for group in optimizers.names().values() for name in group]
+    assert {name for name in names if is_linear(optimizers.choose(Named(name), scale).stage)} == LINEAR
 
 
 def test_clipping_is_not_linear_and_decay_is():

@@ -187,10 +187,10 @@ def test_the_most_that_may_be_asked_for_takes_a_moment(server):
     )
     query = urlencode({"surface": slow[0], "optimizers": slow[1], "steps": 1000})
     ask(server, f"/picture?{query}")  # kernels are compiled
-    started = time.monotonic()
+    started = time.process_time()  # the server is a thread of this process
     for path in ("/picture", "/path", "/rate"):
         assert ask(server, f"{path}?{query}")[0] == 200
-    assert time.monotonic() - started < 10
+    assert time.process_time() - started < 5
 
 
 NAMES = [name for group in optimizers.names().values() for name in group]

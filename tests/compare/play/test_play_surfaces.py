@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 import gradstep as gs
-from gradstep.compare.naming import Named, read_names
 from gradstep.compare.play.surfaces import SURFACES, choose
 from gradstep.compare.problems import formulas
 from gradstep.errors import GradstepValueError
+from gradstep.text import Named, read_names
 
 MINIMA = {
     "quadratic": [(0, 0)],

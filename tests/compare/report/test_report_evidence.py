@@ -189,8 +189,8 @@ def test_the_tests_of_pairs_name_those_that_differ():
 
 
 def test_the_critical_difference_takes_six_problems(three, six):
-    assert ranking.critical(Evidence(three)) is None
-    figure = ranking.critical(Evidence(six))
+    assert Evidence(three).critical_difference is None
+    figure = ranking.critical(six, Evidence(six).critical_difference)
     exact = statistics.critical_difference(statistics.medians(six.times()))
     marks = {trace["name"]: trace["x"][0] for trace in figure["data"] if trace["mode"] == "markers+text"}
     for label, rank in zip(six.optimizers, exact.ranks, strict=True):

@@ -58,7 +58,7 @@ def test_the_state_grows_with_the_study(begun):
     assert (last["made"], last["finished"]) == ("14 of 14 runs", True)
     found = content(Study.of(store.content))
     assert last["main"] == found.main
-    assert last["figures"] == json.loads(json.dumps(found.drawn))
+    assert last["figures"] == json.loads(json.dumps(found.figures))
 
 
 @pytest.mark.parametrize("query", ["other=1", "seen=1&seen=2", "seen", "seen=%ff", "x" * 5000, "=&="])
@@ -85,6 +85,7 @@ def test_a_folder_without_a_study_is_refused(tmp_path):
         routes(tmp_path)
 
 
+@pytest.mark.process
 def test_the_page_follows_its_study(begun, browser):
     from browser import BROWSER
 

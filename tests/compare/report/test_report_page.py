@@ -14,6 +14,7 @@ import report_studies
 from plotly.graph_objects import Figure
 from report_studies import SPEED, made_study
 
+from gradstep.compare.protocol import read_contenders
 from gradstep.compare.report import write_report
 from gradstep.compare.report.looks import looks
 from gradstep.compare.report.page import content, make_page
@@ -80,7 +81,7 @@ def test_every_study_has_a_whole_page(name):
     parser.feed(page.main)
     assert parser.open == []
     assert len(parser.ids) == len(set(parser.ids))
-    assert set(page.drawn) <= set(parser.ids)
+    assert set(page.figures) <= set(parser.ids)
     for section in re.findall(r"<section.*?</section>", page.main, flags=re.DOTALL):
         assert re.search(r"<p|<table|<figure", section)  # never an empty one
     for word in ("nan", "inf", "None", "NaN"):
@@ -91,11 +92,11 @@ def test_every_study_has_a_whole_page(name):
 @pytest.mark.parametrize("name", ["three", "six", "one seed", "all diverge", "not settled"])
 def test_figures_are_valid_plotly_and_their_stills_are_xml(name):
     page = content(made_study(**STUDIES[name]))
-    for figure in page.drawn.values():
+    for figure in page.figures.values():
         json.dumps(figure, allow_nan=False)
         assert Figure(coloured({"data": figure["data"], "layout": figure["layout"]})).data
     stills = re.findall(r"<noscript>(<svg.*?</svg>)</noscript>", page.main, flags=re.DOTALL)
-    assert len(stills) == len(page.drawn)
+    assert len(stills) == len(page.figures)
     for still in stills:
         root = ET.fromstring(still)  # noqa: S314 - ours
         assert root.get("role") == "img"
@@ -165,10 +166,10 @@ def test_a_static_page_has_pictures_and_no_script_of_others(tmp_path):
 def test_data_links_hold_what_is_drawn():
     page = content(made_study())
     links = re.findall(r'href="data:text/csv;charset=utf-8,([^"]*)" download="([^"]*)\.csv"', page.main)
-    assert [name for _, name in links] == list(page.drawn)
+    assert [name for _, name in links] == list(page.figures)
     table = {name: list(csv.DictReader(io.StringIO(unquote(text)))) for text, name in links}
     rows = [row for row in table["loss-0"] if row["line"] == "adam"]
-    line = next(t for t in page.drawn["loss-0"]["data"] if t["name"] == "adam" and t["meta"]["part"] == "median")
+    line = next(t for t in page.figures["loss-0"]["data"] if t["name"] == "adam" and t["meta"]["part"] == "median")
     assert [float(row["steps"]) for row in rows] == line["x"]
     assert [float(row["loss"]) for row in rows] == line["y"]
     assert [[float(row["low"]), float(row["high"])] for row in rows] == line["customdata"]
@@ -189,7 +190,7 @@ def test_what_others_wrote_is_escaped():
 
 def test_no_two_optimizers_look_alike():
     labels = [f"{name}:lr={k}" for name in ("sgd", "adagrad", "adam") for k in range(1, 15)]
-    found = looks(labels)
+    found = looks(read_contenders(",".join(labels)).values())
     assert len({(x["color"], x["dash"]) for x in found}) == 42
     dashes = [{x["dash"] for x in found[k : k + 14]} for k in (0, 14, 28)]
     assert sum(map(len, dashes)) == len(set.union(*dashes))
@@ -205,4 +206,4 @@ def test_a_family_is_known_by_its_declaration():
         "adam": "dash",
         "torch.AdamW": "dash",
     }
-    assert [x["dash"] for x in looks(list(dash))] == list(dash.values())
+    assert [x["dash"] for x in looks(read_contenders(",".join(dash)).values())] == list(dash.values())

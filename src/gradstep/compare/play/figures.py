@@ -6,12 +6,12 @@ from typing import Any
 import numpy as np
 
 from gradstep.chain import program
-from gradstep.compare.naming import short
+from gradstep.compare.pages import plots
+from gradstep.compare.pages.plots import Figure
 from gradstep.compare.play import rates
 from gradstep.compare.play.paths import Path, numbers
 from gradstep.compare.play.settings import Settings
-from gradstep.compare.report import plots
-from gradstep.compare.report.plots import Figure
+from gradstep.text import short
 
 GRID = 81  # points of the contour each way
 LEVELS = 14

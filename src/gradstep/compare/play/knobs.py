@@ -3,9 +3,9 @@
 import math
 from dataclasses import dataclass
 
-from gradstep.compare.naming import short
 from gradstep.errors import GradstepValueError
 from gradstep.hyper import Domain
+from gradstep.text import short
 
 _TENTHS = (1.0, 1.2, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0)  # of a decade, about, and easy to read
 

@@ -14,13 +14,13 @@ from importlib import import_module
 from typing import Any
 
 from gradstep.chain import program
-from gradstep.compare.naming import Named
 from gradstep.compare.play.knobs import SWITCH, Knob, stops
 from gradstep.conventions import LIBRARIES, constructor, stage_of
 from gradstep.errors import GradstepError
 from gradstep.hyper import DOMAINS, Domain
 from gradstep.naming import unknown
 from gradstep.rule import Rule, Stage, registry
+from gradstep.text import Named
 
 Arguments = Mapping[str, Any]
 _RATE = "learning_rate"

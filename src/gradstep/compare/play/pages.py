@@ -3,16 +3,16 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from gradstep.compare.pages import plots
+from gradstep.compare.pages.templates import SHARED, render
 from gradstep.compare.play import figures, optimizers, paths, settings
 from gradstep.compare.play.optimizers import Player
 from gradstep.compare.play.paths import Path
 from gradstep.compare.play.settings import Settings
 from gradstep.compare.play.surfaces import SURFACES
-from gradstep.compare.report import plots
-from gradstep.compare.server import Query, Reply, Route, as_json, file, plotly
+from gradstep.compare.server import Query, Reply, Route, as_json, file, fixed, plotly
 
 _OWN = "gradstep.compare.play"
-_REPORT = "gradstep.compare.report"
 
 
 def routes() -> Mapping[str, Route]:
@@ -25,13 +25,13 @@ def routes() -> Mapping[str, Route]:
         for name in group:
             optimizers.known(name)  # found once, before there are threads
     return {
-        "/": file(_OWN, "page.html"),
+        "/": fixed(render(_OWN, "play.html"), "text/html"),
         "/play.css": file(_OWN, "play.css"),
         "/play.js": file(_OWN, "play.js"),
-        "/page.css": file(_REPORT, "page.css"),
-        "/dark.css": file(_REPORT, "dark.css"),
+        "/page.css": file(SHARED, "page.css"),
+        "/dark.css": file(SHARED, "dark.css"),
         "/play-dark.css": file(_OWN, "play-dark.css"),
-        "/charts.js": file(_REPORT, "charts.js"),
+        "/charts.js": file(SHARED, "charts.js"),
         "/plotly.js": plotly(),
         "/names": names,
         "/path": path,

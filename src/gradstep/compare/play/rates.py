@@ -77,7 +77,7 @@ def rates(stage: Stage, curvatures: tuple[float, ...], **axes: Any) -> np.ndarra
     state = [[next(slots) for _ in names] for names in made.slots]
     with np.errstate(all="ignore"):
         row = _row(made, {**made.values(made.hyper, 0), **own}, 2)
-        after, _, states = run(made.rules, theta, np.reshape(curvatures, (-1, 1)) * theta, state, row)
+        after, _, states, _ = run(made.rules, theta, np.reshape(curvatures, (-1, 1)) * theta, state, row)
         shape = (arrays[0].size, len(curvatures), size)
         matrix = np.stack([np.broadcast_to(x, shape) for x in (after, *(x for own in states for x in own))], axis=-2)
     good = np.asarray(np.isfinite(matrix).all(axis=(-1, -2)))
@@ -172,5 +172,5 @@ def _step(made: Program, hyper: Mapping[str, float], vectors: np.ndarray) -> np.
     theta, g, *slots = vectors
     rest = iter(slots)
     state = [[next(rest) for _ in names] for names in made.slots]
-    after, _, states = run(made.rules, theta, g, state, _row(made, hyper, 2))
+    after, _, states, _ = run(made.rules, theta, g, state, _row(made, hyper, 2))
     return np.stack([after, *(x for own in states for x in own)])

@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import quote
 
-from gradstep.compare.naming import read_names, short
 from gradstep.compare.play import optimizers, surfaces
 from gradstep.compare.play.knobs import read_pair
 from gradstep.compare.play.optimizers import Player
 from gradstep.compare.play.surfaces import Chosen
 from gradstep.errors import GradstepValueError
 from gradstep.naming import unknown
+from gradstep.text import read_names, short
 
 MOST_STEPS = 1000
 MOST_OPTIMIZERS = 6

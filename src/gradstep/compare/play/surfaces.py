@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gradstep.compare.naming import Named
 from gradstep.compare.play.knobs import Knob, decades, even
 from gradstep.compare.problems import formulas
 from gradstep.compare.problems.formulas import ValueAndGrad
 from gradstep.hyper import Domain
 from gradstep.naming import find, unknown
+from gradstep.text import Named
 
 Numbers = Mapping[str, float]
 Function = Callable[[np.ndarray], ValueAndGrad]

@@ -4,11 +4,11 @@ import inspect
 from collections.abc import Callable, Mapping
 from importlib.util import find_spec
 
-from gradstep.compare.naming import read_names
 from gradstep.compare.problems import digits, exact, linear, mnist, text
 from gradstep.compare.problems.problem import Problem, Split, Target, Task
 from gradstep.errors import GradstepError, GradstepValueError
 from gradstep.naming import unknown
+from gradstep.text import read_names
 
 __all__ = ["FULL", "PROBLEMS", "QUICK", "Problem", "Split", "Target", "Task", "find_problem"]
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from gradstep.compare.naming import short
 from gradstep.compare.problems import formulas
 from gradstep.compare.problems.problem import Problem, Split, Target, Task, Values
 from gradstep.errors import GradstepValueError
+from gradstep.text import short
 
 
 def rosenbrock() -> Problem:

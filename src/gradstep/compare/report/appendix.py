@@ -1,14 +1,14 @@
 """The appendix: all that is needed to judge a study, and to make it again."""
 
-import html
 import math
 
+from markupsafe import Markup
+
 from gradstep.compare.export import rows
-from gradstep.compare.naming import short
-from gradstep.compare.report.parts import paragraph
-from gradstep.compare.report.tables import details
+from gradstep.compare.pages.templates import macros
 from gradstep.compare.study import CRITERION, Study
 from gradstep.compare.wording import counted, goal
+from gradstep.text import short
 
 ORIGINS = {
     "frozen": "frozen in the package, from tuned baselines",
@@ -17,15 +17,15 @@ ORIGINS = {
 }
 
 
-def parts(study: Study) -> list[str]:
-    """Protocol, problems and targets, spec, machine, every run."""
+def parts(study: Study) -> list[Markup]:
+    """Protocol, problems and targets, command, spec, machine, every run."""
     return [
-        f"<h3>Protocol</h3>\n{paragraph(protocol(study))}",
-        f"<h3>Problems and targets</h3>\n{details(_problems(study))}",
-        f"<h3>To repeat it</h3>\n<pre><code>{html.escape(study.command)}</code></pre>",
-        f"<h3>Spec</h3>\n{details(_spec(study))}",
-        f"<h3>Made with</h3>\n{details(study.environment)}",
-        f"<details>\n<summary>Every run: {len(study.runs)}</summary>\n{_runs(study)}\n</details>",
+        macros.titled("Protocol", macros.paragraph(protocol(study))),
+        macros.titled("Problems and targets", macros.details(_problems(study))),
+        macros.titled("To repeat it", macros.code(study.command)),
+        macros.titled("Spec", macros.details(_spec(study))),
+        macros.titled("Made with", macros.details(study.environment)),
+        macros.folded(f"Every run: {len(study.runs)}", _runs(study)),
     ]
 
 
@@ -76,19 +76,12 @@ def _spec(study: Study) -> dict[str, str]:
     return rows | {"gradstep": spec.version, "SHA-256 of the spec": spec.sha256}
 
 
-def _runs(study: Study) -> str:
+def _runs(study: Study) -> Markup:
     table = rows(study)
     if not table:
-        return paragraph("There is none yet.")
-    head = "".join(f'<th scope="col">{html.escape(name.replace("_", " "))}</th>' for name in table[0])
-    body = "\n".join(
-        "<tr>" + "".join(f"<td>{html.escape(_short(x))}" for x in row.values())
-        for row in table  # of which there may be thousands: HTML lets cells and rows end by themselves
-    )
-    return (
-        '<div class="scroll" tabindex="0" role="region" aria-label="Every run">\n<table class="runs">\n'
-        f"<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>\n</div>"
-    )
+        return macros.paragraph("There is none yet.")
+    heads = [name.replace("_", " ") for name in table[0]]
+    return macros.runs(heads, [[_short(x) for x in row.values()] for row in table])
 
 
 def _short(x: object) -> str:

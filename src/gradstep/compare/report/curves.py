@@ -6,10 +6,10 @@ from typing import Literal
 
 import numpy as np
 
+from gradstep.compare.pages import plots
+from gradstep.compare.pages.plots import Figure
 from gradstep.compare.record import Run
-from gradstep.compare.report import plots
 from gradstep.compare.report.looks import looks
-from gradstep.compare.report.plots import Figure
 from gradstep.compare.statistics import interval, medians, paired_draws
 from gradstep.compare.study import Study
 
@@ -32,7 +32,7 @@ def curves(study: Study, problem: str, metric: Metric) -> Figure:
     behind: list[Figure] = []
     bands: list[Figure] = []
     middles: list[Figure] = []
-    for label, look in zip(study.optimizers, looks(study.optimizers), strict=True):
+    for label, look in zip(study.optimizers, looks(study.contenders.values()), strict=True):
         timing = study.timing(problem, label)
         meta = {"seconds": timing.step_us / 1e6} if timing is not None and timing.step_us > 0 else {}
         runs = study.evaluated(problem, label)

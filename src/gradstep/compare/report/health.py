@@ -1,9 +1,9 @@
 """What the steps of a run were like: norms of gradients and updates before each evaluation."""
 
-from gradstep.compare.report import plots
+from gradstep.compare.pages import plots
+from gradstep.compare.pages.plots import Figure
 from gradstep.compare.report.curves import POINTS, share, thinned
 from gradstep.compare.report.looks import looks
-from gradstep.compare.report.plots import Figure
 from gradstep.compare.study import Study
 
 TITLES = {
@@ -16,7 +16,7 @@ TITLES = {
 def health(study: Study, problem: str, quantity: str) -> Figure | None:
     """One quantity against steps, a line for each optimizer; None where no run was looked at."""
     data: list[Figure] = []
-    for label, look in zip(study.optimizers, looks(study.optimizers), strict=True):
+    for label, look in zip(study.optimizers, looks(study.contenders.values()), strict=True):
         run = study.health(problem, label)
         if run is None or not run.health.get(quantity):
             continue

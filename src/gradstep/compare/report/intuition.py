@@ -1,16 +1,13 @@
 """Paths on two surfaces and a map of rates: how the study's optimizers move, by the functions of ``gradstep play``."""
 
-import html
-from collections.abc import Mapping
 from typing import Any
 
-from gradstep.compare.contender import contender
-from gradstep.compare.naming import read_names
+from gradstep.compare.pages import plots
+from gradstep.compare.pages.plots import Figure
 from gradstep.compare.play import figures
 from gradstep.compare.play.paths import trace
 from gradstep.compare.play.settings import MOST_OPTIMIZERS, Settings, read
 from gradstep.compare.report.looks import looks
-from gradstep.compare.report.plots import Figure
 from gradstep.compare.study import Study
 from gradstep.errors import GradstepError
 
@@ -32,15 +29,11 @@ def pictures(study: Study) -> list[tuple[str, Figure]]:
         out.append(
             (f"{STEPS} steps on {surface.partition(':')[0]}; learning rates: {rates}. No clipping, no noise.", figure)
         )
-    for k in sorted(range(len(labels)), key=lambda k: "momentum" not in _hyper(labels[k])):
+    for k in sorted(range(len(labels)), key=lambda k: "momentum" not in study.contenders[labels[k]].defaults):
         found: dict[str, Any] = figures.rate_map(_settings(SURFACES[0], labels, k))
         if found["figure"] is not None:
             return [*out, (f"The rate on the quadratic: {found['text']}", found["figure"])]
     return out
-
-
-def _hyper(label: str) -> Mapping[str, Any]:
-    return contender(read_names(label)[0]).defaults
 
 
 def _settings(surface: str, labels: list[str], shown: int = 0) -> Settings:
@@ -58,11 +51,11 @@ def _playable(label: str) -> bool:
 
 def _dressed(study: Study, labels: list[str], figure: Figure) -> Figure:
     """With the looks and the names that the optimizers have in the study, and a legend."""
-    own = dict(zip(study.optimizers, looks(study.optimizers), strict=True))
+    own = dict(zip(study.optimizers, looks(study.contenders.values()), strict=True))
     paths = [part for part in figure["data"] if part["type"] == "scatter" and part["name"] != "start"]
     for k, part in enumerate(paths):  # of each path in turn: halos, lines, ends
         label = labels[k % len(labels)]
-        part["name"] = part["legendgroup"] = html.escape(label, quote=False)
+        part["name"] = part["legendgroup"] = plots.escaped(label)
         part["showlegend"] = k // len(labels) == 1
         if "lines" not in part["mode"]:
             part["marker"] |= {"color": own[label]["color"]}

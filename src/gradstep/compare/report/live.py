@@ -4,9 +4,9 @@ import threading
 from collections.abc import Mapping
 from pathlib import Path
 
-from gradstep.compare.report.frame import HERE, SCRIPTS, STYLES
+from gradstep.compare.pages.templates import SHARED, STYLES, render
 from gradstep.compare.report.page import content
-from gradstep.compare.server import Query, Reply, Route, as_json, file, plotly
+from gradstep.compare.server import Query, Reply, Route, as_json, file, fixed, plotly
 from gradstep.compare.store import Reader
 from gradstep.compare.study import Study
 from gradstep.compare.wording import counted
@@ -23,8 +23,11 @@ def routes(folder: Path) -> Mapping[str, Route]:
     GradstepError
         When there is no study in the folder, or a damaged one.
     """
-    files = {f"/{name}": file(HERE, name) for name in (*STYLES, *SCRIPTS, "live.js")}
-    return {"/": file(HERE, "live.html"), **files, "/plotly.js": plotly(), "/state": _Live(folder)}
+    package = "gradstep.compare.report"
+    shared = {f"/{name}": file(SHARED, name) for name in (*STYLES, "charts.js", "page.js")}
+    page = fixed(render(package, "live.html"), "text/html")
+    script = file(package, "live.js")
+    return {"/": page, **shared, "/live.js": script, "/plotly.js": plotly(), "/state": _Live(folder)}
 
 
 class _Live:
@@ -53,5 +56,5 @@ class _Live:
             "finished": study.finished,
             "made": f"{len(study.runs)} of {total}",
         }
-        new = {"main": page.main, "figures": page.drawn}
+        new = {"main": page.main, "figures": page.figures}
         return as_json(said if query.get("seen") == token else said | new)

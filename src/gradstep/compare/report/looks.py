@@ -1,10 +1,9 @@
 """How each optimizer looks, in all figures alike: colours that the colour-blind tell apart, dashes by family."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-from gradstep.compare.contender import contender
-from gradstep.compare.naming import read_names
-from gradstep.compare.report.plots import COLOURS, Figure, Look
+from gradstep.compare.contender import Contender
+from gradstep.compare.pages.plots import COLOURS, Figure, Look
 
 # A family's dash, and what its members have once all colours are used up.
 _DASHES = {
@@ -26,25 +25,24 @@ FAMILIES = (
 )
 
 
-def family(label: str) -> str:
+def family(one: Contender) -> str:
     """``"proportional"`` (sgd, momentum), ``"normalised"`` (adagrad, rmsprop) or ``"averaged"`` (adam and its kin).
 
     By what the rule declares: units (whoever divides by the gradient's size has another number in its unit, or a rate
     that is a distance), and a factor by which gradients are averaged.
     """
-    one = contender(read_names(label)[0])
     others = [unit for name, unit in one.mover.units.items() if name != "lr"]
     if one.unit == "theta/g" and not any("g" in unit for unit in others):
         return "proportional"
     return "averaged" if one.mover.defaults.keys() & {"beta1", "momentum"} else "normalised"
 
 
-def looks(labels: Sequence[str]) -> list[Look]:
-    """A look for each label; no two of 14 in a family are the same."""
+def looks(contenders: Iterable[Contender]) -> list[Look]:
+    """Return a look for each contender; no two of 14 in a family are the same."""
     taken: set[tuple[str, str]] = set()
     out: list[Look] = []
-    for i, label in enumerate(labels):
-        dashes = _DASHES[family(label)]
+    for i, one in enumerate(contenders):
+        dashes = _DASHES[family(one)]
         colours = [COLOURS[(i + k) % len(COLOURS)] for k in range(len(COLOURS))]
         free = [(colour, dash) for dash in dashes for colour in colours if (colour, dash) not in taken]
         colour, dash = (free or [(colours[0], dashes[0])])[0]

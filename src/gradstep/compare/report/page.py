@@ -1,79 +1,58 @@
 """The page: twelve sections, each a function of the study's evidence that says so where it has no data."""
 
-import html
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+from markupsafe import Markup
+
 from gradstep.compare.evidence import Evidence
-from gradstep.compare.report.frame import filled, framed
+from gradstep.compare.pages.plots import Figure
+from gradstep.compare.pages.templates import render, standalone
 from gradstep.compare.report.parts import Plot
-from gradstep.compare.report.plots import Figure
 from gradstep.compare.report.sections import SECTIONS
 from gradstep.compare.study import Study
 from gradstep.compare.wording import summary
 
-PACKAGE = "gradstep.compare.report"
-
 
 @dataclass(frozen=True)
 class Page:
-    """What a page is made of.
-
-    Attributes
-    ----------
-    heading
-        Of the window.
-    texts
-        What stands in ``page.html``, as HTML.
-    drawn
-        Figures by identifier.
-    """
+    """A report: the window's heading, the page's HTML without its frame, and figures by identifier."""
 
     heading: str
-    texts: Mapping[str, str]
-    drawn: Mapping[str, Figure]
-
-    @property
-    def main(self) -> str:
-        """The page without its frame."""
-        return filled(PACKAGE, self.texts)
+    main: Markup
+    figures: Mapping[str, Figure]
 
 
 def make_page(study: Study, static: bool = False) -> str:
-    """The whole report as HTML, with Plotly's code, style and script inside; ``static`` has pictures alone."""
+    """Return the whole report as HTML, with Plotly's code, style and script inside; ``static`` has pictures alone."""
     page = content(study, static)
-    return framed(page.heading, PACKAGE, page.drawn, static, **page.texts)
+    return standalone(page.heading, page.main, page.figures, static)
 
 
 def content(study: Study, static: bool = False) -> Page:
-    """What a page says of a study, finished or not."""
+    """Return the report of a study, finished or not."""
     evidence = Evidence(study)
-    drawn: dict[str, Figure] = {}
+    figures: dict[str, Figure] = {}
 
-    def show(plot: Plot) -> str:
-        drawn[plot.key] = plot.figure
+    def show(plot: Plot) -> Markup:
+        figures[plot.key] = plot.figure
         return plot.html(static)
 
-    made = [make(number, evidence, show) for number, make in enumerate(SECTIONS, 1)]
     name = ", ".join(study.problems) if len(study.problems) < 4 else f"{len(study.problems)} problems"
     text = summary(study)
-    return Page(
-        f"{name}: which optimizer? Gradstep",
-        {
-            "name": html.escape(name),
-            "setting": html.escape(f"{text[0].upper()}{text[1:]}."),
-            "unfinished": _unfinished(study, evidence),
-            "sections": "\n\n".join(made),
-        },
-        drawn,
+    main = render(
+        "gradstep.compare.report",
+        "page.html",
+        problems=name,
+        setting=f"{text[0].upper()}{text[1:]}.",
+        unfinished=_unfinished(study, evidence),
+        sections=[make(evidence, show) for make in SECTIONS],
     )
-
-
-Show = Callable[[Plot], str]
+    return Page(f"{name}: which optimizer? Gradstep", main, figures)
 
 
 def _unfinished(study: Study, evidence: Evidence) -> str:
-    """What a reader must know first of a study that is not finished."""
+    """Return what a reader must know first of a study that isn't finished."""
     if study.finished:
         return ""
     total = sum(study.total.values())
@@ -81,7 +60,6 @@ def _unfinished(study: Study, evidence: Evidence) -> str:
     if len(study.runs) == total:
         runs = f"all {total} runs are there, but not yet what each step costs"
     counted = f"{len(evidence.problems)} of {len(study.problems)} problems"
-    text = (
+    return (
         f"This study is not finished: {runs}. Only what is complete is counted below: {counted}. No verdict is final."
     )
-    return f'<p class="banner" role="status">{html.escape(text)}</p>'

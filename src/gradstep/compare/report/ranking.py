@@ -4,12 +4,12 @@ import math
 from collections.abc import Sequence
 
 from gradstep.compare.evidence import Evidence
-from gradstep.compare.report import plots
+from gradstep.compare.pages import plots
+from gradstep.compare.pages.plots import Figure
 from gradstep.compare.report.looks import looks, marker
-from gradstep.compare.report.plots import Figure
-from gradstep.compare.statistics import StepFunction, medians
+from gradstep.compare.statistics import CriticalDifference, StepFunction, medians
 from gradstep.compare.statistics.profile import R_MAX
-from gradstep.compare.study import Axis
+from gradstep.compare.study import Axis, Study
 
 UNITS: dict[Axis, str] = {"steps": "steps", "seconds": "seconds", "gradients": "gradient evaluations"}
 
@@ -52,7 +52,7 @@ class _Steps:
 def _stairs(evidence: Evidence, corners: Sequence[tuple[list[float], list[float]]]) -> list[Figure]:
     labels = evidence.study.optimizers
     out: list[Figure] = []
-    for label, look, (x, y) in zip(labels, looks(labels), corners, strict=True):
+    for label, look, (x, y) in zip(labels, looks(evidence.study.contenders.values()), corners, strict=True):
         line = plots.stroke(label, look, x, y, width=2.5)
         line["line"]["shape"] = "hv"
         out.append(line | {"hovertemplate": "%{y:.3g} by %{x:.3g}<extra>%{fullData.name}</extra>"})
@@ -64,7 +64,7 @@ def costs(evidence: Evidence) -> Figure:
     steps, seconds = medians(evidence.times()), medians(evidence.times("seconds"))
     labels = evidence.study.optimizers
     data: list[Figure] = []
-    for k, (label, look) in enumerate(zip(labels, looks(labels), strict=True)):
+    for k, (label, look) in enumerate(zip(labels, looks(evidence.study.contenders.values()), strict=True)):
         there = [i for i in range(len(evidence.problems)) if 0 < steps[i, k] < math.inf]
         x, y = ([float(table[i, k]) for i in there] for table in (steps, seconds))
         point = plots.stroke(label, look, plots.rounded(x), plots.rounded(y), width=0) | {"mode": "markers"}
@@ -82,7 +82,7 @@ def rank_change(evidence: Evidence) -> Figure:
     labels = evidence.study.optimizers
     places = [evidence.ranks("steps"), evidence.ranks("seconds")]
     data: list[Figure] = []
-    for label, look, *ranks in zip(labels, looks(labels), *places, strict=True):
+    for label, look, *ranks in zip(labels, looks(evidence.study.contenders.values()), *places, strict=True):
         line = plots.stroke(label, look, [], ranks, width=2.5) | {"x": ["by steps", "by seconds"]}
         line |= {"mode": "lines+markers", "marker": marker(look, 8)}
         data.append(line | {"hovertemplate": "place %{y} %{x}<extra>%{fullData.name}</extra>"})
@@ -92,16 +92,13 @@ def rank_change(evidence: Evidence) -> Figure:
     return {"data": data, "layout": layout}
 
 
-def critical(evidence: Evidence) -> Figure | None:
-    """Mean ranks over problems, and a bar under those that cannot be told apart; None for too few problems."""
-    found = evidence.critical_difference
-    if found is None:
-        return None
-    labels = evidence.study.optimizers
+def critical(study: Study, found: CriticalDifference) -> Figure:
+    """Mean ranks over problems, and a bar for each group of optimizers that cannot be told apart."""
+    labels, own = study.optimizers, looks(study.contenders.values())
     order = sorted(range(len(labels)), key=lambda k: found.ranks[k])
     data: list[Figure] = []
     for place, k in enumerate(order):
-        look = looks(labels)[k]
+        look = own[k]
         mark = plots.stroke(labels[k], look, plots.rounded([float(found.ranks[k])]), [-place], width=0)
         mark |= {"mode": "markers+text", "text": [labels[k]], "textposition": "middle right"}
         mark |= {"textfont": {"color": "ink"}, "marker": marker(look, 9)}

@@ -1,59 +1,40 @@
-"""Tables of the page, as HTML: those that sort, the matrix of pairs, plain pairs of name and value."""
+"""Tables of the page: those that sort, and the matrix of pairs."""
 
-import html
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
+from markupsafe import Markup
+
 from gradstep.compare.evidence import Evidence
+from gradstep.compare.pages.templates import macros
 from gradstep.compare.statistics import Interval
 from gradstep.compare.wording import Cell, cost, counted
 
 
-def sortable(caption: str, heads: Sequence[str], rows: Iterable[Sequence[Cell]], texts: Sequence[int] = (0,)) -> str:
-    """A table whose headings sort it: numbers as numbers, columns ``texts`` as words.
+def sortable(caption: str, heads: Sequence[str], rows: Iterable[Sequence[Cell]], words: Sequence[int] = (0,)) -> Markup:
+    """Return a table whose headings sort it: numbers as numbers, columns ``words`` as words.
 
     Parameters
     ----------
     caption
-        What it shows.
+        Below it.
     heads
         The headings; the first column names the rows.
     rows
-        Of cells: what is shown, and what it is sorted by.
-    texts
+        Of cells: the text that is shown, and what it is sorted by.
+    words
         Columns that hold words.
     """
-    words = dict.fromkeys(texts, " data-text")
-    head = "".join(
-        f'<th scope="col"{words.get(k, "")}><button type="button">{html.escape(text)}</button></th>'
-        for k, text in enumerate(heads)
-    )
-    body: list[str] = []
-    for (name, key), *cells in rows:
-        tds = "".join(f'<td data-value="{_value(value)}">{html.escape(text)}</td>' for text, value in cells)
-        body.append(f'<tr><th scope="row" data-value="{_value(key)}">{html.escape(name)}</th>{tds}</tr>')
-    lines = "\n".join(body)
-    return (
-        f'<div class="scroll" tabindex="0" role="region" aria-label="{html.escape(caption)}">\n'
-        f'<table class="results">\n<thead><tr>{head}</tr></thead>\n<tbody>\n{lines}\n</tbody>\n</table>\n</div>\n'
-        f'<p class="note">{html.escape(caption)}</p>'
-    )
+    cells = [[(text, _key(key)) for text, key in row] for row in rows]
+    return macros.sortable(caption, heads, cells, words)
 
 
-def _value(x: Any) -> str:
-    """A number as JavaScript reads it; what is missing sorts last."""
+def _key(x: Any) -> str:
+    """Return a number as JavaScript reads it; NaN, which is for what is missing, as infinite, so that it sorts last."""
     if isinstance(x, str):
-        return html.escape(x)
+        return x
     return "Infinity" if math.isnan(x) else str(x).replace("inf", "Infinity")
-
-
-def details(rows: Mapping[str, str]) -> str:
-    """Names and values, a row each."""
-    body = "\n".join(
-        f'<tr><th scope="row">{html.escape(key)}</th><td>{html.escape(text)}</td></tr>' for key, text in rows.items()
-    )
-    return f'<table class="details"><tbody>\n{body}\n</tbody></table>'
 
 
 def between(found: Interval, k: int, form: str = "{:.3g}") -> str:
@@ -127,33 +108,24 @@ def _middle(values: Sequence[float]) -> float:
     return math.exp(sum(map(math.log, known)) / len(known))
 
 
-def pairs(evidence: Evidence) -> str:
-    """The matrix of P(row better than column); what is surely above or below one half is marked."""
+def pairs(evidence: Evidence) -> Markup:
+    """Return the matrix of P(row better than column); nothing for one seed. Intervals that exclude 1/2 are marked."""
     found = evidence.improvement()
     if found is None:
-        return ""
+        return Markup("")
     labels = evidence.study.optimizers
     order = evidence.order
-    head = "".join(f'<th scope="col">{html.escape(labels[k])}</th>' for k in order)
-    body: list[str] = []
+    rows: list[tuple[str, list[tuple[str, str, str]]]] = []
     for i in order:
-        cells: list[str] = []
+        cells: list[tuple[str, str, str]] = []
         for j in order:
-            if i == j:
-                cells.append('<td class="none">·</td>')
-                continue
             low, high = float(found.low[i, j]), float(found.high[i, j])
-            kind = ' class="above"' if low > 0.5 else ' class="below"' if high < 0.5 else ""
-            mark = "▲ " if low > 0.5 else "▼ " if high < 0.5 else ""
-            cells.append(f"<td{kind}>{mark}{found.estimate[i, j]:.2f}<small> [{low:.2f}, {high:.2f}]</small></td>")
-        body.append(f'<tr><th scope="row">{html.escape(labels[i])}</th>{"".join(cells)}</tr>')
-    lines = "\n".join(body)
+            kind, mark = ("above", "▲ ") if low > 0.5 else ("below", "▼ ") if high < 0.5 else ("", "")
+            interval = f"[{low:.2f}, {high:.2f}]"
+            cells.append(("none", "·", "") if i == j else (kind, f"{mark}{found.estimate[i, j]:.2f}", interval))
+        rows.append((labels[i], cells))
     caption = "Probability that a run of the row is faster than a run of the column, with 95 % interval"
-    return (
-        f'<div class="scroll" tabindex="0" role="region" aria-label="{caption}">\n<table class="pairs">\n'
-        f'<thead><tr><th scope="col">row better than</th>{head}</tr></thead>\n'
-        f'<tbody>\n{lines}\n</tbody>\n</table>\n</div>\n<p class="note">{caption}: ▲ above one half, ▼ below.</p>'
-    )
+    return macros.pairs(caption, f"{caption}: ▲ above one half, ▼ below.", [labels[k] for k in order], rows)
 
 
 def tests(evidence: Evidence) -> str:

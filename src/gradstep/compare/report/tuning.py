@@ -3,9 +3,9 @@
 import math
 
 from gradstep.compare.evidence import Evidence, Rates
-from gradstep.compare.report import plots
+from gradstep.compare.pages import plots
+from gradstep.compare.pages.plots import Figure, Look
 from gradstep.compare.report.looks import looks, marker
-from gradstep.compare.report.plots import Figure, Look
 
 
 def sensitivity(evidence: Evidence, problem: str) -> Figure | None:
@@ -14,7 +14,7 @@ def sensitivity(evidence: Evidence, problem: str) -> Figure | None:
     found = {label: evidence.rates(problem, label) for label in study.optimizers}
     data = [
         _rates(label, look, rates)
-        for (label, rates), look in zip(found.items(), looks(study.optimizers), strict=True)
+        for (label, rates), look in zip(found.items(), looks(study.contenders.values()), strict=True)
         if rates is not None
     ]
     if not data:
@@ -51,7 +51,7 @@ def budget(evidence: Evidence, problem: str) -> Figure | None:
     """What the best of k trials comes to, in steps to the target; None where there are no trials to count."""
     study = evidence.study
     data: list[Figure] = []
-    for label, look in zip(study.optimizers, looks(study.optimizers), strict=True):
+    for label, look in zip(study.optimizers, looks(study.contenders.values()), strict=True):
         found = evidence.trials(problem, label)
         if found is None:
             continue

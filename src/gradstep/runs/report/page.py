@@ -1,19 +1,18 @@
-"""The page: a template, filled in with what is said of a run."""
+"""The page of a run: its facts, warnings, charts and settings in a template."""
 
-import html
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from gradstep.compare.environment import environment
-from gradstep.compare.report.frame import framed
-from gradstep.compare.report.plots import Figure, axes, line, log_axis
+from gradstep.compare.pages.plots import Figure, axes, line, log_axis
+from gradstep.compare.pages.templates import render, standalone
 from gradstep.files import write_text
 from gradstep.runs.folder import Folder
-from gradstep.runs.summary import Curve, Summary
-from gradstep.runs.wording import ended, facts, is_wide
+from gradstep.runs.summary import Curve, Summary, ended, facts
+from gradstep.text import is_wide
 
-# Which columns of the history are drawn together, with the axis' title; metrics have a chart of their own.
+# Heading, axis' title and columns of the history that are drawn together; metrics have a chart of their own.
 _CHARTS = {
     "value": ("Value of the objective", "value", ("value",)),
     "norms": ("Gradient and update", "norm, ratio", ("grad_norm", "update_ratio")),
@@ -25,20 +24,20 @@ def write_report(folder: Folder, title: str, summary: Summary, warnings: Sequenc
     """Write the report to ``path``, whole or not at all (about 5 MB, most of it Plotly's own code)."""
     charts = _charts(summary)
     why = ended(summary)
-    page = framed(
-        f"{title}: a run. Gradstep",
+    main = render(
         "gradstep.runs.report",
-        {key: figure for key, (_, figure) in charts.items()},
-        title=html.escape(title),
-        lead=html.escape(why[0].upper() + why[1:]),
-        facts=_table(facts(summary)),
-        warnings=_warnings(warnings),
-        figures="\n".join(_figure(key, heading) for key, (heading, _) in charts.items()),
-        command=html.escape(folder.resume),
-        spec=_table(_flat(folder)),
-        details=_table(environment()),
+        "run.html",
+        title=title,
+        lead=why[0].upper() + why[1:],
+        facts=facts(summary),
+        warnings=warnings,
+        charts={key: heading for key, (heading, _) in charts.items()},
+        command=folder.resume,
+        settings=_settings(folder),
+        environment=environment(),
     )
-    write_text(path, page)
+    figures = {key: figure for key, (_, figure) in charts.items()}
+    write_text(path, standalone(f"{title}: a run. Gradstep", main, figures))
 
 
 def _charts(summary: Summary) -> dict[str, tuple[str, Figure]]:
@@ -72,29 +71,8 @@ def _chart(axis: str, curves: Mapping[str, Curve]) -> Figure:
     return {"data": [trace | single for trace in traces], "layout": layout | {"showlegend": len(curves) > 1}}
 
 
-def _figure(key: str, heading: str) -> str:
-    label = html.escape(f"Line chart: {heading.lower()} against steps. history.jsonl has the numbers.")
-    return (
-        f'<section aria-labelledby="{key}-title">\n<h2 id="{key}-title">{html.escape(heading)}</h2>\n<figure>\n'
-        f'<div class="chart" id="{key}" role="img" aria-label="{label}"></div>\n</figure>\n</section>'
-    )
-
-
-def _warnings(warnings: Sequence[str]) -> str:
-    if not warnings:
-        return "<p>None.</p>"
-    return "<ul>\n" + "\n".join(f"<li>{html.escape(text)}</li>" for text in warnings) + "\n</ul>"
-
-
-def _table(rows: Mapping[str, str]) -> str:
-    body = "\n".join(
-        f'<tr><th scope="row">{html.escape(key)}</th><td>{html.escape(text)}</td></tr>' for key, text in rows.items()
-    )
-    return f'<table class="details"><tbody>\n{body}\n</tbody></table>'
-
-
-def _flat(folder: Folder) -> dict[str, str]:
-    """The settings of the run, one a row."""
+def _settings(folder: Folder) -> dict[str, str]:
+    """Return the settings of the run by name, limits among them."""
     spec = folder.spec()
     given = {**spec.__dict__, **spec.limits.__dict__}
     del given["limits"]

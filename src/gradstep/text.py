@@ -1,7 +1,11 @@
-"""``name:key=value,key=value``: how problems and optimizers are written on a command line."""
+"""Text of the comparison, of runs and of the command line: labels read, numbers written, JSON for other programs."""
 
+import json
+import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from gradstep.errors import GradstepValueError
 
@@ -13,7 +17,7 @@ class Named:
     Attributes
     ----------
     name
-        What stands before the colon.
+        The part before the colon.
     values
         Pairs of key and number, sorted by key, so that two spellings of one thing are equal.
     """
@@ -27,7 +31,7 @@ class Named:
 
 
 def read_names(text: str) -> tuple[Named, ...]:
-    """The names in a comma-separated text; ``sgd,adam:beta1=0.8,eps=1e-6`` holds two.
+    """Return the names in a comma-separated text; ``sgd,adam:beta1=0.8,eps=1e-6`` holds two.
 
     Raises
     ------
@@ -48,8 +52,46 @@ def read_names(text: str) -> tuple[Named, ...]:
 
 
 def short(x: float) -> str:
-    """The number in the fewest digits that read back as the same number."""
+    """Return the number in the fewest digits that read back as the same number."""
     return f"{x:g}" if float(f"{x:g}") == x else repr(x)
+
+
+def number(x: float) -> str:
+    """Return six digits; a dash for NaN."""
+    return f"{x:.6g}" if math.isfinite(x) else "-" if math.isnan(x) else str(x)
+
+
+def counted(n: int, noun: str) -> str:
+    """Return ``1 seed``, ``2 seeds``."""
+    return f"{n} {noun}{'s' * (n != 1)}"
+
+
+def duration(seconds: float) -> str:
+    """Return ``12.3 s``, ``4 min 5 s``, ``2 h 3 min``."""
+    if seconds < 59.95:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s"
+    return f"{minutes // 60} h {minutes % 60} min"
+
+
+def is_wide(values: Sequence[float]) -> bool:
+    """Return True for numbers that want a logarithmic axis: all are positive, and they differ much."""
+    return len(values) > 0 and min(values) > 0 and max(values) > 20 * min(values)
+
+
+def to_json(content: Any) -> str:
+    """Return JSON on one line, with null for numbers that are not finite."""
+
+    def clean(x: Any) -> Any:
+        if isinstance(x, dict):
+            return {key: clean(value) for key, value in x.items()}
+        if isinstance(x, list | tuple):
+            return [clean(value) for value in x]
+        return None if isinstance(x, float) and not math.isfinite(x) else x
+
+    return json.dumps(clean(content), allow_nan=False)
 
 
 def _pairs(entry: str, rest: str) -> dict[str, float]:

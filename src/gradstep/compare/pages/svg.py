@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from gradstep.compare.report.plots import Figure
+from markupsafe import Markup
+
+from gradstep.compare.pages.plots import Figure, is_single
 
 WIDTH, HEIGHT = 600, 360  # whole units are fine enough for a line
 LEFT, RIGHT, TOP, BOTTOM = 66, 14, 12, 46
@@ -50,7 +52,7 @@ class Scale:
         return [k * step for k in range(first, math.floor(self.high / step + 1e-9) + 1)]
 
 
-def svg(figure: Figure, label: str = "") -> str:
+def svg(figure: Figure, label: str = "") -> Markup:
     """The picture as an ``<svg>`` element, without single seeds.
 
     Parameters
@@ -69,17 +71,12 @@ def svg(figure: Figure, label: str = "") -> str:
     inner += [_trace(trace, x, y) for trace in data]
     body = [_grid(x, y, layout), *_clipped([part for part in inner if part])]
     body += [_legend_row(row, HEIGHT + LEGEND_ROW * k + 6) for k, row in enumerate(rows)]
-    return (
+    return Markup(  # noqa: S704 - every text in it is escaped
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" role="img" '
         f'aria-label="{html.escape(label)}" font-family="sans-serif" font-size="12" fill="currentColor">\n'
         + "\n".join(part for part in body if part)
         + "\n</svg>"
     )
-
-
-def is_single(trace: Figure) -> bool:
-    """Whether it is the single seeds, which neither a still picture nor a table has: they are too many."""
-    return trace.get("meta", {}).get("part") == "seeds"
 
 
 def _clipped(inner: Sequence[str]) -> list[str]:

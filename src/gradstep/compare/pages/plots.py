@@ -26,12 +26,17 @@ def stroke(label: str, look: Look, x: Sequence[float | None], y: Sequence[float 
     return {
         "type": "scatter",
         "mode": "lines",
-        "name": html.escape(label, quote=False),  # Plotly takes some tags for layout
+        "name": escaped(label),
         "legendgroup": label,
         "x": list(x),
         "y": list(y),
         "line": {**look, "width": width},
     }
+
+
+def escaped(label: str) -> str:
+    """Return a name that Plotly shows letter by letter: it would take some tags for layout."""
+    return html.escape(label, quote=False)
 
 
 def colour(i: int) -> str:
@@ -74,3 +79,8 @@ def level(y: float) -> Figure:
     """A dotted line across at height ``y``: a target, or where runs began."""
     line = {"color": "ink", "width": 1, "dash": "dot"}
     return {"type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": y, "y1": y, "line": line}
+
+
+def is_single(trace: Figure) -> bool:
+    """Tell the line of all single seeds, which neither a still picture nor a table has: it is too many points."""
+    return trace.get("meta", {}).get("part") == "seeds"

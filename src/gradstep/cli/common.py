@@ -1,0 +1,96 @@
+"""The common ground of all verbs: exit codes, lines on stderr, packages that they need, where text and pages go."""
+
+import importlib.util
+import math
+import os
+import sys
+import threading
+import webbrowser
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from gradstep.errors import GradstepError
+from gradstep.text import is_wide
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from gradstep.compare.server import Route
+
+WRONG = 1
+USAGE_ERROR = 2
+INTERRUPTED = 130
+TERMINATED = 143
+PLAIN_WIDTH = 400  # nothing wraps: a row is a line for grep
+BARS = "▁▂▃▄▅▆▇█"
+WIDTH = 40
+
+
+class Ended(Exception):  # noqa: N818 - a signal is no error
+    """Raised by a verb that a signal has ended; the message says what was kept.
+
+    Attributes
+    ----------
+    code
+        :data:`INTERRUPTED` or :data:`TERMINATED`.
+    """
+
+    def __init__(self, code: int, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+def say(message: str) -> None:
+    """Write one line on stderr."""
+    sys.stderr.write(f"gradstep: {' '.join(message.split())}\n")
+
+
+def complain(message: str) -> int:
+    """Write one line on stderr; return the exit code for an error."""
+    say(message)
+    return USAGE_ERROR
+
+
+def require(*packages: str) -> None:
+    """Raise a GradstepError unless all of these packages are installed."""
+    missing = [name for name in packages if importlib.util.find_spec(name) is None]
+    if missing:
+        verb = "is" if len(missing) == 1 else "are"
+        raise GradstepError(f"{', '.join(missing)} {verb} missing; pip install 'gradstep[compare]'")
+
+
+def console() -> "Console":
+    """Return Rich's console on stdout, in colour at a terminal. NO_COLOR is honoured by Rich, COLUMNS here."""
+    from rich.console import Console
+
+    terminal = Console(highlight=False)
+    if terminal.is_terminal:
+        return terminal if terminal.width > 0 else Console(highlight=False, width=80)  # COLUMNS=0
+    columns = os.environ.get("COLUMNS", "")
+    width = int(columns) if columns.isdecimal() else 0
+    return Console(highlight=False, width=width or PLAIN_WIDTH)
+
+
+def sparkline(values: Sequence[float], width: int = WIDTH) -> str:
+    """Return at most ``width`` bars from the least to the greatest of the values, by logarithms where a chart would."""
+    shown = list(values)[:: -(-len(values) // width) or 1]
+    if is_wide(shown):
+        shown = [math.log(x) for x in shown]
+    low, high = min(shown, default=0.0), max(shown, default=0.0)
+    span = high - low
+    if not math.isfinite(span) or span <= 0:
+        return ""
+    return "".join(BARS[min(len(BARS) - 1, int(len(BARS) * ((x - low) / span)))] for x in shown)
+
+
+def serve(routes: "Mapping[str, Route]", port: int, query: str = "", no_browser: bool = False) -> None:
+    """Print the address of a page, open a browser there unless that is not wanted, and answer it until Ctrl-C."""
+    from gradstep.compare.server import Server
+
+    with Server(routes, port) as server:
+        address = f"{server.address}?{query}" if query else server.address
+        sys.stdout.write(f"{address}\nOpen it in a browser; Ctrl-C ends it.\n")
+        sys.stdout.flush()
+        if not no_browser:
+            threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()  # some of them wait
+        server.serve_forever()

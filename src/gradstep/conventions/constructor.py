@@ -1,0 +1,379 @@
+"""Another library's constructor as data: its arguments, what each becomes, and the chain that its switches choose.
+
+The function that declares one is handed the switches and gives the stages; numbers go from the arguments into these by
+name. So one constructor with the same switches always gives the same chain, whatever the numbers.
+"""
+
+import inspect
+import warnings
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property, update_wrapper, wraps
+from typing import Any, Generic, Literal, NamedTuple, ParamSpec
+
+from gradstep.chain import program
+from gradstep.errors import GradstepTypeError, GradstepValueError
+from gradstep.hyper import Hyper
+from gradstep.naming import unknown
+from gradstep.rule import Part, Rule, Stage
+from gradstep.schedules import Schedule
+
+P = ParamSpec("P")
+Kind = Literal["number", "pair", "switch", "ignored", "label", "refused"]
+REQUIRED: Any = inspect.Parameter.empty  # the default of an argument that has none
+
+
+@dataclass(frozen=True)
+class Argument:
+    """An argument of a constructor.
+
+    Attributes
+    ----------
+    name, default
+        As the library has them; ``REQUIRED`` where there is no default.
+    kind
+        ``"number"``; ``"pair"``, of numbers; ``"switch"``; ``"ignored"``, with a warning, for it says how the library
+        computes; ``"label"``, a name for the library's own use; ``"refused"``.
+    becomes
+        The hyperparameters that a number becomes; for a pair, those of its two numbers.
+    reason
+        Why it is refused.
+    is_shared
+        Whether the library's base class takes it, for all constructors.
+    half
+        For one number of a pair: the pair's name, and 0 or 1.
+    """
+
+    name: str
+    default: Any
+    kind: Kind = "number"
+    becomes: tuple[str, ...] = ()
+    reason: str = ""
+    is_shared: bool = False
+    half: tuple[str, int] | None = None
+
+    @property
+    def is_rate(self) -> bool:
+        """Whether it is the learning rate."""
+        return self.becomes == ("lr",)
+
+    @property
+    def is_required(self) -> bool:
+        """Whether it must be given: it has no default, or is a learning rate whose default is none."""
+        return self.default is REQUIRED or (self.is_rate and self.default is None)
+
+    @property
+    def halves(self) -> list["Argument"]:
+        """The numbers of a pair, each named as what it becomes; of any other argument itself alone."""
+        if self.kind != "pair":
+            return [self]
+        numbers = zip(self.becomes, self.default, strict=True)
+        return [Argument(key, x, becomes=(key,), half=(self.name, k)) for k, (key, x) in enumerate(numbers)]
+
+
+class Form(NamedTuple):
+    """The chain that switches choose: the same object for the same switches.
+
+    ``stage`` has only the numbers that no argument gives; ``sources`` has for each of its parts, by hyperparameter,
+    the argument that becomes it.
+    """
+
+    stage: Stage
+    sources: tuple[Mapping[str, Argument], ...]
+
+
+class Constructor(Generic[P]):
+    """A constructor: called with the library's arguments it gives the stage with that library's numbers.
+
+    Parameters
+    ----------
+    owner
+        ``"torch.Adam"``; the name of a rule, whose arguments are its hyperparameters.
+    takes
+        The arguments by name, in order.
+    choose
+        Gives the stages, from the switches by name. Of numbers it is told whether they are there: of those whose
+        default is None, whether they are given; of those in ``told``, whether they are other than 0.
+    told
+        See ``choose``.
+    """
+
+    def __init__(
+        self, owner: str, takes: Mapping[str, Argument], choose: Callable[..., Stage], told: Iterable[str] = ()
+    ) -> None:
+        update_wrapper(self, choose)  # with its signature
+        self.owner, self.takes = owner, takes
+        self.told, self._choose = frozenset(told), choose
+        self._forms: dict[tuple[bool, ...], Form] = {}
+
+    @classmethod
+    def of_rule(cls, rule: Rule) -> "Constructor[...]":
+        """A rule as a constructor of itself."""
+        takes = {key: Argument(key, REQUIRED if x is None else x, becomes=(key,)) for key, x in rule.defaults.items()}
+        made = cls(rule.name, takes, lambda **_: rule())
+        made.__doc__ = rule.doc
+        return made
+
+    def __call__(self, *args: P.args, **given: P.kwargs) -> Stage:
+        """Return the stage with these arguments and the defaults of all others.
+
+        Raises
+        ------
+        GradstepValueError, GradstepTypeError
+            For an unknown or missing argument, and as :meth:`stage`.
+        """
+        for key in given:
+            if key not in self.takes:
+                raise unknown(f"{self.owner}: unknown argument", key, self.takes)
+        try:
+            bound = self._signature.bind(*args, **given)
+        except TypeError as error:
+            raise GradstepTypeError(f"{self.owner}: {error}; it takes {', '.join(self.takes)}.") from None
+        bound.apply_defaults()
+        return self.stage(bound.arguments)
+
+    def __reduce__(self) -> str:
+        return self.owner.rpartition(".")[2]  # copied and pickled by name, as a function is
+
+    def __repr__(self) -> str:
+        return f"<constructor {self.owner}>"
+
+    @property
+    def summary(self) -> str:
+        """The first line of its docstring."""
+        return (self.__doc__ or "").partition("\n")[0]
+
+    @property
+    def rate(self) -> str | None:
+        """The name of the learning rate; None where it takes none."""
+        return next((key for key, x in self.takes.items() if x.is_rate), None)
+
+    @property
+    def required(self) -> list[str]:
+        """The names of the arguments that must be given."""
+        return [key for key, x in self.takes.items() if x.is_required]
+
+    @cached_property
+    def numbers(self) -> Mapping[str, Argument]:
+        """The arguments that are numbers or switches, and each pair as two of them, named as what they become."""
+        found = [half for x in self.takes.values() for half in x.halves]
+        return {x.name: x for x in found if x.kind in ("number", "switch")}
+
+    def arguments(self, numbers: Mapping[str, float]) -> dict[str, Any]:
+        """Return the arguments that these numbers are, by the names of :attr:`numbers`.
+
+        Raises
+        ------
+        GradstepValueError
+            For an unknown name; with close matches.
+        """
+        out: dict[str, Any] = {}
+        for key, value in numbers.items():
+            if key not in self.numbers:
+                what = "argument" if "." in self.owner else "hyperparameter"
+                raise unknown(f"{self.owner}: unknown {what}", key, self.numbers)
+            x = self.numbers[key]
+            if x.half is None:
+                out[key] = bool(value) if x.kind == "switch" else value
+            else:
+                name, k = x.half
+                pair = list(out.get(name, self.takes[name].default))
+                pair[k] = value
+                out[name] = tuple(pair)
+        return out
+
+    def form(self, given: Mapping[str, Any]) -> Form:
+        """Return the chain that the switches among these arguments choose.
+
+        Raises
+        ------
+        GradstepValueError
+            For switches that do not go together.
+        """
+        switches = {key: self._is_on(x, given) for key, x in self.takes.items() if self._is_switch(x)}
+        on = tuple(switches.values())
+        if on not in self._forms:
+            stage = self._choose(**{**dict.fromkeys(self.required), **switches})
+            there = [x for key, x in self.takes.items() if key in self.told or switches.get(key, True)]
+            becomes = {key: half for x in there for half in x.halves for key in half.becomes}
+            self._forms[on] = Form(stage, tuple(_sources(part, becomes, len(stage.parts)) for part in stage.parts))
+        return self._forms[on]
+
+    def stage(self, given: Mapping[str, Any]) -> Stage:
+        """Return the stage with these arguments; a required one that is left out has the rule's default, or is 1.
+
+        Raises
+        ------
+        GradstepValueError, GradstepTypeError
+            For what is refused, values out of range or of another type, and switches that do not go together.
+        """
+        missing = [key for key in self.required if key not in given]
+        values = {key: self._clean(x, given.get(key, x.default)) for key, x in self.takes.items() if key not in missing}
+        form, parts = self.form(given), list[Part]()
+        for part, sources in zip(form.stage.parts, form.sources, strict=True):
+            hyper: dict[str, Any] = {}
+            for key, default in part.rule.defaults.items():
+                x = sources.get(key)
+                if x is not None and x.name in missing:
+                    hyper[key] = 1.0 if default is None else default
+                elif x is not None:
+                    hyper[key] = values[x.name] if x.half is None else values[x.half[0]][x.half[1]]
+                elif key in part.given:
+                    hyper[key] = part.given[key]
+            parts += part.rule(**hyper).parts
+        return Stage(tuple(parts))
+
+    def values(self, given: Mapping[str, Any]) -> dict[str, Hyper]:
+        """Return the hyperparameters of :meth:`form` by their flat names, with the numbers of these arguments.
+
+        Raises
+        ------
+        GradstepValueError, GradstepTypeError
+            As :meth:`stage`.
+        """
+        form = self.form(given)
+        made = program(form.stage)
+        out = dict(made.hyper)
+        for part, sources, keys in zip(self.stage(given).parts, form.sources, made.keys, strict=True):
+            out.update({keys[key]: part.given[key] for key in sources})
+        return out
+
+    @cached_property
+    def _signature(self) -> inspect.Signature:
+        """That of all arguments, those of the base class among them."""
+        own = inspect.signature(self._choose).parameters
+        more = [
+            inspect.Parameter(x.name, inspect.Parameter.KEYWORD_ONLY, default=x.default)
+            for x in self.takes.values()
+            if x.name not in own
+        ]
+        return inspect.Signature([*(x for x in own.values() if x.kind is not x.VAR_KEYWORD), *more])
+
+    def _is_switch(self, x: Argument) -> bool:
+        return x.kind == "switch" or x.name in self.told or (x.kind == "number" and x.default is None)
+
+    def _is_on(self, x: Argument, given: Mapping[str, Any]) -> bool:
+        value = given.get(x.name, x.default)
+        if x.kind == "switch":
+            return bool(value)
+        if x.name not in given and x.is_required:
+            return True
+        return value is not None and (x.name not in self.told or callable(value) or bool(value != 0))
+
+    def _clean(self, x: Argument, value: Any) -> Any:
+        """The value of an argument, its numbers in Python.
+
+        Raises
+        ------
+        GradstepValueError, GradstepTypeError
+            For what is refused, what is no pair, and parameters in the place of the learning rate.
+        """
+        if x.kind == "refused" and value is not None and value is not False:
+            raise GradstepValueError(f"{self.owner}: {x.name}={value!r} cannot be had here: {x.reason}.")
+        if x.kind == "ignored" and value:
+            library, _, _ = self.owner.partition(".")
+            text = f"it says how {library} computes, not what; the numbers here are the same without it"
+            warnings.warn(f"{self.owner}: {x.name}= is ignored; {text}.", stacklevel=_frames_to_the_caller())
+        if x.kind == "pair":
+            if not (isinstance(value, Sequence) and not isinstance(value, str) and len(value) == 2):
+                raise GradstepTypeError(f"{self.owner}: {x.name} must be a pair of numbers, not {value!r}.")
+            return number(value[0]), number(value[1])
+        if x.is_rate and _holds_many(value):
+            name = self.owner.rpartition(".")[2]
+            raise GradstepTypeError(
+                f"{self.owner}: the learning rate is {type(value).__name__}; parameters are given to the optimizer, "
+                f'gs.Optimizer(params, "{self.owner}", ...), and {name}(...) takes what stands behind them.'
+            )
+        return number(value) if x.kind == "number" else value
+
+
+@dataclass(frozen=True)
+class Library:
+    """What the constructors of a library have in common; decorates the function that declares one.
+
+    Parameters
+    ----------
+    name
+        Of the module here: ``"torch"``.
+    becomes
+        The hyperparameters that arguments become, where they are called otherwise: ``{"alpha": "rho"}``; two names in
+        a string for one number that becomes both, in a tuple for a pair.
+    told
+        Names of numbers for which 0 is a switch: the function is told whether they are other than 0.
+    ignored, labels, refused
+        Names of arguments of these kinds (see :class:`Argument`); of those refused with the reason.
+    shared
+        Has as keyword-only arguments those that the library's base class takes: a function whose ``**base`` hands
+        them on takes them too.
+    """
+
+    name: str
+    becomes: Mapping[str, str | tuple[str, str]] = field(default_factory=dict[str, str | tuple[str, str]])
+    told: str = ""
+    ignored: str = ""
+    labels: str = ""
+    refused: Mapping[str, str] = field(default_factory=dict[str, str])
+    shared: Callable[..., Any] | None = None
+
+    def __call__(self, choose: Callable[P, Stage]) -> Constructor[P]:
+        """Return the constructor that a function declares by its name, its signature and what it returns."""
+        own = inspect.signature(choose).parameters.values()
+        takes = {x.name: self._argument(x) for x in own if x.kind is not x.VAR_KEYWORD}
+        if self.shared is not None and len(takes) < len(own):
+            for x in inspect.signature(self.shared).parameters.values():
+                if x.kind is x.KEYWORD_ONLY and x.name not in takes:
+                    takes[x.name] = replace(self._argument(x), is_shared=True)
+        return Constructor(f"{self.name}.{choose.__name__}", takes, choose, self.told.split())
+
+    def _argument(self, x: inspect.Parameter) -> Argument:
+        if x.name in self.refused:
+            return Argument(x.name, x.default, "refused", reason=self.refused[x.name])
+        if x.name in self.ignored.split():
+            return Argument(x.name, x.default, "ignored")
+        if x.name in self.labels.split():
+            return Argument(x.name, x.default, "label")
+        if isinstance(x.default, bool):
+            return Argument(x.name, x.default, "switch")
+        becomes = self.becomes.get(x.name, x.name)
+        if isinstance(becomes, tuple):
+            return Argument(x.name, x.default, "pair", becomes)
+        return Argument(x.name, x.default, "number", tuple(becomes.split()))
+
+
+def number(x: Any) -> Any:
+    """Return another library's 0-d array as a float, and its schedule as one that gives floats; all else as it is.
+
+    Schedules of gradstep are left as they are, and are saved with a run; others by their names alone.
+    """
+    if callable(x):
+        return x if isinstance(x, Schedule) else _in_python(x)
+    return float(x) if getattr(x, "shape", None) == () and hasattr(x, "__float__") else x
+
+
+def _in_python(schedule: Callable[[int], Any]) -> Callable[[int], float]:
+    @wraps(schedule, updated=())
+    def at(t: int) -> float:
+        return number(schedule(t))
+
+    return at
+
+
+def _holds_many(x: Any) -> bool:
+    return not callable(x) and not isinstance(x, str) and isinstance(x, Iterable) and getattr(x, "shape", None) != ()
+
+
+def _sources(part: Part, becomes: Mapping[str, Argument], parts: int) -> dict[str, Argument]:
+    """The arguments of a part's hyperparameters; one without a default is that of another part, where there is one."""
+    return {
+        key: becomes[key]
+        for key, default in part.rule.defaults.items()
+        if key in becomes and (default is not None or parts == 1)
+    }
+
+
+def _frames_to_the_caller() -> int:
+    """Return how many frames up the first is that is not ours: the line that a warning should show."""
+    frame, level = inspect.currentframe(), 0
+    while frame is not None and frame.f_globals.get("__name__", "").startswith("gradstep."):
+        frame, level = frame.f_back, level + 1
+    return level

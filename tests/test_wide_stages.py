@@ -1,0 +1,263 @@
+"""Stages that see more: theta as it entered the rule before them, sums by name, numbers known before the sums."""
+
+import math
+
+import numpy as np
+import pytest
+
+import gradstep as gs
+from gradstep.equation import equation
+from gradstep.rule import registry, rule, stage
+from gradstep.testing import check_rule
+from gradstep.testing.case import ENGINES
+from gradstep.vocabulary import abs, sign, sqrt, where  # noqa: A004 - words of the vocabulary
+
+STEPS = 5
+SHAPES = {"w": (70, 90), "b": (5,), "long": (9001,), "none": (0,)}
+
+
+@pytest.fixture(autouse=True)
+def own_registry(monkeypatch):
+    monkeypatch.setattr("gradstep.rule._REGISTRY", registry(None))
+
+
+def data(dtype):
+    rng = np.random.default_rng(3)
+    params = {key: rng.normal(size=shape).astype(dtype) for key, shape in SHAPES.items()}
+    grads = [{key: rng.normal(size=x.shape).astype(dtype) for key, x in params.items()} for _ in range(STEPS)]
+    return params, grads
+
+
+def stepped(tx, dtype="float64", engine="auto", **options):
+    """Parameters and state after some steps, as bytes by name."""
+    params, grads = data(dtype)
+    opt = gs.Optimizer(params, tx, engine=engine, **options)
+    for g in grads:
+        opt.step(g)
+    return {key: {"theta": params[key], **opt.state[key]} for key in params}
+
+
+def same(a, b):
+    assert a.keys() == b.keys()
+    return all(a[key][x].tobytes() == b[key][x].tobytes() for key in a for x in a[key])
+
+
+# ---- wraps --------------------------------------------------------------------------------------------------------
+
+
+def only_downhill():
+    """Theta moves only where the rule goes against the gradient of this step."""
+
+    def downhill(before, theta, g):
+        theta = where(sign(theta - before) * g < 0.0, theta, before)
+        return theta, g
+
+    return stage(wraps=True)(downhill)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_before_is_theta_as_it_entered_the_rule(engine):
+    """Behind decay and momentum: what the decay did is not undone."""
+    tx = gs.chain(gs.decay(weight_decay=0.5), gs.momentum(lr=0.1), only_downhill()(), gs.ema(decay=0.5))
+    params, grads = data("float64")
+    theta, v, average = params["w"].copy(), np.zeros(SHAPES["w"]), params["w"].copy()
+    for g in (x["w"] for x in grads):
+        decayed = theta - (0.1 * 0.5) * theta
+        v = 0.9 * v - 0.1 * g
+        moved = decayed + v
+        theta = np.where(np.sign(moved - decayed) * g < 0, moved, decayed)
+        average = 0.5 * average + 0.5 * theta
+    got = stepped(tx, engine=engine)["w"]
+    assert got["theta"].tobytes() == theta.tobytes()
+    assert got["ema.average"].tobytes() == average.tobytes()
+
+
+def test_two_rules_and_what_wraps_the_second():
+    tx = gs.chain(gs.sgd(lr=0.1, name="first"), gs.momentum(lr=0.2, name="second"), only_downhill()())
+    one, two = (stepped(tx, "float32", engine) for engine in (ENGINES[0], ENGINES[-1]))
+    assert same(one, two)
+
+
+def test_nothing_to_wrap():
+    made = only_downhill()
+    with pytest.raises(gs.GradstepValueError, match="downhill: it wraps the rule before it in a chain, and there is"):
+        gs.Optimizer(np.ones(3), gs.chain(made(), gs.adam))
+    with pytest.raises(gs.GradstepValueError, match="downhill: it wraps"):
+        gs.init(gs.chain(gs.clip_by_value, made()), np.ones(3))
+
+
+def test_a_wrapping_stage_obeys_the_laws_and_is_printed():
+    made = only_downhill()
+    check_rule(made)
+    assert equation(made).text() == "θ ← (θ if sign(θ − θₜ₋₁) g < 0 else θₜ₋₁)"  # noqa: RUF001
+
+
+# ---- sums by name -------------------------------------------------------------------------------------------------
+
+
+def ratio(size, grown):
+    return {"ratio": sqrt(size) / sqrt(grown) if size > 0 and grown > 0 else 1.0}
+
+
+def trust():
+    measures = {"size": lambda theta: theta * theta, "grown": lambda g: g * g}
+
+    def scaled(theta, g, ratio):
+        return theta, ratio * g
+
+    return stage(ratio, reduce=measures, over="tensor", units={"g": "theta"})(scaled)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_two_sums_of_each_array(engine):
+    params, grads = data("float64")
+    got = stepped(gs.chain(trust()(), gs.sgd(lr=0.1)), engine=engine)
+    for key, theta in params.items():
+        for g in (x[key] for x in grads):
+            size, grown = (math.sqrt(math.fsum((x * x).flat)) for x in (theta, g))
+            theta = theta - 0.1 * ((size / grown if size > 0 and grown > 0 else 1.0) * g)
+        np.testing.assert_allclose(got[key]["theta"], theta, rtol=1e-12)
+
+
+def distance():
+    """Steps as long as the way so far; its measures see a slot, and its host number remembers the way."""
+
+    def scalars(far, size, way, lr):
+        way = max(way, math.sqrt(far))
+        return {"way": way, "rate": lr * way / math.sqrt(size) if size > 0 else 0.0}
+
+    def dog_like(theta, g, start, rate):
+        return theta - rate * g, g, start
+
+    measures = {"far": lambda theta, start: (theta - start) * (theta - start), "size": lambda g: g * g}
+    declare = rule(
+        scalars,
+        state="start",
+        start={"start": "theta"},
+        memory={"way": 1e-3},
+        reduce=measures,
+        over="all",
+        lr=1.0,
+        units={"lr": "1"},
+        exceptions={"units": "the first way is a number that does not scale"},
+    )
+    return declare(dog_like)  # fmt: skip
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_sums_over_all_see_the_state(engine):
+    params, grads = data("float64")
+    start, way = {key: x.copy() for key, x in params.items()}, 1e-3
+    got = stepped(distance()(), engine=engine)
+    for g in grads:
+        way = max(way, math.sqrt(math.fsum(np.concatenate([((params[k] - start[k]) ** 2).ravel() for k in params]))))
+        norm = math.sqrt(math.fsum(np.concatenate([(g[k] * g[k]).ravel() for k in params])))
+        params = {k: x - (way / norm) * g[k] for k, x in params.items()}
+    for key, theta in params.items():
+        np.testing.assert_allclose(got[key]["theta"], theta, rtol=1e-12)
+
+
+# ---- early numbers ------------------------------------------------------------------------------------------------
+
+
+def averages(t, beta):
+    return {"beta": beta, "rest": 1 - beta, "mean": 1 / (1 - beta**t)}
+
+
+def shortened(lr, size, mean):
+    return {"rate": lr * mean / size if size > 0 else 0.0}
+
+
+def unit():
+    """Momentum whose step is divided by the sum of what it will be, which needs the weights of the average."""
+
+    def unit_step(theta, g, m, beta, rest, mean, rate):
+        m = beta * m + rest * g
+        return theta - rate * m, g, m
+
+    measures = {"size": lambda g, m, beta, rest, mean: mean * abs(beta * m + rest * g)}
+    return rule(shortened, early=averages, reduce=measures, over="tensor", state="m", lr=0.1, beta=0.9,
+                units={"lr": "theta"})(unit_step)  # fmt: skip
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_measures_see_numbers_that_do_not_depend_on_the_sums(engine):
+    params, grads = data("float64")
+    got = stepped(unit()(), engine=engine)
+    for key, theta in params.items():
+        m = np.zeros_like(theta)
+        for t, g in enumerate((x[key] for x in grads), 1):
+            m = 0.9 * m + (1 - 0.9) * g
+            mean = 1 / (1 - 0.9**t)
+            theta = theta - 0.1 * mean / (math.fsum(mean * np.abs(m.ravel())) or 1.0) * m
+        np.testing.assert_allclose(got[key]["theta"], theta, rtol=1e-12)
+
+
+def test_early_numbers_come_first():
+    made = unit()
+    assert made.numbers == ("beta", "rest", "mean", "rate")
+    assert made.early_numbers == ("beta", "rest", "mean")
+    assert equation(made).text().splitlines()[0] == "size = ∑ |β mₜ₋₁ + (1 − β) gₜ| / (1 − βᵗ)"  # noqa: RUF001
+
+
+# ---- all of them, everywhere --------------------------------------------------------------------------------------
+
+
+def chains():
+    return {
+        "trust": gs.chain(gs.clip_by_global_norm(1.0), gs.l2(0.01), trust()(), gs.sgd(lr=0.1)),
+        "distance": distance()(),
+        "unit": gs.chain(gs.clip_by_norm(0.5), unit()(), only_downhill()()),
+    }
+
+
+@pytest.mark.parametrize("name", ["trust", "distance", "unit"])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+class TestEverywhere:
+    def test_equal_bits_on_all_engines(self, name, dtype):
+        tx = chains()[name]
+        runs = [stepped(tx, dtype, engine, diagnostics=on) for engine in ENGINES for on in (False, True)]
+        assert all(same(runs[0], x) for x in runs[1:])
+
+    def test_equal_bits_in_groups_and_functions(self, name, dtype):
+        tx = chains()[name]
+        params, grads = data(dtype)
+        state = gs.init(tx, params)
+        for g in grads:
+            params, state = gs.update(tx, params, g, state)
+        got = stepped(tx, dtype, groups={"b": {}, "w": {"lr": gs.times(1.0)}})
+        assert all(got[key]["theta"].tobytes() == params[key].tobytes() for key in params)
+
+    def test_the_same_where_traced(self, name, dtype):
+        jax = pytest.importorskip("jax")
+        from gradstep.interop import traced
+
+        if dtype == "float64":
+            pytest.skip("JAX's default has no float64")
+        tx = chains()[name]
+        params, grads = data(dtype)
+        made = gs.init(tx, params)
+        state, memory = made.slots, {key: traced.as_bits(x) for key, x in made.memory.items()}
+
+        @jax.jit
+        def step(params, g, state, t, memory):
+            return traced.step(tx, params, g, state, t, memory, {})
+
+        wanted = stepped(tx, dtype)
+        arrays = {key: jax.numpy.asarray(x) for key, x in params.items()}
+        for t, g in enumerate(grads):
+            arrays, state, memory = step(arrays, g, state, t, memory)
+        for key, x in arrays.items():
+            np.testing.assert_allclose(np.asarray(x), wanted[key]["theta"], rtol=2e-6, atol=1e-7)
+
+
+@pytest.mark.parametrize("make", [trust, distance, unit])
+def test_all_laws(make):
+    check_rule(make())
+
+
+def test_a_sum_that_is_not_finite_is_named():
+    opt = gs.Optimizer({"w": np.full(3, 1e200)}, gs.chain(trust()(), gs.sgd), engine="eager")
+    with pytest.raises(gs.NonFiniteError, match="scaled: the sum size is not finite; nothing was changed"):
+        opt.step({"w": np.ones(3)})
+    assert opt.t == 0
