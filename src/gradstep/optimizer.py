@@ -126,7 +126,11 @@ class Optimizer:
         self.on_nonfinite = on_nonfinite
         if not isinstance(diagnostics, bool):
             raise GradstepTypeError(f"diagnostics must be True or False, not {diagnostics!r}.")
-        self._options = {"engine": engine, "threads": checked_threads(threads), "diagnostics": diagnostics}
+        self._options: dict[str, Any] = {
+            "engine": engine,
+            "threads": checked_threads(threads),
+            "diagnostics": diagnostics,
+        }
         precision = Precision(state_dtype, master, rounding, seed)
         self._stage = stage_of(rule, hyper)
         made = program(self._stage)
@@ -531,7 +535,7 @@ def _identity(nest: Nest, params: Any, leaves: tuple[Any, ...]) -> Callable[[], 
     pick, single = nest.root.pick, [k for k, x in enumerate(leaves) if math.prod(x.shape) < 2]
 
     def same() -> bool:
-        now = pick(params)
+        now: Any = pick(params)
         try:
             if now != leaves:  # of tuples: it compares identities first, and arrays only where those differ
                 return False

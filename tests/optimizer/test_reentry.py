@@ -145,13 +145,13 @@ def test_a_step_within_a_step_is_refused(engine):
         "opt.rehearse": lambda opt, g: opt.rehearse(g),
     }
     for name, call in calls.items():
+        made = []
 
-        def rate(_, call=call):
+        def rate(_, call=call, made=made):
             if made:
                 call(made[0], np.ones(3))
             return 1.0
 
-        made = []
         opt = gs.Optimizer(np.zeros(3), "sgd", lr=rate, engine=engine)
         made.append(opt)
         with pytest.raises(InUseError, match=name) as error:

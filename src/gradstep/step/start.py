@@ -54,7 +54,7 @@ def start_slots(
                 start = copied(start)
             elif is_light:
                 pair = as_complex(np.full(2 if is_complex(x) else (), how, compute_dtype(x, name)), x)
-                out[key] = np.broadcast_to(pair, x.shape)
+                out[key] = np.broadcast_to(pair.astype(pair.dtype.newbyteorder("=")), x.shape)
                 continue
             else:
                 shape = (*x.shape, 2) if is_complex(x) else x.shape

@@ -8,7 +8,7 @@ import numpy as np
 
 from gradstep import engine as engines
 from gradstep.arrays import as_reals, as_stored, copied, extremes, put
-from gradstep.chain import Program, Row
+from gradstep.chain import Program, Row, Sums
 from gradstep.diagnostics import Diagnostics, summed
 from gradstep.engine.eager import within
 from gradstep.engine.tensor import Fit, Tensor, bad_gradient
@@ -198,7 +198,7 @@ class Step:
         """Return the scalars of the update and the memory after it, when gradients are read and all is well."""
         engine = self._engine
 
-        def measure(part: int, table: list[Row]) -> Any:
+        def measure(part: int, table: list[Row]) -> Sums:
             sums, good = engine.measure(part, table)
             if guard and not good:
                 raise self._bad_gradient(grads)
@@ -414,5 +414,5 @@ def choose_nonfinite(value: str) -> None:
         raise GradstepValueError(f'on_nonfinite must be "raise", "skip" or "ignore", not {value!r}.')
 
 
-def _measures_nothing(_part: int, _table: list[Row]) -> Any:
+def _measures_nothing(_part: int, _table: list[Row]) -> Sums:
     raise AssertionError("only a program that reduces measures")
