@@ -13,10 +13,7 @@ from gradstep.vocabulary import abs as magnitude
 from gradstep.vocabulary import maximum, minimum, sign, sqrt, where
 from support import clear
 
-
-@pytest.fixture(autouse=True)
-def own_registry(monkeypatch):
-    monkeypatch.setattr("gradstep.rule._REGISTRY", registry(None))
+pytestmark = pytest.mark.usefixtures("own_registry")
 
 
 def rates(lr):

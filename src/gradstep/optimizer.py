@@ -405,12 +405,12 @@ class Optimizer:
         InUseError
             When a signal handler calls it while arrays are being written one after the other.
         """
-        from gradstep.checkpoint import as_saved, users, write  # slow to import, and not everybody saves
+        from gradstep.checkpoint import as_saved, user_metadata, write  # slow to import, and not everybody saves
 
         with self._lock:
             self._refuse_replaced()
             arrays, manifest = as_saved(self.parts())
-            write(path, arrays, manifest | users(extra, rng), keep)
+            write(path, arrays, manifest | user_metadata(extra, rng), keep)
 
     def restore(
         self, path: "AnyPath", *, strict: bool = True, hyper: bool = True, rng: "Rng | None" = None

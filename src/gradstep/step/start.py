@@ -11,7 +11,7 @@ from gradstep.chain import Program
 from gradstep.engine.eager import within
 from gradstep.engine.tensor import Tensor, check_alike
 from gradstep.errors import GradstepTypeError, NonFiniteError
-from gradstep.memory import together
+from gradstep.memory import packed
 from gradstep.precision import Precision, stored_start
 
 
@@ -68,17 +68,17 @@ def stored_slots(
 ) -> dict[str, Any]:
     """Return :func:`start_slots` as ``precision`` stores them; those of NumPy's lie in one piece of memory."""
     out = start_slots(program, name, x, values, for_copies=True)
-    if not precision.is_usual:
+    if not precision.is_default:
         out = stored_start(precision.layout(x, name, program), x, out)
     if all(isinstance(y, np.ndarray) for y in out.values()):
-        out = dict(zip(out, together(list(out.values())), strict=True))
+        out = dict(zip(out, packed(list(out.values())), strict=True))
     return out
 
 
 def tensor(program: Program, precision: Precision, name: str, x: Any, own: Mapping[str, Any], row: int) -> Tensor:
     """Return a parameter with its state ``own`` as engines take it; ``row`` is that of its scalars."""
     slots = tuple(tuple(own[key] for key in keys) for keys in program.slots)
-    if precision.is_usual:
+    if precision.is_default:
         return Tensor(name, x, slots, row)
     scales = [own[f"{key}.scale"] for keys in program.slots for key in keys if f"{key}.scale" in own]
     return Tensor(name, x, slots, row, precision.layout(x, name, program), tuple(scales), own.get("master"))
