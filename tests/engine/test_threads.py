@@ -142,7 +142,7 @@ class TestBits:
 
         def threads(n):
             opt = gs.Optimizer(np.ones(n, dtype), tx, lr=0.1, threads=2)
-            spy = Spy(opt, min(2, opt._engine.several))
+            spy = Spy(opt, min(2, opt._step._engine.several))
             opt.step(np.ones(n, dtype))
             return len(spy.threads())
 
