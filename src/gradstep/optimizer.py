@@ -138,7 +138,7 @@ class Optimizer:
         self._nest, leaves = flatten(params)
         self._leaves = tuple(leaves)
         self._groups = assign(groups, self._nest.names, made)
-        self._hyper = HyperView(made.hyper)
+        self._hyper = HyperView(made.hyper, made.domains)
         self._values = GroupValues(made, self._groups, self._hyper)
         self._active = [k for k, group in enumerate(self._groups.of) if group is not None]
         self._step = Step(
