@@ -1,16 +1,17 @@
 """State from and to Keras's own optimizers, for the guest as for an optimizer of ours."""
 
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
-import numpy as np
-
 from gradstep.arrays import to_numpy
-from gradstep.checkpoint.transfer import uninterrupted
+from gradstep.checkpoint import Parts
 from gradstep.errors import GradstepTypeError, GradstepValueError
+from gradstep.groups import Groups
 from gradstep.interop import traced
 from gradstep.interop.state import keras as state
-from gradstep.optimizer import Optimizer
+from gradstep.interop.state.common import held
+from gradstep.precision import Precision
 
 
 def load_state(opt: Any, keras_optimizer: Any, names: Iterable[str] | None = None) -> None:
@@ -37,25 +38,8 @@ def load_state(opt: Any, keras_optimizer: Any, names: Iterable[str] | None = Non
         that the rule here does not have; for other shapes, numbers that are not finite, below zero where they cannot
         be, or not in the dtype here. Nothing has been changed.
     """
-    if not _is_guest(opt):
-        state.load_state(opt, keras_optimizer, names)
-        return
-    own = _as_ours(opt, names)
-    state.load_state(own, keras_optimizer)
-    parts = own.parts()
-    pairs: list[tuple[Any, Any]] = [(opt.iterations, parts.t)]
-    pairs += [(x, traced.as_bits(parts.memory[0][key])) for key, x in opt._memory.items()]
-    pairs += [
-        (x, parts.state[name][key])
-        for name, kept in zip(parts.params, opt._slots, strict=True)
-        for key, x in kept.items()
-    ]
-
-    def act() -> None:
-        for x, values in pairs:
-            x.assign(values)
-
-    uninterrupted(act)()
+    with _parts(opt, names, "load_state") as (parts, own_names):
+        state.load_state(parts, keras_optimizer, own_names)
 
 
 def dump_state(opt: Any, keras_optimizer: Any, names: Iterable[str] | None = None) -> None:
@@ -72,29 +56,42 @@ def dump_state(opt: Any, keras_optimizer: Any, names: Iterable[str] | None = Non
         As from :func:`load_state`; also when groups here have different numbers for one that Keras has once. Nothing
         has been changed.
     """
-    if _is_guest(opt):
-        state.dump_state(_as_ours(opt, names), keras_optimizer)
-    else:
-        state.dump_state(opt, keras_optimizer, names)
+    with _parts(opt, names) as (parts, own_names):
+        state.dump_state(parts, keras_optimizer, own_names)
 
 
-def _is_guest(opt: Any) -> bool:
-    return hasattr(opt, "made") and hasattr(opt, "built")
-
-
-def _as_ours(guest: Any, names: Iterable[str] | None) -> Optimizer:
-    """An optimizer of ours with a copy of a guest's state; the parameters, which nobody asks for, are zeros."""
+@contextmanager
+def _parts(opt: Any, names: Iterable[str] | None, change: str = "") -> Generator[tuple[Parts, Iterable[str] | None]]:
+    """Give the parts of an optimizer of ours or of a guest, and the names of its parameters in Keras's order."""
+    if not (hasattr(opt, "made") and hasattr(opt, "built")):
+        with held(opt, change) as parts:
+            yield parts, names
+        return
     if names is not None:
         raise GradstepTypeError("names are of an optimizer of ours; a guest has the variables in their order.")
-    if not guest.built:
+    if not opt.built:
         raise GradstepValueError("this guest is not built; call its build(variables) first.")
-    if guest.gradient_accumulation_steps:
+    if opt.gradient_accumulation_steps:
         raise GradstepValueError("this guest gathers gradients over several steps, which no other's state has.")
-    variables = {f"{v.path} ({k})": v for k, v in enumerate(guest._trainable_variables)}
-    opt = Optimizer({name: np.zeros_like(to_numpy(v.value)) for name, v in variables.items()}, guest.stage)
-    for name, kept in zip(variables, guest._slots, strict=True):
-        for key, x in kept.items():
-            opt.state[name][key][...] = to_numpy(x.value)
+    yield _guest_parts(opt), None
+
+
+def _guest_parts(guest: Any) -> Parts:
+    """Return a guest's variables as the parts of an optimizer."""
+    made = guest.made
+    params = {f"{v.path} ({k})": v.value for k, v in enumerate(guest._trainable_variables)}
+    kept = dict(zip(params, guest._slots, strict=True))
+    slots = {name: {key: to_numpy(x.value) for key, x in own.items()} for name, own in kept.items()}
+    variables = {id(slots[name][key]): x for name, own in kept.items() for key, x in own.items()}
     memory = {key: traced.from_bits(x.value) for key, x in guest._memory.items()}
-    opt.parts().take(opt.hyper.raw, [memory], int(guest.iterations.value), 0)
-    return opt
+
+    def take(_: Any, memory: Any, t: int, _skipped: int, arrays: Any = ()) -> None:
+        guest.iterations.assign(t)
+        for key, x in guest._memory.items():
+            x.assign(traced.as_bits(memory[0][key]))
+        for x, numbers in arrays:
+            variables[id(x)].assign(numbers)
+
+    groups = Groups(("",), ({},), (0,) * len(params))
+    own = made, groups, Precision(), params, slots, made.hyper
+    return Parts(*own, int(guest.iterations.value), 0, [memory], take, nullcontext())

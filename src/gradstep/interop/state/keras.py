@@ -6,10 +6,9 @@ from typing import Any
 import numpy as np
 
 from gradstep.arrays import to_numpy
-from gradstep.checkpoint.transfer import uninterrupted
+from gradstep.checkpoint.transfer import Parts, uninterrupted
 from gradstep.errors import GradstepTypeError, GradstepValueError
-from gradstep.interop.state.common import OptimizerState, Places, bare, holding_lock, signed
-from gradstep.optimizer import Optimizer
+from gradstep.interop.state.common import OptimizerState, Places, bare, signed
 
 _MEAN = {"m": "_momentums", "v": "_velocities"}
 _ADAM: Places = {"adam_eps_hat": _MEAN, "amsgrad_eps_hat": {**_MEAN, "top": "_velocity_hats"}}
@@ -33,10 +32,9 @@ _ANY: Places = {"ema_after_first": {"average": "_model_variables_moving_average"
 _MEMORY = {"Nadam": {"nadam_torch.product": "_u_product"}}
 
 
-@holding_lock
-def load_state(opt: Optimizer, keras_optimizer: Any, names: Iterable[str] | None = None) -> None:
-    """See :func:`gradstep.interop.keras.load_state`, which takes guests too."""
-    there = _ForeignState(opt, keras_optimizer, names)
+def load_state(parts: Parts, keras_optimizer: Any, names: Iterable[str] | None = None) -> None:
+    """See :func:`gradstep.interop.keras.load_state`."""
+    there = _ForeignState(parts, keras_optimizer, names)
     memory = {name: {own: to_numpy(x.value)[()] for own, x in there.memory.items()} for name in there.ours.names}
     arrays = {
         name: {slot: signed(there.places[slot], to_numpy(x.value)) for slot, x in own.items()}
@@ -45,10 +43,9 @@ def load_state(opt: Optimizer, keras_optimizer: Any, names: Iterable[str] | None
     there.ours.take(there.ours.updates({"iterations": there.iterations.value}, None), arrays, memory)
 
 
-@holding_lock
-def dump_state(opt: Optimizer, keras_optimizer: Any, names: Iterable[str] | None = None) -> None:
-    """See :func:`gradstep.interop.keras.dump_state`, which takes guests too."""
-    there = _ForeignState(opt, keras_optimizer, names)
+def dump_state(parts: Parts, keras_optimizer: Any, names: Iterable[str] | None = None) -> None:
+    """See :func:`gradstep.interop.keras.dump_state`."""
+    there = _ForeignState(parts, keras_optimizer, names)
     ours, pairs = there.ours, list[tuple[Any, Any]]()
     for name, own in there.variables.items():
         for slot, x in own.items():
@@ -75,13 +72,13 @@ def dump_state(opt: Optimizer, keras_optimizer: Any, names: Iterable[str] | None
 class _ForeignState:
     """A Keras optimizer beside an optimizer here."""
 
-    def __init__(self, opt: Any, theirs: Any, names: Iterable[str] | None) -> None:
+    def __init__(self, parts: Parts, theirs: Any, names: Iterable[str] | None) -> None:
         kind = type(theirs).__name__
         if not (type(theirs).__module__.startswith("keras.") and hasattr(theirs, "built")):
             raise GradstepTypeError(f"keras: expected one of Keras's optimizers, not {theirs!r}.")
         if kind not in PLACES:
             raise GradstepValueError(f"keras: {kind} is not among {', '.join(PLACES)}, whose state is known here.")
-        self.ours = OptimizerState(opt, f"keras.optimizers.{kind}")
+        self.ours = OptimizerState(parts, f"keras.optimizers.{kind}")
         self.ours.real_alone()
         if not theirs.built:
             raise self.ours.refused("it is not built; call its build(variables) first")

@@ -5,9 +5,9 @@ from importlib import import_module
 from typing import Any
 
 from gradstep.arrays import to_numpy
+from gradstep.checkpoint import Parts
 from gradstep.errors import GradstepTypeError, GradstepValueError
-from gradstep.interop.state.common import OptimizerState, Places, holding_lock
-from gradstep.optimizer import Optimizer
+from gradstep.interop.state.common import OptimizerState, Places
 
 torch: Any = import_module("torch")  # a type checker takes ``import torch`` for this file
 
@@ -43,12 +43,11 @@ _ONLY_WITH = {"momentum_buffer": "momentum", "max_exp_avg_sq": "amsgrad", "grad_
 _MEMORY = {"NAdam": {"nadam_torch.product": "mu_product"}}
 
 
-@holding_lock
 def load_state(
-    opt: Optimizer, state_dict: Mapping[str, Any], names: Iterable[str] | None = None, *, t: int | None = None
+    parts: Parts, state_dict: Mapping[str, Any], names: Iterable[str] | None = None, *, t: int | None = None
 ) -> None:
-    """See :func:`gradstep.interop.torch.load_state`, which takes guests too."""
-    there = _ForeignState(opt, state_dict, names)
+    """See :func:`gradstep.interop.torch.load_state`."""
+    there = _ForeignState(parts, state_dict, names)
     ours, counts = there.ours, dict[str, Any]()
     arrays, memory = dict[str, dict[str, Any]](), dict[str, dict[str, Any]]()
     for name, index in there.indices.items():
@@ -64,10 +63,9 @@ def load_state(
     ours.take(ours.updates(counts, t), arrays, memory)
 
 
-@holding_lock
-def dump_state(opt: Optimizer, like: Mapping[str, Any], names: Iterable[str] | None = None) -> dict[str, Any]:
-    """See :func:`gradstep.interop.torch.dump_state`, which takes guests too."""
-    there = _ForeignState(opt, like, names)
+def dump_state(parts: Parts, like: Mapping[str, Any], names: Iterable[str] | None = None) -> dict[str, Any]:
+    """See :func:`gradstep.interop.torch.dump_state`."""
+    there = _ForeignState(parts, like, names)
     ours, state = there.ours, dict(like["state"])
     for name, index in there.indices.items():
         old = state.get(index, {})
@@ -85,13 +83,13 @@ def dump_state(opt: Optimizer, like: Mapping[str, Any], names: Iterable[str] | N
 class _ForeignState:
     """A torch optimizer's state dict beside an optimizer here."""
 
-    def __init__(self, opt: Any, state_dict: Any, names: Iterable[str] | None) -> None:
+    def __init__(self, parts: Parts, state_dict: Any, names: Iterable[str] | None) -> None:
         groups = groups_of(state_dict)
         kinds = {_kind(group) for group in groups}
         if len(kinds) != 1:
             raise GradstepValueError(f"torch: its groups are of several kinds, {', '.join(sorted(kinds))}.")
         self.kind = kinds.pop()
-        self.ours = OptimizerState(opt, f"torch.optim.{self.kind}")
+        self.ours = OptimizerState(parts, f"torch.optim.{self.kind}")
         indices = [index for group in groups for index in group["params"]]
         order = self.ours.ordered(names, len(indices))
         self.indices = {name: k for name, k in zip(order, indices, strict=True) if name in self.ours.groups}
