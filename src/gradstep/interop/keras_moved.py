@@ -1,7 +1,7 @@
 """State from and to Keras's own optimizers, for the guest as for an optimizer of ours."""
 
-from collections.abc import Generator, Iterable
-from contextlib import contextmanager, nullcontext
+from collections.abc import Iterable
+from contextlib import nullcontext
 from typing import Any
 
 from gradstep.arrays import to_numpy
@@ -10,7 +10,6 @@ from gradstep.errors import GradstepTypeError, GradstepValueError
 from gradstep.groups import Groups
 from gradstep.interop import traced
 from gradstep.interop.state import keras as state
-from gradstep.interop.state.common import held
 from gradstep.precision import Precision
 
 
@@ -38,8 +37,10 @@ def load_state(opt: Any, keras_optimizer: Any, names: Iterable[str] | None = Non
         that the rule here does not have; for other shapes, numbers that are not finite, below zero where they cannot
         be, or not in the dtype here. Nothing has been changed.
     """
-    with _parts(opt, names, "load_state") as (parts, own_names):
-        state.load_state(parts, keras_optimizer, own_names)
+    if _is_guest(opt):
+        state.load_state(_parts(opt, names), keras_optimizer)
+    else:
+        state.load_state(opt, keras_optimizer, names)
 
 
 def dump_state(opt: Any, keras_optimizer: Any, names: Iterable[str] | None = None) -> None:
@@ -56,29 +57,24 @@ def dump_state(opt: Any, keras_optimizer: Any, names: Iterable[str] | None = Non
         As from :func:`load_state`; also when groups here have different numbers for one that Keras has once. Nothing
         has been changed.
     """
-    with _parts(opt, names) as (parts, own_names):
-        state.dump_state(parts, keras_optimizer, own_names)
+    if _is_guest(opt):
+        state.dump_state(_parts(opt, names), keras_optimizer)
+    else:
+        state.dump_state(opt, keras_optimizer, names)
 
 
-@contextmanager
-def _parts(opt: Any, names: Iterable[str] | None, change: str = "") -> Generator[tuple[Parts, Iterable[str] | None]]:
-    """Give the parts of an optimizer of ours or of a guest, and the names of its parameters in Keras's order."""
-    if not (hasattr(opt, "made") and hasattr(opt, "built")):
-        with held(opt, change) as parts:
-            yield parts, names
-        return
+def _is_guest(opt: Any) -> bool:
+    return hasattr(opt, "made") and hasattr(opt, "built")
+
+
+def _parts(guest: Any, names: Iterable[str] | None) -> Parts:
+    """Return a guest's variables as the parts of an optimizer."""
     if names is not None:
         raise GradstepTypeError("names are of an optimizer of ours; a guest has the variables in their order.")
-    if not opt.built:
+    if not guest.built:
         raise GradstepValueError("this guest is not built; call its build(variables) first.")
-    if opt.gradient_accumulation_steps:
+    if guest.gradient_accumulation_steps:
         raise GradstepValueError("this guest gathers gradients over several steps, which no other's state has.")
-    yield _guest_parts(opt), None
-
-
-def _guest_parts(guest: Any) -> Parts:
-    """Return a guest's variables as the parts of an optimizer."""
-    made = guest.made
     params = {f"{v.path} ({k})": v.value for k, v in enumerate(guest._trainable_variables)}
     kept = dict(zip(params, guest._slots, strict=True))
     slots = {name: {key: to_numpy(x.value) for key, x in own.items()} for name, own in kept.items()}
@@ -93,5 +89,5 @@ def _guest_parts(guest: Any) -> Parts:
             variables[id(x)].assign(numbers)
 
     groups = Groups(("",), ({},), (0,) * len(params))
-    own = made, groups, Precision(), params, slots, made.hyper
+    own = guest.made, groups, Precision(), params, slots, guest.made.hyper
     return Parts(*own, int(guest.iterations.value), 0, [memory], take, nullcontext())

@@ -24,12 +24,12 @@ Arrays = Mapping[str, Mapping[str, Any]]  # of each parameter: {"w": {"adam.m": 
 
 @contextmanager
 def held(opt: Any, change: str = "") -> Generator[Parts]:
-    """Give the parts of an optimizer, and keep steps of other threads out meanwhile.
+    """Give the parts of an optimizer or a guest, and keep steps of other threads out meanwhile.
 
     Parameters
     ----------
     opt
-        The optimizer.
+        The optimizer; a guest's own parts.
     change
         The call that will change it, for errors.
 
@@ -40,6 +40,10 @@ def held(opt: Any, change: str = "") -> Generator[Parts]:
     InUseError
         When it is to be changed within its own step.
     """
+    if isinstance(opt, Parts):
+        with opt.lock:
+            yield opt
+        return
     if not isinstance(opt, Optimizer):
         raise GradstepTypeError(f"expected a gradstep.Optimizer, not {type(opt).__name__}.")
     lock = opt.parts().lock

@@ -8,7 +8,8 @@ import numpy as np
 from gradstep.arrays import to_numpy
 from gradstep.checkpoint.transfer import Parts, uninterrupted
 from gradstep.errors import GradstepTypeError, GradstepValueError
-from gradstep.interop.state.common import OptimizerState, Places, bare, signed
+from gradstep.interop.state.common import OptimizerState, Places, bare, held, signed
+from gradstep.optimizer import Optimizer
 
 _MEAN = {"m": "_momentums", "v": "_velocities"}
 _ADAM: Places = {"adam_eps_hat": _MEAN, "amsgrad_eps_hat": {**_MEAN, "top": "_velocity_hats"}}
@@ -32,41 +33,43 @@ _ANY: Places = {"ema_after_first": {"average": "_model_variables_moving_average"
 _MEMORY = {"Nadam": {"nadam_torch.product": "_u_product"}}
 
 
-def load_state(parts: Parts, keras_optimizer: Any, names: Iterable[str] | None = None) -> None:
+def load_state(opt: Optimizer | Parts, keras_optimizer: Any, names: Iterable[str] | None = None) -> None:
     """See :func:`gradstep.interop.keras.load_state`."""
-    there = _ForeignState(parts, keras_optimizer, names)
-    memory = {name: {own: to_numpy(x.value)[()] for own, x in there.memory.items()} for name in there.ours.names}
-    arrays = {
-        name: {slot: signed(there.places[slot], to_numpy(x.value)) for slot, x in own.items()}
-        for name, own in there.variables.items()
-    }
-    there.ours.take(there.ours.updates({"iterations": there.iterations.value}, None), arrays, memory)
+    with held(opt, "load_state") as parts:
+        there = _ForeignState(parts, keras_optimizer, names)
+        memory = {name: {own: to_numpy(x.value)[()] for own, x in there.memory.items()} for name in there.ours.names}
+        arrays = {
+            name: {slot: signed(there.places[slot], to_numpy(x.value)) for slot, x in own.items()}
+            for name, own in there.variables.items()
+        }
+        there.ours.take(there.ours.updates({"iterations": there.iterations.value}, None), arrays, memory)
 
 
-def dump_state(parts: Parts, keras_optimizer: Any, names: Iterable[str] | None = None) -> None:
+def dump_state(opt: Optimizer | Parts, keras_optimizer: Any, names: Iterable[str] | None = None) -> None:
     """See :func:`gradstep.interop.keras.dump_state`."""
-    there = _ForeignState(parts, keras_optimizer, names)
-    ours, pairs = there.ours, list[tuple[Any, Any]]()
-    for name, own in there.variables.items():
-        for slot, x in own.items():
-            old = to_numpy(x.value)
-            values = signed(there.places[slot], ours.ours(name, slot, old.dtype, old.shape))
-            pairs.append((x, values.astype(np.float32) if old.dtype.name == "bfloat16" else values))
-    for key, x in there.memory.items():
-        values = {ours.memory_of(name)[key] for name in ours.names}
-        if len(values) > 1:
-            raise ours.refused(f"{key} differs from group to group here, and there is one there")
-        pairs += [(x, value) for value in values]
-    count = to_numpy(there.iterations.value)
-    if ours.parts.t > np.iinfo(count.dtype).max:
-        raise ours.refused(f"t = {ours.parts.t} is no {count.dtype.name}")
-    pairs.append((there.iterations, ours.parts.t))
+    with held(opt) as parts:
+        there = _ForeignState(parts, keras_optimizer, names)
+        ours, pairs = there.ours, list[tuple[Any, Any]]()
+        for name, own in there.variables.items():
+            for slot, x in own.items():
+                old = to_numpy(x.value)
+                values = signed(there.places[slot], ours.ours(name, slot, old.dtype, old.shape))
+                pairs.append((x, values.astype(np.float32) if old.dtype.name == "bfloat16" else values))
+        for key, x in there.memory.items():
+            values = {ours.memory_of(name)[key] for name in ours.names}
+            if len(values) > 1:
+                raise ours.refused(f"{key} differs from group to group here, and there is one there")
+            pairs += [(x, value) for value in values]
+        count = to_numpy(there.iterations.value)
+        if ours.parts.t > np.iinfo(count.dtype).max:
+            raise ours.refused(f"t = {ours.parts.t} is no {count.dtype.name}")
+        pairs.append((there.iterations, ours.parts.t))
 
-    def act() -> None:
-        for x, values in pairs:
-            x.assign(values)
+        def act() -> None:
+            for x, values in pairs:
+                x.assign(values)
 
-    uninterrupted(act)()
+        uninterrupted(act)()
 
 
 class _ForeignState:

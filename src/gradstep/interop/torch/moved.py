@@ -6,7 +6,7 @@ from typing import Any
 
 from gradstep.errors import GradstepTypeError, GradstepValueError
 from gradstep.interop.state import torch as state
-from gradstep.interop.state.common import held, step_parts
+from gradstep.interop.state.common import step_parts
 from gradstep.interop.torch.bucket import STEP, Bucket
 from gradstep.interop.torch.buckets import Buckets, sorted_out
 
@@ -43,8 +43,7 @@ def load_state(
         When ``state_dict`` is no such thing.
     """
     if not _is_guest(opt):
-        with held(opt, "load_state") as parts:
-            state.load_state(parts, state_dict, names, t=t)
+        state.load_state(opt, state_dict, names, t=t)
         return
     buckets: Buckets = opt.buckets()
     indices = _indices(buckets, state_dict, names)
@@ -89,8 +88,7 @@ def dump_state(opt: Any, like: Mapping[str, Any], names: Iterable[str] | None = 
         As from :func:`load_state`.
     """
     if not _is_guest(opt):
-        with held(opt) as own:
-            return state.dump_state(own, like, names)
+        return state.dump_state(opt, like, names)
     buckets: Buckets = opt.buckets()
     indices = _indices(buckets, like, names)
     parts = [state.dump_state(step_parts(each.step, each.values), _part(like, each, indices)) for each in buckets.each]
