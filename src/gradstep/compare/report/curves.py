@@ -8,7 +8,7 @@ import numpy as np
 
 from gradstep.compare.pages import plots
 from gradstep.compare.pages.plots import Figure
-from gradstep.compare.record import Run
+from gradstep.compare.record import RunRecord
 from gradstep.compare.report.looks import looks
 from gradstep.compare.statistics import interval, medians, paired_draws
 from gradstep.compare.study import Study
@@ -53,7 +53,7 @@ def curves(study: Study, problem: str, metric: Metric) -> Figure:
         between = " [%{customdata[0]:.4g}, %{customdata[1]:.4g}]" if low else ""
         hover = f"%{{y:.4g}}{between} at %{{x:.4~g}}<extra>%{{fullData.name}}</extra>"
         middles.append(line | {"hovertemplate": hover, "meta": meta | {"part": "median"}})
-    layout = plots.axes("steps", f"{study.cards[problem].where(target.split)}{metric}")
+    layout = plots.axes("steps", f"{study.problem_info[problem].prefix(target.split)}{metric}")
     if target.metric == metric and math.isfinite(target.level):
         layout["shapes"] = [plots.level(target.level)]
     if metric == "loss":
@@ -65,7 +65,7 @@ def curves(study: Study, problem: str, metric: Metric) -> Figure:
     return {"data": [*behind, *bands, *middles], "layout": layout}
 
 
-def _seeds(runs: Sequence[Run], metric: Metric, points: int) -> tuple[list[int | None], list[float | None]]:
+def _seeds(runs: Sequence[RunRecord], metric: Metric, points: int) -> tuple[list[int | None], list[float | None]]:
     """The curves of all seeds as one line with gaps: so a page has one name, look and hint for all of them."""
     x: list[int | None] = []
     y: list[float | None] = []
@@ -77,7 +77,7 @@ def _seeds(runs: Sequence[Run], metric: Metric, points: int) -> tuple[list[int |
 
 
 def median_band(
-    runs: Sequence[Run], metric: Metric, points: int = MOST
+    runs: Sequence[RunRecord], metric: Metric, points: int = MOST
 ) -> tuple[list[int], list[float], list[float], list[float]]:
     """So many steps, and there the median with its 95 % bootstrap interval over whole curves.
 
