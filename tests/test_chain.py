@@ -7,13 +7,10 @@ import pytest
 
 import gradstep as gs
 from gradstep.chain import chain, program, run
-from gradstep.rule import registry, rule, stage
+from gradstep.rule import rule, stage
 from support import clear, same
 
-
-@pytest.fixture(autouse=True)
-def own_registry(monkeypatch):
-    monkeypatch.setattr("gradstep.rule._REGISTRY", registry(None))
+pytestmark = pytest.mark.usefixtures("own_registry")
 
 
 def updated(tx, steps=3):
@@ -112,11 +109,9 @@ class TestStartAndLimit:
             return theta - lr * g + floor * a, g, a, b, c, d
 
         made = rule(
-            lambda lr, floor: {"lr": lr, "floor": floor},
+            lambda lr=0.5, floor=0.125: {"lr": lr, "floor": floor},
             state="a b c d",
             start={"a": 0.25, "b": "floor", "c": "theta", "d": lambda theta, lr, floor: lr * theta},
-            lr=0.5,
-            floor=0.125,
         )(fresh)
         x = np.array([2.0, 4.0], np.float32)
         slots = gs.init(made(), x).slots["params"]

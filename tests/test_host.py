@@ -9,15 +9,12 @@ import gradstep as gs
 from gradstep.chain import chain, program
 from gradstep.errors import ScalarError
 from gradstep.host import Host
-from gradstep.rule import registry, rule
+from gradstep.rule import rule
 from support import clear
 
+pytestmark = pytest.mark.usefixtures("own_registry")
+
 RANGE = (2.0**-149, float(np.finfo("float32").max))
-
-
-@pytest.fixture(autouse=True)
-def own_registry(monkeypatch):
-    monkeypatch.setattr("gradstep.rule._REGISTRY", registry(None))
 
 
 class TestScalars:
@@ -93,7 +90,7 @@ class TestScalars:
         def odd(theta, g, lr):
             return theta - lr * g, g
 
-        made = rule(lambda t, lr: {"lr": failing() if t == 3 else lr}, lr=0.1)(odd)
+        made = rule(lambda t, lr=0.1: {"lr": failing() if t == 3 else lr})(odd)
         with pytest.raises(ScalarError) as error:
             self.ask(made(), t=3)
         assert any(x in str(error.value) for x in text.split("|"))

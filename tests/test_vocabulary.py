@@ -8,8 +8,10 @@ import pytest
 
 import gradstep as gs
 from gradstep import vocabulary as words
-from gradstep.rule import registry, stage
+from gradstep.rule import stage
 from support import bits
+
+pytestmark = pytest.mark.usefixtures("own_registry")
 
 EDGES = [
     0.0,
@@ -69,17 +71,12 @@ def compiled(update, theta, g, c=0.25):
     def tiny(theta, g, out, c):
         return theta, g, update(theta, g, c)
 
-    made = stage(lambda c: {"c": c}, state="out", c=c)(tiny)
+    made = stage(lambda c=c: {"c": c}, state="out")(tiny)
     w = np.zeros_like(theta)
     opt = gs.Optimizer(w, made, on_nonfinite="ignore", engine="compiled")
     w[...] = theta
     opt.step(g)
     return opt.state["params"]["tiny.out"]
-
-
-@pytest.fixture(autouse=True)
-def own_registry(monkeypatch):
-    monkeypatch.setattr("gradstep.rule._REGISTRY", registry(None))
 
 
 def namespaces():

@@ -7,18 +7,15 @@ import pytest
 
 import gradstep as gs
 from gradstep.equation import equation
-from gradstep.rule import registry, rule, stage
+from gradstep.rule import rule, stage
 from gradstep.testing import check_rule
 from gradstep.testing.case import ENGINES
 from gradstep.vocabulary import abs, sign, sqrt, where  # noqa: A004 - words of the vocabulary
 
+pytestmark = pytest.mark.usefixtures("own_registry")
+
 STEPS = 5
 SHAPES = {"w": (70, 90), "b": (5,), "long": (9001,), "none": (0,)}
-
-
-@pytest.fixture(autouse=True)
-def own_registry(monkeypatch):
-    monkeypatch.setattr("gradstep.rule._REGISTRY", registry(None))
 
 
 def data(dtype):
@@ -122,7 +119,7 @@ def test_two_sums_of_each_array(engine):
 def distance():
     """Steps as long as the way so far; its measures see a slot, and its host number remembers the way."""
 
-    def scalars(far, size, way, lr):
+    def scalars(far, size, way, lr=1.0):
         way = max(way, math.sqrt(far))
         return {"way": way, "rate": lr * way / math.sqrt(size) if size > 0 else 0.0}
 
@@ -137,7 +134,6 @@ def distance():
         memory={"way": 1e-3},
         reduce=measures,
         over="all",
-        lr=1.0,
         units={"lr": "1"},
         exceptions={"units": "the first way is a number that does not scale"},
     )
@@ -160,11 +156,11 @@ def test_sums_over_all_see_the_state(engine):
 # ---- early numbers ------------------------------------------------------------------------------------------------
 
 
-def averages(t, beta):
+def averages(t, beta=0.9):
     return {"beta": beta, "rest": 1 - beta, "mean": 1 / (1 - beta**t)}
 
 
-def shortened(lr, size, mean):
+def shortened(size, mean, lr=0.1):
     return {"rate": lr * mean / size if size > 0 else 0.0}
 
 
@@ -176,7 +172,7 @@ def unit():
         return theta - rate * m, g, m
 
     measures = {"size": lambda g, m, beta, rest, mean: mean * abs(beta * m + rest * g)}
-    return rule(shortened, early=averages, reduce=measures, over="tensor", state="m", lr=0.1, beta=0.9,
+    return rule(shortened, early=averages, reduce=measures, over="tensor", state="m",
                 units={"lr": "theta"})(unit_step)  # fmt: skip
 
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from gradstep.compare.evidence import Evidence
-from gradstep.compare.pages.svg import svg
+from gradstep.compare.pages.stills import still
 from gradstep.compare.pages.templates import macros
 from gradstep.compare.report import ranking, write_report
 from gradstep.compare.study import Axis, Study
@@ -34,7 +34,7 @@ def profile(study: Study, axis: Axis) -> Profile:
     """
     evidence = _complete(study)
     curves, scores = evidence.profiles(axis), evidence.scores(axis)
-    picture = svg(ranking.profile(evidence, axis), f"Performance profiles by {axis}")
+    picture = still(ranking.profile(evidence, axis), f"Performance profiles by {axis}")
     return Profile(axis, study.optimizers, curves, scores, picture)
 
 
@@ -42,7 +42,9 @@ def ecdf(study: Study, axis: Axis) -> Ecdf:
     """The run-time distributions of a study; errors as :func:`profile`."""
     evidence = _complete(study)
     curves = evidence.ecdfs(axis)
-    return Ecdf(axis, study.optimizers, curves, svg(ranking.ecdf(evidence, axis), f"Run-time distributions by {axis}"))
+    return Ecdf(
+        axis, study.optimizers, curves, still(ranking.ecdf(evidence, axis), f"Run-time distributions by {axis}")
+    )
 
 
 def report(study: Study, path: Path, static: bool) -> None:

@@ -102,7 +102,7 @@ def test_figures_are_valid_plotly_and_their_stills_are_xml(name):
         assert root.get("role") == "img"
         assert root.get("aria-label")
         for path in root.iter("{http://www.w3.org/2000/svg}path"):
-            assert re.fullmatch(r"M[-\d. MLHVZlmhv]*", path.get("d")), path.get("d")
+            assert re.fullmatch(r"M[-\d. MLHVZalmhv]*", path.get("d")), path.get("d")
 
 
 def test_an_unfinished_study_says_so_at_the_top():

@@ -39,6 +39,11 @@ def escaped(label: str) -> str:
     return html.escape(label, quote=False)
 
 
+def name_of(trace: Figure) -> str:
+    """Return a trace's name as plain text."""
+    return html.unescape(trace["name"])
+
+
 def colour(i: int) -> str:
     """Colour number ``i``."""
     return COLOURS[i % len(COLOURS)]

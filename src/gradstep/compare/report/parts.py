@@ -1,7 +1,6 @@
 """Parts of the page that take more than a macro: figures with their still picture and their data, selects, sections."""
 
 import csv
-import html
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,8 +8,8 @@ from urllib.parse import quote
 
 from markupsafe import Markup
 
-from gradstep.compare.pages.plots import Figure, is_single
-from gradstep.compare.pages.svg import svg
+from gradstep.compare.pages.plots import Figure, is_single, name_of
+from gradstep.compare.pages.stills import still
 from gradstep.compare.pages.templates import macros
 
 CSV_SAFE = ",.:;-[]()/ "  # a data link need not encode these
@@ -71,14 +70,16 @@ class Plot:
 
     @property
     def label(self) -> str:
-        """What the figure shows, in words."""
-        names = list(dict.fromkeys(t["name"] for t in self.figure["data"] if t["type"] == "scatter"))
-        of = f" A line for each of {', '.join(map(html.unescape, names))}." if names else ""
+        """Return the figure's content in words."""
+        names = list(dict.fromkeys(name_of(t) for t in self.figure["data"] if t["type"] == "scatter"))
+        of = f" A line for each of {', '.join(names)}." if names else ""
         return f"{self.kind}: {self.title}.{of} The link named data has the numbers."
 
     def html(self, static: bool) -> Markup:
         """Return its HTML: a chart with a still picture for readers without scripts, or the picture alone."""
-        return macros.figure(self, svg(self.figure, self.label), quote(figure_csv(self.figure), safe=CSV_SAFE), static)
+        return macros.figure(
+            self, still(self.figure, self.label), quote(figure_csv(self.figure), safe=CSV_SAFE), static
+        )
 
 
 def figure_csv(figure: Figure) -> str:
@@ -94,7 +95,7 @@ def figure_csv(figure: Figure) -> str:
         intervals = [x if isinstance(x, list) else [] for x in trace.get("customdata", [])] or [[]] * len(trace["x"])
         for a, b, interval in zip(trace["x"], trace["y"], intervals, strict=True):
             if a is not None and b is not None:
-                writer.writerow([html.unescape(trace["name"]), a, b, *interval])
+                writer.writerow([name_of(trace), a, b, *interval])
     return out.getvalue()
 
 
