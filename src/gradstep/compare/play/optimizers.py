@@ -11,7 +11,7 @@ from gradstep.chain import program
 from gradstep.compare.contender import moving, rate_unit
 from gradstep.compare.play.knobs import SWITCH, Knob, stops
 from gradstep.conventions import LIBRARIES, described
-from gradstep.hyper import DOMAINS, Domain
+from gradstep.hyper import Domain
 from gradstep.naming import unknown
 from gradstep.rule import Stage, registry
 from gradstep.text import Named
@@ -136,6 +136,7 @@ def _knob(x: "Argument", samples: Mapping[str, Any]) -> Knob:
     """The knob of an argument; ``samples`` has a number for one that must be given."""
     if x.kind == "switch":
         return Knob(x.name, float(x.default), SWITCH, (0.0, 1.0), is_whole=True, is_switch=True)
-    domain = DOMAINS.get(x.becomes[0], _ANYTHING)
+    declared = (rule.domains.get(x.becomes[0]) for rule in registry(None).values())
+    domain = next(filter(None, declared), _ANYTHING)
     default = samples[x.becomes[0]] if x.is_required else x.default or 0.0
     return Knob(x.name, float(default), domain, stops(x.becomes[0], domain))

@@ -1,4 +1,4 @@
-"""The appendix: all that is needed to judge a study, and to make it again."""
+"""The appendix: what it takes to judge a study, and to make it again."""
 
 import math
 
@@ -18,7 +18,7 @@ ORIGINS = {
 
 
 def parts(study: Study) -> list[Markup]:
-    """Protocol, problems and targets, command, spec, machine, every run."""
+    """Return protocol, problems and targets, command, spec, machine, every run."""
     return [
         macros.titled("Protocol", macros.paragraph(protocol(study))),
         macros.titled("Problems and targets", macros.details(_problems(study))),
@@ -30,7 +30,7 @@ def parts(study: Study) -> list[Markup]:
 
 
 def protocol(study: Study) -> str:
-    """How it was done, in sentences."""
+    """Return the protocol in sentences."""
     spec = study.spec
     exact = all(card.exact for card in study.cards.values())
     final = "" if exact else " Final figures are from test data, which nothing was chosen by."
