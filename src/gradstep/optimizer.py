@@ -333,9 +333,9 @@ class Optimizer:
     def clipped(self) -> bool:
         """Whether a stage that bounds a norm made gradients of the last step shorter."""
         parts = [
-            (k, part.rule.numbers.index("factor"))
+            (k, part.rule.numbers.index(part.rule.clips))
             for k, part in enumerate(self._program.parts)
-            if part.rule.bounds and part.rule.measure
+            if part.rule.clips
         ]
         return any(row[k][i] < 1.0 for row in self._table for k, i in parts)
 
