@@ -42,7 +42,7 @@ def states(opt):
 
 def fingerprint(opt):
     """A hash of all that a step may change."""
-    digest = hashlib.sha256(repr((opt.t, opt.skipped, dict(opt.hyper), opt._progress.memory)).encode())
+    digest = hashlib.sha256(repr((opt.t, opt.skipped, dict(opt.hyper), opt.parts().memory)).encode())
     for nest in (opt.params, states(opt)):
         form, leaves = flatten(nest)
         for name, x in zip(form.names, leaves, strict=True):

@@ -327,3 +327,23 @@ def test_any_stage_that_clips_is_told_of():
     assert not opt.clipped
     opt.step(np.array([3.0, 0.0]))
     assert opt.clipped
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("decay", [0.5, gs.schedules.exponential(0.9, 2, 0.5)], ids=["constant", "schedule"])
+def test_averaged_is_read_with_the_scalars_of_the_last_update(engine, decay, tmp_path):
+    tx = gs.chain(gs.sgd(lr=0.1), debiased()(decay=decay))
+    params, grads = data("float32")
+    opt = gs.Optimizer(params, tx, engine=engine, groups={"b": {"decay": 0.25}})
+    assert all((x == params[key]).all() and x is not params[key] for key, x in opt.averaged().items())  # no step yet
+    for t, g in enumerate(grads, 1):
+        opt.step(g)
+        for key, x in opt.averaged().items():
+            own = 0.25 if key == "b" else decay(t - 1) if callable(decay) else decay
+            wanted = np.float32(1 / (1 - own**t)) * opt.state[key]["kept.average"]
+            assert x.tobytes() == wanted.tobytes()
+    opt.save(tmp_path / "opt.safetensors")
+    other, _ = data("float32")
+    again = gs.Optimizer(other, tx, engine=engine, groups={"b": {"decay": 0.25}})
+    again.restore(tmp_path / "opt.safetensors")
+    assert all(x.tobytes() == again.averaged()[key].tobytes() for key, x in opt.averaged().items())

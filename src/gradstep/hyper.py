@@ -126,7 +126,9 @@ class HyperView(MutableMapping[str, Hyper]):
 
     def __init__(self, values: Mapping[str, Hyper], domains: Mapping[str, Domain] = MappingProxyType({})) -> None:
         self.raw, self._domains = dict(values), domains
-        self.version = 0
+        # Another object after each change. It is set after the value: whoever reads it before the values and finds it
+        # the same afterwards has missed no change, by whatever thread or signal handler it was made.
+        self.version = object()
 
     def __getitem__(self, name: str) -> Hyper:
         return self.raw[name]
@@ -137,12 +139,12 @@ class HyperView(MutableMapping[str, Hyper]):
         if callable(self.raw[name]):
             raise GradstepValueError(f"{name} follows the schedule {self.raw[name]!r}; it cannot be set by hand.")
         self.raw[name] = checked(name, value, "optimizer", self._domains.get(name))
-        self.version += 1
+        self.version = object()
 
     def replace(self, values: Mapping[str, Hyper]) -> None:
         """Take checked values for all names, schedules too."""
         self.raw = dict(values)
-        self.version += 1
+        self.version = object()
 
     def __delitem__(self, name: str) -> None:
         raise GradstepTypeError(f"hyperparameter {name} cannot be removed.")

@@ -21,7 +21,7 @@ CHAINS = {
 def optimizer(params, kind, tx, **options):
     opt = gs.Optimizer(params, tx, engine="eager" if kind == "eager" else "compiled", **options)
     if kind == "plain":
-        opt._engine.reads = False
+        opt._step._engine.reads = False
     return opt
 
 

@@ -36,20 +36,20 @@ def path(request, monkeypatch):
 def optimizer(params, kind="read", tx="adam", **options):
     opt = gs.Optimizer(params, tx, engine="eager" if kind == "eager" else "compiled", **options)
     if kind == "plain":
-        opt._engine.reads = False
+        opt._step._engine.reads = False
     return opt
 
 
 def loads(opt):
     """A list that grows whenever the ordinary path takes the gradients."""
     seen = []
-    load = opt._engine.load
+    load = opt._step._engine.load
 
     def counted(grads):
         seen.append(grads)
         load(grads)
 
-    opt._engine.load = counted
+    opt._step._engine.load = counted
     return seen
 
 
@@ -338,7 +338,7 @@ class TestWhatWasSeenBefore:
             raise KeyboardInterrupt
 
         with monkeypatch.context() as patch:
-            patch.setattr(opts[0]._engine, "_are_apart", interrupted)
+            patch.setattr(opts[0]._step._engine, "_are_apart", interrupted)
             with pytest.raises(KeyboardInterrupt):
                 opts[0].step([g, opts[0].params[0][:]])
         for opt in opts:
@@ -446,7 +446,7 @@ def outcome(kind, change, after):
     w = np.ones((4, 6))
     opt = gs.Optimizer({{"w": w}}, {"LONG" if tx is LONG else '"adam"'}, engine="eager" if kind == "eager" else "auto")
     if kind == "plain":
-        opt._engine.reads = False
+        opt._step._engine.reads = False
     g = np.ones((4, 6))
     opt.step({{"w": g}})
     with warnings.catch_warnings():
@@ -564,7 +564,7 @@ class TestLayout:
     def test_the_variable(self, monkeypatch, text, on):
         monkeypatch.setenv("GRADSTEP_PLAIN", text)
         opt = optimizer(np.ones(3))
-        assert opt._engine.reads == on
+        assert opt._step._engine.reads == on
         seen = loads(opt)
         opt.step(np.ones(3))
         assert len(seen) == (not on)
@@ -579,7 +579,7 @@ opt = gs.Optimizer(params, gs.chain(gs.clip_by_global_norm(1.0), gs.adamw, gs.em
 for _ in range(4):
     opt.step({k: rng.normal(size=x.shape).astype(x.dtype) for k, x in params.items()})
 words = hashlib.sha256(b"".join(x.tobytes() for x in params.values())).hexdigest()
-print(opt._engine.reads, words)
+print(opt._step._engine.reads, words)
 """
         on, off = (script(code, GRADSTEP_PLAIN=text).split() for text in ("", "1"))
         assert (on[0], off[0]) == ("True", "False")
@@ -643,8 +643,8 @@ def test_a_tuple_of_another_length():
     script("""
 import numpy as np, gradstep as gs
 opt = gs.Optimizer([np.ones(3), np.ones(3)], "adam")
-engine, g = opt._engine, np.ones(3)
-table = opt._host().table(1, opt._progress.memory, None)[0]
+engine, g = opt._step._engine, np.ones(3)
+table = opt._step._host.table(1, opt.parts().memory, None)[0]
 for short in ((), (g,), (g, g, g)):
     assert not engine.take(short)
     assert not engine.step(short, table, 1, False)
