@@ -27,6 +27,7 @@ LAYERS = [
     "groups conventions host precision",
     "checkpoint",
     "engine",
+    "step",
     "functional",
     "optimizer",
     "objective text",

@@ -63,6 +63,7 @@ class Compiled:
     ) -> None:
         self.program, self.tensors, self.threads, self.seed = program, tensors, threads, seed
         self.is_metered = is_metered
+        self.before, self.is_writing = 0, False
         self.is_random = any(x.storage.draws for x in tensors)
         self.copies: list[tuple[NDArray[Any], NDArray[Any]]] = []
         masters = [[] if x.master is None else [x.master] for x in tensors]
@@ -168,15 +169,18 @@ class Compiled:
             self._roll(t)
         self._phases(0, APPLY)
         self._check_places()  # a schedule may have moved an array
-        before = self.applied
-        try:
-            self._run()
-        finally:  # an interrupt that came meanwhile is raised when the work is done
-            if self.applied != before:
-                for outside, inside in self.copies:
-                    outside[...] = inside
+        self.before, self.is_writing = self.applied, bool(self.copies)
+        self._run()
+        self.finish()
         if self.gather is not None:
             self.gather.release()
+
+    def finish(self) -> None:
+        """See :class:`gradstep.engine.tensor.Engine`."""
+        if self.is_writing and self.applied != self.before:
+            for outside, inside in self.copies:
+                outside[...] = inside
+        self.is_writing = False
 
     def metered(self) -> tuple[Columns, Ranges]:
         """See :class:`gradstep.engine.tensor.Engine`."""

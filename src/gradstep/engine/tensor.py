@@ -77,6 +77,15 @@ class Engine(Protocol):
     kind: str
 
     @property
+    def is_writing(self) -> bool:
+        """Whether arrays are being written one after the other: a signal handler finds some old and some new."""
+        ...
+
+    def finish(self) -> None:
+        """Write the rest of what :meth:`apply` has begun to write, where an exception has come out of it."""
+        ...
+
+    @property
     def applied(self) -> int:
         """How many steps have been made; true also where an interrupt came out of :meth:`step` or :meth:`apply`."""
         ...
