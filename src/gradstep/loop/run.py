@@ -20,8 +20,8 @@ from gradstep.hyper import at
 from gradstep.loop import stop as stops
 from gradstep.loop.batches import Cursor, UsedUpError
 from gradstep.loop.bounds import Box, Projection
+from gradstep.loop.evaluation import Evaluated, Functions, norm
 from gradstep.loop.files import Checkpoints
-from gradstep.loop.objective import Evaluated, Functions, norm
 from gradstep.loop.progress import Best, Counts, best_by, copied_memory
 from gradstep.loop.signals import Signals
 from gradstep.loop.step import History, Step
