@@ -146,6 +146,12 @@ class Program:
                     out[flat] = out.get(flat, domain) & domain
         return out
 
+    @cached_property
+    def cuts(self) -> list[str]:
+        """The flat names of the hyperparameters that bound each element of a gradient."""
+        pairs = zip(self.parts, self.keys, strict=True)
+        return [keys[x.rule.bounds] for x, keys in pairs if x.rule.bounds and not x.rule.measure]
+
     def values(self, hyper: Mapping[str, Hyper], t: int) -> dict[str, float]:
         """The hyperparameters of the next update, when ``t`` updates have been made."""
         return {

@@ -5,14 +5,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-# The field's letters for hyperparameters; a rule's ``symbols=`` comes first.
+# The field's letters for what every rule means alike; a rule's ``symbols=`` has its own, and comes first.
 LETTERS: Mapping[str, str] = {
     "lr": r"\eta",
     "eps": r"\epsilon",
     "weight_decay": r"\lambda",
     "momentum": r"\mu",
-    "momentum_decay": r"\psi",
-    "product": r"\Pi",
 }
 GREEK: Mapping[str, str] = {
     "alpha": "α", "beta": "β", "gamma": "γ", "delta": "δ", "epsilon": "ε", "eta": "η", "theta": "θ", "lambda": "λ",

@@ -1,13 +1,14 @@
 """The reference: the rule called with arrays, in their own namespace."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import accumulate, chain, pairwise
 from typing import Any
 
 import array_api_compat
 import numpy as np
 
-from gradstep.arrays import as_complex, as_reals, as_stored, namespace, pieces, to_numpy
+from gradstep.arrays import as_complex, as_reals, as_stored, is_low, namespace, pieces, to_numpy
 from gradstep.chain import Program, Row, Sums, reductions, run, terms
 from gradstep.diagnostics import METERS, Columns, Ranges
 from gradstep.diagnostics import metered as squares
@@ -53,6 +54,65 @@ def within(g: Any, limit: float) -> bool:
     """Whether every element of ``g`` is at most ``limit`` in absolute value; false for NaN."""
     xp = namespace(g)
     return all(bool(xp.all(xp.abs(as_reals(x)) <= limit)) for x in pieces(g))
+
+
+SMALL = 1 << 14  # elements: below, a call costs more than a copy
+
+
+@dataclass
+class Bundle:
+    """Parameters that go through a program together: one, or several small ones in one array.
+
+    Attributes
+    ----------
+    members
+        Their places in the list that was bundled.
+    tensor, g
+        The parameter and its gradient; of several, all their numbers one after the other.
+    """
+
+    members: Sequence[int]
+    tensor: Tensor
+    g: Any
+
+    def update(
+        self, program: Program, tensors: Sequence[Tensor], table: Sequence[Row]
+    ) -> Iterator[tuple[int, tuple[Any, list[Any]]]]:
+        """Yield the place of each member with its new value and state; nothing is changed."""
+        value, state = update(program, self.tensor, self.g, table[self.tensor.row])
+        flat = list(chain(*state))
+        if len(self.members) == 1:
+            yield self.members[0], (value, flat)
+            return
+        begin = 0
+        for k in self.members:
+            shape, end = tensors[k].value.shape, begin + tensors[k].value.size
+            yield k, (value[begin:end].reshape(shape), [x[begin:end].reshape(shape) for x in flat])
+            begin = end
+
+
+def bundled(program: Program, tensors: Sequence[Tensor], grads: Sequence[Any]) -> list[Bundle]:
+    """Put small arrays of NumPy's of one row together: a rule is elementwise, so the bits are the same."""
+    found: dict[Any, list[int]] = {}
+    for k, x in enumerate(tensors):
+        is_small = type(x.value) is np.ndarray and x.value.size <= SMALL and x.layout is None and not is_low(x.value)
+        is_alike = is_small and x.value.dtype.kind == "f" and all(y.dtype == x.value.dtype for y in chain(*x.slots))
+        found.setdefault((x.row, x.value.dtype) if is_alike else k, []).append(k)
+    out: list[Bundle] = []
+    for members in found.values():
+        own, some = [tensors[k] for k in members], [grads[k] for k in members]
+        if len(own) == 1:
+            out.append(Bundle(members, own[0], some[0]))
+            continue
+        slots = tuple(
+            [
+                tuple([np.concatenate([x.slots[i][j] for x in own], axis=None) for j in range(len(keys))])
+                for i, keys in enumerate(program.slots)
+            ]
+        )
+        theta = np.concatenate([x.value for x in own], axis=None)
+        out.append(Bundle(members, Tensor(own[0].name, theta, slots, own[0].row), np.concatenate(some, axis=None)))
+    return out
 
 
 class Eager:

@@ -18,7 +18,7 @@ from gradstep.tree import is_array
 _SHAPE, _DTYPE = attrgetter("shape"), attrgetter("dtype")
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Tensor:
     """A parameter with its state.
 
