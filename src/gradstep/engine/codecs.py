@@ -91,7 +91,7 @@ class Bfloat16:
 
 
 class Float16:
-    """The format of :class:`gradstep.storage.Float16`, for CPUs that convert such numbers themselves (native.has_float16)."""
+    """The format of :class:`gradstep.storage.Float16`, for CPUs that convert such numbers (native.has_float16)."""
 
     def load(self, code: Function, place: Any, i: Any, mask: Any) -> Any:
         """Sixteen numbers from number ``i`` on."""
