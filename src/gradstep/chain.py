@@ -123,17 +123,17 @@ class Program:
 
     @cached_property
     def reduces(self) -> bool:
-        """Whether a scalar depends on the gradients."""
+        """True where a scalar depends on the gradients."""
         return bool(reductions(self.rules))
 
     @cached_property
     def remembers(self) -> bool:
-        """Whether host numbers are kept between steps."""
+        """True where host numbers are kept between steps."""
         return any(rule.memory for rule in self.rules)
 
     @property
     def over_tensor(self) -> bool:
-        """Whether a scalar differs from tensor to tensor."""
+        """True where a scalar differs from tensor to tensor."""
         return any(part.rule.over == "tensor" for part in self.parts)
 
     @cached_property
@@ -181,7 +181,7 @@ class Program:
         return float(np.dtype(dtype).type(self.limit(largest(dtype))))
 
     def start(self, part: int, slot: int, values: Mapping[str, float]) -> float | str | Callable[..., Any]:
-        """How a slot starts: a number, ``"theta"``, or a function of theta and the hyperparameters."""
+        """Return the start of a slot: a number, ``"theta"``, or a function of theta and the hyperparameters."""
         rule = self.parts[part].rule
         how = rule.start.get(rule.state[slot], 0.0)
         if isinstance(how, str) and how != "theta":

@@ -1,4 +1,4 @@
-"""Whether a rule is declared well: its names, its two functions, and what the update does with checking operands."""
+"""Checks of a rule's declaration: its names, its two functions, and the update called with checking operands."""
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
@@ -154,7 +154,7 @@ def _known(made: Any, what: str, function: Callable[..., Any], known: Mapping[st
 
 
 def _call(owner: str, function: str, call: Callable[..., Any], *operands: Any, **scalars: Any) -> Any:
-    """What a function of a rule gives for checking operands; whatever it raises is an error of the rule."""
+    """Call a function of a rule with checking operands; an exception that it raises is an error of the rule."""
     try:
         return call(*operands, **scalars)
     except RuleError:

@@ -173,7 +173,7 @@ def equation(rule: Rule) -> Equation:
 
 
 def branches(rule: Rule) -> bool:
-    """Whether the numbers of a rule keep their names in its equation, for its ``scalars`` branches."""
+    """Return whether the numbers of a rule keep their names in its equation, for its ``scalars`` branches."""
     try:
         rule.scalars(**{key: Expr("symbol", key) for key in rule.arguments})
     except Branches:
@@ -200,7 +200,7 @@ def _changed(rule: Rule) -> set[str]:
 
 
 def _changes(x: Expr, t: Expr) -> bool:
-    """Whether a scalar changes from step to step; one that does not is printed where it stands."""
+    """Return whether a scalar changes from step to step; one that does not is printed where it stands."""
     return any(y is t for y in x.walk())
 
 

@@ -193,7 +193,7 @@ class Rule:
 
     @cached_property
     def arguments(self) -> tuple[str, ...]:
-        """What ``scalars`` asks for."""
+        """Names of the arguments of ``scalars``."""
         return parameters(self.scalars)
 
     @cached_property
