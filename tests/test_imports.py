@@ -30,7 +30,7 @@ LAYERS = [
     "step",
     "functional",
     "optimizer",
-    "objective text",
+    "objective text environment",
     "problem_file gradient_check loop layers nn testing",
     "interop bench compare",
     "runs",
