@@ -49,7 +49,7 @@ class Limits:
 
 
 @dataclass(frozen=True)
-class Spec:
+class RunSpec:
     """A run as it was asked for.
 
     Attributes
@@ -80,7 +80,7 @@ class Spec:
         return json.dumps({"format": FORMAT, **msgspec.to_builtins(self)}, indent=1) + "\n"
 
     @classmethod
-    def from_json(cls, text: str, path: Path) -> "Spec":
+    def from_json(cls, text: str, path: Path) -> "RunSpec":
         """Return the spec of a text that :meth:`to_json` gave; ``path`` is for the message.
 
         Raises
