@@ -123,17 +123,17 @@ class Program:
 
     @cached_property
     def reduces(self) -> bool:
-        """Whether a scalar depends on the gradients."""
+        """True where a scalar depends on the gradients."""
         return bool(reductions(self.rules))
 
     @cached_property
     def remembers(self) -> bool:
-        """Whether host numbers are kept between steps."""
+        """True where host numbers are kept between steps."""
         return any(rule.memory for rule in self.rules)
 
     @property
     def over_tensor(self) -> bool:
-        """Whether a scalar differs from tensor to tensor."""
+        """True where a scalar differs from tensor to tensor."""
         return any(part.rule.over == "tensor" for part in self.parts)
 
     @cached_property
@@ -145,6 +145,12 @@ class Program:
                 if (domain := part.rule.domains.get(key)) is not None:
                     out[flat] = out.get(flat, domain) & domain
         return out
+
+    @cached_property
+    def cuts(self) -> list[str]:
+        """The flat names of the hyperparameters that bound each element of a gradient."""
+        pairs = zip(self.parts, self.keys, strict=True)
+        return [keys[x.rule.bounds] for x, keys in pairs if x.rule.bounds and not x.rule.measure]
 
     def values(self, hyper: Mapping[str, Hyper], t: int) -> dict[str, float]:
         """The hyperparameters of the next update, when ``t`` updates have been made."""
@@ -175,7 +181,7 @@ class Program:
         return float(np.dtype(dtype).type(self.limit(largest(dtype))))
 
     def start(self, part: int, slot: int, values: Mapping[str, float]) -> float | str | Callable[..., Any]:
-        """How a slot starts: a number, ``"theta"``, or a function of theta and the hyperparameters."""
+        """Return the start of a slot: a number, ``"theta"``, or a function of theta and the hyperparameters."""
         rule = self.parts[part].rule
         how = rule.start.get(rule.state[slot], 0.0)
         if isinstance(how, str) and how != "theta":

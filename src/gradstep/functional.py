@@ -24,7 +24,7 @@ ALL = ""  # the row of scalars that all arrays share
 
 
 class State(NamedTuple):
-    """What an optimizer remembers.
+    """State of :func:`update`.
 
     Attributes
     ----------
@@ -234,7 +234,7 @@ def _prepared(made: Program, params: Any, grads: Any, slots: Slots) -> tuple[Nes
 
 
 def _is_like(y: Any, x: Any) -> bool:
-    """Whether two arrays are plain ones of NumPy's, of one shape and dtype: the usual case, seen at once."""
+    """Return whether two arrays are plain ones of NumPy's, of one shape and dtype: the usual case, seen at once."""
     return type(x) is type(y) is np.ndarray and x.shape == y.shape and x.dtype == y.dtype
 
 

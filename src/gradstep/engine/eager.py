@@ -51,7 +51,7 @@ def metered(theta: Any, g: Any, after: Any) -> list[list[float]]:
 
 
 def within(g: Any, limit: float) -> bool:
-    """Whether every element of ``g`` is at most ``limit`` in absolute value; false for NaN."""
+    """Return whether every element of ``g`` is at most ``limit`` in absolute value; false for NaN."""
     xp = namespace(g)
     return all(bool(xp.all(xp.abs(as_reals(x)) <= limit)) for x in pieces(g))
 
@@ -129,35 +129,35 @@ class Eager:
         self.unwritten: tuple[list[list[tuple[Any, Any]]], list[list[list[float]]], int] | None = None
 
     def step(self, _grads: tuple[Any, ...], _table: list[Row], _t: int, _guard: bool, /) -> bool:
-        """See :class:`gradstep.engine.tensor.Engine`."""
+        """Make update ``t`` at once where all is usual; else change nothing and return False."""
         return False  # the parts of a step do it
 
     def take(self, _grads: tuple[Any, ...], /) -> bool:
-        """See :class:`gradstep.engine.tensor.Engine`."""
+        """Take gradients of the usual kind, without a further look; return False for others."""
         return False
 
     def load(self, grads: Sequence[Any]) -> None:
-        """See :class:`gradstep.engine.tensor.Engine`."""
+        """Take gradients of any kind that fit."""
         self.places.check()
         self.grads = [_plain(g) for g in grads]
 
     def forget(self) -> None:
-        """See :class:`gradstep.engine.tensor.Engine`."""
+        """Let go of gradients that were taken."""
         self.grads = ()
 
     def look(self) -> bool:
-        """See :class:`gradstep.engine.tensor.Engine`."""
+        """Return whether all gradients are good."""
         pairs = zip(self.tensors, self.grads, strict=True)
         return all(within(g, self.program.limit_in(x.dtype)) for x, g in pairs)
 
     def measure(self, part: int, table: list[Row]) -> tuple[Sums, bool]:
-        """See :class:`gradstep.engine.tensor.Engine`."""
+        """Return the block sums of what a stage measures, and whether all gradients are good."""
         good = part != reductions(self.program.rules)[0] or self.look()
         pairs = zip(self.tensors, self.grads, strict=True)
         return [measured(self.program, part, x, g, table[x.row]) for x, g in pairs], good
 
     def apply(self, table: list[Row], t: int) -> None:
-        """See :class:`gradstep.engine.tensor.Engine`. All is computed before the first array is written."""
+        """Write parameters and state of update ``t``. All is computed before the first array is written."""
         pairs = zip(self.tensors, self.grads, strict=True)
         sums: list[list[list[float]]] = []
         self.places.check()  # a schedule may have moved an array
@@ -167,7 +167,7 @@ class Eager:
         self.grads = ()
 
     def finish(self) -> None:
-        """See :class:`gradstep.engine.tensor.Engine`."""
+        """Write the rest of what was begun."""
         if self.unwritten is not None:
             results, self.sums, applied = self.unwritten
             _write(results)
@@ -176,11 +176,11 @@ class Eager:
 
     @property
     def is_writing(self) -> bool:
-        """See :class:`gradstep.engine.tensor.Engine`."""
+        """True while arrays are being written one after the other."""
         return self.unwritten is not None
 
     def metered(self) -> tuple[Columns, Ranges]:
-        """See :class:`gradstep.engine.tensor.Engine`."""
+        """Return the sums of the last update, and where each tensor's stand."""
         ends = list(accumulate((len(own[0]) for own in self.sums), initial=0))
         columns = [list(chain(*(own[k] for own in self.sums))) for k in range(METERS)]
         return columns, list(pairwise(ends))
