@@ -47,7 +47,7 @@ class Limits:
 
 
 @dataclass(frozen=True)
-class Spec:
+class RunSpec:
     """A run as it was asked for.
 
     Attributes
@@ -78,7 +78,7 @@ class Spec:
         return json.dumps({"format": FORMAT, **asdict(self)}, indent=1) + "\n"
 
     @classmethod
-    def from_json(cls, text: str, path: Path) -> "Spec":
+    def from_json(cls, text: str, path: Path) -> "RunSpec":
         """The inverse of :meth:`to_json`.
 
         Raises
