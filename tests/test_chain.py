@@ -112,11 +112,9 @@ class TestStartAndLimit:
             return theta - lr * g + floor * a, g, a, b, c, d
 
         made = rule(
-            lambda lr, floor: {"lr": lr, "floor": floor},
+            lambda lr=0.5, floor=0.125: {"lr": lr, "floor": floor},
             state="a b c d",
             start={"a": 0.25, "b": "floor", "c": "theta", "d": lambda theta, lr, floor: lr * theta},
-            lr=0.5,
-            floor=0.125,
         )(fresh)
         x = np.array([2.0, 4.0], np.float32)
         slots = gs.init(made(), x).slots["params"]

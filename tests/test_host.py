@@ -93,7 +93,7 @@ class TestScalars:
         def odd(theta, g, lr):
             return theta - lr * g, g
 
-        made = rule(lambda t, lr: {"lr": failing() if t == 3 else lr}, lr=0.1)(odd)
+        made = rule(lambda t, lr=0.1: {"lr": failing() if t == 3 else lr})(odd)
         with pytest.raises(ScalarError) as error:
             self.ask(made(), t=3)
         assert any(x in str(error.value) for x in text.split("|"))

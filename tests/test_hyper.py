@@ -2,6 +2,7 @@
 
 import math
 from decimal import Decimal
+from typing import Annotated
 
 import numpy as np
 import pytest
@@ -9,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import gradstep as gs
+from gradstep.chain import program
 from gradstep.hyper import DOMAINS, Domain, at, checked, in_domain, times
-from gradstep.rule import registry
+from gradstep.rule import Positive, registry, rule
 from support import case, clear
 
 
@@ -31,10 +33,71 @@ def test_domains_hold_finite_numbers_alone():
 def test_every_hyperparameter_of_every_rule_has_a_domain():
     for name, made in registry(None).items():
         if made.update.__module__.startswith("gradstep."):
-            assert made.defaults.keys() <= DOMAINS.keys(), name
-    for name, domain in DOMAINS.items():
+            assert made.defaults.keys() == made.domains.keys(), name
+    for name in DOMAINS:
         assert any(name in made.defaults for made in registry(None).values()), name
-        assert str(domain)
+
+
+def test_common_is_what_is_in_both():
+    assert Domain(0.0) & Domain(0.0, 1.0, open_low=True) == Domain(0.0, 1.0, open_low=True)
+    assert Domain(-1.0, 1.0, open_high=True) & Domain(0.5, 1.0) == Domain(0.5, 1.0, open_high=True)
+
+
+class TestDeclaredDomains:
+    """A domain stands where its hyperparameter is declared, and is asked wherever the value comes from."""
+
+    @pytest.fixture
+    def kept(self, monkeypatch):
+        monkeypatch.setattr("gradstep.rule._REGISTRY", registry(None))
+
+        def kept(theta, g, kappa):
+            return theta - kappa * g, g
+
+        return rule(with_domain)(kept)
+
+    def test_of_what_is_given_with_the_rule(self, kept):
+        assert kept.domains == {"kappa": Domain(1.0, 2.0)}
+        with pytest.raises(gs.GradstepValueError, match="kept: kappa must be finite and >= 1 and <= 2, not 3"):
+            kept(kappa=3.0)
+
+    def test_of_what_is_set_in_groups_and_scheduled(self, kept):
+        wrong = "kappa must be finite and >= 1 and <= 2, not 3"
+        w = np.ones(3)
+        opt = gs.Optimizer({"w": w}, kept(name="mine", kappa=1.0))
+        with pytest.raises(gs.GradstepValueError, match=f"mine.{wrong}"):
+            opt.hyper["mine.kappa"] = 3.0
+        for groups in ({"w": {"kappa": 3.0}}, {"w": {"kappa": gs.times(3.0)}}):
+            with pytest.raises(gs.GradstepValueError, match=wrong):
+                gs.Optimizer({"w": w}, kept(kappa=1.0), groups=groups).step({"w": w.copy()})
+        with pytest.raises(gs.GradstepValueError, match=wrong):
+            gs.Optimizer({"w": w}, kept(kappa=lambda t: 3.0)).step({"w": w.copy()})
+        assert (w == 1.0).all()
+
+    def test_a_shared_name_obeys_all_that_share_it(self, kept):
+        def also(theta, g, kappa):
+            return theta - kappa * g, g
+
+        other = rule(narrow)(also)
+        assert program(gs.chain(kept, other)).domains == {"kappa": Domain(1.25, 2.0)}
+
+    def test_a_default_outside_is_refused(self):
+        def kept(theta, g, kappa):
+            return theta - kappa * g, g
+
+        with pytest.raises(gs.GradstepValueError, match="kept, default: kappa must be finite and > 0, not 0"):
+            rule(zero)(kept)
+
+
+def with_domain(kappa: Annotated[float, Domain(1.0, 2.0)] = 1.5):
+    return {"kappa": kappa}
+
+
+def narrow(kappa: Annotated[float, Domain(1.25)] = 1.5):
+    return {"kappa": kappa}
+
+
+def zero(kappa: Positive = 0.0):
+    return {"kappa": kappa}
 
 
 def test_checked_gives_floats_and_keeps_schedules():

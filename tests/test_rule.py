@@ -19,7 +19,7 @@ def own_registry(monkeypatch):
     monkeypatch.setattr("gradstep.rule._REGISTRY", registry(None))
 
 
-def rates(lr):
+def rates(lr=0.1):
     return {"lr": lr}
 
 
@@ -29,7 +29,7 @@ def with_step(step):
     def odd(theta, g, lr):
         return theta - lr * step(theta, g, lr), g
 
-    return rule(rates, lr=0.1)(odd)
+    return rule(rates)(odd)
 
 
 def chosen(condition):
@@ -131,7 +131,7 @@ def test_what_is_allowed_is_counted():
         theta = theta - lr * where(g > 0.0, g * 0.5, -m) / sqrt(m)
         return theta, g, m
 
-    made = rule(rates, state="m", lr=0.1)(busy)
+    made = rule(rates, state="m")(busy)
     assert dict(made.operations) == {
         "maximum": 1, "abs": 1, "minimum": 1, "sign": 1, "+": 1, "-": 1, "*": 2, "/": 1, "where": 1, ">": 1,
         "negate": 1, "sqrt": 1,
@@ -165,49 +165,57 @@ def counted(theta, g, n):
 
 
 DECLARATIONS = {
-    "no tuple": (lambda: rule(rates, lr=0.1)(lambda theta, g, lr: theta - lr * g), "must return theta, g"),
-    "too little": (lambda: rule(rates, state="m", lr=0.1)(lambda theta, g, m, lr: (theta - lr * m, g)), "theta, g, m"),
-    "a scalar": (lambda: rule(rates, lr=0.1)(lambda theta, g, lr: (lr, g)), "returns lr as theta, which is no array"),
-    "a literal": (lambda: rule(rates, lr=0.1)(lambda theta, g, lr: (0.0, g)), "returns 0.0 as theta"),
-    "a condition": (lambda: rule(rates, lr=0.1)(lambda theta, g, lr: (theta > g, g)), "(theta > g) as theta"),
-    "other names": (lambda: rule(rates, lr=0.1)(lambda x, g, lr: (x, g)), "must take ('theta', 'g', 'lr')"),
-    "other order": (lambda: rule(rates, state="m", lr=0.1)(lambda g, theta, m, lr: (theta, g, m)), "must take"),
-    "a scalar too few": (lambda: rule(rates, lr=0.1)(lambda theta, g: (theta, g)), "must take ('theta', 'g', 'lr')"),
-    "a scalar too many": (lambda: rule(rates, lr=0.1)(lambda theta, g, lr, x: (theta, g)), "must take"),
-    "unknown argument": (lambda: rule(lambda lr, mu: {"lr": lr}, lr=0.1)(plain), "asks for mu"),
-    "total without a sum": (lambda: rule(lambda lr, total: {"lr": lr}, lr=0.1)(plain), "asks for total"),
-    "reduce alone": (lambda: rule(rates, reduce=lambda theta, g: g, lr=0.1)(plain), "belong together"),
-    "over alone": (lambda: rule(rates, over="all", lr=0.1)(plain), "belong together"),
+    "no tuple": (lambda: rule(rates)(lambda theta, g, lr: theta - lr * g), "must return theta, g"),
+    "too little": (lambda: rule(rates, state="m")(lambda theta, g, m, lr: (theta - lr * m, g)), "theta, g, m"),
+    "a scalar": (lambda: rule(rates)(lambda theta, g, lr: (lr, g)), "returns lr as theta, which is no array"),
+    "a literal": (lambda: rule(rates)(lambda theta, g, lr: (0.0, g)), "returns 0.0 as theta"),
+    "a condition": (lambda: rule(rates)(lambda theta, g, lr: (theta > g, g)), "(theta > g) as theta"),
+    "other names": (lambda: rule(rates)(lambda x, g, lr: (x, g)), "must take ('theta', 'g', 'lr')"),
+    "other order": (lambda: rule(rates, state="m")(lambda g, theta, m, lr: (theta, g, m)), "must take"),
+    "a scalar too few": (lambda: rule(rates)(lambda theta, g: (theta, g)), "must take ('theta', 'g', 'lr')"),
+    "a scalar too many": (lambda: rule(rates)(lambda theta, g, lr, x: (theta, g)), "must take"),
+    "unknown argument": (lambda: rule(lambda mu, lr=0.1: {"lr": lr})(plain), "asks for mu"),
+    "total without a sum": (lambda: rule(lambda total, lr=0.1: {"lr": lr})(plain), "asks for total"),
+    "reduce alone": (lambda: rule(rates, reduce=lambda theta, g: g)(plain), "belong together"),
+    "over alone": (lambda: rule(rates, over="all")(plain), "belong together"),
     "memory lost": (lambda: rule(lambda n: {"n": n}, memory={"k": 1.0})(counted), "memory k|asks for n"),
     "memory not returned": (lambda: rule(lambda k: {"n": k}, memory={"k": 1.0})(counted), "memory k"),
-    "unit of nothing": (lambda: rule(rates, units={"eps": "g"}, lr=0.1)(plain), "eps is declared in units or start"),
-    "start of nothing": (lambda: rule(rates, start={"m": 1.0}, lr=0.1)(plain), "m is declared in units or start"),
-    "a schedule as default": (lambda: rule(rates, lr=lambda t: 0.1)(plain), "a default must be a number"),
-    "scalars that fail": (lambda: rule(lambda lr: {"lr": lr + None}, lr=0.1)(plain), "scalars fails"),
-    "scalars without dict": (lambda: rule(lambda lr: lr, lr=0.1)(plain), "must return a dict"),
-    "slot twice": (lambda: rule(rates, state="m m", lr=0.1)(kept), "the name m is taken"),
-    "slot like a hyperparameter": (lambda: rule(rates, state="lr", lr=0.1)(plain), "the name lr is taken"),
-    "a hyperparameter called t": (lambda: rule(lambda t: {"lr": t}, t=0.1)(plain), "the name t is taken"),
+    "unit of nothing": (lambda: rule(rates, units={"eps": "g"})(plain), "eps is declared in units or start"),
+    "start of nothing": (lambda: rule(rates, start={"m": 1.0})(plain), "m is declared in units or start"),
+    "a schedule as default": (
+        lambda: rule(lambda lr=lambda t: 0.1: {"lr": lr})(plain), "the default of lr must be a number"),
+    "scalars that fail": (lambda: rule(lambda lr=0.1: {"lr": lr + None})(plain), "scalars fails"),
+    "scalars without dict": (lambda: rule(lambda lr=0.1: lr)(plain), "must return a dict"),
+    "slot twice": (lambda: rule(rates, state="m m")(kept), "the name m is taken"),
+    "slot like a hyperparameter": (lambda: rule(rates, state="lr")(plain), "the name lr is taken"),
+    "a hyperparameter called t": (lambda: rule(lambda t=0.1: {"lr": t})(plain), "the name t is taken"),
     "a hyperparameter called as a sum": (
-        lambda: rule(lambda total: {"lr": total}, reduce=lambda g: g, over="all", total=0.1)(plain), "total is taken"),
+        lambda: rule(lambda total=0.1: {"lr": total}, reduce=lambda g: g, over="all")(plain), "total is taken"),
     "measure of a scalar": (
-        lambda: rule(rates, reduce=lambda theta, g: 1.0, over="all", lr=0.1)(plain), "as total, which is no array"),
+        lambda: rule(rates, reduce=lambda theta, g: 1.0, over="all")(plain), "as total, which is no array"),
     "measure of what it does not see": (
-        lambda: rule(rates, reduce={"size": lambda theta, v: theta * v}, over="all", lr=0.1)(plain),
+        lambda: rule(rates, reduce={"size": lambda theta, v: theta * v}, over="all")(plain),
         "the sum size asks for v, which is none of ['g', 'theta']"),
-    "early without sums": (lambda: rule(rates, early=rates, lr=0.1)(plain), "early= is for numbers that reduce= needs"),
+    "early without sums": (lambda: rule(rates, early=rates)(plain), "early= is for numbers that reduce= needs"),
+    "an option misspelt": (
+        lambda: rule(rates, pover=2), "@rule: unknown option 'pover'; did you mean power"),
+    "an option misspelt of a stage": (lambda: stage(rates, bound="lr"), "@stage: unknown option 'bound'; did you mean"),
+    "a hyperparameter as an option": (lambda: rule(rates, lr=0.1), "A hyperparameter and its default stand in the"),
+    "two defaults": (
+        lambda: rule(rates, early=lambda lr=0.2: {"k": lr}, reduce=lambda g: g, over="all")(plain),
+        "lr is 0.1 in scalars() and 0.2 in early()"),
     "early and scalars alike": (
-        lambda: rule(rates, early=rates, reduce=lambda g: g, over="all", lr=0.1)(plain), "both return lr"),
+        lambda: rule(rates, early=rates, reduce=lambda g: g, over="all")(plain), "both return lr"),
     "early that asks for a sum": (
-        lambda: rule(rates, early=lambda total: {"k": total}, reduce=lambda g: g, over="all", lr=0.1)(plain),
+        lambda: rule(rates, early=lambda total: {"k": total}, reduce=lambda g: g, over="all")(plain),
         "early() asks for total"),
-    "a rule that wraps": (lambda: rule(rates, wraps=True, lr=0.1)(plain), "wraps= is for a stage behind a rule"),
+    "a rule that wraps": (lambda: rule(rates, wraps=True)(plain), "wraps= is for a stage behind a rule"),
     "before in another place": (
         lambda: stage(wraps=True)(lambda theta, before, g: (theta, g)), "must take ('before', 'theta', 'g')"),
     "before without wraps": (lambda: stage()(lambda before, theta, g: (theta, g)), "must take ('theta', 'g')"),
     "measure that branches": (
-        lambda: rule(rates, reduce=lambda theta, g: g if g > 0 else theta, over="all", lr=0.1)(plain), "truth value"),
-    "read that fails": (lambda: rule(rates, read=lambda theta: theta.mean(), lr=0.1)(plain), "theta.mean"),
+        lambda: rule(rates, reduce=lambda theta, g: g if g > 0 else theta, over="all")(plain), "truth value"),
+    "read that fails": (lambda: rule(rates, read=lambda theta: theta.mean())(plain), "theta.mean"),
 }  # fmt: skip
 
 
@@ -224,19 +232,19 @@ def test_a_declaration_is_refused(case):
 
 def test_a_default_out_of_range_is_refused():
     with pytest.raises(gs.GradstepValueError, match="lr must be finite and >= 0, not -1"):
-        rule(rates, lr=-1.0)(plain)
+        rule(lambda lr=-1.0: {"lr": lr})(plain)
 
 
 def test_a_name_belongs_to_one_module():
-    rule(rates, lr=0.1)(plain)
-    again = rule(rates, lr=0.2)(plain)  # a notebook cell that runs twice
+    rule(rates)(plain)
+    again = rule(lambda lr=0.2: {"lr": lr})(plain)  # a notebook cell that runs twice
     assert registry()["plain"] is again
 
     def adam(theta, g, lr):
         return theta - lr * g, g
 
     with pytest.raises(RuleError, match=r"gradstep\.rules\.adam has a rule of that name; choose another"):
-        rule(rates, lr=0.1)(adam)
+        rule(rates)(adam)
     assert registry()["adam"] is gs.adam
 
 
@@ -352,7 +360,7 @@ def test_an_update_in_place_is_refused(symbol):
         return theta - lr * v, g, v
 
     with pytest.raises(RuleError, match=f"v \\{symbol} g. changes an operand in place"):
-        rule(rates, state="v", lr=0.1)(odd)
+        rule(rates, state="v")(odd)
 
 
 def test_a_stage_is_bounded_by_one_of_its_hyperparameters():
@@ -360,4 +368,4 @@ def test_a_stage_is_bounded_by_one_of_its_hyperparameters():
         return theta, lr * g
 
     with pytest.raises(RuleError, match="bounds='max_norm' is none of its hyperparameters"):
-        stage(rates, bounds="max_norm", lr=0.1)(odd)
+        stage(rates, bounds="max_norm")(odd)

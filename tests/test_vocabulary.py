@@ -69,7 +69,7 @@ def compiled(update, theta, g, c=0.25):
     def tiny(theta, g, out, c):
         return theta, g, update(theta, g, c)
 
-    made = stage(lambda c: {"c": c}, state="out", c=c)(tiny)
+    made = stage(lambda c=c: {"c": c}, state="out")(tiny)
     w = np.zeros_like(theta)
     opt = gs.Optimizer(w, made, on_nonfinite="ignore", engine="compiled")
     w[...] = theta

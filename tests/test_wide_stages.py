@@ -122,7 +122,7 @@ def test_two_sums_of_each_array(engine):
 def distance():
     """Steps as long as the way so far; its measures see a slot, and its host number remembers the way."""
 
-    def scalars(far, size, way, lr):
+    def scalars(far, size, way, lr=1.0):
         way = max(way, math.sqrt(far))
         return {"way": way, "rate": lr * way / math.sqrt(size) if size > 0 else 0.0}
 
@@ -137,7 +137,6 @@ def distance():
         memory={"way": 1e-3},
         reduce=measures,
         over="all",
-        lr=1.0,
         units={"lr": "1"},
         exceptions={"units": "the first way is a number that does not scale"},
     )
@@ -160,11 +159,11 @@ def test_sums_over_all_see_the_state(engine):
 # ---- early numbers ------------------------------------------------------------------------------------------------
 
 
-def averages(t, beta):
+def averages(t, beta=0.9):
     return {"beta": beta, "rest": 1 - beta, "mean": 1 / (1 - beta**t)}
 
 
-def shortened(lr, size, mean):
+def shortened(size, mean, lr=0.1):
     return {"rate": lr * mean / size if size > 0 else 0.0}
 
 
@@ -176,7 +175,7 @@ def unit():
         return theta - rate * m, g, m
 
     measures = {"size": lambda g, m, beta, rest, mean: mean * abs(beta * m + rest * g)}
-    return rule(shortened, early=averages, reduce=measures, over="tensor", state="m", lr=0.1, beta=0.9,
+    return rule(shortened, early=averages, reduce=measures, over="tensor", state="m",
                 units={"lr": "theta"})(unit_step)  # fmt: skip
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from gradstep.arrays import largest
 from gradstep.errors import GradstepTypeError, GradstepValueError
-from gradstep.hyper import Hyper, at
+from gradstep.hyper import Domain, Hyper, at
 from gradstep.rule import Part, Rule, Stage
 
 Row = list[tuple[float, ...]]  # the scalars of each part, in the order of its rule's numbers
@@ -136,9 +136,19 @@ class Program:
         """Whether a scalar differs from tensor to tensor."""
         return any(part.rule.over == "tensor" for part in self.parts)
 
+    @cached_property
+    def domains(self) -> Mapping[str, Domain]:
+        """The values that each hyperparameter may take, by flat name: those that all of its stages allow."""
+        out: dict[str, Domain] = {}
+        for part, keys in zip(self.parts, self.keys, strict=True):
+            for key, flat in keys.items():
+                if (domain := part.rule.domains.get(key)) is not None:
+                    out[flat] = out.get(flat, domain) & domain
+        return out
+
     def values(self, hyper: Mapping[str, Hyper], t: int) -> dict[str, float]:
         """The hyperparameters of the next update, when ``t`` updates have been made."""
-        return {key: at(value, key, t, "hyperparameter") for key, value in hyper.items()}
+        return {key: at(value, key, t, "hyperparameter", self.domains.get(key)) for key, value in hyper.items()}
 
     def memory(self) -> dict[str, float]:
         """The host numbers before the first step."""

@@ -2,16 +2,41 @@
 
 import inspect
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from gradstep.checking import ARRAY, Checked, Checker
 from gradstep.errors import RuleError
-from gradstep.hyper import Hyper, checked
+from gradstep.hyper import DOMAINS, Domain, checked
 
 
 def parameters(function: Callable[..., Any]) -> tuple[str, ...]:
     """Return the names of a function's parameters."""
     return tuple(inspect.signature(function).parameters)
+
+
+def declared_hyper(
+    owner: str, scalars: Callable[..., Any], early: Callable[..., Any] | None
+) -> tuple[Mapping[str, Any], Mapping[str, Domain]]:
+    """Return the defaults and domains of the hyperparameters: the parameters that have a default.
+
+    Raises
+    ------
+    RuleError
+        When ``early`` and ``scalars`` give one hyperparameter two defaults.
+    """
+    defaults: dict[str, Any] = {}
+    domains: dict[str, Domain] = {}
+    for function in (scalars, *(() if early is None else (early,))):
+        for key, x in inspect.signature(function, eval_str=True).parameters.items():
+            if x.default is x.empty:
+                continue
+            if defaults.setdefault(key, x.default) != x.default:
+                raise RuleError(f"rule {owner}: {key} is {defaults[key]} in scalars() and {x.default} in early().")
+            own = [y for y in getattr(x.annotation, "__metadata__", ()) if isinstance(y, Domain)]
+            if own or key in DOMAINS:
+                domains[key] = own[0] if own else DOMAINS[key]
+    return MappingProxyType(defaults), MappingProxyType(domains)
 
 
 def examine(made: Any) -> tuple[tuple[str, ...], tuple[str, ...], dict[str, int]]:
@@ -34,7 +59,7 @@ def examine(made: Any) -> tuple[tuple[str, ...], tuple[str, ...], dict[str, int]
     """
     owner = made.name
     _check_names(made)
-    known: dict[str, Any] = {key: _sample(key, value) for key, value in made.defaults.items()}
+    known: dict[str, Any] = {key: _sample(owner, key, x, made.domains.get(key)) for key, x in made.defaults.items()}
     known |= {**made.memory, "t": 1, **dict.fromkeys(made.measure, 1.0)}
     early = {} if made.early is None else _numbers(made, "early", made.early, known)
     out = _numbers(made, "scalars", made.scalars, {**known, **early})
@@ -100,7 +125,10 @@ def _known(made: Any, what: str, function: Callable[..., Any], known: Mapping[st
     asked = parameters(function)
     for key in asked:
         if key not in known:
-            raise RuleError(f"rule {made.name}: {what} asks for {key}, which is none of {sorted(known)}.")
+            hint = (
+                f" A hyperparameter has its default there: {key}=0.9, or {key}=shared." if what == "scalars()" else ""
+            )
+            raise RuleError(f"rule {made.name}: {what} asks for {key}, which is none of {sorted(known)}.{hint}")
     return asked
 
 
@@ -125,13 +153,13 @@ def _check_result(owner: str, function: str, result: Any, names: tuple[str, ...]
             raise RuleError(f"rule {owner}: {function} returns {x} as {key}, which is no array; combine it with one.")
 
 
-def _sample(key: str, value: Hyper | None) -> float:
-    """A value for the checking call where none is given."""
+def _sample(owner: str, key: str, value: Any, domain: Domain | None) -> float:
+    """Return a value for the checking call, also where no default is given."""
     if value is None:
         return 0.5
     if callable(value):
         raise RuleError(
-            f"hyperparameter {key}: a default must be a number; schedules are given where the rule is used."
+            f"rule {owner}: the default of {key} must be a number; schedules are given where the rule is used."
         )
-    checked(key, value, "default")
+    checked(key, value, f"{owner}, default", domain)
     return value

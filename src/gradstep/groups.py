@@ -7,7 +7,7 @@ from typing import Any
 
 from gradstep.chain import Program
 from gradstep.errors import GradstepTypeError, GradstepValueError
-from gradstep.hyper import Hyper, at, checked, in_domain, times
+from gradstep.hyper import Domain, Hyper, at, checked, in_domain, times
 from gradstep.naming import unknown
 
 FREEZE = "freeze"
@@ -40,8 +40,10 @@ class Groups:
         shared = program.values(hyper, t)
         if not any(self.overrides):
             return [shared] * len(self.labels)
+        domains = program.domains
         return [
-            {**shared, **{k: _value(k, x, shared, t, label) for k, x in own.items()}} for label, own in self._items()
+            {**shared, **{k: _value(k, x, shared, t, label, domains.get(k)) for k, x in own.items()}}
+            for label, own in self._items()
         ]
 
     def _items(self) -> list[tuple[str, Mapping[str, Hyper | times]]]:
@@ -90,10 +92,11 @@ def _check(pattern: Any, own: Any, program: Program) -> dict[str, Hyper | times]
     for key in own:
         if key not in program.hyper:
             raise unknown(f"groups: {pattern!r} has the unknown hyperparameter", str(key), program.hyper)
-    return {key: x if isinstance(x, times) else checked(key, x, f"groups: {pattern!r}") for key, x in own.items()}
+    owner, domains = f"groups: {pattern!r}", program.domains
+    return {key: x if isinstance(x, times) else checked(key, x, owner, domains.get(key)) for key, x in own.items()}
 
 
-def _value(key: str, x: Hyper | times, shared: Mapping[str, float], t: int, label: str) -> float:
+def _value(key: str, x: Hyper | times, shared: Mapping[str, float], t: int, label: str, domain: Domain | None) -> float:
     if isinstance(x, times):
-        return in_domain(key, x.factor * shared[key], f"groups: {label!r}")
-    return at(x, key, t, f"groups: {label!r}")
+        return in_domain(key, x.factor * shared[key], f"groups: {label!r}", domain)
+    return at(x, key, t, f"groups: {label!r}", domain)

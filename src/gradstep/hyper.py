@@ -1,10 +1,11 @@
-"""Hyperparameters: one name everywhere, what values each may take, and schedules in their place."""
+"""Hyperparameters: one name everywhere, the values that each may take, and schedules in their place."""
 
 import math
 import numbers
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from dataclasses import dataclass
-from typing import Any, cast
+from types import MappingProxyType
+from typing import Annotated, Any, cast
 
 from gradstep.errors import GradstepTypeError, GradstepValueError
 from gradstep.naming import unknown
@@ -27,39 +28,36 @@ class Domain:
         below = x < self.high if self.open_high else x <= self.high
         return above and below and math.isfinite(x)
 
+    def __and__(self, other: "Domain") -> "Domain":
+        """The values in both."""
+        low, open_low = max((self.low, self.open_low), (other.low, other.open_low))
+        high, closed = min((self.high, not self.open_high), (other.high, not other.open_high))
+        return Domain(low, high, open_low, not closed)
+
     def __str__(self) -> str:
         low = f"{'>' if self.open_low else '>='} {self.low:g}"
         return low if self.high == math.inf else f"{low} and {'<' if self.open_high else '<='} {self.high:g}"
 
 
-_RATE = Domain(0.0)
-_FRACTION = Domain(0.0, 1.0, open_high=True)
-_POSITIVE = Domain(0.0, open_low=True)
+NonNegative = Annotated[float, Domain(0.0)]
+Positive = Annotated[float, Domain(0.0, open_low=True)]
+Fraction = Annotated[float, Domain(0.0, 1.0, open_high=True)]
 
+# Names that mean the same in every rule; any other hyperparameter has its domain as an annotation where it is declared.
 DOMAINS: Mapping[str, Domain] = {
-    "lr": _RATE,
-    "momentum": _FRACTION,
-    "beta1": _FRACTION,
-    "beta2": _FRACTION,
-    "rho": _FRACTION,
-    "dampening": Domain(0.0, 1.0),
-    "first_dampening": Domain(0.0, 1.0),
-    "eps": _POSITIVE,  # zero would make 0/0 of a zero gradient
-    "eps_root": _RATE,
-    "initial_accumulator": _RATE,
-    "lr_decay": _RATE,
-    "threshold": Domain(4.0),  # RAdam's; its rectification is no number below
-    "weight_decay": _RATE,
-    "momentum_decay": _RATE,
-    "loss_scale": _POSITIVE,
-    "max_value": _POSITIVE,
-    "max_norm": _POSITIVE,
-    "decay": _FRACTION,
+    "lr": Domain(0.0),
+    "momentum": Domain(0.0, 1.0, open_high=True),
+    "beta1": Domain(0.0, 1.0, open_high=True),
+    "beta2": Domain(0.0, 1.0, open_high=True),
+    "eps": Domain(0.0, open_low=True),  # zero would make 0/0 of a zero gradient
+    "weight_decay": Domain(0.0),
 }
 
 
-def checked(name: str, value: Any, owner: str) -> Hyper:
-    """``value`` as a float in the domain of ``name``, or as it is when it is a schedule.
+def checked(name: str, value: Any, owner: str, domain: Domain | None = None) -> Hyper:
+    """Return ``value`` as a float in its domain, or as it is when it is a schedule.
+
+    Without a ``domain`` it is the one that the name has in every rule; any finite number where there is none.
 
     Raises
     ------
@@ -75,12 +73,12 @@ def checked(name: str, value: Any, owner: str) -> Hyper:
             f"{owner}: {name} must be a number or a schedule (a function of the number of updates made), "
             f"not {value!r} of type {type(value).__name__}."
         )
-    return in_domain(name, _float(value), owner)
+    return in_domain(name, _float(value), owner, domain)
 
 
-def in_domain(name: str, x: float, owner: str) -> float:
-    """``x`` itself when it is finite and in the domain of ``name``; otherwise a :class:`GradstepValueError`."""
-    domain = DOMAINS.get(name.rpartition(".")[2])
+def in_domain(name: str, x: float, owner: str, domain: Domain | None = None) -> float:
+    """Return ``x`` itself when it is finite and in its domain; otherwise raise a :class:`GradstepValueError`."""
+    domain = domain or DOMAINS.get(name.rpartition(".")[2])
     if domain is None:
         if not math.isfinite(x):
             raise GradstepValueError(f"{owner}: {name} must be finite, not {x}.")
@@ -89,14 +87,14 @@ def in_domain(name: str, x: float, owner: str) -> float:
     return x
 
 
-def at(value: Hyper, name: str, t: int, owner: str) -> float:
-    """The value of a hyperparameter for the next update, when ``t`` updates have been made."""
+def at(value: Hyper, name: str, t: int, owner: str, domain: Domain | None = None) -> float:
+    """Return the value of a hyperparameter for the next update, when ``t`` updates have been made."""
     if not callable(value):
         return value
     x: Any = value(t)
     if isinstance(x, bool) or not isinstance(x, numbers.Real):
         raise GradstepTypeError(f"{owner}: the schedule of {name} gave {x!r} at t = {t}; it must give a number.")
-    return in_domain(name, _float(x), f"{owner}, schedule at t = {t}")
+    return in_domain(name, _float(x), f"{owner}, schedule at t = {t}", domain)
 
 
 def _float(x: Any) -> float:
@@ -126,8 +124,8 @@ class times:  # noqa: N801 - reads as a word in groups={"embed*": {"lr": gs.time
 class HyperView(MutableMapping[str, Hyper]):
     """Hyperparameters by name; a new value is checked, a schedule stays, no name comes or goes."""
 
-    def __init__(self, values: Mapping[str, Hyper]) -> None:
-        self.raw = dict(values)
+    def __init__(self, values: Mapping[str, Hyper], domains: Mapping[str, Domain] = MappingProxyType({})) -> None:
+        self.raw, self._domains = dict(values), domains
         self.version = 0
 
     def __getitem__(self, name: str) -> Hyper:
@@ -138,7 +136,7 @@ class HyperView(MutableMapping[str, Hyper]):
             raise unknown("unknown hyperparameter", name, self.raw)
         if callable(self.raw[name]):
             raise GradstepValueError(f"{name} follows the schedule {self.raw[name]!r}; it cannot be set by hand.")
-        self.raw[name] = checked(name, value, "optimizer")
+        self.raw[name] = checked(name, value, "optimizer", self._domains.get(name))
         self.version += 1
 
     def replace(self, values: Mapping[str, Hyper]) -> None:

@@ -148,7 +148,7 @@ class Optimizer:
         check_writable(names, [leaves[k] for k in self._active])
         self._precision.check(names, [leaves[k] for k in self._active])
         self._leaves = leaves
-        self.hyper = HyperView(self._program.hyper)
+        self.hyper = HyperView(self._program.hyper, self._program.domains)
         self._progress = _Progress([self._program.memory() for _ in self._groups.labels])
         self._slots = self._start()
         self.state: Mapping[str, Mapping[str, Any]] = MappingProxyType(

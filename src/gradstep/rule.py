@@ -12,16 +12,22 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from importlib import import_module
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict, Unpack
 
-from gradstep.declaration import examine, parameters
+from gradstep.declaration import declared_hyper, examine, parameters
 from gradstep.errors import GradstepTypeError, GradstepValueError, RuleError
-from gradstep.hyper import Hyper, checked
+from gradstep.hyper import Domain, Fraction, Hyper, NonNegative, Positive, checked
 from gradstep.naming import find, unknown
+
+__all__ = [
+    "Domain", "Fraction", "NonNegative", "Part", "Positive", "Rule", "Stage",
+    "as_stage", "declared", "lookup", "registry", "rule", "shared", "stage", "variant",
+]  # fmt: skip
 
 Update = Callable[..., tuple[Any, ...]]
 Over = Literal["tensor", "all"]
 _EMPTY: Mapping[str, Any] = MappingProxyType({})
+shared: Any = None  # the default of a hyperparameter that another stage of the chain has too, or that must be given
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -48,7 +54,10 @@ class Rule:
     memory
         Host floats kept between steps, with their first values.
     defaults
-        Hyperparameters and their defaults; ``None``: shared with another stage of the chain, or to be given.
+        Hyperparameters and their defaults: the parameters of ``scalars`` and ``early`` that have one. ``None``: shared
+        with another stage of the chain, or to be given.
+    domains
+        The values that hyperparameters may take: as each is annotated, or as its name has in every rule.
     units
         Unit of each hyperparameter that is no pure number, in terms of ``theta`` and ``g``: ``{"lr": "theta/g"}``;
         ``{"g": "1"}`` where a stage hands a gradient of another unit on.
@@ -79,7 +88,8 @@ class Rule:
     nonnegative: tuple[str, ...]
     start: Mapping[str, Any]
     memory: Mapping[str, float]
-    defaults: Mapping[str, Hyper | None]
+    defaults: Mapping[str, float | None]
+    domains: Mapping[str, Domain]
     units: Mapping[str, str]
     symbols: Mapping[str, str]
     read: Callable[..., Any] | None
@@ -121,7 +131,8 @@ class Rule:
         for key in hyper:
             if key not in self.defaults:
                 raise unknown(f"{self.name}: unknown hyperparameter", key, names)
-        clean = {key: checked(key, value, self.name) for key, value in {**given, **hyper}.items()}
+        every = {**given, **hyper}
+        clean = {key: checked(key, value, self.name, self.domains.get(key)) for key, value in every.items()}
         return Stage((Part(self, MappingProxyType(clean), name),))
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -226,62 +237,88 @@ def declared(module: str, name: str) -> Rule:
     return lookup(name)
 
 
-def rule(
-    scalars: Callable[..., dict[str, Any]] | None = None,
-    *,
-    state: str = "",
-    nonnegative: str = "",
-    start: Mapping[str, Any] = _EMPTY,
-    memory: Mapping[str, float] = _EMPTY,
-    units: Mapping[str, str] = _EMPTY,
-    symbols: Mapping[str, str] = _EMPTY,
-    read: Callable[..., Any] | None = None,
-    reduce: Mapping[str, Callable[..., Any]] | Callable[..., Any] | None = None,
-    over: Over | None = None,
-    early: Callable[..., dict[str, Any]] | None = None,
-    wraps: bool = False,
-    power: int = 1,
-    bounds: str | None = None,
-    exceptions: Mapping[str, str] = _EMPTY,
-    kind: Literal["rule", "stage"] = "rule",
-    **hyper: Hyper | None,
-) -> Callable[[Update], Rule]:
-    """Declare an update rule; the keywords that are no option of this decorator are its hyperparameters.
+class Options(TypedDict, total=False):
+    """The options of :func:`rule` and :func:`stage`: attributes of :class:`Rule`, and ``reduce``, its ``measure``."""
 
-    The options are the attributes of :class:`Rule` (``reduce`` is its ``measure``; a function alone stands for
-    ``{"total": function}``), ``state`` and ``nonnegative`` as strings of names. The rule is called once with checking
-    operands, and is in the registry, and so in every law, from then on.
+    state: str
+    nonnegative: str
+    start: Mapping[str, Any]
+    memory: Mapping[str, float]
+    units: Mapping[str, str]
+    symbols: Mapping[str, str]
+    read: Callable[..., Any]
+    reduce: Mapping[str, Callable[..., Any]] | Callable[..., Any]
+    over: Over
+    early: Callable[..., dict[str, Any]]
+    wraps: bool
+    power: int
+    bounds: str
+    exceptions: Mapping[str, str]
+
+
+def rule(scalars: Callable[..., dict[str, Any]] | None = None, **options: Unpack[Options]) -> Callable[[Update], Rule]:
+    """Declare an update rule.
+
+    The rule is called once with checking operands, and is in the registry, and so in every law, from then on.
+
+    Parameters
+    ----------
+    scalars
+        The host's half. Its parameters with a default are the rule's hyperparameters, ``=shared`` (None) for one that
+        another stage of the chain has too, or that must be given; their annotations (``Fraction``, ``Positive``, ``NonNegative``, or
+        ``Annotated[float, Domain(...)]``) say what values they may take.
+    **options
+        Attributes of :class:`Rule`, ``state`` and ``nonnegative`` as strings of names. ``reduce`` is its ``measure``; a
+        function alone stands for ``{"total": function}``.
 
     Raises
     ------
     RuleError
-        When the rule branches, combines scalars alone, divides by one, leaves the vocabulary, or returns or takes
-        something else than it declares; the message names the operation and says what to move.
+        When an option is unknown, or the rule branches, combines scalars alone, divides by one, leaves the vocabulary,
+        or returns or takes something else than it declares; the message names the operation and says what to move.
     """
+    return _declaring("rule", scalars, options)
+
+
+def stage(scalars: Callable[..., dict[str, Any]] | None = None, **options: Unpack[Options]) -> Callable[[Update], Rule]:
+    """Declare a stage that is no update rule of its own: clipping, decay, averaging. Takes what :func:`rule` takes."""
+    return _declaring("stage", scalars, options)
+
+
+def _declaring(
+    kind: Literal["rule", "stage"], scalars: Callable[..., dict[str, Any]] | None, options: Options
+) -> Callable[[Update], Rule]:
+    for key in options:
+        if key not in Options.__annotations__:
+            error = unknown(f"@{kind}: unknown option", key, Options.__annotations__)
+            raise RuleError(f"{error} A hyperparameter and its default stand in the signature of scalars.")
 
     def declare(update: Update) -> Rule:
+        name, reduce = update.__name__, options.get("reduce", {})
+        defaults, domains = declared_hyper(name, scalars or _no_scalars, options.get("early"))
         return _registered(
             Rule(
-                name=update.__name__,
+                name=name,
                 update=update,
                 scalars=scalars or _no_scalars,
-                state=tuple(state.split()),
-                nonnegative=tuple(nonnegative.split()),
-                start=start,
-                memory=memory,
-                defaults=MappingProxyType(hyper),
-                units=units,
-                symbols=symbols,
-                read=read,
-                measure={"total": reduce} if callable(reduce) else dict(reduce or {}),
-                over=over,
-                power=power,
-                bounds=bounds,
-                exceptions=exceptions,
+                state=tuple(options.get("state", "").split()),
+                nonnegative=tuple(options.get("nonnegative", "").split()),
+                start=options.get("start", _EMPTY),
+                memory=options.get("memory", _EMPTY),
+                defaults=defaults,
+                domains=domains,
+                units=options.get("units", _EMPTY),
+                symbols=options.get("symbols", _EMPTY),
+                read=options.get("read"),
+                measure={"total": reduce} if callable(reduce) else dict(reduce),
+                over=options.get("over"),
+                power=options.get("power", 1),
+                bounds=options.get("bounds"),
+                exceptions=options.get("exceptions", _EMPTY),
                 kind=kind,
                 module=update.__module__,
-                early=early,
-                wraps=wraps,
+                early=options.get("early"),
+                wraps=options.get("wraps", False),
             )
         )
 
@@ -289,11 +326,7 @@ def rule(
 
 
 def variant(
-    base: Rule,
-    *,
-    start: Mapping[str, Any] | None = None,
-    units: Mapping[str, str] | None = None,
-    **hyper: Hyper | None,
+    base: Rule, *, start: Mapping[str, Any] | None = None, units: Mapping[str, str] | None = None
 ) -> Callable[[Callable[..., dict[str, Any]]], Rule]:
     """Declare a rule that has the update of another and scalars of its own: the decorated function, which names it.
 
@@ -303,8 +336,6 @@ def variant(
         The rule that it varies.
     start, units
         Where they are not those of ``base``.
-    **hyper
-        All of its hyperparameters, as for :func:`rule`.
 
     Raises
     ------
@@ -314,9 +345,10 @@ def variant(
 
     def declare(scalars: Callable[..., dict[str, Any]]) -> Rule:
         own: dict[str, Any] = {key: x for key, x in (("start", start), ("units", units)) if x is not None}
-        defaults = MappingProxyType(hyper)
         name, module = scalars.__name__, scalars.__module__
-        return _registered(replace(base, name=name, scalars=scalars, module=module, defaults=defaults, **own))
+        defaults, domains = declared_hyper(name, scalars, base.early)
+        varied = replace(base, name=name, scalars=scalars, module=module, defaults=defaults, domains=domains, **own)
+        return _registered(varied)
 
     return declare
 
@@ -330,11 +362,6 @@ def _registered(made: Rule) -> Rule:
         raise RuleError(f"rule {made.name}: {other.module} has a rule of that name; choose another.")
     _REGISTRY[made.name] = made
     return made
-
-
-def stage(scalars: Callable[..., dict[str, Any]] | None = None, **options: Any) -> Callable[[Update], Rule]:
-    """Declare a stage that is no update rule of its own: clipping, decay, averaging. Takes what :func:`rule` takes."""
-    return rule(scalars, kind="stage", **options)
 
 
 def _no_scalars() -> dict[str, Any]:

@@ -153,14 +153,14 @@ def test_scalars_that_move_memory(kind):
     """The last moment before the write, after all else has been looked at."""
     params = {"w": np.zeros(N)}
 
-    def scalars(lr):
+    def scalars(lr=0.1):
         if "opt" in held:
             replace(params["w"])
         return {"rate": lr}
 
     held = {}
 
-    @rule(scalars, lr=0.1)
+    @rule(scalars)
     def moves_its_parameter(theta, g, rate):
         return theta - rate * g, g
 

@@ -17,11 +17,11 @@ from papers.exact import exact
 from .strangers import rule
 
 
-def scalars(lr, beta1, beta2):
+def scalars(lr=1e-4, beta1=0.9, beta2=0.99):
     return {"lr": lr, "beta1": beta1, "rest1": 1 - beta1, "beta2": beta2, "rest2": 1 - beta2}
 
 
-@rule(scalars, state="m", units={"lr": "theta"}, lr=1e-4, beta1=0.9, beta2=0.99)
+@rule(scalars, state="m", units={"lr": "theta"})
 def lion(theta, g, m, lr, beta1, rest1, beta2, rest2):
     """Lion. Chen et al. 2023, arXiv:2302.06675, Algorithm 2, without the decay."""
     theta = theta - lr * vocabulary.sign(beta1 * m + rest1 * g)

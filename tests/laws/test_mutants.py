@@ -196,15 +196,15 @@ wrong(momentum, "a view of the gradient", "purity", update=aliased)
 
 
 @rule(
-    lambda lr, eps: {"lr": lr, "eps": eps}, state="s", start={"s": 0.1}, units={"lr": "theta", "eps": "g", "s": "g*g"},
-    power=2, lr=1e-2, eps=1e-10,
+    lambda lr=1e-2, eps=1e-10: {"lr": lr, "eps": eps}, state="s", start={"s": 0.1},
+    units={"lr": "theta", "eps": "g", "s": "g*g"}, power=2,
 )  # fmt: skip
 def started(theta, g, s, lr, eps):
     s = s + g * g
     return theta - lr * g / (sqrt(s) + eps), g, s
 
 
-@rule(lambda lr: {"lr": lr}, units={"lr": "theta"}, lr=1e-2)
+@rule(lambda lr=1e-2: {"lr": lr}, units={"lr": "theta"})
 def signed(theta, g, lr):
     return theta - lr * sign(g) * minimum(magnitude(sign(g)), 1.0), g
 

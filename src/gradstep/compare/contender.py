@@ -102,7 +102,7 @@ def contender(named: Named) -> Contender:
         for key, value in named.values:
             if key not in rule.defaults:
                 raise unknown(f"{rule.name}: unknown hyperparameter", key, rule.defaults)
-            checked(key, value, rule.name)
+            checked(key, value, rule.name, rule.domains.get(key))
     made = Contender(named)
     for key in made.held:
         if key not in made.defaults:

@@ -7,11 +7,12 @@ from gradstep.chain import chain, program
 from gradstep.conventions import described, stage_of
 from gradstep.conventions.constructor import REQUIRED, Constructor, number
 from gradstep.errors import GradstepTypeError, GradstepValueError
-from gradstep.hyper import DOMAINS, Hyper, checked
-from gradstep.rule import Rule, Stage, lookup
+from gradstep.hyper import Hyper, checked
+from gradstep.rule import Rule, Stage, lookup, registry
 
 RATE = "lr"  # what schedulers change in a group, whatever a constructor calls it
-KNOWN = {*DOMAINS, "betas"}  # names that stand for hyperparameters wherever they are met
+# Names that stand for hyperparameters wherever they are met.
+KNOWN = {key for rule in registry(None).values() for key in rule.defaults} | {"betas"}
 
 
 class Setting(NamedTuple):
@@ -97,7 +98,10 @@ class Settings:
                     f"{owner}: {key} is a schedule, {value!r}; give a number, which a scheduler may change."
                 )
         if not self._constructor:
-            return Setting(self._stage, {key: checked(key, value, owner) for key, value in values.items()})
+            domains = program(self._stage).domains
+            return Setting(
+                self._stage, {key: checked(key, value, owner, domains.get(key)) for key, value in values.items()}
+            )
         own = self._its_own(values)
         return Setting(self._constructor.form(own).stage, self._constructor.values(own))
 

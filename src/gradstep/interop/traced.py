@@ -96,7 +96,8 @@ class _Host:
         made, t = program(self.stage), int(t)
         kept = {key: from_bits(bits) for key, bits in memory.items()}
         values = made.values({key: x for key, x in made.hyper.items() if key not in hyper}, t)
-        values |= {key: in_domain(key, float(x), f"optimizer, update {t + 1}") for key, x in hyper.items()}
+        owner, domains = f"optimizer, update {t + 1}", made.domains
+        values |= {key: in_domain(key, float(x), owner, domains.get(key)) for key, x in hyper.items()}
         tensors, grads = self._tensors(arrays)
         shape, dtype = self.form
         try:

@@ -4,16 +4,15 @@ Shapes: theta, g, s, u alike.   Units: [g] = loss/[theta]; s in [g]^2; u in the 
 so the rule keeps no scale (the paper's own remark): with eps in [g]^2, lr is in [theta]/[g]; rho is a pure number.
 """
 
-from gradstep.rule import rule
+from gradstep.rule import Fraction, rule
 from gradstep.vocabulary import sqrt
 
 
-def scalars(lr, rho, eps):
+def scalars(lr=1.0, rho: Fraction = 0.95, eps=1e-6):
     return dict(lr=lr, rho=rho, rest=1 - rho, eps=eps)
 
 
-@rule(scalars, state="s u", nonnegative="s u", power=2, units={"lr": "theta/g", "eps": "g*g"},
-      lr=1.0, rho=0.95, eps=1e-6)
+@rule(scalars, state="s u", nonnegative="s u", power=2, units={"lr": "theta/g", "eps": "g*g"})
 def adadelta(theta, g, s, u, lr, rho, rest, eps):
     s = rho * s + rest * (g * g)
     step = sqrt(u + eps) / sqrt(s + eps) * g

@@ -10,14 +10,13 @@ from gradstep.rule import rule
 from gradstep.vocabulary import sqrt
 
 
-def scalars(t, lr, beta1, beta2, eps, weight_decay):
+def scalars(t, lr=1e-3, beta1=0.9, beta2=0.999, eps=1e-8, weight_decay=1e-2):
     return dict(shrink=lr * weight_decay, rate=lr / (1 - beta1**t), eps=eps, beta1=beta1, rest1=1 - beta1,
                 beta2=beta2, rest2=1 - beta2, unbias2=1 / sqrt(1 - beta2**t))
 
 
 @rule(scalars, state="m v", nonnegative="v", power=2, units={"lr": "theta", "eps": "g", "weight_decay": "1/theta"},
-      exceptions={"first_step_descends": "decoupled decay pulls towards zero, whatever the gradient"},
-      lr=1e-3, beta1=0.9, beta2=0.999, eps=1e-8, weight_decay=1e-2)
+      exceptions={"first_step_descends": "decoupled decay pulls towards zero, whatever the gradient"})
 def adamw(theta, g, m, v, shrink, rate, eps, beta1, rest1, beta2, rest2, unbias2):
     m = beta1 * m + rest1 * g
     v = beta2 * v + rest2 * (g * g)

@@ -10,12 +10,11 @@ from gradstep.rule import rule
 from gradstep.vocabulary import maximum, sqrt, where
 
 
-def scalars(lr, beta1, beta2):
+def scalars(lr=1e-3, beta1=0.9, beta2=0.999):
     return dict(lr=lr, beta1=beta1, rest1=1 - beta1, beta2=beta2, rest2=1 - beta2)
 
 
-@rule(scalars, state="m v top", nonnegative="v top", power=2, units={"lr": "theta"}, symbols={"top": r"\hat{v}"},
-      lr=1e-3, beta1=0.9, beta2=0.999)
+@rule(scalars, state="m v top", nonnegative="v top", power=2, units={"lr": "theta"}, symbols={"top": r"\hat{v}"})
 def amsgrad(theta, g, m, v, top, lr, beta1, rest1, beta2, rest2):
     m = beta1 * m + rest1 * g
     v = beta2 * v + rest2 * (g * g)

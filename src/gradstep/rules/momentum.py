@@ -8,11 +8,11 @@ Shapes: theta, g, v alike.   Units: [g] = loss/[theta]; v in [theta]; lr in [the
 from gradstep.rule import rule
 
 
-def scalars(lr, momentum):
+def scalars(lr=1e-2, momentum=0.9):
     return dict(lr=lr, momentum=momentum)
 
 
-@rule(scalars, state="v", units={"lr": "theta/g"}, lr=1e-2, momentum=0.9)
+@rule(scalars, state="v", units={"lr": "theta/g"})
 def momentum(theta, g, v, lr, momentum):
     v = momentum * v - lr * g
     theta = theta + v

@@ -7,11 +7,11 @@ Shapes: theta, g, m, v alike.   Units: [g] = loss/[theta]; m in [g]; v in [g]^2;
 beta1, beta2, momentum_decay are pure numbers.
 """
 
-from gradstep.rule import rule
+from gradstep.rule import NonNegative, rule
 from gradstep.vocabulary import sqrt
 
 
-def scalars(t, product, lr, beta1, beta2, eps, momentum_decay):
+def scalars(t, product, lr=2e-3, beta1=0.9, beta2=0.999, eps=1e-8, momentum_decay: NonNegative = 0.004):
     mu, after = (beta1 * (1 - 0.5 * 0.96 ** (k * momentum_decay)) for k in (t, t + 1))
     product = product * mu
     return dict(product=product, mu=mu, rest=1 - mu, look=lr * after / (1 - product * after),
@@ -19,8 +19,7 @@ def scalars(t, product, lr, beta1, beta2, eps, momentum_decay):
                 beta2=beta2, rest2=1 - beta2, unbias2=1 / sqrt(1 - beta2**t))
 
 
-@rule(scalars, state="m v", nonnegative="v", memory={"product": 1.0}, power=2, units={"lr": "theta", "eps": "g"},
-      lr=2e-3, beta1=0.9, beta2=0.999, eps=1e-8, momentum_decay=0.004)
+@rule(scalars, state="m v", nonnegative="v", memory={"product": 1.0}, power=2, units={"lr": "theta", "eps": "g"})
 def nadam(theta, g, m, v, mu, rest, look, now, eps, beta2, rest2, unbias2):
     m = mu * m + rest * g
     v = beta2 * v + rest2 * (g * g)

@@ -21,16 +21,14 @@ def rectification(t, weights, lags, beta2, threshold, included=False):
     return weights, lags, r
 
 
-def scalars(t, weights, lags, lr, beta1, beta2, eps):
+def scalars(t, weights, lags, lr=1e-3, beta1=0.9, beta2=0.999, eps=1e-8):
     weights, lags, r = rectification(t, weights, lags, beta2, 4.0)
     return dict(weights=weights, lags=lags, rate=(r or 1.0) * lr / (1 - beta1**t), rectified=float(r > 0), eps=eps,
                 beta1=beta1, rest1=1 - beta1, beta2=beta2, rest2=1 - beta2, unbias2=1 / sqrt(1 - beta2**t))
 
 
 @rule(scalars, state="m v", nonnegative="v", memory={"weights": 0.0, "lags": 0.0}, power=2,
-      units={"lr": "theta", "eps": "g"},
-      exceptions={"units": "lr changes its unit where the rule changes its branch"},
-      lr=1e-3, beta1=0.9, beta2=0.999, eps=1e-8)
+      units={"lr": "theta", "eps": "g"}, exceptions={"units": "lr changes its unit where the rule changes its branch"})
 def radam(theta, g, m, v, rate, rectified, eps, beta1, rest1, beta2, rest2, unbias2):
     m = beta1 * m + rest1 * g
     v = beta2 * v + rest2 * (g * g)

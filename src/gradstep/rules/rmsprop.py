@@ -3,15 +3,15 @@
 Shapes: theta, g, v alike.   Units: [g] = loss/[theta]; v in [g]^2; lr in [theta]; eps in [g]; rho is a pure number.
 """
 
-from gradstep.rule import rule
+from gradstep.rule import Fraction, rule
 from gradstep.vocabulary import sqrt
 
 
-def scalars(lr, rho, eps):
+def scalars(lr=1e-3, rho: Fraction = 0.9, eps=1e-8):
     return dict(lr=lr, rho=rho, rest=1 - rho, eps=eps)
 
 
-@rule(scalars, state="v", nonnegative="v", power=2, units={"lr": "theta", "eps": "g"}, lr=1e-3, rho=0.9, eps=1e-8)
+@rule(scalars, state="v", nonnegative="v", power=2, units={"lr": "theta", "eps": "g"})
 def rmsprop(theta, g, v, lr, rho, rest, eps):
     v = rho * v + rest * (g * g)
     theta = theta - lr * g / (sqrt(v) + eps)

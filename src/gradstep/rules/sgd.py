@@ -6,11 +6,11 @@ Shapes: theta, g alike.   Units: [g] = loss/[theta]; lr in [theta]/[g].
 from gradstep.rule import rule
 
 
-def scalars(lr):
+def scalars(lr=1e-2):
     return dict(lr=lr)
 
 
-@rule(scalars, units={"lr": "theta/g"}, lr=1e-2)
+@rule(scalars, units={"lr": "theta/g"})
 def sgd(theta, g, lr):
     theta = theta - lr * g
     return theta, g

@@ -3,15 +3,15 @@
 A gradient within the bound is left as it is, bit for bit. Units: max_value and the norms in [g].
 """
 
-from gradstep.rule import stage
+from gradstep.rule import Positive, stage
 from gradstep.vocabulary import maximum, minimum, sqrt
 
 
-def ends(max_value):
+def ends(max_value: Positive = 1.0):
     return dict(low=-max_value, high=max_value)
 
 
-@stage(ends, bounds="max_value", units={"max_value": "g"}, max_value=1.0)
+@stage(ends, bounds="max_value", units={"max_value": "g"})
 def clip_by_value(theta, g, low, high):
     """Each element of g into [-max_value, max_value]. Units: max_value in [g]; default 1."""
     g = minimum(maximum(g, low), high)
@@ -22,19 +22,19 @@ def square(theta, g):
     return g * g
 
 
-def shortened(total, max_norm):
+def shortened(total, max_norm: Positive = 1.0):
     norm = sqrt(total)
     return dict(factor=max_norm / norm if norm > max_norm else 1.0)
 
 
-@stage(shortened, reduce=square, over="tensor", bounds="max_norm", units={"max_norm": "g"}, max_norm=1.0)
+@stage(shortened, reduce=square, over="tensor", bounds="max_norm", units={"max_norm": "g"})
 def clip_by_norm(theta, g, factor):
     """Each array's g scaled to the norm max_norm where it is longer. Pascanu et al. 2013, Algorithm 1."""
     g = factor * g
     return theta, g
 
 
-@stage(shortened, reduce=square, over="all", bounds="max_norm", units={"max_norm": "g"}, max_norm=1.0)
+@stage(shortened, reduce=square, over="all", bounds="max_norm", units={"max_norm": "g"})
 def clip_by_global_norm(theta, g, factor):
     """All gradients scaled together to the norm max_norm where it is longer. Pascanu et al. 2013, Algorithm 1."""
     g = factor * g

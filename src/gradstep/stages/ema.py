@@ -3,10 +3,10 @@
 It starts at the first parameters, so it needs no bias correction. ``opt.averaged()`` reads it.
 """
 
-from gradstep.rule import stage
+from gradstep.rule import Fraction, stage
 
 
-def scalars(decay):
+def scalars(decay: Fraction = 0.999):
     return dict(decay=decay, rest=1 - decay)
 
 
@@ -15,7 +15,7 @@ def read(theta, average):
 
 
 @stage(scalars, state="average", start={"average": "theta"}, read=read,
-       symbols={"average": r"\bar{\theta}", "decay": r"\alpha"}, decay=0.999)
+       symbols={"average": r"\bar{\theta}", "decay": r"\alpha"})
 def ema(theta, g, average, decay, rest):
     average = decay * average + rest * theta
     return theta, g, average

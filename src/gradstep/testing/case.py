@@ -8,7 +8,7 @@ import numpy as np
 
 from gradstep.chain import chain
 from gradstep.engine import compiled_engine
-from gradstep.hyper import DOMAINS
+from gradstep.hyper import Domain
 from gradstep.rule import Rule, Stage
 from gradstep.rules.sgd import sgd
 from gradstep.stages import maximize
@@ -79,7 +79,7 @@ class Case:
         """Values for all hyperparameters: the defaults, and two sets drawn near them."""
         plain = {key: SHARED if value is None else float(value) for key, value in self.rule.defaults.items()}  # type: ignore[arg-type]  # no schedules
         rng = self.rng()
-        drawn = [{key: _near(key, value, rng) for key, value in plain.items()} for _ in range(2)]
+        drawn = [{key: _near(value, rng, self.rule.domains.get(key)) for key, value in plain.items()} for _ in range(2)]
         return [plain, *drawn] if plain else [plain]
 
     def silent(self, law: str) -> str:
@@ -96,11 +96,11 @@ class Case:
         return reasons.get(law, "")
 
 
-def _near(name: str, value: float, rng: np.random.Generator) -> float:
+def _near(value: float, rng: np.random.Generator, domain: Domain | None) -> float:
     """A number near a default: another rate, another fraction; no nearer to 1, where 1 - x**t loses its digits."""
     value = value or 0.1
     if 0.5 <= value < 1:
         odds = value / (1 - value) * 2 ** rng.uniform(-2, 0)
         return float(odds / (1 + odds))
     drawn = float(value * 2 ** rng.uniform(-2, 2))
-    return drawn if name not in DOMAINS or drawn in DOMAINS[name] else value
+    return drawn if domain is None or drawn in domain else value

@@ -8,12 +8,11 @@ from gradstep.rule import rule, variant
 from gradstep.vocabulary import abs, maximum
 
 
-def corrected(t, lr, beta1, beta2, eps):
+def corrected(t, lr=2e-3, beta1=0.9, beta2=0.999, eps=1e-8):
     return dict(rate=lr / (1 - beta1**t), eps=eps, beta1=beta1, rest1=1 - beta1, beta2=beta2)
 
 
-@rule(corrected, state="m u", nonnegative="u", units={"lr": "theta", "eps": "g"},
-      lr=2e-3, beta1=0.9, beta2=0.999, eps=1e-8)
+@rule(corrected, state="m u", nonnegative="u", units={"lr": "theta", "eps": "g"})
 def adamax_eps_inside(theta, g, m, u, rate, eps, beta1, rest1, beta2):
     """torch 2.13, Adamax, and optax's: eps is added to abs(g) within the maximum.
 
@@ -25,8 +24,11 @@ def adamax_eps_inside(theta, g, m, u, rate, eps, beta1, rest1, beta2):
     return theta, g, m, u
 
 
-@rule(corrected, state="m u", nonnegative="u", units={"lr": "theta", "eps": "g"},
-      lr=1e-3, beta1=0.9, beta2=0.999, eps=1e-7)
+def outside(t, lr=1e-3, beta1=0.9, beta2=0.999, eps=1e-7):
+    return corrected(t, lr, beta1, beta2, eps)
+
+
+@rule(outside, state="m u", nonnegative="u", units={"lr": "theta", "eps": "g"})
 def adamax_eps_outside(theta, g, m, u, rate, eps, beta1, rest1, beta2):
     """Keras 3.15, Adamax: eps is added to the maximum.
 
@@ -38,8 +40,8 @@ def adamax_eps_outside(theta, g, m, u, rate, eps, beta1, rest1, beta2):
     return theta, g, m, u
 
 
-@variant(adamax_eps_outside, lr=1e-3, beta1=0.9, beta2=0.999, eps=1e-8)
-def adamax_uncorrected(lr, beta1, beta2, eps):
+@variant(adamax_eps_outside)
+def adamax_uncorrected(lr=1e-3, beta1=0.9, beta2=0.999, eps=1e-8):
     """MLX 0.32, Adamax: no bias correction; the first step is a tenth of that of Adamax.
 
     Units: [g] = loss/[theta]; m, u, eps in [g]; lr in [theta]; beta1, beta2 are pure numbers.

@@ -3,12 +3,12 @@
 Shapes: theta, average alike.   Units: average in [theta]; decay is a pure number.
 """
 
-from gradstep.rule import variant
+from gradstep.rule import Fraction, variant
 from gradstep.stages.ema import ema
 
 
-@variant(ema, decay=0.99)
-def ema_after_first(t, decay):
+@variant(ema)
+def ema_after_first(t, decay: Fraction = 0.99):
     """Keras 3.15, use_ema=True: what :func:`gradstep.ema` is, but for the parameters before the first step."""
     own = decay if t > 1 else 0.0
     return dict(decay=own, rest=1 - own)

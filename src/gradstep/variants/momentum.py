@@ -5,14 +5,18 @@ For a constant lr it is the folded form of the papers; a new lr rescales the who
 Shapes: theta, g, b alike.   Units: [g] = loss/[theta]; b in [g]; lr in [theta]/[g]; the others are pure numbers.
 """
 
-from gradstep.rule import rule
+from typing import Annotated
+
+from gradstep.rule import Domain, rule
+
+Share = Annotated[float, Domain(0.0, 1.0)]
 
 
-def dampened(t, lr, momentum, dampening, first_dampening):
+def dampened(t, lr=1e-3, momentum=0.9, dampening: Share = 0.0, first_dampening: Share = 0.0):
     return dict(lr=lr, momentum=momentum, gain=1 - (dampening if t > 1 else first_dampening))
 
 
-@rule(dampened, state="b", units={"lr": "theta/g"}, lr=1e-3, momentum=0.9, dampening=0.0, first_dampening=0.0)
+@rule(dampened, state="b", units={"lr": "theta/g"})
 def unfolded_momentum(theta, g, b, lr, momentum, gain):
     """torch 2.13, SGD with momentum: lr outside of the buffer. torch does not dampen the first gradient, MLX does.
 
@@ -23,11 +27,11 @@ def unfolded_momentum(theta, g, b, lr, momentum, gain):
     return theta, g, b
 
 
-def plain(lr, momentum):
+def plain(lr=1e-3, momentum=0.9):
     return dict(lr=lr, momentum=momentum)
 
 
-@rule(plain, state="b", units={"lr": "theta/g"}, lr=1e-3, momentum=0.9)
+@rule(plain, state="b", units={"lr": "theta/g"})
 def unfolded_nesterov(theta, g, b, lr, momentum):
     """torch 2.13, SGD with nesterov=True: lr outside of the buffer.
 

@@ -4,14 +4,14 @@ Shapes: theta, g, m, v alike.   Units: [g] = loss/[theta]; m in [g]; v, eps_root
 beta1, beta2 are pure numbers.
 """
 
-from gradstep.rule import rule, variant
+from gradstep.rule import NonNegative, rule, variant
 from gradstep.rules.nadam import nadam
 from gradstep.rules.nadam import scalars as growing
 from gradstep.vocabulary import sqrt
 
 
-@variant(nadam, lr=2e-3, beta1=0.9, beta2=0.999, eps=1e-8, momentum_decay=0.004)
-def nadam_torch(t, product, lr, beta1, beta2, eps, momentum_decay):
+@variant(nadam)
+def nadam_torch(t, product, lr=2e-3, beta1=0.9, beta2=0.999, eps=1e-8, momentum_decay: NonNegative = 0.004):
     """torch 2.13, NAdam, and Keras's: mu_t weighs the look ahead, but the mean is one with beta1.
 
     Units: [g] = loss/[theta]; m in [g]; v in [g]^2; lr in [theta]; eps in [g]; betas, momentum_decay are pure numbers.
@@ -19,14 +19,13 @@ def nadam_torch(t, product, lr, beta1, beta2, eps, momentum_decay):
     return {**growing(t, product, lr, beta1, beta2, eps, momentum_decay), "mu": beta1, "rest": 1 - beta1}
 
 
-def scalars(t, lr, beta1, beta2, eps, eps_root):
+def scalars(t, lr=1e-3, beta1=0.9, beta2=0.999, eps=1e-8, eps_root: NonNegative = 0.0):
     return dict(look=lr * beta1 / (1 - beta1 ** (t + 1)), now=lr * (1 - beta1) / (1 - beta1**t),
                 eps=eps, eps_root=eps_root, beta1=beta1, rest1=1 - beta1,
                 beta2=beta2, rest2=1 - beta2, unbias2=1 / (1 - beta2**t))
 
 
-@rule(scalars, state="m v", nonnegative="v", power=2, units={"lr": "theta", "eps": "g", "eps_root": "g*g"},
-      lr=1e-3, beta1=0.9, beta2=0.999, eps=1e-8, eps_root=0.0)
+@rule(scalars, state="m v", nonnegative="v", power=2, units={"lr": "theta", "eps": "g", "eps_root": "g*g"})
 def nadam_optax(theta, g, m, v, look, now, eps, eps_root, beta1, rest1, beta2, rest2, unbias2):
     """optax 0.2.8, nadam: Adam with Nesterov momentum that is constant; eps_root inside of the root.
 

@@ -12,7 +12,6 @@ from gradstep.compare.play import optimizers, pages, paths
 from gradstep.compare.play.settings import read
 from gradstep.conventions import constructor
 from gradstep.errors import GradstepError, NonFiniteError
-from gradstep.hyper import DOMAINS
 from gradstep.rule import Rule
 from gradstep.text import Named
 from support import case
@@ -77,7 +76,7 @@ def test_the_knobs_of_a_rule_are_its_hyperparameters():
         if isinstance(rule, Rule):
             knobs = optimizers.known(name).knobs
             assert {key: knob.default for key, knob in knobs.items()} == dict(rule.defaults), name
-            assert all(knob.domain == DOMAINS[key] for key, knob in knobs.items()), name
+            assert all(knob.domain == rule.domains[key] for key, knob in knobs.items()), name
 
 
 def test_sliders_rise_and_stop_within_the_domain_alone():

@@ -17,7 +17,7 @@ from gradstep.chain import program
 from gradstep.compare.play.knobs import SWITCH, Knob, stops
 from gradstep.conventions import LIBRARIES, constructor, stage_of
 from gradstep.errors import GradstepError
-from gradstep.hyper import DOMAINS, Domain
+from gradstep.hyper import Domain
 from gradstep.naming import unknown
 from gradstep.rule import Rule, Stage, registry
 from gradstep.text import Named
@@ -186,8 +186,9 @@ def _is_required(x: inspect.Parameter) -> bool:
 
 
 def _number(name: str, default: float, key: str) -> Knob:
-    domain = DOMAINS.get(key.rpartition(".")[2], _ANYTHING)
-    return Knob(name, float(default), domain, stops(key.rpartition(".")[2], domain))
+    own = key.rpartition(".")[2]
+    domain = next((x.domains[own] for x in registry(None).values() if own in x.domains), _ANYTHING)
+    return Knob(name, float(default), domain, stops(own, domain))
 
 
 def _unit(stage: Stage) -> str:
