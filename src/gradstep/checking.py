@@ -19,22 +19,19 @@ _OTHERS = ("//", "%", "@", "&", "|", "^")
 
 @dataclass
 class Checker:
-    """Collects the cost of one rule; ``owner`` is its name in messages."""
+    """Collects the cost of one rule; ``owner`` is its name in messages, ``whole`` whether it sees whole arrays."""
 
     owner: str
+    whole: bool = False
     operations: Counter[str] = field(default_factory=Counter[str])
 
-    def array(self, name: str) -> "Checked":
-        """An operand that stands for an array."""
-        return Checked(self, ARRAY, name)
-
-    def matrix(self, name: str, shape: str = "rows columns") -> "Matrix":
-        """An operand that stands for a whole array; ``shape`` is a word of :data:`gradstep.matrices.SHAPES`."""
-        return Matrix(self, ARRAY, name, _DIMENSIONS[shape])
+    def array(self, name: str, shape: str = "rows columns") -> "Checked":
+        """An operand that stands for an array; ``shape`` is a word of :data:`gradstep.matrices.SHAPES`."""
+        return Matrix(self, ARRAY, name, _DIMENSIONS[shape]) if self.whole else Checked(self, ARRAY, name)
 
     def scalar(self, name: str) -> "Checked":
         """An operand that stands for a number computed by ``scalars``."""
-        return Checked(self, SCALAR, name)
+        return Matrix(self, SCALAR, name, (1, 1)) if self.whole else Checked(self, SCALAR, name)
 
     def refuse(self, what: str, do: str) -> NoReturn:
         """Raise the error of a rule that is not in the form that all engines can run."""
@@ -110,7 +107,7 @@ class Checked:
     def speak(self, word: str, operands: tuple[Any, ...]) -> "Checked":
         """A vocabulary word over these operands."""
         text = f"{word}({', '.join(map(str, operands))})"
-        if word in WORDS:
+        if word in WORDS or word == "repeat":
             self.checker.refuse(text, "looks at whole arrays; declare the rule with whole=True")
         values = operands
         if word == "where":
@@ -186,6 +183,8 @@ class Matrix(Checked):
 
     def speak(self, word: str, operands: tuple[Any, ...]) -> Any:
         """A vocabulary word over these operands."""
+        if word == "repeat":
+            return self._repeated(*operands)
         text = f"{word}({', '.join(map(str, operands))})"
         if word not in WORDS:
             if all(_is_extent(x) for x in operands):
@@ -200,6 +199,12 @@ class Matrix(Checked):
         shapes = self._shapes(word, text, operands)
         made = tuple(Matrix(self.checker, EXTENT if word in ("rows", "columns") else ARRAY, text, x) for x in shapes)
         return made if len(made) > 1 else made[0]
+
+    def _repeated(self, step: Any, x: "Matrix", n: int) -> "Matrix":
+        y = step(x)
+        if not (isinstance(y, Matrix) and y.kind == ARRAY and y.shape == x.shape):
+            self.checker.refuse(f"repeat(..., {x}, {n})", "does not keep the shape of what it repeats a step on")
+        return y
 
     def _shapes(self, word: str, text: str, operands: tuple[Any, ...]) -> list[Shape]:
         """The shapes of what a word of whole arrays gives."""

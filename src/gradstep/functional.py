@@ -159,6 +159,8 @@ def host_half(
     host = Host(made, [hyper], groups, extremes({x.dtype for x in tensors}))
 
     def measure(part: int, rows: list[Row]) -> Sums:
+        if made.rules[part].whole:  # it is run when the arrays are computed
+            return []
         return [eager.measured(made, part, x, g, rows[x.row]) for x, g in zip(tensors, grads, strict=True)]
 
     table, after = host.table(t + 1, [dict(memory)], measure)
@@ -223,9 +225,11 @@ def start_slots(
     """
     xp, device = namespace(x), array_api_compat.device(x)
     is_light = for_copies and isinstance(x, np.ndarray)
+    made.check_shape(name, x)
     out: dict[str, Any] = {}
     for i, keys in enumerate(made.slots):
         for j, key in enumerate(keys):
+            shape = made.shape(i, j, x.shape)
             how = made.start(i, j, values)
             if how == "theta":
                 start = as_reals(x if is_light else copied(x))
@@ -236,10 +240,10 @@ def start_slots(
                 start = copied(start)
             elif is_light:
                 pair = as_complex(np.full(2 if is_complex(x) else (), how, compute_dtype(x, name)), x)
-                out[key] = np.broadcast_to(pair, x.shape)
+                out[key] = np.broadcast_to(pair, shape)
                 continue
             else:
-                shape = (*x.shape, 2) if is_complex(x) else x.shape
+                shape = (*shape, 2) if is_complex(x) else shape
                 start = xp.full(shape, how, dtype=getattr(xp, compute_dtype(x, name)), device=device)
             out[key] = _native(as_complex(start, x))
     return out
@@ -273,8 +277,9 @@ def _tensors(made: Program, params: Any, slots: Slots) -> tuple[Nest, list[Tenso
         wanted = [key for keys in made.slots for key in keys]
         if set(own) != set(wanted):
             raise GradstepValueError(f"state: {name!r} has {sorted(own)}, but this stage keeps {sorted(wanted)}.")
+        shapes = {key: made.shape(i, j, x.shape) for i, keys in enumerate(made.slots) for j, key in enumerate(keys)}
         for key, y in own.items():
-            check_alike(f"state: {key} of {name!r}", y, x, dtype="float32" if is_low(x) else None)
+            check_alike(f"state: {key} of {name!r}", y, x, dtype="float32" if is_low(x) else None, shape=shapes[key])
         state = tuple(tuple(own[key] for key in keys) for keys in made.slots)
         tensors.append(Tensor(name, x, state, k if made.over_tensor else 0))
     return nest, tensors

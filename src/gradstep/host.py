@@ -51,7 +51,7 @@ class Host:
             [_Scalars(part, {key: own[flat] for key, flat in keys.items()}, extremes) for own in hyper]
             for part, keys in zip(program.parts, program.keys, strict=True)
         ]
-        is_single = len(self.parts) == len(hyper) == len(rows) == 1
+        is_single = len(self.parts) == len(hyper) == len(rows) == 1 and not program.rules[0].whole
         self.alone = self.parts[0][0] if is_single and self.parts[0][0].needs_t_at_most else None
 
     def table(self, t: int, memory: Sequence[Memory], measure: Measure) -> tuple[list[Row], Sequence[Memory]]:
@@ -64,6 +64,7 @@ class Host:
         measure
             ``(part, rows so far) -> block sums`` of each tensor, or of all where they are summed together, and of
             each that is measured; asked of the engine. A row has the stage's early numbers, and zeros for its others.
+            Of a rule of whole arrays it is asked when all of its numbers are known, and runs it.
 
         Returns
         -------
@@ -90,6 +91,8 @@ class Host:
                     known[case], new = self.parts[i][group](t, memory[group], totals[k])
                     after[group].update(new)
                 table[k].append(known[case])
+            if part.rule.whole:
+                measure(i, table)
         return table, after
 
     def _totals(

@@ -5,6 +5,7 @@ axis is a column; a number is a matrix of one element.
 """
 
 from collections.abc import Callable, Mapping
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -42,14 +43,14 @@ def as_matrix(x: Any) -> Any:
 
 def mean(xp: Any, x: Any, over: str) -> Any:
     """Return the mean over ``"rows"``, ``"columns"`` or ``"all"``, with the axes kept; NumPy's in one fixed order."""
+    axes = AXES[over]
+    count = max(prod(x.shape[axis] for axis in axes), 1)  # the mean of nothing is 0
     if xp is not np:
-        return xp.mean(x, axis=AXES[over], keepdims=True)
-    count = 1
+        return xp.sum(x, axis=axes, keepdims=True) / count
     wide = np.asarray(x, np.float64)
-    for axis in AXES[over]:
-        count *= x.shape[axis]
+    for axis in axes:
         wide = axis_sums(wide, axis)
-    return (wide / max(count, 1)).astype(x.dtype)  # the mean of nothing is 0
+    return (wide / count).astype(x.dtype)
 
 
 def norm(xp: Any, x: Any) -> Any:

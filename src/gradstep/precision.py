@@ -90,6 +90,11 @@ class Precision:
 
     def layout(self, x: Any, name: str, program: Program) -> Layout:
         """How a parameter and its state are stored."""
+        for part in program.parts:
+            if part.rule.whole and self.state:
+                raise GradstepValueError(
+                    f"state_dtype={self.state!r} is not for {part.label}, which computes with whole arrays; leave it out."
+                )
         slots = [form for part in program.parts for form in self._formats(part.rule)]
         low = is_low(x)
         dtype = dtype_name(x) if low else compute_dtype(x, name)

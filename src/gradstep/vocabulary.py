@@ -26,6 +26,7 @@ A rule of whole arrays (``whole=True``) has more of them, on matrices (an array 
 ``shaped_as(x, y)``  x, or its transpose where y has more rows than columns
 ``eigh(x)``          eigenvalues, as a row, and eigenvectors, as columns, of a symmetric matrix
 ``qr(x)``            the orthogonal and the triangular factor of a square matrix
+``repeat(f, x, n)``  f of f of ... of x, n times; x keeps its shape
 ``rows(x)``          how many rows x has, a number; ``columns(x)`` likewise
 =================== ==================================================================================
 
@@ -43,8 +44,8 @@ from gradstep import matrices
 from gradstep.arrays import namespace
 
 __all__ = [
-    "abs", "columns", "eigh", "matmul", "max", "maximum", "mean", "minimum", "norm", "qr", "rows", "shaped_as", "sign",
-    "sqrt", "transpose", "where", "wide",
+    "abs", "columns", "eigh", "matmul", "max", "maximum", "mean", "minimum", "norm", "qr", "repeat", "rows", "shaped_as",
+    "sign", "sqrt", "transpose", "where", "wide",
 ]  # fmt: skip
 
 
@@ -128,6 +129,16 @@ def eigh(x: Any) -> Any:
 def qr(x: Any) -> Any:
     """Orthogonal and triangular factor of a square matrix."""
     return _whole("qr", x)
+
+
+def repeat(step: Callable[[Any], Any], x: Any, n: int) -> Any:
+    """``step`` of ``x``, and of what comes of it, ``n`` times."""
+    speak: Callable[[str, tuple[Any, ...]], Any] | None = getattr(x, "speak", None)
+    if speak is not None:
+        return speak("repeat", (step, x, n))
+    for _ in range(n):
+        x = step(x)
+    return x
 
 
 def rows(x: Any) -> Any:
