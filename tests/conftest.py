@@ -35,6 +35,14 @@ def full(request):
     return request.config.getoption("--full")
 
 
+@pytest.fixture
+def own_registry(monkeypatch):
+    """Rules that a test declares are unknown after it."""
+    from gradstep.rule import registry
+
+    monkeypatch.setattr("gradstep.rule._REGISTRY", registry(None))
+
+
 @pytest.fixture(scope="session")
 def browser():
     """One Chromium for all reports; the tests that want it are skipped where there is none."""

@@ -1,4 +1,4 @@
-"""What several test files share: engines, arrays, equality of bits, fingerprints, processes, terminals."""
+"""Helpers of several test files: engines, arrays, equality of bits, fingerprints, processes, terminals."""
 
 import contextlib
 import hashlib
@@ -20,7 +20,7 @@ SOURCE = Path(gs.__file__).parents[1]
 
 
 def bits(x):
-    """An array's dtype, shape and bits; all NaNs are one, for their payloads are nobody's promise."""
+    """Return an array's dtype, shape and bits; all NaNs are one, for no promise is made of their payloads."""
     x = np.array(x, order="C")
     x = x.astype(x.dtype.newbyteorder("="))
     parts = x.reshape(-1).view(f"f{x.dtype.itemsize // 2}") if x.dtype.kind == "c" else x.reshape(-1)
@@ -30,7 +30,7 @@ def bits(x):
 
 
 def same(a, b):
-    """Whether two nests hold the same bits under the same names."""
+    """Return True where two nests hold the same bits under the same names."""
     (left, xs), (right, ys) = flatten(a), flatten(b)
     return left.names == right.names and all(bits(x) == bits(y) for x, y in zip(xs, ys, strict=True))
 
@@ -61,13 +61,13 @@ def case(*what):
 
 
 def clear(error):
-    """Whether an error's text is one readable sentence."""
+    """Return True where an error's text is one readable sentence."""
     text = str(error.value)
     return "\n" not in text and 20 < len(text) < 400 and text[-1] in ".?"
 
 
 def script(code, *arguments, before="", **environment):
-    """Run Python code in a fresh interpreter; its standard output. ``before`` runs before Gradstep is imported."""
+    """Run Python code in a fresh interpreter and return its output. ``before`` runs before Gradstep is imported."""
     env = {**os.environ, "PYTHONPATH": str(SOURCE), **environment}
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", f"{before}\n{code}", *arguments],
@@ -91,7 +91,7 @@ def environment(**more):
 
 
 def at_a_terminal(arguments, folder, until=None, **more):
-    """Run at an emulated terminal; when ``until`` has appeared, type Ctrl-C. The exit code and all output."""
+    """Run a command at an emulated terminal; type Ctrl-C when ``until`` has appeared. Return exit code, output, pid."""
     import pty  # of POSIX alone
 
     mine, its = pty.openpty()
@@ -148,7 +148,7 @@ def normal(rng, like):
 
 
 def check_engines(build, tx, steps=3):
-    """Compiled, eager and functional steps over nests that ``build()`` makes have the same bits."""
+    """Hold compiled, eager and functional steps over nests that ``build()`` makes to the same bits."""
     seen = []
     for engine in ENGINES:
         rng = np.random.default_rng(1)

@@ -7,13 +7,10 @@ import pytest
 
 import gradstep as gs
 from gradstep.chain import chain, program, run
-from gradstep.rule import registry, rule, stage
+from gradstep.rule import rule, stage
 from support import clear, same
 
-
-@pytest.fixture(autouse=True)
-def own_registry(monkeypatch):
-    monkeypatch.setattr("gradstep.rule._REGISTRY", registry(None))
+pytestmark = pytest.mark.usefixtures("own_registry")
 
 
 def updated(tx, steps=3):

@@ -10,7 +10,7 @@ import pytest
 import gradstep as gs
 from functional_cases import CHAINS, arrays, run
 from gradstep.errors import ScalarError
-from gradstep.rule import registry, rule
+from gradstep.rule import rule
 from gradstep.tree import flatten
 from support import bits, clear, same, states
 
@@ -55,8 +55,8 @@ class TestPurity:
             assert not np.shares_memory(a, b)
         assert all(type(x) is np.ndarray and x.flags.writeable for x in given)
 
-    def test_a_rule_that_returns_its_arguments(self, monkeypatch):
-        monkeypatch.setattr("gradstep.rule._REGISTRY", registry(None))
+    @pytest.mark.usefixtures("own_registry")
+    def test_a_rule_that_returns_its_arguments(self):
 
         def still(theta, g, a, b):
             return theta, g, g, a

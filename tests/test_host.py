@@ -9,15 +9,12 @@ import gradstep as gs
 from gradstep.chain import chain, program
 from gradstep.errors import ScalarError
 from gradstep.host import Host
-from gradstep.rule import registry, rule
+from gradstep.rule import rule
 from support import clear
 
+pytestmark = pytest.mark.usefixtures("own_registry")
+
 RANGE = (2.0**-149, float(np.finfo("float32").max))
-
-
-@pytest.fixture(autouse=True)
-def own_registry(monkeypatch):
-    monkeypatch.setattr("gradstep.rule._REGISTRY", registry(None))
 
 
 class TestScalars:

@@ -11,7 +11,7 @@ from numpy.lib.array_utils import byte_bounds
 from numpy.lib.stride_tricks import as_strided, sliding_window_view
 
 import gradstep as gs
-from gradstep.memory import Regions, address, check_writable, together
+from gradstep.memory import Regions, address, check_writable, packed
 from support import clear
 
 
@@ -170,7 +170,7 @@ def test_overlap_is_found_as_numpy_finds_it(data):
 @pytest.mark.parametrize("dtype", ["f4", "c16", "u1"])
 def test_together(dtype):
     arrays = [np.full(shape, k + 1, dtype) for k, shape in enumerate([(3,), (), (0,), (2, 0), (5, 7), (100,)])]
-    copies = together(arrays)
+    copies = packed(arrays)
     for x, y in zip(arrays, copies, strict=True):
         assert (x.dtype, x.shape, x.tolist()) == (y.dtype, y.shape, y.tolist())
         assert y.flags.c_contiguous

@@ -13,10 +13,7 @@ from gradstep.vocabulary import abs as magnitude
 from gradstep.vocabulary import maximum, minimum, sign, sqrt, where
 from support import clear
 
-
-@pytest.fixture(autouse=True)
-def own_registry(monkeypatch):
-    monkeypatch.setattr("gradstep.rule._REGISTRY", registry(None))
+pytestmark = pytest.mark.usefixtures("own_registry")
 
 
 def rates(lr=0.1):
@@ -198,7 +195,7 @@ DECLARATIONS = {
         "the sum size asks for v, which is none of ['g', 'theta']"),
     "early without sums": (lambda: rule(rates, early=rates)(plain), "early= is for numbers that reduce= needs"),
     "an option misspelt": (
-        lambda: rule(rates, pover=2), "@rule: unknown option 'pover'; did you mean power"),
+        lambda: rule(rates, pover=2), "@rule: unknown option 'pover'; did you mean over or power"),
     "an option misspelt of a stage": (lambda: stage(rates, bound="lr"), "@stage: unknown option 'bound'; did you mean"),
     "a hyperparameter as an option": (lambda: rule(rates, lr=0.1), "A hyperparameter and its default stand in the"),
     "two defaults": (

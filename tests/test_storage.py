@@ -331,7 +331,8 @@ SOME = 1 << 18
 
 def bits_of(x):
     """Each draw's bits as 1 and -1, shape (n, 32)."""
-    return (x[:, None] >> np.arange(32, dtype=np.uint32) & np.uint32(1)).astype(np.float32) * 2 - 1
+    octets = x.astype("<u4").view(np.uint8).reshape(-1, 4)
+    return np.unpackbits(octets, axis=1, bitorder="little").astype(np.float32) * 2 - 1
 
 
 def alike(a, b):

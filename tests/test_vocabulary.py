@@ -8,8 +8,10 @@ import pytest
 
 import gradstep as gs
 from gradstep import vocabulary as words
-from gradstep.rule import registry, stage
+from gradstep.rule import stage
 from support import bits
+
+pytestmark = pytest.mark.usefixtures("own_registry")
 
 EDGES = [
     0.0,
@@ -75,11 +77,6 @@ def compiled(update, theta, g, c=0.25):
     w[...] = theta
     opt.step(g)
     return opt.state["params"]["tiny.out"]
-
-
-@pytest.fixture(autouse=True)
-def own_registry(monkeypatch):
-    monkeypatch.setattr("gradstep.rule._REGISTRY", registry(None))
 
 
 def namespaces():

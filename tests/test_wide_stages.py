@@ -7,18 +7,15 @@ import pytest
 
 import gradstep as gs
 from gradstep.equation import equation
-from gradstep.rule import registry, rule, stage
+from gradstep.rule import rule, stage
 from gradstep.testing import check_rule
 from gradstep.testing.case import ENGINES
 from gradstep.vocabulary import abs, sign, sqrt, where  # noqa: A004 - words of the vocabulary
 
+pytestmark = pytest.mark.usefixtures("own_registry")
+
 STEPS = 5
 SHAPES = {"w": (70, 90), "b": (5,), "long": (9001,), "none": (0,)}
-
-
-@pytest.fixture(autouse=True)
-def own_registry(monkeypatch):
-    monkeypatch.setattr("gradstep.rule._REGISTRY", registry(None))
 
 
 def data(dtype):

@@ -1,4 +1,4 @@
-"""What Gradstep asks of an array's namespace: dtypes that it can compute in, complex numbers as pairs of reals."""
+"""Questions to an array's namespace: dtypes that it can compute in, complex numbers as pairs of reals."""
 
 from collections.abc import Iterator
 from functools import lru_cache
@@ -56,17 +56,17 @@ def compute_dtype(x: Any, name: str) -> str:
 
 
 def is_complex(x: Any) -> bool:
-    """Whether an array's numbers are complex."""
+    """Return True for an array of complex numbers."""
     return dtype_name(x).startswith("complex")
 
 
 def is_masked(x: Any) -> bool:
-    """Whether ``x`` is one of NumPy's masked arrays; a plain one is not asked, for that would load :mod:`numpy.ma`."""
+    """Return True for one of NumPy's masked arrays; a plain one is not asked, for that would load :mod:`numpy.ma`."""
     return type(x) is not np.ndarray and isinstance(x, np.ndarray) and isinstance(x, np.ma.MaskedArray)
 
 
 def is_low(x: Any) -> bool:
-    """Whether an array's numbers are stored in 16 bits."""
+    """Return True for an array of 16-bit floats."""
     return dtype_name(x) in ("float16", "bfloat16")
 
 

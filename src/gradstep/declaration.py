@@ -144,9 +144,8 @@ def _known(made: Any, what: str, function: Callable[..., Any], known: Mapping[st
     asked = parameters(function)
     for key in asked:
         if key not in known:
-            hint = (
-                f" A hyperparameter has its default there: {key}=0.9, or {key}=shared." if what == "scalars()" else ""
-            )
+            is_host = what in ("scalars()", "early()")
+            hint = f" A hyperparameter has its default there: {key}=0.9, or {key}=shared." if is_host else ""
             raise RuleError(f"rule {made.name}: {what} asks for {key}, which is none of {sorted(known)}.{hint}")
     return asked
 

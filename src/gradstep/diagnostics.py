@@ -1,4 +1,4 @@
-"""What a step did, in norms: of the gradients, of the change and of the parameters after it, for each group too."""
+"""Norms of a step: of the gradients, of the update and of the parameters after it, for each group too."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -47,7 +47,7 @@ class Diagnostics:
 
 
 def metered(theta: Any, g: Any, after: Any) -> tuple[Any, Any, Any]:
-    """What the meters sum, for operands of any kind that hold float64: theta before and after, and the gradient."""
+    """Return the terms that are summed for each element, as float64, of theta before and after and the gradient."""
     change = after - theta
     return g * g, change * change, after * after
 

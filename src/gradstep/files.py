@@ -189,7 +189,7 @@ def _close(handle: Descriptor) -> None:
 
 
 def _lock(handle: Descriptor) -> bool:
-    """Whether the lock of an open file could be had; also true where the file system has no locks."""
+    """Take the lock of an open file; False where somebody holds it. Without locks in the file system it is True."""
     assert fcntl is not None  # noqa: S101 - the callers asked
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

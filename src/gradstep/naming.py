@@ -19,7 +19,7 @@ def unknown(what: str, name: str, known: Iterable[str]) -> GradstepValueError:
 
 
 def find(what: str, name: str, known: Mapping[str, T]) -> T:
-    """What ``known`` has under that name; else the error of :func:`unknown`."""
+    """Return the value of that name in ``known``, or raise the error of :func:`unknown`."""
     if name not in known:
         raise unknown(what, name, known)
     return known[name]

@@ -52,7 +52,7 @@ class Objective:
 
 
 @dataclass(frozen=True)
-class Told:
+class UserFunction:
     """Any other function of a user's: called as it is, and told of in one sentence when it raises."""
 
     function: Callable[..., Any]
@@ -60,7 +60,7 @@ class Told:
     path: Path | None = None
 
     def __call__(self, *arguments: Any, **keywords: Any) -> Any:
-        """What the function gives.
+        """Call the function.
 
         Raises
         ------
@@ -74,7 +74,7 @@ class Told:
 
 
 def pair(given: Any, name: str) -> tuple[float, Any]:
-    """What a function ``name`` gave, if it is a value and gradients.
+    """Check that what the function ``name`` gave is a value and gradients, and return them.
 
     Raises
     ------
@@ -117,7 +117,7 @@ def number(value: Any, name: str) -> float:
 
 
 def kind(x: Any) -> str:
-    """What something is, in a few words."""
+    """Describe an object in a few words."""
     if isinstance(x, tuple | list):
         return f"a {type(x).__name__} of {len(x)}"
     if x is None:

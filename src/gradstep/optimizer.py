@@ -27,7 +27,7 @@ from gradstep.groups import assign
 from gradstep.host import Host
 from gradstep.hyper import Hyper, HyperView, at
 from gradstep.locks import new_lock
-from gradstep.memory import check_not_read_only, check_writable, together
+from gradstep.memory import check_not_read_only, check_writable, packed
 from gradstep.precision import Precision, stored_start
 from gradstep.rule import Rule, Stage
 from gradstep.storage import Layout
@@ -437,11 +437,11 @@ class Optimizer:
         OSError
             When the system refuses something (a full disk); the old file is as it was.
         """
-        from gradstep.checkpoint import as_saved, users, write  # slow to import, and not everybody saves
+        from gradstep.checkpoint import as_saved, user_metadata, write  # slow to import, and not everybody saves
 
         with self._lock:
             arrays, manifest = as_saved(self.parts())
-            write(path, arrays, manifest | users(extra, rng), keep)
+            write(path, arrays, manifest | user_metadata(extra, rng), keep)
 
     def restore(
         self, path: "AnyPath", *, strict: bool = True, hyper: bool = True, rng: "Rng | None" = None
@@ -530,9 +530,9 @@ class Optimizer:
             name = self._nest.names[k]
             x = self._leaves[k]
             start = start_slots(self._program, name, x, values[group], for_copies=True)
-            own = start if self._precision.is_usual else stored_start(self._layout(name, x), x, start)
+            own = start if self._precision.is_default else stored_start(self._layout(name, x), x, start)
             if all(isinstance(y, np.ndarray) for y in own.values()):
-                own = dict(zip(own, together(list(own.values())), strict=True))
+                own = dict(zip(own, packed(list(own.values())), strict=True))
             out[name] = own
         return out
 
@@ -543,7 +543,7 @@ class Optimizer:
             assert group is not None  # noqa: S101 - active
             slots = tuple(tuple(self._slots[name][key] for key in keys) for keys in self._program.slots)
             row = at_row if self._program.over_tensor else group
-            if self._precision.is_usual:
+            if self._precision.is_default:
                 out.append(Tensor(name, self._leaves[k], slots, row))
             else:
                 own, layout = self._slots[name], self._layout(name, self._leaves[k])

@@ -59,7 +59,7 @@ class Precision:
             raise GradstepValueError('master=True and rounding="stochastic" are two ways to the same end; choose one.')
 
     @property
-    def is_usual(self) -> bool:
+    def is_default(self) -> bool:
         """Whether all is stored as it is computed, and 16-bit parameters are rounded to the nearest."""
         return self == Precision(seed=self.seed)
 
@@ -73,7 +73,7 @@ class Precision:
         GradstepValueError
             When no parameter has the 16 bits that ``master`` or ``rounding`` are about.
         """
-        if self.is_usual:
+        if self.is_default:
             return
         for name, x in zip(names, values, strict=True):
             if not isinstance(x, np.ndarray):

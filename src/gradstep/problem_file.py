@@ -16,7 +16,7 @@ import numpy as np
 from gradstep.arrays import compute_dtype, duplicate, is_masked
 from gradstep.errors import GradstepError, GradstepTypeError, GradstepValueError
 from gradstep.naming import unknown
-from gradstep.objective import Objective, Told, kind, raised
+from gradstep.objective import Objective, UserFunction, kind, raised
 from gradstep.tree import flatten, is_array
 
 WANTED = "a function f(params) -> (value, gradients), or an object or class with params and value_and_grad"
@@ -24,7 +24,7 @@ WANTED = "a function f(params) -> (value, gradients), or an object or class with
 
 @dataclass(frozen=True)
 class OwnProblem:
-    """What a problem file says.
+    """The content of a problem file.
 
     Attributes
     ----------
@@ -84,7 +84,7 @@ def load(text: str, seed: int = 0) -> OwnProblem:
     where = f"{path.name}:{name}"
     thing = find(module, path, name)
     if isinstance(thing, type):
-        thing = Told(thing, where, path)(**_seed(thing, seed))
+        thing = UserFunction(thing, where, path)(**_seed(thing, seed))
     own = get(thing, "value_and_grad", where, path)
     if not callable(thing if own is None else own):
         refuse(thing, own, where)
@@ -102,7 +102,7 @@ def load(text: str, seed: int = 0) -> OwnProblem:
         Objective(function, called, path),
         get(thing, "batches", where, path),
         generators(get(thing, "rng", where, path) or (getattr(module, "rng", None) if own is None else None)),
-        None if evaluate is None else Told(evaluate, f"{name}.evaluate", path),
+        None if evaluate is None else UserFunction(evaluate, f"{name}.evaluate", path),
         hashlib.sha256(source).hexdigest(),
     )
 
@@ -201,7 +201,7 @@ def run(path: Path, source: bytes) -> ModuleType:
 
 
 def find(module: ModuleType, path: Path, name: str) -> Any:
-    """What the module has under a name.
+    """Return the module's attribute of that name.
 
     Raises
     ------
@@ -249,7 +249,7 @@ def _seed(function: Any, seed: int) -> dict[str, int]:
 
 def get(thing: Any, name: str, where: str, path: Path) -> Any:
     """An attribute of a user's object, which may be a property that raises; ``None`` where there is none."""
-    return Told(getattr, f"{where}: {name}", path)(thing, name, None)
+    return UserFunction(getattr, f"{where}: {name}", path)(thing, name, None)
 
 
 def refuse(thing: Any, own: Any, where: str) -> None:
@@ -281,7 +281,7 @@ def initial(params: Any, where: str, path: Path, seed: int, at_top: bool) -> Any
         place_of = "as an attribute, or at the top of the file" if at_top else "as an attribute or method"
         raise GradstepValueError(f"{where} has no params; give it its initial parameters, {place_of}.")
     if callable(params) and not is_array(params):
-        params = Told(params, f"{where}: params", path)(*_first(params, seed), **_seed(params, seed))
+        params = UserFunction(params, f"{where}: params", path)(*_first(params, seed), **_seed(params, seed))
     try:
         nest, leaves = flatten(params)
         for leaf_name, x in zip(nest.names, leaves, strict=True):

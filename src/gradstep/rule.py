@@ -279,8 +279,8 @@ def rule(scalars: Callable[..., dict[str, Any]] | None = None, **options: Unpack
     ----------
     scalars
         The host's half. Its parameters with a default are the rule's hyperparameters, ``=shared`` (None) for one that
-        another stage of the chain has too, or that must be given; their annotations (``Fraction``, ``Positive``, ``NonNegative``, or
-        ``Annotated[float, Domain(...)]``) say what values they may take.
+        another stage of the chain has too, or that must be given. Their annotations (``Fraction``, ``Positive``,
+        ``NonNegative``, or ``Annotated[float, Domain(...)]``) say what values they may take.
     **options
         Attributes of :class:`Rule`, ``state`` and ``nonnegative`` as strings of names. ``reduce`` is its ``measure``; a
         function alone stands for ``{"total": function}``.

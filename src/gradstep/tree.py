@@ -99,7 +99,7 @@ def flatten(tree: Any) -> tuple[Nest, list[Any]]:
 
 
 def is_array(x: Any) -> bool:
-    """Whether ``x`` is an array of some namespace."""
+    """Return True for an array of some namespace."""
     return array_api_compat.is_array_api_obj(x)
 
 

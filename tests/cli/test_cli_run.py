@@ -52,7 +52,7 @@ def test_a_function_and_all_files_of_its_run(capsys, mine):
     end = result(folder)
     assert end["params_sha256"] == sha256(by_hand.params)
     assert (end["kind"], end["t"], end["evaluations"]) == ("budget", 120, 121)
-    assert (end["first"], end["last"]) == (history[0]["value"], by_hand.here().value)
+    assert (end["first"], end["last"]) == (history[0]["value"], by_hand.evaluation().value)
     spec = json.loads((folder / "run.json").read_text())
     assert (spec["problem"], spec["optimizer"], spec["seed"]) == (f"{mine / 'mine.py'}:fit", "adam", 0)
 

@@ -261,7 +261,7 @@ def test_show_as_latex(capsys):
 def test_a_rule_without_source_is_shown_all_the_same(capsys, monkeypatch):
     namespace = {"rule": rule}
     source = (
-        '@rule(lambda lr: {"lr": lr}, lr=0.1)\ndef typed(theta, g, lr):\n    """Typed."""\n    return theta - lr * g, g'
+        '@rule(lambda lr=0.1: {"lr": lr})\ndef typed(theta, g, lr):\n    """Typed."""\n    return theta - lr * g, g'
     )
     exec(source, namespace)  # noqa: S102 - a rule that no file holds
     monkeypatch.setattr("gradstep.rule.lookup", lambda _: namespace["typed"])

@@ -84,6 +84,10 @@ def test_tune_all_takes_what_is_declared_and_not_zero():
     assert set(space(one("sgd"), problem, "all")) == {"lr"}
     assert set(space(one("keras.Adam"), problem, "all")) == {"learning_rate", "beta_1", "beta_2"}
     assert set(space(one("torch.SGD"), problem, "all")) == {"lr"}  # its momentum is 0: another optimizer
+    assert set(space(one("torch.AdamW"), problem, "all")) == {"lr", "beta1", "beta2", "weight_decay"}  # betas, as two
+    assert set(space(one("optax.rmsprop"), problem, "all")) == {"learning_rate", "decay"}  # which is rho
+    made = one("torch.AdamW:beta1=0.8").stage({"beta2": 0.95, "lr": 0.1})
+    assert repr(made) == repr(constructor("torch.AdamW")(lr=0.1, betas=(0.8, 0.95)))
     assert set(space(one("adam:beta1=0.8"), problem, "all")) == {"lr", "beta2"}
     for key, found in SPACES.items():
         for u in (0.0, 0.999999):
@@ -126,7 +130,8 @@ def test_tpe_is_a_function_of_its_arguments_and_comes_closer():
         ("torch.Adm", "unknown optimizer of torch 'Adm'; did you mean Adam"),
         ("tosch.Adam", "unknown library 'tosch'"),
         ("torch.Adam:learning_rate=1", "torch.Adam: unknown argument 'learning_rate'; known: amsgrad"),
-        ("torch.Adam:betas=1", "betas must be a pair"),
+        ("torch.Adam:betas=1", "torch.Adam: unknown argument 'betas'; did you mean beta"),
+        ("torch.Adam:foreach=1", "torch.Adam: unknown argument 'foreach'"),
         ("tf1.MomentumOptimizer", "missing a required argument: 'momentum'"),
     ],
 )

@@ -16,12 +16,9 @@ compiled = pytest.importorskip("gradstep.engine.compiled")
 kernels = pytest.importorskip("gradstep.engine.kernels")
 pytest.importorskip("llvmlite")
 
+pytestmark = pytest.mark.usefixtures("own_registry")
+
 LENGTHS = [*range(68), 4095, 4096, 4097, 2 * BLOCK, 100_003]
-
-
-@pytest.fixture(autouse=True)
-def own_registry(monkeypatch):
-    monkeypatch.setattr("gradstep.rule._REGISTRY", registry(None))
 
 
 def engine_for(tx, arrays, chunk=compiled.CHUNK, row=lambda k: 0):

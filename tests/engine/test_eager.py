@@ -12,10 +12,7 @@ from gradstep.reduction import block_sums
 from gradstep.rule import registry, rule, stage
 from support import bits, case, same
 
-
-@pytest.fixture(autouse=True)
-def own_registry(monkeypatch):
-    monkeypatch.setattr("gradstep.rule._REGISTRY", registry(None))
+pytestmark = pytest.mark.usefixtures("own_registry")
 
 
 def tensor(x, tx, start=0.5):

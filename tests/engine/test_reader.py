@@ -224,21 +224,21 @@ def over(x, shift=0):
 
 class TestAliases:
     @pytest.mark.parametrize("memory", FOREIGN)
-    @pytest.mark.parametrize("name", ALIASES)
     @pytest.mark.usefixtures("path")
-    def test_each(self, name, memory):
-        seen = []
-        for kind in KINDS:
-            params = [FOREIGN[memory](usual(7, k)) for k in range(3)]
-            opt = optimizer(params, kind, gs.momentum(lr=0.1))
-            slots = [next(iter(own.values())) for own in opt.state.values()]
-            out = []
-            for k in range(4):
-                grads = ALIASES[name](params, slots, usual(7, 9 + k))
-                out.append(attempt(opt, grads if k != 1 else [usual(7, 8)] * 3))
-            seen.append(out)
-        assert seen[0] == seen[1]
-        assert seen[0] == seen[2]
+    def test_each(self, memory):
+        for name, alias in ALIASES.items():
+            seen = []
+            for kind in KINDS:
+                params = [FOREIGN[memory](usual(7, k)) for k in range(3)]
+                opt = optimizer(params, kind, gs.momentum(lr=0.1))
+                slots = [next(iter(own.values())) for own in opt.state.values()]
+                out = []
+                for k in range(4):
+                    grads = alias(params, slots, usual(7, 9 + k))
+                    out.append(attempt(opt, grads if k != 1 else [usual(7, 8)] * 3))
+                seen.append(out)
+            assert seen[0] == seen[1], name
+            assert seen[0] == seen[2], name
 
     @pytest.mark.usefixtures("path")
     def test_one_memory_for_all(self):

@@ -28,7 +28,7 @@ def test_every_field():
     assert (result.fun, bits(result.jac)) == (bowl(run.params)[0], bits(bowl(run.params)[1]))
     assert (result.success, result.status, result.message) == (True, 1, "5 steps are made.")
     assert (result.nit, result.nfev, result.njev, result.skipped) == (5, 6, 6, 0)
-    values = [*(step.value for step in steps), run.here().value]
+    values = [*(step.value for step in steps), run.evaluation().value]
     assert (result.fun_best, result.t_best) == (min(values), int(np.argmin(values)))
     assert bowl(result.x_best)[0] == result.fun_best <= result.fun
     assert [s.value for s in result.history] == [s.value for s in steps]

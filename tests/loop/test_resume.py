@@ -140,8 +140,8 @@ def test_looked_at_between_the_steps(name, tmp_path):
     path = tmp_path / "run.safetensors"
     run = make(name)
     for step in run:
-        run.here()
-        assert run.here() is run.here()
+        run.evaluation()
+        assert run.evaluation() is run.evaluation()
         if step.t == 3:
             run.save(path)
             other = make(name)
@@ -318,7 +318,7 @@ def test_parameters_of_an_optimizers_file_are_put_into_the_bounds(tmp_path):
     make("plain").opt.save(path)
     run = make("plain", bounds=(0, 1))
     run.restore(path)
-    run.here()
+    run.evaluation()
     assert run.params.tolist() == [1.0, 1.0, 0.0]
 
 

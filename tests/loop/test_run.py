@@ -46,7 +46,7 @@ def test_the_bits_of_a_loop_by_hand(rule, momentum, engine):
     assert [bits(x) for _, x in seen] == [bits(x) for x in points[1:]]
     assert [bits(x) for x in calls] == [bits(x) for x in points]  # 31 evaluations for 30 updates
     assert (run.t, run.evaluations, run.reason.kind) == (30, 31, "budget")
-    assert run.here().value == values[-1]
+    assert run.evaluation().value == values[-1]
     assert len(calls) == 31
     assert X0.tolist() == [2.0, 2.0, -1.0]
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import gradstep as gs
-from gradstep.loop.stop import Point, Rule
+from gradstep.loop.stop import Point, Stop
 from loop.cases import bowl
 from support import clear, script
 
@@ -160,7 +160,7 @@ def test_non_finite_in_a_row():
 
 
 # What is true at t: x from t = 2 on, y at t = 3 alone, z from t = 5 on.
-class At(Rule):
+class At(Stop):
     def __init__(self, *times):
         self.times = times
 
@@ -291,7 +291,7 @@ def test_batches_used_up():
     assert [step.value for step in run] == [3.0, 4.0, 5.0]
     assert (run.evaluations, run.reason.kind, run.reason.message) == (3, "batches", "the batches are used up")
     with pytest.raises(gs.GradstepValueError) as error:
-        run.here()
+        run.evaluation()
     assert "used up" in str(error.value)
 
 

@@ -97,9 +97,9 @@ class TestNumbers:
     @engines
     @pytest.mark.parametrize("dtype", ["f4", "f8", "c8"])
     @pytest.mark.parametrize("n", SIZES)
-    def test_lengths(self, n, dtype, engine, monkeypatch):
+    @pytest.mark.usefixtures("own_registry")
+    def test_lengths(self, n, dtype, engine):
         """What lies behind the end counts in nothing, though the last stage would move it away from zero."""
-        monkeypatch.setattr("gradstep.rule._REGISTRY", registry(None))
 
         def shifted(theta, g, by):
             return theta + by, g

@@ -41,7 +41,7 @@ def control(request):
 
 @pytest.fixture(autouse=True)
 def others_read_it_too(request):
-    """Whatever file a test here leaves is read by the official reader and by the one in the docs (P13)."""
+    """Read every file that a test leaves by the official reader and by the one in the docs (P13)."""
     yield
     folder = request.node.funcargs.get("tmp_path")
     for path in sorted(folder.rglob("*.safetensors")) if folder else ():
@@ -62,7 +62,7 @@ def in_memory():
 
 
 def run_program(name, *arguments, **environment):
-    """What a program in this folder prints, run in a process of its own."""
+    """Run a program of this folder in a process of its own and return what it prints."""
     call = [sys.executable, "-W", "error", str(Path(__file__).with_name(name)), *map(str, arguments)]
     env = {**os.environ, "PYTHONPATH": PATH, **environment}
     done = subprocess.run(call, capture_output=True, text=True, env=env, timeout=1500, check=False)
@@ -71,7 +71,7 @@ def run_program(name, *arguments, **environment):
 
 
 def fuzz(first, last, what="product"):
-    """What happened to files that were damaged or made to do harm."""
+    """Load files that were damaged or made to do harm, and return the counts of what happened."""
     return run_program("fuzz.py", first, last, MEMORY or tempfile.gettempdir(), what)
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from gradstep.bench.contenders import OURS, Kind
-from gradstep.bench.contenders.ours import Ours
+from gradstep.bench.contenders.ours import GradstepContender
 from gradstep.bench.contenders.torch_optim import TorchOptim
 from gradstep.bench.numbers import ratio, slope
 from gradstep.bench.results import Result
@@ -57,8 +57,8 @@ def slopes(results: Sequence[Result], place: Callable[[Result], float]) -> dict[
 
 def speedups(work: Work, sizes: Sequence[Size], most: int, seconds: float, pause: float) -> list[Speedup]:
     """Gradstep and torch's fused step on 1, 2, ..., ``most`` threads, all of them side by side."""
-    ways: Mapping[str, Callable[..., Ours | TorchOptim]] = {
-        OURS: Ours,
+    ways: Mapping[str, Callable[..., GradstepContender | TorchOptim]] = {
+        OURS: GradstepContender,
         "torch-fused": partial(TorchOptim, way="fused"),
     }
     found: list[Speedup] = []

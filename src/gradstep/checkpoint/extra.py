@@ -1,4 +1,4 @@
-"""What a user may have saved with an optimizer."""
+"""The user's own data in a checkpoint: JSON and random generators."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,7 +11,7 @@ from gradstep.version import __version__
 _DEEPEST = 100  # levels of what a user saves: far from what Python's parser can read
 
 
-def users(extra: Any, rng: Rng | None) -> dict[str, Any]:
+def user_metadata(extra: Any, rng: Rng | None) -> dict[str, Any]:
     """The parts of a manifest that every checkpoint has besides its optimizer.
 
     Raises

@@ -66,7 +66,7 @@ _ROW = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class _Row:
+class _Entry:
     """One array in the manifest."""
 
     dtype: str
@@ -131,7 +131,7 @@ def write(path: AnyPath, arrays: Arrays, manifest: Manifest, keep: int = 1) -> N
         )
 
     def write_content(handle: Descriptor) -> None:
-        hashed: dict[str, _Row] = {}
+        hashed: dict[str, _Entry] = {}
         os.lseek(handle, 8 + length, os.SEEK_SET)
         for name, row in rows.items():  # each piece is copied, so that what is hashed is what is written
             sha = hashlib.sha256()
@@ -184,7 +184,7 @@ class _DamagedError(Exception):
     """Says what is wrong with a file, to stand behind its name."""
 
 
-def _plan(arrays: Arrays) -> Iterator[tuple[str, _Row]]:
+def _plan(arrays: Arrays) -> Iterator[tuple[str, _Entry]]:
     """The rows of arrays, those with the largest elements first: so each lies at a multiple of its element."""
     begin = 0
     for name in sorted(arrays, key=lambda name: (-arrays[name].itemsize, name)):
@@ -199,7 +199,7 @@ def _plan(arrays: Arrays) -> Iterator[tuple[str, _Row]]:
             )
         swapped = None if x.dtype.isnative else {">": "big", "<": "little"}[x.dtype.byteorder]
         fortran = "F" if x.flags.f_contiguous and not x.flags.c_contiguous else None
-        yield name, _Row(dtype_name(x), x.shape, begin, begin + x.nbytes, _UNKNOWN_HASH, swapped, fortran)
+        yield name, _Entry(dtype_name(x), x.shape, begin, begin + x.nbytes, _UNKNOWN_HASH, swapped, fortran)
         begin += x.nbytes
 
 
@@ -218,7 +218,7 @@ def _raw(x: Any) -> memoryview:
     return memoryview(little.reshape(-1).view(np.uint8))
 
 
-def _text(manifest: Manifest, rows: Mapping[str, _Row]) -> Iterator[str]:
+def _text(manifest: Manifest, rows: Mapping[str, _Entry]) -> Iterator[str]:
     """Pieces of the canonical JSON of a manifest with its rows, whose key ``tensors`` comes last."""
     yield f'{canonical({**manifest, "format": FORMAT})[:-1]},"tensors":{{'
     for k, name in enumerate(sorted(rows)):
@@ -226,7 +226,7 @@ def _text(manifest: Manifest, rows: Mapping[str, _Row]) -> Iterator[str]:
     yield "}}"
 
 
-def _header(manifest: Manifest, rows: Mapping[str, _Row]) -> Iterator[bytes]:
+def _header(manifest: Manifest, rows: Mapping[str, _Entry]) -> Iterator[bytes]:
     """Pieces of the header that belongs to a manifest and its rows: with many arrays it is large."""
     sha, length = hashlib.sha256(), 0
     for batch in _batches(_text(manifest, rows)):
@@ -326,7 +326,7 @@ def _tensors(text: str) -> int | None:
     return None
 
 
-def _table(text: str, place: int | None, length: int) -> Iterator[tuple[str, _Row]]:
+def _table(text: str, place: int | None, length: int) -> Iterator[tuple[str, _Entry]]:
     """Generate the rows of a manifest's table, which begins at ``place``; each has an entry in the header too."""
     if place is None or text[place : place + 1] != "{":
         raise _DamagedError("has a manifest without a table of arrays.")
@@ -349,7 +349,7 @@ def _table(text: str, place: int | None, length: int) -> Iterator[tuple[str, _Ro
         raise _DamagedError("is damaged: its header does not belong to its manifest.")
 
 
-def _rows(table: Iterable[tuple[str, _Row]], size: int) -> dict[str, _Row]:
+def _rows(table: Iterable[tuple[str, _Entry]], size: int) -> dict[str, _Entry]:
     """The arrays of a manifest, in the order of their places, which fill ``size`` bytes without a gap."""
     rows = sorted(table, key=lambda item: (item[1].begin, item[1].end))
     end = 0
@@ -362,7 +362,7 @@ def _rows(table: Iterable[tuple[str, _Row]], size: int) -> dict[str, _Row]:
     return dict(rows)
 
 
-def _row(found: re.Match[str]) -> _Row | None:
+def _row(found: re.Match[str]) -> _Entry | None:
     """Return the row that a text tells of; None where its numbers do not fit one another."""
     shape = tuple(int(n) for n in found["shape"].split(",") if n)
     begin, end, dtype = int(found["begin"]), int(found["end"]), found["dtype"]
@@ -370,14 +370,14 @@ def _row(found: re.Match[str]) -> _Row | None:
         return None
     if end - begin != math.prod(shape) * _ITEMSIZE[dtype]:
         return None
-    return _Row(_DTYPES[dtype], shape, begin, end, bytes.fromhex(found["sha256"]), found["byteorder"], found["order"])
+    return _Entry(_DTYPES[dtype], shape, begin, end, bytes.fromhex(found["sha256"]), found["byteorder"], found["order"])
 
 
-def _dtype(row: _Row) -> np.dtype[Any]:
+def _dtype(row: _Entry) -> np.dtype[Any]:
     return FORMATS["bfloat16"].dtype if row.dtype == "bfloat16" else np.dtype(row.dtype)
 
 
-def _array(file: BinaryIO, name: str, row: _Row) -> NDArray[Any]:
+def _array(file: BinaryIO, name: str, row: _Entry) -> NDArray[Any]:
     """An array of its own memory, with the hash that it had."""
     raw: Any = np.empty(row.end - row.begin, np.uint8)
     view, done = memoryview(raw), 0
@@ -404,5 +404,5 @@ def _memory(text: str) -> int:
 
 
 def _allowed(size: int) -> int:
-    """What the values of a manifest may take in memory in a file of ``size`` bytes."""
+    """Return the bytes of memory that a manifest's values may take in a file of ``size`` bytes."""
     return size + size // 4 + _SPARE

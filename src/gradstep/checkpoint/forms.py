@@ -1,10 +1,10 @@
-"""What JSON has to look like: ``{"t": int, "names": [str], "memory": {str: float}}``."""
+"""Forms of JSON: ``{"t": int, "names": [str], "memory": {str: float}}``."""
 
 from typing import Any
 
 
 def is_like(data: Any, form: Any) -> bool:
-    """Whether ``data`` has a form.
+    """Return True for data of a form.
 
     A list of one form stands for any number of it, ``{str: form}`` for any names, a tuple for one of several forms, a
     type for exactly that type, ``object`` for anything.

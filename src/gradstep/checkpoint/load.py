@@ -13,7 +13,7 @@ from gradstep.files import AnyPath
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What is in a file.
+    """The content of a checkpoint.
 
     Attributes
     ----------
@@ -55,7 +55,7 @@ class Checkpoint:
 
     @property
     def extra(self) -> Any:
-        """What the user had saved with it."""
+        """The user's own data, as given to ``save(extra=...)``."""
         return self.metadata.get("extra")
 
 

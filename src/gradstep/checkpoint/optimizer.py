@@ -1,4 +1,4 @@
-"""What an optimizer is, as arrays and JSON; and whether a file's optimizer is the one that it is restored to."""
+"""An optimizer as arrays and JSON, and the differences between a file's optimizer and the one that takes its state."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -44,10 +44,10 @@ class Saved:
         precision: Precision,
         progress: tuple[int, int, Sequence[Mapping[str, float]]],
     ) -> "Saved":
-        """What there is to be saved; ``progress`` is t, the skipped steps and the memory of each group."""
+        """Collect the metadata of an optimizer; ``progress`` is t, the skipped steps and the memory of each group."""
         t, skipped, memory = progress
         kept = asdict(precision)
-        if precision.is_usual:
+        if precision.is_default:
             del kept["seed"]  # nothing depends on it
         owned = [(group, name) for name, group in zip(names, groups.of, strict=True)]
         return cls(
@@ -81,7 +81,7 @@ class Saved:
         return cls(**data)
 
     def differences(self, mine: "Saved", strict: bool) -> Iterator[str]:
-        """What keeps a file's optimizer from going on as ``mine``."""
+        """Generate the differences that keep a file's optimizer from going on as ``mine``."""
         if self.rule != mine.rule:
             yield f"its rule is {_chain(self.rule)}, and {_chain(mine.rule)} here"
             return
@@ -111,7 +111,7 @@ class Saved:
 
 
 def array_differences(file: Mapping[str, NDArray[Any]], mine: Mapping[str, Any], strict: bool) -> Iterator[str]:
-    """What keeps the arrays of a file from being put into those of an optimizer; both by their names in the file."""
+    """Generate the differences that keep a file's arrays out of an optimizer; both by their names in the file."""
     for name, x in mine.items():
         what, y = _describe(name), file.get(name)
         if y is None:

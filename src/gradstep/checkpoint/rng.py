@@ -30,12 +30,12 @@ def put_back(rng: Rng, states: Mapping[str, Any]) -> None:
 
 
 def states_as_json(states: Mapping[str, Any]) -> dict[str, Any]:
-    """What :func:`taken` gave, as JSON."""
+    """Return the states that :func:`taken` gave as JSON."""
     return {name: _as_json(state) for name, state in states.items()}
 
 
 def rng_setter(rng: Rng, saved: Any) -> Callable[[], None]:
-    """What puts generators into the saved states; that it will do so has been tried on others.
+    """Return the function that puts generators into the saved states, once it has been tried on others.
 
     Raises
     ------
@@ -77,7 +77,7 @@ def _as_json(x: Any) -> Any:
 
 
 def _is_like(x: Any, form: Any, key: str = "") -> bool:
-    """Whether ``x`` is as the state of such a generator is, so that neither NumPy nor C is handed anything else."""
+    """Return True where ``x`` has the form of such a generator's state: NumPy and C are handed nothing else."""
     if isinstance(form, dict):
         return isinstance(x, dict) and x.keys() == form.keys() and all(_is_like(x[k], form[k], k) for k in form)
     if isinstance(form, list):

@@ -18,12 +18,10 @@ from gradstep.hyper import Hyper
 from gradstep.memory import is_writable
 from gradstep.precision import Precision
 
-Memory = Sequence[Mapping[str, float]]
-
 
 @dataclass(frozen=True)
 class Parts:
-    """What an optimizer is made of.
+    """The parts of an optimizer that a checkpoint holds.
 
     Attributes
     ----------
@@ -45,8 +43,8 @@ class Parts:
     hyper: Mapping[str, Hyper]
     t: int
     skipped: int
-    memory: Memory
-    take: Callable[[Mapping[str, Hyper], Memory, int, int], None]
+    memory: Sequence[Mapping[str, float]]
+    take: Callable[[Mapping[str, Hyper], Sequence[Mapping[str, float]], int, int], None]
     lock: AbstractContextManager[Any]
 
     def places(self) -> dict[str, Any]:
@@ -79,7 +77,7 @@ def as_saved(parts: Parts) -> tuple[dict[str, Any], dict[str, Any]]:
 def plan(
     parts: Parts, found: Checkpoint, path: AnyPath, *, strict: bool = True, hyper: bool = True, rng: Rng | None = None
 ) -> Callable[[], None]:
-    """What restores a checkpoint, when all that could be wrong with it has been looked at.
+    """Return the function that restores a checkpoint, once everything that could be wrong with it has been looked at.
 
     Raises
     ------
@@ -106,10 +104,10 @@ def plan(
         parts.take(taken, memory, saved.t, saved.skipped)
         put_rng()
 
-    return to_the_end(restore)
+    return uninterrupted(restore)
 
 
-def to_the_end(act: Callable[[], None]) -> Callable[[], None]:
+def uninterrupted(act: Callable[[], None]) -> Callable[[], None]:
     """``act``, which may be called twice, such that an interrupt does not leave it half done."""
 
     def whole() -> None:

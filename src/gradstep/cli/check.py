@@ -86,16 +86,16 @@ def nth(own: "OwnProblem", k: int) -> Any:
     UserCodeError
         When the user's code raises something.
     """
-    from gradstep.objective import Told, kind
+    from gradstep.objective import UserFunction, kind
 
     batches, name = own.batches, f"{own.name}.batches"
     if callable(batches):
-        return Told(batches, name, own.path)(k)
+        return UserFunction(batches, name, own.path)(k)
     if not hasattr(batches, "__getitem__") and not hasattr(batches, "__iter__"):
         raise GradstepTypeError(f"{name} must be a function of k, a sequence or an iterable, not {kind(batches)}.")
     take = batches.__getitem__ if hasattr(batches, "__getitem__") else lambda k: next(islice(iter(batches), k, None))
     try:
-        return Told(take, name, own.path)(k)
+        return UserFunction(take, name, own.path)(k)
     except UserCodeError as error:
         if isinstance(error.__cause__, StopIteration | LookupError):
             raise GradstepValueError(f"{name} has no batch {k}.") from error

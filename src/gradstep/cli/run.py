@@ -183,7 +183,7 @@ def _report(folder: "Folder", own: "OwnProblem", made: "Run") -> Any:
     from gradstep.text import to_json
 
     summary = summarize(made, folder.rows())
-    summary.metrics = dict(made.stands.metrics if made.stands is not None else {}) or made.metrics()
+    summary.metrics = dict(made.evaluated.metrics if made.evaluated is not None else {}) or made.metrics()
     warnings = findings(summary)
     if made.unsaved is not None:
         warnings.insert(0, _unsaved(made.unsaved))

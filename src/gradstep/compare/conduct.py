@@ -19,7 +19,7 @@ from gradstep.compare.protocol import (
 )
 from gradstep.compare.record import Card, Phase, Run
 from gradstep.compare.search import ask_tpe, at, space
-from gradstep.compare.signals import heard
+from gradstep.compare.signals import sigterm_interrupts
 from gradstep.compare.store import Content, Store
 from gradstep.compare.study import Study
 from gradstep.compare.timing import measure
@@ -143,7 +143,7 @@ def run_study(
     cards = {label: Card.of(problem, asked.spec.steps) for label, problem in asked.problems.items()}
     listener = listener or Nobody()
     content = Content(asked.spec, cards, environment(), list(asked.notes))
-    with heard(), workers.at_work() as make, Store(folder, content) as store:
+    with sigterm_interrupts(), workers.at_work() as make, Store(folder, content) as store:
 
         def study() -> Study:
             return Study.of(store.content, folder)

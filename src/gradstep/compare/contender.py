@@ -1,20 +1,19 @@
 """An optimizer as it is written for a comparison: a rule or another library's constructor, with what is held."""
 
-import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from gradstep.conventions import constructor, stage_of
-from gradstep.errors import GradstepValueError
-from gradstep.hyper import checked
+from gradstep.conventions import described
+from gradstep.errors import GradstepTypeError, GradstepValueError
 from gradstep.naming import unknown
 from gradstep.rule import Rule, Stage, registry
 from gradstep.text import Named
 
-RATES = ("lr", "learning_rate")  # what libraries call it
+if TYPE_CHECKING:
+    from gradstep.conventions.constructor import Constructor
 
 
 @dataclass(frozen=True)
@@ -30,62 +29,68 @@ class Contender:
 
     @property
     def held(self) -> dict[str, float]:
-        """What the label gives."""
+        """The hyperparameters that the label gives."""
         return dict(self.named.values)
 
-    @cached_property
+    @property
+    def constructor(self) -> "Constructor[...]":
+        """The constructor that the name stands for."""
+        return described(self.named.name)
+
+    @property
     def defaults(self) -> Mapping[str, Any]:
-        """Arguments by name, with their defaults; None where there is none."""
-        made = constructor(self.named.name)
-        if isinstance(made, Rule):
-            return made.defaults
-        empty = inspect.Parameter.empty
-        arguments = inspect.signature(made).parameters.values()
-        return {x.name: None if x.default is empty else x.default for x in arguments if x.kind is not x.VAR_KEYWORD}
+        """The numbers and switches that it takes, with their defaults; None where there is none."""
+        return {key: None if x.is_required else x.default for key, x in self.constructor.numbers.items()}
 
     @property
     def rate(self) -> str | None:
-        """What the learning rate is called here."""
-        return next((name for name in RATES if name in self.defaults), None)
+        """The name of the learning rate here."""
+        return self.constructor.rate
 
     def stage(self, hyper: Mapping[str, float]) -> Stage:
-        """The optimizer itself, with these hyperparameters beside those that are held.
+        """Return the optimizer itself, with these hyperparameters beside those that are held.
 
         Raises
         ------
         GradstepValueError, GradstepTypeError
-            For what it does not take.
+            For what it does not take, and what it needs.
         """
-        return stage_of(self.named.name, {**self.held, **hyper})
+        made = self.constructor
+        return made(**made.arguments({**self.held, **hyper}))
 
-    @property
-    def moves(self) -> bool:
-        """Whether there is a rule in it that moves the parameters."""
-        return bool(self._parts)
-
-    @property
+    @cached_property
     def mover(self) -> Rule:
-        """That rule."""
-        return self._parts[-1]
+        """The rule that moves the parameters, the last one if there are several."""
+        return moving(self._sample)[-1]
 
     @cached_property
     def unit(self) -> str:
-        """Of its learning rate, in terms of ``theta`` and ``g``; where a stage before it makes g a pure number, so."""
-        unit = self.mover.units.get("lr", "")
-        pure = any(rule.units.get("g") == "1" for rule in self._parts[:-1])
-        return "theta" if pure and unit == "theta/g" else unit
+        """The unit of its learning rate, in terms of ``theta`` and ``g``."""
+        return rate_unit(self._sample)
 
     @cached_property
-    def _parts(self) -> list[Rule]:
-        """Its rules and stages up to the one that moves."""
-        missing = {self.rate: 0.1} if self.rate and self.defaults[self.rate] is None else {}
-        rules = [part.rule for part in self.stage({**missing, **self.held}).parts]
-        last = max((k for k, rule in enumerate(rules) if rule.kind == "rule"), default=-1)
-        return rules[: last + 1]
+    def _sample(self) -> Stage:
+        """The stage with the rule's default for a learning rate that must be given."""
+        return self.constructor.stage(self.constructor.arguments(self.held))
+
+
+def moving(stage: Stage) -> list[Rule]:
+    """Return the rules of a chain up to the last one that moves the parameters; none where nothing does."""
+    rules = [part.rule for part in stage.parts]
+    last = max((k for k, rule in enumerate(rules) if rule.kind == "rule"), default=-1)
+    return rules[: last + 1]
+
+
+def rate_unit(stage: Stage) -> str:
+    """Return the unit of a chain's learning rate: theta's, where a stage before the rule makes g a pure number."""
+    *before, mover = moving(stage)
+    unit = mover.units.get("lr", "")
+    is_pure = any(rule.units.get("g") == "1" for rule in before)
+    return "theta" if is_pure and unit == "theta/g" else unit
 
 
 def contender(named: Named) -> Contender:
-    """The contender of a name, with all that can be wrong in it found.
+    """Return the contender of a name, with all that can be wrong in it found.
 
     Raises
     ------
@@ -93,20 +98,15 @@ def contender(named: Named) -> Contender:
         For unknown names and hyperparameters, values out of range, and stages that move nothing.
     """
     if "." not in named.name:
-        known = registry()
-        if named.name not in known:
+        if named.name not in (known := registry()):
             import_module("gradstep.variants")  # which registers more
         if named.name not in registry():
             raise unknown("unknown optimizer", named.name, known)
-        rule = registry()[named.name]
-        for key, value in named.values:
-            if key not in rule.defaults:
-                raise unknown(f"{rule.name}: unknown hyperparameter", key, rule.defaults)
-            checked(key, value, rule.name, rule.domains.get(key))
     made = Contender(named)
-    for key in made.held:
-        if key not in made.defaults:
-            raise unknown(f"{named.name}: unknown argument", key, made.defaults)
-    if not made.moves:
+    rules = moving(made.constructor.stage(made.constructor.arguments(made.held)))
+    for key in made.constructor.required:
+        if key not in (made.rate, *made.held):
+            raise GradstepTypeError(f"{named.name}: missing a required argument: {key!r}; write {named.name}:{key}=...")
+    if not rules:
         raise GradstepValueError(f"{named.name} moves no parameters; give an optimizer such as adam.")
     return made

@@ -44,7 +44,7 @@ class Range:
         return 1 - x if self.from_one else x
 
 
-# With `tune all`: whatever of these an optimizer has, by default not zero, under its own or the library's name.
+# With `tune all`: the numbers that become one of these, where they are not zero by default.
 SPACES: Mapping[str, Range] = {
     "beta1": Range(0.02, 0.5, from_one=True),
     "momentum": Range(0.02, 0.5, from_one=True),
@@ -52,7 +52,6 @@ SPACES: Mapping[str, Range] = {
     "rho": Range(1e-3, 0.2, from_one=True),
     "weight_decay": Range(1e-4, 1e-1),
 }
-ALIASES = {"beta_1": "beta1", "b1": "beta1", "beta_2": "beta2", "b2": "beta2"}
 
 
 def space(contender: Contender, problem: Problem, tune: str) -> dict[str, Range]:
@@ -79,10 +78,9 @@ def _searched(contender: Contender, tune: str) -> list[tuple[str, Range | None]]
     if contender.rate is not None:
         out[contender.rate] = None
     if tune == "all":
-        for key, default in contender.defaults.items():
-            found = SPACES.get(ALIASES.get(key, key))
-            if found is not None and isinstance(default, float | int) and default:
-                out[key] = found
+        for key, x in contender.constructor.numbers.items():
+            if x.kind == "number" and x.becomes[0] in SPACES and x.default and not x.is_required:
+                out[key] = SPACES[x.becomes[0]]
     return [(key, found) for key, found in out.items() if key not in contender.held]
 
 

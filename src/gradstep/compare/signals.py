@@ -17,7 +17,7 @@ def is_main() -> bool:
 
 
 @contextmanager
-def heard() -> Generator[None]:
+def sigterm_interrupts() -> Generator[None]:
     """Within, SIGTERM raises :class:`Terminated`."""
     if not is_main():
         yield
@@ -30,7 +30,7 @@ def heard() -> Generator[None]:
 
 
 @contextmanager
-def waiting() -> Generator[None]:
+def deferred_signals() -> Generator[None]:
     """Ctrl-C and SIGTERM within are heard at the end, so that joblib is never left half started or half stopped.
 
     Processes that are started within inherit a blocked SIGINT: they never hear of Ctrl-C, and are stopped from here.

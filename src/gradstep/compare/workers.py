@@ -12,7 +12,7 @@ from typing import Any
 
 from gradstep.compare.protocol import Todo, problem_of, train
 from gradstep.compare.record import Run, Source
-from gradstep.compare.signals import waiting
+from gradstep.compare.signals import deferred_signals
 from gradstep.errors import GradstepError, GradstepValueError
 
 TRIES = 3  # of a run that kills its process
@@ -120,13 +120,13 @@ class Workers:
         try:
             if watch:
                 resource_tracker.ensure_running()  # first: Python 3.11 unblocks SIGINT when it starts one
-            with waiting():
+            with deferred_signals():
                 results = parallel(joblib.delayed(_alone)(todo, watch) for todo in todos)
             assert results is not None  # noqa: S101 - for the type checker
             for result in results:  # noqa: UP028 - yield from would close them before the filter below
                 yield result
         except BaseException:
-            with waiting(), warnings.catch_warnings():
+            with deferred_signals(), warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # joblib's, that it cancels what nobody waits for
                 if results is not None:
                     results.close()  # kills workers that are still busy

@@ -7,7 +7,7 @@ from typing import Any
 
 from gradstep import rules, stages, variants
 from gradstep.chain import chain
-from gradstep.conventions.constructor import Library
+from gradstep.conventions.library import Library
 from gradstep.errors import GradstepValueError
 from gradstep.rule import Stage
 

@@ -21,7 +21,7 @@ from gradstep.engine.places import Places
 from gradstep.engine.tensor import Tensor
 from gradstep.engine.threads import allowed, is_available
 from gradstep.engine.work import DONE
-from gradstep.memory import Regions, address, at_line, owners
+from gradstep.memory import Regions, address, at_cache_line, owners
 from gradstep.reduction import BLOCK
 from gradstep.rule import Rule
 from gradstep.storage import BLOCK as NUMBERS
@@ -306,7 +306,7 @@ class Compiled:
         return total
 
     def _make_job(self) -> None:
-        self._job = at_line(np.zeros(at.JOB_WORDS + at.LINE, np.int64))
+        self._job = at_cache_line(np.zeros(at.JOB_WORDS + at.LINE, np.int64))
         self.at = address(self._job)
         self.job = self._job.data  # writes a word in a tenth of the time that the array takes
         tables = {

@@ -14,7 +14,7 @@ from gradstep.engine import job as at
 from gradstep.engine import native, team
 from gradstep.engine.job import MOST
 from gradstep.engine.threads import FUTEX_NUMBERS
-from gradstep.memory import address, at_line
+from gradstep.memory import address, at_cache_line
 
 
 def lead(job: int, threads: int) -> int:
@@ -54,7 +54,7 @@ class _Helpers:
     def __init__(self) -> None:
         self.process = os.getpid()
         self.functions = _functions()
-        words = at_line(np.zeros(at.LINE * (MOST + 1), np.int64))
+        words = at_cache_line(np.zeros(at.LINE * (MOST + 1), np.int64))
         self.lines = words[: at.LINE * MOST].reshape(MOST, at.LINE)
         self.address = address(self.lines)
         library = ctypes.CDLL(None)

@@ -1,4 +1,4 @@
-"""Whether a function's gradients are its derivatives."""
+"""Comparison of a function's gradients with its derivatives."""
 
 import warnings
 from collections.abc import Callable

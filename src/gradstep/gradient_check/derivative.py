@@ -36,12 +36,12 @@ class Slope:
 
     @property
     def gap(self) -> float:
-        """How far the sides are apart."""
+        """The distance between the sides' slopes."""
         return abs(self.right - self.left)
 
 
 def noise(function: Function, rng: np.random.Generator) -> float:
-    """How far the function's value is off a smooth one: by rounding, at least.
+    """Return the noise of the function's value: rounding, at least.
 
     The differences of order 3 to 6 of seven values along a line leave nothing else over (Moré and Wild, Estimating
     computational noise, SIAM J. Sci. Comput. 33, 2011).
@@ -119,7 +119,7 @@ def _extrapolated(line: Line, here: float, h: float, noise: float, rounding: flo
 
 
 def _alike(a: Slope, b: Slope) -> bool:
-    """Whether the sides are apart, and by as much, at two steps."""
+    """Return True where the sides are apart, and by as much, at two steps."""
     return a.gap > 0 and abs(a.gap - b.gap) <= 0.1 * a.gap
 
 

@@ -59,7 +59,7 @@ class Function:
         self._choose()
 
     def raw(self, k: int, reals: Any) -> Any:
-        """What the user's function itself gives for the value where parameter ``k`` has other (or complex) numbers."""
+        """Return the value that the user's function gives where parameter ``k`` has other (or complex) numbers."""
         return self.objective.function(self._params({k: reals}), *self.batch)[0]
 
     def at(self, moved: dict[int, Reals]) -> float:
@@ -73,7 +73,7 @@ class Function:
         return self.nest.build([self._leaf(k, moved[k]) if k in moved else x for k, x in enumerate(self.still)])
 
     def rtol(self, k: int, noise: float) -> float:
-        """How far a right gradient of parameter ``k`` may be off, relative to its size."""
+        """Return the relative error that a right gradient of parameter ``k`` may have."""
         own = min(noise / abs(self.value), float(np.finfo(np.float32).eps)) if self.value else 0.0
         return max(precision(self.leaves[k]), self.eps, own) ** POWER
 
@@ -160,7 +160,7 @@ def norm(x: Reals) -> float:
 
 
 def sizes(x: Reals) -> Reals:
-    """How large each element is, and for one that is zero how large the others are; 1 where all are zero."""
+    """Return the size of each element, for a zero the size of the others; 1 where all are zero."""
     return np.where(x == 0, typical(x), np.abs(x))
 
 

@@ -1,4 +1,4 @@
-"""What is wrong with a gradient, where it can be seen from a few elements."""
+"""Guesses at what is wrong with a gradient, from a few of its elements."""
 
 from collections.abc import Iterator, Sequence
 

@@ -17,7 +17,7 @@ ALL = 64  # elements that are tested one by one
 
 @dataclass(frozen=True)
 class Line:
-    """What was found along one direction.
+    """The gradient and the derivative along one direction.
 
     Attributes
     ----------
@@ -115,7 +115,7 @@ class Judge:
         )
 
     def line(self, k: int, way: Reals) -> Line:
-        """What is found along ``way``, which is as long as the parameter's numbers are large."""
+        """Compare along ``way``, which is as long as the parameter's numbers are large."""
         function, origin = self.function, self.function.origins[k]
         length = norm(way)
         d = way / length
@@ -153,7 +153,7 @@ class Judge:
         return replace(rough, state="right") if slope.value == 0 == given else rough
 
     def allowed(self, k: int) -> float:
-        """How far a gradient may be off, relative to its size."""
+        """Return the error that a gradient may have, relative to its size."""
         return self.function.rtol(k, self.noise) if self.rtol is None else self.rtol
 
     def direction(self, k: int, i: int) -> Reals:
@@ -216,7 +216,7 @@ def states(found: dict[int, Line], state: str) -> list[int]:
 
 
 def reason(line: Line) -> str:
-    """Why a gradient is undecided."""
+    """Return the sentence that says what left a gradient undecided."""
     if line.state == "kink":
         return f"one-sided derivatives {line.left:.6g} and {line.right:.6g} (kink), gradient {line.given:.6g}"
     if line.state == "outside":

@@ -1,4 +1,4 @@
-"""What a check found: a line for each parameter."""
+"""The result of a check: a line for each parameter."""
 
 from dataclasses import dataclass
 
@@ -19,7 +19,7 @@ class Element:
 
 @dataclass(frozen=True)
 class ParameterCheck:
-    """What was found of one parameter.
+    """The finding for one parameter.
 
     Attributes
     ----------
@@ -65,7 +65,7 @@ class ParameterCheck:
 
 @dataclass(frozen=True)
 class GradientReport:
-    """What was found of all parameters; ``str`` of it is a table.
+    """The findings for all parameters; ``str`` of it is a table.
 
     Attributes
     ----------
@@ -92,7 +92,7 @@ class GradientReport:
         return self._names("undecided")
 
     def summary(self) -> str:
-        """How many gradients are right, wrong, undecided."""
+        """Count the gradients that are right, wrong, undecided."""
         counts = {word: len(self._names(word)) for word in ("right", "wrong", "undecided")}
         return ", ".join(f"{n} {word}" for word, n in counts.items() if n)
 

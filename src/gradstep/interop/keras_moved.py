@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from gradstep.arrays import to_numpy
-from gradstep.checkpoint.transfer import to_the_end
+from gradstep.checkpoint.transfer import uninterrupted
 from gradstep.errors import GradstepTypeError, GradstepValueError
 from gradstep.interop import traced
 from gradstep.interop.state import keras as state
@@ -55,7 +55,7 @@ def load_state(opt: Any, keras_optimizer: Any, names: Iterable[str] | None = Non
         for x, values in pairs:
             x.assign(values)
 
-    to_the_end(act)()
+    uninterrupted(act)()
 
 
 def dump_state(opt: Any, keras_optimizer: Any, names: Iterable[str] | None = None) -> None:

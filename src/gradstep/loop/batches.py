@@ -131,7 +131,7 @@ class Cursor:
             raise UsedUpError("the batches are used up.") from None
         return self._held[0]
 
-    def pass_one(self) -> None:
+    def advance(self) -> None:
         """The batch that is next has been used."""
         self._held = ()
         self.drawn += 1

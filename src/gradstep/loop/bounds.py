@@ -151,7 +151,7 @@ def _by_name(bounds: Any, names: Sequence[str]) -> dict[str, Any]:
 
 
 def _sides(name: str, x: NDArray[Any], bounds: Any) -> tuple[tuple[str, Any], tuple[str, Any]]:
-    """What was handed in as the lower and as the upper bound of an array."""
+    """Return the lower and the upper bound of an array as they were handed in."""
     if hasattr(bounds, "lb") and hasattr(bounds, "ub"):  # SciPy's
         bounds = (bounds.lb, bounds.ub)
     if not isinstance(bounds, tuple | list):

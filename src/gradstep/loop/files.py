@@ -1,4 +1,4 @@
-"""When a run's checkpoint is due, and which of the files that are kept is whole."""
+"""Checkpoints of a run: the time of the next one, and the newest file that is whole."""
 
 import time
 import warnings
@@ -54,7 +54,7 @@ class Checkpoints:
         self.t, self.at = t, time.monotonic()
 
     def is_due(self, t: int) -> bool:
-        """Whether another is due."""
+        """Return True where another one is due."""
         if self.path is None:
             return False
         by_steps = self.every is not None and t - self.t >= self.every

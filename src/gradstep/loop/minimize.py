@@ -64,15 +64,15 @@ def minimize(value_and_grad: Callable[..., Any], x0: Any, rule: Any = "adam", **
 
 
 def summary(run: Run) -> dict[str, Any]:
-    """What SciPy's result has, of a run that has ended."""
+    """Return the fields of SciPy's result for a run that has ended."""
     reason = run.reason
     assert reason is not None  # noqa: S101 - it has ended
     try:
-        here = run.here()
+        here = run.evaluation()
     except UsedUpError:
         here = None
     status = _STATUS[reason.kind]
-    wanted = any(rule.arrives for rule in run.stop)
+    wanted = any(stop.arrives for stop in run.stop)
     nest, leaves = flatten(run.params)
     return {
         "x": nest.build([copied(x) for x in leaves]),

@@ -15,8 +15,8 @@ from gradstep.reduction import block_sums, joined
 
 
 @dataclass(frozen=True)
-class Here:
-    """What is known where a run stands.
+class Evaluated:
+    """Objective, gradient and metrics at the parameters of one update.
 
     Attributes
     ----------
@@ -66,7 +66,7 @@ class Functions:
     value_and_grad, evaluate, every
         As :class:`gradstep.Run` takes them.
     wanted
-        Metrics that ``evaluate`` has to give, because a rule looks at them.
+        Metrics that ``evaluate`` has to give, because a stop looks at them.
     """
 
     def __init__(
@@ -84,13 +84,13 @@ class Functions:
             raise GradstepValueError(f"there is no evaluate= that gives {min(wanted)!r}.")
         self.value_and_grad, self.evaluate, self.every, self.wanted = value_and_grad, evaluate, every, wanted
 
-    def __call__(self, params: Any, batch: tuple[Any, ...], t: int, measure: bool) -> Here:
+    def __call__(self, params: Any, batch: tuple[Any, ...], t: int, measure: bool) -> Evaluated:
         """Objective and gradient, and the metrics where they are due."""
         due = measure and self.evaluate is not None and t % self.every == 0
         metrics = self.measure(params) if due else {}  # first: it may use the arrays that the gradients go into
         value, grads = pair(self.value_and_grad(params, *batch), "value_and_grad")
         problem = "" if math.isfinite(value) else f"the value at step {t + 1} is {value}; nothing was changed."
-        return Here(t, value, grads, grads, 0.0, problem, metrics)
+        return Evaluated(t, value, grads, grads, 0.0, problem, metrics)
 
     def measure(self, params: Any) -> dict[str, float]:
         """The metrics by name."""

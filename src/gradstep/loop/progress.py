@@ -1,4 +1,4 @@
-"""What the rest of a run depends on besides its optimizer: counts, what rules remember, the best point so far."""
+"""The state of a run besides its optimizer: counts, the memory of stops, the best point so far."""
 
 import copy
 import math
@@ -26,7 +26,7 @@ _FORM: Any = {
 
 
 @dataclass
-class Progress:
+class Counts:
     """The counts of a run.
 
     Attributes
@@ -44,7 +44,7 @@ class Progress:
     settled
         The last t for which all is done that is due once after each update.
     stop
-        What the rules remember.
+        The memory of the stops.
     """
 
     drawn: int = 0
@@ -56,7 +56,7 @@ class Progress:
     settled: int = -1
     stop: dict[str, Any] = field(default_factory=dict[str, Any])
 
-    def copy(self) -> "Progress":
+    def copy(self) -> "Counts":
         """Another one that is as this one is now."""
         other = copy.copy(self)
         other.stop = copied_memory(self.stop)
@@ -67,7 +67,7 @@ class Progress:
         return {**asdict(self), "seconds": seconds}
 
     @classmethod
-    def from_json(cls, data: Any) -> "Progress":
+    def from_json(cls, data: Any) -> "Counts":
         """The inverse of :meth:`as_json`.
 
         Raises
@@ -81,7 +81,7 @@ class Progress:
 
 
 def copied_memory(memory: dict[str, Any]) -> dict[str, Any]:
-    """What rules remember, for them to change; usually it is nothing."""
+    """Copy the memory of stops, for them to change; usually it is empty."""
     return copy.deepcopy(memory) if memory else {}
 
 
@@ -148,7 +148,7 @@ class Best:
 
 
 def best_by(keep: bool | str | None, has_batches: bool, has_metrics: bool) -> str | None:
-    """What the best is the best of.
+    """Return the name of the number by which the best point is chosen; None: none is kept.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""A run: an iterator over the steps of an optimizer on an objective, which ends by rules and goes on after a crash."""
+"""A run: an iterator over the steps of an optimizer on an objective, which ends by stops and goes on after a crash."""
 
 import math
 import time
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from gradstep.arrays import copied, duplicate
-from gradstep.checkpoint import Checkpoint, Rng, as_saved, load, plan, users, write
+from gradstep.checkpoint import Checkpoint, Rng, as_saved, load, plan, user_metadata, write
 from gradstep.checkpoint.rng import put_back, states_as_json, taken
 from gradstep.engine.eager import within
 from gradstep.errors import CheckpointError, GradstepTypeError, GradstepValueError, NonFiniteError, ScalarError
@@ -20,11 +20,11 @@ from gradstep.loop import stop as stops
 from gradstep.loop.batches import Cursor, UsedUpError
 from gradstep.loop.bounds import Box, Projection
 from gradstep.loop.files import Checkpoints
-from gradstep.loop.objective import Functions, Here, norm
-from gradstep.loop.progress import Best, Progress, best_by, copied_memory
+from gradstep.loop.objective import Evaluated, Functions, norm
+from gradstep.loop.progress import Best, Counts, best_by, copied_memory
 from gradstep.loop.signals import Signals
 from gradstep.loop.step import History, Step
-from gradstep.loop.stop import Point, Reason, Rule
+from gradstep.loop.stop import Point, Reason, Stop
 from gradstep.naming import Closed, Uncopied
 from gradstep.optimizer import Optimizer
 from gradstep.tree import flatten
@@ -33,7 +33,7 @@ from gradstep.tree import flatten
 class Run(Closed, Uncopied):
     """The steps of an optimizer on an objective: ``for step in gs.Run(value_and_grad, x0, "adam", max_steps=500)``.
 
-    Each turn evaluates objective and gradient where the parameters stand, asks the rules whether the run ends there,
+    Each turn evaluates objective and gradient where the parameters stand, asks the stops whether the run ends there,
     and else makes one update. So a run of 500 steps evaluates 501 times, and ends at a point that has been evaluated.
 
     Parameters
@@ -47,9 +47,9 @@ class Run(Closed, Uncopied):
         As for :class:`gradstep.Optimizer`, which also takes ``**options``: ``lr`` and other hyperparameters,
         ``groups``, ``engine``, ``state_dtype`` ...
     stop
-        A rule of :mod:`gradstep.stop`, or several as ``a | b`` and ``a & b``.
+        A stop of :mod:`gradstep.stop`, or several as ``a | b`` and ``a & b``.
     max_steps, max_evaluations, seconds, grad_norm, target
-        Further rules by their usual numbers; whichever comes first ends the run.
+        Further stops by their usual numbers; whichever comes first ends the run.
     batches
         :class:`gradstep.Batches`, a function of the batch's number, or an iterable.
     evaluate
@@ -87,7 +87,7 @@ class Run(Closed, Uncopied):
     opt
         Its :class:`gradstep.Optimizer`; ``run.opt.lr = 1e-4`` works between steps.
     stop
-        The rules, all in one.
+        The stops, all in one.
     reason
         Why the run ended (:class:`gradstep.stop.Reason`), or None.
     history
@@ -112,7 +112,7 @@ class Run(Closed, Uncopied):
 
     params: Any
     opt: Optimizer
-    stop: Rule
+    stop: Stop
     on_nonfinite: str
     callbacks: list[Callable[[Step], Any]]
     history: History | None
@@ -128,7 +128,7 @@ class Run(Closed, Uncopied):
         x0: Any,
         rule: Any = "adam",
         *,
-        stop: Rule | None = None,
+        stop: Stop | None = None,
         max_steps: int | None = None,
         max_evaluations: int | None = None,
         seconds: float | None = None,
@@ -154,49 +154,42 @@ class Run(Closed, Uncopied):
     ) -> None:
         if on_nonfinite not in ("stop", "skip", "raise"):
             raise GradstepValueError(f'on_nonfinite must be "stop", "skip" or "raise", not {on_nonfinite!r}.')
-        usual: dict[Callable[[Any], Rule], Any] = {
-            stops.steps: max_steps,
-            stops.evaluations: max_evaluations,
-            stops.seconds: seconds,
-            stops.grad_norm: grad_norm,
-            stops.target: target,
-        }
-        given = [kind(value) for kind, value in usual.items() if value is not None]
-        ends = [stops.non_finite()] if on_nonfinite == "stop" else []
-        self.stop = stops.any_of(*ends, *given, *([] if stop is None else [stop]))
+        by_number = {"steps": max_steps, "evaluations": max_evaluations, "seconds": seconds, "grad_norm": grad_norm}
+        self.stop = _stops(stop, on_nonfinite == "stop", **by_number, target=target)
         self.on_nonfinite = on_nonfinite
         self.params = _begin(x0)
         self.opt = Optimizer(self.params, rule, diagnostics=diagnostics, **options)
         self.callbacks = _callbacks(callbacks)
         self.history = History() if history else None
-        self.reason = None
-        self.unsaved = None
-        self.last_metrics = {}
+        self.reason, self.unsaved, self.last_metrics = None, None, {}
         self._rng: Rng = {} if rng is None else rng
         self._measures = diagnostics
         self._nest, self._leaves = flatten(self.params)
         self._cuts = [key for key in self.opt.hyper if key.rpartition(".")[2] == "max_value"]
-        wanted = {rule.metric for rule in self.stop if isinstance(rule, stops.plateau) and rule.metric is not None}
-        wanted |= {keep_best} if isinstance(keep_best, str) and keep_best != "value" else set()
         every = stops.whole("evaluate_every", evaluate_every, least=1)
-        self._functions = Functions(value_and_grad, evaluate, every, wanted)
+        self._functions = Functions(value_and_grad, evaluate, every, _metrics_of(self.stop, keep_best))
         self._cursor = None if batches is None else Cursor(batches)
-        own = [self.opt.state.get(name, {}) for name in self._nest.names]
-        self._masters = {k: state["master"] for k, state in enumerate(own) if "master" in state}
-        place = self._nest.names, self._leaves, self.opt.state
-        self._box = None if bounds is None else Box(bounds, *place, ascends=_ascends(self.opt))
-        self._project = None if project is None else Projection(project, self.params, self._leaves, self._masters)
         self._best = Best(best_by(keep_best, batches is not None, evaluate is not None), self._nest.names, self._leaves)
-        self._now = Progress()
+        self._limit(bounds, project)
+        self._now = Counts()
         self._before = self._now  # as it was before the evaluation at hand
         self._random_before = taken(self._rng)
-        self._here: Here | None = None
+        self._here: Evaluated | None = None
         self._since: float | None = None
         self._signals = Signals()
         self._checkpoints = Checkpoints(save_to, save_every, save_seconds, keep)
         if not (resume and self.resume()):
-            self._settle()
+            self._after_update()
         self._checkpoints.written(self.t)
+
+    def _limit(self, bounds: Any, project: Callable[[Any], Any] | None) -> None:
+        """Take bounds and projection, which also hold the float32 copies of parameters in fewer bits."""
+        states = [self.opt.state.get(name, {}) for name in self._nest.names]
+        self._masters = {k: state["master"] for k, state in enumerate(states) if "master" in state}
+        self._box = None
+        if bounds is not None:
+            self._box = Box(bounds, self._nest.names, self._leaves, self.opt.state, ascends=_ascends(self.opt))
+        self._project = None if project is None else Projection(project, self.params, self._leaves, self._masters)
 
     def _instead(self, name: str) -> str | None:
         return f"run.opt.{name} = ..." if name in self.opt.hyper or hasattr(self.opt, name) else None
@@ -223,7 +216,7 @@ class Run(Closed, Uncopied):
 
     @property
     def signal(self) -> int | None:
-        """The number of a signal that has come, of those that a rule asks for, or None."""
+        """The number of a signal that has come, of those that a stop asks for, or None."""
         return self._signals.number
 
     @property
@@ -244,15 +237,15 @@ class Run(Closed, Uncopied):
 
     @property
     def best_by(self) -> str | None:
-        """What :attr:`best` is the best of: ``"value"``, a metric, or None."""
+        """The number by which :attr:`best` is chosen: ``"value"``, a metric, or None."""
         return self._best.by
 
     @property
-    def stands(self) -> Here | None:
+    def evaluated(self) -> Evaluated | None:
         """Objective and gradient where the run stands, if they have been evaluated."""
         return self._here if self._here is not None and self._here.t == self.t else None
 
-    def here(self) -> Here:
+    def evaluation(self) -> Evaluated:
         """Objective and gradient where the run stands; they are evaluated if they have not been.
 
         Raises
@@ -263,12 +256,12 @@ class Run(Closed, Uncopied):
         return self._evaluate()
 
     def metrics(self) -> dict[str, float]:
-        """What ``evaluate`` gives where the run stands."""
+        """Call ``evaluate`` at the current parameters."""
         return self._functions.measure(self.params)
 
     def __iter__(self) -> Iterator[Step]:
         """The steps from where the run stands to its end. After a ``break`` another loop goes on."""
-        numbers = [n for rule in self.stop if isinstance(rule, stops.signals) for n in rule.numbers]
+        numbers = [n for one in self.stop if isinstance(one, stops.signals) for n in one.numbers]
         with self._signals.caught(numbers):
             self._since = time.monotonic()
             try:
@@ -311,11 +304,11 @@ class Run(Closed, Uncopied):
         self._now.skipped += 1
         return self._made(self._step(here))
 
-    def _evaluate(self) -> Here:
+    def _evaluate(self) -> Evaluated:
         """Objective and gradient where the parameters stand, on the batch that is next."""
-        if (here := self.stands) is not None:
+        if (here := self.evaluated) is not None:
             return here
-        self._settle()  # an interrupt may have come between a step and this
+        self._after_update()  # an interrupt may have come between a step and this
         random = taken(self._rng)
         try:
             batch = () if self._cursor is None else (self._cursor.next(),)
@@ -329,7 +322,7 @@ class Run(Closed, Uncopied):
         self._before, self._random_before, self._here = self._now.copy(), random, here
         self._now.evaluations += 1
         if self._cursor is not None:
-            self._cursor.pass_one()
+            self._cursor.advance()
             self._now.drawn = self._cursor.drawn
         if here.metrics:
             self._now.measured, self.last_metrics = self.t, here.metrics
@@ -337,8 +330,8 @@ class Run(Closed, Uncopied):
             self._best.offer(here.value, here.metrics, self.t)
         return here
 
-    def _asked(self, here: Here) -> Reason | None:
-        """Why the run ends here. The rules may be asked again: they remember what they did before this point."""
+    def _asked(self, here: Evaluated) -> Reason | None:
+        """Ask the stops; they may be asked again, for each time they begin with their memory of before this point."""
         self._now.stop = copied_memory(self._before.stop)
         point = Point(
             t=self.t,
@@ -353,29 +346,29 @@ class Run(Closed, Uncopied):
         )
         return self.stop.check(point, self._now.stop)
 
-    def _update(self, here: Here) -> Step:
+    def _update(self, here: Evaluated) -> Step:
         lr = self.opt.lr if "lr" in self.opt.hyper else math.nan
         cut = self._is_cut(here)  # now: the gradient may be the very array that is to be changed
         self.opt.step(here.free)
         self._here = None
-        self._settle()
+        self._after_update()
         done = self.opt.diagnostics if self._measures else None
         norms = {} if done is None else {"grad_norm": done.grad_norm, "update_ratio": done.update_ratio}
         return self._step(here, lr=lr, clipped=cut or self.opt.clipped, **norms)
 
-    def _step(self, here: Here, **what: Any) -> Step:
+    def _step(self, here: Evaluated, **what: Any) -> Step:
         counts = {"evaluations": self.evaluations, "skipped": self.skipped, "seconds": self.seconds}
         return Step(t=self.t, value=here.value, blocked=here.blocked, metrics=here.metrics, **counts, **what)
 
-    def _is_cut(self, here: Here) -> bool:
-        """Whether a stage clips the gradient by value; what comes before it in the chain is not looked at."""
+    def _is_cut(self, here: Evaluated) -> bool:
+        """Return True where a stage clips the gradient by value; what comes before it in the chain is not looked at."""
         if not self._cuts:
             return False
         limit = min(at(self.opt.hyper[key], key, self.t, "run") for key in self._cuts)
         return any(not within(g, limit) for g in self.opt.fitting(here.free))
 
     def _made(self, step: Step) -> Step:
-        """What is due after a step."""
+        """Do what is due after a step: history, callbacks, checkpoint."""
         if self.history is not None:
             self.history.append(step)
         for callback in self.callbacks:
@@ -394,8 +387,8 @@ class Run(Closed, Uncopied):
     def _write(self) -> None:
         self.unsaved = self._checkpoints.write(self.t, lambda path, keep: self.save(path, keep=keep))
 
-    def _settle(self) -> None:
-        """What is due once after each update: the parameters are put where they may be, and no step is bad of late."""
+    def _after_update(self) -> None:
+        """Apply bounds and projection, once after each update, and set the count of bad steps to 0."""
         if self._now.settled == self.t:
             return
         if self._box is not None:
@@ -408,12 +401,12 @@ class Run(Closed, Uncopied):
         """Write all that the rest of the run depends on; see :meth:`gradstep.Optimizer.save`."""
         arrays, manifest = as_saved(self.opt.parts())
         best, data = self._best.to_save()
-        if self.stands is None:
+        if self.evaluated is None:
             now, random = self._now, taken(self._rng)
         else:  # which will be evaluated again
             now, random = self._before, self._random_before
         own = {"run": now.as_json(self.seconds), "best": data, "rng": states_as_json(random)}
-        write(path, arrays | best, manifest | users(extra, None) | own, keep)
+        write(path, arrays | best, manifest | user_metadata(extra, None) | own, keep)
 
     def restore(self, path: AnyPath) -> Checkpoint:
         """Go on from a checkpoint of a run like this one, or of its optimizer.
@@ -441,10 +434,10 @@ class Run(Closed, Uncopied):
     def take(self, found: Checkpoint, path: AnyPath) -> Checkpoint:
         """Go on from what has been loaded from ``path``; see :meth:`restore`."""
         restore = plan(self.opt.parts(), found, path, rng=self._rng)
-        alone = Progress(drawn=found.t, evaluations=found.t).as_json(0.0)  # saved by its optimizer
+        alone = Counts(drawn=found.t, evaluations=found.t).as_json(0.0)  # saved by its optimizer
         best = found.metadata.get("best")
         try:
-            now = Progress.from_json(found.metadata.get("run", alone))
+            now = Counts.from_json(found.metadata.get("run", alone))
             self._best.check(best, found.arrays)
         except CheckpointError as problem:
             raise CheckpointError(
@@ -461,6 +454,18 @@ class Run(Closed, Uncopied):
             self.history.clear()
         self._checkpoints.written(self.t)
         return found
+
+
+def _stops(stop: Stop | None, at_non_finite: bool, **by_number: float | None) -> Stop:
+    """Join all stops into one, which ends the run by the first that does."""
+    named = [getattr(stops, name)(value) for name, value in by_number.items() if value is not None]
+    return stops.any_of(*[stops.non_finite()] * at_non_finite, *named, *([] if stop is None else [stop]))
+
+
+def _metrics_of(stop: Stop, keep_best: bool | str | None) -> set[str]:
+    """Return the metrics that ``evaluate`` has to give: those of plateaus and of the best point."""
+    wanted = {one.metric for one in stop if isinstance(one, stops.plateau) and one.metric is not None}
+    return wanted | ({keep_best} if isinstance(keep_best, str) and keep_best != "value" else set())
 
 
 def _callbacks(callbacks: Any) -> list[Callable[[Step], Any]]:
@@ -482,5 +487,5 @@ def _begin(x0: Any) -> Any:
 
 
 def _ascends(opt: Optimizer) -> bool:
-    """Whether a chain follows the gradient upwards."""
+    """Return True for a chain that follows the gradient upwards."""
     return sum(part.rule.name == "maximize" for part in opt.stage.parts) % 2 == 1

@@ -1,4 +1,4 @@
-"""What is known of one step of a run."""
+"""The record of one step of a run."""
 
 import math
 from collections.abc import Mapping

@@ -1,6 +1,6 @@
-"""When a run ends: rules that combine, ``gs.stop.steps(1000) | gs.stop.plateau(50) & gs.stop.steps(200)``.
+"""Stops: conditions that end a run, ``gs.stop.steps(1000) | gs.stop.plateau(50) & gs.stop.steps(200)``.
 
-A rule is asked wherever the objective has been evaluated, before the update there: a run that ends stays there.
+A stop is asked wherever the objective has been evaluated, before the update there: a run that ends stays there.
 ``a | b`` ends it where either does, ``a & b`` where both do at once.
 """
 
@@ -16,13 +16,12 @@ from gradstep.errors import GradstepTypeError, GradstepValueError
 
 # How a run ended: it arrived; it used up what it was given; or something came in between.
 Kind = Literal["converged", "budget", "non-finite", "signal", "callback", "batches"]
-Memory = dict[str, Any]
 _NEVER_CAUGHT = [getattr(signal, name) for name in ("SIGKILL", "SIGSTOP") if hasattr(signal, name)]
 
 
 @dataclass(frozen=True)
 class Reason:
-    """Why a run ended, in a word for programs and in a sentence for people."""
+    """The reason for which a run ended, as a word for programs and a sentence for people."""
 
     kind: Kind
     message: str
@@ -30,7 +29,7 @@ class Reason:
 
 @dataclass(frozen=True)
 class Point:
-    """Where a run stands when it is asked whether it ends.
+    """The point of a run at which its stops are asked.
 
     Attributes
     ----------
@@ -62,23 +61,23 @@ class Point:
 
 
 @dataclass(frozen=True)
-class Rule(ABC):
-    """A rule by which a run ends."""
+class Stop(ABC):
+    """A condition that ends a run."""
 
-    arrives: ClassVar[bool] = False  # whether a run that ends by it has got where it was to go
+    arrives: ClassVar[bool] = False  # True: a run that ends by it has converged
 
     @abstractmethod
-    def check(self, point: Point, memory: Memory) -> Reason | None:
-        """Why the run ends here, if it does. ``memory`` is this rule's own, kept between points and saved."""
+    def check(self, point: Point, memory: dict[str, Any]) -> Reason | None:
+        """Return the reason to end at this point, or None; ``memory`` is this stop's own, and saved with the run."""
 
-    def __or__(self, other: "Rule") -> "Rule":
+    def __or__(self, other: "Stop") -> "Stop":
         return any_of(*_flat(any_of, self, other))
 
-    def __and__(self, other: "Rule") -> "Rule":
+    def __and__(self, other: "Stop") -> "Stop":
         return all_of(*_flat(all_of, self, other))
 
-    def __iter__(self) -> Iterator["Rule"]:
-        """The rule itself, or those that it is made of."""
+    def __iter__(self) -> Iterator["Stop"]:
+        """Iterate over the stop itself, or over those that it is made of."""
         yield self
 
     @property
@@ -87,75 +86,75 @@ class Rule(ABC):
         return type(self).__name__
 
     def limits(self) -> bool:
-        """Whether a run ends by it sooner or later, whatever the objective is."""
+        """Return True where a run ends by it sooner or later, whatever the objective is."""
         return isinstance(self, steps | evaluations | seconds)
 
 
 @dataclass(frozen=True, init=False)
-class _Several(Rule):
-    rules: tuple[Rule, ...]
+class _Several(Stop):
+    stops: tuple[Stop, ...]
     names: tuple[str, ...] = field(repr=False, compare=False)
 
-    def __init__(self, *rules: Rule) -> None:
+    def __init__(self, *stops: Stop) -> None:
         names: list[str] = []
-        for rule in rules:
-            if not isinstance(rule, Rule):
-                raise GradstepTypeError(f"stop: {rule!r} is no rule; write for example gs.stop.steps(1000).")
-            names.append(f"{rule.name} {sum(rule.name == before.name for before in rules[: len(names)])}")
-        object.__setattr__(self, "rules", rules)
+        for stop in stops:
+            if not isinstance(stop, Stop):
+                raise GradstepTypeError(f"stop: {stop!r} is no stop; write for example gs.stop.steps(1000).")
+            names.append(f"{stop.name} {sum(stop.name == before.name for before in stops[: len(names)])}")
+        object.__setattr__(self, "stops", stops)
         object.__setattr__(self, "names", tuple(names))
 
-    def reasons(self, point: Point, memory: Memory) -> list[Reason | None]:
-        """What each rule says; all are asked, for each may remember, under its name wherever it stands."""
+    def reasons(self, point: Point, memory: dict[str, Any]) -> list[Reason | None]:
+        """Ask each stop, for each may remember something, under its name."""
         out: list[Reason | None] = []
-        for name, rule in zip(self.names, self.rules, strict=True):
+        for name, stop in zip(self.names, self.stops, strict=True):
             own = memory.get(name, {})
-            out.append(rule.check(point, own))
+            out.append(stop.check(point, own))
             if own:
                 memory[name] = own
         return out
 
     @property
     def name(self) -> str:
-        """See :meth:`Rule.name`."""
-        return f"{super().name}({', '.join(rule.name for rule in self.rules)})"
+        """The class's name, with those of the stops in it."""
+        return f"{super().name}({', '.join(stop.name for stop in self.stops)})"
 
-    def __iter__(self) -> Iterator[Rule]:
-        for rule in self.rules:
-            yield from rule
+    def __iter__(self) -> Iterator[Stop]:
+        for stop in self.stops:
+            yield from stop
 
 
-class any_of(_Several):  # noqa: N801 - rules read as words
-    """Ends where any of its rules does; the first that does is the reason."""
+class any_of(_Several):  # noqa: N801 - stops read as words
+    """Ends where any of its stops does; the first that does is the reason."""
 
-    def check(self, point: Point, memory: Memory) -> Reason | None:
-        """See :meth:`Rule.check`."""
+    def check(self, point: Point, memory: dict[str, Any]) -> Reason | None:
+        """End with the reason of the first that ends."""
         return next((reason for reason in self.reasons(point, memory) if reason), None)
 
     def limits(self) -> bool:
-        """See :meth:`Rule.limits`."""
-        return any(rule.limits() for rule in self.rules)
+        """Return True where one of the stops limits the run."""
+        return any(stop.limits() for stop in self.stops)
 
 
 class all_of(_Several):  # noqa: N801
-    """Ends where all of its rules do at once."""
+    """Ends where all of its stops do at once."""
 
-    def check(self, point: Point, memory: Memory) -> Reason | None:
-        """See :meth:`Rule.check`."""
+    def check(self, point: Point, memory: dict[str, Any]) -> Reason | None:
+        """End where each has a reason; a tolerance that is reached counts most."""
         reasons = [reason for reason in self.reasons(point, memory) if reason]
-        if len(reasons) < len(self.rules) or not reasons:
+        if len(reasons) < len(self.stops) or not reasons:
             return None
         arrived = any(reason.kind == "converged" for reason in reasons)
         return Reason("converged" if arrived else reasons[-1].kind, " and ".join(r.message for r in reasons))
 
     def limits(self) -> bool:
-        """See :meth:`Rule.limits`."""
-        return bool(self.rules) and all(rule.limits() for rule in self.rules)
+        """Return True where each of the stops limits the run."""
+        return bool(self.stops) and all(stop.limits() for stop in self.stops)
 
 
 @dataclass(frozen=True)
-class _Number(Rule):
-    """A rule with numbers, checked when it is made."""
+class _Number(Stop):
+    """A stop with numbers, checked when it is made."""
 
     def __post_init__(self) -> None:
         for own in fields(self):
@@ -172,8 +171,8 @@ class steps(_Number):  # noqa: N801
 
     n: int
 
-    def check(self, point: Point, memory: Memory) -> Reason | None:  # noqa: ARG002
-        """See :meth:`Rule.check`."""
+    def check(self, point: Point, memory: dict[str, Any]) -> Reason | None:  # noqa: ARG002
+        """End once ``n`` updates are made."""
         return Reason("budget", f"{self.n} steps are made") if point.t >= self.n else None
 
 
@@ -183,8 +182,8 @@ class evaluations(_Number):  # noqa: N801
 
     n: int
 
-    def check(self, point: Point, memory: Memory) -> Reason | None:  # noqa: ARG002
-        """See :meth:`Rule.check`."""
+    def check(self, point: Point, memory: dict[str, Any]) -> Reason | None:  # noqa: ARG002
+        """End once the objective has been called ``n`` times."""
         return Reason("budget", f"{self.n} evaluations are made") if point.evaluations >= self.n else None
 
 
@@ -194,8 +193,8 @@ class seconds(_Number):  # noqa: N801
 
     s: float
 
-    def check(self, point: Point, memory: Memory) -> Reason | None:  # noqa: ARG002
-        """See :meth:`Rule.check`."""
+    def check(self, point: Point, memory: dict[str, Any]) -> Reason | None:  # noqa: ARG002
+        """End once ``s`` seconds are over."""
         return Reason("budget", f"{self.s:g} seconds are over") if point.seconds >= self.s else None
 
 
@@ -207,8 +206,8 @@ class grad_norm(_Number):  # noqa: N801
 
     tolerance: float
 
-    def check(self, point: Point, memory: Memory) -> Reason | None:  # noqa: ARG002
-        """See :meth:`Rule.check`."""
+    def check(self, point: Point, memory: dict[str, Any]) -> Reason | None:  # noqa: ARG002
+        """End where the norm is small enough."""
         if point.problem or not (norm := point.grad_norm(self.tolerance)) <= self.tolerance:
             return None
         return Reason("converged", f"the gradient's norm, {norm:.3g}, is at most {self.tolerance:g}")
@@ -222,8 +221,8 @@ class target(_Number):  # noqa: N801
 
     value: float
 
-    def check(self, point: Point, memory: Memory) -> Reason | None:  # noqa: ARG002
-        """See :meth:`Rule.check`."""
+    def check(self, point: Point, memory: dict[str, Any]) -> Reason | None:  # noqa: ARG002
+        """End where the value is small enough."""
         if point.problem or not point.value <= self.value:
             return None
         return Reason("converged", f"the value, {point.value:.6g}, has reached {self.value:g}")
@@ -252,7 +251,7 @@ class plateau(_Number):  # noqa: N801
 
     @property
     def name(self) -> str:
-        """See :meth:`Rule.name`."""
+        """The class's name, and what is looked at."""
         return f"{super().name} of {self.metric or 'value'}"
 
     def __post_init__(self) -> None:
@@ -260,8 +259,8 @@ class plateau(_Number):  # noqa: N801
         if self.metric is not None and not isinstance(self.metric, str):
             raise GradstepTypeError(f"stop.plateau: metric must be a name such as 'val/loss', not {self.metric!r}.")
 
-    def check(self, point: Point, memory: Memory) -> Reason | None:
-        """See :meth:`Rule.check`."""
+    def check(self, point: Point, memory: dict[str, Any]) -> Reason | None:
+        """End after ``patience`` evaluations without a better value."""
         x = point.value if self.metric is None else (point.metrics or {}).get(self.metric, math.nan)
         if not math.isfinite(x):  # also where the metric was not looked at
             return None
@@ -282,13 +281,13 @@ class non_finite(_Number):  # noqa: N801
 
     times: int = 1
 
-    def check(self, point: Point, memory: Memory) -> Reason | None:  # noqa: ARG002
-        """See :meth:`Rule.check`."""
+    def check(self, point: Point, memory: dict[str, Any]) -> Reason | None:  # noqa: ARG002
+        """End after the ``times``-th bad evaluation in a row."""
         return Reason("non-finite", point.problem) if point.problem and point.bad >= self.times else None
 
 
 @dataclass(frozen=True, init=False)
-class signals(Rule):  # noqa: N801
+class signals(Stop):  # noqa: N801
     """Ends at the next evaluation after one of these signals; a second one has its usual effect.
 
     ``gs.stop.signals()`` are SIGINT (Ctrl-C) and SIGTERM. They are caught in the main thread alone, while the run runs.
@@ -302,15 +301,15 @@ class signals(Rule):  # noqa: N801
                 raise GradstepValueError(f"stop.signals: {number!r} is no signal that can be caught.")
         object.__setattr__(self, "numbers", numbers or (signal.SIGINT, signal.SIGTERM))
 
-    def check(self, point: Point, memory: Memory) -> Reason | None:  # noqa: ARG002
-        """See :meth:`Rule.check`."""
+    def check(self, point: Point, memory: dict[str, Any]) -> Reason | None:  # noqa: ARG002
+        """End after one of the signals."""
         if point.signal is None or point.signal not in self.numbers:
             return None
         return Reason("signal", f"the signal {signal.Signals(point.signal).name} came")
 
 
-def _flat(kind: type[_Several], *rules: Any) -> list[Any]:
-    return [inner for rule in rules for inner in (rule.rules if type(rule) is kind else [rule])]
+def _flat(kind: type[_Several], *stops: Any) -> list[Any]:
+    return [inner for stop in stops for inner in (stop.stops if type(stop) is kind else [stop])]
 
 
 def whole(what: str, value: Any, least: int = 0) -> int:

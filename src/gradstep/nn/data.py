@@ -1,4 +1,4 @@
-"""What comes in: numbers checked and converted, in pieces; what goes out: results by epoch."""
+"""Input, checked and converted, in pieces; results by epoch."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field

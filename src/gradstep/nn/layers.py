@@ -24,7 +24,7 @@ def positive(owner: str, **numbers: Any) -> None:
 
 
 class Layer:
-    """What :class:`~gradstep.nn.Sequential` asks of a layer. ``name`` and ``rng`` come from the model."""
+    """The interface between a layer and :class:`~gradstep.nn.Sequential`. ``name`` and ``rng`` come from the model."""
 
     name = ""
     parameters = 0

@@ -1,4 +1,4 @@
-"""How far a fit has got: a bar at a terminal (with rich), plain lines elsewhere, or nothing."""
+"""Progress of a fit: a bar at a terminal (with rich), plain lines elsewhere, or nothing."""
 
 import importlib.util
 import sys
@@ -60,7 +60,7 @@ class Bar(Silent):
 
 
 def reporter(progress: bool | str, batches: int) -> Silent:
-    """What reports on a fit of so many batches: ``True`` always does, ``False`` never, ``"auto"`` at a terminal only.
+    """Return the reporter of a fit: ``True`` always reports, ``False`` never, ``"auto"`` at a terminal only.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""What somebody who looks at a run should know: each finding is one sentence."""
+"""Findings about a run, each of one sentence."""
 
 import math
 from statistics import median

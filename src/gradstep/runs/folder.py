@@ -14,12 +14,12 @@ from gradstep.files import Descriptor, lock_folder, writable_folder, write_all, 
 from gradstep.loop import Step
 from gradstep.runs.spec import Spec
 
-Row = dict[str, Any]
+HistoryRow = dict[str, Any]
 BUFFER = 1 << 13  # bytes of rows from one write to the next
 
 
 class Folder:
-    """Where everything of a run stands; one process at a time has it, until it leaves the ``with`` block."""
+    """The folder of a run; one process at a time holds it, until it leaves the ``with`` block."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -101,10 +101,10 @@ class Folder:
         write_text(self.spec_file, spec.to_json())
 
     def spec(self) -> Spec:
-        """What the run was to be."""
+        """The specification of the run."""
         return Spec.from_json(self.spec_file.read_text("utf-8"), self.spec_file)
 
-    def rows(self) -> Iterator[Row]:
+    def rows(self) -> Iterator[HistoryRow]:
         """The rows of the history, up to one that a crash has cut short."""
         if not self.history_file.exists():
             return
@@ -177,7 +177,7 @@ class History:
         self._rows = bytearray()
 
 
-def _row(line: bytes) -> Row | None:
+def _row(line: bytes) -> HistoryRow | None:
     try:
         row = json.loads(line)
     except ValueError:

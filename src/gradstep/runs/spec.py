@@ -14,7 +14,7 @@ from gradstep.errors import GradstepError, GradstepValueError
 from gradstep.hyper import Hyper
 from gradstep.loop import Run, stop
 from gradstep.naming import find
-from gradstep.objective import Told
+from gradstep.objective import UserFunction
 from gradstep.problem_file import OwnProblem
 from gradstep.rule import Stage, lookup
 from gradstep.text import read_names
@@ -25,7 +25,7 @@ SKIPS = 100  # batches in a row that are skipped before the run ends: t stands s
 
 @dataclass(frozen=True)
 class Limits:
-    """Where a run ends; None: not there."""
+    """The limits of a run; None: no limit."""
 
     max_steps: int | None = None
     seconds: float | None = None
@@ -124,7 +124,7 @@ class Spec:
         """The run at its beginning."""
         batches = problem.batches
         if callable(batches):
-            batches = Told(batches, f"{problem.name}.batches", problem.path)
+            batches = UserFunction(batches, f"{problem.name}.batches", problem.path)
         return Run(
             problem.value_and_grad,
             problem.params,

@@ -13,7 +13,7 @@ import numpy as np
 from gradstep.arrays import to_numpy
 from gradstep.errors import GradstepValueError
 from gradstep.loop import Run
-from gradstep.runs.folder import Folder, Row
+from gradstep.runs.folder import Folder, HistoryRow
 from gradstep.text import duration, number
 from gradstep.tree import flatten
 
@@ -44,7 +44,7 @@ class Curve:
 
 @dataclass
 class Summary:
-    """What is said of a run.
+    """The summary of a run.
 
     Attributes
     ----------
@@ -84,7 +84,7 @@ class Summary:
         return {key: None if isinstance(x, float) and not math.isfinite(x) else x for key, x in plain.items()}
 
 
-def summarize(run: Run, rows: Iterable[Row]) -> Summary:
+def summarize(run: Run, rows: Iterable[HistoryRow]) -> Summary:
     """The summary of a run and its history."""
     curves: dict[str, Curve] = {}
     steps = clipped = 0
@@ -95,7 +95,7 @@ def summarize(run: Run, rows: Iterable[Row]) -> Summary:
         blocked += row.get("blocked") or 0.0
         _add(curves, row)
     ended = run.reason
-    here = run.stands
+    here = run.evaluated
     values = curves["value"].values if "value" in curves else []
     return Summary(
         reason="It was broken off" if ended is None else ended.message,
@@ -141,7 +141,7 @@ def recalled(folder: Folder) -> tuple[Summary, list[str]]:
         raise GradstepValueError(f"{file} cannot be read ({error}); {folder.resume} writes it anew.") from error
 
 
-def _add(curves: dict[str, Curve], row: Row) -> None:
+def _add(curves: dict[str, Curve], row: HistoryRow) -> None:
     """Put the finite numbers of a row at the ends of their curves."""
     for key, x in row.items():
         if key not in _COUNTS and isinstance(x, int | float) and math.isfinite(x):

@@ -1,4 +1,4 @@
-"""What all schedules share: their base, what each field may hold, and the names they are known by."""
+"""Base of all schedules, the values that each field may hold, and the schedules by name."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, fields

@@ -1,4 +1,4 @@
-"""How values run between two ends.
+"""Ramps: values between two ends.
 
 A shape goes from the fractions of the way that are gone and left to the weights of the second end and the first. Both
 are handed through, as 1 - x would lose the digits of the smaller one.

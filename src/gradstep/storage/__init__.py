@@ -1,4 +1,4 @@
-"""How float32 numbers of the computation are kept in fewer bits: the formats, and the bits that round at random.
+"""Storage of float32 numbers in fewer bits: the formats, and the bits that round at random.
 
 Arithmetic is always float32; only what is stored is low. This is the NumPy form of every format, which
 :mod:`gradstep.engine.codecs` repeats in compiled code bit for bit. The reasons are in decision 5.

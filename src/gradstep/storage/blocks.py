@@ -57,7 +57,7 @@ class Blocks(Format):
         return np.where(largest < TOO_LARGE, orders, NAN).astype(np.uint32).view(np.float32)
 
     def encode(self, values: Values, noise: Words | None = None) -> Stored:
-        """See :meth:`Format.encode`. Ties go away from zero."""
+        """Round to the nearest code of each block's scale; ties go away from zero."""
         x = _table(pattern(values))
         size = x & MAGNITUDE
         scales = self.scales(size.max(axis=1, initial=0))
@@ -70,7 +70,7 @@ class Blocks(Format):
         return codes.astype(np.uint8).reshape(-1)[: values.size], scales
 
     def decode(self, stored: Stored) -> Values:
-        """See :meth:`Format.decode`."""
+        """Return the float32 numbers of codes and their blocks' scales."""
         codes, scales = stored
         c, s = _table(codes).astype(np.uint32), scales[:, None]
         sizes = ((c & 0x7F if self.signed else c) << LOST) + pattern(s)

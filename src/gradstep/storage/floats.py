@@ -34,7 +34,7 @@ class Bfloat16(Format):
         return np.dtype(bfloat16)
 
     def encode(self, values: Values, noise: Words | None = None) -> Stored:
-        """See :meth:`Format.encode`."""
+        """Round to bfloat16, to even or by the noise; NaN stays NaN."""
         x = pattern(values)
         to_even = 0x7FFF + (x >> 16 & 1)
         up = to_even if noise is None else np.where((x & MAGNITUDE) < self.largest, noise, 0x8000)
@@ -42,7 +42,7 @@ class Bfloat16(Format):
         return (codes.astype(np.uint16).view(self.dtype),)
 
     def decode(self, stored: Stored) -> Values:
-        """See :meth:`Format.decode`."""
+        """Widen to float32, exactly."""
         return (stored[0].view(np.uint16).astype(np.uint32) << 16).view(np.float32)
 
 
@@ -59,7 +59,7 @@ class Float16(Format):
         return np.dtype(np.float16)
 
     def encode(self, values: Values, noise: Words | None = None) -> Stored:
-        """See :meth:`Format.encode`."""
+        """Round to float16, to even or by the noise; NaN stays NaN."""
         x = pattern(values)
         with np.errstate(over="ignore", invalid="ignore"):
             codes = values.astype(np.float16).view(np.uint16)
@@ -74,6 +74,6 @@ class Float16(Format):
         return (codes.astype(np.uint16).view(np.float16),)
 
     def decode(self, stored: Stored) -> Values:
-        """See :meth:`Format.decode`."""
+        """Widen to float32, exactly."""
         with np.errstate(invalid="ignore"):
             return stored[0].astype(np.float32)

@@ -1,4 +1,4 @@
-"""What a storage format is: float32 numbers to stored arrays and back."""
+"""Interface of a storage format: float32 numbers to stored arrays and back."""
 
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar, TypeAlias

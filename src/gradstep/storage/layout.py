@@ -1,4 +1,4 @@
-"""How one tensor of an optimizer is stored: what the engines agree on."""
+"""Storage of one tensor of an optimizer, on which the engines agree."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -35,7 +35,7 @@ class Layout:
 
     @cached_property
     def has_blocks(self) -> bool:
-        """Whether a slot is stored in blocks that share a scale."""
+        """Return True for a slot that is stored in blocks that share a scale."""
         return any(name in BLOCKS for name in self.slots)
 
     @cached_property
@@ -51,5 +51,5 @@ class Layout:
 
     @property
     def draws(self) -> int:
-        """How many draws an element needs."""
+        """The number of random draws that an element needs."""
         return max((use + 1 for use, _ in filter(None, self.noise)), default=0)

@@ -117,6 +117,7 @@ def test_rates_are_bluer_where_they_are_better_and_blank_where_they_diverge():
     assert opacity(9.0) == 0  # it diverges beyond 2
 
 
+@pytest.mark.process
 def test_a_picture_is_the_same_in_another_process():
     code = """
 from gradstep.compare.play import figures

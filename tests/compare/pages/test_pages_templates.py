@@ -133,6 +133,7 @@ def test_a_value_that_is_missing_is_an_error():
     assert templates().autoescape is True
 
 
+@pytest.mark.process
 def test_neither_the_core_nor_a_comparison_that_draws_nothing_loads_what_draws():
     code = "import sys, gradstep, gradstep.cli; print(*sys.modules)"
     assert not {"jinja2", "matplotlib", "plotly"} & set(script(code).split())

@@ -171,7 +171,7 @@ def test_what_cannot_be_played_is_one_sentence(fields, said):
 
 
 def test_a_rule_of_the_users_own_is_not_offered():
-    assert {optimizers.constructor(name).module.split(".")[1] for name in optimizers.names()["rules"]} == {"rules"}
+    assert {constructor(name).module.split(".")[1] for name in optimizers.names()["rules"]} == {"rules"}
 
 
 def test_hyperparameters_that_no_dtype_holds_end_the_path_with_the_librarys_sentence():

@@ -6,7 +6,7 @@ from gradstep.bench.contenders.base import Arrays, Contender, Kind, UnavailableE
 from gradstep.bench.contenders.by_hand import ByHand
 from gradstep.bench.contenders.keras_apply import KerasApply
 from gradstep.bench.contenders.optax_jit import OptaxJit
-from gradstep.bench.contenders.ours import Ours, Streams
+from gradstep.bench.contenders.ours import GradstepContender, Streams
 from gradstep.bench.contenders.torch_optim import TorchOptim
 from gradstep.bench.contenders.torch_others import DeepSpeedAdam, EightBitAdam
 from gradstep.naming import unknown
@@ -18,11 +18,11 @@ STREAMS = Kind("streams", Streams, "numpy")
 KINDS = {
     kind.name: kind
     for kind in (
-        Kind(OURS, Ours, "numpy"),
-        Kind("gradstep-unguarded", partial(Ours, on_nonfinite="ignore"), "numpy"),
-        Kind("gradstep-1", partial(Ours, threads=1), "numpy"),
-        Kind("gradstep-bfloat16-state", partial(Ours, state_dtype="bfloat16"), "numpy"),
-        Kind("gradstep-8bit-state", partial(Ours, state_dtype="8bit"), "numpy"),
+        Kind(OURS, GradstepContender, "numpy"),
+        Kind("gradstep-unguarded", partial(GradstepContender, on_nonfinite="ignore"), "numpy"),
+        Kind("gradstep-1", partial(GradstepContender, threads=1), "numpy"),
+        Kind("gradstep-bfloat16-state", partial(GradstepContender, state_dtype="bfloat16"), "numpy"),
+        Kind("gradstep-8bit-state", partial(GradstepContender, state_dtype="8bit"), "numpy"),
         Kind("torch-single", partial(TorchOptim, way="single"), "torch", spare=2),
         Kind("torch-foreach", partial(TorchOptim, way="foreach"), "torch", spare=3),
         Kind("torch-fused", partial(TorchOptim, way="fused"), "torch"),

@@ -12,7 +12,7 @@ from gradstep.bench.work import DECAY, MAX_NORM, Work
 from gradstep.rule import Rule, Stage
 
 
-class Ours(Contender):
+class GradstepContender(Contender):
     """``gs.Optimizer`` over a dict of NumPy arrays; all of ``opt.step(grads)`` is timed.
 
     Parameters
@@ -56,7 +56,7 @@ def stage_of(work: Work) -> Rule | Stage:
     return gs.chain(gs.clip_by_global_norm(MAX_NORM), work.declared, gs.ema(decay=DECAY))
 
 
-class Streams(Ours):
+class Streams(GradstepContender):
     """Reads and writes as many arrays as the work does, and computes no more than the one sum that uses them all."""
 
     def __init__(self, work: Work, arrays: Arrays) -> None:

@@ -13,7 +13,7 @@ from gradstep.errors import GradstepError, GradstepValueError, NonFiniteError
 from gradstep.gradient_check import check_gradient
 from gradstep.loop.batches import Cursor, UsedUpError
 from gradstep.loop.objective import Functions
-from gradstep.objective import Told
+from gradstep.objective import UserFunction
 from gradstep.problem_file import OwnProblem, load, read, split
 from gradstep.tree import flatten
 
@@ -115,7 +115,7 @@ def _quietly(function: Any, *arguments: Any, **keywords: Any) -> Any:
 
 def _cursor(own: OwnProblem) -> Cursor:
     batches = own.batches
-    return Cursor(Told(batches, f"{own.name}.batches", own.path) if callable(batches) else batches)
+    return Cursor(UserFunction(batches, f"{own.name}.batches", own.path) if callable(batches) else batches)
 
 
 def _batches(own: OwnProblem) -> Iterator[Any]:
@@ -131,7 +131,7 @@ def _batches(own: OwnProblem) -> Iterator[Any]:
                 ) from None
             cursor.move(0)
         else:
-            cursor.pass_one()
+            cursor.advance()
 
 
 def _task(own: OwnProblem, again: Callable[[], OwnProblem]) -> Task:
@@ -167,7 +167,7 @@ def _held(own: OwnProblem, again: Callable[[], OwnProblem]) -> list[tuple[Any, .
     with contextlib.suppress(UsedUpError):
         while len(held) < HELD:
             held.append((cursor.next(),))
-            cursor.pass_one()
+            cursor.advance()
     if not held:
         raise GradstepValueError(f"{own.name}.batches has no batch.")
     return held

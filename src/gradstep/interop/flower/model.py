@@ -11,7 +11,7 @@ Layers = dict[str, Array]
 
 
 def is_buffer(x: Array) -> bool:
-    """Whether a layer counts or marks something, and so is not optimized."""
+    """Return True for a layer of integers or booleans, which is not optimized."""
     return x.dtype.kind in "iub"
 
 

@@ -51,7 +51,7 @@ class Strategy(FedAvg):  # pyright: ignore[reportUntypedBaseClass]
     def configure_train(
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
     ) -> Iterable[Message]:
-        """What FedAvg sends out; the model is kept to be compared with what comes back."""
+        """Send out as FedAvg does; the model is kept, to be compared with what comes back."""
         self._current = {name: array.numpy() for name, array in arrays.items()}
         return super().configure_train(server_round, arrays, config, grid)
 

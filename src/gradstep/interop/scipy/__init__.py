@@ -12,7 +12,7 @@ from gradstep.interop.scipy.function import Function, called, sides
 from gradstep.interop.scipy.options import Tolerances, told
 from gradstep.loop.minimize import summary
 from gradstep.loop.run import Run
-from gradstep.loop.stop import Reason, Rule, steps
+from gradstep.loop.stop import Reason, Stop, steps
 from gradstep.optimizer import Optimizer
 
 __all__ = ["method"]
@@ -49,7 +49,7 @@ class method:  # noqa: N801 - reads as SciPy's keyword
     (True, True)
     """
 
-    def __init__(self, rule: Any, *, stop: Rule | None = None, **options: Any) -> None:
+    def __init__(self, rule: Any, *, stop: Stop | None = None, **options: Any) -> None:
         self.rule, self.stop = rule, stop
         self.options: dict[str, Any] = {"diagnostics": False, **options}  # nobody reads them
         self.hyper = frozenset(Optimizer(np.zeros(1), rule, **options).hyper)
@@ -65,7 +65,7 @@ class method:  # noqa: N801 - reads as SciPy's keyword
         callback: Callable[..., Any] | None = None,
         **given: Any,
     ) -> OptimizeResult:
-        """What ``minimize`` gives; it hands on its arguments, and its options by name."""
+        """Minimize with ``minimize``'s arguments, its options by name; return SciPy's result."""
         x = np.atleast_1d(np.asarray(x0))
         if np.iscomplexobj(x):
             raise GradstepTypeError("x0 is complex, and SciPy's methods are for real numbers; gs.minimize takes it.")
@@ -80,10 +80,10 @@ class method:  # noqa: N801 - reads as SciPy's keyword
         run.opt.reset()  # a state may start at a hyperparameter
         run.stop |= Tolerances(run, function, options) | steps(options.maxiter)
         call = called(callback)
-        run.here()  # here and below, not within the iterator: whatever fun raises comes through as it is
+        run.evaluation()  # here and below, not within the iterator: whatever fun raises comes through as it is
         path = [run.params.copy()]
         for _ in run:
-            value = run.here().value
+            value = run.evaluation().value
             if options.return_all:
                 path.append(run.params.copy())
             try:

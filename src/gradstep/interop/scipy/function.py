@@ -1,4 +1,4 @@
-"""What a user hands to SciPy as this library takes it: ``fun`` and ``jac`` as one function, callbacks, bounds."""
+"""Arguments of SciPy's ``minimize`` in this library's form: ``fun`` and ``jac`` as one function, callbacks, bounds."""
 
 from collections.abc import Callable
 from inspect import signature

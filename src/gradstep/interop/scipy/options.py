@@ -1,4 +1,4 @@
-"""What ``minimize(options=...)`` may say, and the rule by which a run then ends."""
+"""The options of ``minimize(options=...)``, and the stop that a run gets from them."""
 
 import warnings
 from collections.abc import Collection
@@ -12,7 +12,7 @@ from gradstep.hyper import Hyper, checked
 from gradstep.interop.scipy.function import Function
 from gradstep.loop.minimize import DEFAULT_STEPS
 from gradstep.loop.run import Run
-from gradstep.loop.stop import Memory, Point, Reason, Rule, real
+from gradstep.loop.stop import Point, Reason, Stop, real
 
 
 @dataclass(frozen=True)
@@ -73,17 +73,17 @@ def told(
 
 
 @dataclass(frozen=True)
-class Tolerances(Rule):
+class Tolerances(Stop):
     """Ends where the options say so."""
 
     run: Run
     function: Function
     options: Options
 
-    def check(self, point: Point, memory: Memory) -> Reason | None:  # noqa: ARG002
-        """See :meth:`gradstep.loop.stop.Rule.check`."""
+    def check(self, point: Point, memory: dict[str, Any]) -> Reason | None:  # noqa: ARG002
+        """End where the gradient, or a change of x or of the value, is within its tolerance, or at ``maxfev`` calls."""
         asked = self.options
-        (g,) = self.run.opt.fitting(self.run.here().free)
+        (g,) = self.run.opt.fitting(self.run.evaluation().free)
         gtol = asked.tol if asked.gtol is None else asked.gtol
         found = [("the gradient's largest element", np.abs(g).max(initial=0.0), gtol)]
         if self.function.before is not None and self.function.now is not None:

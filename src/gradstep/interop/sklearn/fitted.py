@@ -1,4 +1,4 @@
-"""What an estimator has learned: a network, which is made when a fit begins, read, and stored as arrays."""
+"""The fitted part of an estimator: a network, made when a fit begins, read, and stored as arrays."""
 
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -95,7 +95,7 @@ class Fitted(Parameters):
 
     @contextmanager
     def _blaming(self, parameter: str) -> Generator[None]:
-        """What the optimizer refuses is said as scikit-learn says it of a parameter."""
+        """Raise the optimizer's refusal as scikit-learn's error for a parameter."""
         try:
             yield
         except GradstepError as error:

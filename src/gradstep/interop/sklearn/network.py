@@ -24,7 +24,7 @@ _OF_OPTIMIZER = {key for key, x in inspect.signature(Optimizer).parameters.items
 
 @dataclass(frozen=True)
 class Form:
-    """What a network is, without its numbers.
+    """The form of a network, without its numbers.
 
     Attributes
     ----------
@@ -80,7 +80,7 @@ class Network:
         return total / len(order)
 
     def as_arrays(self) -> dict[str, Any]:
-        """What the next steps depend on, as arrays and what can be copied with them."""
+        """Return everything that the next steps depend on, as arrays and plain data."""
         arrays, manifest = as_saved(self.optimizer.parts())
         kept = {"form": self.form, "stage": self.optimizer.stage, "options": self._options}
         return {**kept, "arrays": arrays, "manifest": manifest}

@@ -1,4 +1,4 @@
-"""What both estimators are told: scikit-learn's parameters where they mean the same, and the optimizer."""
+"""Parameters of both estimators: scikit-learn's where they mean the same, and the optimizer."""
 
 from numbers import Integral, Real
 from typing import Any, ClassVar

@@ -14,7 +14,7 @@ MOST = 200  # examples in a batch where batch_size is "auto", as scikit-learn ha
 
 
 class Trained(Fitted):
-    """What :class:`MLPClassifier` and :class:`MLPRegressor` share; they say how examples are read and scored."""
+    """Base of :class:`MLPClassifier` and :class:`MLPRegressor`, which add how examples are read and scored."""
 
     def fit(self, X: Any, y: Any) -> Self:  # noqa: N803 - scikit-learn's name
         """Learn from the examples: anew, or with ``warm_start`` from the weights of the last fit.

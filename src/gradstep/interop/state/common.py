@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from gradstep.arrays import as_reals, dtype_name, is_complex, to_numpy
 from gradstep.arrays import put as put_array
-from gradstep.checkpoint.transfer import Parts, to_the_end
+from gradstep.checkpoint.transfer import Parts, uninterrupted
 from gradstep.errors import GradstepTypeError, GradstepValueError
 from gradstep.interop.state.memory import counted
 from gradstep.naming import unknown
@@ -23,7 +23,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-def undisturbed(act: Callable[P, R]) -> Callable[P, R]:
+def holding_lock(act: Callable[P, R]) -> Callable[P, R]:
     """A function of an optimizer, its first argument, as one that waits for steps of other threads and lets none in."""
 
     @wraps(act)
@@ -37,7 +37,7 @@ def undisturbed(act: Callable[P, R]) -> Callable[P, R]:
     return alone
 
 
-class Ours:
+class OptimizerState:
     """What an optimizer here keeps, as another library is to see it.
 
     Parameters
@@ -237,7 +237,7 @@ class Ours:
                 put_array(own, values)
             parts.take(parts.hyper, after, t, parts.skipped)
 
-        to_the_end(act)()
+        uninterrupted(act)()
 
     def _fitted(
         self, what: str, x: NDArray[Any], dtype: Any, shape: tuple[int, ...], sides: tuple[str, str], slot: str

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 
 from gradstep.arrays import to_numpy
-from gradstep.checkpoint.transfer import to_the_end
+from gradstep.checkpoint.transfer import uninterrupted
 from gradstep.errors import GradstepTypeError, GradstepValueError
-from gradstep.interop.state.common import Ours, Places, bare, signed, undisturbed
+from gradstep.interop.state.common import OptimizerState, Places, bare, holding_lock, signed
 from gradstep.optimizer import Optimizer
 
 _MEAN = {"m": "_momentums", "v": "_velocities"}
@@ -33,10 +33,10 @@ _ANY: Places = {"ema_after_first": {"average": "_model_variables_moving_average"
 _MEMORY = {"Nadam": {"nadam_torch.product": "_u_product"}}
 
 
-@undisturbed
+@holding_lock
 def load_state(opt: Optimizer, keras_optimizer: Any, names: Iterable[str] | None = None) -> None:
     """See :func:`gradstep.interop.keras.load_state`, which takes guests too."""
-    there = _There(opt, keras_optimizer, names)
+    there = _ForeignState(opt, keras_optimizer, names)
     memory = {name: {own: to_numpy(x.value)[()] for own, x in there.memory.items()} for name in there.ours.names}
     arrays = {
         name: {slot: signed(there.places[slot], to_numpy(x.value)) for slot, x in own.items()}
@@ -45,10 +45,10 @@ def load_state(opt: Optimizer, keras_optimizer: Any, names: Iterable[str] | None
     there.ours.take(there.ours.updates({"iterations": there.iterations.value}, None), arrays, memory)
 
 
-@undisturbed
+@holding_lock
 def dump_state(opt: Optimizer, keras_optimizer: Any, names: Iterable[str] | None = None) -> None:
     """See :func:`gradstep.interop.keras.dump_state`, which takes guests too."""
-    there = _There(opt, keras_optimizer, names)
+    there = _ForeignState(opt, keras_optimizer, names)
     ours, pairs = there.ours, list[tuple[Any, Any]]()
     for name, own in there.variables.items():
         for slot, x in own.items():
@@ -69,10 +69,10 @@ def dump_state(opt: Optimizer, keras_optimizer: Any, names: Iterable[str] | None
         for x, values in pairs:
             x.assign(values)
 
-    to_the_end(act)()
+    uninterrupted(act)()
 
 
-class _There:
+class _ForeignState:
     """A Keras optimizer beside an optimizer here."""
 
     def __init__(self, opt: Any, theirs: Any, names: Iterable[str] | None) -> None:
@@ -81,7 +81,7 @@ class _There:
             raise GradstepTypeError(f"keras: expected one of Keras's optimizers, not {theirs!r}.")
         if kind not in PLACES:
             raise GradstepValueError(f"keras: {kind} is not among {', '.join(PLACES)}, whose state is known here.")
-        self.ours = Ours(opt, f"keras.optimizers.{kind}")
+        self.ours = OptimizerState(opt, f"keras.optimizers.{kind}")
         self.ours.real_alone()
         if not theirs.built:
             raise self.ours.refused("it is not built; call its build(variables) first")

@@ -9,7 +9,7 @@ import numpy as np
 from gradstep.arrays import to_numpy
 from gradstep.errors import GradstepTypeError
 from gradstep.interop import traced
-from gradstep.interop.state.common import Ours, Places, undisturbed
+from gradstep.interop.state.common import OptimizerState, Places, holding_lock
 from gradstep.optimizer import Optimizer
 from gradstep.tree import BARE
 
@@ -56,7 +56,7 @@ _COUNT = "count"
 _OURS = ("count", "memory", "slots")  # fields of the state of gs.interop.optax.transformation
 
 
-@undisturbed
+@holding_lock
 def load_state(opt: Optimizer, state: Any, names: Iterable[str] | None = None, *, t: int | None = None) -> None:
     """Take an optax state: its arrays and its count. Parameters and hyperparameters stay as they are.
 
@@ -85,7 +85,7 @@ def load_state(opt: Optimizer, state: Any, names: Iterable[str] | None = None, *
     GradstepTypeError
         When ``state`` is no such thing.
     """
-    there = _There(opt, state, names)
+    there = _ForeignState(opt, state, names)
     arrays: dict[str, dict[str, Any]] = {name: {} for name in there.ours.names}
     for node, places in there.kept:
         for slot, field in places.items():
@@ -95,7 +95,7 @@ def load_state(opt: Optimizer, state: Any, names: Iterable[str] | None = None, *
     there.ours.take(there.ours.updates(there.counts, t), arrays, exact=there.memory)
 
 
-@undisturbed
+@holding_lock
 def dump_state(opt: Optimizer, like: Any, names: Iterable[str] | None = None) -> Any:
     """The state here as an optax state: of the structure of ``like``, with its counts, where it counts, all set.
 
@@ -118,7 +118,7 @@ def dump_state(opt: Optimizer, like: Any, names: Iterable[str] | None = None) ->
     GradstepValueError, GradstepTypeError
         As from :func:`load_state`.
     """
-    there = _There(opt, like, names)
+    there = _ForeignState(opt, like, names)
     ours, kept = there.ours, iter(there.kept)
 
     def filled(node: Any, kind: str) -> Any:
@@ -141,7 +141,7 @@ def dump_state(opt: Optimizer, like: Any, names: Iterable[str] | None = None) ->
     return _mapped(like, filled)
 
 
-class _There:
+class _ForeignState:
     """An optax state beside an optimizer here.
 
     Attributes
@@ -160,7 +160,7 @@ class _There:
                 "a transformation's state goes by way of an optimizer of ours: opt = gs.Optimizer(params, rule); "
                 "load_state(opt, theirs); state = dump_state(opt, like=tx.init(params))."
             )
-        self.ours = Ours(opt, "optax")
+        self.ours = OptimizerState(opt, "optax")
         self.names = names if names is None or isinstance(names, str) else list(names)
         self.ours.real_alone()
         found: list[tuple[Any, str]] = []
@@ -212,7 +212,7 @@ def _tree(node: Any, field: str) -> Any:
     return node.slots[field] if node._fields == _OURS else getattr(node, field)
 
 
-def _bits(ours: Ours, key: str) -> Any:
+def _bits(ours: OptimizerState, key: str) -> Any:
     """A host's number as a state of our transformation has it."""
     values = {ours.memory_of(name)[key] for name in ours.names}
     if len(values) > 1:
@@ -239,7 +239,7 @@ def _dotted(path: Iterable[Any]) -> str:
     return ".".join(map(str, keys)) or BARE
 
 
-def _as_theirs(ours: Ours, what: str, values: Any, old: Any) -> Any:
+def _as_theirs(ours: OptimizerState, what: str, values: Any, old: Any) -> Any:
     """Values as an array like ``old``, where that is."""
     dtype = old.dtype
     if what == "t" and values > np.iinfo(dtype).max:

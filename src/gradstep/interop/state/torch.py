@@ -6,7 +6,7 @@ from typing import Any
 
 from gradstep.arrays import to_numpy
 from gradstep.errors import GradstepTypeError, GradstepValueError
-from gradstep.interop.state.common import Ours, Places, undisturbed
+from gradstep.interop.state.common import OptimizerState, Places, holding_lock
 from gradstep.optimizer import Optimizer
 
 torch: Any = import_module("torch")  # a type checker takes ``import torch`` for this file
@@ -43,12 +43,12 @@ _ONLY_WITH = {"momentum_buffer": "momentum", "max_exp_avg_sq": "amsgrad", "grad_
 _MEMORY = {"NAdam": {"nadam_torch.product": "mu_product"}}
 
 
-@undisturbed
+@holding_lock
 def load_state(
     opt: Optimizer, state_dict: Mapping[str, Any], names: Iterable[str] | None = None, *, t: int | None = None
 ) -> None:
     """See :func:`gradstep.interop.torch.load_state`, which takes guests too."""
-    there = _There(opt, state_dict, names)
+    there = _ForeignState(opt, state_dict, names)
     ours, counts = there.ours, dict[str, Any]()
     arrays, memory = dict[str, dict[str, Any]](), dict[str, dict[str, Any]]()
     for name, index in there.indices.items():
@@ -64,10 +64,10 @@ def load_state(
     ours.take(ours.updates(counts, t), arrays, memory)
 
 
-@undisturbed
+@holding_lock
 def dump_state(opt: Optimizer, like: Mapping[str, Any], names: Iterable[str] | None = None) -> dict[str, Any]:
     """See :func:`gradstep.interop.torch.dump_state`, which takes guests too."""
-    there = _There(opt, like, names)
+    there = _ForeignState(opt, like, names)
     ours, state = there.ours, dict(like["state"])
     for name, index in there.indices.items():
         old = state.get(index, {})
@@ -82,7 +82,7 @@ def dump_state(opt: Optimizer, like: Mapping[str, Any], names: Iterable[str] | N
     return {**like, "state": {index: own for index, own in state.items() if own}}
 
 
-class _There:
+class _ForeignState:
     """A torch optimizer's state dict beside an optimizer here."""
 
     def __init__(self, opt: Any, state_dict: Any, names: Iterable[str] | None) -> None:
@@ -91,7 +91,7 @@ class _There:
         if len(kinds) != 1:
             raise GradstepValueError(f"torch: its groups are of several kinds, {', '.join(sorted(kinds))}.")
         self.kind = kinds.pop()
-        self.ours = Ours(opt, f"torch.optim.{self.kind}")
+        self.ours = OptimizerState(opt, f"torch.optim.{self.kind}")
         indices = [index for group in groups for index in group["params"]]
         order = self.ours.ordered(names, len(indices))
         self.indices = {name: k for name, k in zip(order, indices, strict=True) if name in self.ours.groups}
@@ -117,7 +117,7 @@ def _kind(group: Mapping[str, Any]) -> str:
     raise GradstepValueError(f"torch: no optimizer that is known here has the options {options}.")
 
 
-def _scalar(ours: Ours, x: float, old: Any, exact: str = "") -> Any:
+def _scalar(ours: OptimizerState, x: float, old: Any, exact: str = "") -> Any:
     """A number as torch keeps it: in float32, unless another dtype is the default."""
     double = torch.get_default_dtype() == torch.float64
     like = old if isinstance(old, torch.Tensor) else torch.tensor(0.0, dtype=torch.float64 if double else torch.float32)
@@ -127,7 +127,7 @@ def _scalar(ours: Ours, x: float, old: Any, exact: str = "") -> Any:
     return made
 
 
-def _tensor(ours: Ours, name: str, slot: str, old: Any) -> Any:
+def _tensor(ours: OptimizerState, name: str, slot: str, old: Any) -> Any:
     if old is None:
         return torch.from_numpy(ours.ours(name, slot))
     x = to_numpy(old)
