@@ -231,7 +231,7 @@ class Program:
             if axes is not None and len(x.shape) > axes:
                 raise GradstepValueError(
                     f"parameter {name!r} has {len(x.shape)} axes, and {part.label} is for matrices; hand in a view "
-                    f"such as w.reshape(len(w), -1), or freeze it here (groups={{{name!r}: \"freeze\"}}) and let another "
+                    f'such as w.reshape(len(w), -1), or freeze it here (groups={{{name!r}: "freeze"}}) and let another '
                     f"optimizer have it."
                 )
 

@@ -208,7 +208,8 @@ class Matrix(Checked):
 
     def _shapes(self, word: str, text: str, operands: tuple[Any, ...]) -> list[Shape]:
         """The shapes of what a word of whole arrays gives."""
-        (rows, columns), *others = (x.shape for x in operands if isinstance(x, Matrix))
+        shapes = [x.shape for x in operands if isinstance(x, Matrix)]
+        (rows, columns), others = shapes[0], shapes[1:]
         match word:
             case "mean" | "max":
                 if operands[1] not in AXES:

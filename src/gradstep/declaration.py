@@ -7,8 +7,8 @@ from typing import Any
 
 from gradstep.checking import ARRAY, Checked, Checker
 from gradstep.errors import RuleError
-from gradstep.matrices import SHAPES
 from gradstep.hyper import DOMAINS, Domain, checked
+from gradstep.matrices import SHAPES
 
 
 def parameters(function: Callable[..., Any]) -> tuple[str, ...]:

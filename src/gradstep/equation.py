@@ -123,7 +123,7 @@ class Equation:
         ----------
         values
             ``theta``, ``g``, each slot, ``t``, each hyperparameter, each memory and each sum;
-            ``before`` where a rule is wrapped. For a rule of whole arrays, theta, g and slots are arrays, and so are the
+            ``before`` where a rule is wrapped. For a rule of whole arrays, theta, g and slots are arrays, as are the
             results.
         """
         rule = self.rule

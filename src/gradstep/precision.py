@@ -93,7 +93,7 @@ class Precision:
         for part in program.parts:
             if part.rule.whole and self.state:
                 raise GradstepValueError(
-                    f"state_dtype={self.state!r} is not for {part.label}, which computes with whole arrays; leave it out."
+                    f"state_dtype={self.state!r} is not for {part.label}, which sees whole arrays; leave it out."
                 )
         slots = [form for part in program.parts for form in self._formats(part.rule)]
         low = is_low(x)

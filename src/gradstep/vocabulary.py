@@ -44,8 +44,8 @@ from gradstep import matrices
 from gradstep.arrays import namespace
 
 __all__ = [
-    "abs", "columns", "eigh", "matmul", "max", "maximum", "mean", "minimum", "norm", "qr", "repeat", "rows", "shaped_as",
-    "sign", "sqrt", "transpose", "where", "wide",
+    "abs", "columns", "eigh", "matmul", "max", "maximum", "mean", "minimum", "norm", "qr", "repeat", "rows",
+    "shaped_as", "sign", "sqrt", "transpose", "where", "wide",
 ]  # fmt: skip
 
 

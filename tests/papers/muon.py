@@ -1,4 +1,4 @@
-"""Muon. Jordan et al. 2024, https://kellerjordan.github.io/posts/muon/, and the author's repository (KellerJordan/Muon).
+"""Muon. Jordan et al. 2024, https://kellerjordan.github.io/posts/muon/, and his repository (KellerJordan/Muon).
 
     B_t = mu B_{t-1} + (1 - mu) G_t
     U_t = mu B_t + (1 - mu) G_t                                   (Nesterov)
@@ -6,8 +6,8 @@
     X_{k+1} = a X_k + (b A + c A^2) X_k,   A = X_k X_k^T,   (a, b, c) = (3.4445, -4.7750, 2.0315), five times
     theta_t = theta_{t-1} - lr wd theta_{t-1} - lr sqrt(max(1, rows / columns)) X_5, transposed back
 
-Named differences: the author computes X in bfloat16, here it is exact; an array of one axis is a matrix of one column, which
-he does not hand in.
+Named differences: the author computes X in bfloat16, here it is exact; an array of one axis is a matrix of one column,
+which he does not hand in.
 """
 
 from mpmath import mpf, sqrt

@@ -266,7 +266,10 @@ class Compiled:
         asides = 2 * len(wholes(self.program.rules))
         if asides or any(x.layout for x in self.tensors):
             width += kernels.slot_count(self.program.rules) + 2 + asides  # scales, the master copy, the number
-        self.asides = [[np.empty(n, x.storage.compute) for _ in range(asides)] for n, x in zip(self.sizes, self.tensors, strict=True)]
+        self.asides = [
+            [np.empty(n, x.storage.compute) for _ in range(asides)]
+            for n, x in zip(self.sizes, self.tensors, strict=True)
+        ]
         chunks: list[list[int]] = []
         portions: list[list[int]] = []
         self.blocks: list[tuple[int, int]] = [(0, 0)] * len(self.tensors)
@@ -278,8 +281,8 @@ class Compiled:
             kernel = _kernel(self.program.rules, layout, self.program.limit_in(layout.compute), self.is_metered)
             self.kernels.append(kernel)
             rules = self.program.rules
-            names = "look", "apply", *(f"measure{i}" for i in reductions(rules)), *(f"forward{i}" for i in wholes(rules))
-            functions = [kernel.address(name) for name in names]
+            extra = *(f"measure{i}" for i in reductions(rules)), *(f"forward{i}" for i in wholes(rules))
+            functions = [kernel.address(name) for name in ("look", "apply", *extra)]
             room = 0
             for k, (x, own) in enumerate(zip(self.tensors, self.arrays, strict=True)):
                 if x.storage != layout:

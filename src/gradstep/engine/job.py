@@ -41,8 +41,8 @@ JOB_WORDS = CLAIMED + 2 * MOST * LINE
 # addresses of what is kept aside for each: theta, g.
 LENGTH, ROW, TENSOR, START, BLOCKS, THETA, SLOTS = range(7)
 
-# A row of portions: its chunks, and the function of each phase; those of the reductions follow by their stages, and those of
-# the stages of whole arrays.
+# A row of portions: its chunks, and the function of each phase; those of the reductions follow by their stages, and
+# those of the stages of whole arrays.
 BEGIN, END, LOOK, APPLY, MEASURE = range(5)
 
 # A row of places: an array object, the address and the number of its elements (-1: not looked at), the flags that it

@@ -29,8 +29,8 @@ _SIZES = {"float64": 8, "float32": 4}
 class Memory:
     """The arrays of one chunk: gradient, theta, master copy, slots and their scales.
 
-    ``i`` is the number of a vector's first element in the chunk, ``mask`` the lanes that exist (None: all). ``asides`` is
-    how many arrays are kept aside between passes: theta and g of each stage of whole arrays.
+    ``i`` is the number of a vector's first element in the chunk, ``mask`` the lanes that exist (None: all). ``asides``
+    is how many arrays are kept aside between passes: theta and g of each stage of whole arrays.
     """
 
     def __init__(self, code: Function, job: Any, row: Any, layout: Layout, asides: int = 0) -> None:

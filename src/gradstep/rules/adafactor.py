@@ -1,7 +1,7 @@
 """Adafactor: the mean square of a matrix as a row and a column. Shazeer & Stern 2018, arXiv:1804.04235, Algorithm 6.
 
 The paper's sums over rows and columns are means here, which gives the same quotient. An array of one axis is a column:
-the row's part of the quotient is then one, and what is left is the paper's Algorithm 5. More axes are a stack of matrices.
+c / mean(r) is then one, and what is left is the paper's Algorithm 5. More axes are a stack of matrices.
 
 Shapes: theta, g alike; r has one column, c one row.   Units: [g] = loss/[theta]; r, c, eps1 in [g]^2; eps2 in [theta];
 lr (the paper's bound of the relative step), decay_rate, clip are pure numbers.

@@ -1,7 +1,7 @@
 """Muon: momentum with singular values near one. Jordan et al. 2024, https://kellerjordan.github.io/posts/muon/.
 
-Five Newton-Schulz steps with the author's coefficients bring each singular value of the direction to 0.7 to 1.2; they are
-part of the rule. The scale is the square root of rows / columns where there are more rows, for weights of (out, in).
+Five Newton-Schulz steps with the author's coefficients bring each singular value of the direction to 0.7 to 1.2; they
+are part of the rule. The scale is the square root of rows / columns where there are more rows: weights are (out, in).
 
 It is for matrices. An array of one axis is a column, and so moves by the direction of its momentum, all elements
 together: authors give biases, gains and embeddings to AdamW. Freeze them here and let a second optimizer have them. An

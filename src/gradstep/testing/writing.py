@@ -51,7 +51,9 @@ def equation(case: Case) -> None:
     for hyper in case.settings():
         for t in (1, 2, 10, 1000):
             for sign in (1.0, -1.0, 0.0):
-                before: dict[str, Any] = {key: abs(rng.normal()) for key in names} | {"g": sign * rng.uniform(0.1, 10.0)}
+                before: dict[str, Any] = {key: abs(rng.normal()) for key in names} | {
+                    "g": sign * rng.uniform(0.1, 10.0)
+                }
                 if rule.whole:
                     before = {key: rng.uniform(0.5, 2.0, shape) for key, shape in shapes.items()}
                     before["g"] *= sign
