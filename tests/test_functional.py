@@ -29,7 +29,7 @@ def test_update_is_the_optimizer(name, engine):
     flat = {f"{n}/{slot}": x for n, own in state.slots.items() for slot, x in own.items()}
     assert same(flat, states(opt))
     assert state.t == opt.t == 3
-    assert state.memory == opt._progress.memory[0]
+    assert state.memory == opt.parts().memory[0]
 
 
 class TestPurity:

@@ -120,8 +120,8 @@ class TestTraining:
         opt = trained({"embed*": {"beta1": 0.5}}, rule="nadam", engine=engine)
         assert same(opt.params["embed"], trained(rule="nadam", beta1=0.5, engine=engine).params["embed"])
         assert same(opt.params["layer"], trained(rule="nadam", engine=engine).params["layer"])
-        assert [set(own) for own in opt._progress.memory] == [{"nadam.product"}] * 2
-        assert opt._progress.memory[0] != opt._progress.memory[1]
+        assert [set(own) for own in opt.parts().memory] == [{"nadam.product"}] * 2
+        assert opt.parts().memory[0] != opt.parts().memory[1]
 
     @pytest.mark.parametrize("clip", [gs.clip_by_norm, gs.clip_by_global_norm])
     def test_with_sums(self, engine, clip):

@@ -28,6 +28,7 @@ LAYERS = [
     "groups conventions host precision",
     "checkpoint",
     "engine",
+    "step",
     "functional",
     "optimizer",
     "objective text",

@@ -182,7 +182,10 @@ class Program:
 
     def values(self, hyper: Mapping[str, Hyper], t: int) -> dict[str, float]:
         """The hyperparameters of the next update, when ``t`` updates have been made."""
-        return {key: at(value, key, t, "hyperparameter", self.domains.get(key)) for key, value in hyper.items()}
+        return {
+            key: at(x, key, t, "hyperparameter", self.domains.get(key)) if callable(x) else x
+            for key, x in hyper.items()
+        }
 
     def memory(self) -> dict[str, float]:
         """The host numbers before the first step."""

@@ -197,8 +197,8 @@ class Matrix(Checked):
                 self.checker.refuse(text, f"uses {x} as a matrix")
         self.checker.operations[word] += 1
         shapes = self._shapes(word, text, operands)
-        made = tuple(Matrix(self.checker, EXTENT if word in ("rows", "columns") else ARRAY, text, x) for x in shapes)
-        return made if len(made) > 1 else made[0]
+        made = [Matrix(self.checker, EXTENT if word in ("rows", "columns") else ARRAY, text, x) for x in shapes]
+        return tuple(made) if len(made) > 1 else made[0]
 
     def _repeated(self, step: Any, x: "Matrix", n: int) -> "Matrix":
         y = step(x)
@@ -208,7 +208,7 @@ class Matrix(Checked):
 
     def _shapes(self, word: str, text: str, operands: tuple[Any, ...]) -> list[Shape]:
         """The shapes of what a word of whole arrays gives."""
-        shapes = [x.shape for x in operands if isinstance(x, Matrix)]
+        shapes: list[Shape] = [x.shape for x in operands if isinstance(x, Matrix)]
         (rows, columns), others = shapes[0], shapes[1:]
         match word:
             case "mean" | "max":
@@ -234,7 +234,7 @@ class Matrix(Checked):
                 return [(1, 1)]
 
     def _broadcast(self, text: str, *operands: Any) -> Shape:
-        shapes = [x.shape for x in operands if isinstance(x, Matrix)]
+        shapes: list[Shape] = [x.shape for x in operands if isinstance(x, Matrix)]
         out: list[int] = []
         for sides in zip(*shapes, strict=True):
             several = {n for n in sides if n != 1}

@@ -20,7 +20,7 @@ class NotKeptError(GradstepValueError, AttributeError):
     """An attribute that this object was not asked to keep; how to ask is in the text."""
 
 
-class GradstepAttributeError(GradstepError, AttributeError):
+class GradstepAttributeError(GradstepTypeError, AttributeError):
     """An attribute that an object does not have, so that setting it would do nothing. Nothing has been changed."""
 
 
@@ -30,6 +30,10 @@ class NonFiniteError(GradstepError, FloatingPointError):
 
 class ScalarError(NonFiniteError):
     """A scalar of a rule is not finite or out of the dtype's range: the hyperparameters are at fault, no gradient."""
+
+
+class InUseError(GradstepError, RuntimeError):
+    """An optimizer is used within its own step, where it cannot be. Nothing has been changed by that use."""
 
 
 class CheckpointError(GradstepValueError):

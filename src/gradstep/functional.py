@@ -6,27 +6,14 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-import array_api_compat
-import numpy as np
-
-from gradstep.arrays import (
-    as_complex,
-    as_reals,
-    compute_dtype,
-    copied,
-    extremes,
-    is_complex,
-    is_low,
-    is_masked,
-    largest,
-    namespace,
-)
+from gradstep.arrays import compute_dtype, extremes, is_low
 from gradstep.chain import Program, Row, Sums, program
 from gradstep.engine import eager
 from gradstep.engine.tensor import Tensor, bad_gradient, check_alike, check_gradient
 from gradstep.errors import GradstepTypeError, GradstepValueError, NonFiniteError, ScalarError
 from gradstep.host import Host
 from gradstep.rule import Rule, Stage, as_stage
+from gradstep.step import check_parameters, choose_nonfinite, start_slots
 from gradstep.tree import Nest, flatten
 
 Slots = Mapping[str, Mapping[str, Any]]
@@ -198,62 +185,6 @@ def apply(tx: Stage | Rule, params: Any, grads: Any, slots: Slots, scalars: Scal
             key: y for keys, own in zip(made.slots, state, strict=True) for key, y in zip(keys, own, strict=True)
         }
     return nest.build(after), new_slots
-
-
-def choose_nonfinite(value: str) -> None:
-    """Refuse an unknown policy for non-finite gradients."""
-    if value not in ("raise", "skip", "ignore"):
-        raise GradstepValueError(f'on_nonfinite must be "raise", "skip" or "ignore", not {value!r}.')
-
-
-def check_parameters(names: Sequence[str], leaves: Sequence[Any]) -> None:
-    """Refuse parameters that cannot be optimized: by dtype, masked, or not finite."""
-    for name, x in zip(names, leaves, strict=True):
-        limit = largest(compute_dtype(x, name))
-        if is_masked(x):
-            raise GradstepTypeError(f"parameter {name!r} is a masked array; optimize its data, or freeze it.")
-        if not eager.within(x, limit):
-            raise NonFiniteError(f"parameter {name!r} has an element that is not finite.")
-
-
-def start_slots(
-    made: Program, name: str, x: Any, values: Mapping[str, float], *, for_copies: bool = False
-) -> dict[str, Any]:
-    """Return a parameter's state before the first update: arrays of its shape and dtype, contiguous, in native order.
-
-    With ``for_copies`` those of NumPy are there to be copied alone: a number takes no memory, ``"theta"`` is ``x``.
-    """
-    xp, device = namespace(x), array_api_compat.device(x)
-    is_light = for_copies and isinstance(x, np.ndarray)
-    made.check_shape(name, x)
-    out: dict[str, Any] = {}
-    for i, keys in enumerate(made.slots):
-        for j, key in enumerate(keys):
-            shape = made.shape(i, j, x.shape)
-            how = made.start(i, j, values)
-            if how == "theta":
-                start = as_reals(x if is_light else copied(x))
-            elif callable(how):
-                pairs = as_reals(copied(x))
-                start = how(pairs, **{k: values[flat] for k, flat in made.keys[i].items()})
-                check_alike(f"start of {key} for {name!r}", start, pairs)
-                start = copied(start)
-            elif is_light:
-                pair = as_complex(np.full(2 if is_complex(x) else (), how, compute_dtype(x, name)), x)
-                out[key] = np.broadcast_to(pair, shape)
-                continue
-            else:
-                shape = (*shape, 2) if is_complex(x) else shape
-                start = xp.full(shape, how, dtype=getattr(xp, compute_dtype(x, name)), device=device)
-            out[key] = _native(as_complex(start, x))
-    return out
-
-
-def _native(x: Any) -> Any:
-    if array_api_compat.is_numpy_array(x):
-        x = np.asarray(x)
-        return np.ascontiguousarray(x, x.dtype.newbyteorder("=")).reshape(x.shape)
-    return x
 
 
 def _named(made: Program, row: Row) -> dict[str, dict[str, float]]:

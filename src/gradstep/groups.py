@@ -1,13 +1,13 @@
 """Groups of parameters by name pattern: hyperparameters of their own, or frozen."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any
 
 from gradstep.chain import Program
 from gradstep.errors import GradstepTypeError, GradstepValueError
-from gradstep.hyper import Domain, Hyper, at, checked, in_domain, times
+from gradstep.hyper import Domain, Hyper, HyperView, at, checked, in_domain, times
 from gradstep.naming import unknown
 
 FREEZE = "freeze"
@@ -25,11 +25,14 @@ class Groups:
         For each group the hyperparameters that differ.
     of
         For each parameter its group, or ``None`` where it is frozen.
+    given
+        What the groups were made from: ``{pattern: {hyperparameter: value} or "freeze"}``.
     """
 
     labels: tuple[str, ...]
     overrides: tuple[Mapping[str, Hyper | times], ...]
     of: tuple[int | None, ...]
+    given: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
     def scheduled(self, hyper: Mapping[str, Hyper]) -> bool:
         """Whether a hyperparameter of any group changes with t."""
@@ -79,7 +82,28 @@ def assign(groups: Mapping[str, Any] | None, names: Sequence[str], program: Prog
         frozen = any(clean[pattern] is None for pattern in matching)
         of.append(None if frozen else found.setdefault(matching, len(found)))
     overrides = [{k: x for pattern in patterns for k, x in (clean[pattern] or {}).items()} for patterns in found]
-    return Groups(tuple(" & ".join(patterns) for patterns in found), tuple(overrides), tuple(of))
+    return Groups(tuple(" & ".join(patterns) for patterns in found), tuple(overrides), tuple(of), dict(groups or {}))
+
+
+class GroupValues:
+    """The hyperparameters of each group, evaluated anew only where one has been set or follows a schedule."""
+
+    def __init__(self, program: Program, groups: Groups, hyper: HyperView) -> None:
+        self._program, self._groups, self._hyper = program, groups, hyper
+        self._version: Any = None
+        self._is_scheduled = False
+        self._values: list[dict[str, float]] | None = None
+
+    def at(self, t: int) -> list[dict[str, float]]:
+        """Return the values for the next update, when ``t`` have been made: the same list while nothing changes."""
+        version = self._hyper.version  # before the values: what is set meanwhile is seen the next time
+        if version is not self._version:
+            self._is_scheduled, self._values = self._groups.scheduled(self._hyper.raw), None
+            self._version = version
+        values = self._values
+        if values is None or self._is_scheduled:
+            values = self._values = self._groups.values(self._program, self._hyper.raw, t)
+        return values
 
 
 def _check(pattern: Any, own: Any, program: Program) -> dict[str, Hyper | times] | None:

@@ -17,14 +17,14 @@ Memory = dict[str, float]
 
 
 class Host:
-    """Computes scalars for given hyperparameters: made when they change, asked at each step.
+    """Computes the scalars of each step from the values of the hyperparameters.
 
     Parameters
     ----------
     program
         What is run.
-    hyper
-        The hyperparameters of each group.
+    values
+        The hyperparameters of each group by flat name.
     rows
         The group of each row of scalars; with a reduction over each tensor a row is a tensor.
     extremes
@@ -39,20 +39,33 @@ class Host:
     def __init__(
         self,
         program: Program,
-        hyper: Sequence[Mapping[str, float]],
+        values: Sequence[Mapping[str, float]],
         rows: Sequence[int],
         extremes: tuple[float, float],
     ) -> None:
-        self.program, self.rows = program, rows
-        for i, part in enumerate(program.parts):
-            if part.rule.bounds is not None:
-                _check_bound(program, i, part.rule.bounds, hyper, extremes[1])
+        self.program, self.rows, self.largest = program, rows, extremes[1]
         self.parts = [
-            [_Scalars(part, {key: own[flat] for key, flat in keys.items()}, extremes) for own in hyper]
+            [_Scalars(part, keys, extremes) for _ in values]
             for part, keys in zip(program.parts, program.keys, strict=True)
         ]
-        is_single = len(self.parts) == len(hyper) == len(rows) == 1 and not program.rules[0].whole
+        self.bounding = [i for i, part in enumerate(program.parts) if part.rule.bounds is not None]
+        is_single = len(self.parts) == len(values) == len(rows) == 1 and not program.rules[0].whole
         self.alone = self.parts[0][0] if is_single and self.parts[0][0].needs_t_at_most else None
+        self.refresh(values)
+
+    def refresh(self, values: Sequence[Mapping[str, float]]) -> None:
+        """Go on with other values of the same hyperparameters.
+
+        Raises
+        ------
+        ScalarError
+            When a stage's bound lets gradients through that are too large for what follows it.
+        """
+        for i in self.bounding:
+            _check_bound(self.program, i, values, self.largest)
+        for part in self.parts:
+            for scalars, own in zip(part, values, strict=True):
+                scalars.refresh(own)
 
     def table(self, t: int, memory: Sequence[Memory], measure: Measure) -> tuple[list[Row], Sequence[Memory]]:
         """The scalars of update ``t`` = 1, 2, ..., stage by stage.
@@ -121,8 +134,8 @@ def _picker(keys: tuple[str, ...]) -> Callable[[Mapping[str, float]], tuple[floa
 class _Scalars:
     """One stage's scalars with one group's hyperparameters: called with ``t``, the memory and sums."""
 
-    def __init__(self, part: Part, hyper: Mapping[str, float], extremes: tuple[float, float]) -> None:
-        self.part, self.hyper = part, hyper
+    def __init__(self, part: Part, keys: Mapping[str, str], extremes: tuple[float, float]) -> None:
+        self.part, self.keys = part, keys
         self.least, self.largest = extremes[0] / 2, extremes[1]
         self.numbers = part.rule.numbers
         self.pick = _picker(self.numbers)
@@ -132,8 +145,21 @@ class _Scalars:
         self.sums = tuple(part.rule.measure)
         self.needs_t_at_most = not self.memory and not self.sums and "t" not in self.asks[1:]
         self.asks_t = "t" in self.asks
-        self.rest = tuple([hyper[key] for key in self.asks if key in hyper])
+        self.names = [key for key in self.asks if key in keys]
+        self.flat = [keys[key] for key in self.names]
+        self.values: Mapping[str, float] = {}
+        self.rest: tuple[float, ...] = ()
         self.constant: tuple[float, ...] | None = None  # where it asks for nothing that changes
+
+    def refresh(self, values: Mapping[str, float]) -> None:
+        """Go on with other values, by flat name."""
+        self.values, self.constant = values, None
+        self.rest = tuple([values[key] for key in self.flat])
+
+    @property
+    def hyper(self) -> dict[str, float]:
+        """The hyperparameters by the rule's names."""
+        return {key: self.values[flat] for key, flat in self.keys.items()}
 
     def __call__(
         self, t: int, memory: Mapping[str, float], sums: tuple[float, ...]
@@ -178,7 +204,7 @@ class _Scalars:
         except (ArithmeticError, ValueError) as error:  # math's words for what has no value: 1/0, log(0)
             name = "early" if function is self.part.rule.early else "scalars"
             raise ScalarError(
-                f"{self.part.label}: {name}() failed at update {t} with {dict(self.hyper)}: {error}."
+                f"{self.part.label}: {name}() failed at update {t} with {self.hyper}: {error}."
             ) from error
 
     def _checked(self, t: int, out: dict[str, Any], after: Memory) -> tuple[float, ...]:
@@ -198,13 +224,13 @@ class _Scalars:
             if not abs(x) <= self.largest:
                 raise ScalarError(
                     f"{self.part.label}: the scalar {key.rpartition('.')[2]} is {x} at update {t} with "
-                    f"{dict(self.hyper)}; nothing was changed."
+                    f"{self.hyper}; nothing was changed."
                 )
 
 
-def _check_bound(program: Program, i: int, name: str, hyper: Sequence[Mapping[str, float]], largest: float) -> None:
-    flat, limit = program.keys[i][name], program.limit(largest, i + 1)
-    if top := max((values[flat] for values in hyper if values[flat] > limit), default=None):
+def _check_bound(program: Program, i: int, values: Sequence[Mapping[str, float]], largest: float) -> None:
+    flat, limit = program.keys[i][program.rules[i].bounds or ""], program.limit(largest, i + 1)
+    if top := max((own[flat] for own in values if own[flat] > limit), default=None):
         raise ScalarError(
             f"{program.parts[i].label}: {flat} = {top} lets gradients through that are too large for what follows "
             f"in the parameters' dtype; make it at most {limit:.3g}."

@@ -1,43 +1,34 @@
 """The optimizer that holds its parameters: ``opt = gs.Optimizer(params, "adam", lr=1e-3); opt.step(grads)``."""
 
-import weakref
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gradstep import engine as engines
-from gradstep.arrays import as_reals, as_stored, copied, duplicate, extremes, namespace, to_numpy
-from gradstep.chain import Row, Sums, program
+from gradstep.arrays import copied, duplicate, namespace, to_numpy
+from gradstep.chain import program
 from gradstep.conventions import stage_of
-from gradstep.diagnostics import Diagnostics, summed
-from gradstep.engine.eager import within
-from gradstep.engine.tensor import Fit, Tensor, bad_gradient
+from gradstep.diagnostics import Diagnostics
 from gradstep.engine.threads import checked_threads
-from gradstep.errors import (
-    GradstepTypeError,
-    GradstepValueError,
-    NonFiniteError,
-    NotKeptError,
-    ScalarError,
-)
-from gradstep.functional import check_parameters, choose_nonfinite, start_slots
-from gradstep.groups import assign
-from gradstep.host import Host
+from gradstep.errors import GradstepAttributeError, GradstepTypeError, GradstepValueError, NonFiniteError, NotKeptError
+from gradstep.groups import GroupValues, assign
 from gradstep.hyper import Hyper, HyperView, at
-from gradstep.locks import new_lock
-from gradstep.memory import check_not_read_only, check_writable, packed
-from gradstep.precision import Precision, stored_start
+from gradstep.locks import refuse_reentry
+from gradstep.naming import unknown
+from gradstep.precision import Precision
 from gradstep.rule import Rule, Stage
-from gradstep.storage import Layout
-from gradstep.tree import flatten
+from gradstep.step import Snapshot, Step, choose_nonfinite
+from gradstep.tree import Nest, flatten
 
 if TYPE_CHECKING:
     from gradstep.checkpoint import Checkpoint, Parts, Rng
     from gradstep.files import AnyPath
 
 _OWN: Any = object()  # stands for the gradients that an optimizer holds itself
+_SETTABLE = ("lr", "on_nonfinite")
 
 
 class Optimizer:
@@ -96,11 +87,15 @@ class Optimizer:
     Raises
     ------
     GradstepValueError
-        For unknown names, values out of range, read-only or overlapping arrays.
+        For unknown names, values out of range, read-only or overlapping arrays; in a step, for a parameter that has
+        been replaced in ``params`` by another array.
     GradstepTypeError
         For what is no array, immutable arrays, and dtypes that cannot be optimized.
     NonFiniteError
         When a parameter is NaN or infinite.
+    InUseError
+        When a step is made, or the optimizer changed, within its own step: by a schedule, a callback, a finalizer or a
+        signal handler. To save it there works, unless arrays are just being written one after the other.
 
     Examples
     --------
@@ -128,44 +123,66 @@ class Optimizer:
         diagnostics: bool = False,
         **hyper: Any,
     ) -> None:
-        choose_nonfinite(on_nonfinite)
-        threads = checked_threads(threads)
+        self.on_nonfinite = on_nonfinite
         if not isinstance(diagnostics, bool):
             raise GradstepTypeError(f"diagnostics must be True or False, not {diagnostics!r}.")
-        self._is_metered = diagnostics
-        self._precision = Precision(state_dtype, master, rounding, seed)
-        self.stage = stage_of(rule, hyper)
-        self.params = params
-        self.on_nonfinite = on_nonfinite
-        self._program = program(self.stage)
+        self._options: dict[str, Any] = {
+            "engine": engine,
+            "threads": checked_threads(threads),
+            "diagnostics": diagnostics,
+        }
+        precision = Precision(state_dtype, master, rounding, seed)
+        self._stage = stage_of(rule, hyper)
+        made = program(self._stage)
+        self._params = params
         self._nest, leaves = flatten(params)
-        self._pick = self._nest.root.pick
-        self._groups = assign(groups, self._nest.names, self._program)
+        self._leaves = tuple(leaves)
+        self._groups = assign(groups, self._nest.names, made)
+        self._hyper = HyperView(made.hyper, made.domains)
+        self._values = GroupValues(made, self._groups, self._hyper)
         self._active = [k for k, group in enumerate(self._groups.of) if group is not None]
-        self._frozen = len(self._active) < len(leaves)
-        names = [self._nest.names[k] for k in self._active]
-        check_parameters(names, [leaves[k] for k in self._active])
-        check_writable(names, [leaves[k] for k in self._active])
-        self._precision.check(names, [leaves[k] for k in self._active])
-        self._leaves = leaves
-        self.hyper = HyperView(self._program.hyper, self._program.domains)
-        self._progress = _Progress([self._program.memory() for _ in self._groups.labels])
-        self._slots = self._start()
-        self.state: Mapping[str, Mapping[str, Any]] = MappingProxyType(
-            {name: MappingProxyType(own) for name, own in self._slots.items()}
+        self._step = Step(
+            made,
+            {self._nest.names[k]: leaves[k] for k in self._active},
+            self._values.at(0),
+            groups=[group for group in self._groups.of if group is not None],
+            precision=precision,
+            **self._options,
         )
-        self._tensors = self._make_tensors()
-        self._fit = Fit(self._tensors)
-        self._pins = [weakref.ref(x) for x in self._fit.values if isinstance(x, np.ndarray)]  # so nobody resizes them
-        self._groups_of = [group for group in self._groups.of if group is not None]
-        self._rows = self._groups_of if self._program.over_tensor else list(range(len(self._groups.labels)))
-        self._extremes = extremes({x.dtype for x in self._tensors})
-        self._engine = engines.make(engine, self._program, self._tensors, threads, seed, is_metered=diagnostics)
-        self._table: list[Row] = []  # the scalars of the last step
-        self._made_host: Any = None
-        self._host_version: int | None = None  # which hyperparameters it is made for; None: of one step alone
-        self._lock = new_lock()
+        self._lock = self._step.lock
+        self._same = _identity(self._nest, params, self._leaves)
+        self._state = MappingProxyType({name: MappingProxyType(own) for name, own in self._step.slots.items()})
         self._asked: tuple[Any, list[Any]] | None = None  # the point last asked for, until it is answered
+
+    @property
+    def params(self) -> Any:
+        """The nest as it was handed in."""
+        return self._params
+
+    @property
+    def stage(self) -> Stage:
+        """The rule or chain, with what was given to it."""
+        return self._stage
+
+    @property
+    def hyper(self) -> HyperView:
+        """Hyperparameters by name; ``opt.hyper["beta1"] = 0.8`` changes one from the next step on."""
+        return self._hyper
+
+    @property
+    def state(self) -> Mapping[str, Mapping[str, Any]]:
+        """The arrays that the rule keeps: ``opt.state["layer.w"]["adam.m"]``."""
+        return self._state
+
+    @property
+    def on_nonfinite(self) -> str:
+        """The policy for gradients that are not finite."""
+        return self._on_nonfinite
+
+    @on_nonfinite.setter
+    def on_nonfinite(self, policy: str) -> None:
+        choose_nonfinite(policy)
+        self._on_nonfinite = policy
 
     def step(self, grads: Any = _OWN) -> None:
         """Update all parameters in place.
@@ -182,89 +199,39 @@ class Optimizer:
             When a gradient is not finite or too large for the rule (``on_nonfinite="raise"``); names the first.
         GradstepValueError, GradstepTypeError
             When the nest, a shape or a dtype does not fit. Whatever is raised, nothing has been changed.
+        InUseError
+            When it is called within a step of this optimizer.
         """
-        with self._lock:
-            self._step(grads)
+        lock = self._lock
+        if lock._is_owned():
+            refuse_reentry(lock, "opt.step")
+        with lock:
+            self._update(grads)
 
-    def _step(self, grads: Any) -> None:
-        """:meth:`step` for who holds the lock."""
+    def _update(self, grads: Any) -> None:
+        """Make one update; the lock is held."""
         tree = self.grads if grads is _OWN else grads
-        leaves = self._pick(tree)
+        leaves = self._nest.root.pick(tree)
         if leaves is None:  # no nest just like the parameters'
             leaves = self._nest.leaves(tree, "gradients")
-        if self._frozen:
+        if len(self._active) < len(leaves):
             leaves = tuple([leaves[k] for k in self._active])
-        guard = self.on_nonfinite != "ignore"
-        try:
-            if self._program.reduces or not self._at_once(leaves, guard):
-                self._in_parts(leaves, guard)
-        except BaseException:  # an interrupt in the midst of a step is raised when it is made
-            self._progress.recover(self._engine.applied)
-            self._engine.forget()
-            raise
-
-    def _at_once(self, grads: tuple[Any, ...], guard: bool) -> bool:
-        """The step in one go, where everything is usual; else nothing has happened."""
-        progress = self._progress
-        t, memory, applied = progress.now
-        try:
-            host = self._made_host if self._host_version == self.hyper.version else self._host()
-            table, memory = host.table(t + 1, memory, self._no_measure)
-        except ScalarError:
-            return False  # in parts, a bad gradient is found first
-        progress.next = t + 1, memory, applied + 1
-        if not self._engine.step(grads, table, t + 1, guard):
-            return False
-        progress.now = progress.next
-        self._table = table
-        return True
-
-    def _in_parts(self, grads: Sequence[Any], guard: bool) -> None:
-        """The step part by part, with every check and the words for what is wrong."""
-        progress = self._progress
-        try:
-            table, memory = self._prepared(grads, guard)
-        except NonFiniteError as error:
-            if self.on_nonfinite != "skip" or isinstance(error, ScalarError):
-                raise
-            progress.skipped += 1
-            return
-        t, _, applied = progress.now
-        progress.next = t + 1, memory, applied + 1
-        self._engine.apply(table, t + 1)
-        progress.now = progress.next
-        self._table = table
-
-    def _prepared(self, grads: Sequence[Any], guard: bool) -> tuple[list[Row], Sequence[dict[str, float]]]:
-        """The scalars of the step, and the memory after it, when gradients are read and all is well."""
-        engine = self._engine
-
-        def measure(part: int, table: list[Row]) -> Sums:
-            sums, good = engine.measure(part, table)
-            if guard and not good:
-                raise self._bad_gradient(grads)
-            return sums
-
-        if not engine.take(tuple(grads)):
-            self._fit.check(grads)
-            check_not_read_only(self._fit.names, self._fit.values)
-            engine.load(grads)
-        if guard and not self._program.reduces and not engine.look():
-            raise self._bad_gradient(grads)
-        t, memory, _ = self._progress.now
-        return self._host().table(t + 1, memory, measure)
+        if not self._same():
+            self._refuse_replaced()
+        self._step(leaves, self._values.at(self._step.t), self._on_nonfinite)
 
     def ask(self) -> Any:
-        """The point at which gradients are wanted: a nest like the parameters of copies, the caller's own.
+        """Return the point at which gradients are wanted: a nest like the parameters of copies, the caller's own.
 
         To ask changes nothing that is saved, and to ask again gives the same. See :meth:`tell`.
         """
         with self._lock:
-            self._asked = self._progress.now, [copied(x) for x in self._leaves]
+            self._refuse_replaced()
+            self._asked = self._step.progress, [copied(x) for x in self._leaves]
             return self._nest.build([duplicate(x) for x in self._leaves])
 
     def tell(self, grads: Any, *, t: int | None = None) -> None:
-        """:meth:`step` with gradients at the point last asked for, which is answered with it.
+        """Make a step with gradients at the point last asked for, which is answered with it.
 
         Parameters
         ----------
@@ -281,21 +248,22 @@ class Optimizer:
         NonFiniteError, GradstepValueError, GradstepTypeError
             As :meth:`step` does. Whatever is raised, nothing has been changed, and the point can still be answered.
         """
+        refuse_reentry(self._lock, "opt.tell")
         with self._lock:
             if t is not None and t != self.t:
                 raise GradstepValueError(f"tell: gradients for t = {t} are too late at t = {self.t}; drop them.")
             asked = self._asked
-            if asked is None or asked[0] is not self._progress.now:
+            if asked is None or asked[0] is not self._step.progress:
                 raise GradstepValueError(f"tell: nothing has been asked for at t = {self.t}; call opt.ask() first.")
             for k in self._active:
                 if not np.array_equal(to_numpy(self._leaves[k]), to_numpy(asked[1][k]), equal_nan=True):
                     name = self._nest.names[k]
                     raise GradstepValueError(f"tell: parameter {name!r} has been changed since opt.ask(); ask again.")
-            self._step(grads)
+            self._update(grads)
             self._asked = None
 
     def fitting(self, grads: Any) -> list[Any]:
-        """The gradients that :meth:`step` would take, in order, without those of frozen parameters.
+        """Return the gradients that :meth:`step` would take, in order, without those of frozen parameters.
 
         Raises
         ------
@@ -304,40 +272,33 @@ class Optimizer:
         """
         leaves = self._nest.leaves(grads, "gradients")
         own = [leaves[k] for k in self._active]
-        self._fit.check(own)
+        self._step.check(own)
         return own
 
     def look(self, grads: Any) -> NonFiniteError | None:
-        """What :meth:`step` would say of these gradients' numbers, or None where they are good; nothing is changed."""
-        return self._first_bad(self.fitting(grads))
+        """Return the error that :meth:`step` would raise for these gradients' numbers; None where they are good."""
+        return self._step.first_bad(self.fitting(grads))
 
     def rehearse(self, grads: Any) -> None:
-        """All of :meth:`step` but the update: its errors, and no change. ``on_nonfinite="skip"`` raises them too."""
+        """Do all of :meth:`step` but the update: its errors, and no change. ``on_nonfinite="skip"`` raises them too."""
+        refuse_reentry(self._lock, "opt.rehearse")
         with self._lock:
-            try:
-                self._prepared(self.fitting(grads), self.on_nonfinite != "ignore")
-            finally:
-                self._engine.forget()
+            self._step.rehearse(self.fitting(grads), self._values.at(self.t), self._on_nonfinite)
 
     @property
     def t(self) -> int:
         """Updates made."""
-        return self._progress.now[0]
+        return self._step.t
 
     @property
     def skipped(self) -> int:
         """Steps that did not happen because of a non-finite gradient."""
-        return self._progress.skipped
+        return self._step.skipped
 
     @property
     def clipped(self) -> bool:
         """Whether a stage that bounds a norm made gradients of the last step shorter."""
-        parts = [
-            (k, part.rule.numbers.index("factor"))
-            for k, part in enumerate(self._program.parts)
-            if part.rule.bounds and part.rule.measure
-        ]
-        return any(row[k][i] < 1.0 for row in self._table for k, i in parts)
+        return self._step.clipped
 
     @property
     def grads(self) -> Any:
@@ -351,9 +312,19 @@ class Optimizer:
         return own["_grads"]
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if name != "lr" and name in self.__dict__.get("hyper", ()):
-            raise GradstepTypeError(f"set a hyperparameter by opt.hyper[{name!r}] = {value!r}.")
+        if name[0] != "_" and name not in _SETTABLE and type(self) is Optimizer:
+            raise self._no_attribute(name, value)
         super().__setattr__(name, value)
+
+    def _no_attribute(self, name: str, value: Any) -> GradstepAttributeError:
+        """Return the error for setting what is no attribute, which would have no effect, with the way that has one."""
+        if name in self._hyper:
+            return GradstepAttributeError(f"set a hyperparameter by opt.hyper[{name!r}] = {value!r}.")
+        if hasattr(type(self), name):
+            return GradstepAttributeError(f"opt.{name} cannot be set; make a new optimizer.")
+        if "rate" in name and "lr" in self._hyper:
+            return GradstepAttributeError(f"an optimizer has no {name}; set the learning rate by opt.lr = {value!r}.")
+        return GradstepAttributeError(str(unknown("an optimizer has no attribute", name, [*_SETTABLE, *self._hyper])))
 
     @property
     def lr(self) -> float:
@@ -369,7 +340,7 @@ class Optimizer:
     @property
     def engine(self) -> str:
         """``"compiled"`` or ``"eager"``."""
-        return self._engine.kind
+        return self._step.kind
 
     @property
     def diagnostics(self) -> Diagnostics | None:
@@ -380,44 +351,39 @@ class Optimizer:
         GradstepValueError
             When it was not asked for.
         """
-        if not self._is_metered:
+        if not self._options["diagnostics"]:
             raise NotKeptError(f"{self!r} keeps no diagnostics; make it with diagnostics=True.")
         with self._lock:
-            if self._progress.now[2] == self._progress.since:
-                return None
-            columns, ranges = self._engine.metered()
-        return summed(columns, ranges, self._groups_of, self._groups.labels)
+            return self._step.diagnostics(self._groups.labels)
 
     def averaged(self) -> Any:
-        """The averaged parameters that a stage such as :func:`gradstep.ema` keeps: a nest of new arrays.
+        """Return the averaged parameters that a stage such as :func:`gradstep.ema` keeps: a nest of new arrays.
 
         Raises
         ------
         GradstepValueError
             When no stage keeps an average.
         """
-        reading = [k for k, part in enumerate(self._program.parts) if part.rule.read is not None]
-        if not reading:
-            raise GradstepValueError(f"{self!r} keeps no average; add one: gs.chain(..., gs.ema(decay=0.999)).")
-        part, read = reading[-1], self._program.parts[reading[-1]].rule.read
-        assert read is not None  # noqa: S101 - just looked for
-        out = [copied(x) for x in self._leaves]
-        for k, x in zip(self._active, self._tensors, strict=True):
-            out[k] = copied(as_stored(read(as_reals(x.value), *map(as_reals, x.slots[part])), x.value))
+        with self._lock:
+            self._refuse_replaced()
+            averages = self._step.averaged()
+            if averages is None:
+                raise GradstepValueError(f"{self!r} keeps no average; add one: gs.chain(..., gs.ema(decay=0.999)).")
+            out = [copied(x) for x in self._leaves]
+        for k, x in zip(self._active, averages, strict=True):
+            out[k] = x
         return self._nest.build(out)
 
     def reset(self) -> None:
         """Forget all steps: t, skipped and the state are as at the start; parameters stay where they are."""
+        refuse_reentry(self._lock, "opt.reset")
         with self._lock:
-            for name, own in self._start().items():
-                for key, x in own.items():
-                    if key != "master":  # which is the parameter, in more bits
-                        self._slots[name][key][...] = x
-            memory = [self._program.memory() for _ in self._groups.labels]
-            self._progress = _Progress(memory, self._engine.applied)
+            self._step.reset(self._values.at(0))
 
     def save(self, path: "AnyPath", *, extra: Any = None, rng: "Rng | None" = None, keep: int = 1) -> None:
         """Write all that the next steps depend on into a file, which is the old one or the new one but never between.
+
+        A signal handler may call it at any time, also within a step.
 
         Parameters
         ----------
@@ -436,10 +402,13 @@ class Optimizer:
             For frozen parameters that are no numbers, and for what JSON does not know.
         OSError
             When the system refuses something (a full disk); the old file is as it was.
+        InUseError
+            When a signal handler calls it while arrays are being written one after the other.
         """
         from gradstep.checkpoint import as_saved, user_metadata, write  # slow to import, and not everybody saves
 
         with self._lock:
+            self._refuse_replaced()
             arrays, manifest = as_saved(self.parts())
             write(path, arrays, manifest | user_metadata(extra, rng), keep)
 
@@ -476,109 +445,110 @@ class Optimizer:
         from gradstep.checkpoint import load, plan
 
         found = load(path)
+        refuse_reentry(self._lock, "opt.restore")
         with self._lock:
+            self._refuse_replaced()
             plan(self.parts(), found, path, strict=strict, hyper=hyper, rng=rng)()
         return found
 
     def parts(self) -> "Parts":
-        """What this optimizer is made of, for :mod:`gradstep.checkpoint`."""
+        """Return the pieces of this optimizer, for :mod:`gradstep.checkpoint`."""
         from gradstep.checkpoint import Parts
 
-        def take(hyper: Mapping[str, Hyper], memory: Sequence[Mapping[str, float]], t: int, skipped: int) -> None:
-            self.hyper.replace(hyper)
-            self._progress = _Progress([dict(own) for own in memory], self._engine.applied, t, skipped)
+        def take(
+            hyper: Mapping[str, Hyper],
+            memory: Sequence[Mapping[str, float]],
+            t: int,
+            skipped: int,
+            arrays: Sequence[tuple[Any, Any]] = (),
+        ) -> None:
+            self._hyper.replace(hyper)
+            self._step.restore(Snapshot(t, skipped, memory), arrays)
 
         params = dict(zip(self._nest.names, self._leaves, strict=True))
-        now = self.t, self.skipped, self._progress.memory
-        own = self._program, self._groups, self._precision
-        return Parts(*own, params, self._slots, self.hyper.raw, *now, take, self._lock)
+        now = self._step.snapshot()
+        own = self._step.program, self._groups, self._step.precision
+        return Parts(*own, params, self._step.slots, self._hyper.raw, now.t, now.skipped, now.memory, take, self._lock)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Optimizer":
+        """Return an optimizer of copies of the parameters, with copies of the state: it goes on as this one would."""
+        with self._lock:
+            self._refuse_replaced()
+            now = self._step.snapshot()
+            params = deepcopy(self._params, memo)
+            own = self._step.precision
+            groups = {pattern: dict(x) if isinstance(x, Mapping) else x for pattern, x in self._groups.given.items()}
+            made = type(self)(
+                params,
+                self._stage,
+                groups=groups or None,
+                on_nonfinite=self._on_nonfinite,
+                state_dtype=own.state,
+                master=own.master,
+                rounding=own.rounding,
+                seed=own.seed,
+                **self._options,
+            )
+            made._hyper.replace(self._hyper.raw)
+            pairs = [(made._step.slots[name][key], x) for name, y in self._step.slots.items() for key, x in y.items()]
+            made._step.restore(now, pairs)
+        return made
+
+    def __copy__(self) -> "Optimizer":
+        raise GradstepTypeError(
+            "a shallow copy of an optimizer would step the same parameters with a count of its own; use copy.deepcopy, "
+            "which copies parameters and state."
+        )
+
+    def __reduce_ex__(self, _protocol: Any) -> Any:
+        raise GradstepTypeError(
+            "an optimizer cannot be pickled: its parameters are arrays that somebody else holds too. Write it to a "
+            "file with opt.save(path), and make one like it there: gs.Optimizer(...).restore(path)."
+        )
 
     def __repr__(self) -> str:
-        return f"<Optimizer {self.stage!r} of {len(self._leaves)} arrays, t={self.t}, {self._engine.kind}>"
+        return f"<Optimizer {self.stage!r} of {len(self._leaves)} arrays, t={self.t}, {self.engine}>"
 
-    def _host(self) -> Host:
-        """What computes the scalars; it is made anew where a hyperparameter has changed or follows a schedule."""
-        if self._host_version != self.hyper.version:
-            values = self._groups.values(self._program, self.hyper.raw, self.t)
-            self._made_host = Host(self._program, values, self._rows, self._extremes)
-            self._host_version = None if self._groups.scheduled(self.hyper.raw) else self.hyper.version
-        return self._made_host
+    def _refuse_replaced(self) -> None:
+        """Refuse parameters that are no longer the arrays of the nest: a step would go to the old ones.
 
-    def _bad_gradient(self, grads: Sequence[Any]) -> NonFiniteError:
-        """The error for the first gradient that is bad, where one is."""
-        error = self._first_bad(grads)
-        assert error is not None, "a gradient was bad, and is good now; did another thread write it?"  # noqa: S101
-        return error
-
-    def _first_bad(self, grads: Sequence[Any]) -> NonFiniteError | None:
-        for x, g in zip(self._tensors, grads, strict=True):
-            limit = self._program.limit_in(x.dtype)
-            if not within(g, limit):
-                return bad_gradient(x.name, g, limit)
-        return None
-
-    @staticmethod
-    def _no_measure(_part: int, _table: list[Row]) -> Sums:
-        raise AssertionError("only a program that reduces measures")
-
-    def _start(self) -> dict[str, dict[str, Any]]:
-        values = self._groups.values(self._program, self.hyper.raw, 0)
-        out: dict[str, dict[str, Any]] = {}
-        for k in self._active:
-            group = self._groups.of[k]
-            assert group is not None  # noqa: S101 - active
-            name = self._nest.names[k]
-            x = self._leaves[k]
-            start = start_slots(self._program, name, x, values[group], for_copies=True)
-            own = start if self._precision.is_default else stored_start(self._layout(name, x), x, start)
-            if all(isinstance(y, np.ndarray) for y in own.values()):
-                own = dict(zip(own, packed(list(own.values())), strict=True))
-            out[name] = own
-        return out
-
-    def _make_tensors(self) -> list[Tensor]:
-        out: list[Tensor] = []
-        for at_row, k in enumerate(self._active):
-            name, group = self._nest.names[k], self._groups.of[k]
-            assert group is not None  # noqa: S101 - active
-            slots = tuple(tuple(self._slots[name][key] for key in keys) for keys in self._program.slots)
-            row = at_row if self._program.over_tensor else group
-            if self._precision.is_default:
-                out.append(Tensor(name, self._leaves[k], slots, row))
-            else:
-                own, layout = self._slots[name], self._layout(name, self._leaves[k])
-                scales = [own[f"{key}.scale"] for keys in self._program.slots for key in keys if f"{key}.scale" in own]
-                out.append(Tensor(name, self._leaves[k], slots, row, layout, tuple(scales), own.get("master")))
-        return out
-
-    def _layout(self, name: str, x: Any) -> Layout:
-        return self._precision.layout(x, name, self._program)
+        Raises
+        ------
+        GradstepValueError
+            With the name of the first that has been replaced.
+        """
+        if self._same():
+            return
+        now = self._nest.leaves(self._params, "parameters")
+        for name, x, y in zip(self._nest.names, now, self._leaves, strict=True):
+            if x is not y:
+                raise GradstepValueError(
+                    f"parameter {name!r} has been replaced by another array since the optimizer was made; change it in "
+                    f"place (params[...][...] = values), or make a new optimizer. Nothing was changed."
+                )
 
 
-class _Progress:
-    """What changes from step to step besides arrays: t, the host's memory, the steps that the engine has made.
+def _identity(nest: Nest, params: Any, leaves: tuple[Any, ...]) -> Callable[[], bool]:
+    """Return a function that says whether the nest still holds these very arrays."""
+    if nest.root.kind is None:
+        return lambda: True  # an array, which holds itself
+    pick, single = nest.root.pick, [k for k, x in enumerate(leaves) if math.prod(x.shape) < 2]
 
-    ``since`` is how many steps it had made at the beginning, before the first of these.
+    def same() -> bool:
+        now: Any = pick(params)
+        try:
+            if now != leaves:  # of tuples: it compares identities first, and arrays only where those differ
+                return False
+        except Exception:  # the comparison of arrays says that it has no truth value
+            return False
+        return all(now[k] is leaves[k] for k in single)  # those have one
 
-    All three change at once, by one assignment; ``next`` is what they will be when the step at hand is made.
-    """
-
-    __slots__ = ("next", "now", "since", "skipped")
-
-    def __init__(self, memory: Sequence[dict[str, float]], applied: int = 0, t: int = 0, skipped: int = 0) -> None:
-        self.now: tuple[int, Sequence[dict[str, float]], int] = (t, memory, applied)
-        self.next: tuple[int, Sequence[dict[str, float]], int] = self.now
-        self.since = applied
-        self.skipped = skipped
-
-    @property
-    def memory(self) -> Sequence[dict[str, float]]:
-        return self.now[1]
-
-    def recover(self, applied: int) -> None:
-        """After an interrupt: go on to ``next`` if the engine has made that step."""
-        if applied == self.next[2]:
-            self.now = self.next
+    if same():
+        return same
+    held = nest.leaves(params, "parameters")
+    if all(x is y for x, y in zip(held, leaves, strict=True)):
+        return lambda: all(x is y for x, y in zip(nest.leaves(params, "parameters"), leaves, strict=True))
+    return lambda: True  # a mapping that makes its arrays anew whenever it is asked
 
 
 def _zeros_like(x: Any) -> Any:

@@ -5,7 +5,7 @@ import pytest
 
 import gradstep as gs
 from gradstep.checkpoint import format as product
-from gradstep.checkpoint import transfer
+from gradstep.step import step as module
 from support import bits, clear, engines, fingerprint, same, states
 
 
@@ -192,7 +192,7 @@ class TestArraysThatCannotBeWritten:
 def test_an_interrupt_comes_when_all_is_restored(path, monkeypatch):
     trained(two()).save(path)
     opt = gs.Optimizer(two(), "adam")
-    real, calls = transfer.put, []
+    real, calls = module.put, []
 
     def put(x, values):
         calls.append(x)
@@ -200,7 +200,7 @@ def test_an_interrupt_comes_when_all_is_restored(path, monkeypatch):
             raise KeyboardInterrupt
         real(x, values)
 
-    monkeypatch.setattr(transfer, "put", put)
+    monkeypatch.setattr(module, "put", put)
     with pytest.raises(KeyboardInterrupt):
         opt.restore(path)
     assert fingerprint(opt) == fingerprint(trained(two()))

@@ -5,9 +5,9 @@ import math
 from dataclasses import replace
 
 from gradstep.compare import Spec, make_spec
-from gradstep.compare.record import Card, Goal, Run, Source, Timing
+from gradstep.compare.record import Goal, ProblemInfo, RunRecord, Source, Timing
 
-RUN = Run(
+RUN = RunRecord(
     problem="quadratic",
     optimizer="adam",
     phase="health",
@@ -32,7 +32,7 @@ def through(made):
 
 
 def test_records_come_back_equal():
-    card = Card("a", "b", "c", "d", 10, 5, exact=True)
+    card = ProblemInfo("a", "b", "c", "d", 10, 5, exact=True)
     for made in (RUN, Timing("a", "b", 1.0, 0.5, 8.0), card, Source("/a.py", "00"), SPEC):
         assert through(made) == made
     assert math.isnan(through(Timing("a", "b", math.nan, 0.5, 8.0)).step_us)

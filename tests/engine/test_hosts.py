@@ -212,7 +212,7 @@ for x in made():
     os.sched_setaffinity(x.native_id, {{min(os.sched_getaffinity(0))}})
 os.sched_setaffinity(0, {{min(os.sched_getaffinity(0))}})
 assert gs.get_threads() == 1
-run.opt._engine.threads = {threads}
+run.opt._step._engine.threads = {threads}
 assert run(10) == alone(11)
 """
         child(code)

@@ -41,7 +41,7 @@ class Spy:
         self.meeting, self.before, self.lock, self.kept = meeting, before, threading.Lock(), []
         self.log = []
         self.meetings = {}
-        self.portions = opt._engine.portions
+        self.portions = opt._step._engine.portions
         for column in range(at.LOOK, self.portions.shape[1]):
             for place in set(self.portions[:, column].tolist()):
                 function = COLUMN(self._spied(COLUMN(place), column))
@@ -142,7 +142,7 @@ class TestBits:
 
         def threads(n):
             opt = gs.Optimizer(np.ones(n, dtype), tx, lr=0.1, threads=2)
-            spy = Spy(opt, min(2, opt._engine.several))
+            spy = Spy(opt, min(2, opt._step._engine.several))
             opt.step(np.ones(n, dtype))
             return len(spy.threads())
 

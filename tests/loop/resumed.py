@@ -108,7 +108,7 @@ def sums(run):
     return {
         "params": [bits(x) for x in flatten(run.params)[1]],
         "state": {name: bits(x) for name, x in states(run.opt).items()},
-        "memory": repr(run.opt._progress.memory),
+        "memory": repr(run.opt.parts().memory),
         "counts": (run.t, run.evaluations, run.skipped, now.drawn, now.bad, now.measured, now.settled),
         "best": (None if run.best is None else [*map(bits, flatten(run.best)[1])], repr(run.best_value), run.best_t),
         "stop": repr(now.stop),

@@ -187,6 +187,9 @@ class TestTell:
                 if waiting:
                     opt.step(waiting.pop())
 
+            def _is_owned(self):
+                return bool(inside)
+
         opt.ask()
         inside, waiting = [], [np.array([-5.0, 1.0, 3.0])]
         opt._lock = Lock()

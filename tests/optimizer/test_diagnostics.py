@@ -418,14 +418,14 @@ class TestWhen:
         opt = gs.Optimizer(np.zeros(4), LONG, engine=engine, diagnostics=True)
         opt.step(np.ones(4))
         kept = exact(opt.diagnostics)
-        apply = opt._engine.apply
+        apply = opt._step._engine.apply
 
         def interrupted(*arguments):
             if made:
                 apply(*arguments)
             raise KeyboardInterrupt
 
-        monkeypatch.setattr(opt._engine, "apply", interrupted)
+        monkeypatch.setattr(opt._step._engine, "apply", interrupted)
         with pytest.raises(KeyboardInterrupt):
             opt.step(np.full(4, 2.0))
         assert opt.t == 1 + made

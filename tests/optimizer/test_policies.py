@@ -28,7 +28,7 @@ class TestPolicies:
         assert (opt.t, opt.skipped) == (2, 3)
         assert same(opt.params, twin.params)
         assert same(states(opt), states(twin))
-        assert opt._progress.memory == twin._progress.memory
+        assert opt.parts().memory == twin.parts().memory
 
     @engines
     def test_reset_forgets_what_was_skipped(self, engine):

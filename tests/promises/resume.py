@@ -162,14 +162,14 @@ def _set_back(run, what):
         if slots:
             slots[0][...] = 0
         return bool(slots)
-    progress = run.opt._progress
-    t, memory, applied = progress.now
+    parts = run.opt.parts()
     if what == "t":
-        progress.now = (0, memory, applied)
+        parts.take(parts.hyper, parts.memory, 0, parts.skipped)
         return True
     if what == "memory":
-        progress.now = (t, run.opt._program.memory() and [run.opt._program.memory() for _ in memory], applied)
-        return bool(run.opt._program.memory())
+        first = parts.program.memory()
+        parts.take(parts.hyper, [first for _ in parts.memory], parts.t, parts.skipped)
+        return bool(first)
     if what == "rng":
         run.rng = np.random.Generator(type(run.rng.bit_generator)(1))
         return True

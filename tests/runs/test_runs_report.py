@@ -8,7 +8,7 @@ import pytest
 
 from browser import Watched, check_readable, needs_browser
 from gradstep.cli import main
-from gradstep.runs.report.page import _charts
+from gradstep.runs.report import _charts
 from gradstep.runs.summary import POINTS, Curve
 
 pytestmark = needs_browser

@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 
 from gradstep.arrays import dtype_name, to_numpy
 from gradstep.chain import Program
-from gradstep.checkpoint.forms import is_like
 from gradstep.errors import CheckpointError, GradstepError, GradstepTypeError
 from gradstep.groups import Groups
 from gradstep.hyper import Hyper, checked, times
 from gradstep.memory import is_writable
+from gradstep.naming import is_like
 from gradstep.precision import Precision
 from gradstep.schedules import from_json, to_json
 

@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from gradstep.arrays import is_masked, put, to_numpy
+from gradstep.arrays import is_masked, to_numpy
 from gradstep.chain import Program
 from gradstep.checkpoint.load import Checkpoint
 from gradstep.checkpoint.optimizer import PARAM, STATE, Saved, array_differences, listed
@@ -30,7 +30,7 @@ class Parts:
     memory
         The host's numbers of each group.
     take
-        Sets hyperparameters, memory, t and skipped steps.
+        ``take(hyper, memory, t, skipped, arrays)``: into each first array of ``arrays`` go the numbers of the second.
     lock
         What a step holds; whoever reads or changes more than one of these while others step holds it too.
     """
@@ -44,7 +44,7 @@ class Parts:
     t: int
     skipped: int
     memory: Sequence[Mapping[str, float]]
-    take: Callable[[Mapping[str, Hyper], Sequence[Mapping[str, float]], int, int], None]
+    take: Callable[..., None]
     lock: AbstractContextManager[Any]
 
     def places(self) -> dict[str, Any]:
@@ -99,9 +99,7 @@ def plan(
     pairs = [(x, y) for name, x in places.items() if (y := found.arrays.get(name)) is not None and is_writable(x)]
 
     def restore() -> None:
-        for x, values in pairs:
-            put(x, values)
-        parts.take(taken, memory, saved.t, saved.skipped)
+        parts.take(taken, memory, saved.t, saved.skipped, pairs)
         put_rng()
 
     return uninterrupted(restore)
@@ -113,7 +111,7 @@ def uninterrupted(act: Callable[[], None]) -> Callable[[], None]:
     def whole() -> None:
         try:
             act()
-        except KeyboardInterrupt:
+        except BaseException:  # also what a signal handler raises
             act()  # what is begun is finished, and then the interrupt goes on its way
             raise
 

@@ -13,7 +13,7 @@ from gradstep.cli.common import WRONG, complain, require, say
 from gradstep.errors import GradstepError, GradstepValueError
 
 if TYPE_CHECKING:
-    from gradstep.cli.run_progress import Progress
+    from gradstep.cli.run_progress import PlainLines
     from gradstep.loop import Run
     from gradstep.problem_file import OwnProblem
     from gradstep.runs import Folder, Limits, Spec
@@ -145,7 +145,7 @@ def _existing(path: Path, limits: "Limits", held: contextlib.ExitStack) -> "tupl
     return folder, spec, own, made
 
 
-def _run(folder: "Folder", spec: "Spec", made: "Run", shown: "Progress") -> int:
+def _run(folder: "Folder", spec: "Spec", made: "Run", shown: "PlainLines") -> int:
     """Make all steps, each of which is in the history before a checkpoint knows of it; the exit code."""
     from gradstep.loop.files import Checkpoints
 

@@ -169,7 +169,7 @@ class Evidence:
         found = run_time_table(curves)
         if len(self.problems) > 1:
             budgets = [
-                study.cards[problem].steps * max(self._unit(axis, problem, label) for label in study.optimizers)
+                study.problem_info[problem].steps * max(self._unit(axis, problem, label) for label in study.optimizers)
                 for problem in self.problems
             ]
             found = found / np.reshape(budgets, (-1, 1, 1, 1))

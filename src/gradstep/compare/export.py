@@ -8,7 +8,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from gradstep.compare.record import Run
+from gradstep.compare.record import RunRecord
 from gradstep.compare.study import Study, to_target
 from gradstep.errors import GradstepError
 from gradstep.files import write_all, write_text, write_whole
@@ -38,7 +38,7 @@ def rows(study: Study) -> list[Row]:
     return [dict(zip(COLUMNS, _values(study, run), strict=True)) for run in study.runs]
 
 
-def _values(study: Study, run: Run) -> tuple[str | int | float | None, ...]:
+def _values(study: Study, run: RunRecord) -> tuple[str | int | float | None, ...]:
     timing = study.timing(run.problem, run.optimizer)
     steps = to_target(run, study.target(run.problem))
     return (

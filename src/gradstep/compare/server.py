@@ -15,12 +15,12 @@ from urllib.parse import parse_qsl
 
 from gradstep.errors import GradstepError, GradstepValueError
 
-HERE = "127.0.0.1"
+HOST = "127.0.0.1"
 LONGEST_QUERY = 4000
-AT_ONCE = 2  # requests that are worked on; the others wait their turn
-PATIENCE = 10  # seconds for a client to say what it wants
+CONCURRENT = 2  # requests that are computed at a time; the others wait
+TIMEOUT = 10  # seconds for a client to send its request
 
-# Scripts come from this server's own addresses alone. Styles may stand in the page: Plotly writes some itself.
+# Scripts come from this server alone. Styles may be in the page: Plotly writes some itself.
 POLICY = (
     "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; object-src 'none'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -38,7 +38,7 @@ Query = Mapping[str, str]
 
 @dataclass(frozen=True)
 class Reply:
-    """What is sent back: bytes of a kind (``text/html``), always UTF-8 where it is text."""
+    """A reply: its bytes, their content type (``text/html``; text is UTF-8), its status."""
 
     body: bytes
     kind: str
@@ -49,25 +49,25 @@ Route = Callable[[Query], Reply]
 
 
 def as_json(value: Any, status: int = HTTPStatus.OK) -> Reply:
-    """A value as JSON; numbers keep all their digits, and none of them is NaN or infinite."""
+    """Return a value as JSON; numbers keep all their digits, and none of them is NaN or infinite."""
     return Reply(json.dumps(value, allow_nan=False).encode(), "application/json", status)
 
 
 def fixed(text: str, kind: str) -> Route:
-    """A route that gives one text, whatever it is asked."""
+    """Return a route that always gives one text."""
     reply = Reply(text.encode(), kind)
     return lambda _: reply
 
 
 def file(package: str, name: str) -> Route:
-    """A route that gives a file of a package."""
+    """Return a route that gives a file of a package."""
     kinds = {"html": "text/html", "css": "text/css", "js": "text/javascript"}
     text = resources.files(package).joinpath(name).read_text(encoding="utf-8")
     return fixed(text, kinds[name.rpartition(".")[2]])
 
 
 def plotly() -> Route:
-    """A route that gives Plotly's own code, as it was installed."""
+    """Return a route that gives Plotly's own code, as it was installed."""
     from plotly.offline import get_plotlyjs  # 5 MB of text, so only here
 
     return fixed(get_plotlyjs(), "text/javascript")
@@ -90,7 +90,7 @@ class Server(ThreadingHTTPServer):
     Raises
     ------
     GradstepValueError
-        When the port cannot be had.
+        If the port cannot be had.
     """
 
     daemon_threads = True
@@ -99,27 +99,27 @@ class Server(ThreadingHTTPServer):
 
     def __init__(self, routes: Mapping[str, Route], port: int = 0) -> None:
         self.routes = dict(routes)
-        self._turn = threading.BoundedSemaphore(AT_ONCE)
+        self._turn = threading.BoundedSemaphore(CONCURRENT)
         try:
-            super().__init__((HERE, port), _Handler)
+            super().__init__((HOST, port), _Handler)
         except (OSError, OverflowError) as error:
             reason = getattr(error, "strerror", None) or error
-            raise GradstepValueError(f"port {port} of {HERE}: {reason}; choose another, or 0 for any.") from None
+            raise GradstepValueError(f"port {port} of {HOST}: {reason}; choose another, or 0 for any.") from None
 
     def server_bind(self) -> None:
         """Bind without asking the system for this machine's name, as the base class would."""
         TCPServer.server_bind(self)
-        self.server_name, self.server_port = HERE, self.server_address[1]
+        self.server_name, self.server_port = HOST, self.server_address[1]
 
     @property
     def address(self) -> str:
         """``http://127.0.0.1:PORT/``."""
-        return f"http://{HERE}:{self.server_port}/"
+        return f"http://{HOST}:{self.server_port}/"
 
     def reply(self, target: str, headers: Message) -> Reply:
-        """The answer to ``GET target``; it raises nothing."""
+        """Return the reply to ``GET target``; it raises nothing."""
         try:
-            if headers.get_all("Host", []) not in [[f"{name}:{self.server_port}"] for name in (HERE, "localhost")]:
+            if headers.get_all("Host", []) not in [[f"{name}:{self.server_port}"] for name in (HOST, "localhost")]:
                 return _wrong(HTTPStatus.FORBIDDEN, f"this server answers as {self.address} alone.")
             path, _, query = target.partition("?")
             if path not in self.routes:
@@ -133,16 +133,16 @@ class Server(ThreadingHTTPServer):
             return _wrong(HTTPStatus.INTERNAL_SERVER_ERROR, "this is an error of gradstep's; see its terminal.")
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that left early, or took too long, is no news; the base class would print a traceback."""
+        """Ignore a client that left early or took too long; the base class would print a traceback."""
 
 
 def read_query(text: str) -> Query:
-    """The fields of a query string.
+    """Return the fields of a query string.
 
     Raises
     ------
     GradstepValueError
-        When it is too long or no query string, or has a field twice.
+        If it is too long or no query string, or has a field twice.
     """
     if len(text) > LONGEST_QUERY:
         raise GradstepValueError(f"the query has {len(text)} characters; it may have {LONGEST_QUERY}.")
@@ -163,14 +163,14 @@ def _wrong(status: int, sentence: str) -> Reply:
 
 
 class _Handler(BaseHTTPRequestHandler):
-    timeout = PATIENCE
+    timeout = TIMEOUT
 
     def do_GET(self) -> None:
         server = cast(Server, self.server)
         self._send(server.reply(self.path, self.headers))
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
-        """Errors before there is a GET: of another method (501 in the base class), or no HTTP at all."""
+        """Reply to what is no GET: another method (501 in the base class), or no HTTP at all."""
         del explain
         if code == HTTPStatus.NOT_IMPLEMENTED:
             self._send(_wrong(HTTPStatus.METHOD_NOT_ALLOWED, "this server knows no method but GET."))
@@ -194,4 +194,4 @@ class _Handler(BaseHTTPRequestHandler):
         return "gradstep"
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
-        """Nothing: a page that follows a slider asks a hundred times a minute."""
+        """Log nothing: a page that follows a slider sends a hundred requests a minute."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-from gradstep.compare.record import FORMAT, Card, Run, Spec, Timing
+from gradstep.compare.record import FORMAT, ProblemInfo, RunRecord, Spec, Timing
 from gradstep.errors import CheckpointError, GradstepValueError
 from gradstep.files import lock_folder, writable_folder
 
@@ -38,10 +38,10 @@ class Content:
     """What a study has so far."""
 
     spec: Spec
-    cards: dict[str, Card]
+    problem_info: dict[str, ProblemInfo]
     environment: dict[str, str]
     notes: list[str]
-    runs: list[Run] = field(default_factory=list[Run])
+    runs: list[RunRecord] = field(default_factory=list[RunRecord])
     timings: list[Timing] = field(default_factory=list[Timing])
 
 
@@ -88,7 +88,7 @@ class Store:
         self.close()
 
     def close(self) -> None:
-        """Let others write."""
+        """Close the database, and release the lock on the folder."""
         db, self._db = getattr(self, "_db", None), None
         if db is not None:
             db.close()
@@ -96,12 +96,12 @@ class Store:
             os.close(self._lock)
             self._lock = None
 
-    def add(self, made: Run | Timing) -> None:
+    def add(self, made: RunRecord | Timing) -> None:
         """Keep a run or a timing: it is on the disk when this returns."""
         text = json.dumps(made.as_json())
         keys: tuple[Any, ...] = made.problem, made.optimizer
         table = "timings"
-        if isinstance(made, Run):
+        if isinstance(made, RunRecord):
             table, keys = "runs", (*keys, made.phase, made.trial, made.seed)
         names = "problem, optimizer, phase, trial, seed, " if table == "runs" else "problem, optimizer, "
         marks = ", ".join("?" * (len(keys) + 2))
@@ -110,7 +110,7 @@ class Store:
                 f"INSERT OR REPLACE INTO {table} ({names}content, crc) VALUES ({marks})",  # noqa: S608 - ours
                 (*keys, text, _crc(text)),
             )
-        (self.content.runs if isinstance(made, Run) else self.content.timings).append(made)  # type: ignore[arg-type]
+        (self.content.runs if isinstance(made, RunRecord) else self.content.timings).append(made)  # type: ignore[arg-type]
 
     @property
     def _connection(self) -> sqlite3.Connection:
@@ -128,7 +128,7 @@ class Store:
         if not tables:
             facts = {
                 "spec": content.spec.as_json(),
-                "cards": [card.as_json() for card in content.cards.values()],
+                "cards": [card.as_json() for card in content.problem_info.values()],
                 "environment": content.environment,
                 "notes": content.notes,
             }
@@ -208,10 +208,10 @@ def _content(db: sqlite3.Connection) -> Content:
         raise sqlite3.DatabaseError(f"its format is {facts['spec']['format']}, and this version reads {FORMAT}")
     content = Content(
         Spec.from_json(facts["spec"]),
-        {x["label"]: Card.from_json(x) for x in facts["cards"]},
+        {x["label"]: ProblemInfo.from_json(x) for x in facts["cards"]},
         facts["environment"],
         facts["notes"],
-        [Run.from_json(_checked(*row)) for row in db.execute("SELECT content, crc FROM runs ORDER BY id")],
+        [RunRecord.from_json(_checked(*row)) for row in db.execute("SELECT content, crc FROM runs ORDER BY id")],
         [Timing.from_json(_checked(*row)) for row in db.execute("SELECT content, crc FROM timings ORDER BY rowid")],
     )
     db.execute("COMMIT")

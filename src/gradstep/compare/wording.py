@@ -21,13 +21,13 @@ def goal(study: Study, problem: str) -> str:
         return none if study.finished else "not settled yet"
     _, _, whose = found.origin.partition("study: ")
     reached = f" (what the median seed of {whose} reached)" if whose else ""
-    return f"{study.cards[problem].where(found.split)}{found.target}{reached}"
+    return f"{study.problem_info[problem].prefix(found.split)}{found.target}{reached}"
 
 
 def summary(study: Study) -> str:
     """How much there is to it: ``9 optimizers, 5 trials, 3 seeds, 500 steps, 81 runs``."""
     spec = study.spec
-    steps = sorted({card.steps for card in study.cards.values()})
+    steps = sorted({card.steps for card in study.problem_info.values()})
     trials = "default hyperparameters" if spec.ruleset == "defaults" else counted(spec.trials, "trial")
     return ", ".join(
         [
@@ -54,7 +54,7 @@ def chosen(study: Study, entry: Entry) -> str:
 
 def headings(study: Study, problem: str, wide: bool = True) -> list[str]:
     """The columns of :func:`entry_cells`."""
-    where = study.cards[problem].where("test")
+    where = study.problem_info[problem].prefix("test")
     accuracy = [f"{where}accuracy %"] if _has_accuracy(study, problem) else []
     rates = "best lr" if study.spec.tune == "lr" else "best hyperparameters"
     rates = "lr" if study.spec.ruleset == "defaults" else rates

@@ -72,7 +72,7 @@ class Argument:
 
 
 class Form(NamedTuple):
-    """The chain that switches choose: the same object for the same switches.
+    """The chain that switches choose: the same object for the same chain.
 
     ``stage`` has only the numbers that no argument gives; ``sources`` has for each of its parts, by hyperparameter,
     the argument that becomes it.
@@ -80,6 +80,11 @@ class Form(NamedTuple):
 
     stage: Stage
     sources: tuple[Mapping[str, Argument], ...]
+
+    def is_like(self, other: "Form") -> bool:
+        """Whether another one has the same rules, with the same numbers from the same arguments."""
+        mine, its = ([(part.rule, part.given) for part in form.stage.parts] for form in (self, other))
+        return mine == its and self.sources == other.sources
 
 
 class Constructor(Generic[P]):
@@ -196,7 +201,8 @@ class Constructor(Generic[P]):
             stage = self._choose(**{**dict.fromkeys(self.required), **switches})
             there = [x for key, x in self.takes.items() if key in self.told or switches.get(key, True)]
             becomes = {key: half for x in there for half in x.halves for key in half.becomes}
-            self._forms[on] = Form(stage, tuple(_sources(part, becomes, len(stage.parts)) for part in stage.parts))
+            made = Form(stage, tuple(_sources(part, becomes, len(stage.parts)) for part in stage.parts))
+            self._forms[on] = next((x for x in self._forms.values() if x.is_like(made)), made)
         return self._forms[on]
 
     def stage(self, given: Mapping[str, Any]) -> Stage:

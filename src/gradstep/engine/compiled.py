@@ -64,6 +64,7 @@ class Compiled:
     ) -> None:
         self.program, self.tensors, self.threads, self.seed = program, tensors, threads, seed
         self.is_metered = is_metered
+        self.before, self.is_writing = 0, False
         self.is_random = any(x.storage.draws for x in tensors)
         self.copies: list[tuple[NDArray[Any], NDArray[Any]]] = []
         self.outcomes: dict[int, list[tuple[Any, ...]]] = {}  # new slots of whole arrays, by stage, for each tensor
@@ -172,18 +173,22 @@ class Compiled:
             self._roll(t)
         self._phases(0, APPLY)
         self._check_places()  # a schedule may have moved an array
-        before = self.applied
-        try:
-            self._run()
-        finally:  # an interrupt that came meanwhile is raised when the work is done
-            if self.applied != before:
-                try:
-                    self._finish()
-                except KeyboardInterrupt:
-                    self._finish()
-                    raise
+        self.before, self.is_writing = self.applied, bool(self.copies or self.outcomes)
+        self._run()
+        self.finish()
         if self.gather is not None:
             self.gather.release()
+
+    def finish(self) -> None:
+        """See :class:`gradstep.engine.tensor.Engine`."""
+        if self.is_writing and self.applied != self.before:
+            for outside, inside in self.copies:
+                outside[...] = inside
+            for part, own in self.outcomes.items():
+                for x, slots in zip(self.tensors, own, strict=True):
+                    for old, new in zip(x.slots[part], slots, strict=True):
+                        old[...] = new
+        self.is_writing = False
 
     def _transform(self, part: int, table: list[Row]) -> bool:
         """Run a stage of whole arrays on what the stages before it give; what comes of it is kept aside.
@@ -210,15 +215,6 @@ class Compiled:
                 slots.append(tuple(after[2:]))
         self.outcomes[part] = slots
         return is_good
-
-    def _finish(self) -> None:
-        """Write what compiled code does not: parameters that lie otherwise, state of whole arrays."""
-        for outside, inside in self.copies:
-            outside[...] = inside
-        for part, own in self.outcomes.items():
-            for x, slots in zip(self.tensors, own, strict=True):
-                for old, new in zip(x.slots[part], slots, strict=True):
-                    old[...] = new
 
     def metered(self) -> tuple[Columns, Ranges]:
         """See :class:`gradstep.engine.tensor.Engine`."""

@@ -79,6 +79,7 @@ class Eager:
         self.sums: list[list[list[float]]] = []  # of the step made last, for each tensor
         self.outcomes: dict[int, list[tuple[Any, ...]]] = {}  # theta, g and slots of whole arrays, by stage
         self.applied = 0
+        self.unwritten: tuple[list[list[tuple[Any, Any]]], list[list[list[float]]], int] | None = None
 
     def step(self, _grads: tuple[Any, ...], _table: list[Row], _t: int, _guard: bool, /) -> bool:
         """See :class:`gradstep.engine.tensor.Engine`."""
@@ -123,14 +124,22 @@ class Eager:
         self.places.check()  # a schedule may have moved an array
         cases = zip(self.tensors, self.grads, map(self._whole, range(len(self.tensors))), strict=True)
         results = [self._result(x, g, table[x.row], t, sums, whole) for x, g, whole in cases]
-        try:
-            _write(results)
-        except KeyboardInterrupt:
-            _write(results)  # what is begun is finished, and then the interrupt goes on its way
-            self.sums, self.applied = sums, self.applied + 1
-            raise
-        self.sums, self.applied = sums, self.applied + 1
+        self.unwritten = results, sums, self.applied + 1
+        self.finish()
         self.grads = ()
+
+    def finish(self) -> None:
+        """See :class:`gradstep.engine.tensor.Engine`."""
+        if self.unwritten is not None:
+            results, self.sums, applied = self.unwritten
+            _write(results)
+            self.applied = applied
+            self.unwritten = None
+
+    @property
+    def is_writing(self) -> bool:
+        """See :class:`gradstep.engine.tensor.Engine`."""
+        return self.unwritten is not None
 
     def metered(self) -> tuple[Columns, Ranges]:
         """See :class:`gradstep.engine.tensor.Engine`."""

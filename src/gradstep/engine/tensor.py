@@ -77,6 +77,15 @@ class Engine(Protocol):
     kind: str
 
     @property
+    def is_writing(self) -> bool:
+        """Whether arrays are being written one after the other: a signal handler finds some old and some new."""
+        ...
+
+    def finish(self) -> None:
+        """Write the rest of what :meth:`apply` has begun to write, where an exception has come out of it."""
+        ...
+
+    @property
     def applied(self) -> int:
         """How many steps have been made; true also where an interrupt came out of :meth:`step` or :meth:`apply`."""
         ...
@@ -184,9 +193,9 @@ def check_alike(
         raise GradstepTypeError(f"{what} is a {type(x).__name__}, but its parameter a {type(parameter).__name__}.")
     if is_masked(x):
         raise GradstepTypeError(f"{what} is a masked array; fill it first.")
-    if shape is not None and tuple(x.shape) != shape:
+    if shape is not None and shape != tuple(parameter.shape) and tuple(x.shape) != shape:
         raise GradstepValueError(f"{what} has shape {tuple(x.shape)}, and should have {shape}.")
-    if shape is None and tuple(x.shape) != tuple(parameter.shape):
+    if shape in (None, tuple(parameter.shape)) and tuple(x.shape) != tuple(parameter.shape):
         raise GradstepValueError(f"{what} has shape {tuple(x.shape)}, its parameter {tuple(parameter.shape)}.")
     if dtype is not None and dtype_name(x) != dtype:
         raise GradstepTypeError(f"{what} has dtype {dtype_name(x)}, and should have {dtype}.")

@@ -11,6 +11,7 @@ from typing import Any
 
 from gradstep.engine.job import MOST
 from gradstep.errors import GradstepTypeError, GradstepValueError
+from gradstep.naming import is_whole
 
 FUTEX_NUMBERS = {  # of the system call, by machine
     "x86_64": 202,
@@ -52,11 +53,11 @@ def checked_threads(n: Any) -> int | None:
     """``n`` itself when it is a number of threads, or None."""
     if n is None:
         return None
-    if isinstance(n, bool) or not isinstance(n, int):
+    if not is_whole(n):
         raise GradstepTypeError(f"threads must be an integer, not {n!r}.")
     if n < 1:
         raise GradstepValueError(f"threads must be at least 1, not {n}.")
-    return n
+    return int(n)
 
 
 def is_available() -> bool:

@@ -15,11 +15,11 @@ import optax
 from gradstep.chain import program
 from gradstep.conventions import arguments, rate_name, stage_of
 from gradstep.errors import GradstepValueError
-from gradstep.functional import start_slots
 from gradstep.interop import traced
 from gradstep.interop.state.optax import dump_state as dump_state
 from gradstep.interop.state.optax import load_state as load_state
 from gradstep.rule import Rule, Stage
+from gradstep.step import start_slots
 from gradstep.tree import BARE
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradstep.errors import GradstepTypeError, GradstepValueError
-from gradstep.loop.stop import whole
+from gradstep.naming import is_whole, whole
 from gradstep.objective import kind
 from gradstep.tree import flatten
 
@@ -41,7 +41,7 @@ class Batches:
 
     def __init__(self, data: Any, size: int, seed: int = 0) -> None:
         self.size, self.seed = whole("Batches: size", size, least=1), whole("Batches: seed", seed)
-        if isinstance(data, int | np.integer) and not isinstance(data, bool):
+        if is_whole(data):
             self.examples, self._nest, self._leaves = int(data), None, []
         else:
             self._nest, self._leaves = flatten(data)

@@ -8,7 +8,7 @@ from pathlib import Path
 from gradstep.checkpoint import Checkpoint, load
 from gradstep.errors import CheckpointError, GradstepValueError
 from gradstep.files import AnyPath, earlier
-from gradstep.loop.stop import real, whole
+from gradstep.naming import real, whole
 
 
 def _warn(text: str, stacklevel: int) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from gradstep.loop.step import Step
-from gradstep.loop.stop import whole
+from gradstep.naming import whole
 
 Logger = Callable[[Step], None]
 

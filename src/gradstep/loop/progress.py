@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from gradstep.arrays import copied, dtype_name, put, to_numpy
-from gradstep.checkpoint.forms import is_like
 from gradstep.checkpoint.optimizer import BEST
 from gradstep.errors import CheckpointError, GradstepTypeError, GradstepValueError
+from gradstep.naming import is_like
 
 _FORM: Any = {
     "drawn": int,

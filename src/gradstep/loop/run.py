@@ -25,7 +25,7 @@ from gradstep.loop.progress import Best, Counts, best_by, copied_memory
 from gradstep.loop.signals import Signals
 from gradstep.loop.step import History, Step
 from gradstep.loop.stop import Point, Reason, Stop
-from gradstep.naming import Closed, Uncopied
+from gradstep.naming import Closed, Uncopied, whole
 from gradstep.optimizer import Optimizer
 from gradstep.tree import flatten
 
@@ -166,7 +166,7 @@ class Run(Closed, Uncopied):
         self._measures = diagnostics
         self._nest, self._leaves = flatten(self.params)
         self._cuts = [key for key in self.opt.hyper if key.rpartition(".")[2] == "max_value"]
-        every = stops.whole("evaluate_every", evaluate_every, least=1)
+        every = whole("evaluate_every", evaluate_every, least=1)
         self._functions = Functions(value_and_grad, evaluate, every, _metrics_of(self.stop, keep_best))
         self._cursor = None if batches is None else Cursor(batches)
         self._best = Best(best_by(keep_best, batches is not None, evaluate is not None), self._nest.names, self._leaves)

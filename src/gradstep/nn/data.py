@@ -38,6 +38,12 @@ def chunks(*arrays: Array) -> Iterator[tuple[Array, ...]]:
         yield tuple(a[i : i + CHUNK] for a in arrays)
 
 
+def batches(rng: np.random.Generator, examples: int, size: int, shuffle: bool) -> list[Array]:
+    """Cut one pass over the examples into batches of indices, of which the last may be smaller."""
+    order = rng.permutation(examples) if shuffle else np.arange(examples)
+    return np.split(order, range(size, examples, size))
+
+
 def pair(data: Any) -> tuple[Any, Any]:
     """Validation data as ``x, y``."""
     if not isinstance(data, tuple | list) or len(data) != 2:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from gradstep.errors import GradstepTypeError, GradstepValueError
+from gradstep.naming import is_real, is_whole
 from gradstep.nn.activations import Activation, Array, activation
 
 Shape = tuple[int | None, ...] | None
@@ -19,7 +20,7 @@ Shape = tuple[int | None, ...] | None
 def positive(owner: str, **numbers: Any) -> None:
     """Refuse what is no integer above 0."""
     for name, x in numbers.items():
-        if isinstance(x, bool) or not isinstance(x, int | np.integer) or x < 1:
+        if not is_whole(x) or x < 1:
             raise GradstepValueError(f"{owner}: {name} must be an integer above 0, not {x!r}.")
 
 
@@ -218,7 +219,7 @@ class Dropout(Layer):
     """
 
     def __init__(self, rate: Any) -> None:
-        if isinstance(rate, bool) or not isinstance(rate, int | float | np.floating):
+        if not is_real(rate):
             raise GradstepTypeError(f"Dropout: the rate must be a number, not {rate!r}.")
         if not 0.0 <= rate < 1.0:
             raise GradstepValueError(f"Dropout: the rate must be at least 0 and below 1, not {rate}.")

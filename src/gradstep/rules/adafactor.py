@@ -7,8 +7,7 @@ Shapes: theta, g alike; r has one column, c one row.   Units: [g] = loss/[theta]
 lr (the paper's bound of the relative step), decay_rate, clip are pure numbers.
 """
 
-from gradstep.hyper import NonNegative, Positive
-from gradstep.rule import rule
+from gradstep.rule import NonNegative, Positive, rule
 from gradstep.vocabulary import maximum, mean, sqrt
 
 

@@ -9,11 +9,10 @@ from typing import Any
 
 from gradstep import schedules
 from gradstep.chain import chain
-from gradstep.checkpoint.forms import is_like
 from gradstep.errors import GradstepError, GradstepValueError
 from gradstep.hyper import Hyper
 from gradstep.loop import Run, stop
-from gradstep.naming import find
+from gradstep.naming import find, is_like
 from gradstep.objective import UserFunction
 from gradstep.problem_file import OwnProblem
 from gradstep.rule import Stage, lookup

@@ -3,13 +3,12 @@
 import math
 from collections.abc import Callable, Sequence
 from itertools import pairwise
-from numbers import Integral, Real
 from reprlib import repr as short
 from typing import Any
 
 from gradstep.errors import GradstepTypeError, GradstepValueError
 from gradstep.hyper import Domain
-from gradstep.naming import unknown
+from gradstep.naming import is_real, is_whole, unknown
 from gradstep.schedules.ramps import SHAPES
 
 Check = Callable[[str, Any], Any]  # (what it is called in an error, value) -> the value as it is kept
@@ -19,7 +18,7 @@ def number(domain: Domain | None = None) -> Check:
     """Finite, and in the domain if there is one; a float."""
 
     def check(what: str, value: Any) -> float:
-        if isinstance(value, bool) or not isinstance(value, Real):
+        if not is_real(value):
             raise GradstepTypeError(f"{what} must be a number, not {short(value)} of type {type(value).__name__}.")
         try:
             x = float(value)
@@ -36,7 +35,7 @@ def count(least: int) -> Check:
     """A whole number of updates, at least so many; an int."""
 
     def check(what: str, value: Any) -> int:
-        if isinstance(value, bool) or not isinstance(value, Integral):
+        if not is_whole(value):
             raise GradstepTypeError(f"{what} must be an integer, not {short(value)} of type {type(value).__name__}.")
         if value < least:
             raise GradstepValueError(f"{what} must be at least {least}, not {short(value)}.")

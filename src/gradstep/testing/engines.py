@@ -11,12 +11,12 @@ from gradstep.chain import Program, Row, Sums, chain, program
 from gradstep.engine.eager import Eager
 from gradstep.engine.tensor import Engine, Tensor
 from gradstep.errors import NonFiniteError
-from gradstep.functional import start_slots
 from gradstep.host import Host
 from gradstep.hyper import times
 from gradstep.reduction import BLOCK
 from gradstep.schedules import constant
 from gradstep.stages import clip_by_value, ema
+from gradstep.step import start_slots
 from gradstep.testing.case import COMPILED, ENGINES, Case
 from gradstep.testing.trial import (
     REAL,

@@ -39,7 +39,7 @@ PAGES = {
     ),
     ("gradstep.compare.report", "live.html"): ({}, 0),
     ("gradstep.compare.play", "play.html"): ({}, 0),
-    ("gradstep.runs.report", "run.html"): (
+    ("gradstep.runs", "report.html"): (
         {
             "title": EVIL,
             "lead": EVIL,

@@ -8,7 +8,7 @@ from report_studies import SPEED, curve, made_study, steps_to
 
 from gradstep.compare import statistics
 from gradstep.compare.evidence import Evidence
-from gradstep.compare.report import curves, health, ranking, tables, tuning
+from gradstep.compare.report import curves, ranking, tables, tuning
 from gradstep.compare.report.curves import median_band
 
 SIX = ("quadratic", "digits-mlp", "diabetes", "rosenbrock", "beale", "rastrigin")
@@ -200,11 +200,11 @@ def test_the_critical_difference_takes_six_problems(three, six):
 
 
 def test_health_stands_beside_the_steps_that_were_looked_at(three):
-    figure = health.health(three, "quadratic", "rate")
+    figure = curves.health(three, "quadratic", "rate")
     trace = figure["data"][0]
     assert trace["x"] == list(range(5, 101, 5))
     assert trace["y"] == [0.03] * 20
-    assert health.health(made_study(without=lambda run: run[2] == "health"), "quadratic", "rate") is None
+    assert curves.health(made_study(without=lambda run: run[2] == "health"), "quadratic", "rate") is None
 
 
 def test_only_what_is_complete_is_counted():

@@ -33,7 +33,7 @@ DIGITS = {"D1": range(1, 10), "D2": (1, 2, 5)}  # of ticks within a decade, by P
 class Scale:
     """From an axis' values to pixels: ``low`` lies at ``begin`` and ``high`` at ``end``, both as logarithms if ``log``.
 
-    An axis of ``names`` has them at 0, 1, 2 ... ``own`` is the axis in the figure's layout, which may settle its ticks.
+    An axis of ``names`` has them at 0, 1, 2 ... ``own`` is the axis in the figure's layout, which may give its ticks.
     """
 
     low: float

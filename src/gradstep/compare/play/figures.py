@@ -23,7 +23,7 @@ STILL = {"displayModeBar": False, "scrollZoom": False, "doubleClick": False}
 
 
 def contour(settings: Settings, paths: Sequence[Path]) -> Figure:
-    """The surface from above with the paths on it. The last traces are where each path is now, one point each."""
+    """Return the surface from above with the paths on it; the last traces are one point each, the ends of the paths."""
     x, y, z = settings.surface.heights(GRID)
     ground = {
         "type": "contour",
@@ -68,28 +68,28 @@ def contour(settings: Settings, paths: Sequence[Path]) -> Figure:
 
 
 def loss(settings: Settings, paths: Sequence[Path]) -> Figure:
-    """How far above the minimum each path was, against steps, on a log axis."""
+    """Return the loss above the minimum of each path against steps, on a log axis."""
     above = [path.loss - settings.surface.surface.least for path in paths]
     return _over_steps(paths, above, "loss above the minimum", first=0)
 
 
 def moved(paths: Sequence[Path]) -> Figure:
-    """How far each step went."""
+    """Return the length of each step."""
     return _over_steps(paths, [path.moved for path in paths], "length of the step", first=1)
 
 
 def rate(path: Path, i: int) -> Figure:
-    """How far one optimizer went for each unit of gradient, in each coordinate: its own learning rates."""
+    """Return the step of one optimizer over the gradient, in each coordinate: its effective learning rates."""
     return _coordinates(path.rate, i, "rate of the step", first=1, is_log=True)
 
 
 def state(path: Path, i: int) -> dict[str, Figure]:
-    """The arrays of one optimizer's state by name, in each coordinate."""
+    """Return the arrays of one optimizer's state by name, in each coordinate."""
     return {name: _coordinates(values, i, "", first=0, is_log=False) for name, values in path.state.items()}
 
 
 def rate_map(settings: Settings) -> dict[str, Any]:
-    """The rate map of the optimizer that is shown: a figure and a sentence, or a sentence on why there is none."""
+    """Return the rate map of the optimizer that is shown: a figure and a sentence, or a sentence that says why not."""
     player, curvatures = settings.players[settings.shown], settings.surface.curvatures
     name = player.kind.name
     if curvatures is None:
@@ -117,7 +117,7 @@ def rate_map(settings: Settings) -> dict[str, Any]:
 
 
 def _tint(above: np.ndarray) -> np.ndarray:
-    """Heights as shades from 0 to 1: half by their logarithm, which shows valleys, half by rank, which shows hills."""
+    """Return shades from 0 to 1: half by a height's logarithm, which shows valleys, half by rank, which shows hills."""
     logs = np.log10(np.maximum(above, 1e-4))
     ranks = np.searchsorted(np.sort(above, axis=None), above) / above.size
     return (logs - logs.min()) / (2 * np.ptp(logs)) + ranks / 2
@@ -128,7 +128,7 @@ def _no_map(why: str) -> dict[str, Any]:
 
 
 def steps_a_digit(rate: float) -> float:
-    """Steps until the error is a tenth; infinite where it does not shrink."""
+    """Return the steps until the error is a tenth; infinity if it does not shrink."""
     return 0.0 if rate == 0 else -1 / np.log10(rate) if rate < 1 else np.inf
 
 
@@ -143,7 +143,7 @@ def _named(values: dict[str, float]) -> str:
 
 
 def _map_of_rates(found: rates.RateMap, here: dict[str, float]) -> Figure:
-    assert found.momentum is not None  # noqa: S101 - asked for where there is one
+    assert found.momentum is not None  # noqa: S101 - the caller looked
     depth = _depth(found.rate)
     deepest = max(float(depth.max()), SPACING)
     edge = SPACING / (SPACING + deepest)
@@ -178,7 +178,7 @@ def _map_of_rates(found: rates.RateMap, here: dict[str, float]) -> Figure:
 
 
 def _depth(rate: np.ndarray) -> np.ndarray:
-    """Digits a step on a scale that is logarithmic either way from rate 1, where it is 0; below it diverges."""
+    """Return digits a step on a scale that is logarithmic either way from rate 1, where it is 0; below it diverges."""
     digits = -np.log10(np.clip(rate, 1e-6, 10.0))
     return np.sign(digits) * np.log10(1 + np.abs(digits) / 1e-4)
 
@@ -221,7 +221,7 @@ def _over_steps(paths: Sequence[Path], values: Sequence[np.ndarray], title: str,
 
 
 def _coordinates(values: np.ndarray, i: int, title: str, first: int, is_log: bool) -> Figure:
-    """A line for each of the coordinates, solid and dotted, in the optimizer's colour."""
+    """Return a line for each of the coordinates, solid and dotted, in the optimizer's colour."""
     layout = _still(plots.axes("step", title))
     layout |= {"showlegend": True, "legend": LEGEND}
     lines: list[Figure] = []
@@ -237,7 +237,7 @@ def _coordinates(values: np.ndarray, i: int, title: str, first: int, is_log: boo
 
 
 def _powers(values: Sequence[float]) -> Figure:
-    """A log axis; over many decades it has powers of ten, and not each of them."""
+    """Return a log axis; over many decades it has powers of ten, and not each of them."""
     positive = [x for x in values if x > 0] or [1.0]
     span = np.log10(max(positive)) - np.log10(min(positive))  # whose ratio may overflow
     many = {"dtick": max(1, round(span / 6)), "tickformat": "", "exponentformat": "power"}
@@ -245,7 +245,7 @@ def _powers(values: Sequence[float]) -> Figure:
 
 
 def _still(layout: Figure) -> Figure:
-    """Without a legend, for the page has a table, and without what a drag would do."""
+    """Return a layout without a legend, since the page has a table, and without zooming by a drag."""
     for axis in ("xaxis", "yaxis"):
         layout[axis]["fixedrange"] = True
     return layout | {"showlegend": False, "dragmode": False, "margin": {"l": 56, "r": 12, "t": 12, "b": 44}}

@@ -1,4 +1,4 @@
-"""Knobs: a number that can be turned, the values it may take, and those that its slider stops at."""
+"""Knobs: a number of an optimizer or a surface, its domain, and the stops of its slider."""
 
 import math
 from dataclasses import dataclass
@@ -20,15 +20,15 @@ class Knob:
     Attributes
     ----------
     name
-        As it is written before ``=``.
+        As written before ``=``.
     default
         Its value where none is given.
     domain
         The values that it may take.
     stops
-        Where its slider stops, rising.
+        Stops of its slider, rising.
     is_whole, is_switch
-        Whether it is a whole number; whether it is on (1) or off (0).
+        A whole number; a switch, on (1) or off (0).
     """
 
     name: str
@@ -39,14 +39,14 @@ class Knob:
     is_switch: bool = False
 
     def checked(self, x: float, owner: str) -> float:
-        """``x`` itself where it is in the domain; else a :class:`GradstepValueError`."""
+        """Return ``x``; raise a :class:`GradstepValueError` if it is outside the domain."""
         if x not in self.domain or (self.is_whole and x != int(x)):
             whole = "a whole number" if self.is_whole else "finite"
             raise GradstepValueError(f"{owner}: {self.name} must be {whole} and {self.domain}, not {short(x)}.")
         return x
 
     def shown(self, value: float) -> dict[str, object]:
-        """All that a page needs for a slider that stands at ``value``."""
+        """Return the description of a slider at ``value``, as the page reads it."""
         stops = sorted({*self.stops, value})
         return {
             "name": self.name,
@@ -59,17 +59,17 @@ class Knob:
 
 
 def decades(low: int, high: int) -> tuple[float, ...]:
-    """Ten values a decade from 10**low to 10**high."""
+    """Return ten values a decade from 10**low to 10**high."""
     return (*(float(f"{x:g}e{k}") for k in range(low, high) for x in _TENTHS), float(f"1e{high}"))
 
 
 def even(low: float, high: float, step: float) -> tuple[float, ...]:
-    """From ``low`` to ``high`` in equal steps."""
+    """Return the values from ``low`` to ``high`` in equal steps."""
     return tuple(round(low + step * k, 9) for k in range(round((high - low) / step) + 1))
 
 
 def stops(name: str, domain: Domain) -> tuple[float, ...]:
-    """Where the slider of a hyperparameter stops: logarithmic in it, or in what it lacks to 1."""
+    """Return the stops of a hyperparameter's slider: evenly in its logarithm, or in that of its distance from 1."""
     if domain.high == 1:
         near = (0.92, 0.95, 0.97, 0.98, 0.99, 0.993, 0.995, 0.997, 0.998, 0.999, 0.9995, 0.9999)
         return (*even(0, 0.9, 0.05), *near, *(() if domain.open_high else (1.0,)))
@@ -80,12 +80,12 @@ def stops(name: str, domain: Domain) -> tuple[float, ...]:
 
 
 def read_pair(text: str, what: str, largest: float) -> tuple[float, float]:
-    """Two numbers with a comma between.
+    """Return two numbers that are written with a comma between.
 
     Raises
     ------
     GradstepValueError
-        When it is anything else, or a number is beyond ``largest`` either way.
+        If it is anything else, or a number is larger than ``largest``.
     """
     try:
         a, b = map(float, text.split(","))

@@ -1,4 +1,4 @@
-"""The page's addresses, and what each of them gives."""
+"""Addresses of the page, and the reply of each."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,25 +12,26 @@ from gradstep.compare.play.settings import Settings
 from gradstep.compare.play.surfaces import SURFACES
 from gradstep.compare.server import Query, Reply, Route, as_json, file, fixed, plotly
 
-_OWN = "gradstep.compare.play"
+_PACKAGE = "gradstep.compare.play"
 
 
 def routes() -> Mapping[str, Route]:
-    """All that the server of the page answers.
+    """Return the addresses of the page.
 
     ``/path?surface=quadratic:condition=50&optimizers=adam:lr=0.1&start=1,2&steps=100`` gives every number of the paths
-    with all its digits; ``/rate?...`` the rate map; ``/picture?...`` what the page draws; ``/names`` what there is.
+    with all its digits; ``/rate?...`` the rate map; ``/picture?...`` what the page draws; ``/names`` the names of
+    surfaces and optimizers.
     """
     for group in optimizers.names().values():
         for name in group:
-            optimizers.known(name)  # found once, before there are threads
+            optimizers.known(name)  # looked up once, before there are threads
     return {
-        "/": fixed(render(_OWN, "play.html"), "text/html"),
-        "/play.css": file(_OWN, "play.css"),
-        "/play.js": file(_OWN, "play.js"),
+        "/": fixed(render(_PACKAGE, "play.html"), "text/html"),
+        "/play.css": file(_PACKAGE, "play.css"),
+        "/play.js": file(_PACKAGE, "play.js"),
         "/page.css": file(SHARED, "page.css"),
         "/dark.css": file(SHARED, "dark.css"),
-        "/play-dark.css": file(_OWN, "play-dark.css"),
+        "/play-dark.css": file(_PACKAGE, "play-dark.css"),
         "/charts.js": file(SHARED, "charts.js"),
         "/plotly.js": plotly(),
         "/names": names,
@@ -41,60 +42,64 @@ def routes() -> Mapping[str, Route]:
 
 
 def names(_: Query) -> Reply:
-    """The surfaces and the optimizers that there are."""
+    """Return the surfaces and the optimizers."""
     surfaces = [{"name": name, "title": x.title} for name, x in SURFACES.items()]
     most = {"steps": settings.MOST_STEPS, "optimizers": settings.MOST_OPTIMIZERS}
     return as_json({"surfaces": surfaces, "optimizers": optimizers.names(), "most": most})
 
 
 def path(query: Query) -> Reply:
-    """The paths in full."""
-    asked = settings.read(query)
-    surface = {"name": asked.surface.name, "numbers": dict(asked.surface.numbers), "least": asked.surface.surface.least}
-    return as_json({"settings": asked.fields, "surface": surface, "paths": [x.as_json() for x in paths.trace(asked)]})
+    """Return the paths in full."""
+    chosen = settings.read(query)
+    surface = {
+        "name": chosen.surface.name,
+        "numbers": dict(chosen.surface.numbers),
+        "least": chosen.surface.surface.least,
+    }
+    return as_json({"settings": chosen.fields, "surface": surface, "paths": [x.as_json() for x in paths.trace(chosen)]})
 
 
 def rate(query: Query) -> Reply:
-    """The rate map of the optimizer that is shown, with a sentence about it."""
+    """Return the rate map of the optimizer that is shown, with a sentence about it."""
     return as_json(figures.rate_map(settings.read(query)))
 
 
 def picture(query: Query) -> Reply:
-    """What the page shows: settings with their knobs, a row of the table for each path, the figures."""
-    asked = settings.read(query)
-    found = paths.trace(asked)
-    own = found[asked.shown]
+    """Return the page's content: settings with their knobs, a row of the table for each path, the figures."""
+    chosen = settings.read(query)
+    found = paths.trace(chosen)
+    own = found[chosen.shown]
     return as_json(
         {
-            "query": asked.query,
-            "command": asked.command,
-            "surface": _surface(asked),
-            "start": asked.start,
-            "steps": asked.steps,
-            "shown": asked.shown,
-            "optimizers": [_player(player) for player in asked.players],
-            "rows": [_row(asked, x, i) for i, x in enumerate(found)],
+            "query": chosen.query,
+            "command": chosen.command,
+            "surface": _surface(chosen),
+            "start": chosen.start,
+            "steps": chosen.steps,
+            "shown": chosen.shown,
+            "optimizers": [_player(player) for player in chosen.players],
+            "rows": [_row(chosen, x, i) for i, x in enumerate(found)],
             "figures": {
-                "contour": figures.contour(asked, found),
-                "loss": figures.loss(asked, found),
+                "contour": figures.contour(chosen, found),
+                "loss": figures.loss(chosen, found),
                 "moved": figures.moved(found),
-                "rate": figures.rate(own, asked.shown),
+                "rate": figures.rate(own, chosen.shown),
             },
-            "state": figures.state(own, asked.shown),
+            "state": figures.state(own, chosen.shown),
         }
     )
 
 
-def _surface(asked: Settings) -> dict[str, Any]:
-    chosen = asked.surface
+def _surface(chosen: Settings) -> dict[str, Any]:
+    surface = chosen.surface
     return {
-        "name": chosen.name,
-        "given": dict(chosen.given.values),
-        "summary": chosen.surface.summary,
-        "knobs": [knob.shown(chosen.numbers[knob.name]) for knob in chosen.surface.knobs],
-        "box": chosen.surface.box,
-        "begins": chosen.surface.start,
-        "seed": chosen.seed if chosen.noise else None,
+        "name": surface.name,
+        "given": dict(surface.given.values),
+        "summary": surface.surface.summary,
+        "knobs": [knob.shown(surface.numbers[knob.name]) for knob in surface.surface.knobs],
+        "box": surface.surface.box,
+        "begins": surface.surface.start,
+        "seed": surface.seed if surface.noise else None,
     }
 
 
@@ -108,8 +113,8 @@ def _player(player: Player) -> dict[str, Any]:
     }
 
 
-def _row(asked: Settings, path: Path, i: int) -> dict[str, Any]:
-    """One path, rounded; the page picks the numbers of the step that it stands at."""
+def _row(chosen: Settings, path: Path, i: int) -> dict[str, Any]:
+    """Return one path, rounded; the page picks the numbers of the step that it shows."""
     return {
         "colour": plots.colour(i),
         "dash": plots.DASHES[i // 3 % len(plots.DASHES)],
@@ -117,7 +122,7 @@ def _row(asked: Settings, path: Path, i: int) -> dict[str, Any]:
         "rate": path.player.numbers[path.player.kind.rate],
         "x": _short(path.x[:, 0]),
         "y": _short(path.x[:, 1]),
-        "above": _short(path.loss - asked.surface.surface.least),
+        "above": _short(path.loss - chosen.surface.surface.least),
         "moved": _short(path.moved),
         "ended": path.ended,
     }

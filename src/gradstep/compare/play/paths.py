@@ -1,4 +1,4 @@
-"""Paths: every step of an optimizer on a surface, with all that it had in its state."""
+"""Paths: every step of an optimizer on a surface, with its state."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -10,25 +10,25 @@ from gradstep.compare.play.settings import Settings
 from gradstep.errors import NonFiniteError
 from gradstep.optimizer import Optimizer
 
-BEYOND = 1e9  # a coordinate there: the path will not come back
+BEYOND = 1e9  # a path with a coordinate there has diverged
 
 
 @dataclass(frozen=True)
 class Path:
-    """What one optimizer did in T steps. Shapes: T + 1 moments, the start among them, by 2 coordinates.
+    """The path of one optimizer in T steps. Shapes: T + 1 moments, the start among them, by 2 coordinates.
 
     Attributes
     ----------
     player
         The optimizer.
     x, loss
-        Where it was, and the function there, without noise; (T + 1, 2) and (T + 1,).
+        Its coordinates, and the function there, without noise; (T + 1, 2) and (T + 1,).
     gradient
-        What each step was given, noise included; (T, 2).
+        The gradients handed to each step, noise included; (T, 2).
     state
         The arrays of its state by name, such as ``adam.m``; (T + 1, 2) each.
     ended
-        Why it ended before its last step; None where it did not.
+        Reason for an end before the last step, or None.
     """
 
     player: Player
@@ -40,17 +40,17 @@ class Path:
 
     @property
     def moved(self) -> np.ndarray:
-        """How far each step went; (T,)."""
+        """Lengths of the steps; (T,)."""
         return np.hypot(*np.diff(self.x, axis=0).T)
 
     @property
     def rate(self) -> np.ndarray:
-        """How far each coordinate went for each unit of its gradient; NaN where that was zero; (T, 2)."""
+        """Change of each coordinate over its gradient, as absolute values; NaN where the gradient was zero; (T, 2)."""
         with np.errstate(all="ignore"):
             return np.abs(np.diff(self.x, axis=0) / np.where(self.gradient == 0, np.nan, self.gradient))
 
     def as_json(self) -> dict[str, Any]:
-        """All of it with every digit; None where a number is not finite."""
+        """Return the path with every digit; None where a number is not finite."""
         return {
             "optimizer": self.player.label,
             "hyper": dict(self.player.numbers),
@@ -66,14 +66,14 @@ class Path:
 
 
 def numbers(values: np.ndarray) -> list[Any]:
-    """An array as nested lists, with None where a number is not finite."""
+    """Return an array as nested lists, with None where a number is not finite."""
     out = values.astype(object)
     out[~np.isfinite(values)] = None
     return out.tolist()
 
 
 def trace(settings: Settings) -> list[Path]:
-    """The paths of all optimizers, from one start with one sequence of noise."""
+    """Return the paths of all optimizers, from one start with one sequence of noise."""
     draws = np.random.default_rng(settings.surface.seed).standard_normal((settings.steps, 2))
     with np.errstate(all="ignore"):  # overflow is what a diverging path does
         return [_path(settings, player, settings.surface.noise * draws) for player in settings.players]

@@ -43,7 +43,7 @@ class RateMap:
 
 
 def is_linear(stage: Stage) -> bool:
-    """Whether a step is the same linear map of parameters, gradient and state at any time."""
+    """Tell if a step is the same linear map of parameters, gradient and state at any time."""
     made = program(stage)
     hyper = {**made.values(made.hyper, 0), "lr": 1.0}  # it does not depend on the rate, which may overflow
     if made.reduces or made.remembers or _row(made, hyper, 2) != _row(made, hyper, LATER):
@@ -87,12 +87,12 @@ def rates(stage: Stage, curvatures: tuple[float, ...], **axes: Any) -> np.ndarra
 
 def rate_map(stage: Stage, curvatures: tuple[float, float]) -> RateMap:
     """The rates of a linear stage around the learning rates that fit a largest curvature of 1, and the best of all."""
-    return _rate_map(_Question(_besides(stage), curvatures, stage))
+    return _rate_map(_Key(_besides(stage), curvatures, stage))
 
 
 @dataclass(frozen=True)
-class _Question:
-    """What a map depends on; the stage itself only through what it is besides the map's axes."""
+class _Key:
+    """Key of a cached map: curvatures, and the stage without the hyperparameters of the map's axes."""
 
     besides: str
     curvatures: tuple[float, float]
@@ -105,8 +105,8 @@ def _besides(stage: Stage) -> str:
 
 
 @lru_cache(maxsize=64)
-def _rate_map(asked: _Question) -> RateMap:
-    stage, curvatures = asked.stage, asked.curvatures
+def _rate_map(key: _Key) -> RateMap:
+    stage, curvatures = key.stage, key.curvatures
     lr = np.geomspace(LOW_RATES, HIGH_RATES, ACROSS)
     if not _has_momentum(stage):
         return RateMap(lr, None, rates(stage, curvatures, lr=lr[None]), best(stage, curvatures))
@@ -115,7 +115,7 @@ def _rate_map(asked: _Question) -> RateMap:
 
 
 def best(stage: Stage, curvatures: tuple[float, float]) -> Best:
-    """Where a linear stage converges fastest, all other hyperparameters as they are.
+    """Return the rate and momentum at which a linear stage converges fastest, its other hyperparameters as they are.
 
     The rate has a cusp there, which defeats what takes it for smooth; but it falls and then rises along the learning
     rate, and so does the least of it along the momentum. So grids are narrowed to what lies beside their best point.

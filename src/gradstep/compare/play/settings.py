@@ -1,4 +1,4 @@
-"""What is played: a surface, a start, optimizers, a number of steps. All of it is written in an address's query."""
+"""Settings of the page: a surface, a start, optimizers, a number of steps. An address's query has all of them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,12 +23,12 @@ DEFAULT_STEPS = "150"
 
 @dataclass(frozen=True)
 class Settings:
-    """All that settles what a page shows.
+    """Settings, which fix all that the page shows.
 
     Attributes
     ----------
     surface, start, steps
-        Where optimizers move, from where, and how often.
+        The function, the first point, and the number of steps.
     players
         The optimizers.
     shown
@@ -54,7 +54,7 @@ class Settings:
 
     @property
     def query(self) -> str:
-        """The fields as they stand in an address."""
+        """The fields as an address has them."""
         return "&".join(f"{key}={quote(text, safe=':,=')}" for key, text in self.fields.items())
 
     @property
@@ -66,7 +66,7 @@ class Settings:
 
 
 def read(fields: Mapping[str, str]) -> Settings:
-    """The settings of a query's fields; what is left out has its default.
+    """Return the settings of a query's fields; a field that is left out has its default.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""The surfaces: functions of two coordinates, what can be turned on them, and where to look at them."""
+"""The surfaces: functions of two coordinates, with their knobs, a start and the part that is shown."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -24,20 +24,20 @@ class Surface:
     Attributes
     ----------
     title, summary
-        How it is called, and one sentence about it.
+        Its name on the page, and one sentence about it.
     make
         The function for given numbers of its knobs.
     box
-        What is seen of it: least and greatest x, least and greatest y.
+        The part that is shown: least and greatest x, least and greatest y.
     start
-        Where optimizers start if nothing else is said.
+        The start, unless another is given.
     least
         Its minimum.
     scale
         The learning rate that fits by order of magnitude, for each unit that a learning rate can have, as in
         :class:`gradstep.compare.problems.problem.Problem`.
     knobs
-        What can be turned.
+        Numbers that the page can change.
     curvatures
         Its largest and smallest curvature where it is a quadratic.
     """
@@ -72,33 +72,33 @@ class Chosen:
 
     @property
     def noise(self) -> float:
-        """The standard deviation of what is added to each coordinate of a gradient."""
+        """The standard deviation of the noise in each coordinate of a gradient."""
         return self.numbers.get("noise", 0.0)
 
     @property
     def seed(self) -> int:
-        """Of the draws of the noise."""
+        """The seed of the noise."""
         return int(self.numbers.get("seed", 0))
 
     @property
     def curvatures(self) -> tuple[float, float] | None:
-        """The largest and the smallest, of a quadratic."""
+        """The largest and the smallest curvature of a quadratic; None for other surfaces."""
         of = self.surface.curvatures
         return None if of is None else of(self.numbers)
 
     def function(self) -> Function:
-        """Value and gradient."""
+        """Return the function, which gives value and gradient."""
         return self.surface.make(self.numbers)
 
     def heights(self, points: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """A grid over the box, by its x and its y, and the function's values on it, shape (y, x)."""
+        """Return the x and the y of a grid over the box, and the function's values on it, shape (y, x)."""
         low, high, bottom, top = self.surface.box
         x, y = np.linspace(low, high, points), np.linspace(bottom, top, points)
         return x, y, self.function()(np.array(np.meshgrid(x, y)))[0]
 
 
 def choose(named: Named) -> Chosen:
-    """The surface of that name with the numbers that are given for it.
+    """Return the surface of that name with the numbers that are given for it.
 
     Raises
     ------

@@ -93,14 +93,15 @@ class Problem:
     exact: bool = False
     needs: str | None = None
 
-    def where(self, split: Split) -> str:
-        """``"validation "`` and so on, to stand in front of a metric; nothing for an exact problem."""
-        return "" if self.exact else "training " if split == "train" else f"{split} "
-
     @property
     def goal(self) -> str:
         """The target in words: ``validation accuracy ≥ 95 %``."""
-        return "" if self.target is None else f"{self.where(self.target.split)}{self.target}"
+        return "" if self.target is None else f"{prefix(self.target.split, self.exact)}{self.target}"
+
+
+def prefix(split: Split, exact: bool) -> str:
+    """Return ``"validation "`` and so on, to stand in front of a metric; nothing for an exact problem."""
+    return "" if exact else "training " if split == "train" else f"{split} "
 
 
 def minibatches(n: int, size: int, seed: int) -> Iterator[np.ndarray]:

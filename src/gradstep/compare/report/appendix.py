@@ -1,4 +1,4 @@
-"""The appendix: all that is needed to judge a study, and to make it again."""
+"""The appendix: what it takes to judge a study, and to make it again."""
 
 import math
 
@@ -18,7 +18,7 @@ ORIGINS = {
 
 
 def parts(study: Study) -> list[Markup]:
-    """Protocol, problems and targets, command, spec, machine, every run."""
+    """Return protocol, problems and targets, command, spec, machine, every run."""
     return [
         macros.titled("Protocol", macros.paragraph(protocol(study))),
         macros.titled("Problems and targets", macros.details(_problems(study))),
@@ -30,9 +30,9 @@ def parts(study: Study) -> list[Markup]:
 
 
 def protocol(study: Study) -> str:
-    """How it was done, in sentences."""
+    """Return the protocol in sentences."""
     spec = study.spec
-    exact = all(card.exact for card in study.cards.values())
+    exact = all(card.exact for card in study.problem_info.values())
     final = "" if exact else " Final figures are from test data, which nothing was chosen by."
     drawn = "points of one quasi-random table mapped onto" if spec.search == "quasi" else "chosen by Optuna's TPE from"
     trials = (
@@ -52,7 +52,7 @@ def protocol(study: Study) -> str:
 
 def _problems(study: Study) -> dict[str, str]:
     out: dict[str, str] = {}
-    for label, card in study.cards.items():
+    for label, card in study.problem_info.items():
         origin = study.goal(label).origin
         from_where = ORIGINS.get(origin, "settled by this study's own runs")
         out[label] = (

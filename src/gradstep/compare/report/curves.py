@@ -1,4 +1,4 @@
-"""Learning curves: the median of the seeds with its interval, and single seeds thin behind it."""
+"""Figures against steps: learning curves with their interval and single seeds, norms of gradients and updates."""
 
 import math
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ import numpy as np
 
 from gradstep.compare.pages import plots
 from gradstep.compare.pages.plots import Figure
-from gradstep.compare.record import Run
+from gradstep.compare.record import RunRecord
 from gradstep.compare.report.looks import looks
 from gradstep.compare.statistics import interval, medians, paired_draws
 from gradstep.compare.study import Study
@@ -18,12 +18,17 @@ MOST = 60  # points of a median
 # Of all lines of one kind of a study together, which are the mass of a page: medians, and single seeds.
 POINTS, THIN_POINTS = 5_000, 20_000
 RESAMPLES = 500  # of a band: one for each point of each line
+HEALTH = {  # recorded quantities of a step, and their titles
+    "update_ratio": "update over parameters",
+    "grad_norm": "gradient norm",
+    "rate": "update over gradient",
+}
 
 
 def curves(study: Study, problem: str, metric: Metric) -> Figure:
-    """A metric on the target's data against steps, at each best trial.
+    """Return a metric on the target's data against steps, at each best trial.
 
-    Each line's ``meta`` has the seconds of a step, by which a page makes seconds of steps.
+    Each line's ``meta`` has the seconds of a step, so that the page can turn steps into seconds.
     """
     target = study.target(problem)
     metrics = 1 + any(run.accuracy for run in study.runs if run.phase == "eval")
@@ -53,7 +58,7 @@ def curves(study: Study, problem: str, metric: Metric) -> Figure:
         between = " [%{customdata[0]:.4g}, %{customdata[1]:.4g}]" if low else ""
         hover = f"%{{y:.4g}}{between} at %{{x:.4~g}}<extra>%{{fullData.name}}</extra>"
         middles.append(line | {"hovertemplate": hover, "meta": meta | {"part": "median"}})
-    layout = plots.axes("steps", f"{study.cards[problem].where(target.split)}{metric}")
+    layout = plots.axes("steps", f"{study.problem_info[problem].prefix(target.split)}{metric}")
     if target.metric == metric and math.isfinite(target.level):
         layout["shapes"] = [plots.level(target.level)]
     if metric == "loss":
@@ -65,8 +70,8 @@ def curves(study: Study, problem: str, metric: Metric) -> Figure:
     return {"data": [*behind, *bands, *middles], "layout": layout}
 
 
-def _seeds(runs: Sequence[Run], metric: Metric, points: int) -> tuple[list[int | None], list[float | None]]:
-    """The curves of all seeds as one line with gaps: so a page has one name, look and hint for all of them."""
+def _seeds(runs: Sequence[RunRecord], metric: Metric, points: int) -> tuple[list[int | None], list[float | None]]:
+    """Return the curves of all seeds as one line with gaps, which has one name, look and hint in the page."""
     x: list[int | None] = []
     y: list[float | None] = []
     for run in runs:
@@ -77,11 +82,11 @@ def _seeds(runs: Sequence[Run], metric: Metric, points: int) -> tuple[list[int |
 
 
 def median_band(
-    runs: Sequence[Run], metric: Metric, points: int = MOST
+    runs: Sequence[RunRecord], metric: Metric, points: int = MOST
 ) -> tuple[list[int], list[float], list[float], list[float]]:
-    """So many steps, and there the median with its 95 % bootstrap interval over whole curves.
+    """Return steps, and there the lower bound, the median and the upper bound of a 95 % bootstrap over whole curves.
 
-    Low, middle, high; a seed that is lost is infinite, or has accuracy 0. Without a second seed the bounds are empty.
+    A lost seed has an infinite loss, or accuracy 0. With one seed the bounds are empty.
     """
     if not runs:
         return [], [], [], []
@@ -101,20 +106,40 @@ def median_band(
     return steps, *(x[:, 0].tolist() for x in (found.low, found.estimate, found.high))
 
 
+def health(study: Study, problem: str, quantity: str) -> Figure | None:
+    """Return one of :data:`HEALTH` against steps, a line for each optimizer; None if no run has it."""
+    data: list[Figure] = []
+    for label, look in zip(study.optimizers, looks(study.contenders.values()), strict=True):
+        run = study.health(problem, label)
+        if run is None or not run.health.get(quantity):
+            continue
+        values = run.health[quantity]
+        kept = thinned(len(values), share(POINTS, len(HEALTH) * len(study.problems) * len(study.optimizers)))
+        # A log axis has no place for 0.
+        y = [x if x is not None and x > 0 else None for x in plots.finite([values[k] for k in kept])]
+        line = plots.stroke(label, look, [run.steps[1 + k] for k in kept], y, width=2)
+        data.append(line | {"hovertemplate": "%{y:.3g} in step %{x}<extra>%{fullData.name}</extra>"})
+    if not any(y is not None for line in data for y in line["y"]):
+        return None
+    layout = plots.axes("steps", HEALTH[quantity])
+    layout["yaxis"] |= plots.log_axis([y for line in data for y in line["y"] if y]) | {"exponentformat": "power"}
+    return {"data": data, "layout": layout}
+
+
 def share(points: int, lines: int, fewest: int = 16) -> int:
-    """How many points each of so many lines may have."""
+    """Return the number of points of each line, from those of all lines together."""
     return min(MOST, max(fewest, points // lines))
 
 
 def thinned(count: int, most: int) -> list[int]:
-    """Places of at most so many of ``count`` points, evenly, the first and the last among them."""
+    """Return indices of at most ``most`` of ``count`` points, evenly spaced, the first and the last among them."""
     if count <= most:
         return list(range(count))
     return sorted({round(k * (count - 1) / (most - 1)) for k in range(most)})
 
 
 def _outline(steps: Sequence[int], low: Sequence[float], high: Sequence[float]) -> tuple[list[int], list[float]]:
-    """There along the lower bounds and back along the upper ones, as far as both are finite."""
+    """Return the outline along the lower bounds and back along the upper ones, where both are finite."""
     pairs = zip(steps, low, high, strict=True)
     there = [x for x in pairs if math.isfinite(x[1]) and math.isfinite(x[2])]
     back = there[::-1]

@@ -1,4 +1,4 @@
-"""Paths on two surfaces and a map of rates: how the study's optimizers move, by the functions of ``gradstep play``."""
+"""Paths of the study's optimizers on two surfaces, and a map of rates, by the functions of ``gradstep play``."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ BANNER = "Tuned by hand, not evidence: learning rates fit each surface by order 
 
 
 def pictures(study: Study) -> list[tuple[str, Figure]]:
-    """A sentence and a figure of each: paths on the surfaces, the map of the first optimizer that has one."""
+    """Return a caption and a figure of each: paths on the surfaces, the map of the first optimizer that has one."""
     labels = [label for label in study.optimizers if _playable(label)][:MOST_OPTIMIZERS]
     if not labels:
         return []
@@ -50,7 +50,7 @@ def _playable(label: str) -> bool:
 
 
 def _dressed(study: Study, labels: list[str], figure: Figure) -> Figure:
-    """With the looks and the names that the optimizers have in the study, and a legend."""
+    """Return the figure with the looks and names that the optimizers have in the study, and a legend."""
     own = dict(zip(study.optimizers, looks(study.contenders.values()), strict=True))
     paths = [part for part in figure["data"] if part["type"] == "scatter" and part["name"] != "start"]
     for k, part in enumerate(paths):  # of each path in turn: halos, lines, ends

@@ -14,14 +14,14 @@ from gradstep.errors import GradstepValueError
 
 
 def routes(folder: Path) -> Mapping[str, Route]:
-    """All that the server of the page answers; nothing of the study is changed.
+    """Return the addresses of the page; nothing of the study is changed.
 
-    ``/state?seen=TOKEN`` says how far the study is, and gives the report unless it is the one of that token.
+    ``/state?seen=TOKEN`` gives the number of runs made, and the report unless it is the one of that token.
 
     Raises
     ------
     GradstepError
-        When there is no study in the folder, or a damaged one.
+        If there is no study in the folder, or a damaged one.
     """
     package = "gradstep.compare.report"
     shared = {f"/{name}": file(SHARED, name) for name in (*STYLES, "charts.js", "page.js")}
@@ -50,11 +50,11 @@ class _Live:
                 self._read()
             study, page, token = self._study, self._page, self._token
         total = counted(sum(study.total.values()), "run")
-        said = {
+        progress = {
             "token": token,
             "heading": page.heading,
             "finished": study.finished,
             "made": f"{len(study.runs)} of {total}",
         }
         new = {"main": page.main, "figures": page.figures}
-        return as_json(said if query.get("seen") == token else said | new)
+        return as_json(progress if query.get("seen") == token else progress | new)

@@ -1,4 +1,4 @@
-"""How each optimizer looks, in all figures alike: colours that the colour-blind tell apart, dashes by family."""
+"""Colours and dashes of optimizers, the same in all figures: colours for the colour-blind, a dash by family."""
 
 from collections.abc import Iterable, Sequence
 
@@ -26,10 +26,10 @@ FAMILIES = (
 
 
 def family(one: Contender) -> str:
-    """``"proportional"`` (sgd, momentum), ``"normalised"`` (adagrad, rmsprop) or ``"averaged"`` (adam and its kin).
+    """Return ``"proportional"`` (sgd, momentum), ``"normalised"`` (adagrad, rmsprop) or ``"averaged"`` (adam, nadam).
 
-    By what the rule declares: units (whoever divides by the gradient's size has another number in its unit, or a rate
-    that is a distance), and a factor by which gradients are averaged.
+    It follows from the rule's declaration: the units of its hyperparameters (a rule that divides by the gradient's size
+    has g in the unit of another one, or a rate that is a distance), and a factor that averages gradients.
     """
     others = [unit for name, unit in one.mover.units.items() if name != "lr"]
     if one.unit == "theta/g" and not any("g" in unit for unit in others):
@@ -52,7 +52,7 @@ def looks(contenders: Iterable[Contender]) -> list[Look]:
 
 
 def marker(look: Look, size: int, lost: Sequence[int] = ()) -> Figure:
-    """Marks that go with a line; crosses where runs were ``lost``, if that is told of each point."""
+    """Return the marks of a line: crosses at points with ``lost`` runs, given as a number for each point."""
     own = _SYMBOLS[look["dash"]]
     symbol = ["x" if n else own for n in lost] if lost else own
     return {"color": look["color"], "size": size, "symbol": symbol, "line": {"width": 2, "color": look["color"]}}

@@ -70,7 +70,7 @@ class Plot:
 
     @property
     def label(self) -> str:
-        """What the figure shows, in words."""
+        """Return the figure's content in words."""
         names = list(dict.fromkeys(name_of(t) for t in self.figure["data"] if t["type"] == "scatter"))
         of = f" A line for each of {', '.join(names)}." if names else ""
         return f"{self.kind}: {self.title}.{of} The link named data has the numbers."

@@ -1,4 +1,4 @@
-"""Figures of who is first: profiles, run-time distributions, what a step costs, ranks."""
+"""Figures that rank optimizers: profiles, run-time distributions, costs of a step, ranks."""
 
 import math
 from collections.abc import Sequence

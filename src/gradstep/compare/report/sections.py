@@ -7,9 +7,9 @@ from markupsafe import Markup
 
 from gradstep.compare.evidence import Evidence
 from gradstep.compare.pages.templates import macros
-from gradstep.compare.record import Run
-from gradstep.compare.report import appendix, health, intuition, ranking, tables, tuning
-from gradstep.compare.report.curves import Metric, curves
+from gradstep.compare.record import RunRecord
+from gradstep.compare.report import appendix, intuition, ranking, tables, tuning
+from gradstep.compare.report.curves import HEALTH, Metric, curves, health
 from gradstep.compare.report.looks import FAMILIES
 from gradstep.compare.report.parts import Plot, Section, Select, choices
 from gradstep.compare.report.verdict import verdict
@@ -32,7 +32,7 @@ def _verdict(evidence: Evidence, _: Show) -> Section:
 
 
 def _leaderboard(evidence: Evidence, _: Show) -> Section:
-    """All problems together, and then each by itself."""
+    """Return the tables of all problems together, and of each by itself."""
     study = evidence.study
     parts: list[Markup] = []
     if evidence.problems:
@@ -123,7 +123,7 @@ def _learning_curves(evidence: Evidence, show: Show) -> Section:
 
 
 def _sensitivity(evidence: Evidence, show: Show) -> Section:
-    """Sensitivity to the learning rate, in the tuning phase."""
+    """Return the section on learning rates, from the tuning phase."""
     study = evidence.study
     key, title = "sensitivity", "Sensitivity to the learning rate"
     if study.spec.ruleset == "defaults":
@@ -146,7 +146,7 @@ def _sensitivity(evidence: Evidence, show: Show) -> Section:
 
 
 def _usable(evidence: Evidence, problem: str) -> Markup:
-    """How wide the range of good learning rates is, for each optimizer."""
+    """Return the table of sensitivities: the range of good learning rates of each optimizer."""
     rows: list[list[tables.Cell]] = []
     for label in evidence.study.optimizers:
         found = evidence.rates(problem, label)
@@ -222,7 +222,7 @@ def _pairs(evidence: Evidence, show: Show) -> Section:
 
 
 def _health(evidence: Evidence, show: Show) -> Section:
-    """Health of the steps."""
+    """Return the section on the size of gradients and steps, and on runs that were lost."""
     study = evidence.study
     text = (
         "One run of each optimizer at its best trial (seed 0), looked at before each evaluation. A run ends as "
@@ -230,9 +230,9 @@ def _health(evidence: Evidence, show: Show) -> Section:
     )
 
     def own(k: int, problem: str) -> Markup | str:
-        figures = [(key, health.health(study, problem, key)) for key in health.TITLES]
+        figures = [(key, health(study, problem, key)) for key in HEALTH]
         plots = [
-            show(Plot(f"health-{key}-{k}", f"{problem}: {health.TITLES[key]}", "", figure))
+            show(Plot(f"health-{key}-{k}", f"{problem}: {HEALTH[key]}", "", figure))
             for key, figure in figures
             if figure is not None
         ]
@@ -253,14 +253,14 @@ def _lost_runs(study: Study) -> Markup:
     return macros.folded(f"Runs that were lost: {len(lost)} of {len(study.runs)}", table)
 
 
-def _lost(run: Run) -> list[tables.Cell]:
+def _lost(run: RunRecord) -> list[tables.Cell]:
     what = run.error or f"diverged in step {run.diverged}"
     name = f"{run.optimizer} on {run.problem}"
     return [(name, name), (run.phase, run.phase), (f"{run.trial}", run.trial), (f"{run.seed}", run.seed), (what, what)]
 
 
 def _intuition(evidence: Evidence, show: Show) -> Section:
-    """Paths on surfaces."""
+    """Return the section with paths on surfaces, which are no evidence."""
     found = intuition.pictures(evidence.study)
     names = ["Paths on a quadratic", "Paths on Rosenbrock's function", "Rate map"]
     kinds = ["Contour map with paths", "Contour map with paths", "Map of rates"]

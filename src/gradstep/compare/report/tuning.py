@@ -1,4 +1,4 @@
-"""Figures of tuning: what a learning rate beside the best one costs, and how many trials it takes to find."""
+"""Figures of tuning: the loss at learning rates around the best one, and the best of a number of trials."""
 
 import math
 
@@ -9,7 +9,7 @@ from gradstep.compare.report.looks import looks, marker
 
 
 def sensitivity(evidence: Evidence, problem: str) -> Figure | None:
-    """Final loss against learning rate in the trials, no worse than where it began; None where nothing was tried."""
+    """Return final loss against learning rate in the trials, at most the initial loss; None if nothing was tried."""
     study = evidence.study
     found = {label: evidence.rates(problem, label) for label in study.optimizers}
     data = [
@@ -20,7 +20,7 @@ def sensitivity(evidence: Evidence, problem: str) -> Figure | None:
     if not data:
         return None
     start = evidence.start(problem)
-    layout = plots.axes("learning rate", f"final {study.cards[problem].where(study.target(problem).split)}loss")
+    layout = plots.axes("learning rate", f"final {study.problem_info[problem].prefix(study.target(problem).split)}loss")
     layout["xaxis"] |= plots.log_axis([]) | {"dtick": 1}
     layout["yaxis"] |= plots.log_axis([y for trace in data for y in trace["y"]])
     layout["shapes"] = [plots.level(start)]
@@ -48,7 +48,7 @@ def _rates(label: str, look: Look, found: Rates) -> Figure:
 
 
 def budget(evidence: Evidence, problem: str) -> Figure | None:
-    """What the best of k trials comes to, in steps to the target; None where there are no trials to count."""
+    """Return steps to the target of the best of k trials, against k; None if there are no trials to count."""
     study = evidence.study
     data: list[Figure] = []
     for label, look in zip(study.optimizers, looks(study.contenders.values()), strict=True):
@@ -70,7 +70,7 @@ def budget(evidence: Evidence, problem: str) -> Figure | None:
 
 
 def usable(found: Rates) -> tuple[str, str]:
-    """The scalar and the usable decades of :func:`lr_sensitivity` in words; a dash for what is not known."""
+    """Return the scalar and the usable decades of :func:`lr_sensitivity` in words; a dash if unknown."""
     if found.found is None:
         return "-", "-"
     if math.isnan(found.found.low):

@@ -13,7 +13,7 @@ MIN_PAIRS = 6
 
 
 def verdict(evidence: Evidence) -> list[str]:
-    """Who came first and how surely, how far ahead and at what cost, and what neither of these shows."""
+    """Return three sentences: the first place and its certainty, its lead and cost, and the limits of both."""
     if not evidence.problems:
         return ["There is no verdict yet: on no problem has every optimizer all of its seeds."]
     return [_first(evidence), _cost(evidence), _limits(evidence)]

@@ -12,7 +12,8 @@ from gradstep.hyper import Hyper, checked
 from gradstep.interop.scipy.function import Function
 from gradstep.loop.minimize import DEFAULT_STEPS
 from gradstep.loop.run import Run
-from gradstep.loop.stop import Point, Reason, Stop, real
+from gradstep.loop.stop import Point, Reason, Stop
+from gradstep.naming import real
 
 
 @dataclass(frozen=True)

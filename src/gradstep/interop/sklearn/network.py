@@ -1,7 +1,7 @@
 """A network and its optimizer: made, taken through the examples once, and turned into arrays and back."""
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -64,10 +64,10 @@ class Network:
         if lr is not None:
             self.optimizer.hyper["lr"] = lr
 
-    def epoch(self, x: Array, y: Array, order: Array, batch_size: int, alpha: float) -> float:
-        """One step for each batch of ``order``; the mean of the loss, with the penalty on the weights."""
+    def epoch(self, x: Array, y: Array, batches: Sequence[Array], alpha: float) -> float:
+        """Make a step for each batch of indices; return the mean of the loss, with the penalty on the weights."""
         total = 0.0
-        for part in np.split(order, range(batch_size, len(order), batch_size)):
+        for part in batches:
             value, grads = self.model.value_and_grad(x[part], y[part], self.form.loss)
             value, decay = self.form.scale * value, alpha / len(part)
             for name, own in grads.items():
@@ -77,7 +77,7 @@ class Network:
                 own["biases"] = self.form.scale * own["biases"]
             self.optimizer.step(grads)
             total += value * len(part)
-        return total / len(order)
+        return total / len(x)
 
     def as_arrays(self) -> dict[str, Any]:
         """Return everything that the next steps depend on, as arrays and plain data."""

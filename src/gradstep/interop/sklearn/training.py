@@ -9,6 +9,7 @@ from sklearn.model_selection import train_test_split
 
 from gradstep.interop.sklearn.fitted import Fitted
 from gradstep.interop.sklearn.network import Array
+from gradstep.nn.data import batches
 
 MOST = 200  # examples in a batch where batch_size is "auto", as scikit-learn has it
 
@@ -84,9 +85,8 @@ class Trained(Fitted):
         self.validation_scores_, self.best_validation_score_ = (None, None) if held is None else (scores, best)
 
     def _pass(self, x: Array, targets: Array) -> None:
-        order = self._rng.permutation(len(x)) if self.shuffle else np.arange(len(x))
         size = min(MOST, len(x)) if self.batch_size == "auto" else int(self.batch_size)
-        self.loss_ = self.network_.epoch(x, targets, order, size, self.alpha)
+        self.loss_ = self.network_.epoch(x, targets, batches(self._rng, len(x), size, self.shuffle), self.alpha)
         self.loss_curve_.append(self.loss_)
 
     def _examples(self, X: Any, y: Any, first: bool, **more: Any) -> tuple[Array, Array, int]:  # noqa: N803

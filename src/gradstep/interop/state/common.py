@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradstep.arrays import as_reals, dtype_name, is_complex, to_numpy
-from gradstep.arrays import put as put_array
 from gradstep.checkpoint.transfer import Parts, uninterrupted
 from gradstep.errors import GradstepTypeError, GradstepValueError
 from gradstep.interop.state.memory import counted
@@ -233,9 +232,7 @@ class OptimizerState:
         after = [dict(exact) for _ in groups] if exact is not None else self._memory(t, memory or {})
 
         def act() -> None:
-            for own, values in pairs:
-                put_array(own, values)
-            parts.take(parts.hyper, after, t, parts.skipped)
+            parts.take(parts.hyper, after, t, parts.skipped, pairs)
 
         uninterrupted(act)()
 

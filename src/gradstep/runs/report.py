@@ -1,4 +1,4 @@
-"""The page of a run: its facts, warnings, charts and settings in a template."""
+"""The report of a run, one HTML file that opens with the network off: facts, warnings, charts, settings."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -6,7 +6,6 @@ from pathlib import Path
 
 from gradstep.compare.environment import environment
 from gradstep.compare.pages.plots import Figure, axes, line, log_axis
-from gradstep.compare.pages.templates import render, standalone
 from gradstep.files import write_text
 from gradstep.runs.folder import Folder
 from gradstep.runs.summary import Curve, Summary, ended, facts
@@ -22,11 +21,13 @@ _CHARTS = {
 
 def write_report(folder: Folder, title: str, summary: Summary, warnings: Sequence[str], path: Path) -> None:
     """Write the report to ``path``, whole or not at all (about 5 MB, most of it Plotly's own code)."""
+    from gradstep.compare.pages.templates import render, standalone  # Jinja2, for those who write a report alone
+
     charts = _charts(summary)
     why = ended(summary)
     main = render(
-        "gradstep.runs.report",
-        "run.html",
+        "gradstep.runs",
+        "report.html",
         title=title,
         lead=why[0].upper() + why[1:],
         facts=facts(summary),

@@ -1,0 +1,418 @@
+"""A program on its arrays: :class:`Step` takes gradients and the values of hyperparameters, and makes one update."""
+
+import weakref
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from gradstep import engine as engines
+from gradstep.arrays import as_reals, as_stored, copied, extremes, put
+from gradstep.chain import Program, Row, Sums
+from gradstep.diagnostics import Diagnostics, summed
+from gradstep.engine.eager import within
+from gradstep.engine.tensor import Fit, Tensor, bad_gradient
+from gradstep.errors import GradstepValueError, InUseError, NonFiniteError, ScalarError
+from gradstep.host import Host
+from gradstep.locks import new_lock
+from gradstep.memory import check_not_read_only, check_writable
+from gradstep.precision import Precision
+from gradstep.step.start import check_parameters, stored_slots, tensor
+
+Values = Sequence[Mapping[str, float]]  # of each group: {"lr": 0.1, "beta1": 0.9}
+Memory = Sequence[Mapping[str, float]]  # of each group: {"nadam.product": 0.9}
+
+
+class Snapshot(NamedTuple):
+    """The numbers that steps change besides arrays.
+
+    Attributes
+    ----------
+    t
+        Updates made.
+    skipped
+        Steps that did not happen because of a non-finite gradient.
+    memory
+        The host's numbers of each group.
+    """
+
+    t: int = 0
+    skipped: int = 0
+    memory: Memory = ()
+
+
+# All of a step's progress, which changes by one assignment: t, skipped, memory, how many updates the engine has made,
+# the scalars of the last one. A plain tuple, for it is made anew at each step.
+_Now = tuple[int, int, Sequence[dict[str, float]], int, list[Row] | None]
+
+
+class Step:
+    """Updates arrays in place by gradients and the values of hyperparameters.
+
+    An optimizer, or a guest in another library, decides what those are; this is all that it needs besides. It is not
+    locked: whoever shares it between threads holds :attr:`lock`.
+
+    Parameters
+    ----------
+    program
+        What is run.
+    params
+        Arrays by name. They are changed in place.
+    values
+        For each group the hyperparameters by flat name: state may start at one.
+    groups
+        For each parameter the number of its group; left out, there is one.
+    precision
+        How parameters and state are stored.
+    engine, threads
+        As for :class:`gradstep.Optimizer`.
+    diagnostics
+        Whether each update keeps norms.
+
+    Attributes
+    ----------
+    params
+        The arrays, in order.
+    slots
+        ``slots["layer.w"]["adam.m"]``: the arrays of the state.
+    lock
+        A re-entrant lock for those who share the step between threads.
+
+    Raises
+    ------
+    GradstepValueError, GradstepTypeError, NonFiniteError
+        For parameters that cannot be optimized, or not in place.
+
+    Examples
+    --------
+    >>> import numpy as np, gradstep as gs
+    >>> from gradstep.chain import program
+    >>> w = np.ones(3)
+    >>> step = Step(program(gs.sgd()), {"w": w}, [{"lr": 0.5}])
+    >>> step((np.array([1.0, 0.0, -1.0]),), [{"lr": 0.5}])
+    True
+    >>> w, step.t
+    (array([0.5, 1. , 1.5]), 1)
+    """
+
+    def __init__(
+        self,
+        program: Program,
+        params: Mapping[str, Any],
+        values: Values,
+        *,
+        groups: Sequence[int] | None = None,
+        precision: Precision | None = None,
+        engine: str = "auto",
+        threads: int | None = None,
+        diagnostics: bool = False,
+    ) -> None:
+        self.program, self.names = program, tuple(params)
+        self.precision = Precision() if precision is None else precision
+        self.groups = tuple([0] * len(self.names) if groups is None else groups)
+        self.lock = new_lock()
+        self._engine_options = engine, threads, diagnostics
+        leaves = list(params.values())
+        check_parameters(self.names, leaves)
+        check_writable(self.names, leaves)
+        self.precision.check(self.names, leaves)
+        self.slots = self._started(leaves, values)
+        memory = [program.memory() for _ in values]
+        self._take(leaves, (0, 0, memory, 0, None))
+        rows = self.groups if program.over_tensor else range(len(values))
+        self._host = Host(program, values, list(rows), extremes({x.dtype for x in self._tensors}))
+        self._values: Values | None = values  # those that the host is ready for
+
+    def __call__(self, grads: Sequence[Any], values: Values, on_nonfinite: str = "raise") -> bool:
+        """Make one update.
+
+        Parameters
+        ----------
+        grads
+            A gradient for each parameter, in order; shape and dtype like the parameter.
+        values
+            For each group the hyperparameters by flat name, as checked numbers. The same object as last time costs
+            nothing: it is not looked at again.
+        on_nonfinite
+            ``"raise"``, ``"skip"`` or ``"ignore"``, as for :class:`gradstep.Optimizer`.
+
+        Returns
+        -------
+        bool
+            Whether the update was made; False: it was skipped.
+
+        Raises
+        ------
+        NonFiniteError
+            When a gradient, a norm or a scalar is not finite or too large.
+        GradstepValueError, GradstepTypeError
+            When gradients or values do not fit. Whatever is raised, nothing has been changed.
+        """
+        grads = tuple(grads)
+        guard = on_nonfinite != "ignore"
+        try:
+            if not self.program.reduces and self._at_once(grads, values, guard):
+                return True
+            return self._in_parts(grads, values, on_nonfinite)
+        except BaseException:  # what is begun is finished, and then the interrupt goes on its way
+            self._engine.finish()
+            self._recover()
+            self._engine.forget()
+            raise
+
+    def _at_once(self, grads: tuple[Any, ...], values: Values, guard: bool) -> bool:
+        """Make the update by one call of the engine, where everything is usual; else nothing has happened."""
+        t, skipped, memory, applied, _ = self._now
+        engine = self._engine
+        try:
+            if values is not self._values:
+                self._refresh(values)
+            table, memory = self._host.table(t + 1, memory, _measures_nothing)
+        except ScalarError:
+            return False  # in parts, a bad gradient is found first
+        self._next = after = t + 1, skipped, memory, applied + 1, table
+        if not engine.step(grads, table, t + 1, guard):
+            return False
+        self._now = after
+        return True
+
+    def _in_parts(self, grads: tuple[Any, ...], values: Values, on_nonfinite: str) -> bool:
+        """Make the update part by part, with every check and the words for what is wrong."""
+        try:
+            table, memory = self._prepared(grads, values, on_nonfinite != "ignore")
+        except NonFiniteError as error:
+            if on_nonfinite != "skip" or isinstance(error, ScalarError):
+                raise
+            t, skipped, memory, applied, table = self._now
+            self._next = self._now = t, skipped + 1, memory, applied, table
+            return False
+        t, skipped, _, applied, _ = self._now
+        self._next = t + 1, skipped, memory, applied + 1, table
+        self._engine.apply(table, t + 1)
+        self._now = self._next
+        return True
+
+    def _prepared(
+        self, grads: tuple[Any, ...], values: Values, guard: bool
+    ) -> tuple[list[Row], Sequence[dict[str, float]]]:
+        """Return the scalars of the update and the memory after it, when gradients are read and all is well."""
+        engine = self._engine
+
+        def measure(part: int, table: list[Row]) -> Sums:
+            sums, good = engine.measure(part, table)
+            if guard and not good:
+                raise self._bad_gradient(grads)
+            return sums
+
+        if not engine.take(grads):
+            self._fit.check(grads)
+            check_not_read_only(self._fit.names, self._fit.values)
+            engine.load(grads)
+        if guard and not self.program.reduces and not engine.look():
+            raise self._bad_gradient(grads)
+        if values is not self._values:
+            self._refresh(values)
+        return self._host.table(self._now[0] + 1, self._now[2], measure)
+
+    def rehearse(self, grads: Sequence[Any], values: Values, on_nonfinite: str = "raise") -> None:
+        """Do all of an update but the writing: its errors, and no change. ``"skip"`` raises them too."""
+        grads = tuple(grads)
+        self.check(grads)
+        try:
+            self._prepared(grads, values, on_nonfinite != "ignore")
+        finally:
+            self._engine.forget()
+
+    def check(self, grads: Sequence[Any]) -> None:
+        """Refuse gradients whose shapes or dtypes do not fit.
+
+        Raises
+        ------
+        GradstepValueError, GradstepTypeError
+            With the name of the first that does not fit.
+        """
+        self._fit.check(grads)
+
+    def first_bad(self, grads: Sequence[Any]) -> NonFiniteError | None:
+        """Return the error for the first gradient that is not finite or too large; None where all are good."""
+        for x, g in zip(self._tensors, grads, strict=True):
+            limit = self.program.limit_in(x.dtype)
+            if not within(g, limit):
+                return bad_gradient(x.name, g, limit)
+        return None
+
+    def bind(self, params: Sequence[Any]) -> None:
+        """Go on with other arrays of the same form, in order; state and progress stay.
+
+        Raises
+        ------
+        GradstepValueError, GradstepTypeError, NonFiniteError
+            When one has another shape or dtype than its predecessor, or cannot be optimized in place. Nothing has been
+            changed.
+        """
+        if len(params) == len(self.params) and all(x is y for x, y in zip(params, self.params, strict=True)):
+            return
+        for name, x, y in zip(self.names, params, self.params, strict=True):
+            if tuple(x.shape) != tuple(y.shape) or x.dtype != y.dtype:
+                raise GradstepValueError(
+                    f"parameter {name!r} is {x.dtype}{list(x.shape)}, and the one before was {y.dtype}{list(y.shape)}; "
+                    f"make a new optimizer."
+                )
+        check_parameters(self.names, params)
+        check_writable(self.names, params)
+        t, skipped, memory, _, table = self._now
+        self._take(list(params), (t, skipped, memory, 0, table))
+
+    def reset(self, values: Values) -> None:
+        """Go back to the start: progress and state, which may start at a hyperparameter. Parameters stay."""
+        started = self._started(self.params, values)
+        pairs = [
+            (self.slots[name][key], x) for name, own in started.items() for key, x in own.items() if key != "master"
+        ]
+        self.restore(Snapshot(0, 0, [self.program.memory() for _ in self.memory]), pairs)
+
+    def snapshot(self) -> Snapshot:
+        """Return the progress; arrays are in :attr:`params` and :attr:`slots`.
+
+        Raises
+        ------
+        InUseError
+            When it is asked for, by a signal handler, while arrays are being written one after the other.
+        """
+        self._check_whole()
+        return Snapshot(self.t, self.skipped, [dict(own) for own in self.memory])
+
+    def restore(self, snapshot: Snapshot, arrays: Iterable[tuple[Any, Any]] = ()) -> None:
+        """Take a progress, and into each first array of ``arrays`` the numbers of the second.
+
+        An interrupt in the midst of it is raised when all of it is done.
+        """
+        pairs = list(arrays)
+
+        def act() -> None:
+            for x, numbers in pairs:
+                if x is not numbers:
+                    put(x, numbers) if isinstance(numbers, np.ndarray) else x.__setitem__(..., numbers)
+            memory = [dict(own) for own in snapshot.memory]
+            self._next = self._now = snapshot.t, snapshot.skipped, memory, self._engine.applied, None
+
+        self._torn = True
+        try:
+            act()
+        except BaseException:
+            act()
+            raise
+        finally:
+            self._torn = False
+
+    @property
+    def t(self) -> int:
+        """Updates made."""
+        return self._now[0]
+
+    @property
+    def skipped(self) -> int:
+        """Steps that did not happen because of a non-finite gradient."""
+        return self._now[1]
+
+    @property
+    def memory(self) -> Memory:
+        """The host's numbers of each group."""
+        return self._now[2]
+
+    @property
+    def progress(self) -> Any:
+        """An object that is another one after each update, skip or restore."""
+        return self._now
+
+    @property
+    def kind(self) -> str:
+        """``"compiled"`` or ``"eager"``."""
+        return self._engine.kind
+
+    @property
+    def clipped(self) -> bool:
+        """Whether a stage that bounds a norm made gradients of the last update shorter."""
+        parts = [
+            (k, part.rule.numbers.index("factor"))
+            for k, part in enumerate(self.program.parts)
+            if part.rule.bounds and part.rule.measure
+        ]
+        return any(row[k][i] < 1.0 for row in self._now[4] or () for k, i in parts)
+
+    def diagnostics(self, labels: Sequence[str]) -> Diagnostics | None:
+        """Return the norms of the last update, for each group under its label; None before the first."""
+        self._check_whole()
+        if self._engine.applied == 0 or self._now[4] is None:
+            return None
+        columns, ranges = self._engine.metered()
+        return summed(columns, ranges, self.groups, labels)
+
+    def averaged(self) -> list[Any] | None:
+        """Return copies of the averaged parameters that a stage such as :func:`gradstep.ema` keeps; None without."""
+        self._check_whole()
+        reading = [k for k, part in enumerate(self.program.parts) if part.rule.read is not None]
+        if not reading:
+            return None
+        part, read = reading[-1], self.program.parts[reading[-1]].rule.read
+        assert read is not None  # noqa: S101 - just looked for
+        return [
+            copied(as_stored(read(as_reals(x.value), *map(as_reals, x.slots[part])), x.value)) for x in self._tensors
+        ]
+
+    def _started(self, leaves: Sequence[Any], values: Values) -> dict[str, dict[str, Any]]:
+        return {
+            name: stored_slots(self.program, self.precision, name, x, values[group])
+            for name, x, group in zip(self.names, leaves, self.groups, strict=True)
+        }
+
+    def _take(self, leaves: list[Any], now: _Now) -> None:
+        """Make the engine for these parameters and the state that there is; progress changes with it."""
+        each = zip(self.names, leaves, self.groups, strict=True)
+        over_tensor = self.program.over_tensor
+        tensors: list[Tensor] = [
+            tensor(self.program, self.precision, name, x, self.slots[name], k if over_tensor else group)
+            for k, (name, x, group) in enumerate(each)
+        ]
+        kind, threads, diagnostics = self._engine_options
+        engine = engines.make(kind, self.program, tensors, threads, self.precision.seed, is_metered=diagnostics)
+        self.params, self._tensors, self._fit, self._engine = leaves, tensors, Fit(tensors), engine
+        self._pins = [weakref.ref(x) for x in leaves if isinstance(x, np.ndarray)]  # ndarray.resize refuses such arrays
+        self._torn = False
+        self._next: _Now = now  # what the progress will be when the update at hand is made
+        self._now: _Now = now
+
+    def _refresh(self, values: Values) -> None:
+        self._values = None  # if it fails, the host is ready for none
+        self._host.refresh(values)
+        self._values = values
+
+    def _recover(self) -> None:
+        """Take the update that the engine has made, where an interrupt came before it was counted."""
+        if self._engine.applied == self._next[3]:
+            self._now = self._next
+
+    def _check_whole(self) -> None:
+        """Make sure that arrays and progress are of one update, also within a signal handler."""
+        if self._torn or self._engine.is_writing:
+            raise InUseError(
+                "parameters and state are being written just now, one array after the other; ask again when the step "
+                "has returned."
+            )
+        self._recover()
+
+    def _bad_gradient(self, grads: Sequence[Any]) -> NonFiniteError:
+        """Return the error for the first gradient that is bad, where one is."""
+        error = self.first_bad(grads)
+        assert error is not None, "a gradient was bad, and is good now; did another thread write it?"  # noqa: S101
+        return error
+
+
+def choose_nonfinite(value: str) -> None:
+    """Refuse an unknown policy for non-finite gradients."""
+    if value not in ("raise", "skip", "ignore"):
+        raise GradstepValueError(f'on_nonfinite must be "raise", "skip" or "ignore", not {value!r}.')
+
+
+def _measures_nothing(_part: int, _table: list[Row]) -> Sums:
+    raise AssertionError("only a program that reduces measures")
