@@ -106,6 +106,6 @@ WORDS: Mapping[str, Callable[..., Any]] = {
     "shaped_as": shaped_as,
     "eigh": eigh,
     "qr": qr,
-    "rows": lambda _, x: float(x.shape[-2]),
-    "columns": lambda _, x: float(x.shape[-1]),
+    "rows": lambda _, x: float(max(x.shape[-2], 1)),  # at least 1: a number to divide by
+    "columns": lambda _, x: float(max(x.shape[-1], 1)),
 }
