@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 import gradstep as gs
 from gradstep.gradient_check.derivative import complex_step
 from gradstep.gradient_check.function import Function
-from gradstep.objective import Objective
+from gradstep.loop.user import Objective
 from support import clear, mapped
 
 SEEDS = range(20)

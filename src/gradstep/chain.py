@@ -157,17 +157,17 @@ class Program:
 
     @cached_property
     def reduces(self) -> bool:
-        """Whether a step takes several passes: a scalar depends on the gradients, or a rule sees whole arrays."""
+        """True where a step takes several passes: a scalar depends on the gradients, or a rule sees whole arrays."""
         return bool(reductions(self.rules) or wholes(self.rules))
 
     @cached_property
     def remembers(self) -> bool:
-        """Whether host numbers are kept between steps."""
+        """True where host numbers are kept between steps."""
         return any(rule.memory for rule in self.rules)
 
     @property
     def over_tensor(self) -> bool:
-        """Whether a scalar differs from tensor to tensor."""
+        """True where a scalar differs from tensor to tensor."""
         return any(part.rule.over == "tensor" for part in self.parts)
 
     @cached_property
@@ -179,6 +179,12 @@ class Program:
                 if (domain := part.rule.domains.get(key)) is not None:
                     out[flat] = out.get(flat, domain) & domain
         return out
+
+    @cached_property
+    def cuts(self) -> list[str]:
+        """The flat names of the hyperparameters that bound each element of a gradient."""
+        pairs = zip(self.parts, self.keys, strict=True)
+        return [keys[x.rule.bounds] for x, keys in pairs if x.rule.bounds and not x.rule.measure]
 
     def values(self, hyper: Mapping[str, Hyper], t: int) -> dict[str, float]:
         """The hyperparameters of the next update, when ``t`` updates have been made."""
@@ -208,11 +214,14 @@ class Program:
         """The largest |g| that is safe in a dtype, as a number of that dtype."""
         return float(np.dtype(dtype).type(self.limit(largest(dtype))))
 
-    def shape(self, part: int, slot: int, shape: tuple[int, ...]) -> tuple[int, ...]:
-        """Return the shape of a slot of a parameter of that shape."""
-        rule = self.parts[part].rule
-        word = rule.shapes.get(rule.state[slot])
-        return tuple(shape) if word is None else slot_shape(word, shape)
+    @cached_property
+    def shaped(self) -> Mapping[str, str]:
+        """The word for the shape of each slot that is shaped otherwise than its parameter."""
+        return {f"{p.label}.{slot}": word for p in self.parts for slot, word in p.rule.shapes.items()}
+
+    def shape(self, key: str, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Return the shape of the slot ``adafactor.r``, say, of a parameter of that shape."""
+        return slot_shape(self.shaped[key], shape) if key in self.shaped else tuple(shape)
 
     def check_shape(self, name: str, x: Any) -> None:
         """Refuse a parameter that a rule of whole arrays cannot take.
@@ -239,7 +248,7 @@ class Program:
                 )
 
     def start(self, part: int, slot: int, values: Mapping[str, float]) -> float | str | Callable[..., Any]:
-        """How a slot starts: a number, ``"theta"``, or a function of theta and the hyperparameters."""
+        """Return the start of a slot: a number, ``"theta"``, or a function of theta and the hyperparameters."""
         rule = self.parts[part].rule
         how = rule.start.get(rule.state[slot], 0.0)
         if isinstance(how, str) and how != "theta":

@@ -17,7 +17,10 @@ from gradstep.rule import Rule
 
 
 class Branches(Exception):  # noqa: N818 - not an error: it tells that scalars() branches
-    """Raised where ``scalars`` asks a symbol for its truth; its numbers then keep their names."""
+    """Raised where ``scalars`` asks a symbol for its truth, or for an operation that is not printed.
+
+    Its numbers then keep their names.
+    """
 
 
 class Expr:
@@ -32,6 +35,14 @@ class Expr:
         raise Branches
 
     __float__ = __int__ = __index__ = __bool__
+
+    def _unprinted(self, *_: Any) -> NoReturn:
+        """Raised where ``scalars`` does what is not printed: its numbers then keep their names."""
+        raise Branches
+
+    __mod__ = __rmod__ = __floordiv__ = __rfloordiv__ = __divmod__ = __rdivmod__ = _unprinted
+    __abs__ = __pos__ = __round__ = __trunc__ = __floor__ = __ceil__ = __le__ = __ge__ = _unprinted
+    __matmul__ = __rmatmul__ = __and__ = __rand__ = __or__ = __ror__ = __xor__ = __rxor__ = __invert__ = _unprinted
 
     def speak(self, word: str, operands: tuple[Any, ...]) -> Any:
         """A vocabulary word over these operands."""
@@ -168,7 +179,7 @@ def equation(rule: Rule) -> Equation:
 
 
 def branches(rule: Rule) -> bool:
-    """Whether the numbers of a rule keep their names in its equation, for its ``scalars`` branches."""
+    """Return whether the numbers of a rule keep their names in its equation, for its ``scalars`` branches."""
     try:
         rule.scalars(**{key: Expr("symbol", key) for key in rule.arguments})
     except Branches:
@@ -195,7 +206,7 @@ def _changed(rule: Rule) -> set[str]:
 
 
 def _changes(x: Expr, t: Expr) -> bool:
-    """Whether a scalar changes from step to step; one that does not is printed where it stands."""
+    """Return whether a scalar changes from step to step; one that does not is printed where it stands."""
     return any(y is t for y in x.walk())
 
 

@@ -49,8 +49,12 @@ class Host:
             for part, keys in zip(program.parts, program.keys, strict=True)
         ]
         self.bounding = [i for i, part in enumerate(program.parts) if part.rule.bounds is not None]
-        is_single = len(self.parts) == len(values) == len(rows) == 1 and not program.rules[0].whole
-        self.alone = self.parts[0][0] if is_single and self.parts[0][0].needs_t_at_most else None
+        is_usual = (
+            len(values) == len(rows) == 1
+            and not wholes(program.rules)
+            and all(own.needs_t_at_most for (own, *_) in self.parts)
+        )
+        self.plain = [own for (own, *_) in self.parts] if is_usual else None
         self.refresh(values)
 
     def refresh(self, values: Sequence[Mapping[str, float]]) -> None:
@@ -91,8 +95,11 @@ class Host:
         ScalarError
             When a scalar is not finite or too large for the dtype, or ``eps`` too small for it.
         """
-        if self.alone is not None:  # the usual case, at once
-            return [[self.alone.at(t)]], memory
+        if self.plain is not None:  # the usual case, at once
+            row: Row = []
+            for part in self.plain:
+                row.append(part.at(t))
+            return [row], memory
         table: list[Row] = [[] for _ in self.rows]
         after = [dict(x) for x in memory]
         for i, part in enumerate(self.program.parts):

@@ -50,7 +50,7 @@ __all__ = [
 
 
 def _literal(x: Any) -> bool:
-    """Whether ``x`` is a Python number; numpy.float64 derives from float, but has a dtype."""
+    """Return whether ``x`` is a Python number; numpy.float64 derives from float, but has a dtype."""
     return type(x) in (int, float, bool)
 
 

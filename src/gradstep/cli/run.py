@@ -15,7 +15,7 @@ from gradstep.errors import GradstepError, GradstepValueError
 if TYPE_CHECKING:
     from gradstep.cli.run_progress import PlainLines
     from gradstep.loop import Run
-    from gradstep.problem_file import OwnProblem
+    from gradstep.loop.problem_file import OwnProblem
     from gradstep.runs import Folder, Limits, Spec
 
 Problem = Annotated[
@@ -105,7 +105,7 @@ def _given(context: typer.Context, *allowed: str) -> list[str]:
 def _new(
     problem: str, out: Path | None, limits: "Limits", settings: dict[str, Any], held: contextlib.ExitStack
 ) -> "tuple[Folder, Spec, OwnProblem, Run]":
-    from gradstep.problem_file import load
+    from gradstep.loop.problem_file import load
     from gradstep.runs import Folder, Limits, Spec
 
     if settings["on_nonfinite"] not in ("stop", "skip"):
@@ -125,7 +125,7 @@ def _existing(path: Path, limits: "Limits", held: contextlib.ExitStack) -> "tupl
     from dataclasses import replace
 
     from gradstep.loop.files import Checkpoints
-    from gradstep.problem_file import load
+    from gradstep.loop.problem_file import load
     from gradstep.runs import Folder
 
     folder = held.enter_context(Folder.existing(path))
@@ -203,7 +203,7 @@ def _unsaved(error: OSError) -> str:
 
 def _told(error: BaseException, folder: "Folder", own: "OwnProblem", made: "Run", is_new: bool) -> GradstepError | None:
     """The error of a run in one sentence, with what became of the run; None where it is not the user's."""
-    from gradstep.objective import place, raised
+    from gradstep.loop.user import place, raised
 
     if not isinstance(error, GradstepError):
         if not place(error, own.path):

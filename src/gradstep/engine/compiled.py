@@ -100,7 +100,7 @@ class Compiled:
         return ""
 
     def step(self, grads: tuple[Any, ...], table: list[Row], t: int, guard: bool, /) -> bool:
-        """See :class:`gradstep.engine.tensor.Engine`."""
+        """Make update ``t`` at once where all is usual; else change nothing and return False."""
         if not self.reads:
             return False
         if self.is_plain:
@@ -120,7 +120,7 @@ class Compiled:
         return self.take(grads) and self._run() == DONE
 
     def take(self, grads: tuple[Any, ...], /) -> bool:
-        """See :class:`gradstep.engine.tensor.Engine`."""
+        """Take gradients of the usual kind, without a further look; return False for others."""
         if not self.reads:
             return False
         answer = self.functions.gather(id(grads), self.at)
@@ -131,11 +131,11 @@ class Compiled:
 
     @property
     def applied(self) -> int:
-        """See :class:`gradstep.engine.tensor.Engine`."""
+        """Updates made by this engine."""
         return self.job[at.APPLIED]
 
     def load(self, grads: Sequence[Any]) -> None:
-        """See :class:`gradstep.engine.tensor.Engine`."""
+        """Take gradients of any kind that fit."""
         self._check_places()
         if self.gather is None:
             self.gather = Gather(self.sizes, [own[0].dtype for own in self.arrays], self.kept)
@@ -144,18 +144,18 @@ class Compiled:
             inside[...] = outside
 
     def forget(self) -> None:
-        """See :class:`gradstep.engine.tensor.Engine`."""
+        """Let go of gradients that were taken."""
         self.found[:] = 0  # some addresses may not have been looked at
         if self.gather is not None:
             self.gather.release()
 
     def look(self) -> bool:
-        """See :class:`gradstep.engine.tensor.Engine`."""
+        """Return whether all gradients are good."""
         self._phases(LOOK, 0)
         return self._run() == DONE
 
     def measure(self, part: int, table: list[Row]) -> tuple[Sums, bool]:
-        """See :class:`gradstep.engine.tensor.Engine`."""
+        """Return the block sums of what a stage measures, and whether all gradients are good."""
         rule = self.program.rules[part]
         if rule.whole:
             return [], self._transform(part, table)
@@ -167,7 +167,7 @@ class Compiled:
         return [sums[:, begin:end].tolist() for begin, end in blocks], good
 
     def apply(self, table: list[Row], t: int) -> None:
-        """See :class:`gradstep.engine.tensor.Engine`."""
+        """Write parameters and state of update ``t``."""
         self._fill(table)
         if self.is_random:
             self._roll(t)
@@ -180,7 +180,7 @@ class Compiled:
             self.gather.release()
 
     def finish(self) -> None:
-        """See :class:`gradstep.engine.tensor.Engine`."""
+        """Write the rest of what was begun."""
         if self.is_writing and self.applied != self.before:
             for outside, inside in self.copies:
                 outside[...] = inside
@@ -217,7 +217,7 @@ class Compiled:
         return is_good
 
     def metered(self) -> tuple[Columns, Ranges]:
-        """See :class:`gradstep.engine.tensor.Engine`."""
+        """Return the sums of the last update, and where each tensor's stand."""
         return self.meters.T.tolist(), self.blocks
 
     def _run(self) -> int:
@@ -240,7 +240,7 @@ class Compiled:
         self._job[at.NOISE : at.NOISE + 1].view(np.uint64)[0] = step_key(self.seed, t)
 
     def _are_apart(self) -> bool:
-        """Whether the gradients that were just found lie apart from what the step writes."""
+        """Return whether the gradients that were just found lie apart from what the step writes."""
         if not self.kept.touches_any(self.found, self.found + self.nbytes):
             return True
         self.forget()
@@ -324,7 +324,7 @@ class Compiled:
         self._step, self._check = self.functions.step(self._job), self.functions.check(self._job)
 
     def _teach_reader(self, kept: list[NDArray[Any]]) -> None:
-        """What the reader compares gradients with."""
+        """Make the tables with which the reader compares gradients."""
         values: list[NDArray[Any]] = [x.value for x in self.tensors]
         own = owners(kept)
         table = reader.owner_table(own or [])
@@ -393,7 +393,7 @@ def _kernel(rules: tuple[Rule, ...], layout: Layout, limit: float, is_metered: b
 
 
 def _places(x: Tensor, arrays: list[NDArray[Any]]) -> list[tuple[int, float]]:
-    """Where a tensor's arrays lie, in the order of a row of chunks, and the bytes that an element takes there."""
+    """Return the address of each of a tensor's arrays and its bytes an element, in the order of a row of chunks."""
     scales = iter(x.scales)
     each = [next(scales) if name in BLOCKS else None for name in x.storage.slots]
     return [

@@ -1,13 +1,14 @@
 """The reference: the rule called with arrays, in their own namespace."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import accumulate, chain, pairwise
 from typing import Any
 
 import array_api_compat
 import numpy as np
 
-from gradstep.arrays import as_complex, as_reals, as_stored, namespace, pieces, to_numpy
+from gradstep.arrays import as_complex, as_reals, as_stored, is_low, namespace, pieces, to_numpy
 from gradstep.chain import Program, Row, Sums, Whole, reductions, run, terms, transformed, wholes
 from gradstep.diagnostics import METERS, Columns, Ranges
 from gradstep.diagnostics import metered as squares
@@ -62,9 +63,75 @@ def metered(theta: Any, g: Any, after: Any) -> list[list[float]]:
 
 
 def within(g: Any, limit: float) -> bool:
-    """Whether every element of ``g`` is at most ``limit`` in absolute value; false for NaN."""
+    """Return whether every element of ``g`` is at most ``limit`` in absolute value; false for NaN."""
     xp = namespace(g)
     return all(bool(xp.all(xp.abs(as_reals(x)) <= limit)) for x in pieces(g))
+
+
+SMALL = 1 << 14  # elements: below, a call costs more than a copy
+
+
+@dataclass
+class Bundle:
+    """Parameters that go through a program together: one, or several small ones in one array.
+
+    Attributes
+    ----------
+    members
+        Their places in the list that was bundled.
+    tensor, g
+        The parameter and its gradient; of several, all their numbers one after the other.
+    """
+
+    members: Sequence[int]
+    tensor: Tensor
+    g: Any
+
+    def update(
+        self, program: Program, tensors: Sequence[Tensor], table: Sequence[Row]
+    ) -> Iterator[tuple[int, tuple[Any, list[Any]]]]:
+        """Yield the place of each member with its new value and state; nothing is changed."""
+        value, state = update(program, self.tensor, self.g, table[self.tensor.row])
+        flat = list(chain(*state))
+        if len(self.members) == 1:
+            yield self.members[0], (value, flat)
+            return
+        begin = 0
+        for k in self.members:
+            shape, end = tensors[k].value.shape, begin + tensors[k].value.size
+            yield k, (value[begin:end].reshape(shape), [x[begin:end].reshape(shape) for x in flat])
+            begin = end
+
+
+def bundled(program: Program, tensors: Sequence[Tensor], grads: Sequence[Any]) -> list[Bundle]:
+    """Put small arrays of NumPy's of one row together: a rule is elementwise, so the bits are the same."""
+    found: dict[Any, list[int]] = {}
+    is_elementwise = not wholes(program.rules)
+    for k, x in enumerate(tensors):
+        is_small = (
+            is_elementwise
+            and type(x.value) is np.ndarray
+            and x.value.size <= SMALL
+            and x.layout is None
+            and not is_low(x.value)
+        )
+        is_alike = is_small and x.value.dtype.kind == "f" and all(y.dtype == x.value.dtype for y in chain(*x.slots))
+        found.setdefault((x.row, x.value.dtype) if is_alike else k, []).append(k)
+    out: list[Bundle] = []
+    for members in found.values():
+        own, some = [tensors[k] for k in members], [grads[k] for k in members]
+        if len(own) == 1:
+            out.append(Bundle(members, own[0], some[0]))
+            continue
+        slots = tuple(
+            [
+                tuple([np.concatenate([x.slots[i][j] for x in own], axis=None) for j in range(len(keys))])
+                for i, keys in enumerate(program.slots)
+            ]
+        )
+        theta = np.concatenate([x.value for x in own], axis=None)
+        out.append(Bundle(members, Tensor(own[0].name, theta, slots, own[0].row), np.concatenate(some, axis=None)))
+    return out
 
 
 class Eager:
@@ -82,29 +149,29 @@ class Eager:
         self.unwritten: tuple[list[list[tuple[Any, Any]]], list[list[list[float]]], int] | None = None
 
     def step(self, _grads: tuple[Any, ...], _table: list[Row], _t: int, _guard: bool, /) -> bool:
-        """See :class:`gradstep.engine.tensor.Engine`."""
+        """Make update ``t`` at once where all is usual; else change nothing and return False."""
         return False  # the parts of a step do it
 
     def take(self, _grads: tuple[Any, ...], /) -> bool:
-        """See :class:`gradstep.engine.tensor.Engine`."""
+        """Take gradients of the usual kind, without a further look; return False for others."""
         return False
 
     def load(self, grads: Sequence[Any]) -> None:
-        """See :class:`gradstep.engine.tensor.Engine`."""
+        """Take gradients of any kind that fit."""
         self.places.check()
         self.grads = [_plain(g) for g in grads]
 
     def forget(self) -> None:
-        """See :class:`gradstep.engine.tensor.Engine`."""
+        """Let go of gradients that were taken."""
         self.grads = ()
 
     def look(self) -> bool:
-        """See :class:`gradstep.engine.tensor.Engine`."""
+        """Return whether all gradients are good."""
         pairs = zip(self.tensors, self.grads, strict=True)
         return all(within(g, self.program.limit_in(x.dtype)) for x, g in pairs)
 
     def measure(self, part: int, table: list[Row]) -> tuple[Sums, bool]:
-        """See :class:`gradstep.engine.tensor.Engine`."""
+        """Return the block sums of what a stage measures, and whether all gradients are good."""
         rules = self.program.rules
         good = part != min([*reductions(rules), *wholes(rules)]) or self.look()
         rows = [table[x.row] for x in self.tensors]
@@ -115,11 +182,11 @@ class Eager:
         return [measured(self.program, part, *case) for case in cases], good
 
     def _whole(self, k: int) -> Whole:
-        """What the stages of whole arrays gave for a tensor."""
+        """Return what the stages of whole arrays gave for a tensor."""
         return lambda part, _theta, _g: self.outcomes[part][k]
 
     def apply(self, table: list[Row], t: int) -> None:
-        """See :class:`gradstep.engine.tensor.Engine`. All is computed before the first array is written."""
+        """Write parameters and state of update ``t``. All is computed before the first array is written."""
         sums: list[list[list[float]]] = []
         self.places.check()  # a schedule may have moved an array
         cases = zip(self.tensors, self.grads, map(self._whole, range(len(self.tensors))), strict=True)
@@ -129,7 +196,7 @@ class Eager:
         self.grads = ()
 
     def finish(self) -> None:
-        """See :class:`gradstep.engine.tensor.Engine`."""
+        """Write the rest of what was begun."""
         if self.unwritten is not None:
             results, self.sums, applied = self.unwritten
             _write(results)
@@ -138,11 +205,11 @@ class Eager:
 
     @property
     def is_writing(self) -> bool:
-        """See :class:`gradstep.engine.tensor.Engine`."""
+        """True while arrays are being written one after the other."""
         return self.unwritten is not None
 
     def metered(self) -> tuple[Columns, Ranges]:
-        """See :class:`gradstep.engine.tensor.Engine`."""
+        """Return the sums of the last update, and where each tensor's stand."""
         ends = list(accumulate((len(own[0]) for own in self.sums), initial=0))
         columns = [list(chain(*(own[k] for own in self.sums))) for k in range(METERS)]
         return columns, list(pairwise(ends))

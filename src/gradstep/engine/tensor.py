@@ -1,4 +1,4 @@
-"""What an engine works on, and what it promises."""
+"""Tensors, which engines work on, and the protocol of an engine."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from gradstep.tree import is_array
 _SHAPE, _DTYPE = attrgetter("shape"), attrgetter("dtype")
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Tensor:
     """A parameter with its state.
 
@@ -51,12 +51,12 @@ class Tensor:
 
     @cached_property
     def number(self) -> int:
-        """What its random bits come from, beside seed and update."""
+        """The number from which its random bits come, beside seed and update."""
         return tensor_number(self.name)
 
     @cached_property
     def storage(self) -> Layout:
-        """How it is stored."""
+        """The layout in which it is stored."""
         if self.layout is not None:
             return self.layout
         dtype = dtype_name(self.value) if is_low(self.value) else self.dtype
@@ -78,7 +78,7 @@ class Engine(Protocol):
 
     @property
     def is_writing(self) -> bool:
-        """Whether arrays are being written one after the other: a signal handler finds some old and some new."""
+        """True where arrays are being written one after the other: a signal handler finds some old and some new."""
         ...
 
     def finish(self) -> None:
@@ -87,7 +87,7 @@ class Engine(Protocol):
 
     @property
     def applied(self) -> int:
-        """How many steps have been made; true also where an interrupt came out of :meth:`step` or :meth:`apply`."""
+        """Updates made; right also where an interrupt came out of :meth:`step` or :meth:`apply`."""
         ...
 
     def step(self, grads: tuple[Any, ...], table: list[Row], t: int, guard: bool, /) -> bool:
@@ -107,7 +107,7 @@ class Engine(Protocol):
         ...
 
     def look(self) -> bool:
-        """Whether all gradients are good."""
+        """Return whether all gradients are good."""
         ...
 
     def measure(self, part: int, table: list[Row]) -> tuple[Sums, bool]:
@@ -123,12 +123,12 @@ class Engine(Protocol):
         ...
 
     def metered(self) -> tuple[Columns, Ranges]:
-        """What the meters of :mod:`gradstep.diagnostics` summed in the step made last, and where each tensor's is."""
+        """Return what :mod:`gradstep.diagnostics` asks for of the last update, and where each tensor's sums stand."""
         ...
 
 
 class Fit:
-    """What gradients must be like: plain arrays that all fit are seen at once, others one by one."""
+    """Shapes and dtypes of gradients: plain arrays that all fit are seen at once, others one by one."""
 
     def __init__(self, tensors: Sequence[Tensor]) -> None:
         self.names, self.values = [x.name for x in tensors], [x.value for x in tensors]

@@ -10,7 +10,7 @@ from gradstep.errors import GradstepValueError
 from gradstep.gradient_check.function import Function
 from gradstep.gradient_check.judge import Judge
 from gradstep.gradient_check.report import HEADINGS, Element, GradientReport, ParameterCheck
-from gradstep.objective import Objective
+from gradstep.loop.user import Objective
 
 __all__ = ["HEADINGS", "Element", "GradientReport", "ParameterCheck", "check_gradient"]
 

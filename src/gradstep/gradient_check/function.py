@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from gradstep.arrays import as_reals, compute_dtype, copied, dtype_name, is_masked, largest, namespace, to_numpy
 from gradstep.engine.tensor import bad_gradient, check_gradient
 from gradstep.errors import GradstepTypeError, GradstepValueError, NonFiniteError
-from gradstep.objective import Objective
+from gradstep.loop.user import Objective
 from gradstep.tree import flatten
 
 Reals = NDArray[np.float64]

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from gradstep.arrays import copied, duplicate
+from gradstep.chain import program
 from gradstep.checkpoint import Checkpoint, Rng, as_saved, load, plan, user_metadata, write
 from gradstep.checkpoint.rng import put_back, states_as_json, taken
 from gradstep.engine.eager import within
@@ -19,8 +20,8 @@ from gradstep.hyper import at
 from gradstep.loop import stop as stops
 from gradstep.loop.batches import Cursor, UsedUpError
 from gradstep.loop.bounds import Box, Projection
+from gradstep.loop.evaluation import Evaluated, Functions, norm
 from gradstep.loop.files import Checkpoints
-from gradstep.loop.objective import Evaluated, Functions, norm
 from gradstep.loop.progress import Best, Counts, best_by, copied_memory
 from gradstep.loop.signals import Signals
 from gradstep.loop.step import History, Step
@@ -165,7 +166,7 @@ class Run(Closed, Uncopied):
         self._rng: Rng = {} if rng is None else rng
         self._measures = diagnostics
         self._nest, self._leaves = flatten(self.params)
-        self._cuts = [key for key in self.opt.hyper if key.rpartition(".")[2] == "max_value"]
+        self._cuts = program(self.opt.stage).cuts
         every = whole("evaluate_every", evaluate_every, least=1)
         self._functions = Functions(value_and_grad, evaluate, every, _metrics_of(self.stop, keep_best))
         self._cursor = None if batches is None else Cursor(batches)
@@ -488,4 +489,4 @@ def _begin(x0: Any) -> Any:
 
 def _ascends(opt: Optimizer) -> bool:
     """Return True for a chain that follows the gradient upwards."""
-    return sum(part.rule.name == "maximize" for part in opt.stage.parts) % 2 == 1
+    return sum(part.rule.ascends for part in opt.stage.parts) % 2 == 1

@@ -1,4 +1,4 @@
-"""The update rules, one file each. What is imported here is registered, and so is in every law."""
+"""The update rules, one file each. What is imported here is registered, is in every law, and is ``gradstep.NAME``."""
 
 from gradstep.rules.adadelta import adadelta
 from gradstep.rules.adafactor import adafactor

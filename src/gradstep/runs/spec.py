@@ -12,9 +12,9 @@ from gradstep.chain import chain
 from gradstep.errors import GradstepError, GradstepValueError
 from gradstep.hyper import Hyper
 from gradstep.loop import Run, stop
+from gradstep.loop.problem_file import OwnProblem
+from gradstep.loop.user import UserFunction
 from gradstep.naming import find, is_like
-from gradstep.objective import UserFunction
-from gradstep.problem_file import OwnProblem
 from gradstep.rule import Stage, lookup
 from gradstep.text import read_names
 

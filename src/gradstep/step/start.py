@@ -47,7 +47,7 @@ def start_slots(
     out: dict[str, Any] = {}
     for i, keys in enumerate(program.slots):
         for j, key in enumerate(keys):
-            shape = program.shape(i, j, x.shape)
+            shape = program.shape(key, x.shape)
             how = program.start(i, j, values)
             if how == "theta":
                 start = as_reals(x if is_light else copied(x))

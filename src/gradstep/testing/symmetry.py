@@ -97,14 +97,14 @@ def units(case: Case) -> None:
 
 
 def _factors(rule: Rule, size: Mapping[str, float]) -> dict[str, float]:
-    """How each hyperparameter and slot with a unit grows with theta and g; a slot that starts at a number has one."""
+    """Return the growth of hyperparameters and slots that have a unit: those that start at a number must."""
     for key, how in rule.start.items():
         demand(not isinstance(how, int | float) or how == 0 or key in rule.units, f"the start of {key} has no unit")
     return {key: _factor(unit, size) for key, unit in rule.units.items()}
 
 
 def _factor(unit: str, size: Mapping[str, float]) -> float:
-    """How a number in ``unit`` (``"theta/g"``, ``"g*g"``, ``"1/theta"``) grows with theta and g."""
+    """Return the growth of a number in ``unit`` (``"theta/g"``, ``"g*g"``, ``"1/theta"``) as theta and g grow."""
     top, *bottom = [[x.strip() for x in product.split("*")] for product in unit.split("/")]
     known = {**size, "1": 1.0}
     for x in (*top, *(x for product in bottom for x in product)):
@@ -113,7 +113,7 @@ def _factor(unit: str, size: Mapping[str, float]) -> float:
 
 
 def _shown(rule: Rule) -> dict[str, str]:
-    """What a run shows that has the sign of theta or g, and its unit."""
+    """Return the arrays of a run that have the sign of theta or g, each with its unit."""
     copies = {f"{rule.name}.{key}": "theta" for key, how in rule.start.items() if how == "theta"}
     return {"theta": "theta", "probe.g": rule.units.get("g", "g"), **copies}
 

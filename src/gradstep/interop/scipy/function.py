@@ -10,7 +10,7 @@ from scipy.optimize import Bounds, OptimizeResult
 
 from gradstep.errors import GradstepTypeError
 from gradstep.loop.bounds import Box
-from gradstep.objective import number
+from gradstep.loop.user import number
 from gradstep.tree import BARE
 
 Sides = tuple[NDArray[Any], NDArray[Any]]
