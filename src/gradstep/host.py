@@ -49,11 +49,8 @@ class Host:
             for part, keys in zip(program.parts, program.keys, strict=True)
         ]
         self.bounding = [i for i, part in enumerate(program.parts) if part.rule.bounds is not None]
-        is_usual = (
-            len(values) == len(rows) == 1
-            and not wholes(program.rules)
-            and all(own.needs_t_at_most for (own, *_) in self.parts)
-        )
+        is_usual = len(values) == len(rows) == 1 and not program.reduces
+        is_usual = is_usual and all(own.needs_t_at_most for (own, *_) in self.parts)
         self.plain = [own for (own, *_) in self.parts] if is_usual else None
         self.refresh(values)
 
