@@ -181,6 +181,7 @@ def declare(update, **options):
     return rule(**{"state": "", "whole": True, **options})(update)
 
 
+@pytest.mark.usefixtures("own_registry")
 class TestDeclaring:
     @pytest.mark.parametrize(
         ("update", "said"),
