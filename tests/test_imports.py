@@ -31,7 +31,7 @@ LAYERS = [
     "step",
     "functional",
     "optimizer",
-    "text",
+    "text environment",
     "loop layers nn testing",
     "gradient_check",
     "interop bench compare",

@@ -18,7 +18,7 @@ DOUBLE = float(np.finfo(np.float64).eps)
 POWER = 0.45  # eps to this power is what two ways to one number may differ by
 
 
-class Function:
+class RealFunction:
     """A function, the parameters at which it is checked, and what it gives there.
 
     Attributes

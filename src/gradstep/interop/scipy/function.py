@@ -16,7 +16,7 @@ from gradstep.tree import BARE
 Sides = tuple[NDArray[Any], NDArray[Any]]
 
 
-class Function:
+class FunAndJac:
     """Calls ``fun`` and ``jac`` once for each point, with copies of it.
 
     Parameters
