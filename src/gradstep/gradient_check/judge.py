@@ -129,7 +129,7 @@ class Judge:
         return self.judged(k, d, slope, stepped)
 
     def judged(self, k: int, d: Reals, slope: Slope, stepped: float | None) -> Comparison:
-        """Compare the gradient along ``d`` with the slopes by differences and, where there is one, by a complex step."""
+        """Compare the gradient along ``d`` with differences and, where there is one, with a complex step."""
         grad = self.function.grads[k]
         given, usual = float(grad @ d), norm(self.function.nearby[k] * d)
         # An element's rounding is that of its neighbours.
