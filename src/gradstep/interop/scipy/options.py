@@ -55,7 +55,7 @@ class Options:
                 real(f"options: {own.name}", value)
 
 
-def told(
+def split_options(
     given: dict[str, Any], hyper: Collection[str], arguments: Collection[str], name: str
 ) -> tuple[Options, dict[str, Hyper], dict[str, Any]]:
     """Sort the options that ``minimize`` hands on: SciPy's, hyperparameters, and other arguments of the optimizer.
