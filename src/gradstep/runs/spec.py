@@ -41,7 +41,7 @@ class Limits:
         return replace(earlier, **mine)
 
     def as_options(self, has_metrics: bool) -> dict[str, Any]:
-        """For :class:`gradstep.Run`; signals end a run too, and so does a series of batches that are skipped."""
+        """Return options of :class:`gradstep.Run`; signals and a series of skipped batches end a run too."""
         options = asdict(self)
         patience = options.pop("plateau")
         plateaus = [] if patience is None else [stop.plateau(patience, metric="val/loss" if has_metrics else None)]
