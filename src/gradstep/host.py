@@ -49,7 +49,8 @@ class Host:
             for part, keys in zip(program.parts, program.keys, strict=True)
         ]
         self.bounding = [i for i, part in enumerate(program.parts) if part.rule.bounds is not None]
-        is_usual = len(values) == len(rows) == 1 and all(own.needs_t_at_most for (own, *_) in self.parts)
+        is_usual = len(values) == len(rows) == 1 and not program.reduces
+        is_usual = is_usual and all(own.needs_t_at_most for (own, *_) in self.parts)
         self.plain = [own for (own, *_) in self.parts] if is_usual else None
         self.refresh(values)
 
@@ -77,6 +78,7 @@ class Host:
         measure
             ``(part, rows so far) -> block sums`` of each tensor, or of all where they are summed together, and of
             each that is measured; asked of the engine. A row has the stage's early numbers, and zeros for its others.
+            Of a rule of whole arrays it is asked when all of its numbers are known, and runs it.
 
         Returns
         -------
@@ -102,16 +104,18 @@ class Host:
                 each = [own.at(t) for own in part]
                 for row, group in zip(table, self.rows, strict=True):
                     row.append(each[group])
-                continue
-            totals = self._totals(i, t, memory, table, measure)
-            known: dict[tuple[int, tuple[float, ...]], tuple[float, ...]] = {}
-            for row, case in zip(table, zip(self.rows, totals, strict=True), strict=True):
-                if case not in known:
-                    group = case[0]
-                    known[case], new = part[group](t, memory[group], case[1])
-                    if new:
-                        after[group].update(new)
-                row.append(known[case])
+            else:
+                totals = self._totals(i, t, memory, table, measure)
+                known: dict[tuple[int, tuple[float, ...]], tuple[float, ...]] = {}
+                for row, case in zip(table, zip(self.rows, totals, strict=True), strict=True):
+                    if case not in known:
+                        group = case[0]
+                        known[case], new = part[group](t, memory[group], case[1])
+                        if new:
+                            after[group].update(new)
+                    row.append(known[case])
+            if self.program.rules[i].whole:
+                measure(i, table)
         return table, after
 
     def _totals(
