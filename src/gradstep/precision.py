@@ -90,6 +90,11 @@ class Precision:
 
     def layout(self, x: Any, name: str, program: Program) -> Layout:
         """Return the layout of a parameter and its state."""
+        for part in program.parts:
+            if part.rule.whole and self.state:
+                raise GradstepValueError(
+                    f"state_dtype={self.state!r} is not for {part.label}, which sees whole arrays; leave it out."
+                )
         slots = [form for part in program.parts for form in self._formats(part.rule)]
         low = is_low(x)
         dtype = dtype_name(x) if low else compute_dtype(x, name)

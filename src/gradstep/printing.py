@@ -76,7 +76,16 @@ class Printer(ABC):
             case "scalar":
                 return self.symbol(x.args[0], "t"), ATOM
             case "number":
-                return f"{x.args[0]:g}", ATOM
+                return x.args[0] if isinstance(x.args[0], str) else f"{x.args[0]:g}", ATOM
+            case "matmul":
+                return self.joined(*(self.within(y, MULTIPLY) for y in x.args)), MULTIPLY
+            case "transpose":
+                return self.power_text(self.within(x.args[0], ATOM), "T"), POWER
+            case "item":  # of a pair: eigenvalues and eigenvectors, say
+                return f"{self.piece(x.args[0])[0]}[{x.args[1]}]", ATOM
+            case "repeat":
+                start, body, _, n = x.args
+                return self.repeated(self.piece(body)[0], self.piece(start)[0], n), ATOM
             case "+" | "-":
                 a, b = x.args
                 sign = "+" if x.op == "+" else self.minus
@@ -146,6 +155,10 @@ class Printer(ABC):
         """``a`` where the condition holds, else ``b``."""
 
     @abstractmethod
+    def repeated(self, body: str, start: str, n: int) -> str:
+        """``body``, a function of X, applied ``n`` times from ``start`` on."""
+
+    @abstractmethod
     def function(self, word: str, arguments: list[Piece]) -> str:
         """A vocabulary word; the result holds together."""
 
@@ -187,12 +200,18 @@ class Text(Printer):
 
     def power_text(self, base: str, exponent: str) -> str:
         """Return a power."""
+        if exponent == "T":
+            return f"{base}ᵀ"
         simple = exponent.isdigit() or exponent == "t"
         return base + (exponent.translate(_SUPER) if simple else f"^({exponent})")
 
     def cases(self, condition: Any, a: Any, b: Any) -> Piece:
         """Return a choice by a condition."""
         return f"({self.piece(a)[0]} if {self.piece(condition)[0]} else {self.piece(b)[0]})", ATOM
+
+    def repeated(self, body: str, start: str, n: int) -> str:
+        """Return a function applied several times."""
+        return f"[X ← {body}, {n} times from X = {start}]"
 
     def function(self, word: str, arguments: list[Piece]) -> str:
         """Return a function of its arguments."""
@@ -201,6 +220,8 @@ class Text(Printer):
             return f"√{texts[0]}" if arguments[0][1] == ATOM else f"√({texts[0]})"
         if word == "abs":
             return f"|{texts[0]}|"
+        if word == "norm":
+            return f"‖{texts[0]}‖"
         return f"{word.removesuffix('imum')}({', '.join(texts)})"
 
 
@@ -233,6 +254,10 @@ class Latex(Printer):
         test = self.piece(condition)[0]
         return rf"\begin{{cases}}{top} & {test} \\ {rest} & \text{{otherwise}}\end{{cases}}", ATOM
 
+    def repeated(self, body: str, start: str, n: int) -> str:
+        """Return a function applied several times."""
+        return rf"\left[X \leftarrow {body}\right]^{{{n}}}_{{X = {start}}}"
+
     def function(self, word: str, arguments: list[Piece]) -> str:
         """Return a function of its arguments."""
         texts = [text for text, _ in arguments]
@@ -240,5 +265,9 @@ class Latex(Printer):
             return rf"\sqrt{{{texts[0]}}}"
         if word == "abs":
             return rf"\left|{texts[0]}\right|"
-        name = {"maximum": r"\max", "minimum": r"\min", "sign": r"\operatorname{sign}"}[word]
+        if word == "norm":
+            return rf"\left\|{texts[0]}\right\|"
+        names = {"maximum": r"\max", "max": r"\max", "minimum": r"\min"}
+        texts = [rf"\text{{{x}}}" if x in ("rows", "columns", "all") else x for x in texts]
+        name = names.get(word) or rf"\operatorname{{{word}}}".replace("_", r"\_")
         return rf"{name}\left({', '.join(texts)}\right)"

@@ -25,7 +25,7 @@ class Tensor:
     Attributes
     ----------
     slots
-        ``slots[part][slot]``: arrays of its shape, stored as ``layout`` says.
+        ``slots[part][slot]``: arrays of its shape, or of a rule's own shapes, stored as ``layout`` says.
     row
         Of the scalar table.
     layout
@@ -111,9 +111,10 @@ class Engine(Protocol):
         ...
 
     def measure(self, part: int, table: list[Row]) -> tuple[Sums, bool]:
-        """Block sums of what the reducing stage ``part`` measures, and, at the first of them, whether all are good.
+        """Block sums of what the reducing stage ``part`` measures, and, at the first such stage, whether all are good.
 
-        For each tensor, or once where they are summed together, the block sums of each that is measured.
+        For each tensor, or once where they are summed together, the block sums of each that is measured. A stage of
+        whole arrays has none: it is run, and what it gives is kept aside until :meth:`apply`.
         """
         ...
 
@@ -178,10 +179,12 @@ def check_gradient(name: str, g: Any, parameter: Any) -> None:
     check_alike(f"gradient {name!r}", g, parameter)
 
 
-def check_alike(what: str, x: Any, parameter: Any, dtype: str | None = None) -> None:
+def check_alike(
+    what: str, x: Any, parameter: Any, dtype: str | None = None, shape: tuple[int, ...] | None = None
+) -> None:
     """Refuse an array of another namespace, shape or dtype than its parameter; ``what`` names it in the error.
 
-    ``dtype`` is what it should have where that is not the parameter's.
+    ``dtype`` and ``shape`` are what it should have where that is not the parameter's.
     """
     if not is_array(x):
         raise GradstepTypeError(f"{what} is of type {type(x).__name__}, not an array.")
@@ -190,7 +193,9 @@ def check_alike(what: str, x: Any, parameter: Any, dtype: str | None = None) -> 
         raise GradstepTypeError(f"{what} is a {type(x).__name__}, but its parameter a {type(parameter).__name__}.")
     if is_masked(x):
         raise GradstepTypeError(f"{what} is a masked array; fill it first.")
-    if tuple(x.shape) != tuple(parameter.shape):
+    if shape is not None and shape != tuple(parameter.shape) and tuple(x.shape) != shape:
+        raise GradstepValueError(f"{what} has shape {tuple(x.shape)}, and should have {shape}.")
+    if shape in (None, tuple(parameter.shape)) and tuple(x.shape) != tuple(parameter.shape):
         raise GradstepValueError(f"{what} has shape {tuple(x.shape)}, its parameter {tuple(parameter.shape)}.")
     if dtype is not None and dtype_name(x) != dtype:
         raise GradstepTypeError(f"{what} has dtype {dtype_name(x)}, and should have {dtype}.")

@@ -18,6 +18,9 @@ STEPS = 50
 def oracle(case: Case) -> None:
     """Within ``bound`` (|theta0| + path length) of the oracle, at every step, t = 1 and zero gradients included."""
     assert case.oracle is not None  # noqa: S101 - silent otherwise
+    if case.rule.whole:
+        _oracle_of_matrices(case)
+        return
     for seed in (case.seed, case.seed + 1):
         rng = np.random.default_rng(seed)
         (theta,) = normal(rng, (6,))
@@ -40,6 +43,33 @@ def oracle(case: Case) -> None:
                     errors[worst] <= case.bound * scale[worst],
                     f"step {worst + 1} of seed {seed}, element {i}, {hyper}: {path[worst, i]!r}, the oracle "
                     f"{float(exact[worst])!r}; {errors[worst]:.3g} apart, {case.bound * scale[worst]:.3g} allowed",
+                )
+
+
+def _oracle_of_matrices(case: Case) -> None:
+    """The same for whole arrays: matrices of either form, a row, a column; the scale is that of the largest element."""
+    assert case.oracle is not None  # noqa: S101 - asked before
+    steps = 6  # a step of a matrix in exact arithmetic takes long
+    for shape in ((2, 3), (3, 2), (2, 2), (1, 3), (3, 1)):
+        rng = case.rng()
+        (theta,) = normal(rng, shape)
+        grads = gradients(rng, [theta], steps)
+        grads[0][0][0] = 0.0
+        grads[2][0][...] = 0.0
+        for hyper in case.settings():
+            path = [x["theta"][0] for x in run(case.stage(**hyper), [theta], grads)]
+            exact = case.oracle(theta.tolist(), [g.tolist() for (g,) in grads], **hyper)
+            far, last = float(np.abs(theta).max()), theta
+            for t, (got, wanted) in enumerate(zip(path, exact, strict=True), 1):
+                rounded = np.array([[float(x) for x in row] for row in wanted])
+                pairs = zip(got.ravel(), (x for row in wanted for x in row), strict=True)
+                error = max(float(abs(y - type(y)(float(x)))) for x, y in pairs)
+                far += float(np.abs(rounded - last).max())
+                last = rounded
+                demand(
+                    error <= case.bound * far,
+                    f"step {t} of a {shape} matrix, {hyper}: {got.tolist()}, the oracle {rounded.tolist()}; "
+                    f"{error:.3g} apart, {case.bound * far:.3g} allowed",
                 )
 
 
