@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -146,6 +147,12 @@ def normal(rng, like):
     if like.dtype.kind == "c":
         x = x + 1j * rng.normal(size=like.shape)
     return np.asarray(x, like.dtype.newbyteorder("="))
+
+
+def made(kind, params, tx, **options):
+    """Return an optimizer that takes gradients by their structs (``"read"``), by ``"plain"`` Python, or eagerly."""
+    with mock.patch.dict(os.environ, GRADSTEP_PLAIN="1" if kind == "plain" else ""):
+        return gs.Optimizer(params, tx, engine="eager" if kind == "eager" else "compiled", **options)
 
 
 def check_engines(build, tx, steps=3):

@@ -233,3 +233,61 @@ def test_bits_of_the_first_adam_step_by_hand():
     rate, unbias = 0.5 / (1 - 0.9), 1 / math.sqrt(1 - 0.999)
     m, v = 0.9 * 0.0 + (1 - 0.9) * 2.0, 0.999 * 0.0 + (1 - 0.999) * 4.0
     assert bits(w) == bits(np.array([1.0 - rate * m / (unbias * math.sqrt(v) + 1e-8)]))
+
+
+class TestManyArrays:
+    """Small arrays go through a rule as one; nobody can see it in a bit."""
+
+    CHAINS = (
+        gs.adam(),
+        gs.chain(gs.clip_by_global_norm(0.5), gs.adamw(weight_decay=0.1), gs.ema(decay=0.9)),
+        gs.chain(gs.clip_by_norm(0.5), gs.momentum()),
+        gs.chain(gs.clip_by_value(0.1), gs.sgd()),
+    )
+
+    @staticmethod
+    def nest(rng):
+        x = {f"a{k}": rng.normal(size=k).astype(np.float32) for k in range(6)}
+        x |= {f"b{k}": rng.normal(size=(k, 3)) for k in range(1, 4)} | {"zero": np.array(rng.normal())}
+        x |= {
+            "big": rng.normal(size=20_000),
+            "swapped": rng.normal(size=4).astype(">f8"),
+            "f": rng.normal(size=(4, 6)).T,
+        }
+        return x | {"half": rng.normal(size=3).astype(np.float16), "z": rng.normal(size=3) + 1j, "z2": np.ones(2) * 1j}
+
+    @pytest.mark.parametrize("k", range(len(CHAINS)))
+    def test_the_bits_are_those_of_an_optimizer(self, k):
+        rng = np.random.default_rng(0)
+        params = self.nest(rng)
+        held = {name: x.copy() for name, x in params.items()}
+        opt = gs.Optimizer(held, self.CHAINS[k], engine="eager")
+        state = gs.init(self.CHAINS[k], params)
+        for _ in range(3):
+            grads = {name: x.astype(params[name].dtype) for name, x in self.nest(rng).items()}
+            before = {name: x.copy() for name, x in params.items()}
+            kept = params
+            params, state = gs.update(self.CHAINS[k], params, grads, state)
+            opt.step(grads)
+            assert same(kept, before)
+        assert same(params, held)
+        assert same(state.slots, {name: dict(own) for name, own in opt.state.items()})
+
+    def test_the_first_bad_one_is_named(self):
+        params = {f"w{k}": np.ones(3) for k in range(5)}
+        state = gs.init(gs.adam(), params)
+        grads = {name: np.ones(3) for name in params} | {"w3": np.array([1.0, np.nan, 1.0]), "w4": np.full(3, np.inf)}
+        with pytest.raises(gs.NonFiniteError, match=r"'w3' is not finite: \[1\]"):
+            gs.update(gs.adam(), params, grads, state)
+        params["w2"][1] = np.inf
+        with pytest.raises(gs.NonFiniteError, match="parameter 'w2'"):
+            gs.update(gs.adam(), params, grads, state)
+
+    def test_no_result_shares_memory_with_another(self):
+        params = {f"w{k}": np.ones(3) for k in range(4)}
+        state = gs.init(gs.adam(), params)
+        grads = {name: np.ones(3) for name in params}
+        params, state = gs.update(gs.adam(), params, grads, state)
+        every = [*params.values(), *(x for own in state.slots.values() for x in own.values()), *grads.values()]
+        for i, x in enumerate(every):
+            assert not any(np.shares_memory(x, y) for y in every[i + 1 :])

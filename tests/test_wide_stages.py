@@ -257,3 +257,93 @@ def test_a_sum_that_is_not_finite_is_named():
     with pytest.raises(gs.NonFiniteError, match="scaled: the sum size is not finite; nothing was changed"):
         opt.step({"w": np.ones(3)})
     assert opt.t == 0
+
+
+# ---- read ---------------------------------------------------------------------------------------------------------
+
+
+def debiased():
+    """An average that starts at zero, shown without the weight of its start."""
+
+    def scalars(t, decay=0.9):
+        return {"decay": decay, "rest": 1 - decay, "mean": 1 / (1 - decay**t)}
+
+    def kept(theta, g, average, decay, rest, mean):
+        return theta, g, decay * average + rest * theta
+
+    return stage(scalars, state="average", read=lambda average, mean: mean * average)(kept)
+
+
+def test_read_names_slots_and_scalars():
+    made, x = debiased(), np.array([1.0, -2.0])
+    assert made.shown(x, [np.zeros(2)], 0, {"decay": 0.5}, {}) is x
+    assert made.shown(x, [np.array([0.75, 0.0])], 2, {"decay": 0.5}, {}).tolist() == [1.0, 0.0]
+    check_rule(made)
+
+
+def test_read_may_not_ask_for_what_is_lost_after_a_step():
+    with pytest.raises(gs.RuleError, match="read asks for size, which depends on what is summed or remembered"):
+        rule(
+            lambda size, total: {"size": size, "total": total + 1},
+            memory={"total": 0.0},
+            reduce={"size": lambda g: g},
+            over="all",
+            read=lambda theta, size: theta * size,
+        )(lambda theta, g, size: (theta - size * g, g))
+
+
+# ---- declarations -------------------------------------------------------------------------------------------------
+
+
+def test_an_operation_that_is_not_printed_keeps_the_names():
+    def scalars(t, every=5.0):
+        return {"keep": t % every}
+
+    def sometimes(theta, g, keep):
+        return theta, keep * g
+
+    made = stage(scalars)(sometimes)
+    assert equation(made).text() == "g ← keep g"
+    check_rule(made)
+
+
+def test_what_clips_is_one_of_the_numbers():
+    def shorter(theta, g, factor):
+        return theta, factor * g
+
+    with pytest.raises(gs.RuleError, match="clips='by' is none of the numbers that scalars"):
+        stage(lambda total: {"factor": 1 / (1 + total)}, reduce=lambda g: g * g, over="all", clips="by")(shorter)
+    with pytest.raises(gs.RuleError, match="clips= names the factor that a sum gives"):
+        stage(lambda: {"factor": 0.5}, clips="factor")(shorter)
+
+
+def test_any_stage_that_clips_is_told_of():
+    def halved(theta, g, half):
+        return theta, half * g
+
+    made = stage(lambda total: {"half": 0.5 if total > 1 else 1.0}, reduce=lambda g: g * g, over="all", clips="half")
+    opt = gs.Optimizer(np.ones(2), gs.chain(made(halved), gs.sgd))
+    opt.step(np.array([0.5, 0.5]))
+    assert not opt.clipped
+    opt.step(np.array([3.0, 0.0]))
+    assert opt.clipped
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("decay", [0.5, gs.schedules.exponential(0.9, 2, 0.5)], ids=["constant", "schedule"])
+def test_averaged_is_read_with_the_scalars_of_the_last_update(engine, decay, tmp_path):
+    tx = gs.chain(gs.sgd(lr=0.1), debiased()(decay=decay))
+    params, grads = data("float32")
+    opt = gs.Optimizer(params, tx, engine=engine, groups={"b": {"decay": 0.25}})
+    assert all((x == params[key]).all() and x is not params[key] for key, x in opt.averaged().items())  # no step yet
+    for t, g in enumerate(grads, 1):
+        opt.step(g)
+        for key, x in opt.averaged().items():
+            own = 0.25 if key == "b" else decay(t - 1) if callable(decay) else decay
+            wanted = np.float32(1 / (1 - own**t)) * opt.state[key]["kept.average"]
+            assert x.tobytes() == wanted.tobytes()
+    opt.save(tmp_path / "opt.safetensors")
+    other, _ = data("float32")
+    again = gs.Optimizer(other, tx, engine=engine, groups={"b": {"decay": 0.25}})
+    again.restore(tmp_path / "opt.safetensors")
+    assert all(x.tobytes() == again.averaged()[key].tobytes() for key, x in opt.averaged().items())

@@ -3,6 +3,8 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from gradstep import rules as rules
+from gradstep import stages as stages
 from gradstep.chain import chain
 from gradstep.diagnostics import Diagnostics
 from gradstep.engine.threads import get_threads, set_threads
@@ -21,21 +23,8 @@ from gradstep.errors import (
 from gradstep.functional import State, apply, init, scalars, update
 from gradstep.hyper import times
 from gradstep.optimizer import Optimizer
-from gradstep.rules import (
-    adadelta,
-    adagrad,
-    adam,
-    adamax,
-    adamw,
-    amsgrad,
-    momentum,
-    nadam,
-    nesterov,
-    radam,
-    rmsprop,
-    sgd,
-)
-from gradstep.stages import clip_by_global_norm, clip_by_norm, clip_by_value, decay, ema, l2, maximize, unscale
+from gradstep.rules import *  # noqa: F403 - a rule is listed in one place, rules/__init__.py
+from gradstep.stages import *  # noqa: F403 - and so is a stage
 from gradstep.version import __version__ as __version__
 
 if TYPE_CHECKING:
@@ -61,46 +50,28 @@ __all__ = [
     "ScalarError",
     "State",
     "UserCodeError",
-    "adadelta",
-    "adagrad",
-    "adam",
-    "adamax",
-    "adamw",
-    "amsgrad",
     "apply",
     "chain",
     "check_gradient",
-    "clip_by_global_norm",
-    "clip_by_norm",
-    "clip_by_value",
     "conventions",
-    "decay",
-    "ema",
     "get_threads",
     "init",
     "interop",
-    "l2",
     "layers",
     "load",
     "loggers",
-    "maximize",
     "minimize",
-    "momentum",
-    "nadam",
-    "nesterov",
     "nn",
-    "radam",
-    "rmsprop",
     "scalars",
     "schedules",
     "set_threads",
-    "sgd",
     "stop",
     "testing",
     "times",
-    "unscale",
     "update",
 ]
+__all__ += rules.__all__
+__all__ += stages.__all__
 
 # What is imported on first use, and the module that has it: modules under their own names.
 _ON_FIRST_USE = {

@@ -6,7 +6,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from gradstep.arrays import compute_dtype, extremes, is_low
+import numpy as np
+
+from gradstep.arrays import compute_dtype, extremes, is_low, largest
 from gradstep.chain import Program, Row, Sums, program
 from gradstep.engine import eager
 from gradstep.engine.tensor import Tensor, bad_gradient, check_alike, check_gradient
@@ -22,7 +24,7 @@ ALL = ""  # the row of scalars that all arrays share
 
 
 class State(NamedTuple):
-    """What an optimizer remembers.
+    """State of :func:`update`.
 
     Attributes
     ----------
@@ -91,15 +93,21 @@ def update(
         When nests, shapes, dtypes or the state do not fit.
     """
     choose_nonfinite(on_nonfinite)
+    made = program(as_stage(tx))
+    _check_state(made, state)
+    nest, tensors, leaves = _prepared(made, params, grads, state.slots)
+    _refuse_traced([x.value for x in tensors], state)
+    bundles = eager.bundled(made, tensors, leaves)
     try:
         if on_nonfinite != "ignore":
-            _guard(tx, params, grads, state)
-        numbers, memory = scalars(tx, params, grads, state)
+            _guard(made, bundles, tensors, leaves)
+        values = made.values(made.hyper, state.t)
+        table, memory = host_half(made, values, tensors, leaves, state.t, state.memory)
     except NonFiniteError as error:
         if on_nonfinite != "skip" or isinstance(error, ScalarError):
             raise
         return params, state
-    params, slots = apply(tx, params, grads, state.slots, numbers)
+    params, slots = _applied(made, nest, tensors, bundles, table)
     return params, State(state.t + 1, memory, slots)
 
 
@@ -115,15 +123,9 @@ def scalars(tx: Stage | Rule, params: Any, grads: Any, state: State) -> tuple[Sc
         For the next state.
     """
     made = program(as_stage(tx))
-    if not isinstance(state, State):
-        raise GradstepTypeError(f"state must come from gs.init or gs.update, not be a {type(state).__name__}.")
-    if set(state.memory) != set(made.memory()):
-        raise GradstepValueError(
-            f"state: memory has {sorted(state.memory)}, but this stage keeps {sorted(made.memory())}."
-        )
-    nest, tensors = _tensors(made, params, state.slots)
+    _check_state(made, state)
+    nest, tensors, leaves = _prepared(made, params, grads, state.slots)
     _refuse_traced([x.value for x in tensors], state)
-    leaves = _gradients(nest, tensors, grads)
     table, memory = host_half(made, made.values(made.hyper, state.t), tensors, leaves, state.t, state.memory)
     rows = nest.names if made.over_tensor else [ALL]
     return {key: _named(made, row) for key, row in zip(rows, table, strict=True)}, memory
@@ -146,6 +148,8 @@ def host_half(
     host = Host(made, [hyper], groups, extremes({x.dtype for x in tensors}))
 
     def measure(part: int, rows: list[Row]) -> Sums:
+        if made.rules[part].whole:  # it is run when the arrays are computed
+            return []
         return [eager.measured(made, part, x, g, rows[x.row]) for x, g in zip(tensors, grads, strict=True)]
 
     table, after = host.table(t + 1, [dict(memory)], measure)
@@ -170,19 +174,22 @@ def apply(tx: Stage | Rule, params: Any, grads: Any, slots: Slots, scalars: Scal
         After the update.
     """
     made = program(as_stage(tx))
-    nest, tensors = _tensors(made, params, slots)
-    leaves = _gradients(nest, tensors, grads)
-    after: list[Any] = []
-    new_slots: dict[str, Mapping[str, Any]] = {}
-    for x, g in zip(tensors, leaves, strict=True):
-        numbers = scalars[x.name if made.over_tensor else ALL]
-        row = [tuple(numbers[part.label][key] for key in part.rule.numbers) for part in made.parts]
-        value, state = eager.update(made, x, g, row)
-        after.append(value)
-        new_slots[x.name] = {
-            key: y for keys, own in zip(made.slots, state, strict=True) for key, y in zip(keys, own, strict=True)
-        }
-    return nest.build(after), new_slots
+    nest, tensors, leaves = _prepared(made, params, grads, slots)
+    rows = [scalars[name] for name in (nest.names if made.over_tensor else [ALL])]
+    table = [[tuple(numbers[p.label][key] for key in p.rule.numbers) for p in made.parts] for numbers in rows]
+    return _applied(made, nest, tensors, eager.bundled(made, tensors, leaves), table)
+
+
+def _applied(
+    made: Program, nest: Nest, tensors: Sequence[Tensor], bundles: Sequence[eager.Bundle], table: list[Row]
+) -> tuple[Any, Slots]:
+    after: list[Any] = [None] * len(tensors)
+    slots: list[Mapping[str, Any]] = [{}] * len(tensors)
+    keys = [key for own in made.slots for key in own]
+    for bundle in bundles:
+        for k, (value, state) in bundle.update(made, tensors, table):
+            after[k], slots[k] = value, dict(zip(keys, state, strict=True))
+    return nest.build(after), dict(zip(nest.names, slots, strict=True))
 
 
 def _named(made: Program, row: Row) -> dict[str, dict[str, float]]:
@@ -192,44 +199,61 @@ def _named(made: Program, row: Row) -> dict[str, dict[str, float]]:
     }
 
 
-def _tensors(made: Program, params: Any, slots: Slots) -> tuple[Nest, list[Tensor]]:
+def _check_state(made: Program, state: Any) -> None:
+    if not isinstance(state, State):
+        raise GradstepTypeError(f"state must come from gs.init or gs.update, not be a {type(state).__name__}.")
+    if set(state.memory) != set(made.memory()):
+        raise GradstepValueError(
+            f"state: memory has {sorted(state.memory)}, but this stage keeps {sorted(made.memory())}."
+        )
+
+
+def _prepared(made: Program, params: Any, grads: Any, slots: Slots) -> tuple[Nest, list[Tensor], tuple[Any, ...]]:
+    """Return the form of the nests, the parameters with their state, and the gradients: each looked at once."""
     nest, leaves = flatten(params)
     if set(slots) != set(nest.names):
         odd = min(set(slots) ^ set(nest.names))
         raise GradstepValueError(
             f"state: {odd!r} is in one of parameters and state alone; the state is of other parameters."
         )
+    gradients = nest.leaves(grads, "gradients")
+    wanted = [key for keys in made.slots for key in keys]
     tensors: list[Tensor] = []
-    for k, (name, x) in enumerate(zip(nest.names, leaves, strict=True)):
+    over_tensor = made.over_tensor
+    for k, (name, x, g) in enumerate(zip(nest.names, leaves, gradients, strict=True)):
         compute_dtype(x, name)
+        if not _is_like(g, x):
+            check_gradient(name, g, x)
         own = slots[name]
-        wanted = [key for keys in made.slots for key in keys]
-        if set(own) != set(wanted):
+        if len(own) != len(wanted) or not all(key in own for key in wanted):
             raise GradstepValueError(f"state: {name!r} has {sorted(own)}, but this stage keeps {sorted(wanted)}.")
         for key, y in own.items():
-            check_alike(f"state: {key} of {name!r}", y, x, dtype="float32" if is_low(x) else None)
-        state = tuple(tuple(own[key] for key in keys) for keys in made.slots)
-        tensors.append(Tensor(name, x, state, k if made.over_tensor else 0))
-    return nest, tensors
+            if not _is_like(y, x) or is_low(x) or key in made.shaped:
+                dtype, shape = "float32" if is_low(x) else None, made.shape(key, x.shape)
+                check_alike(f"state: {key} of {name!r}", y, x, dtype, shape)
+        state = tuple([tuple([own[key] for key in keys]) for keys in made.slots])
+        tensors.append(Tensor(name, x, state, k if over_tensor else 0))
+    return nest, tensors, gradients
 
 
-def _gradients(nest: Nest, tensors: Sequence[Tensor], grads: Any) -> tuple[Any, ...]:
-    leaves = nest.leaves(grads, "gradients")
-    for x, g in zip(tensors, leaves, strict=True):
-        check_gradient(x.name, g, x.value)
-    return leaves
+def _is_like(y: Any, x: Any) -> bool:
+    """Return whether two arrays are plain ones of NumPy's, of one shape and dtype: the usual case, seen at once."""
+    return type(x) is type(y) is np.ndarray and x.shape == y.shape and x.dtype == y.dtype
 
 
-def _guard(tx: Stage | Rule, params: Any, grads: Any, state: State) -> None:
-    made = program(as_stage(tx))
-    nest, leaves = flatten(params)
-    _refuse_traced(leaves, state)
-    check_parameters(nest.names, leaves)
-    for name, x, g in zip(nest.names, leaves, nest.leaves(grads, "gradients"), strict=True):
-        check_gradient(name, g, x)
-        limit = made.limit_in(compute_dtype(x, name))
+def _guard(made: Program, bundles: Sequence[eager.Bundle], tensors: Sequence[Tensor], grads: Sequence[Any]) -> None:
+    """Refuse parameters that are not finite and gradients that are not, or too large, with the name of the first."""
+    if all(
+        eager.within(bundle.tensor.value, largest(bundle.tensor.dtype))
+        and eager.within(bundle.g, made.limit_in(bundle.tensor.dtype))
+        for bundle in bundles
+    ):
+        return
+    check_parameters([x.name for x in tensors], [x.value for x in tensors])
+    for x, g in zip(tensors, grads, strict=True):
+        limit = made.limit_in(x.dtype)
         if not eager.within(g, limit):
-            raise bad_gradient(name, g, limit)
+            raise bad_gradient(x.name, g, limit)
 
 
 def _refuse_traced(leaves: Sequence[Any], state: State) -> None:

@@ -1,14 +1,13 @@
 """Hyperparameters: one name everywhere, the values that each may take, and schedules in their place."""
 
 import math
-import numbers
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Annotated, Any, cast
 
 from gradstep.errors import GradstepTypeError, GradstepValueError
-from gradstep.naming import unknown
+from gradstep.naming import is_real, unknown
 
 Schedule = Callable[[int], float]
 Hyper = float | Schedule
@@ -68,7 +67,7 @@ def checked(name: str, value: Any, owner: str, domain: Domain | None = None) -> 
     """
     if callable(value):
         return cast(Schedule, value)
-    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+    if not is_real(value):
         raise GradstepTypeError(
             f"{owner}: {name} must be a number or a schedule (a function of the number of updates made), "
             f"not {value!r} of type {type(value).__name__}."
@@ -92,7 +91,7 @@ def at(value: Hyper, name: str, t: int, owner: str, domain: Domain | None = None
     if not callable(value):
         return value
     x: Any = value(t)
-    if isinstance(x, bool) or not isinstance(x, numbers.Real):
+    if not is_real(x):
         raise GradstepTypeError(f"{owner}: the schedule of {name} gave {x!r} at t = {t}; it must give a number.")
     return in_domain(name, _float(x), f"{owner}, schedule at t = {t}", domain)
 
@@ -117,7 +116,7 @@ class times:  # noqa: N801 - reads as a word in groups={"embed*": {"lr": gs.time
     factor: float
 
     def __post_init__(self) -> None:
-        if isinstance(self.factor, bool) or not isinstance(self.factor, numbers.Real) or not math.isfinite(self.factor):
+        if not is_real(self.factor) or not math.isfinite(self.factor):
             raise GradstepValueError(f"times: the factor must be a finite number, not {self.factor!r}.")
 
 

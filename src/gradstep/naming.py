@@ -1,8 +1,10 @@
-"""Errors for names that nobody knows, with the names that were perhaps meant; attributes that are not there."""
+"""Checks of what users hand in: names, numbers, attributes; errors with the names that were perhaps meant."""
 
 import difflib
+import math
 from collections.abc import Iterable, Mapping
 from inspect import get_annotations
+from numbers import Integral, Real
 from typing import Any, ClassVar, NoReturn, SupportsIndex, TypeVar
 
 from gradstep.errors import GradstepAttributeError, GradstepTypeError, GradstepValueError
@@ -23,6 +25,53 @@ def find(what: str, name: str, known: Mapping[str, T]) -> T:
     if name not in known:
         raise unknown(what, name, known)
     return known[name]
+
+
+def is_whole(x: Any) -> bool:
+    """Return True for an integer of Python or NumPy; a bool is none."""
+    return isinstance(x, Integral) and not isinstance(x, bool)
+
+
+def is_real(x: Any) -> bool:
+    """Return True for a real number of Python or NumPy; a bool is none."""
+    return isinstance(x, Real) and not isinstance(x, bool)
+
+
+def whole(what: str, value: Any, least: int = 0) -> int:
+    """Return an integer of at least ``least``; ``what`` is its name in errors."""
+    if not is_whole(value):
+        raise GradstepTypeError(f"{what} must be an integer, not {value!r}.")
+    if value < least:
+        raise GradstepValueError(f"{what} must be at least {least}, and is {value}.")
+    return int(value)
+
+
+def real(what: str, value: Any) -> float:
+    """Return a real number that is not NaN; ``what`` is its name in errors."""
+    if not is_real(value):
+        raise GradstepTypeError(f"{what} must be a number, not {value!r}.")
+    if math.isnan(value):
+        raise GradstepValueError(f"{what} must not be NaN.")
+    return float(value)
+
+
+def is_like(data: Any, form: Any) -> bool:
+    """Return True for data of a form.
+
+    A list of one form stands for any number of it, ``{str: form}`` for any names, a tuple for one of several forms, a
+    type for exactly that type, ``object`` for anything.
+    """
+    if isinstance(form, tuple):
+        return any(is_like(data, one) for one in form)
+    if isinstance(form, list):
+        return isinstance(data, list) and all(is_like(x, form[0]) for x in data)
+    if isinstance(form, dict):
+        if not isinstance(data, dict):
+            return False
+        if str in form:
+            return all(is_like(x, form[str]) for x in data.values())
+        return data.keys() == form.keys() and all(is_like(data[key], own) for key, own in form.items())
+    return data is form if form is None else form is object or type(data) is form
 
 
 class Closed:

@@ -297,7 +297,7 @@ class Optimizer:
 
     @property
     def clipped(self) -> bool:
-        """Whether a stage that bounds a norm made gradients of the last step shorter."""
+        """True where a stage that bounds a norm made gradients of the last step shorter."""
         return self._step.clipped
 
     @property
@@ -366,7 +366,7 @@ class Optimizer:
         """
         with self._lock:
             self._refuse_replaced()
-            averages = self._step.averaged()
+            averages = self._step.averaged(self._values.at(max(self.t - 1, 0)))
             if averages is None:
                 raise GradstepValueError(f"{self!r} keeps no average; add one: gs.chain(..., gs.ema(decay=0.999)).")
             out = [copied(x) for x in self._leaves]

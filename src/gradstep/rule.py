@@ -7,7 +7,7 @@ does depends on what it is handed (arrays, operands that write instructions, sym
 
 import inspect
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from importlib import import_module
@@ -46,7 +46,7 @@ class Rule:
         ``(t, *hyper, *memory) -> dict`` of those numbers that are known before the sums, which may name them;
         ``scalars`` gets them too.
     state
-        Names of the arrays kept for each parameter, shaped like it.
+        Names of the arrays kept for each parameter, shaped like it, or as ``shapes`` says.
     nonnegative
         Those of them that are never below zero, such as averages of squares.
     start
@@ -62,17 +62,34 @@ class Rule:
         Unit of each hyperparameter that is no pure number, in terms of ``theta`` and ``g``: ``{"lr": "theta/g"}``;
         ``{"g": "1"}`` where a stage hands a gradient of another unit on.
     read
-        ``(theta, *state) -> array`` shown by ``opt.averaged()``.
+        Gives the array that ``opt.averaged()`` shows. It names what it sees: ``theta``, slots, and scalars that are
+        known from t and the hyperparameters alone, so that a resumed run shows the same. Where it names scalars, what
+        is shown before the first step is theta.
     measure, over
         What is summed over each tensor or over all, by the name under which ``scalars`` gets the sum. A function
         names what it sees: ``theta``, ``g``, ``before``, slots and early numbers; all of it in float64.
     wraps
         Whether ``update`` takes ``before`` first: theta as it entered the last rule (of kind ``"rule"``) before it.
+    whole
+        Whether ``update`` sees whole arrays, as matrices, and not one element at a time: it may use the words of
+        :mod:`gradstep.vocabulary` for matrices, and is run by NumPy, also between compiled passes.
+    shapes
+        For slots of a whole rule that are shaped otherwise: ``"rows"`` (a number for each row), ``"columns"``,
+        ``"rows rows"``, ``"columns columns"`` or ``"one"``.
+    axes
+        The most axes that a parameter of a whole rule may have; more are a stack of matrices where it is None.
     power
         The highest power of g that the rule forms; larger gradients than that allows are refused.
     bounds
         The hyperparameter that bounds the gradient which the stage hands on, where there is one: what follows it
         meets none larger.
+    clips
+        The scalar that is below 1 where the stage made the gradient shorter; ``opt.clipped`` tells.
+    ascends
+        Whether the stage turns the gradient, so that what follows goes uphill.
+    search, finds_scale
+        Where a comparison looks for the learning rate: around that many times the problem's scale for its unit; where
+        the rule finds the scale itself, around that number.
     exceptions
         Laws that the rule does not obey, each with the reason.
     kind
@@ -102,6 +119,13 @@ class Rule:
     module: str
     early: Callable[..., dict[str, Any]] | None = None
     wraps: bool = False
+    whole: bool = False
+    shapes: Mapping[str, str] = field(default_factory=dict[str, str])
+    axes: int | None = None
+    clips: str | None = None
+    ascends: bool = False
+    search: float = 1.0
+    finds_scale: bool = False
     numbers: tuple[str, ...] = ()
     early_numbers: tuple[str, ...] = ()  # the first of them
     operations: Mapping[str, int] = field(default_factory=dict[str, int])
@@ -145,14 +169,33 @@ class Rule:
         return f"<{self.kind} {self.name}({', '.join(f'{k}={v}' for k, v in self.defaults.items())})>"
 
     def host(
-        self, t: int, hyper: Mapping[str, float], memory: Mapping[str, float], sums: Mapping[str, float] = _EMPTY
+        self,
+        t: int,
+        hyper: Mapping[str, float],
+        memory: Mapping[str, float],
+        sums: Mapping[str, float] = _EMPTY,
+        names: tuple[str, ...] | None = None,
     ) -> tuple[dict[str, float], dict[str, float]]:
-        """Scalars of update ``t`` = 1, 2, ... and the memory after it."""
+        """Return the scalars of update ``t`` = 1, 2, ..., or those of them in ``names``, and the memory after it."""
         known = {**hyper, **memory, "t": t, **sums}
         early = self.early(**{key: known[key] for key in parameters(self.early)}) if self.early else {}
         known |= early
         out = {**early, **self.scalars(**{key: known[key] for key in self.arguments})}
-        return {key: float(out[key]) for key in self.numbers}, {key: float(out[key]) for key in memory}
+        numbers = self.numbers if names is None else names
+        return {key: float(out[key]) for key in numbers}, {key: float(out[key]) for key in memory}
+
+    def shown(
+        self, theta: Any, slots: Sequence[Any], t: int, hyper: Mapping[str, float], memory: Mapping[str, float]
+    ) -> Any:
+        """Return what ``read`` gives after update ``t``; theta before the first one where it asks for scalars."""
+        assert self.read is not None  # noqa: S101 - only such a rule is asked
+        known = {"theta": theta, **dict(zip(self.state, slots, strict=True))}
+        asked = parameters(self.read)
+        if names := tuple(key for key in asked if key not in known):
+            if t == 0:
+                return theta
+            known |= self.host(t, hyper, memory, dict.fromkeys(self.measure, 1.0), names)[0]
+        return self.read(**{key: known[key] for key in asked})
 
     @property
     def arrays(self) -> tuple[str, ...]:
@@ -161,7 +204,7 @@ class Rule:
 
     @cached_property
     def arguments(self) -> tuple[str, ...]:
-        """What ``scalars`` asks for."""
+        """Names of the arguments of ``scalars``."""
         return parameters(self.scalars)
 
     @cached_property
@@ -251,8 +294,15 @@ class Options(TypedDict, total=False):
     over: Over
     early: Callable[..., dict[str, Any]]
     wraps: bool
+    whole: bool
+    shapes: Mapping[str, str]
+    axes: int
     power: int
     bounds: str
+    clips: str
+    ascends: bool
+    search: float
+    finds_scale: bool
     exceptions: Mapping[str, str]
 
 
@@ -319,6 +369,13 @@ def _declaring(
                 module=update.__module__,
                 early=options.get("early"),
                 wraps=options.get("wraps", False),
+                whole=options.get("whole", False),
+                shapes=options.get("shapes", _EMPTY),
+                axes=options.get("axes"),
+                clips=options.get("clips"),
+                ascends=options.get("ascends", False),
+                search=options.get("search", 1.0),
+                finds_scale=options.get("finds_scale", False),
             )
         )
 

@@ -1,18 +1,21 @@
 """What the verbs print and write when all is well."""
 
+import inspect
 import json
 import math
 import platform
 import re
-from dataclasses import asdict
+from dataclasses import asdict, fields
 
 import pytest
 
 import gradstep as gs
 from gradstep import rules
 from gradstep.cli import main
+from gradstep.cli.compare import compare
 from gradstep.compare import Study
 from gradstep.compare.problems import PROBLEMS, find_problem
+from gradstep.compare.record import Options
 from gradstep.equation import equation
 from gradstep.rule import Rule, registry, rule
 from gradstep.text import to_json
@@ -31,6 +34,12 @@ def run(capsys, *arguments):
     out, err = capsys.readouterr()
     assert err == ""
     return out
+
+
+def test_compare_has_the_options_of_a_study_with_their_defaults():
+    given = {name: x.default for name, x in inspect.signature(compare).parameters.items()}
+    for option in fields(Options):
+        assert given[option.name] == option.default, option.name
 
 
 def test_compare_in_plain_lines(capsys, tmp_path):

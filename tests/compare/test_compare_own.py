@@ -136,7 +136,7 @@ def test_a_function_of_ones_own(at):
     assert first.loss[0] == pytest.approx(np.mean((3 * np.linspace(0, 1, 50) + 1) ** 2))
     assert first.loss == sorted(first.loss, reverse=True)
     assert first.final == {"loss": first.loss[-1]}
-    card = study.cards["own.py:loss"]
+    card = study.problem_info["own.py:loss"]
     assert (card.size, card.exact) == ("2 parameters", True)
     assert goal(study, "own.py:loss").startswith("loss ≤ ")
     assert "what the median seed of" in goal(study, "own.py:loss")

@@ -7,15 +7,15 @@ import numpy as np
 import pytest
 
 from gradstep.compare import protocol
-from gradstep.compare.protocol import SETS, Todo, make_spec, total, train, trials_of, tuning_seeds
-from gradstep.compare.record import Goal
+from gradstep.compare.protocol import SETS, make_spec, total, train, trials_of, tuning_seeds
+from gradstep.compare.record import Goal, PlannedRun
 from gradstep.compare.study import Study, to_target
 from gradstep.errors import GradstepError
 from gradstep.tree import flatten
 
 
 def todo(lr, steps=20, seed=0, problem="made", optimizer="sgd", phase="eval"):
-    return Todo(problem, None, optimizer, phase, 0, seed, {"lr": lr}, steps, "train")
+    return PlannedRun(problem, optimizer, phase, 0, seed, {"lr": lr}, None, steps, "train")
 
 
 def one_run(lr, **more):
@@ -222,6 +222,7 @@ def test_the_command_makes_the_same_spec(arguments, options):
         (["quadratic"], "adam", {"tuning_seeds": -1}, "tuning-seeds must be 1 to 1000"),
         (["quadratic"], "adam", {"steps": 10**12}, "steps must be 1 to 10000000"),
         (["full"], "sgd,adam,nadam", {"trials": 256, "tuning_seeds": 1000}, "a study has at most 1000000"),
+        (["quadratic"], "adam", {"seed": 3}, "unknown option 'seed'; did you mean seeds"),
         (["quadratic"], "adam", {"ruleset": "tune"}, "unknown ruleset 'tune'; did you mean tuned"),
         (["quadratic"], "adam", {"search": "grid"}, "unknown search 'grid'; known: quasi, tpe"),
         (["quadratic"], "adam", {"tune": "beta1"}, "unknown tune 'beta1'"),

@@ -8,7 +8,7 @@ import pytest
 
 from compare_support import table_of, timeless
 from gradstep.compare import Study, compare, make_spec
-from gradstep.compare.record import Card, Run, Timing
+from gradstep.compare.record import ProblemInfo, RunRecord, Timing
 from gradstep.compare.statistics import Spread
 from gradstep.compare.study import rounded_up, with_one_gradient
 from gradstep.compare.table import entries, make_entry
@@ -24,7 +24,7 @@ def made_up(phase, trial, seed, steps, loss, accuracy=None, diverged=None, optim
     """A run that meets the target (loss 0.5) at ``steps``, and ends with a loss."""
     met = math.isfinite(steps)
     final = {} if diverged is not None or error else {"loss": loss} | ({"accuracy": accuracy} if accuracy else {})
-    return Run(
+    return RunRecord(
         problem="quadratic",
         optimizer=optimizer,
         phase=phase,
@@ -44,7 +44,7 @@ def made_up(phase, trial, seed, steps, loss, accuracy=None, diverged=None, optim
 def study_of(*runs, optimizers="adam", target="loss=0.5", timings=(), **options):
     asked = make_spec(["quadratic"], optimizers, target=target, trials=3, **{"seeds": 3, **options})
     spec = asked.spec if target else replace(asked.spec, goals={})
-    cards = {"quadratic": Card.of(asked.problems["quadratic"], spec.steps)}
+    cards = {"quadratic": ProblemInfo.of(asked.problems["quadratic"], spec.steps)}
     return Study(spec, cards, list(runs), list(timings), {}, [])
 
 

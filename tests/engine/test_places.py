@@ -7,6 +7,7 @@ import pytest
 
 import gradstep as gs
 from gradstep.rule import rule
+from support import made
 
 pytest.importorskip("gradstep.engine.compiled")
 
@@ -16,13 +17,6 @@ CHAINS = {
     "once": lambda lr=1e-3: gs.adam(lr=lr),
     "parts": lambda lr=1e-3: gs.chain(gs.clip_by_global_norm(1e9), gs.adam(lr=lr)),
 }
-
-
-def optimizer(params, kind, tx, **options):
-    opt = gs.Optimizer(params, tx, engine="eager" if kind == "eager" else "compiled", **options)
-    if kind == "plain":
-        opt._step._engine.reads = False
-    return opt
 
 
 def replace(x):
@@ -65,7 +59,7 @@ def refuses(opt, params, grads, match):
 def test_a_parameter_with_other_memory(kind, chain, shape):
     params = {"b": np.ones(3), "w": np.zeros(shape)}
     grads = {"b": np.ones(3), "w": np.ones(shape)}
-    opt = optimizer(params, kind, chain())
+    opt = made(kind, params, chain())
     opt.step(grads)
     replace(params["w"])
     victims = [np.zeros(shape) for _ in range(50)]
@@ -76,14 +70,14 @@ def test_a_parameter_with_other_memory(kind, chain, shape):
 @pytest.mark.parametrize("skip", ["raise", "skip", "ignore"])
 def test_whatever_is_done_about_bad_gradients(kind, chain, skip):
     params = {"w": np.zeros(N)}
-    opt = optimizer(params, kind, chain(), on_nonfinite=skip)
+    opt = made(kind, params, chain(), on_nonfinite=skip)
     replace(params["w"])
     refuses(opt, params, {"w": np.ones(N)}, "parameter 'w' was given other memory")
 
 
 def test_a_parameter_with_other_strides(kind, chain):
     params = {"w": np.zeros((30, 30))}
-    opt = optimizer(params, kind, chain())
+    opt = made(kind, params, chain())
     turn(params["w"])
     refuses(opt, params, {"w": np.arange(900.0).reshape(30, 30)}, r"'w' was float64\[30, 30\] with strides \(240, 8\)")
 
@@ -91,7 +85,7 @@ def test_a_parameter_with_other_strides(kind, chain):
 def test_a_view_whose_base_was_resized(kind, chain):
     base = np.zeros(2 * N)
     params = {"w": base[:N]}
-    opt = optimizer(params, kind, chain())
+    opt = made(kind, params, chain())
     before = opt.state["w"]["adam.m"].copy()
     base.resize(1 << 20, refcheck=False)  # the view is dangling now: it must not even be read
     with pytest.raises(gs.GradstepValueError, match="memory of parameter 'w' was given other memory"):
@@ -103,7 +97,7 @@ def test_a_view_whose_base_was_resized(kind, chain):
 def test_a_view_whose_base_was_only_reshaped_steps(kind, chain):
     base = np.zeros((2, N))
     params = {"w": base[0]}
-    opt = optimizer(params, kind, chain())
+    opt = made(kind, params, chain())
     base.shape = (N, 2)
     opt.step({"w": np.ones(N)})
     assert params["w"].all()
@@ -111,21 +105,21 @@ def test_a_view_whose_base_was_only_reshaped_steps(kind, chain):
 
 def test_a_state_with_other_memory(kind, chain, shape):
     params = {"w": np.zeros(shape)}
-    opt = optimizer(params, kind, chain())
+    opt = made(kind, params, chain())
     replace(opt.state["w"]["adam.v"])
     refuses(opt, params, {"w": np.ones(shape)}, "state adam.v of 'w' was given other memory")
 
 
 def test_a_state_with_other_strides(kind, chain):
     params = {"w": np.zeros((30, 30))}
-    opt = optimizer(params, kind, chain())
+    opt = made(kind, params, chain())
     turn(opt.state["w"]["adam.m"])
     refuses(opt, params, {"w": np.ones((30, 30))}, r"state adam.m of 'w' was float64\[30, 30\]")
 
 
 def test_the_memory_that_state_shares_is_given_up(kind, chain):
     params = {"w": np.zeros(N)}
-    opt = optimizer(params, kind, chain())
+    opt = made(kind, params, chain())
     replace(opt.state["w"]["adam.m"].base)  # the state is dangling now: it must not even be read
     with pytest.raises(gs.GradstepValueError, match=r"memory of state adam\.m of 'w' was given other memory"):
         opt.step({"w": np.ones(N)})
@@ -142,13 +136,14 @@ def test_a_schedule_that_moves_memory(kind, chain, shape, what):
             replace(params["w"] if what == "w" else opt.state["w"][what])
         return 1e-3
 
-    opt = optimizer(params, kind, chain(moving))
+    opt = made(kind, params, chain(moving))
     opt.step({"w": np.ones(shape)})
     with pytest.raises(gs.GradstepValueError, match=f"'?{what}'? .*was given other memory"):
         opt.step({"w": np.ones(shape)})
     assert opt.t == 1
 
 
+@pytest.mark.usefixtures("own_registry")
 def test_scalars_that_move_memory(kind):
     """The last moment before the write, after all else has been looked at."""
     params = {"w": np.zeros(N)}
@@ -164,7 +159,7 @@ def test_scalars_that_move_memory(kind):
     def moves_its_parameter(theta, g, rate):
         return theta - rate * g, g
 
-    opt = optimizer(params, kind, gs.chain(gs.clip_by_global_norm(1e9), moves_its_parameter()))
+    opt = made(kind, params, gs.chain(gs.clip_by_global_norm(1e9), moves_its_parameter()))
     held["opt"] = opt
     with pytest.raises(gs.GradstepValueError, match="parameter 'w' was given other memory"):
         opt.step({"w": np.ones(N)})
@@ -175,7 +170,7 @@ def test_scalars_that_move_memory(kind):
 @pytest.mark.parametrize("key", ["adam.m", "adam.m.scale", "master"])
 def test_what_low_precision_keeps(kind, key):
     params = {"w": np.zeros(N, "f2")}
-    opt = optimizer(params, kind, gs.adam(), state_dtype="8bit", master=True)
+    opt = made(kind, params, gs.adam(), state_dtype="8bit", master=True)
     replace(opt.state["w"][key])
     name = "scales of adam.m" if key.endswith("scale") else key
     refuses(opt, params, {"w": np.ones(N, "f2")}, f"state {name} of 'w' was given other memory")
@@ -183,7 +178,7 @@ def test_what_low_precision_keeps(kind, key):
 
 def test_a_rehearsal_reads_nothing_that_was_moved(kind, chain):
     params = {"w": np.zeros(N)}
-    opt = optimizer(params, kind, chain())
+    opt = made(kind, params, chain())
     replace(opt.state["w"]["adam.m"])
     with pytest.raises(gs.GradstepValueError, match=r"state adam\.m of 'w' was given other memory"):
         opt.rehearse({"w": np.ones(N)})

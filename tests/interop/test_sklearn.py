@@ -173,7 +173,9 @@ def test_the_first_weights():
 
 def test_each_pass_has_an_order_of_its_own(monkeypatch):
     ours, theirs = [], []
-    monkeypatch.setattr(Network, "epoch", lambda self, x, y, order, *more: ours.append(order) or 0.0)
+    monkeypatch.setattr(
+        Network, "epoch", lambda self, x, y, batches, *more: ours.append(np.concatenate(batches)) or 0.0
+    )
     shuffle = _multilayer_perceptron.shuffle
     monkeypatch.setattr(
         _multilayer_perceptron, "shuffle", lambda x, **how: theirs.append(shuffle(x, **how)) or theirs[-1]

@@ -185,6 +185,7 @@ def test_a_finalizer_may_save(tmp_path):
     assert opt.t == 20
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("n", [100, 1_000_000])
 @pytest.mark.parametrize("engine", ["compiled", "eager"])
 def test_sigterm_saves_and_ends(n, engine, tmp_path):

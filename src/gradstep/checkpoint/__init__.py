@@ -1,12 +1,10 @@
-"""Checkpoints: what an optimizer is, in a file that is old or new but never between, and in which no bit is unchecked.
+"""Checkpoints: an optimizer in a file that is old or new but never half of each, with every bit under a hash.
 
 ``opt.save("run.safetensors")``, ``opt.restore("run.safetensors")``, and :func:`load` for the plain arrays.
 """
 
-from gradstep.checkpoint.extra import user_metadata
 from gradstep.checkpoint.format import write
-from gradstep.checkpoint.load import Checkpoint, load
 from gradstep.checkpoint.rng import Rng
-from gradstep.checkpoint.transfer import Parts, as_saved, plan
+from gradstep.checkpoint.transfer import Checkpoint, Parts, as_saved, load, plan, user_metadata
 
 __all__ = ["Checkpoint", "Parts", "Rng", "as_saved", "load", "plan", "user_metadata", "write"]

@@ -7,7 +7,7 @@ import sys
 import threading
 import webbrowser
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from gradstep.errors import GradstepError
 from gradstep.text import is_wide
@@ -69,6 +69,23 @@ def console() -> "Console":
     columns = os.environ.get("COLUMNS", "")
     width = int(columns) if columns.isdecimal() else 0
     return Console(highlight=False, width=width or PLAIN_WIDTH)
+
+
+class Lines:
+    """Plain lines on stdout, within a ``with`` block; what shows more inherits from it."""
+
+    def __init__(self) -> None:
+        self.console = console()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+    def say(self, line: str) -> None:
+        """Write one line, however long."""
+        self.console.print(line, markup=False, soft_wrap=True)
 
 
 def sparkline(values: Sequence[float], width: int = WIDTH) -> str:

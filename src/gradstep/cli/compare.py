@@ -58,7 +58,7 @@ def compare(
 
     if parquet is not None:
         check_parquet()
-    asked = make_spec(
+    plan = make_spec(
         problems,
         DEFAULT_OPTIMIZERS if optimizers is None else optimizers,
         ruleset=ruleset,
@@ -71,12 +71,12 @@ def compare(
         target=target,
     )
     workers = Workers(jobs, backend)
-    folder = out or free_folder(problems, asked.spec)
-    for note in asked.notes:
+    folder = out or free_folder(problems, plan.spec)
+    for note in plan.notes:
         say(note)
     try:
         with reporter(json) as shown:
-            study = run_study(asked, folder, workers, shown)
+            study = run_study(plan, folder, workers, shown)
     except KeyboardInterrupt as error:
         if not (folder / NAME).is_file():
             raise

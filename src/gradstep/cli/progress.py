@@ -1,4 +1,4 @@
-"""What a study says while it runs or is watched: a live row for each optimizer, plain lines, or JSON lines."""
+"""Progress of a study that runs or is watched: a live row for each optimizer, plain lines, or JSON lines."""
 
 import math
 import sys
@@ -7,15 +7,15 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
 from rich import box
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
-from gradstep.cli.common import PLAIN_WIDTH, console, sparkline
-from gradstep.compare.record import Run
+from gradstep.cli.common import PLAIN_WIDTH, Lines, console, sparkline
+from gradstep.compare.conduct import Listener
+from gradstep.compare.record import RunRecord
 from gradstep.compare.study import Study, final_loss, to_target
 from gradstep.compare.table import entries, make_entry
 from gradstep.compare.wording import (
@@ -35,42 +35,8 @@ EVERY = 10.0  # seconds from one plain line on how far it is to the next
 SPARK = 12  # bars of a curve beside a row
 
 
-class Reporter(Protocol):
-    """Entered before the study begins and left after its last run; ``end`` comes when the files are written."""
-
-    def __enter__(self) -> Self: ...
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
-    ) -> None: ...
-    def begin(self, study: Study) -> None:
-        """It begins, or goes on: some of its runs may be there."""
-        ...
-
-    def result(self, run: Run) -> None:
-        """One more run is made."""
-        ...
-
-    def end(self, study: Study, files: Sequence[Path]) -> None:
-        """All is done and written."""
-        ...
-
-
-def reporter(json: bool) -> Reporter:
-    """JSON lines when they are asked for, live rows at a terminal, plain lines elsewhere."""
-    if json:
-        return JsonLines()
-    return LiveRows() if console().is_terminal else PlainLines()
-
-
-class PlainLines:
-    """A line at the start, one for each optimizer that is finished on a problem, one now and then, and the table."""
-
-    study: Study
-
-    def __init__(self) -> None:
-        self.console, self.started = console(), time.monotonic()
-        self.made = 0
-        self.at = self.started
+class Reporter(Listener):
+    """A listener that is entered before the study begins and left after its last run."""
 
     def __enter__(self) -> Self:
         return self
@@ -78,9 +44,27 @@ class PlainLines:
     def __exit__(self, *_: object) -> None:
         return None
 
-    def say(self, line: str) -> None:
-        """One line, however long."""
-        self.console.print(line, markup=False, soft_wrap=True)
+    def end(self, study: Study, files: Sequence[Path]) -> None:
+        """Show the results, when the files are written."""
+
+
+def reporter(json: bool) -> Reporter:
+    """Return JSON lines when they are asked for, live rows at a terminal, plain lines elsewhere."""
+    if json:
+        return JsonLines()
+    return LiveRows() if console().is_terminal else PlainLines()
+
+
+class PlainLines(Lines, Reporter):
+    """A line at the start, one for each optimizer that is finished on a problem, one now and then, and the table."""
+
+    study: Study
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.started = time.monotonic()
+        self.made = 0
+        self.at = self.started
 
     def begin(self, study: Study) -> None:
         """Say what is compared, and how much of it is there already."""
@@ -98,7 +82,7 @@ class PlainLines:
         """Runs of the whole study."""
         return sum(self.totals.values())
 
-    def result(self, run: Run) -> None:
+    def result(self, run: RunRecord) -> None:
         """Count a run; say how its optimizer did on that problem when it was the last one."""
         self.count(run)
         made, now = self.done[run.problem, run.optimizer], time.monotonic()
@@ -109,14 +93,14 @@ class PlainLines:
             self.say(f"{len(self.runs)} of {self.total} runs, {self.clock()}")
             self.at = now
 
-    def count(self, run: Run) -> None:
+    def count(self, run: RunRecord) -> None:
         """Take a run in."""
         self.made += 1
         self.runs.append(run)
         self.done[run.problem, run.optimizer] += 1
 
     def outcome(self, problem: str, optimizer: str) -> str:
-        """How an optimizer did with the hyperparameters that were chosen for it."""
+        """Return the result of an optimizer with the hyperparameters that were chosen for it."""
         entry = make_entry(replace(self.study, runs=self.runs), problem, optimizer)
         if entry is None:
             return ""
@@ -137,7 +121,7 @@ class PlainLines:
         return f"{duration(gone)}, about {duration(left)} left" if left else duration(gone)
 
     def end(self, study: Study, files: Sequence[Path]) -> None:
-        """The table, and where the rest is."""
+        """Print the table, and the paths of the files."""
         table = _table(study, wide=True)
         width = self.console.measure(table, options=self.console.options.update_width(PLAIN_WIDTH)).maximum
         if width > self.console.width:
@@ -153,7 +137,7 @@ class PlainLines:
 
 
 def _table(study: Study, wide: bool) -> Table:
-    """Of one problem all that is to be told; of several how each optimizer did on each."""
+    """Return the table: of one problem with all columns; of several, the result of each optimizer on each."""
     if len(study.problems) == 1:
         [problem] = study.problems
         return _rich(headings(study, problem, wide), [entry_cells(study, x, wide) for x in entries(study, problem)])
@@ -185,7 +169,7 @@ class LiveRows(PlainLines):
         super().begin(study)
         self.hits = dict.fromkeys(study.optimizers, 0)
         self.judged = dict.fromkeys(study.optimizers, 0)
-        self.best: dict[str, Run] = {}
+        self.best: dict[str, RunRecord] = {}
         self.tasks = {label: self.progress.add_task(label, total=n, note="") for label, n in self.totals.items()}
         self.all = self.progress.add_task("all", total=self.total, note="")
         for run in study.runs:
@@ -201,7 +185,7 @@ class LiveRows(PlainLines):
     def __exit__(self, *_: object) -> None:
         self.progress.stop()
 
-    def look(self, run: Run) -> None:
+    def look(self, run: RunRecord) -> None:
         """Keep the best curve of the problem at hand, and count hits."""
         best = self.best.get(run.optimizer)
         if best is None or best.problem != run.problem or final_loss(run) <= final_loss(best):
@@ -210,7 +194,7 @@ class LiveRows(PlainLines):
             self.judged[run.optimizer] += 1
             self.hits[run.optimizer] += math.isfinite(to_target(run, target.target))
 
-    def result(self, run: Run) -> None:
+    def result(self, run: RunRecord) -> None:
         """Move the optimizer's bar."""
         self.count(run)
         self.look(run)
@@ -227,14 +211,8 @@ class LiveRows(PlainLines):
         self.progress.update(self.all, completed=len(self.runs), note=self.clock() if self.made else "")
 
 
-class JsonLines:
+class JsonLines(Reporter):
     """One JSON object a line: the study, each run (without its curves), each row of the table, the files."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        return None
 
     def say(self, event: str, content: dict[str, Any]) -> None:
         """One line at once, also into a pipe."""
@@ -248,7 +226,7 @@ class JsonLines:
         for run in study.runs:
             self.result(run)
 
-    def result(self, run: Run) -> None:
+    def result(self, run: RunRecord) -> None:
         """A run, without its curves: those are in the folder."""
         curves = ("steps", "batch_loss", "loss", "accuracy", "health")
         self.say("run", {key: value for key, value in run.as_json().items() if key not in curves})

@@ -1,17 +1,17 @@
-"""What ``gradstep run`` says: a live table at a terminal, a line now and then elsewhere, or JSON lines."""
+"""Progress of ``gradstep run``: a live table at a terminal, a line now and then elsewhere, or JSON lines."""
 
 import math
 import time
 from collections.abc import Sequence
-from typing import Any, Protocol, Self, TextIO
+from typing import Any, TextIO
 
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from gradstep.cli.common import WIDTH, console, sparkline
+from gradstep.cli.common import WIDTH, Lines, console, sparkline
 from gradstep.loop import Run, Step
-from gradstep.runs import Folder, Spec, Summary
+from gradstep.runs import Folder, RunSpec, Summary
 from gradstep.runs.summary import facts
 from gradstep.text import duration, number, to_json
 
@@ -19,48 +19,21 @@ EVERY = 5.0  # seconds from one line to the next
 REFRESH = 0.1  # seconds from one look of the live table to the next
 
 
-class Progress(Protocol):
-    """Entered before the first step; ``end`` comes when everything is written."""
-
-    def __enter__(self) -> Self: ...
-    def __exit__(self, *_: object) -> None: ...
-    def start(self) -> None:
-        """The run is about to begin."""
-        ...
-
-    def step(self, step: Step) -> None:
-        """One more step is made."""
-        ...
-
-    def end(self, summary: Summary, warnings: Sequence[str]) -> None:
-        """All is done and written."""
-        ...
-
-
-def progress(folder: Folder, spec: Spec, run: Run, json: TextIO | None) -> Progress:
-    """JSON lines to where they are asked for, a live table at a terminal, plain lines elsewhere."""
+def progress(folder: Folder, spec: RunSpec, run: Run, json: TextIO | None) -> "PlainLines":
+    """Return JSON lines to where they are asked for, a live table at a terminal, plain lines elsewhere."""
     if json is not None:
         return JsonLines(folder, spec, run, json)
     return (LiveTable if console().is_terminal else PlainLines)(folder, spec, run)
 
 
-class PlainLines:
-    """A line at the start, one every few seconds, and the summary."""
+class PlainLines(Lines):
+    """A line at the start, one every few seconds, and the summary when everything is written."""
 
-    def __init__(self, folder: Folder, spec: Spec, run: Run) -> None:
-        self.folder, self.spec, self.run, self.console = folder, spec, run, console()
+    def __init__(self, folder: Folder, spec: RunSpec, run: Run) -> None:
+        super().__init__()
+        self.folder, self.spec, self.run = folder, spec, run
         self.at = time.monotonic()
         self.began, self.t = self.at, run.t
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        return None
-
-    def say(self, line: str) -> None:
-        """One line, however long."""
-        self.console.print(line, markup=False, soft_wrap=True)
 
     def start(self) -> None:
         """Say what is run, and from where on."""
@@ -68,14 +41,14 @@ class PlainLines:
         self.say(f"{self.spec.problem.rpartition('/')[2]} by {self.run.opt.stage!r} {whence} in {self.folder.path}")
 
     def step(self, step: Step) -> None:
-        """Say how it stands, now and then."""
+        """Print the numbers of the step, now and then."""
         if (now := time.monotonic()) - self.at >= EVERY:
             self.at = now
             shown = " ".join(f"{key} {text}" for key, text in self.cells(step).items())
             self.say(shown)
 
     def cells(self, step: Step) -> dict[str, str]:
-        """How a step stands."""
+        """Return the numbers of a step, in words."""
         rate = (step.t - self.t) / max(1e-9, time.monotonic() - self.began)
         out = {
             "step": str(step.t),
@@ -93,7 +66,7 @@ class PlainLines:
         return out
 
     def end(self, summary: Summary, warnings: Sequence[str]) -> None:
-        """The summary, the warnings, and where the rest is."""
+        """Print the summary, the warnings and the path of the report."""
         lines = facts(summary)
         width = max(map(len, lines))
         for key, text in lines.items():
@@ -107,7 +80,7 @@ class PlainLines:
 class LiveTable(PlainLines):
     """At a terminal: a table that stays in its place, with the values so far as bars."""
 
-    def __init__(self, folder: Folder, spec: Spec, run: Run) -> None:
+    def __init__(self, folder: Folder, spec: RunSpec, run: Run) -> None:
         super().__init__(folder, spec, run)
         self.values: list[float] = []
         self.every = 1  # steps from one value to the next
@@ -157,7 +130,7 @@ class LiveTable(PlainLines):
 class JsonLines(PlainLines):
     """One JSON object a line: the run, each step, the summary."""
 
-    def __init__(self, folder: Folder, spec: Spec, run: Run, out: TextIO) -> None:
+    def __init__(self, folder: Folder, spec: RunSpec, run: Run, out: TextIO) -> None:
         super().__init__(folder, spec, run)
         self.out = out
 

@@ -1,51 +1,32 @@
-"""A study conducted: its phases one after the other, each run kept when it is finished, from wherever it stood."""
+"""The conduct of a study: its phases in order; each run is kept when it is finished, and none is made twice."""
 
 import math
 import zlib
 from collections.abc import Callable, Generator, Iterable, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any
 
 from gradstep.compare.contender import Contender
-from gradstep.compare.environment import environment
 from gradstep.compare.problems import Problem
-from gradstep.compare.protocol import (
-    Asked,
-    Todo,
-    hyper_of,
-    make_spec,
-    trials_of,
-    tuning_seeds,
-)
-from gradstep.compare.record import Card, Phase, Run
+from gradstep.compare.protocol import Plan, hyper_of, make_spec, trials_of, tuning_seeds
+from gradstep.compare.record import Phase, PlannedRun, ProblemInfo, RunRecord
 from gradstep.compare.search import ask_tpe, at, space
 from gradstep.compare.signals import sigterm_interrupts
 from gradstep.compare.store import Content, Store
 from gradstep.compare.study import Study
 from gradstep.compare.timing import measure
 from gradstep.compare.workers import LOKY, Workers
+from gradstep.environment import environment
 
 
-class Listener(Protocol):
-    """Who is told how a study goes."""
-
-    def begin(self, study: Study) -> None:
-        """It begins, or goes on: some of its runs may be there."""
-        ...
-
-    def result(self, run: Run) -> None:
-        """One more run is finished, and kept."""
-        ...
-
-
-class Nobody:
-    """A listener who does nothing."""
+class Listener:
+    """A listener to a study's progress; its methods do nothing until they are overridden."""
 
     def begin(self, study: Study) -> None:
-        """Nothing."""
+        """Hear that the study begins or goes on: some of its runs may be there."""
 
-    def result(self, run: Run) -> None:
-        """Nothing."""
+    def result(self, run: RunRecord) -> None:
+        """Hear of one more run, which is finished and kept."""
 
 
 def compare(
@@ -55,14 +36,8 @@ def compare(
     out: str | Path | None = None,
     jobs: int | None = None,
     backend: str = LOKY,
-    ruleset: str = "tuned",
-    trials: int = 5,
-    tuning_seeds: int = 1,
-    seeds: int = 3,
-    search: str = "quasi",
-    tune: str = "lr",
-    steps: int | None = None,
     target: str | None = None,
+    **options: Any,
 ) -> Study:
     """Compare optimizers on problems.
 
@@ -76,8 +51,10 @@ def compare(
         A folder in which every finished run is kept at once, and in which the same call goes on; None: in memory alone.
     jobs, backend
         Runs at a time (None: as many as cores), and joblib's backend; the results do not depend on them.
-    ruleset, trials, tuning_seeds, seeds, search, tune, steps, target
-        As for :func:`~gradstep.compare.protocol.make_spec`.
+    target
+        ``loss=0.1`` or ``accuracy=0.95``, in place of the one that a problem has.
+    **options
+        Of :class:`~gradstep.compare.record.Options`: ``seeds``, ``trials``, ``steps`` and so on.
 
     Raises
     ------
@@ -92,23 +69,17 @@ def compare(
     (1, 2, 2)
     """
     names = [optimizers] if isinstance(optimizers, str) else optimizers
-    asked = make_spec(
+    plan = make_spec(
         [problems] if isinstance(problems, str) else problems,
         ",".join(names),
-        ruleset=ruleset,
-        trials=trials,
-        tuning_seeds=tuning_seeds,
-        seeds=seeds,
-        search=search,
-        tune=tune,
-        steps=steps,
         target=target,
+        **options,
     )
-    return run_study(asked, None if out is None else Path(out), Workers(jobs, backend))
+    return run_study(plan, None if out is None else Path(out), Workers(jobs, backend))
 
 
 def run_study(
-    asked: Asked,
+    plan: Plan,
     folder: Path | None = None,
     workers: Workers | None = None,
     listener: Listener | None = None,
@@ -117,7 +88,7 @@ def run_study(
 
     Parameters
     ----------
-    asked
+    plan
         From :func:`~gradstep.compare.protocol.make_spec`.
     folder
         Where it is kept; None: in memory alone.
@@ -140,9 +111,9 @@ def run_study(
     The results depend on the spec alone; the seconds in them do not.
     """
     workers = workers or Workers()
-    cards = {label: Card.of(problem, asked.spec.steps) for label, problem in asked.problems.items()}
-    listener = listener or Nobody()
-    content = Content(asked.spec, cards, environment(), list(asked.notes))
+    info = {label: ProblemInfo.of(problem, plan.spec.steps) for label, problem in plan.problems.items()}
+    listener = listener or Listener()
+    content = Content(plan.spec, info, environment(), list(plan.notes))
     with sigterm_interrupts(), workers.at_work() as make, Store(folder, content) as store:
 
         def study() -> Study:
@@ -150,35 +121,37 @@ def run_study(
 
         listener.begin(study())
         done = {run.key for run in store.content.runs}
-        for todos in _rounds(asked, study):
-            for run in make([todo for todo in todos if todo.key not in done]):
+        for planned in _rounds(plan, study):
+            for run in make([todo for todo in planned if todo.key not in done]):
                 store.add(run)
                 listener.result(run)
         there = {(t.problem, t.optimizer) for t in store.content.timings}
-        for todo in _judged(asked, study(), [0]):
+        for todo in _judged(plan, study(), [0]):
             if todo.phase == "eval" and (todo.problem, todo.optimizer) not in there:
-                store.add(measure(todo, asked.contenders[todo.optimizer].rate))
+                store.add(measure(todo, plan.contenders[todo.optimizer].rate))
         return study()
 
 
-def _rounds(asked: Asked, study: Callable[[], Study]) -> Generator[list[Todo]]:
-    """What can be made side by side, one after the other."""
-    spec = asked.spec
+def _rounds(plan: Plan, study: Callable[[], Study]) -> Generator[list[PlannedRun]]:
+    """Yield lists of runs; those of a list can be made side by side."""
+    spec = plan.spec
     if spec.search == "tpe":
         for trial in range(spec.trials):
-            yield _tuning(asked, [trial], study())
+            yield _tuning(plan, [trial], study())
     else:
-        yield _tuning(asked, range(spec.trials), study())
-    yield _judged(asked, study(), range(spec.seeds))
+        yield _tuning(plan, range(spec.trials), study())
+    yield _judged(plan, study(), range(spec.seeds))
 
 
-def _tuning(asked: Asked, trials: Iterable[int], study: Study) -> list[Todo]:
+def _tuning(plan: Plan, trials: Iterable[int], study: Study) -> list[PlannedRun]:
     """Trials of all optimizers on all problems; for TPE the study has those before."""
-    spec = asked.spec
+    spec = plan.spec
     return [
-        Todo(label, spec.sources.get(label), name, "tune", trial, seed, hyper, spec.steps, study.target(label).split)
-        for label, problem in asked.problems.items()
-        for name, one in asked.contenders.items()
+        PlannedRun(
+            label, name, "tune", trial, seed, hyper, spec.sources.get(label), spec.steps, study.target(label).split
+        )
+        for label, problem in plan.problems.items()
+        for name, one in plan.contenders.items()
         if trials_of(spec, one) > 1
         for trial in trials
         for hyper in [
@@ -198,17 +171,17 @@ def _asked_of_tpe(study: Study, one: Contender, problem: Problem, trial: int) ->
 
 
 def _as_one(steps: float, loss: float, budget: int) -> float:
-    """What a trial was worth as one finite number: a hit its steps, a miss more, by its loss."""
+    """Return the worth of a trial as one finite number: a hit its steps, a miss more, by its loss."""
     return steps if math.isfinite(steps) else budget * (1.5 + math.atan(loss) / math.pi)
 
 
-def _judged(asked: Asked, study: Study, seeds: Sequence[int]) -> list[Todo]:
+def _judged(plan: Plan, study: Study, seeds: Sequence[int]) -> list[PlannedRun]:
     """The best trial of all optimizers on all problems, with fresh seeds, and a look at its steps."""
-    spec = asked.spec
-    out: list[Todo] = []
+    spec = plan.spec
+    out: list[PlannedRun] = []
     phases: tuple[tuple[Phase, Sequence[int]], ...] = (("eval", seeds), ("health", [0]))
-    for label, problem in asked.problems.items():
-        for name, one in asked.contenders.items():
+    for label, problem in plan.problems.items():
+        for name, one in plan.contenders.items():
             trial = study.best_trial(label, name)
             hyper = next((r.hyper for r in study.tuning(label, name) if r.trial == trial), None)
             if hyper is None:
@@ -216,7 +189,7 @@ def _judged(asked: Asked, study: Study, seeds: Sequence[int]) -> list[Todo]:
             split = study.target(label).split
             for phase, numbers in phases:
                 out += [
-                    Todo(label, spec.sources.get(label), name, phase, trial, seed, hyper, spec.steps, split)
+                    PlannedRun(label, name, phase, trial, seed, hyper, spec.sources.get(label), spec.steps, split)
                     for seed in numbers
                 ]
     return out

@@ -8,13 +8,13 @@ import math
 from pathlib import Path
 from typing import Any
 
-from gradstep.compare.record import Run
+from gradstep.compare.record import RunRecord
 from gradstep.compare.study import Study, to_target
 from gradstep.errors import GradstepError
 from gradstep.files import write_all, write_text, write_whole
 from gradstep.text import short
 
-Row = dict[str, str | int | float | None]
+FlatRow = dict[str, str | int | float | None]
 COLUMNS: dict[str, type] = {
     "problem": str,
     "optimizer": str,
@@ -33,12 +33,12 @@ COLUMNS: dict[str, type] = {
 }
 
 
-def rows(study: Study) -> list[Row]:
+def rows(study: Study) -> list[FlatRow]:
     """A row of COLUMNS for each run, in the order of the study; None where there is nothing, infinity for a miss."""
     return [dict(zip(COLUMNS, _values(study, run), strict=True)) for run in study.runs]
 
 
-def _values(study: Study, run: Run) -> tuple[str | int | float | None, ...]:
+def _values(study: Study, run: RunRecord) -> tuple[str | int | float | None, ...]:
     timing = study.timing(run.problem, run.optimizer)
     steps = to_target(run, study.target(run.problem))
     return (

@@ -9,7 +9,7 @@ validation data; test data give the final figures alone. All runs go all of thei
 import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, get_args
 
 import numpy as np
@@ -19,10 +19,10 @@ from gradstep.compare.contender import Contender, contender
 from gradstep.compare.problems import FULL, QUICK, Problem, Task, find_problem
 from gradstep.compare.problems.own import ChangedError, is_own, own_problem, wrong_gradient
 from gradstep.compare.problems.targets import records
-from gradstep.compare.record import Goal, Phase, Ruleset, Run, Source, Spec
+from gradstep.compare.record import Goal, Options, PlannedRun, Ruleset, RunRecord, Search, Source, Spec, Tune
 from gradstep.compare.search import at, is_searched, space, table
 from gradstep.errors import GradstepError, GradstepValueError, NonFiniteError
-from gradstep.naming import find
+from gradstep.naming import find, unknown
 from gradstep.optimizer import Optimizer
 from gradstep.text import read_names, short
 
@@ -34,28 +34,8 @@ MOST_STEPS, MOST_RUNS = 10_000_000, 1_000_000
 
 
 @dataclass(frozen=True)
-class Todo:
-    """One run to be made: all that settles it."""
-
-    problem: str
-    source: Source | None
-    optimizer: str
-    phase: Phase
-    trial: int
-    seed: int
-    hyper: dict[str, float]
-    steps: int | None
-    split: str
-
-    @property
-    def key(self) -> tuple[str, str, str, int, int]:
-        """What tells it from all others of its study."""
-        return self.problem, self.optimizer, self.phase, self.trial, self.seed
-
-
-@dataclass(frozen=True)
-class Asked:
-    """A spec with what was found while it was read.
+class Plan:
+    """A study that is to be made: its spec, and what was found while that was read.
 
     Attributes
     ----------
@@ -77,16 +57,10 @@ def make_spec(
     problems: Sequence[str],
     optimizers: str = DEFAULT_OPTIMIZERS,
     *,
-    ruleset: str = "tuned",
-    trials: int = 5,
-    tuning_seeds: int = 1,
-    seeds: int = 3,
-    search: str = "quasi",
-    tune: str = "lr",
-    steps: int | None = None,
     target: str | None = None,
-) -> Asked:
-    """A study as it is asked for, with everything that can be wrong in it found before the first run.
+    **options: Any,
+) -> Plan:
+    """Return the plan of a study; everything that can be wrong in it is found here, before the first run.
 
     Parameters
     ----------
@@ -94,11 +68,11 @@ def make_spec(
         Names with options, as ``quadratic:condition=1000``; ``FILE.py:NAME``; or a set of problems, ``quick``.
     optimizers
         Comma-separated, with hyperparameters that are held: ``adam,momentum:momentum=0.95,keras.RMSprop``.
-    ruleset, trials, tuning_seeds, seeds, search, tune, steps
-        As in :class:`~gradstep.compare.record.Spec`. An optimizer whose label holds all that would be searched has one
-        trial.
     target
         ``loss=0.1`` or ``accuracy=0.95``, in place of the one that a problem has.
+    **options
+        Of :class:`~gradstep.compare.record.Options`. An optimizer whose label holds all that would be searched has one
+        trial.
 
     Raises
     ------
@@ -106,21 +80,10 @@ def make_spec(
         For unknown problems, options, optimizers or hyperparameters, any number out of range, and problem files that
         cannot be used.
     """
-    _choice("ruleset", ruleset, get_args(Ruleset))
-    _choice("search", search, ("quasi", "tpe"))
-    _choice("tune", tune, ("lr", "all"))
-    for name, value, most in (
-        ("trials", trials, len(table())),
-        ("tuning-seeds", tuning_seeds, FIRST_TUNING_SEED),
-        ("seeds", seeds, FIRST_TUNING_SEED),
-        ("steps", 1 if steps is None else steps, MOST_STEPS),
-    ):
-        if not 1 <= value <= most:
-            raise GradstepValueError(f"{name} must be 1 to {most}, not {value}.")
+    chosen = _options(options)
     contenders = read_contenders(optimizers)
     found, sources, notes = _problems(problems)
-    default = ruleset == "defaults"
-    if default:
+    if chosen.ruleset == "defaults":
         for one in contenders.values():
             one.stage({})  # which may lack a learning rate
     goals = {label: goal for label, problem in found.items() if (goal := _goal_of(problem)) is not None}
@@ -129,20 +92,14 @@ def make_spec(
     spec = Spec(
         problems=tuple(found),
         optimizers=tuple(contenders),
-        ruleset="defaults" if default else "tuned",
-        trials=1 if default else trials,
-        tuning_seeds=0 if default else tuning_seeds,
-        seeds=seeds,
-        search="tpe" if search == "tpe" and not default else "quasi",
-        tune="all" if tune == "all" and not default else "lr",
-        steps=steps,
+        **chosen.effective(),
         goals=goals,
         sources=sources,
         version=gradstep.__version__,
     )
     if (runs := len(found) * sum(total(spec, one) for one in contenders.values())) > MOST_RUNS:
         raise GradstepValueError(f"these would be {runs} runs; a study has at most {MOST_RUNS}.")
-    return Asked(spec, found, contenders, tuple(notes))
+    return Plan(spec, found, contenders, tuple(notes))
 
 
 def read_contenders(labels: str) -> dict[str, Contender]:
@@ -151,12 +108,12 @@ def read_contenders(labels: str) -> dict[str, Contender]:
 
 
 def trials_of(spec: Spec, one: Contender) -> int:
-    """How many trials an optimizer has: one where nothing is searched."""
+    """Return the number of trials of an optimizer: one where nothing is searched."""
     return spec.trials if spec.ruleset == "tuned" and is_searched(one, spec.tune) else 1
 
 
 def total(spec: Spec, one: Contender) -> int:
-    """How many runs an optimizer has on each problem."""
+    """Return the number of runs of an optimizer on each problem."""
     trials = trials_of(spec, one)
     return (trials * spec.tuning_seeds if trials > 1 else 0) + spec.seeds + 1
 
@@ -174,7 +131,7 @@ def hyper_of(spec: Spec, one: Contender, problem: Problem, trial: int) -> dict[s
     return {one.rate: float(own)} if one.rate and one.rate not in one.held and isinstance(own, float | int) else {}
 
 
-def train(todo: Todo) -> Run:
+def train(todo: PlannedRun) -> RunRecord:
     """Make one run. Whether it diverges or the problem's own code raises something, that is recorded, not raised.
 
     Raises
@@ -196,12 +153,8 @@ def train(todo: Todo) -> Run:
         raise
     except (GradstepError, SystemExit) as raised:
         error = f"{todo.problem} left by SystemExit: {raised}." if isinstance(raised, SystemExit) else str(raised)
-    return Run(
-        problem=todo.problem,
-        optimizer=todo.optimizer,
-        phase=todo.phase,
-        trial=todo.trial,
-        seed=todo.seed,
+    return RunRecord(
+        *todo.key,
         hyper=todo.hyper,
         steps=record.steps,
         batch_loss=record.batch_loss,
@@ -222,7 +175,7 @@ def problem_of(label: str, source: Source | None) -> Problem:
     return own_problem(f"{source.path}:{label.rpartition(':')[2]}", source.sha256)[0]
 
 
-def started(todo: Todo, task: Task, **options: Any) -> Optimizer:
+def started(todo: PlannedRun, task: Task, **options: Any) -> Optimizer:
     """The optimizer of a run at its beginning, on one thread."""
     [one] = read_contenders(todo.optimizer).values()
     return Optimizer(task.params, one.stage(todo.hyper), threads=1, **options)
@@ -231,7 +184,7 @@ def started(todo: Todo, task: Task, **options: Any) -> Optimizer:
 class _Record:
     """The curves of a run while it is made."""
 
-    def __init__(self, todo: Todo) -> None:
+    def __init__(self, todo: PlannedRun) -> None:
         self.split: Any = todo.split
         self.steps: list[int] = []
         self.batch_loss: list[float] = []
@@ -240,7 +193,7 @@ class _Record:
         self.health: dict[str, list[float]] = {}
 
     def evaluated(self, task: Task) -> dict[str, float]:
-        """What the task is worth now, on the data of the target."""
+        """Return the values of the task now, on the data of the target."""
         return _floats(task.evaluate(self.split))
 
     def add(self, step: int, batch_losses: list[float], values: Mapping[str, float]) -> bool:
@@ -263,17 +216,17 @@ class _Record:
             self.health.setdefault(key, []).append(x)
 
     def lost(self, loss: float) -> bool:
-        """Whether a loss is not finite, or so far above the first that the run will not come back."""
+        """Return True for a loss that is not finite, or so far above the first that the run will not come back."""
         return not math.isfinite(loss) or (len(self.loss) > 0 and loss > BEYOND * (1 + abs(self.loss[0])))
 
 
 def _floats(values: Mapping[str, float]) -> dict[str, float]:
-    """As JSON knows them, whatever NumPy type a problem gives."""
+    """Return the values as floats, which JSON knows, whatever NumPy type a problem gives."""
     return {key: float(x) for key, x in values.items()}
 
 
-def _train(todo: Todo, problem: Problem, task: Task, record: _Record) -> int | None:
-    """All updates of a run; the update at which it diverged, or None."""
+def _train(todo: PlannedRun, problem: Problem, task: Task, record: _Record) -> int | None:
+    """Make all updates of a run; return the update at which it diverged, or None."""
     metered = todo.phase == "health"
     optimizer = started(todo, task, diagnostics=metered)
     steps = todo.steps or problem.steps
@@ -346,5 +299,18 @@ def _given(text: str, problem: Problem) -> Goal:
     return Goal("accuracy" if metric == "accuracy" else "loss", value, split, "given")
 
 
-def _choice(name: str, value: str, known: Sequence[str]) -> None:
-    find(f"unknown {name}", value, {x: x for x in known})
+def _options(given: Mapping[str, Any]) -> Options:
+    """Return the options, all of them known and within their ranges."""
+    known = {f.name: f for f in fields(Options)}
+    for name in given:
+        if name not in known:
+            raise unknown("unknown option", name, known)
+    options = Options(**given)
+    for name, kind in (("ruleset", Ruleset), ("search", Search), ("tune", Tune)):
+        find(f"unknown {name}", getattr(options, name), {x: x for x in get_args(kind)})
+    most = {"trials": len(table()), "tuning_seeds": FIRST_TUNING_SEED, "seeds": FIRST_TUNING_SEED, "steps": MOST_STEPS}
+    for name, limit in most.items():
+        value = getattr(options, name)
+        if not (name == "steps" and value is None) and not 1 <= value <= limit:
+            raise GradstepValueError(f"{name.replace('_', '-')} must be 1 to {limit}, not {value}.")
+    return options

@@ -1,4 +1,4 @@
-"""What a study holds, as plain data that goes to JSON and back: runs, timings, the spec, what its problems are.
+"""Records of a study, as plain data that goes to JSON and back: runs, timings, the spec, its problems.
 
 ``as_json`` of any of these is a dict that :func:`json.dumps` takes; ``from_json`` of its class is the inverse. Numbers
 that are not finite stay numbers in it (``NaN``, ``Infinity``), as Python writes and reads them.
@@ -7,14 +7,18 @@ that are not finite stay numbers in it (``NaN``, ``Infinity``), as Python writes
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal, Self
 
-from gradstep.compare.problems.problem import Problem, Target
+import msgspec
+
+from gradstep.compare.problems.problem import Problem, Split, Target, prefix
 
 Phase = Literal["tune", "eval", "health"]
 PHASES: tuple[Phase, ...] = ("tune", "eval", "health")
 Ruleset = Literal["tuned", "defaults"]
+Search = Literal["quasi", "tpe"]
+Tune = Literal["lr", "all"]
 FORMAT = 1
 
 
@@ -22,18 +26,32 @@ class _Plain:
     """Fields of plain values, to a dict and back."""
 
     def as_json(self) -> dict[str, Any]:
-        """All fields by name."""
-        return asdict(self)  # type: ignore[call-overload]  # what inherits is a dataclass
+        """Return all fields by name."""
+        return msgspec.to_builtins(self)
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
-        """The inverse of :meth:`as_json`."""
-        return cls(**data)
+        """Return the record of a dict that :meth:`as_json` gave; keys that it does not know are left out.
+
+        Raises
+        ------
+        msgspec.ValidationError
+            For a field that is missing or of another type; the message says which.
+        """
+        return msgspec.convert(data, cls)
 
 
 @dataclass(frozen=True)
-class Run(_Plain):
-    """One training.
+class Source(_Plain):
+    """The file of a problem of one's own. Where it lies does not make another study; what it says does."""
+
+    path: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class RunKey:
+    """The place of a run in its study.
 
     Attributes
     ----------
@@ -42,9 +60,51 @@ class Run(_Plain):
     phase
         ``"tune"`` chooses hyperparameters, ``"eval"`` judges them with other seeds, ``"health"`` looks at the steps.
     trial
-        Which of the optimizer's trials: its hyperparameters are a function of this number, or TPE's choice.
+        Number of the optimizer's trial: its hyperparameters are a function of this number, or TPE's choice.
     seed
         Of the initial parameters and the batches; nothing else is random.
+    """
+
+    problem: str
+    optimizer: str
+    phase: Phase
+    trial: int
+    seed: int
+
+    @property
+    def key(self) -> tuple[str, str, Phase, int, int]:
+        """The five fields that tell a run from all others of its study."""
+        return self.problem, self.optimizer, self.phase, self.trial, self.seed
+
+
+@dataclass(frozen=True)
+class PlannedRun(RunKey):
+    """One run to be made: the settings on which its numbers depend.
+
+    Attributes
+    ----------
+    hyper
+        Hyperparameters by name, beside those that the label holds.
+    source
+        The problem's file, where it is the user's own.
+    steps
+        Updates; None: the problem's own number.
+    split
+        The data of the problem's target: the run is evaluated on them.
+    """
+
+    hyper: dict[str, float]
+    source: Source | None
+    steps: int | None
+    split: Split
+
+
+@dataclass(frozen=True)
+class RunRecord(RunKey, _Plain):
+    """One training, made. Its place in the study comes first: see :class:`RunKey`.
+
+    Attributes
+    ----------
     hyper
         The hyperparameters that were chosen for it, by name; all others are as the label says, or defaults.
     steps
@@ -67,11 +127,6 @@ class Run(_Plain):
         Wall time of the run, evaluations included. The only value that differs from one time to the next.
     """
 
-    problem: str
-    optimizer: str
-    phase: Phase
-    trial: int
-    seed: int
     hyper: dict[str, float]
     steps: list[int]
     batch_loss: list[float]
@@ -84,19 +139,14 @@ class Run(_Plain):
     seconds: float = 0.0
 
     @property
-    def key(self) -> tuple[str, str, str, int, int]:
-        """What tells it from all others of its study."""
-        return self.problem, self.optimizer, self.phase, self.trial, self.seed
-
-    @property
     def finished(self) -> bool:
-        """Whether it made all of its steps: neither diverged nor broken off by an error."""
+        """True for a run that made all of its steps: neither diverged nor broken off by an error."""
         return self.diverged is None and self.error is None
 
 
 @dataclass(frozen=True)
 class Timing(_Plain):
-    """What a step costs, measured with nothing beside it, on one thread.
+    """The cost of a step, measured with nothing beside it, on one thread.
 
     Attributes
     ----------
@@ -136,16 +186,8 @@ class Goal:
 
 
 @dataclass(frozen=True)
-class Source(_Plain):
-    """The file of a problem of one's own. Where it lies does not make another study; what it says does."""
-
-    path: str
-    sha256: str
-
-
-@dataclass(frozen=True)
-class Card(_Plain):
-    """What is told of a problem; a study keeps it, so that it can be read where the problem cannot be made.
+class ProblemInfo(_Plain):
+    """A problem in words and numbers, kept in the study, which can then be read where the problem cannot be made.
 
     Attributes
     ----------
@@ -156,7 +198,7 @@ class Card(_Plain):
     steps, every
         Updates in a run of this study, and between two evaluations.
     exact
-        Whether nothing is held back, so that every split shows the same value.
+        True where nothing is held back, so that every split shows the same value.
     """
 
     label: str
@@ -168,37 +210,66 @@ class Card(_Plain):
     exact: bool
 
     @classmethod
-    def of(cls, problem: Problem, steps: int | None) -> "Card":
-        """That of a problem, in runs of so many steps (None: its own number)."""
+    def of(cls, problem: Problem, steps: int | None) -> "ProblemInfo":
+        """Return those of a problem, in runs of so many steps (None: its own number)."""
         own = problem
         return cls(own.name, own.summary, own.source, own.size, steps or own.steps, own.every, own.exact)
 
-    def where(self, split: str) -> str:
-        """``"validation "`` and so on, to stand in front of a metric; nothing where nothing is held back."""
-        return "" if self.exact else "training " if split == "train" else f"{split} "
+    def prefix(self, split: Split) -> str:
+        """Return the words of a split in front of a metric: see :func:`~gradstep.compare.problems.problem.prefix`."""
+        return prefix(split, self.exact)
 
 
-@dataclass(frozen=True)
-class Spec:
-    """All that settles the numbers of a study.
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """Options of a study, by the names that ``compare``, ``gradstep compare`` and a spec have for them.
 
     Attributes
     ----------
-    problems, optimizers
-        Labels, as they are written on the command line: ``"quadratic:condition=1000"``, ``"line.py:loss"``; ``"adam"``,
-        ``"momentum:momentum=0.95"``, ``"keras.RMSprop"``.
     ruleset
         ``"tuned"``, or ``"defaults"``: one trial, as each optimizer comes.
     trials, tuning_seeds
         Trials of each optimizer on each problem, and seeds (1000, 1001, ...) of each trial. No tuning: 1 and 0.
     seeds
-        How many paired seeds (0, 1, ...) judge the best trial.
+        Number of paired seeds (0, 1, ...) that judge the best trial.
     search
         ``"quasi"``: trial k is point k of a stored table; ``"tpe"``: Optuna's sampler chooses.
     tune
         ``"lr"``, or ``"all"`` hyperparameters that have a declared space.
     steps
         Updates in a run; None: each problem's own number.
+    """
+
+    ruleset: Ruleset = "tuned"
+    trials: int = 5
+    tuning_seeds: int = 1
+    seeds: int = 3
+    search: Search = "quasi"
+    tune: Tune = "lr"
+    steps: int | None = None
+
+    def effective(self) -> dict[str, Any]:
+        """Return the options by name; without tuning, those of tuning have the values that say so."""
+        untuned = {"trials": 1, "tuning_seeds": 0, "search": "quasi", "tune": "lr"}
+        own = {f.name: getattr(self, f.name) for f in fields(Options)}
+        return {**own, **untuned} if self.ruleset == "defaults" else own
+
+    def arguments(self) -> list[str]:
+        """Return the options as words of the command line, nothing left to defaults."""
+        tuning = ["ruleset"] if self.ruleset == "defaults" else ["trials", "tuning_seeds", "search", "tune"]
+        names = ["seeds", *tuning, *["steps"] * (self.steps is not None)]
+        return [f"--{name.replace('_', '-')} {getattr(self, name)}" for name in names]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spec(Options, _Plain):
+    """The settings on which the numbers of a study depend: its options, and the fields below.
+
+    Attributes
+    ----------
+    problems, optimizers
+        Labels, as they are written on the command line: ``"quadratic:condition=1000"``, ``"line.py:loss"``; ``"adam"``,
+        ``"momentum:momentum=0.95"``, ``"keras.RMSprop"``.
     goals
         By problem; none where the runs of the study are to settle it.
     sources
@@ -209,42 +280,27 @@ class Spec:
 
     problems: tuple[str, ...]
     optimizers: tuple[str, ...]
-    ruleset: Ruleset
-    trials: int
-    tuning_seeds: int
-    seeds: int
-    search: Literal["quasi", "tpe"]
-    tune: Literal["lr", "all"]
-    steps: int | None
     goals: dict[str, Goal]
     sources: dict[str, Source]
     version: str
 
     def as_json(self) -> dict[str, Any]:
-        """All fields by name, and the format's number."""
-        return {"format": FORMAT, **asdict(self)}
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> "Spec":
-        """The inverse of :meth:`as_json`."""
-        own: dict[str, Any] = {f.name: data[f.name] for f in fields(cls)}
-        own["problems"], own["optimizers"] = tuple(own["problems"]), tuple(own["optimizers"])
-        own["goals"] = {key: Goal(**x) for key, x in own["goals"].items()}
-        own["sources"] = {key: Source(**x) for key, x in own["sources"].items()}
-        return cls(**own)
+        """Return all fields by name, and the format's number."""
+        first = {"format": FORMAT, "problems": self.problems, "optimizers": self.optimizers}
+        return {**first, **super().as_json()}
 
     def identity(self) -> dict[str, Any]:
-        """What makes it this study and no other: all but where files lie."""
+        """Return what tells this study from all others: everything but the paths of files."""
         data = self.as_json()
         return {**data, "sources": {key: x["sha256"] for key, x in data["sources"].items()}}
 
     @property
     def sha256(self) -> str:
-        """Of the identity as JSON in one spelling: the name of the study."""
+        """The hash of the identity as JSON in one spelling: the name of the study."""
         return hashlib.sha256(json.dumps(self.identity(), sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
     def differences(self, other: "Spec") -> list[str]:
-        """What is not the same, each in a few words: ``seeds (3 here, 5 there)``."""
+        """Return each field that is not the same, in a few words: ``seeds (3, not 5)``."""
         mine, theirs = self.identity(), other.identity()
         return [f"{key} ({_short(mine[key])}, not {_short(theirs[key])})" for key in mine if mine[key] != theirs[key]]
 

@@ -1,4 +1,4 @@
-"""What is tried of each optimizer: a declared log-space, and points in it, the same for all.
+"""The search of hyperparameters: a declared log-space, and points in it, the same for all optimizers.
 
 A point is a number in [0, 1) for each hyperparameter that is searched. Point k of the stored table is trial k, however
 many there are to be; with Optuna's TPE it is what the sampler asks for after the trials before it.
@@ -14,16 +14,6 @@ from typing import Any
 from gradstep.compare.contender import Contender
 from gradstep.compare.problems import Problem
 
-# The learning rate is searched around the problem's scale for its unit, times a factor of the rule's own ...
-FACTORS = {
-    "momentum": 0.3,  # velocity builds up to lr / (1 - momentum), if the gradient does not turn
-    "nesterov": 0.3,
-    "adagrad": 10.0,  # steps shrink with the root of the step number
-    "rmsprop": 0.3,  # its steps do not shrink near the end
-    "adamax": 2.0,  # the paper's default is twice Adam's
-}
-# ... but this rule finds the problem's scale itself, slowly: its default is 1 on all of them.
-OWN_CENTRE = {"adadelta": 3.0}
 DECADES = 3.0  # around a problem's scale
 WIDE_DECADES = 4.0  # around the rule's default, for problems that declare no scale
 RATE = "lr"
@@ -55,7 +45,7 @@ SPACES: Mapping[str, Range] = {
 
 
 def space(contender: Contender, problem: Problem, tune: str) -> dict[str, Range]:
-    """What is searched of an optimizer on a problem, by the optimizer's own names; nothing that its label holds.
+    """Return the ranges to search for an optimizer on a problem, by its own names; none that its label holds.
 
     Parameters
     ----------
@@ -68,7 +58,7 @@ def space(contender: Contender, problem: Problem, tune: str) -> dict[str, Range]
 
 
 def is_searched(contender: Contender, tune: str) -> bool:
-    """Whether there is anything to try: an optimizer whose label holds it all has one trial."""
+    """Return True if there is a range to search: an optimizer whose label holds everything has one trial."""
     return bool(_searched(contender, tune))
 
 
@@ -86,13 +76,13 @@ def _searched(contender: Contender, tune: str) -> list[tuple[str, Range | None]]
 
 def around(contender: Contender, problem: Problem) -> Range:
     """Learning rates around the one that fits by order of magnitude."""
-    family = contender.mover.update.__name__.removeprefix("unfolded_").partition("_")[0]
+    mover = contender.mover
     if contender.unit in problem.scale:
-        centre = OWN_CENTRE.get(family) or problem.scale[contender.unit] * FACTORS.get(family, 1.0)
+        centre = mover.search * (1.0 if mover.finds_scale else problem.scale[contender.unit])
         decades = DECADES
     else:
         own: Any = contender.defaults[contender.rate or RATE]
-        centre = float(contender.mover.defaults[RATE] if own is None else own)  # type: ignore[arg-type]  # a number
+        centre = float(mover.defaults[RATE] if own is None else own)  # type: ignore[arg-type]  # a number
         decades = WIDE_DECADES
     reach = 10 ** (decades / 2)
     return Range(centre / reach, centre * reach)

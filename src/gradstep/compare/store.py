@@ -14,7 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-from gradstep.compare.record import FORMAT, Card, Run, Spec, Timing
+import msgspec
+
+from gradstep.compare.record import FORMAT, ProblemInfo, RunRecord, Spec, Timing
 from gradstep.errors import CheckpointError, GradstepValueError
 from gradstep.files import lock_folder, writable_folder
 
@@ -35,13 +37,13 @@ CREATE TABLE IF NOT EXISTS timings (
 
 @dataclass
 class Content:
-    """What a study has so far."""
+    """The content of a study so far."""
 
     spec: Spec
-    cards: dict[str, Card]
+    problem_info: dict[str, ProblemInfo]
     environment: dict[str, str]
     notes: list[str]
-    runs: list[Run] = field(default_factory=list[Run])
+    runs: list[RunRecord] = field(default_factory=list[RunRecord])
     timings: list[Timing] = field(default_factory=list[Timing])
 
 
@@ -88,7 +90,7 @@ class Store:
         self.close()
 
     def close(self) -> None:
-        """Let others write."""
+        """Close the database, and release the lock on the folder."""
         db, self._db = getattr(self, "_db", None), None
         if db is not None:
             db.close()
@@ -96,12 +98,12 @@ class Store:
             os.close(self._lock)
             self._lock = None
 
-    def add(self, made: Run | Timing) -> None:
-        """Keep a run or a timing: it is on the disk when this returns."""
+    def add(self, made: RunRecord | Timing) -> None:
+        """Store a run or a timing; it is on the disk when this returns."""
         text = json.dumps(made.as_json())
         keys: tuple[Any, ...] = made.problem, made.optimizer
         table = "timings"
-        if isinstance(made, Run):
+        if isinstance(made, RunRecord):
             table, keys = "runs", (*keys, made.phase, made.trial, made.seed)
         names = "problem, optimizer, phase, trial, seed, " if table == "runs" else "problem, optimizer, "
         marks = ", ".join("?" * (len(keys) + 2))
@@ -110,7 +112,7 @@ class Store:
                 f"INSERT OR REPLACE INTO {table} ({names}content, crc) VALUES ({marks})",  # noqa: S608 - ours
                 (*keys, text, _crc(text)),
             )
-        (self.content.runs if isinstance(made, Run) else self.content.timings).append(made)  # type: ignore[arg-type]
+        (self.content.runs if isinstance(made, RunRecord) else self.content.timings).append(made)  # type: ignore[arg-type]
 
     @property
     def _connection(self) -> sqlite3.Connection:
@@ -128,7 +130,7 @@ class Store:
         if not tables:
             facts = {
                 "spec": content.spec.as_json(),
-                "cards": [card.as_json() for card in content.cards.values()],
+                "cards": [card.as_json() for card in content.problem_info.values()],
                 "environment": content.environment,
                 "notes": content.notes,
             }
@@ -148,7 +150,7 @@ class Store:
 
 
 class Reader:
-    """A study as others write it: nothing is changed, and nobody is kept waiting.
+    """A reader of a study that another process may write: it changes nothing, and takes no lock.
 
     Parameters
     ----------
@@ -170,7 +172,7 @@ class Reader:
         self._seen: list[tuple[int, int]] = []
 
     def has_changed(self) -> bool:
-        """Whether there may be more than at the last reading."""
+        """Return True if there may be more than at the last reading."""
         return self._seen != self._now()
 
     def _now(self) -> list[tuple[int, int]]:
@@ -179,11 +181,11 @@ class Reader:
 
     @property
     def _log(self) -> Path:
-        """Is there while the study is written, or was when its writer was killed."""
+        """The log of SQLite; it exists while the study is written, or when its writer was killed."""
         return self.path.with_name(f"{NAME}-wal")
 
     def read(self) -> Content:
-        """All that is there by now."""
+        """Return the content by now."""
         self._seen = self._now()  # first: what comes meanwhile is seen the next time
         with _told(self.path):
             if not self._log.exists():
@@ -208,10 +210,10 @@ def _content(db: sqlite3.Connection) -> Content:
         raise sqlite3.DatabaseError(f"its format is {facts['spec']['format']}, and this version reads {FORMAT}")
     content = Content(
         Spec.from_json(facts["spec"]),
-        {x["label"]: Card.from_json(x) for x in facts["cards"]},
+        {x["label"]: ProblemInfo.from_json(x) for x in facts["cards"]},
         facts["environment"],
         facts["notes"],
-        [Run.from_json(_checked(*row)) for row in db.execute("SELECT content, crc FROM runs ORDER BY id")],
+        [RunRecord.from_json(_checked(*row)) for row in db.execute("SELECT content, crc FROM runs ORDER BY id")],
         [Timing.from_json(_checked(*row)) for row in db.execute("SELECT content, crc FROM timings ORDER BY rowid")],
     )
     db.execute("COMMIT")
@@ -230,12 +232,12 @@ def _crc(text: str) -> int:
 
 @contextlib.contextmanager
 def _told(path: Path) -> Generator[None]:
-    """Errors of SQLite, and of what it gave, in one sentence."""
+    """Raise errors of SQLite, and of its content, as one sentence."""
     try:
         yield
     except sqlite3.OperationalError as error:  # the system's: a full disk, no permission
         raise CheckpointError(f"{path}: {error}.") from error
-    except (sqlite3.DatabaseError, KeyError, TypeError, AttributeError, UnicodeError) as error:
+    except (sqlite3.DatabaseError, msgspec.ValidationError, KeyError, TypeError, AttributeError, UnicodeError) as error:
         raise _damaged(path, error) from error
     except ValueError as error:
         if isinstance(error, GradstepValueError):

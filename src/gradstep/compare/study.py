@@ -1,4 +1,4 @@
-"""A study: its runs, and what they say."""
+"""A study: its runs, and the numbers that follow from them."""
 
 import math
 import shlex
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from gradstep.compare.contender import Contender
 from gradstep.compare.problems import Target
 from gradstep.compare.protocol import read_contenders, total
-from gradstep.compare.record import PHASES, Card, Goal, Run, Spec, Timing
+from gradstep.compare.record import PHASES, Goal, ProblemInfo, RunRecord, Spec, Timing
 from gradstep.compare.statistics import median, steps_to_target
 from gradstep.compare.store import Content, Reader
 from gradstep.compare.views import Ecdf, Profile, Table
@@ -54,11 +54,11 @@ class Study:
     Attributes
     ----------
     spec
-        What was asked for.
-    cards
-        What is told of each problem, by label.
+        The settings of the study.
+    problem_info
+        Each problem in words and numbers, by label.
     runs, timings
-        What has been made of it; of a problem's gradients the quickest time counts for all its optimizers.
+        Runs and timings that have been made; of a problem's gradients the quickest time counts for all its optimizers.
     environment
         Versions and machine of its beginning.
     notes
@@ -73,8 +73,8 @@ class Study:
     views: ClassVar["staticmethod[[], Views]"]
 
     spec: Spec
-    cards: dict[str, Card]
-    runs: list[Run]
+    problem_info: dict[str, ProblemInfo]
+    runs: list[RunRecord]
     timings: list[Timing]
     environment: dict[str, str]
     notes: list[str]
@@ -82,7 +82,7 @@ class Study:
 
     @classmethod
     def of(cls, content: Content, folder: Path | None = None) -> Self:
-        """The study of what a store holds."""
+        """Return the study of a store's content."""
         spec = content.spec
         places = {
             (problem, optimizer): k
@@ -92,7 +92,7 @@ class Study:
             content.runs, key=lambda r: (places[r.problem, r.optimizer], PHASES.index(r.phase), r.trial, r.seed)
         )
         timings = sorted(with_one_gradient(content.timings), key=lambda t: places[t.problem, t.optimizer])
-        return cls(spec, content.cards, runs, timings, content.environment, content.notes, folder)
+        return cls(spec, content.problem_info, runs, timings, content.environment, content.notes, folder)
 
     @classmethod
     def load(cls, folder: str | Path) -> Self:
@@ -122,12 +122,12 @@ class Study:
 
     @cached_property
     def total(self) -> dict[str, int]:
-        """How many runs each optimizer has when the study is finished, on all problems."""
+        """The number of runs of each optimizer in the finished study, on all problems."""
         return {label: len(self.problems) * total(self.spec, one) for label, one in self.contenders.items()}
 
     @property
     def finished(self) -> bool:
-        """Whether all runs and timings are there."""
+        """True when all runs and timings are there."""
         return len(self.runs) == sum(self.total.values()) and len(self.timings) == len(self._pairs)
 
     @property
@@ -135,35 +135,35 @@ class Study:
         return [(problem, optimizer) for problem in self.problems for optimizer in self.optimizers]
 
     @cached_property
-    def _by_pair(self) -> dict[tuple[str, str, str], list[Run]]:
-        out: dict[tuple[str, str, str], list[Run]] = {}
+    def _by_pair(self) -> dict[tuple[str, str, str], list[RunRecord]]:
+        out: dict[tuple[str, str, str], list[RunRecord]] = {}
         for run in self.runs:
             out.setdefault((run.problem, run.optimizer, run.phase), []).append(run)
         return out
 
-    def runs_of(self, problem: str, optimizer: str) -> list[Run]:
-        """All runs of an optimizer on a problem, of all phases."""
+    def runs_of(self, problem: str, optimizer: str) -> list[RunRecord]:
+        """Return all runs of an optimizer on a problem, of all phases."""
         return [run for phase in PHASES for run in self._by_pair.get((problem, optimizer, phase), [])]
 
-    def tuning(self, problem: str, optimizer: str) -> list[Run]:
+    def tuning(self, problem: str, optimizer: str) -> list[RunRecord]:
         """The runs by which its hyperparameters were chosen, by trial and seed; none where nothing was to be chosen."""
         return self._by_pair.get((problem, optimizer, "tune"), [])
 
-    def evaluated(self, problem: str, optimizer: str) -> list[Run]:
+    def evaluated(self, problem: str, optimizer: str) -> list[RunRecord]:
         """The runs that judge it, by seed."""
         return self._by_pair.get((problem, optimizer, "eval"), [])
 
-    def health(self, problem: str, optimizer: str) -> Run | None:
+    def health(self, problem: str, optimizer: str) -> RunRecord | None:
         """The run whose steps were looked at."""
         return next(iter(self._by_pair.get((problem, optimizer, "health"), [])), None)
 
-    def learning_rate(self, run: Run) -> float:
+    def learning_rate(self, run: RunRecord) -> float:
         """The learning rate of a run, searched, by default or held by its label; NaN where it has none."""
         one = self.contenders[run.optimizer]
         return {**one.held, **run.hyper}.get(one.rate or "", math.nan)
 
     def timing(self, problem: str, optimizer: str) -> Timing | None:
-        """What its step costs there."""
+        """Return the cost of an optimizer's step on a problem, or None."""
         return next((t for t in self.timings if (t.problem, t.optimizer) == (problem, optimizer)), None)
 
     def best_trial(self, problem: str, optimizer: str) -> int:
@@ -175,8 +175,8 @@ class Study:
         return min(worth, key=lambda k: (worth[k], k), default=0)
 
     def worth(self, problem: str, optimizer: str) -> dict[int, tuple[float, float]]:
-        """What each trial was worth by :data:`CRITERION`: the less, the better."""
-        trials: dict[int, list[Run]] = {}
+        """Return the worth of each trial by :data:`CRITERION`: the less, the better."""
+        trials: dict[int, list[RunRecord]] = {}
         for run in self.tuning(problem, optimizer):
             trials.setdefault(run.trial, []).append(run)
         goal = self.spec.goals.get(problem)
@@ -218,7 +218,7 @@ class Study:
         return self.goal(problem).target
 
     def times(self, axis: Axis = "steps") -> NDArray[np.float64]:
-        """What it took to reach the target.
+        """Return the steps, gradients or seconds to the target.
 
         Parameters
         ----------
@@ -268,14 +268,7 @@ class Study:
             shlex.quote(f"{source.path}:{p.rpartition(':')[2]}") if (source := spec.sources.get(p)) else p
             for p in self.problems
         ]
-        words = ["gradstep compare", *problems, f"--optimizers {','.join(self.optimizers)}", f"--seeds {spec.seeds}"]
-        if spec.ruleset == "tuned":
-            words += [f"--trials {spec.trials}", f"--tuning-seeds {spec.tuning_seeds}"]
-            words += [f"--search {spec.search}", f"--tune {spec.tune}"]
-        else:
-            words.append("--ruleset defaults")
-        if spec.steps is not None:
-            words.append(f"--steps {spec.steps}")
+        words = ["gradstep compare", *problems, f"--optimizers {','.join(self.optimizers)}", *spec.arguments()]
         given = {f"{goal.metric}={goal.level!r}" for goal in spec.goals.values() if goal.origin == "given"}
         return " ".join([*words, *(f"--target {text}" for text in given)])
 
@@ -288,20 +281,20 @@ def with_one_gradient(timings: Sequence[Timing]) -> list[Timing]:
     return [replace(t, step_us=t.optimizer_us + costs[t.problem]) for t in timings]
 
 
-def to_target(run: Run, target: Target) -> float:
+def to_target(run: RunRecord, target: Target) -> float:
     """Updates until the target was first seen; infinite for a miss, and for a run that did not make all its steps."""
     if not run.finished:
         return math.inf
     return steps_to_target(run.steps, run.accuracy if target.metric == "accuracy" else run.loss, target)
 
 
-def final_loss(run: Run) -> float:
+def final_loss(run: RunRecord) -> float:
     """The loss after the last step on the data of the target; infinite for a run that did not make all its steps."""
     return run.loss[-1] if run.finished else math.inf
 
 
 def rounded_up(x: float) -> float:
-    """To four digits, so that ``x`` itself is no greater."""
+    """Return ``x`` rounded up to four digits."""
     if x == 0:
         return x
     unit = 10.0 ** (math.floor(math.log10(abs(x))) - 3)

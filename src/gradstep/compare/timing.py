@@ -1,4 +1,4 @@
-"""What a step costs, measured alone, after all runs."""
+"""The cost of a step, measured alone, after all runs."""
 
 import math
 import time
@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from gradstep.compare.protocol import Todo, problem_of, started
-from gradstep.compare.record import Timing
+from gradstep.compare.protocol import problem_of, started
+from gradstep.compare.record import PlannedRun, Timing
 from gradstep.compare.workers import thread_pools
 from gradstep.errors import GradstepError
 from gradstep.tree import flatten
@@ -18,7 +18,7 @@ SECONDS = 0.02  # of a block, at most about that
 STEPS = 50  # of a block, at most
 
 
-def measure(todo: Todo, rate: str | None) -> Timing:
+def measure(todo: PlannedRun, rate: str | None) -> Timing:
     """The timing of an optimizer on a problem, from the start of a run, on one thread; NaN where it cannot start.
 
     The quickest of a few blocks of steps is what other programs disturb least. The learning rate, whatever it is
@@ -32,7 +32,7 @@ def measure(todo: Todo, rate: str | None) -> Timing:
         return Timing(todo.problem, todo.optimizer, math.nan, math.nan, math.nan)
 
 
-def _measured(todo: Todo) -> Timing:
+def _measured(todo: PlannedRun) -> Timing:
     task = problem_of(todo.problem, todo.source).begin(todo.seed)
     optimizer = started(todo, task)
     batch = next(task.batches)
@@ -45,7 +45,7 @@ def _measured(todo: Todo) -> Timing:
 
 
 def _quickest(call: Callable[[], object]) -> float:
-    """Microseconds of a call."""
+    """Return the microseconds of a call."""
     began = time.perf_counter()
     call()
     once = time.perf_counter() - began

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from gradstep.compare.statistics import Spread
 from gradstep.compare.study import Study
-from gradstep.compare.views import Entry, Row
+from gradstep.compare.views import Entry, TableRow
 from gradstep.text import counted, short
 
 Cell = tuple[str, str | float]  # what is shown, and what it is sorted by
@@ -21,13 +21,13 @@ def goal(study: Study, problem: str) -> str:
         return none if study.finished else "not settled yet"
     _, _, whose = found.origin.partition("study: ")
     reached = f" (what the median seed of {whose} reached)" if whose else ""
-    return f"{study.cards[problem].where(found.split)}{found.target}{reached}"
+    return f"{study.problem_info[problem].prefix(found.split)}{found.target}{reached}"
 
 
 def summary(study: Study) -> str:
-    """How much there is to it: ``9 optimizers, 5 trials, 3 seeds, 500 steps, 81 runs``."""
+    """Return the size of a study: ``9 optimizers, 5 trials, 3 seeds, 500 steps, 81 runs``."""
     spec = study.spec
-    steps = sorted({card.steps for card in study.cards.values()})
+    steps = sorted({card.steps for card in study.problem_info.values()})
     trials = "default hyperparameters" if spec.ruleset == "defaults" else counted(spec.trials, "trial")
     return ", ".join(
         [
@@ -54,7 +54,7 @@ def chosen(study: Study, entry: Entry) -> str:
 
 def headings(study: Study, problem: str, wide: bool = True) -> list[str]:
     """The columns of :func:`entry_cells`."""
-    where = study.cards[problem].where("test")
+    where = study.problem_info[problem].prefix("test")
     accuracy = [f"{where}accuracy %"] if _has_accuracy(study, problem) else []
     rates = "best lr" if study.spec.tune == "lr" else "best hyperparameters"
     rates = "lr" if study.spec.ruleset == "defaults" else rates
@@ -87,7 +87,7 @@ def board_headings(study: Study) -> list[str]:
     return ["optimizer", "solved", "hit", *study.problems]
 
 
-def board_cells(study: Study, row: Row) -> list[Cell]:
+def board_cells(study: Study, row: TableRow) -> list[Cell]:
     """One optimizer on all problems: how many it solved, and the median steps to each one's target."""
     by_problem = {entry.problem: entry for entry in row.entries}
     return [
@@ -111,8 +111,8 @@ def cost(us: float) -> str:
     return "-" if math.isnan(us) else f"{us:.1f}"
 
 
-def remarks(study: Study, rows: Sequence[Row]) -> list[str]:
-    """What is to be said beneath a table: edges, wrong gradients, seeds that ended with an error."""
+def remarks(study: Study, rows: Sequence[TableRow]) -> list[str]:
+    """Return the remarks beneath a table: edges, wrong gradients, seeds that ended with an error."""
     out = [EDGE_NOTE] if any(entry.at_edge for row in rows for entry in row.entries) else []
     return [*out, *study.notes, *failures(study)]
 

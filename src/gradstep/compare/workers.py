@@ -10,8 +10,8 @@ from functools import cache
 from multiprocessing import resource_tracker
 from typing import Any
 
-from gradstep.compare.protocol import Todo, problem_of, train
-from gradstep.compare.record import Run, Source
+from gradstep.compare.protocol import problem_of, train
+from gradstep.compare.record import PlannedRun, RunRecord, Source
 from gradstep.compare.signals import deferred_signals
 from gradstep.errors import GradstepError, GradstepValueError
 
@@ -23,7 +23,7 @@ LOKY = "loky"
 
 
 class Workers:
-    """Who makes the runs.
+    """Processes that make runs.
 
     Parameters
     ----------
@@ -44,8 +44,8 @@ class Workers:
         self.jobs, self.backend = jobs or os.cpu_count() or 1, backend
 
     @contextmanager
-    def at_work(self) -> Generator[Callable[[list[Todo]], Generator[Run]]]:
-        """Within, the function that is given makes runs, and gives each as soon as it is finished.
+    def at_work(self) -> Generator[Callable[[list[PlannedRun]], Generator[RunRecord]]]:
+        """Give a function that makes runs within the block, and yields each as soon as it is finished.
 
         Runs whose process was killed are made again, each alone, so that one which kills its process is known;
         after so many tries that is its result.
@@ -53,7 +53,7 @@ class Workers:
         import joblib  # 0.2 s
 
         if self.jobs == 1 and self.backend == LOKY:
-            yield lambda todos: (_alone(todo, watch=False) for todo in todos)
+            yield lambda planned: (_alone(todo, watch=False) for todo in planned)
             return
         with ExitStack() as held:
             prepare(self.backend, held)
@@ -64,24 +64,24 @@ class Workers:
                 raise GradstepValueError(f"backend {self.backend}: {reason}.") from error
             yield self._make
 
-    def _make(self, todos: list[Todo]) -> Generator[Run]:
+    def _make(self, planned: list[PlannedRun]) -> Generator[RunRecord]:
         from joblib.externals.loky.process_executor import BrokenProcessPool
 
-        while todos:
-            left = {todo.key: todo for todo in todos}
-            suspects = todos = []
+        while planned:
+            left = {todo.key: todo for todo in planned}
+            suspects = planned = []
             try:
                 for run in self._together(list(left.values())):
                     del left[run.key]
                     yield run
             except BrokenProcessPool:
                 # Whichever was at fault is among those that had been handed out: the first that are left.
-                todos = list(left.values())
-                suspects, todos = todos[: HANDED_OUT * self.jobs], todos[HANDED_OUT * self.jobs :]
+                planned = list(left.values())
+                suspects, planned = planned[: HANDED_OUT * self.jobs], planned[HANDED_OUT * self.jobs :]
             for todo in suspects:
                 yield self._apart(todo)
 
-    def _apart(self, todo: Todo) -> Run:
+    def _apart(self, todo: PlannedRun) -> RunRecord:
         """A run with a process to itself, tried again when that is killed."""
         from joblib.externals.loky.process_executor import BrokenProcessPool
 
@@ -91,37 +91,29 @@ class Workers:
             except BrokenProcessPool:
                 continue
             return run
-        return Run(
-            todo.problem,
-            todo.optimizer,
-            todo.phase,
-            todo.trial,
-            todo.seed,
-            todo.hyper,
-            *([], [], [], [], {}),
-            error=f"its process was killed {TRIES} times.",
-        )
+        error = f"its process was killed {TRIES} times."
+        return RunRecord(*todo.key, todo.hyper, *([], [], [], [], {}), error=error)
 
-    def _together(self, todos: list[Todo]) -> Generator[Run]:
+    def _together(self, planned: list[PlannedRun]) -> Generator[RunRecord]:
         import joblib
 
         # One run at a time, so that each is kept as soon as it is finished.
-        settings: dict[str, Any] = {"n_jobs": min(self.jobs, max(2, len(todos))), "batch_size": 1}
+        settings: dict[str, Any] = {"n_jobs": min(self.jobs, max(2, len(planned))), "batch_size": 1}
         try:
             parallel: Any = joblib.Parallel(**settings, return_as="generator_unordered")
         except ValueError:  # a backend that gives all results at once: it gets few at a time
             parallel = joblib.Parallel(**settings)
-            for k in range(0, len(todos), FEW * self.jobs):
-                yield from parallel(joblib.delayed(_alone)(todo, False) for todo in todos[k : k + FEW * self.jobs])
+            for k in range(0, len(planned), FEW * self.jobs):
+                yield from parallel(joblib.delayed(_alone)(todo, False) for todo in planned[k : k + FEW * self.jobs])
             return
-        results: Generator[Run] | None = None
+        results: Generator[RunRecord] | None = None
         before = set(threading.enumerate())
         watch = self.backend == LOKY
         try:
             if watch:
                 resource_tracker.ensure_running()  # first: Python 3.11 unblocks SIGINT when it starts one
             with deferred_signals():
-                results = parallel(joblib.delayed(_alone)(todo, watch) for todo in todos)
+                results = parallel(joblib.delayed(_alone)(todo, watch) for todo in planned)
             assert results is not None  # noqa: S101 - for the type checker
             for result in results:  # noqa: UP028 - yield from would close them before the filter below
                 yield result
@@ -136,7 +128,7 @@ class Workers:
 
 
 def prepare(backend: str, held: ExitStack) -> None:
-    """Whatever a backend needs before joblib can use it.
+    """Prepare a backend for joblib.
 
     Raises
     ------
@@ -157,7 +149,7 @@ def prepare(backend: str, held: ExitStack) -> None:
         raise GradstepError(f"backend {backend}: {error.name} is missing; pip install '{package}'.") from error
 
 
-def _alone(todo: Todo, watch: bool) -> Run:
+def _alone(todo: PlannedRun, watch: bool) -> RunRecord:
     """A run on one thread: the bits do not depend on the cores, and runs side by side do not take them from another."""
     if watch:
         _end_with_parent()

@@ -1,4 +1,4 @@
-"""How many threads a step may use.
+"""The number of threads that a step may use.
 
 The caller decides with :func:`set_threads`, ``gs.Optimizer(threads=...)`` or ``GRADSTEP_NUM_THREADS``; else it is
 ``OMP_NUM_THREADS`` (joblib sets it in its workers), else the cores that this process may run on.
@@ -11,6 +11,7 @@ from typing import Any
 
 from gradstep.engine.job import MOST
 from gradstep.errors import GradstepTypeError, GradstepValueError
+from gradstep.naming import is_whole
 
 FUTEX_NUMBERS = {  # of the system call, by machine
     "x86_64": 202,
@@ -52,15 +53,15 @@ def checked_threads(n: Any) -> int | None:
     """``n`` itself when it is a number of threads, or None."""
     if n is None:
         return None
-    if isinstance(n, bool) or not isinstance(n, int):
+    if not is_whole(n):
         raise GradstepTypeError(f"threads must be an integer, not {n!r}.")
     if n < 1:
         raise GradstepValueError(f"threads must be at least 1, not {n}.")
-    return n
+    return int(n)
 
 
 def is_available() -> bool:
-    """Whether helpers can sleep in compiled code here: on Linux. Elsewhere every step runs on the caller's thread."""
+    """Return whether helpers can sleep in compiled code: on Linux. Elsewhere a step runs on its caller's thread."""
     return sys.platform == "linux" and platform.machine() in FUTEX_NUMBERS
 
 

@@ -5,7 +5,6 @@ A stop is asked wherever the objective has been evaluated, before the update the
 """
 
 import math
-import numbers
 import signal
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
@@ -13,6 +12,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, Literal
 
 from gradstep.errors import GradstepTypeError, GradstepValueError
+from gradstep.naming import real, whole
 
 # How a run ended: it arrived; it used up what it was given; or something came in between.
 Kind = Literal["converged", "budget", "non-finite", "signal", "callback", "batches"]
@@ -82,7 +82,7 @@ class Stop(ABC):
 
     @property
     def name(self) -> str:
-        """Under which it remembers; numbers that may be others when a run goes on are not in it."""
+        """The name of its memory; it leaves out numbers that may differ when a run is resumed."""
         return type(self).__name__
 
     def limits(self) -> bool:
@@ -310,21 +310,3 @@ class signals(Stop):  # noqa: N801
 
 def _flat(kind: type[_Several], *stops: Any) -> list[Any]:
     return [inner for stop in stops for inner in (stop.stops if type(stop) is kind else [stop])]
-
-
-def whole(what: str, value: Any, least: int = 0) -> int:
-    """A whole number, at least ``least``."""
-    if isinstance(value, bool) or not isinstance(value, numbers.Integral):
-        raise GradstepTypeError(f"{what} must be an integer, not {value!r}.")
-    if value < least:
-        raise GradstepValueError(f"{what} must be at least {least}, and is {value}.")
-    return int(value)
-
-
-def real(what: str, value: Any) -> float:
-    """A real number."""
-    if isinstance(value, bool) or not isinstance(value, numbers.Real):
-        raise GradstepTypeError(f"{what} must be a number, not {value!r}.")
-    if math.isnan(value):
-        raise GradstepValueError(f"{what} must not be NaN.")
-    return float(value)

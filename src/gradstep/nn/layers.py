@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from gradstep.errors import GradstepTypeError, GradstepValueError
+from gradstep.naming import is_real, is_whole
 from gradstep.nn.activations import Activation, Array, activation
 
 Shape = tuple[int | None, ...] | None
@@ -17,9 +18,9 @@ Shape = tuple[int | None, ...] | None
 
 
 def positive(owner: str, **numbers: Any) -> None:
-    """Refuse what is no integer above 0."""
+    """Refuse anything but integers above 0."""
     for name, x in numbers.items():
-        if isinstance(x, bool) or not isinstance(x, int | np.integer) or x < 1:
+        if not is_whole(x) or x < 1:
             raise GradstepValueError(f"{owner}: {name} must be an integer above 0, not {x!r}.")
 
 
@@ -122,7 +123,7 @@ class Weighted(Layer):
         return out
 
     def backward(self, d: Array, wanted: bool = True) -> Any:
-        """As :meth:`Layer.backward`; keeps ``gradients``, ``delta_weights`` and ``delta_biases`` (new arrays)."""
+        """Return the inputs' gradient; keep ``gradients``, ``delta_weights`` and ``delta_biases`` (new arrays)."""
         return self.adjoint(self.activation.backward(self._output, d), wanted)
 
     def keep(self, weights: Array, biases: Array) -> None:
@@ -174,7 +175,7 @@ class Dense(Weighted):
         return z
 
     def adjoint(self, dz: Array, wanted: bool = True) -> Any:
-        """As :meth:`Weighted.adjoint`."""
+        """Return the gradient with respect to the inputs."""
         self.keep(self._input.T @ dz, dz.sum(axis=0))
         return dz @ self._weights.T if wanted else None
 
@@ -218,7 +219,7 @@ class Dropout(Layer):
     """
 
     def __init__(self, rate: Any) -> None:
-        if isinstance(rate, bool) or not isinstance(rate, int | float | np.floating):
+        if not is_real(rate):
             raise GradstepTypeError(f"Dropout: the rate must be a number, not {rate!r}.")
         if not 0.0 <= rate < 1.0:
             raise GradstepValueError(f"Dropout: the rate must be at least 0 and below 1, not {rate}.")

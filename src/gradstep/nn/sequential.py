@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from gradstep.errors import GradstepValueError
-from gradstep.naming import Closed
+from gradstep.naming import Closed, is_whole
 from gradstep.nn.activations import Array
-from gradstep.nn.data import Evaluation, History, chunks, pair, reals
+from gradstep.nn.data import Evaluation, History, batches, chunks, pair, reals
 from gradstep.nn.layers import Layer, Shape, Weighted, positive
 from gradstep.nn.losses import Loss, loss_named
 from gradstep.nn.progress import reporter
@@ -55,7 +55,7 @@ class Sequential(Closed):
         self.layers = named(layers)
         if str(dtype) not in ("float32", "float64") and dtype not in (np.float32, np.float64):
             raise GradstepValueError(f"Sequential: dtype must be float32 or float64, not {dtype!r}.")
-        if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
+        if not is_whole(seed) or seed < 0:
             raise GradstepValueError(f"Sequential: seed must be an integer of at least 0, not {seed!r}.")
         self.dtype = np.dtype(dtype)
         self.optimizer = None
@@ -143,13 +143,11 @@ class Sequential(Closed):
         inputs, targets = self._checked(x, y, loss)
         validation = None if validation_data is None else self._checked(*pair(validation_data), loss)
         count = len(inputs)
-        batches = -(-count // batch_size)
         history = History()
-        with reporter(progress, epochs * batches) as report:
+        with reporter(progress, epochs * -(-count // batch_size)) as report:
             for epoch in range(epochs):
-                order = self._rng.permutation(count) if shuffle else np.arange(count)
                 total, correct = 0.0, 0
-                for part in np.split(order, range(batch_size, count, batch_size)):
+                for part in batches(self._rng, count, batch_size, shuffle):
                     outputs, value, grads = self._learn(inputs[part], targets[part], loss)
                     optimizer.step(grads)
                     total += value * len(part)

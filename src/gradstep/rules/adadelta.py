@@ -12,7 +12,8 @@ def scalars(lr=1.0, rho: Fraction = 0.95, eps=1e-6):
     return dict(lr=lr, rho=rho, rest=1 - rho, eps=eps)
 
 
-@rule(scalars, state="s u", nonnegative="s u", power=2, units={"lr": "theta/g", "eps": "g*g"})
+@rule(scalars, state="s u", nonnegative="s u", power=2, units={"lr": "theta/g", "eps": "g*g"},
+      search=3.0, finds_scale=True)
 def adadelta(theta, g, s, u, lr, rho, rest, eps):
     s = rho * s + rest * (g * g)
     step = sqrt(u + eps) / sqrt(s + eps) * g

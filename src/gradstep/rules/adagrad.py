@@ -11,7 +11,7 @@ def scalars(lr=1e-2, eps=1e-10):
     return dict(lr=lr, eps=eps)
 
 
-@rule(scalars, state="s", nonnegative="s", power=2, units={"lr": "theta", "eps": "g"})
+@rule(scalars, state="s", nonnegative="s", power=2, units={"lr": "theta", "eps": "g"}, search=10.0)
 def adagrad(theta, g, s, lr, eps):
     s = s + g * g
     theta = theta - lr * g / (sqrt(s) + eps)

@@ -13,7 +13,7 @@ def scalars(t, lr=2e-3, beta1=0.9, beta2=0.999):
     return dict(rate=lr / (1 - beta1**t), beta1=beta1, rest1=1 - beta1, beta2=beta2)
 
 
-@rule(scalars, state="m u", nonnegative="u", units={"lr": "theta"})
+@rule(scalars, state="m u", nonnegative="u", units={"lr": "theta"}, search=2.0)
 def adamax(theta, g, m, u, rate, beta1, rest1, beta2):
     m = beta1 * m + rest1 * g
     u = maximum(beta2 * u, abs(g))

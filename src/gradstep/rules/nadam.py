@@ -19,7 +19,8 @@ def scalars(t, product, lr=2e-3, beta1=0.9, beta2=0.999, eps=1e-8, momentum_deca
                 beta2=beta2, rest2=1 - beta2, unbias2=1 / sqrt(1 - beta2**t))
 
 
-@rule(scalars, state="m v", nonnegative="v", memory={"product": 1.0}, power=2, units={"lr": "theta", "eps": "g"})
+@rule(scalars, state="m v", nonnegative="v", memory={"product": 1.0}, power=2, units={"lr": "theta", "eps": "g"},
+      symbols={"momentum_decay": r"\psi", "product": r"\Pi"})
 def nadam(theta, g, m, v, mu, rest, look, now, eps, beta2, rest2, unbias2):
     m = mu * m + rest * g
     v = beta2 * v + rest2 * (g * g)

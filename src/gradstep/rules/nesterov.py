@@ -12,7 +12,7 @@ def scalars(lr=1e-2, momentum=0.9):
     return dict(lr=lr, momentum=momentum)
 
 
-@rule(scalars, state="v", units={"lr": "theta/g"})
+@rule(scalars, state="v", units={"lr": "theta/g"}, search=0.3)
 def nesterov(theta, g, v, lr, momentum):
     v = momentum * v - lr * g
     theta = theta + (momentum * v - lr * g)

@@ -11,7 +11,7 @@ def scalars(lr=1e-3, rho: Fraction = 0.9, eps=1e-8):
     return dict(lr=lr, rho=rho, rest=1 - rho, eps=eps)
 
 
-@rule(scalars, state="v", nonnegative="v", power=2, units={"lr": "theta", "eps": "g"})
+@rule(scalars, state="v", nonnegative="v", power=2, units={"lr": "theta", "eps": "g"}, search=0.3)
 def rmsprop(theta, g, v, lr, rho, rest, eps):
     v = rho * v + rest * (g * g)
     theta = theta - lr * g / (sqrt(v) + eps)

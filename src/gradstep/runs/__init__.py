@@ -1,9 +1,9 @@
-"""Runs of one's own problems from the shell: a folder that a run can be resumed from, and what is said of it."""
+"""Runs from the shell: a folder from which a run can be resumed, its summary, findings and report."""
 
 from gradstep.runs.findings import findings
 from gradstep.runs.folder import Folder
 from gradstep.runs.report import write_report
-from gradstep.runs.spec import Limits, Spec
+from gradstep.runs.spec import Limits, RunSpec
 from gradstep.runs.summary import Summary, recalled, summarize
 
-__all__ = ["Folder", "Limits", "Spec", "Summary", "findings", "recalled", "summarize", "write_report"]
+__all__ = ["Folder", "Limits", "RunSpec", "Summary", "findings", "recalled", "summarize", "write_report"]

@@ -12,7 +12,7 @@ from typing import IO, Any, Self
 from gradstep.errors import GradstepValueError
 from gradstep.files import Descriptor, lock_folder, writable_folder, write_all, write_text
 from gradstep.loop import Step
-from gradstep.runs.spec import Spec
+from gradstep.runs.spec import RunSpec
 
 HistoryRow = dict[str, Any]
 BUFFER = 1 << 13  # bytes of rows from one write to the next
@@ -96,13 +96,13 @@ class Folder:
             for folder in self.made:
                 folder.rmdir()
 
-    def begin(self, spec: Spec) -> None:
-        """Write down what the run is to be."""
+    def begin(self, spec: RunSpec) -> None:
+        """Write the specification of the run."""
         write_text(self.spec_file, spec.to_json())
 
-    def spec(self) -> Spec:
+    def spec(self) -> RunSpec:
         """The specification of the run."""
-        return Spec.from_json(self.spec_file.read_text("utf-8"), self.spec_file)
+        return RunSpec.from_json(self.spec_file.read_text("utf-8"), self.spec_file)
 
     def rows(self) -> Iterator[HistoryRow]:
         """The rows of the history, up to one that a crash has cut short."""
@@ -115,8 +115,8 @@ class Folder:
                     return
                 yield row
 
-    def history(self, evaluations: int) -> "History":
-        """The history, to go on with where so many evaluations have been made; what came after them is cut off."""
+    def history(self, evaluations: int) -> "HistoryFile":
+        """Open the history at so many evaluations, to go on there; rows after them are cut off."""
         end = 0
         if self.history_file.exists():
             with self.history_file.open("rb") as file:
@@ -125,11 +125,11 @@ class Folder:
                     if row is None or row["evaluations"] > evaluations:
                         break
                     end += len(line)
-        return History(self.history_file, end)
+        return HistoryFile(self.history_file, end)
 
 
-class History:
-    """Rows that are appended, one a step."""
+class HistoryFile:
+    """The file of a run's history, to which each step appends a row."""
 
     def __init__(self, path: Path, end: int) -> None:
         self.path, self.end = path, end
@@ -169,7 +169,7 @@ class History:
         os.fsync(self._file.fileno())
 
     def _write(self) -> None:
-        """Write the rows behind those that are whole in the file, over what of them may have got there before."""
+        """Write the waiting rows behind those that are whole in the file, over any that were written in part."""
         assert self._file is not None  # noqa: S101 - entered
         self._file.seek(self.end)
         write_all(self._file.fileno(), bytes(self._rows))  # an error would keep a view of them

@@ -1,4 +1,4 @@
-"""All that a run was asked for: what is kept beside it, so that it can be resumed."""
+"""The specification of a run, kept beside it so that it can be resumed."""
 
 import ast
 import json
@@ -7,15 +7,16 @@ from pathlib import Path
 from reprlib import repr as short
 from typing import Any
 
+import msgspec
+
 from gradstep import schedules
 from gradstep.chain import chain
-from gradstep.checkpoint.forms import is_like
 from gradstep.errors import GradstepError, GradstepValueError
 from gradstep.hyper import Hyper
 from gradstep.loop import Run, stop
+from gradstep.loop.problem_file import OwnProblem
+from gradstep.loop.user import UserFunction
 from gradstep.naming import find
-from gradstep.objective import UserFunction
-from gradstep.problem_file import OwnProblem
 from gradstep.rule import Stage, lookup
 from gradstep.text import read_names
 
@@ -35,12 +36,12 @@ class Limits:
     plateau: int | None = None
 
     def over(self, earlier: "Limits") -> "Limits":
-        """These, and where there is none, the earlier ones."""
+        """Return these limits, and the earlier ones where there is none."""
         mine = {f.name: x for f in fields(self) if (x := getattr(self, f.name)) is not None}
         return replace(earlier, **mine)
 
     def as_options(self, has_metrics: bool) -> dict[str, Any]:
-        """For :class:`gradstep.Run`; signals end a run too, and so does a series of batches that are skipped."""
+        """Return options of :class:`gradstep.Run`; signals and a series of skipped batches end a run too."""
         options = asdict(self)
         patience = options.pop("plateau")
         plateaus = [] if patience is None else [stop.plateau(patience, metric="val/loss" if has_metrics else None)]
@@ -48,8 +49,8 @@ class Limits:
 
 
 @dataclass(frozen=True)
-class Spec:
-    """A run as it was asked for.
+class RunSpec:
+    """The specification of a run.
 
     Attributes
     ----------
@@ -75,12 +76,12 @@ class Spec:
     keep: int
 
     def to_json(self) -> str:
-        """As text."""
-        return json.dumps({"format": FORMAT, **asdict(self)}, indent=1) + "\n"
+        """Return it as text."""
+        return json.dumps({"format": FORMAT, **msgspec.to_builtins(self)}, indent=1) + "\n"
 
     @classmethod
-    def from_json(cls, text: str, path: Path) -> "Spec":
-        """The inverse of :meth:`to_json`.
+    def from_json(cls, text: str, path: Path) -> "RunSpec":
+        """Return the spec of a text that :meth:`to_json` gave; ``path`` is for the message.
 
         Raises
         ------
@@ -89,15 +90,15 @@ class Spec:
         """
         try:
             data: Any = json.loads(text)
-        except ValueError:
-            data = None
-        if not isinstance(data, dict) or data.pop("format", None) != FORMAT or not is_like(data, _FORM):
-            raise GradstepValueError(f"{path} does not describe a run that this version can resume.")
-        limits = Limits(**data.pop("limits"))
-        return cls(**data, limits=limits)
+            if data["format"] == FORMAT:
+                return msgspec.convert(data, cls)
+            error = f"its format is {data['format']}"
+        except (ValueError, TypeError, KeyError, msgspec.ValidationError) as found:
+            error = str(found)
+        raise GradstepValueError(f"{path} does not describe a run that this version can resume ({error}).")
 
     def stage(self) -> Stage:
-        """The optimizer.
+        """Return the optimizer's stage.
 
         Raises
         ------
@@ -121,7 +122,7 @@ class Spec:
         return chain(*stages)
 
     def make(self, problem: OwnProblem) -> Run:
-        """The run at its beginning."""
+        """Make the run at its beginning."""
         batches = problem.batches
         if callable(batches):
             batches = UserFunction(batches, f"{problem.name}.batches", problem.path)
@@ -140,7 +141,7 @@ class Spec:
 
 
 def read_hyper(text: str) -> Hyper:
-    """A number, or a schedule as it is written in Python: ``warmup_cosine(0.01, steps=1000, warmup_steps=50)``.
+    """Read a number, or a schedule as it is written in Python: ``warmup_cosine(0.01, steps=1000, warmup_steps=50)``.
 
     Raises
     ------
@@ -167,25 +168,3 @@ def _value(node: ast.expr) -> Any:
     if isinstance(node, ast.Tuple | ast.List):
         return tuple(map(_value, node.elts))
     return ast.literal_eval(node)
-
-
-_FORM: Any = {
-    "problem": str,
-    "source_sha256": str,
-    "optimizer": str,
-    "lr": (str, None),
-    "limits": {
-        "max_steps": (int, None),
-        "seconds": (float, int, None),
-        "max_evaluations": (int, None),
-        "grad_norm": (float, int, None),
-        "target": (float, int, None),
-        "plateau": (int, None),
-    },
-    "seed": int,
-    "on_nonfinite": str,
-    "evaluate_every": int,
-    "save_every": (int, None),
-    "save_seconds": (float, int, None),
-    "keep": int,
-}

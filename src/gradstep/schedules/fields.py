@@ -1,25 +1,24 @@
-"""Checks of what a schedule is made with: each gives the value as it is kept, or raises."""
+"""Checks of a schedule's fields: each returns the value as it is kept, or raises."""
 
 import math
 from collections.abc import Callable, Sequence
 from itertools import pairwise
-from numbers import Integral, Real
 from reprlib import repr as short
 from typing import Any
 
 from gradstep.errors import GradstepTypeError, GradstepValueError
 from gradstep.hyper import Domain
-from gradstep.naming import unknown
+from gradstep.naming import is_real, is_whole, unknown
 from gradstep.schedules.ramps import SHAPES
 
 Check = Callable[[str, Any], Any]  # (what it is called in an error, value) -> the value as it is kept
 
 
 def number(domain: Domain | None = None) -> Check:
-    """Finite, and in the domain if there is one; a float."""
+    """Check for a finite number, in the domain if there is one; it is kept as a float."""
 
     def check(what: str, value: Any) -> float:
-        if isinstance(value, bool) or not isinstance(value, Real):
+        if not is_real(value):
             raise GradstepTypeError(f"{what} must be a number, not {short(value)} of type {type(value).__name__}.")
         try:
             x = float(value)
@@ -33,10 +32,10 @@ def number(domain: Domain | None = None) -> Check:
 
 
 def count(least: int) -> Check:
-    """A whole number of updates, at least so many; an int."""
+    """Check for an integer of at least ``least``; it is kept as an int."""
 
     def check(what: str, value: Any) -> int:
-        if isinstance(value, bool) or not isinstance(value, Integral):
+        if not is_whole(value):
             raise GradstepTypeError(f"{what} must be an integer, not {short(value)} of type {type(value).__name__}.")
         if value < least:
             raise GradstepValueError(f"{what} must be at least {least}, not {short(value)}.")
@@ -46,7 +45,7 @@ def count(least: int) -> Check:
 
 
 def instance(kind: type | tuple[type, ...], meant: str) -> Check:
-    """Of that type, which an error calls ``meant``."""
+    """Check for a type, which an error calls ``meant``."""
 
     def check(what: str, value: Any) -> Any:
         if not isinstance(value, kind):
@@ -57,7 +56,7 @@ def instance(kind: type | tuple[type, ...], meant: str) -> Check:
 
 
 def shape(what: str, value: Any) -> str:
-    """One of the names in ``SHAPES``."""
+    """Check for one of the names in ``SHAPES``."""
     name = instance(str, "the name of a shape")(what, value)
     if name not in SHAPES:
         raise unknown(f"{what}: there is no shape", name, SHAPES)
@@ -65,7 +64,7 @@ def shape(what: str, value: Any) -> str:
 
 
 def each(check: Check) -> Check:
-    """A list or a tuple of what passes the check; a tuple."""
+    """Check for a list or tuple of items that pass ``check``; it is kept as a tuple."""
 
     def check_all(what: str, value: Any) -> tuple[Any, ...]:
         instance((list, tuple), "a list or a tuple")(what, value)
@@ -75,7 +74,7 @@ def each(check: Check) -> Check:
 
 
 def increasing(what: str, value: Any) -> tuple[int, ...]:
-    """Boundaries: counts from 1 on, strictly increasing; a tuple."""
+    """Check for boundaries: integers from 1 on, strictly increasing; they are kept as a tuple."""
     counts = each(count(1))(what, value)
     if any(a >= b for a, b in pairwise(counts)):
         raise GradstepValueError(f"{what} must increase from each to the next, not {counts}.")
@@ -83,7 +82,7 @@ def increasing(what: str, value: Any) -> tuple[int, ...]:
 
 
 def miscount(what: str, items: Sequence[Any], boundaries: Sequence[int]) -> str | None:
-    """Say so if the items are not one more than the boundaries between them."""
+    """Return the fault where the items are not one more than the boundaries between them."""
     if len(items) == len(boundaries) + 1:
         return None
     return f"{what} must be one more than boundaries, not {len(items)} for {len(boundaries)}"

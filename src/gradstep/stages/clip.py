@@ -27,14 +27,14 @@ def shortened(total, max_norm: Positive = 1.0):
     return dict(factor=max_norm / norm if norm > max_norm else 1.0)
 
 
-@stage(shortened, reduce=square, over="tensor", bounds="max_norm", units={"max_norm": "g"})
+@stage(shortened, reduce=square, over="tensor", bounds="max_norm", clips="factor", units={"max_norm": "g"})
 def clip_by_norm(theta, g, factor):
     """Each array's g scaled to the norm max_norm where it is longer. Pascanu et al. 2013, Algorithm 1."""
     g = factor * g
     return theta, g
 
 
-@stage(shortened, reduce=square, over="all", bounds="max_norm", units={"max_norm": "g"})
+@stage(shortened, reduce=square, over="all", bounds="max_norm", clips="factor", units={"max_norm": "g"})
 def clip_by_global_norm(theta, g, factor):
     """All gradients scaled together to the norm max_norm where it is longer. Pascanu et al. 2013, Algorithm 1."""
     g = factor * g

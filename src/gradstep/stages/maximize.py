@@ -3,7 +3,7 @@
 from gradstep.rule import stage
 
 
-@stage()
+@stage(ascends=True)
 def maximize(theta, g):
     """The gradient's sign turned, so that the rule after it maximises."""
     g = -g

@@ -355,11 +355,11 @@ class Step:
 
     @property
     def clipped(self) -> bool:
-        """Whether a stage that bounds a norm made gradients of the last update shorter."""
+        """True where a stage that bounds a norm made gradients of the last update shorter."""
         parts = [
-            (k, part.rule.numbers.index("factor"))
+            (k, part.rule.numbers.index(part.rule.clips))
             for k, part in enumerate(self.program.parts)
-            if part.rule.bounds and part.rule.measure
+            if part.rule.clips
         ]
         return any(row[k][i] < 1.0 for row in self._now[4] or () for k, i in parts)
 
@@ -371,17 +371,26 @@ class Step:
         columns, ranges = self._engine.metered()
         return summed(columns, ranges, self.groups, labels)
 
-    def averaged(self) -> list[Any] | None:
-        """Return copies of the averaged parameters that a stage such as :func:`gradstep.ema` keeps; None without."""
+    def averaged(self, values: Values) -> list[Any] | None:
+        """Return copies of the averaged parameters that a stage such as :func:`gradstep.ema` keeps; None without.
+
+        ``values`` are those of the last update.
+        """
         self._check_whole()
         reading = [k for k, part in enumerate(self.program.parts) if part.rule.read is not None]
         if not reading:
             return None
-        part, read = reading[-1], self.program.parts[reading[-1]].rule.read
-        assert read is not None  # noqa: S101 - just looked for
-        return [
-            copied(as_stored(read(as_reals(x.value), *map(as_reals, x.slots[part])), x.value)) for x in self._tensors
-        ]
+        k = reading[-1]
+        part, keys = self.program.parts[k], self.program.keys[k]
+        hyper = [{key: own[flat] for key, flat in keys.items()} for own in values]
+        memory = [{key: own[f"{part.label}.{key}"] for key in part.rule.memory} for own in self.memory]
+
+        def read(x: Tensor, group: int) -> Any:
+            slots = [as_reals(y) for y in x.slots[k]]
+            shown = part.rule.shown(as_reals(x.value), slots, self.t, hyper[group], memory[group])
+            return copied(as_stored(shown, x.value))
+
+        return [read(x, group) for x, group in zip(self._tensors, self.groups, strict=True)]
 
     def _started(self, leaves: Sequence[Any], values: Values) -> dict[str, dict[str, Any]]:
         return {

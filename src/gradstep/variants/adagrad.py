@@ -24,7 +24,7 @@ def inside(lr=1e-3, eps=1e-7, initial_accumulator: NonNegative = 0.1):
 
 
 @rule(inside, state="s", nonnegative="s", start=START, power=2,
-      units={"lr": "theta", "eps": "g*g", "initial_accumulator": "g*g"})
+      units={"lr": "theta", "eps": "g*g", "initial_accumulator": "g*g"}, search=10.0)
 def adagrad_inside(theta, g, s, lr, eps):
     """Keras 3.15, Adagrad, and optax's: eps inside of the root.
 
@@ -39,7 +39,8 @@ def bare(lr=1e-3, initial_accumulator: NonNegative = 0.1):
     return dict(lr=lr)
 
 
-@rule(bare, state="s", nonnegative="s", start=START, power=2, units={"lr": "theta", "initial_accumulator": "g*g"})
+@rule(bare, state="s", nonnegative="s", start=START, power=2, units={"lr": "theta", "initial_accumulator": "g*g"},
+      search=10.0)
 def adagrad_without_eps(theta, g, s, lr):
     """TensorFlow 1, AdagradOptimizer: no eps, for the sums start above zero. Where one is zero, so is the step.
 

@@ -12,7 +12,7 @@ def corrected(t, lr=2e-3, beta1=0.9, beta2=0.999, eps=1e-8):
     return dict(rate=lr / (1 - beta1**t), eps=eps, beta1=beta1, rest1=1 - beta1, beta2=beta2)
 
 
-@rule(corrected, state="m u", nonnegative="u", units={"lr": "theta", "eps": "g"})
+@rule(corrected, state="m u", nonnegative="u", units={"lr": "theta", "eps": "g"}, search=2.0)
 def adamax_eps_inside(theta, g, m, u, rate, eps, beta1, rest1, beta2):
     """torch 2.13, Adamax, and optax's: eps is added to abs(g) within the maximum.
 
@@ -28,7 +28,7 @@ def outside(t, lr=1e-3, beta1=0.9, beta2=0.999, eps=1e-7):
     return corrected(t, lr, beta1, beta2, eps)
 
 
-@rule(outside, state="m u", nonnegative="u", units={"lr": "theta", "eps": "g"})
+@rule(outside, state="m u", nonnegative="u", units={"lr": "theta", "eps": "g"}, search=2.0)
 def adamax_eps_outside(theta, g, m, u, rate, eps, beta1, rest1, beta2):
     """Keras 3.15, Adamax: eps is added to the maximum.
 

@@ -16,7 +16,7 @@ def dampened(t, lr=1e-3, momentum=0.9, dampening: Share = 0.0, first_dampening: 
     return dict(lr=lr, momentum=momentum, gain=1 - (dampening if t > 1 else first_dampening))
 
 
-@rule(dampened, state="b", units={"lr": "theta/g"})
+@rule(dampened, state="b", units={"lr": "theta/g"}, search=0.3)
 def unfolded_momentum(theta, g, b, lr, momentum, gain):
     """torch 2.13, SGD with momentum: lr outside of the buffer. torch does not dampen the first gradient, MLX does.
 
@@ -31,7 +31,7 @@ def plain(lr=1e-3, momentum=0.9):
     return dict(lr=lr, momentum=momentum)
 
 
-@rule(plain, state="b", units={"lr": "theta/g"})
+@rule(plain, state="b", units={"lr": "theta/g"}, search=0.3)
 def unfolded_nesterov(theta, g, b, lr, momentum):
     """torch 2.13, SGD with nesterov=True: lr outside of the buffer.
 

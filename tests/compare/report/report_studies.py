@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from gradstep.compare.record import Card, Goal, Run, Spec, Timing
+from gradstep.compare.record import Goal, ProblemInfo, RunRecord, Spec, Timing
 from gradstep.compare.study import Study
 
 STEPS, EVERY = 100, 5
@@ -38,7 +38,7 @@ def made_run(problem, optimizer, phase, trial, seed, hyper, rate, classes=False,
     health = {}
     if phase == "health":
         health = {"grad_norm": loss[1:], "update_ratio": [x / 10 for x in loss[1:]], "rate": [rate] * (len(loss) - 1)}
-    return Run(
+    return RunRecord(
         problem=problem,
         optimizer=optimizer,
         phase=phase,
@@ -87,10 +87,18 @@ def made_study(
     trials, tuning_seeds = (trials, 1) if ruleset == "tuned" else (1, 0)
     goals = {p: Goal("loss", level, "train", "frozen") for p in problems} if settled else {}
     spec = Spec(
-        tuple(problems), tuple(speed), ruleset, trials, tuning_seeds, seeds, "quasi", "lr", None, goals, {}, "1.2.3"
+        problems=tuple(problems),
+        optimizers=tuple(speed),
+        ruleset=ruleset,
+        trials=trials,
+        tuning_seeds=tuning_seeds,
+        seeds=seeds,
+        goals=goals,
+        sources={},
+        version="1.2.3",
     )
     cards = {
-        p: Card(p, f"a made-up problem named {p}", "a formula", "no data", STEPS, EVERY, p == "quadratic")
+        p: ProblemInfo(p, f"a made-up problem named {p}", "a formula", "no data", STEPS, EVERY, p == "quadratic")
         for p in problems
     }
     runs, timings = [], []

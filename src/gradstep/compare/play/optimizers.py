@@ -128,8 +128,7 @@ def known(name: str) -> Kind:
     made = described(name)
     stage, samples = made.stage({}), made.values({})
     knobs = {key: _knob(x, samples) for key, x in made.numbers.items() if not x.is_shared}
-    finds_its_scale = moving(stage)[-1].name == "adadelta"
-    return Kind(name, made, knobs, "" if finds_its_scale else rate_unit(stage))
+    return Kind(name, made, knobs, "" if moving(stage)[-1].finds_scale else rate_unit(stage))
 
 
 def _knob(x: "Argument", samples: Mapping[str, Any]) -> Knob:

@@ -12,9 +12,9 @@ from gradstep.compare.problems.problem import Problem, Split, Task, Values
 from gradstep.errors import GradstepError, GradstepValueError, NonFiniteError
 from gradstep.gradient_check import check_gradient
 from gradstep.loop.batches import Cursor, UsedUpError
-from gradstep.loop.objective import Functions
-from gradstep.objective import UserFunction
-from gradstep.problem_file import OwnProblem, load, read, split
+from gradstep.loop.evaluation import Functions
+from gradstep.loop.problem_file import OwnProblem, load, read, split
+from gradstep.loop.user import UserFunction
 from gradstep.tree import flatten
 
 STEPS, EVERY = 500, 10
@@ -27,7 +27,7 @@ class ChangedError(GradstepValueError):
 
 
 def is_own(text: str) -> bool:
-    """Whether a text names a file rather than a problem of ours."""
+    """Return True for a text that names a file rather than a problem of Gradstep's."""
     file = text.rpartition(":")[0] or text
     return text.endswith(".py") or file.endswith(".py") or "/" in file or "\\" in file
 
@@ -48,7 +48,7 @@ def own_problem(text: str, sha256: str | None = None) -> tuple[Problem, OwnProbl
     Raises
     ------
     GradstepValueError, GradstepTypeError, UserCodeError
-        As :func:`gradstep.problem_file.load`.
+        As :func:`gradstep.loop.problem_file.load`.
     """
     _unchanged(text, sha256)
     first = _quietly(load, text, 0)
@@ -108,7 +108,7 @@ def _unchanged(text: str, sha256: str | None) -> None:
 
 
 def _quietly(function: Any, *arguments: Any, **keywords: Any) -> Any:
-    """What the function gives; what the user's code prints goes to stderr, for stdout is ours."""
+    """Return the function's result; output of the user's code goes to stderr, because stdout may be JSON."""
     with contextlib.redirect_stdout(sys.stderr):
         return function(*arguments, **keywords)
 

@@ -1,4 +1,4 @@
-"""What a problem is: how a run starts from a seed, what it minimises, and the level that counts as solved."""
+"""The form of a problem: the start of a run from a seed, the loss, and the level that counts as solved."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ class Target:
     split: Literal["train", "validation"]
 
     def met(self, value: float) -> bool:
-        """Whether ``value`` of the metric reaches the level; NaN never does."""
+        """Return True if ``value`` of the metric reaches the level; NaN never does."""
         return value >= self.level if self.metric == "accuracy" else value <= self.level
 
     def __str__(self) -> str:
@@ -93,14 +93,15 @@ class Problem:
     exact: bool = False
     needs: str | None = None
 
-    def where(self, split: Split) -> str:
-        """``"validation "`` and so on, to stand in front of a metric; nothing for an exact problem."""
-        return "" if self.exact else "training " if split == "train" else f"{split} "
-
     @property
     def goal(self) -> str:
         """The target in words: ``validation accuracy ≥ 95 %``."""
-        return "" if self.target is None else f"{self.where(self.target.split)}{self.target}"
+        return "" if self.target is None else f"{prefix(self.target.split, self.exact)}{self.target}"
+
+
+def prefix(split: Split, exact: bool) -> str:
+    """Return ``"validation "`` and so on, to stand in front of a metric; nothing for an exact problem."""
+    return "" if exact else "training " if split == "train" else f"{split} "
 
 
 def minibatches(n: int, size: int, seed: int) -> Iterator[np.ndarray]:

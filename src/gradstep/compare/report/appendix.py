@@ -32,7 +32,7 @@ def parts(study: Study) -> list[Markup]:
 def protocol(study: Study) -> str:
     """Return the protocol in sentences."""
     spec = study.spec
-    exact = all(card.exact for card in study.cards.values())
+    exact = all(card.exact for card in study.problem_info.values())
     final = "" if exact else " Final figures are from test data, which nothing was chosen by."
     drawn = "points of one quasi-random table mapped onto" if spec.search == "quasi" else "chosen by Optuna's TPE from"
     trials = (
@@ -52,7 +52,7 @@ def protocol(study: Study) -> str:
 
 def _problems(study: Study) -> dict[str, str]:
     out: dict[str, str] = {}
-    for label, card in study.cards.items():
+    for label, card in study.problem_info.items():
         origin = study.goal(label).origin
         from_where = ORIGINS.get(origin, "settled by this study's own runs")
         out[label] = (

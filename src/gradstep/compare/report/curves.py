@@ -8,7 +8,7 @@ import numpy as np
 
 from gradstep.compare.pages import plots
 from gradstep.compare.pages.plots import Figure
-from gradstep.compare.record import Run
+from gradstep.compare.record import RunRecord
 from gradstep.compare.report.looks import looks
 from gradstep.compare.statistics import interval, medians, paired_draws
 from gradstep.compare.study import Study
@@ -58,7 +58,7 @@ def curves(study: Study, problem: str, metric: Metric) -> Figure:
         between = " [%{customdata[0]:.4g}, %{customdata[1]:.4g}]" if low else ""
         hover = f"%{{y:.4g}}{between} at %{{x:.4~g}}<extra>%{{fullData.name}}</extra>"
         middles.append(line | {"hovertemplate": hover, "meta": meta | {"part": "median"}})
-    layout = plots.axes("steps", f"{study.cards[problem].where(target.split)}{metric}")
+    layout = plots.axes("steps", f"{study.problem_info[problem].prefix(target.split)}{metric}")
     if target.metric == metric and math.isfinite(target.level):
         layout["shapes"] = [plots.level(target.level)]
     if metric == "loss":
@@ -70,7 +70,7 @@ def curves(study: Study, problem: str, metric: Metric) -> Figure:
     return {"data": [*behind, *bands, *middles], "layout": layout}
 
 
-def _seeds(runs: Sequence[Run], metric: Metric, points: int) -> tuple[list[int | None], list[float | None]]:
+def _seeds(runs: Sequence[RunRecord], metric: Metric, points: int) -> tuple[list[int | None], list[float | None]]:
     """Return the curves of all seeds as one line with gaps, which has one name, look and hint in the page."""
     x: list[int | None] = []
     y: list[float | None] = []
@@ -82,7 +82,7 @@ def _seeds(runs: Sequence[Run], metric: Metric, points: int) -> tuple[list[int |
 
 
 def median_band(
-    runs: Sequence[Run], metric: Metric, points: int = MOST
+    runs: Sequence[RunRecord], metric: Metric, points: int = MOST
 ) -> tuple[list[int], list[float], list[float], list[float]]:
     """Return steps, and there the lower bound, the median and the upper bound of a 95 % bootstrap over whole curves.
 

@@ -7,7 +7,7 @@ from markupsafe import Markup
 
 from gradstep.compare.evidence import Evidence
 from gradstep.compare.pages.templates import macros
-from gradstep.compare.record import Run
+from gradstep.compare.record import RunRecord
 from gradstep.compare.report import appendix, intuition, ranking, tables, tuning
 from gradstep.compare.report.curves import HEALTH, Metric, curves, health
 from gradstep.compare.report.looks import FAMILIES
@@ -253,7 +253,7 @@ def _lost_runs(study: Study) -> Markup:
     return macros.folded(f"Runs that were lost: {len(lost)} of {len(study.runs)}", table)
 
 
-def _lost(run: Run) -> list[tables.Cell]:
+def _lost(run: RunRecord) -> list[tables.Cell]:
     what = run.error or f"diverged in step {run.diverged}"
     name = f"{run.optimizer} on {run.problem}"
     return [(name, name), (run.phase, run.phase), (f"{run.trial}", run.trial), (f"{run.seed}", run.seed), (what, what)]

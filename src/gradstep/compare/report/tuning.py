@@ -20,7 +20,7 @@ def sensitivity(evidence: Evidence, problem: str) -> Figure | None:
     if not data:
         return None
     start = evidence.start(problem)
-    layout = plots.axes("learning rate", f"final {study.cards[problem].where(study.target(problem).split)}loss")
+    layout = plots.axes("learning rate", f"final {study.problem_info[problem].prefix(study.target(problem).split)}loss")
     layout["xaxis"] |= plots.log_axis([]) | {"dtick": 1}
     layout["yaxis"] |= plots.log_axis([y for trace in data for y in trace["y"]])
     layout["shapes"] = [plots.level(start)]

@@ -10,14 +10,14 @@ from scipy.optimize import Bounds, OptimizeResult
 
 from gradstep.errors import GradstepTypeError
 from gradstep.loop.bounds import Box
-from gradstep.objective import number
+from gradstep.loop.user import number
 from gradstep.tree import BARE
 
 Sides = tuple[NDArray[Any], NDArray[Any]]
 
 
-class Function:
-    """Calls ``fun`` and ``jac`` once for each point, with copies of it.
+class FunAndJac:
+    """``fun`` and ``jac`` as one function, each called once for each point, with copies of it.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ class Function:
             return value, g if np.iscomplexobj(g) else g.astype(x.dtype)
 
     def value(self, x: NDArray[Any]) -> float:
-        """``fun`` alone."""
+        """Call ``fun`` alone."""
         self.calls += 1
         given = self.fun(x.copy(), *self.args)
         if isinstance(given, tuple):
@@ -76,7 +76,7 @@ class Function:
 
 
 def called(callback: Callable[..., Any] | None) -> Callable[[NDArray[Any], float], Any]:
-    """A callback as a function of point and value: SciPy goes by the names of its parameters."""
+    """Return a callback as a function of point and value: SciPy goes by the names of its parameters."""
     if callback is None:
         return lambda x, value: None  # noqa: ARG005
     if set(signature(callback).parameters) == {"intermediate_result"}:

@@ -9,10 +9,11 @@ import numpy as np
 from scipy.optimize import OptimizeWarning
 
 from gradstep.hyper import Hyper, checked
-from gradstep.interop.scipy.function import Function
+from gradstep.interop.scipy.function import FunAndJac
 from gradstep.loop.minimize import DEFAULT_STEPS
 from gradstep.loop.run import Run
-from gradstep.loop.stop import Point, Reason, Stop, real
+from gradstep.loop.stop import Point, Reason, Stop
+from gradstep.naming import real
 
 
 @dataclass(frozen=True)
@@ -54,10 +55,10 @@ class Options:
                 real(f"options: {own.name}", value)
 
 
-def told(
+def split_options(
     given: dict[str, Any], hyper: Collection[str], arguments: Collection[str], name: str
 ) -> tuple[Options, dict[str, Hyper], dict[str, Any]]:
-    """Options, hyperparameters, and what else a constructor takes, of what ``minimize`` hands on.
+    """Sort the options that ``minimize`` hands on: SciPy's, hyperparameters, and other arguments of the optimizer.
 
     Of anything else ``name``, a method, warns.
     """
@@ -74,10 +75,10 @@ def told(
 
 @dataclass(frozen=True)
 class Tolerances(Stop):
-    """Ends where the options say so."""
+    """The stop that the options ask for."""
 
     run: Run
-    function: Function
+    function: FunAndJac
     options: Options
 
     def check(self, point: Point, memory: dict[str, Any]) -> Reason | None:  # noqa: ARG002

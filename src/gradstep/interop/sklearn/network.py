@@ -1,7 +1,7 @@
 """A network and its optimizer: made, taken through the examples once, and turned into arrays and back."""
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from gradstep.checkpoint import Checkpoint, as_saved, plan
-from gradstep.checkpoint.optimizer import PARAM
+from gradstep.checkpoint.state import PARAM
 from gradstep.nn import Dense, Sequential
 from gradstep.optimizer import Optimizer
 from gradstep.rule import Rule, Stage
@@ -60,14 +60,14 @@ class Network:
         self._options = {key: x for key, x in options.items() if key in _OF_OPTIMIZER}  # the rest is in the stage
 
     def set_rate(self, lr: Any) -> None:
-        """Let ``lr`` be the learning rate from now on, where there is one."""
+        """Set the learning rate, where ``lr`` is one."""
         if lr is not None:
             self.optimizer.hyper["lr"] = lr
 
-    def epoch(self, x: Array, y: Array, order: Array, batch_size: int, alpha: float) -> float:
-        """One step for each batch of ``order``; the mean of the loss, with the penalty on the weights."""
+    def epoch(self, x: Array, y: Array, batches: Sequence[Array], alpha: float) -> float:
+        """Make a step for each batch of indices; return the mean of the loss, with the penalty on the weights."""
         total = 0.0
-        for part in np.split(order, range(batch_size, len(order), batch_size)):
+        for part in batches:
             value, grads = self.model.value_and_grad(x[part], y[part], self.form.loss)
             value, decay = self.form.scale * value, alpha / len(part)
             for name, own in grads.items():
@@ -77,7 +77,7 @@ class Network:
                 own["biases"] = self.form.scale * own["biases"]
             self.optimizer.step(grads)
             total += value * len(part)
-        return total / len(order)
+        return total / len(x)
 
     def as_arrays(self) -> dict[str, Any]:
         """Return everything that the next steps depend on, as arrays and plain data."""
@@ -87,7 +87,7 @@ class Network:
 
     @classmethod
     def from_arrays(cls, saved: Mapping[str, Any]) -> "Network":
-        """The inverse: a new model, and an optimizer over the arrays of that model."""
+        """Make a new model, and an optimizer over its arrays, from what :meth:`as_arrays` gave."""
         arrays = saved["arrays"]
         dtype = next(x.dtype for name, x in arrays.items() if name.startswith(PARAM))
         made = cls(saved["form"], saved["form"].model(0, dtype), saved["stage"], saved["options"])

@@ -1,4 +1,4 @@
-"""The passes over the examples: as many as it takes for ``fit``, one for ``partial_fit``."""
+"""Passes over the examples: as many as needed for ``fit``, one for ``partial_fit``."""
 
 import warnings
 from typing import Any, Self
@@ -9,6 +9,7 @@ from sklearn.model_selection import train_test_split
 
 from gradstep.interop.sklearn.fitted import Fitted
 from gradstep.interop.sklearn.network import Array
+from gradstep.nn.data import batches
 
 MOST = 200  # examples in a batch where batch_size is "auto", as scikit-learn has it
 
@@ -49,7 +50,7 @@ class Trained(Fitted):
         return self
 
     def _one_pass(self, X: Any, y: Any, **more: Any) -> Self:  # noqa: N803
-        """The work of ``partial_fit``."""
+        """Make one pass over the examples, for ``partial_fit``."""
         self._validate_params()
         if self.early_stopping:
             raise ValueError("partial_fit makes one pass, and early_stopping is about many; set it to False.")
@@ -84,13 +85,12 @@ class Trained(Fitted):
         self.validation_scores_, self.best_validation_score_ = (None, None) if held is None else (scores, best)
 
     def _pass(self, x: Array, targets: Array) -> None:
-        order = self._rng.permutation(len(x)) if self.shuffle else np.arange(len(x))
         size = min(MOST, len(x)) if self.batch_size == "auto" else int(self.batch_size)
-        self.loss_ = self.network_.epoch(x, targets, order, size, self.alpha)
+        self.loss_ = self.network_.epoch(x, targets, batches(self._rng, len(x), size, self.shuffle), self.alpha)
         self.loss_curve_.append(self.loss_)
 
     def _examples(self, X: Any, y: Any, first: bool, **more: Any) -> tuple[Array, Array, int]:  # noqa: N803
-        """Checked inputs, targets as :mod:`gradstep.nn` takes them, and how many outputs that makes."""
+        """Return checked inputs, targets as :mod:`gradstep.nn` takes them, and the number of outputs."""
         raise NotImplementedError
 
     def _held_score(self, x: Array, targets: Array) -> float:
