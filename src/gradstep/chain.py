@@ -170,14 +170,18 @@ class Program:
 
     @cached_property
     def gathering(self) -> "Program | None":
-        """The stages up to the one that gathers gradients: what runs at a call that makes no update; None: each does."""
+        """The stages up to the one that gathers gradients, which run at a call that makes no update, or None."""
         ends = [i + 1 for i, rule in enumerate(self.rules) if rule.every is not None]
         if not ends:
             return None
         (end,) = ends
-        return replace(self, parts=self.parts[:end], keys=self.keys[:end], slots=self.slots[:end], rest=self.parts[end:])
+        return replace(
+            self, parts=self.parts[:end], keys=self.keys[:end], slots=self.slots[:end], rest=self.parts[end:]
+        )
 
-    def makes_update(self, t: int, values: Sequence[Mapping[str, float]], memory: Sequence[Mapping[str, float]]) -> bool:
+    def makes_update(
+        self, t: int, values: Sequence[Mapping[str, float]], memory: Sequence[Mapping[str, float]]
+    ) -> bool:
         """Return whether the next call makes update ``t``, or only gathers gradients for it.
 
         Raises
@@ -188,18 +192,14 @@ class Program:
         if self.gathering is None:
             return True
         part, keys = self.gathering.parts[-1], self.gathering.keys[-1]
-        answers = {
-            part.rule.host(
-                t,
-                {key: own[flat] for key, flat in keys.items()},
-                {key: before[f"{part.label}.{key}"] for key in part.rule.memory},
-            )[1][part.rule.every]
-            == 0.0
-            for own, before in zip(values, memory, strict=True)
-        }
-        if len(answers) > 1:
+        ended: set[bool] = set()
+        for own, before in zip(values, memory, strict=True):
+            hyper = {key: own[flat] for key, flat in keys.items()}
+            _, after = part.rule.host(t, hyper, {key: before[f"{part.label}.{key}"] for key in part.rule.memory})
+            ended.add(after[str(part.rule.every)] == 0.0)
+        if len(ended) > 1:
             raise GradstepValueError(f"{part.label}: all groups must gather the gradients of as many calls.")
-        return answers != {False}
+        return ended != {False}
 
     def refuse_gathering(self, who: str) -> None:
         """Refuse a program that does not make an update at each call.
@@ -211,8 +211,8 @@ class Program:
         """
         if self.gathering is not None:
             raise GradstepValueError(
-                f"{who} makes an update at each call, and {self.gathering.parts[-1].label} gathers gradients of several; "
-                f"step a gs.Optimizer, or add the gradients up before."
+                f"{who} makes an update at each call, and {self.gathering.parts[-1].label} gathers the gradients of "
+                f"several calls; step a gs.Optimizer, or add the gradients up before."
             )
 
     @property

@@ -7,4 +7,6 @@ from gradstep.stages.ema import ema
 from gradstep.stages.maximize import maximize
 from gradstep.stages.unscale import unscale
 
-__all__ = ["accumulate", "clip_by_global_norm", "clip_by_norm", "clip_by_value", "decay", "ema", "l2", "maximize", "unscale"]
+__all__ = [
+    "accumulate", "clip_by_global_norm", "clip_by_norm", "clip_by_value", "decay", "ema", "l2", "maximize", "unscale",
+]  # fmt: skip
