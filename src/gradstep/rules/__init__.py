@@ -6,6 +6,8 @@ from gradstep.rules.adam import adam
 from gradstep.rules.adamax import adamax
 from gradstep.rules.adamw import adamw
 from gradstep.rules.amsgrad import amsgrad
+from gradstep.rules.lamb import lamb
+from gradstep.rules.lion import lion
 from gradstep.rules.momentum import momentum
 from gradstep.rules.nadam import nadam
 from gradstep.rules.nesterov import nesterov
@@ -15,5 +17,5 @@ from gradstep.rules.sgd import sgd
 
 __all__ = [
     "adadelta", "adagrad", "adam", "adamax", "adamw", "amsgrad",
-    "momentum", "nadam", "nesterov", "radam", "rmsprop", "sgd",
+    "lamb", "lion", "momentum", "nadam", "nesterov", "radam", "rmsprop", "sgd",
 ]
