@@ -22,9 +22,9 @@ from pathlib import Path
 import threadpoolctl
 
 import gradstep as gs
-from gradstep.compare.environment import environment
 from gradstep.compare.problems import FULL, find_problem
 from gradstep.compare.study import TARGET_BASELINES
+from gradstep.environment import environment
 from gradstep.errors import NonFiniteError
 from gradstep.rule import lookup
 

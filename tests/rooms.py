@@ -1,4 +1,6 @@
-"""The graph of imports: files, rooms, floors and circles. ``python tests/rooms.py [SOURCE]`` prints them as Markdown.
+"""The graph of imports: files, rooms, floors and circles.
+
+``python tests/rooms.py [SOURCE]`` prints them as Markdown; with ``--draw`` it draws the floors into docs/floors.svg.
 
 A room is a top-level module or package of ``gradstep``. An arrow is an import, also one inside a function. A floor is
 the length of the longest way down; a circle is a set of files, or rooms, each of which reaches all others.
@@ -132,10 +134,42 @@ def report(source: Source) -> str:
     return "\n".join([*out, "", *(told or ["No circle."])])
 
 
+def picture(source: Source) -> str:
+    """Return the floors as an SVG, the highest at the top: each room a box, whose title says what it uses."""
+    rooms = source.rooms
+    stories = list(reversed(floors(rooms)))
+    wide, high, gap = 130, 34, 8
+    width = 60 + max(len(names) for names in stories) * (wide + gap)
+    height = len(stories) * (high + gap) + gap
+    out = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}"',
+        ' font-family="sans-serif" font-size="13">',
+        "<title>Rooms of the source by floor: each uses only what lies below it</title>",
+        f'<rect width="{width}" height="{height}" fill="#ffffff"/>',
+    ]
+    for k, names in enumerate(stories):
+        y = gap + k * (high + gap)
+        out.append(f'<text x="14" y="{y + 22}" fill="#666666">{len(stories) - 1 - k}</text>')
+        for j, name in enumerate(names):
+            x = 46 + j * (wide + gap)
+            uses = " ".join(map(_short, sorted(rooms[name]))) or "nothing"
+            out.append(f"<g><title>{_short(name)} uses {uses}</title>")
+            out.append(f'<rect x="{x}" y="{y}" width="{wide}" height="{high}" rx="5" fill="#e8eef7" stroke="#8aa4c8"/>')
+            out.append(
+                f'<text x="{x + wide / 2:g}" y="{y + 22}" text-anchor="middle" fill="#1c2b41">{_short(name)}</text></g>'
+            )
+    return "\n".join([*out, "</svg>", ""])
+
+
 def _short(name: str) -> str:
     return name.removeprefix("gradstep.")
 
 
 if __name__ == "__main__":
-    where = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).resolve().parents[1] / "src"
-    sys.stdout.write(report(Source(where)) + "\n")
+    root = Path(__file__).resolve().parents[1]
+    arguments = [x for x in sys.argv[1:] if x != "--draw"]
+    source = Source(Path(arguments[0]) if arguments else root / "src")
+    if "--draw" in sys.argv:
+        (root / "docs" / "floors.svg").write_text(picture(source), "utf-8")
+    else:
+        sys.stdout.write(report(source) + "\n")

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 import gradstep as gs
 from gradstep.gradient_check.derivative import complex_step
-from gradstep.gradient_check.function import Function
-from gradstep.objective import Objective
+from gradstep.gradient_check.function import RealFunction
+from gradstep.loop.user import Objective
 from support import clear, mapped
 
 SEEDS = range(20)
@@ -646,7 +646,7 @@ def test_other_namespaces():
 def test_the_complex_step_is_as_exact_as_it_is_said_to_be():
     """Squire and Trapp's example: the derivative of x^4.5 at 1.5."""
     f = lambda x: (x**4.5, 4.5 * x**3.5)  # noqa: E731
-    function = Function(Objective(f), np.array(1.5), ())
+    function = RealFunction(Objective(f), np.array(1.5), ())
     assert complex_step(function, 0, np.ones(1), 1e-30, 0.0) == pytest.approx(18.60081273425976, rel=1e-15)
 
 

@@ -17,8 +17,9 @@ from support import SOURCE, script
 # From the bottom to the top; a file imports only from lines above its own, or from its own package.
 LAYERS = [
     "errors version",
-    "naming arrays locks files",
-    "vocabulary reduction tree memory storage",
+    "naming arrays locks files reduction",
+    "matrices",
+    "vocabulary tree memory storage",
     "hyper checking diagnostics",
     "declaration",
     "rule schedules printing",
@@ -30,8 +31,9 @@ LAYERS = [
     "step",
     "functional",
     "optimizer",
-    "objective text",
-    "problem_file gradient_check loop layers nn testing",
+    "text environment",
+    "loop layers nn testing",
+    "gradient_check",
     "interop bench compare",
     "runs",
     "cli",

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import gradstep as gs
-from gradstep.objective import Objective, number
-from gradstep.problem_file import load
+from gradstep.loop.problem_file import load
+from gradstep.loop.user import Objective, number
 from support import clear, script
 
 FUNCTION = """
@@ -178,7 +178,7 @@ def test_a_path_with_a_colon_is_split_at_the_last(file, tmp_path):
 
 @pytest.mark.process
 def test_a_loaded_file_imports_nothing_of_the_optimizer():
-    code = "import sys\nimport gradstep.problem_file\nprint('llvmlite' in sys.modules)"
+    code = "import sys\nimport gradstep.loop.problem_file\nprint('llvmlite' in sys.modules)"
     assert script(code).strip() == "False"
 
 

@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from gradstep.arrays import largest
+from gradstep.arrays import is_complex, largest, namespace
 from gradstep.errors import GradstepTypeError, GradstepValueError
 from gradstep.hyper import Domain, Hyper, at
+from gradstep.matrices import as_matrix, slot_shape
 from gradstep.rule import Part, Rule, Stage
 
 Row = list[tuple[float, ...]]  # the scalars of each part, in the order of its rule's numbers
@@ -48,7 +49,12 @@ def chain(*stages: Stage | Rule) -> Stage:
 
 
 def run(
-    rules: Sequence[Rule], theta: Any, g: Any, state: Sequence[Sequence[Any]], row: Sequence[Sequence[Any]]
+    rules: Sequence[Rule],
+    theta: Any,
+    g: Any,
+    state: Sequence[Sequence[Any]],
+    row: Sequence[Sequence[Any]],
+    whole: "Whole | None" = None,
 ) -> tuple[Any, Any, list[list[Any]], Any]:
     """One pass of ``rules`` over operands of any kind.
 
@@ -56,6 +62,8 @@ def run(
     ----------
     row
         For each rule its numbers, in the order in which it declares them.
+    whole
+        ``(place, theta, g) -> (theta, g, *slots)`` of a rule of whole arrays that was run before; None: it is run here.
 
     Returns
     -------
@@ -63,13 +71,34 @@ def run(
         The new theta, the gradient that is left, the new state; theta as it entered the last rule of kind ``"rule"``.
     """
     before, after = theta, []
-    for rule, slots, numbers in zip(rules, state, row, strict=False):
+    for i, (rule, slots, numbers) in enumerate(zip(rules, state, row, strict=False)):
         if rule.kind == "rule":
             before = theta
+        if rule.whole:
+            theta, g, *slots = transformed(rule, theta, g, slots, numbers) if whole is None else whole(i, theta, g)
+            after.append(slots)
+            continue
         wrapped = (before,) if rule.wraps else ()
         theta, g, *slots = rule.update(*wrapped, theta, g, *slots, **dict(zip(rule.numbers, numbers, strict=True)))
         after.append(slots)
     return theta, g, after, before
+
+
+Whole = Callable[[int, Any, Any], tuple[Any, ...]]
+
+
+def transformed(rule: Rule, theta: Any, g: Any, slots: Sequence[Any], numbers: Sequence[Any]) -> tuple[Any, ...]:
+    """Run a rule of whole arrays: the new theta, g and slots, in the shapes in which they are kept."""
+    arrays = [theta, g, *slots]
+    if isinstance(theta, np.ndarray):
+        arrays = [np.ascontiguousarray(x) for x in arrays]  # a matrix product may depend on strides
+    taken = list(map(as_matrix, arrays))
+    results = rule.update(*taken, **dict(zip(rule.numbers, numbers, strict=True)))
+    xp, out = namespace(theta), list[Any]()
+    for x, like in zip(results, (theta, g, *slots), strict=True):
+        same = [y for y, matrix in zip((theta, g, *slots), taken, strict=True) if x is matrix]
+        out.append(same[0] if same else xp.reshape(x, like.shape))  # an argument itself is known as one
+    return tuple(out)
 
 
 def terms(rule: Rule, arrays: Sequence[Any], numbers: Sequence[Any], widened: Callable[[Any], Any]) -> list[Any]:
@@ -93,6 +122,11 @@ def terms(rule: Rule, arrays: Sequence[Any], numbers: Sequence[Any], widened: Ca
 def reductions(rules: Sequence[Rule]) -> list[int]:
     """Return the places of the rules that measure something that is summed over arrays."""
     return [i for i, rule in enumerate(rules) if rule.measure]
+
+
+def wholes(rules: Sequence[Rule]) -> list[int]:
+    """Return the places of the rules of whole arrays."""
+    return [i for i, rule in enumerate(rules) if rule.whole]
 
 
 @dataclass(frozen=True)
@@ -123,17 +157,17 @@ class Program:
 
     @cached_property
     def reduces(self) -> bool:
-        """Whether a scalar depends on the gradients."""
-        return bool(reductions(self.rules))
+        """True where a step takes several passes: a scalar depends on the gradients, or a rule sees whole arrays."""
+        return bool(reductions(self.rules) or wholes(self.rules))
 
     @cached_property
     def remembers(self) -> bool:
-        """Whether host numbers are kept between steps."""
+        """True where host numbers are kept between steps."""
         return any(rule.memory for rule in self.rules)
 
     @property
     def over_tensor(self) -> bool:
-        """Whether a scalar differs from tensor to tensor."""
+        """True where a scalar differs from tensor to tensor."""
         return any(part.rule.over == "tensor" for part in self.parts)
 
     @cached_property
@@ -180,8 +214,41 @@ class Program:
         """The largest |g| that is safe in a dtype, as a number of that dtype."""
         return float(np.dtype(dtype).type(self.limit(largest(dtype))))
 
+    @cached_property
+    def shaped(self) -> Mapping[str, str]:
+        """The word for the shape of each slot that is shaped otherwise than its parameter."""
+        return {f"{p.label}.{slot}": word for p in self.parts for slot, word in p.rule.shapes.items()}
+
+    def shape(self, key: str, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Return the shape of the slot ``adafactor.r``, say, of a parameter of that shape."""
+        return slot_shape(self.shaped[key], shape) if key in self.shaped else tuple(shape)
+
+    def check_shape(self, name: str, x: Any) -> None:
+        """Refuse a parameter that a rule of whole arrays cannot take.
+
+        Raises
+        ------
+        GradstepTypeError
+            For complex numbers.
+        GradstepValueError
+            For more axes than the rule is for.
+        """
+        for i in wholes(self.rules):
+            part, axes = self.parts[i], self.parts[i].rule.axes
+            if is_complex(x):
+                raise GradstepTypeError(
+                    f"parameter {name!r} is complex, and {part.label} is for real matrices; freeze it here "
+                    f'(groups={{{name!r}: "freeze"}}), and let another optimizer have it.'
+                )
+            if axes is not None and len(x.shape) > axes:
+                raise GradstepValueError(
+                    f"parameter {name!r} has {len(x.shape)} axes, and {part.label} is for matrices; hand in a view "
+                    f'such as w.reshape(len(w), -1), or freeze it here (groups={{{name!r}: "freeze"}}) and let another '
+                    f"optimizer have it."
+                )
+
     def start(self, part: int, slot: int, values: Mapping[str, float]) -> float | str | Callable[..., Any]:
-        """How a slot starts: a number, ``"theta"``, or a function of theta and the hyperparameters."""
+        """Return the start of a slot: a number, ``"theta"``, or a function of theta and the hyperparameters."""
         rule = self.parts[part].rule
         how = rule.start.get(rule.state[slot], 0.0)
         if isinstance(how, str) and how != "theta":

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 from gradstep.errors import RuleError
+from gradstep.matrices import AXES, SHAPES, WORDS
 
-ARRAY, SCALAR, CONDITION = "array", "scalar", "condition"
+ARRAY, SCALAR, CONDITION, EXTENT = "array", "scalar", "condition", "extent"
 NUMBERS = "only arrays, scalars and literals are numbers in update"
 _FOREIGN = "is not in the vocabulary; use + - * / and the words of gradstep.vocabulary"
 _OTHERS = ("//", "%", "@", "&", "|", "^")
@@ -18,18 +19,19 @@ _OTHERS = ("//", "%", "@", "&", "|", "^")
 
 @dataclass
 class Checker:
-    """Collects the cost of one rule; ``owner`` is its name in messages."""
+    """Collects the cost of one rule; ``owner`` is its name in messages, ``whole`` whether it sees whole arrays."""
 
     owner: str
+    whole: bool = False
     operations: Counter[str] = field(default_factory=Counter[str])
 
-    def array(self, name: str) -> "Checked":
-        """An operand that stands for an array."""
-        return Checked(self, ARRAY, name)
+    def array(self, name: str, shape: str = "rows columns") -> "Checked":
+        """An operand that stands for an array; ``shape`` is a word of :data:`gradstep.matrices.SHAPES`."""
+        return Matrix(self, ARRAY, name, _DIMENSIONS[shape]) if self.whole else Checked(self, ARRAY, name)
 
     def scalar(self, name: str) -> "Checked":
         """An operand that stands for a number computed by ``scalars``."""
-        return Checked(self, SCALAR, name)
+        return Matrix(self, SCALAR, name, (1, 1)) if self.whole else Checked(self, SCALAR, name)
 
     def refuse(self, what: str, do: str) -> NoReturn:
         """Raise the error of a rule that is not in the form that all engines can run."""
@@ -105,6 +107,8 @@ class Checked:
     def speak(self, word: str, operands: tuple[Any, ...]) -> "Checked":
         """A vocabulary word over these operands."""
         text = f"{word}({', '.join(map(str, operands))})"
+        if word in WORDS or word == "repeat":
+            self.checker.refuse(text, "looks at whole arrays; declare the rule with whole=True")
         values = operands
         if word == "where":
             condition, *values = operands
@@ -147,3 +151,107 @@ class Checked:
         if name.startswith("__"):
             raise AttributeError(name)
         self.checker.refuse(f"{self}.{name}", "uses an array's attribute; an update sees one element at a time")
+
+
+# A rule of whole arrays is checked with rows and columns that are numbers like no others, of which no product is one.
+_ROWS, _COLUMNS, _SHORT, _LONG = 7, 11, 13, 17
+_NAMES = {_ROWS: "rows", _COLUMNS: "columns", _SHORT: "shorter side", _LONG: "longer side", 1: "1"}
+_DIMENSIONS = {"rows columns": (_ROWS, _COLUMNS), **{word: f(_ROWS, _COLUMNS) for word, f in SHAPES.items()}}
+_REDUCED = {"rows": lambda a: (1, a[1]), "columns": lambda a: (a[0], 1), "all": lambda _: (1, 1)}
+Shape = tuple[int, int]
+
+
+class Matrix(Checked):
+    """An operand of a rule of whole arrays: it knows its shape too."""
+
+    __slots__ = ("shape",)
+
+    def __init__(self, checker: Checker, kind: str, text: str, shape: Shape) -> None:
+        super().__init__(checker, kind, text)
+        self.shape = shape
+
+    def combine(self, symbol: str, a: Any, b: Any) -> "Matrix":
+        """The result of ``a symbol b``; numbers of rows and columns may be combined with one another."""
+        if all(_is_extent(x) for x in (a, b)):
+            return Matrix(self.checker, EXTENT, f"({a} {symbol} {b})", (1, 1))
+        made = super().combine(symbol, *(_as_literal(x) for x in (a, b)))
+        text = f"({a} {symbol} {b})"
+        return Matrix(self.checker, made.kind, text, self._broadcast(text, a, b))
+
+    def __neg__(self) -> "Matrix":
+        return Matrix(self.checker, self.kind, super().__neg__().text, self.shape)
+
+    def speak(self, word: str, operands: tuple[Any, ...]) -> Any:
+        """A vocabulary word over these operands."""
+        if word == "repeat":
+            return self._repeated(*operands)
+        text = f"{word}({', '.join(map(str, operands))})"
+        if word not in WORDS:
+            if all(_is_extent(x) for x in operands):
+                return Matrix(self.checker, EXTENT, text, (1, 1))
+            made = super().speak(word, tuple(map(_as_literal, operands)))
+            return Matrix(self.checker, made.kind, text, self._broadcast(text, *operands))
+        arrays = operands[:1] if word in ("mean", "max") else operands
+        for x in arrays:
+            if not (isinstance(x, Matrix) and x.kind == ARRAY):
+                self.checker.refuse(text, f"uses {x} as a matrix")
+        self.checker.operations[word] += 1
+        shapes = self._shapes(word, text, operands)
+        made = [Matrix(self.checker, EXTENT if word in ("rows", "columns") else ARRAY, text, x) for x in shapes]
+        return tuple(made) if len(made) > 1 else made[0]
+
+    def _repeated(self, step: Any, x: "Matrix", n: int) -> "Matrix":
+        y = step(x)
+        if not (isinstance(y, Matrix) and y.kind == ARRAY and y.shape == x.shape):
+            self.checker.refuse(f"repeat(..., {x}, {n})", "does not keep the shape of what it repeats a step on")
+        return y
+
+    def _shapes(self, word: str, text: str, operands: tuple[Any, ...]) -> list[Shape]:
+        """The shapes of what a word of whole arrays gives."""
+        shapes: list[Shape] = [x.shape for x in operands if isinstance(x, Matrix)]
+        (rows, columns), others = shapes[0], shapes[1:]
+        match word:
+            case "mean" | "max":
+                if operands[1] not in AXES:
+                    self.checker.refuse(text, f'goes over "rows", "columns" or "all", not {operands[1]!r}')
+                return [_REDUCED[operands[1]]((rows, columns))]
+            case "matmul":
+                if columns != others[0][0]:
+                    self.checker.refuse(text, f"multiplies {_shown((rows, columns))} by {_shown(others[0])}")
+                return [(rows, others[0][1])]
+            case "transpose":
+                return [(columns, rows)]
+            case "wide":
+                return [(_SHORT, _LONG) if {rows, columns} == {_ROWS, _COLUMNS} else (rows, columns)]
+            case "shaped_as":
+                turned = (rows, columns) == (_SHORT, _LONG)
+                return [others[0] if turned and set(others[0]) == {_ROWS, _COLUMNS} else (rows, columns)]
+            case "eigh" | "qr":
+                if rows != columns:
+                    self.checker.refuse(text, f"is for square matrices, not {_shown((rows, columns))}")
+                return [(1, rows), (rows, rows)] if word == "eigh" else [(rows, rows), (rows, rows)]
+            case _:
+                return [(1, 1)]
+
+    def _broadcast(self, text: str, *operands: Any) -> Shape:
+        shapes: list[Shape] = [x.shape for x in operands if isinstance(x, Matrix)]
+        out: list[int] = []
+        for sides in zip(*shapes, strict=True):
+            several = {n for n in sides if n != 1}
+            if len(several) > 1:
+                self.checker.refuse(text, f"combines shapes that do not fit: {', '.join(map(_shown, shapes))}")
+            out.append(max(several, default=1))
+        return out[0], out[1]
+
+
+def _is_extent(x: Any) -> bool:
+    return _is_literal(x) or (isinstance(x, Matrix) and x.kind == EXTENT)
+
+
+def _as_literal(x: Any) -> Any:
+    """A number of rows or columns is as good as a literal where it meets an array."""
+    return 1.0 if isinstance(x, Matrix) and x.kind == EXTENT else x
+
+
+def _shown(shape: Shape) -> str:
+    return " by ".join(_NAMES[n] for n in shape)

@@ -1,4 +1,4 @@
-"""Whether a rule is declared well: its names, its two functions, and what the update does with checking operands."""
+"""Checks of a rule's declaration: its names, its two functions, and the update called with checking operands."""
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
@@ -8,6 +8,7 @@ from typing import Any
 from gradstep.checking import ARRAY, Checked, Checker
 from gradstep.errors import RuleError
 from gradstep.hyper import DOMAINS, Domain, checked
+from gradstep.matrices import SHAPES
 
 
 def parameters(function: Callable[..., Any]) -> tuple[str, ...]:
@@ -76,8 +77,8 @@ def examine(made: Any) -> tuple[tuple[str, ...], tuple[str, ...], dict[str, int]
             f"rule {owner}: update takes {takes}, but must take {(*first, *early, *numbers)}: "
             f"{'before, ' * made.wraps}theta, g, state, scalars."
         )
-    checker = Checker(owner)
-    operands = {key: checker.array(key) for key in first} | {key: checker.scalar(key) for key in early}
+    checker = Checker(owner, made.whole)
+    operands = operands_of(made, checker) | {key: checker.scalar(key) for key in early}
     for key, measure in made.measure.items():
         some = {x: operands[x] for x in _known(made, f"the sum {key}", measure, operands)}
         _check_result(owner, f"the sum {key}", (_call(owner, f"the sum {key}", measure, **some),), (key,))
@@ -85,6 +86,9 @@ def examine(made: Any) -> tuple[tuple[str, ...], tuple[str, ...], dict[str, int]
     operands |= {key: checker.scalar(key) for key in numbers}
     result = _call(owner, "update", made.update, **{key: operands[key] for key in takes})
     _check_result(owner, "update", result, ("theta", "g", *made.state))
+    for key, x in zip(("theta", "g", *made.state), result, strict=True) if made.whole else ():
+        if x.shape != operands[key].shape:
+            raise RuleError(f"rule {owner}: update returns {x} as {key}, which has another shape than {key}.")
     operations = dict(checker.operations)
     if made.read is not None:
         shown = {key: x for key, x in operands.items() if key not in ("before", "g")}
@@ -92,6 +96,11 @@ def examine(made: Any) -> tuple[tuple[str, ...], tuple[str, ...], dict[str, int]
         _check_result(owner, "read", (_call(owner, "read", made.read, **shown),), ("average",))
         _check_known_from_t(made, known, [key for key in shown if key in (*early, *numbers)])
     return tuple(early), numbers, operations
+
+
+def operands_of(made: Any, checker: Checker) -> dict[str, Checked]:
+    """Return operands for the arrays that the update takes."""
+    return {key: checker.array(key, made.shapes.get(key, "rows columns")) for key in made.arrays}
 
 
 def _check_known_from_t(made: Any, known: Mapping[str, Any], asked: Sequence[str]) -> None:
@@ -126,6 +135,16 @@ def _check_names(made: Any) -> None:
         raise RuleError(f"rule {owner}: early= is for numbers that reduce= needs; without it scalars() gives them all.")
     if made.wraps and made.kind == "rule":
         raise RuleError(f"rule {owner}: wraps= is for a stage behind a rule; declare it by @stage.")
+    if (made.shapes or made.axes is not None) and not made.whole:
+        raise RuleError(f"rule {owner}: shapes= and axes= are for rules of whole arrays (whole=True).")
+    if made.whole and (made.measure or made.wraps or made.read is not None):
+        raise RuleError(f"rule {owner}: a rule of whole arrays has no reduce=, wraps= or read=; it sees all elements.")
+    for key, word in made.shapes.items():
+        if key not in made.state or word not in SHAPES or key in made.start:
+            raise RuleError(
+                f"rule {owner}: the shape of {key} is {word!r}; shapes= is for slots that start at 0, and knows "
+                f"{', '.join(SHAPES)}."
+            )
     if made.clips is not None and made.over is None:
         raise RuleError(f"rule {owner}: clips= names the factor that a sum gives, and there is no reduce=.")
     if made.bounds is not None and made.bounds not in made.defaults:
@@ -154,7 +173,7 @@ def _known(made: Any, what: str, function: Callable[..., Any], known: Mapping[st
 
 
 def _call(owner: str, function: str, call: Callable[..., Any], *operands: Any, **scalars: Any) -> Any:
-    """What a function of a rule gives for checking operands; whatever it raises is an error of the rule."""
+    """Call a function of a rule with checking operands; an exception that it raises is an error of the rule."""
     try:
         return call(*operands, **scalars)
     except RuleError:

@@ -44,9 +44,13 @@ class Expr:
     __abs__ = __pos__ = __round__ = __trunc__ = __floor__ = __ceil__ = __le__ = __ge__ = _unprinted
     __matmul__ = __rmatmul__ = __and__ = __rand__ = __or__ = __ror__ = __xor__ = __rxor__ = __invert__ = _unprinted
 
-    def speak(self, word: str, operands: tuple[Any, ...]) -> "Expr":
+    def speak(self, word: str, operands: tuple[Any, ...]) -> Any:
         """A vocabulary word over these operands."""
-        return Expr(word, *map(_node, operands))
+        if word == "repeat":
+            step, x, n = operands
+            return Expr("repeat", x, step(Expr("symbol", "X")), step, n)
+        made = Expr(word, *map(_node, operands))
+        return (Expr("item", made, 0), Expr("item", made, 1)) if word in ("eigh", "qr") else made
 
     def __neg__(self) -> "Expr":
         return Expr("neg", self)
@@ -123,24 +127,26 @@ class Equation:
         body = " \\\\\n".join(self._printed(printing.Latex))
         return f"\\begin{{aligned}}\n{body}\n\\end{{aligned}}"
 
-    def evaluate(self, values: Mapping[str, float]) -> dict[str, float]:
+    def evaluate(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """The new theta, g and state by the printed expressions, in float64.
 
         Parameters
         ----------
         values
             ``theta``, ``g``, each slot, ``t``, each hyperparameter, each memory and each sum;
-            ``before`` where a rule is wrapped.
+            ``before`` where a rule is wrapped. For a rule of whole arrays, theta, g and slots are arrays, as are the
+            results.
         """
         rule = self.rule
         memory = {key: values[key] for key in rule.memory}
         hyper = {key: values[key] for key in rule.defaults}
         numbers, _ = rule.host(int(values["t"]), hyper, memory, {key: values[key] for key in rule.measure})
-        arrays = {key: np.float64(values[key]) for key in rule.arrays}
+        arrays = {key: np.asarray(values[key], np.float64)[()] for key in rule.arrays}
         known = {**numbers, **values, **arrays, **{f"scalar {key}": x for key, x in numbers.items()}}
         with np.errstate(all="ignore"):
             new = {x.name: _value(x.value, known, {}) for x in self.lines}
-        return {key: float(new.get(key, arrays[key])) for key in arrays if key != "before"}
+        after = {key: new.get(key, arrays[key]) for key in arrays if key != "before"}
+        return after if rule.whole else {key: float(x) for key, x in after.items()}
 
     def _printed(self, kind: type[printing.Printer]) -> list[str]:
         names = {id(x.value): x.name for x in self.lines if x.value.args}
@@ -173,7 +179,7 @@ def equation(rule: Rule) -> Equation:
 
 
 def branches(rule: Rule) -> bool:
-    """Whether the numbers of a rule keep their names in its equation, for its ``scalars`` branches."""
+    """Return whether the numbers of a rule keep their names in its equation, for its ``scalars`` branches."""
     try:
         rule.scalars(**{key: Expr("symbol", key) for key in rule.arguments})
     except Branches:
@@ -200,7 +206,7 @@ def _changed(rule: Rule) -> set[str]:
 
 
 def _changes(x: Expr, t: Expr) -> bool:
-    """Whether a scalar changes from step to step; one that does not is printed where it stands."""
+    """Return whether a scalar changes from step to step; one that does not is printed where it stands."""
     return any(y is t for y in x.walk())
 
 
@@ -232,6 +238,10 @@ def _value(x: Expr, known: Mapping[str, Any], done: dict[int, Any]) -> Any:
         return known[f"scalar {x.args[0]}"]
     if x.op == "number":
         return x.args[0]
+    if x.op == "item":
+        return _value(x.args[0], known, done)[x.args[1]]
+    if x.op == "repeat":
+        return vocabulary.repeat(x.args[2], _value(x.args[0], known, done), x.args[3])
     if id(x) not in done:
         operation = _OPERATIONS.get(x.op) or getattr(vocabulary, x.op)
         done[id(x)] = operation(*(_value(y, known, done) for y in x.args))

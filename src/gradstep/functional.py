@@ -24,7 +24,7 @@ ALL = ""  # the row of scalars that all arrays share
 
 
 class State(NamedTuple):
-    """What an optimizer remembers.
+    """State of :func:`update`.
 
     Attributes
     ----------
@@ -148,6 +148,8 @@ def host_half(
     host = Host(made, [hyper], groups, extremes({x.dtype for x in tensors}))
 
     def measure(part: int, rows: list[Row]) -> Sums:
+        if made.rules[part].whole:  # it is run when the arrays are computed
+            return []
         return [eager.measured(made, part, x, g, rows[x.row]) for x, g in zip(tensors, grads, strict=True)]
 
     table, after = host.table(t + 1, [dict(memory)], measure)
@@ -226,15 +228,16 @@ def _prepared(made: Program, params: Any, grads: Any, slots: Slots) -> tuple[Nes
         if len(own) != len(wanted) or not all(key in own for key in wanted):
             raise GradstepValueError(f"state: {name!r} has {sorted(own)}, but this stage keeps {sorted(wanted)}.")
         for key, y in own.items():
-            if not _is_like(y, x) or is_low(x):
-                check_alike(f"state: {key} of {name!r}", y, x, dtype="float32" if is_low(x) else None)
+            if not _is_like(y, x) or is_low(x) or key in made.shaped:
+                dtype, shape = "float32" if is_low(x) else None, made.shape(key, x.shape)
+                check_alike(f"state: {key} of {name!r}", y, x, dtype, shape)
         state = tuple([tuple([own[key] for key in keys]) for keys in made.slots])
         tensors.append(Tensor(name, x, state, k if over_tensor else 0))
     return nest, tensors, gradients
 
 
 def _is_like(y: Any, x: Any) -> bool:
-    """Whether two arrays are plain ones of NumPy's, of one shape and dtype: the usual case, seen at once."""
+    """Return whether two arrays are plain ones of NumPy's, of one shape and dtype: the usual case, seen at once."""
     return type(x) is type(y) is np.ndarray and x.shape == y.shape and x.dtype == y.dtype
 
 

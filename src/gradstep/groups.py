@@ -35,7 +35,7 @@ class Groups:
     given: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
     def scheduled(self, hyper: Mapping[str, Hyper]) -> bool:
-        """Whether a hyperparameter of any group changes with t."""
+        """Return whether a hyperparameter of any group changes with t."""
         return any(map(callable, hyper.values())) or any(callable(x) for own in self.overrides for x in own.values())
 
     def values(self, program: Program, hyper: Mapping[str, Hyper], t: int) -> list[dict[str, float]]:

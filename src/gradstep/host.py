@@ -49,7 +49,8 @@ class Host:
             for part, keys in zip(program.parts, program.keys, strict=True)
         ]
         self.bounding = [i for i, part in enumerate(program.parts) if part.rule.bounds is not None]
-        is_usual = len(values) == len(rows) == 1 and all(own.needs_t_at_most for (own, *_) in self.parts)
+        is_usual = len(values) == len(rows) == 1 and not program.reduces
+        is_usual = is_usual and all(own.needs_t_at_most for (own, *_) in self.parts)
         self.plain = [own for (own, *_) in self.parts] if is_usual else None
         self.refresh(values)
 
@@ -77,6 +78,7 @@ class Host:
         measure
             ``(part, rows so far) -> block sums`` of each tensor, or of all where they are summed together, and of
             each that is measured; asked of the engine. A row has the stage's early numbers, and zeros for its others.
+            Of a rule of whole arrays it is asked when all of its numbers are known, and runs it.
 
         Returns
         -------
@@ -106,6 +108,8 @@ class Host:
                     known[case], new = self.parts[i][group](t, memory[group], totals[k])
                     after[group].update(new)
                 table[k].append(known[case])
+            if part.rule.whole:
+                measure(i, table)
         return table, after
 
     def _totals(

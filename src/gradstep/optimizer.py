@@ -297,7 +297,7 @@ class Optimizer:
 
     @property
     def clipped(self) -> bool:
-        """Whether a stage that bounds a norm made gradients of the last step shorter."""
+        """True where a stage that bounds a norm made gradients of the last step shorter."""
         return self._step.clipped
 
     @property

@@ -19,7 +19,7 @@ ROUNDINGS = ("nearest", "stochastic")
 
 @dataclass(frozen=True)
 class Precision:
-    """How an optimizer stores what it computes in float32.
+    """Storage of parameters and state in fewer bits than they are computed in.
 
     Attributes
     ----------
@@ -60,7 +60,7 @@ class Precision:
 
     @property
     def is_default(self) -> bool:
-        """Whether all is stored as it is computed, and 16-bit parameters are rounded to the nearest."""
+        """True where all is stored as it is computed, and 16-bit parameters are rounded to the nearest."""
         return self == Precision(seed=self.seed)
 
     def check(self, names: Sequence[str], values: Sequence[Any]) -> None:
@@ -89,7 +89,12 @@ class Precision:
             raise GradstepValueError("master and rounding are for 16-bit parameters, and there is none.")
 
     def layout(self, x: Any, name: str, program: Program) -> Layout:
-        """How a parameter and its state are stored."""
+        """Return the layout of a parameter and its state."""
+        for part in program.parts:
+            if part.rule.whole and self.state:
+                raise GradstepValueError(
+                    f"state_dtype={self.state!r} is not for {part.label}, which sees whole arrays; leave it out."
+                )
         slots = [form for part in program.parts for form in self._formats(part.rule)]
         low = is_low(x)
         dtype = dtype_name(x) if low else compute_dtype(x, name)

@@ -59,7 +59,7 @@ class Printer(ABC):
         return self.symbol(name, "" if self.timeless(name) else "t")
 
     def timeless(self, name: str) -> bool:
-        """Whether a stage hands the name on to the next one: theta and g of what is no rule of its own."""
+        """Return whether a stage hands the name on to the next one: theta and g of what is no rule of its own."""
         return self.stage and name in ("theta", "g")
 
     def piece(self, x: Any, top: bool = False) -> Piece:
@@ -76,7 +76,16 @@ class Printer(ABC):
             case "scalar":
                 return self.symbol(x.args[0], "t"), ATOM
             case "number":
-                return f"{x.args[0]:g}", ATOM
+                return x.args[0] if isinstance(x.args[0], str) else f"{x.args[0]:g}", ATOM
+            case "matmul":
+                return self.joined(*(self.within(y, MULTIPLY) for y in x.args)), MULTIPLY
+            case "transpose":
+                return self.power_text(self.within(x.args[0], ATOM), "T"), POWER
+            case "item":  # of a pair: eigenvalues and eigenvectors, say
+                return f"{self.piece(x.args[0])[0]}[{x.args[1]}]", ATOM
+            case "repeat":
+                start, body, _, n = x.args
+                return self.repeated(self.piece(body)[0], self.piece(start)[0], n), ATOM
             case "+" | "-":
                 a, b = x.args
                 sign = "+" if x.op == "+" else self.minus
@@ -117,7 +126,7 @@ class Printer(ABC):
         return self.power_text(self.within(a, ATOM), self.piece(b)[0]), POWER
 
     def is_product_of_fraction(self, x: Any) -> bool:
-        """Whether ``x`` is printed in place and is a product that begins with a fraction."""
+        """Return whether ``x`` is printed in place and is a product that begins with a fraction."""
         return x.op == "*" and id(x) not in self.names and x.args[0].op == "/" and x.args[0] is not x.args[1]
 
     def within(self, x: Any, tightness: int) -> str:
@@ -146,6 +155,10 @@ class Printer(ABC):
         """``a`` where the condition holds, else ``b``."""
 
     @abstractmethod
+    def repeated(self, body: str, start: str, n: int) -> str:
+        """``body``, a function of X, applied ``n`` times from ``start`` on."""
+
+    @abstractmethod
     def function(self, word: str, arguments: list[Piece]) -> str:
         """A vocabulary word; the result holds together."""
 
@@ -168,7 +181,7 @@ class Text(Printer):
     minus, equal, arrow, dot, total = "−", "=", "←", "·", "∑"
 
     def symbol(self, name: str, when: str) -> str:
-        """See :class:`Printer`."""
+        """Return a symbol at a time: ``mₜ₋₁``."""
         letter, digits = self.letter(name)
         plain = re.sub(r"\\mathrm\{(.*)\}", r"\1", letter).replace(r"\_", "_")
         for accent, mark in (("hat", "\u0302"), ("bar", "\u0304")):
@@ -178,29 +191,37 @@ class Text(Printer):
         return plain + index.translate(_SUB)
 
     def parentheses(self, text: str) -> str:
-        """See :class:`Printer`."""
+        """Return text in parentheses."""
         return f"({text})"
 
     def fraction(self, a: Any, b: Any) -> Piece:
-        """See :class:`Printer`."""
+        """Return a fraction."""
         return f"{self.within(a, MULTIPLY)} / {self.within(b, POWER)}", MULTIPLY
 
     def power_text(self, base: str, exponent: str) -> str:
-        """See :class:`Printer`."""
+        """Return a power."""
+        if exponent == "T":
+            return f"{base}ᵀ"
         simple = exponent.isdigit() or exponent == "t"
         return base + (exponent.translate(_SUPER) if simple else f"^({exponent})")
 
     def cases(self, condition: Any, a: Any, b: Any) -> Piece:
-        """See :class:`Printer`."""
+        """Return a choice by a condition."""
         return f"({self.piece(a)[0]} if {self.piece(condition)[0]} else {self.piece(b)[0]})", ATOM
 
+    def repeated(self, body: str, start: str, n: int) -> str:
+        """Return a function applied several times."""
+        return f"[X ← {body}, {n} times from X = {start}]"
+
     def function(self, word: str, arguments: list[Piece]) -> str:
-        """See :class:`Printer`."""
+        """Return a function of its arguments."""
         texts = [text for text, _ in arguments]
         if word == "sqrt":
             return f"√{texts[0]}" if arguments[0][1] == ATOM else f"√({texts[0]})"
         if word == "abs":
             return f"|{texts[0]}|"
+        if word == "norm":
+            return f"‖{texts[0]}‖"
         return f"{word.removesuffix('imum')}({', '.join(texts)})"
 
 
@@ -210,35 +231,43 @@ class Latex(Printer):
     minus, equal, arrow, dot, total = "-", "&=", r"&\leftarrow", r"\cdot", r"\sum"
 
     def symbol(self, name: str, when: str) -> str:
-        """See :class:`Printer`."""
+        """Return a symbol at a time: ``mₜ₋₁``."""
         letter, digits = self.letter(name)
         index = ",".join(x for x in (digits, when) if x)
         return f"{letter}_{{{index}}}" if index else letter
 
     def parentheses(self, text: str) -> str:
-        """See :class:`Printer`."""
+        """Return text in parentheses."""
         return rf"\left({text}\right)"
 
     def fraction(self, a: Any, b: Any) -> Piece:
-        """See :class:`Printer`."""
+        """Return a fraction."""
         return rf"\frac{{{self.piece(a)[0]}}}{{{self.piece(b)[0]}}}", MULTIPLY
 
     def power_text(self, base: str, exponent: str) -> str:
-        """See :class:`Printer`."""
+        """Return a power."""
         return f"{base}^{{{exponent}}}"
 
     def cases(self, condition: Any, a: Any, b: Any) -> Piece:
-        """See :class:`Printer`."""
+        """Return a choice by a condition."""
         top, rest = self.piece(a)[0], self.piece(b)[0]
         test = self.piece(condition)[0]
         return rf"\begin{{cases}}{top} & {test} \\ {rest} & \text{{otherwise}}\end{{cases}}", ATOM
 
+    def repeated(self, body: str, start: str, n: int) -> str:
+        """Return a function applied several times."""
+        return rf"\left[X \leftarrow {body}\right]^{{{n}}}_{{X = {start}}}"
+
     def function(self, word: str, arguments: list[Piece]) -> str:
-        """See :class:`Printer`."""
+        """Return a function of its arguments."""
         texts = [text for text, _ in arguments]
         if word == "sqrt":
             return rf"\sqrt{{{texts[0]}}}"
         if word == "abs":
             return rf"\left|{texts[0]}\right|"
-        name = {"maximum": r"\max", "minimum": r"\min", "sign": r"\operatorname{sign}"}[word]
+        if word == "norm":
+            return rf"\left\|{texts[0]}\right\|"
+        names = {"maximum": r"\max", "max": r"\max", "minimum": r"\min"}
+        texts = [rf"\text{{{x}}}" if x in ("rows", "columns", "all") else x for x in texts]
+        name = names.get(word) or rf"\operatorname{{{word}}}".replace("_", r"\_")
         return rf"{name}\left({', '.join(texts)}\right)"

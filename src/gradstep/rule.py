@@ -46,7 +46,7 @@ class Rule:
         ``(t, *hyper, *memory) -> dict`` of those numbers that are known before the sums, which may name them;
         ``scalars`` gets them too.
     state
-        Names of the arrays kept for each parameter, shaped like it.
+        Names of the arrays kept for each parameter, shaped like it, or as ``shapes`` says.
     nonnegative
         Those of them that are never below zero, such as averages of squares.
     start
@@ -70,6 +70,14 @@ class Rule:
         names what it sees: ``theta``, ``g``, ``before``, slots and early numbers; all of it in float64.
     wraps
         Whether ``update`` takes ``before`` first: theta as it entered the last rule (of kind ``"rule"``) before it.
+    whole
+        Whether ``update`` sees whole arrays, as matrices, and not one element at a time: it may use the words of
+        :mod:`gradstep.vocabulary` for matrices, and is run by NumPy, also between compiled passes.
+    shapes
+        For slots of a whole rule that are shaped otherwise: ``"rows"`` (a number for each row), ``"columns"``,
+        ``"rows rows"``, ``"columns columns"`` or ``"one"``.
+    axes
+        The most axes that a parameter of a whole rule may have; more are a stack of matrices where it is None.
     power
         The highest power of g that the rule forms; larger gradients than that allows are refused.
     bounds
@@ -111,6 +119,9 @@ class Rule:
     module: str
     early: Callable[..., dict[str, Any]] | None = None
     wraps: bool = False
+    whole: bool = False
+    shapes: Mapping[str, str] = field(default_factory=dict[str, str])
+    axes: int | None = None
     clips: str | None = None
     ascends: bool = False
     search: float = 1.0
@@ -193,7 +204,7 @@ class Rule:
 
     @cached_property
     def arguments(self) -> tuple[str, ...]:
-        """What ``scalars`` asks for."""
+        """Names of the arguments of ``scalars``."""
         return parameters(self.scalars)
 
     @cached_property
@@ -283,6 +294,9 @@ class Options(TypedDict, total=False):
     over: Over
     early: Callable[..., dict[str, Any]]
     wraps: bool
+    whole: bool
+    shapes: Mapping[str, str]
+    axes: int
     power: int
     bounds: str
     clips: str
@@ -355,6 +369,9 @@ def _declaring(
                 module=update.__module__,
                 early=options.get("early"),
                 wraps=options.get("wraps", False),
+                whole=options.get("whole", False),
+                shapes=options.get("shapes", _EMPTY),
+                axes=options.get("axes"),
                 clips=options.get("clips"),
                 ascends=options.get("ascends", False),
                 search=options.get("search", 1.0),

@@ -13,6 +13,23 @@ with :mod:`math`; arrays of any namespace are computed in that namespace. The me
 ``where(c, a, b)`` a where the comparison c holds, else b; c may compare scalars
 =============== ======================================================================================
 
+A rule of whole arrays (``whole=True``) has more of them, on matrices (an array of one axis is a column). ``over`` is
+``"rows"``, ``"columns"`` or ``"all"``; what is taken over an axis keeps it, with one element:
+
+=================== ==================================================================================
+``mean(x, over)``    the mean; on NumPy in one fixed order, in float64, rounded once
+``max(x, over)``     the largest element
+``norm(x)``          the Frobenius norm, as ``mean``
+``matmul(a, b)``     the matrix product
+``transpose(x)``     rows and columns exchanged
+``wide(x)``          x, or its transpose where it has more rows than columns
+``shaped_as(x, y)``  x, or its transpose where y has more rows than columns
+``eigh(x)``          eigenvalues, as a row, and eigenvectors, as columns, of a symmetric matrix
+``qr(x)``            the orthogonal and the triangular factor of a square matrix
+``repeat(f, x, n)``  f of f of ... of x, n times; x keeps its shape
+``rows(x)``          how many rows x has, a number; ``columns(x)`` likewise
+=================== ==================================================================================
+
 A literal that meets an array is rounded to the array's dtype. Some libraries round less well than the table says:
 torch's float32 root may be an ulp off, and XLA flushes denormals.
 """
@@ -23,13 +40,17 @@ from typing import Any
 
 import array_api_compat
 
+from gradstep import matrices
 from gradstep.arrays import namespace
 
-__all__ = ["abs", "maximum", "minimum", "sign", "sqrt", "where"]
+__all__ = [
+    "abs", "columns", "eigh", "matmul", "max", "maximum", "mean", "minimum", "norm", "qr", "repeat", "rows",
+    "shaped_as", "sign", "sqrt", "transpose", "where", "wide",
+]  # fmt: skip
 
 
 def _literal(x: Any) -> bool:
-    """Whether ``x`` is a Python number; numpy.float64 derives from float, but has a dtype."""
+    """Return whether ``x`` is a Python number; numpy.float64 derives from float, but has a dtype."""
     return type(x) in (int, float, bool)
 
 
@@ -63,6 +84,78 @@ def maximum(a: Any, b: Any) -> Any:
 def where(condition: Any, a: Any, b: Any) -> Any:
     """``a`` where ``condition`` (a single ``<`` or ``>``) holds, else ``b``."""
     return _speak("where", condition, a, b)
+
+
+def mean(x: Any, over: str) -> Any:
+    """Mean over ``"rows"``, ``"columns"`` or ``"all"``, with the axes kept."""
+    return _whole("mean", x, over)
+
+
+def max(x: Any, over: str) -> Any:  # noqa: A001 - the word that mathematics uses
+    """Largest element over ``"rows"``, ``"columns"`` or ``"all"``, with the axes kept."""
+    return _whole("max", x, over)
+
+
+def norm(x: Any) -> Any:
+    """Frobenius norm, with the axes kept."""
+    return _whole("norm", x)
+
+
+def matmul(a: Any, b: Any) -> Any:
+    """Matrix product."""
+    return _whole("matmul", a, b)
+
+
+def transpose(x: Any) -> Any:
+    """Rows and columns exchanged."""
+    return _whole("transpose", x)
+
+
+def wide(x: Any) -> Any:
+    """``x``, or its transpose where it has more rows than columns."""
+    return _whole("wide", x)
+
+
+def shaped_as(x: Any, like: Any) -> Any:
+    """``x``, or its transpose where ``like`` has more rows than columns: the inverse of :func:`wide`."""
+    return _whole("shaped_as", x, like)
+
+
+def eigh(x: Any) -> Any:
+    """Eigenvalues, as a row, and eigenvectors, as columns, of a symmetric matrix."""
+    return _whole("eigh", x)
+
+
+def qr(x: Any) -> Any:
+    """Orthogonal and triangular factor of a square matrix."""
+    return _whole("qr", x)
+
+
+def repeat(step: Callable[[Any], Any], x: Any, n: int) -> Any:
+    """``step`` of ``x``, and of what comes of it, ``n`` times."""
+    speak: Callable[[str, tuple[Any, ...]], Any] | None = getattr(x, "speak", None)
+    if speak is not None:
+        return speak("repeat", (step, x, n))
+    for _ in range(n):
+        x = step(x)
+    return x
+
+
+def rows(x: Any) -> Any:
+    """Number of rows."""
+    return _whole("rows", x)
+
+
+def columns(x: Any) -> Any:
+    """Number of columns."""
+    return _whole("columns", x)
+
+
+def _whole(word: str, x: Any, *others: Any) -> Any:
+    speak: Callable[[str, tuple[Any, ...]], Any] | None = getattr(x, "speak", None)
+    if speak is not None:
+        return speak(word, (x, *others))
+    return matrices.WORDS[word](namespace(x), x, *others)
 
 
 def _speak(word: str, *operands: Any) -> Any:

@@ -11,7 +11,7 @@ import gradstep as gs
 from gradstep import rules
 from gradstep.bench import Result, Row
 from gradstep.cli import main
-from gradstep.compare.environment import environment
+from gradstep.environment import environment
 
 TINY = ["--sizes", "1x10", "--seconds", "0.05", "--pause", "0", "--peers", "numpy"]
 

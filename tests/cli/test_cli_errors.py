@@ -79,7 +79,7 @@ def test_nothing_is_made_for_a_wrong_command(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
-@pytest.mark.parametrize("package", ["joblib", "threadpoolctl", "sklearn", "plotly"])
+@pytest.mark.parametrize("package", ["joblib", "threadpoolctl", "sklearn", "plotly", "jinja2"])
 def test_a_missing_package_is_told_before_the_work(package, capsys, monkeypatch, tmp_path):
     found = importlib.util.find_spec
     monkeypatch.setattr(

@@ -58,7 +58,7 @@ def test_a_function_and_all_files_of_its_run(capsys, mine):
 
 
 def problem(folder):
-    from gradstep.problem_file import load
+    from gradstep.loop.problem_file import load
 
     own = load(f"{folder / 'mine.py'}:fit")
     return own.value_and_grad, own.params

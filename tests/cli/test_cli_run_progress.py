@@ -13,12 +13,12 @@ import gradstep as gs
 from gradstep.cli.common import BARS, WIDTH, sparkline
 from gradstep.cli.run_progress import JsonLines, LiveTable, PlainLines, progress
 from gradstep.loop import Step
-from gradstep.runs import Folder, Limits, Spec
+from gradstep.runs import Folder, Limits, RunSpec
 from gradstep.text import duration, number
 from own import PROBLEM, run
 from support import at_a_terminal
 
-SPEC = Spec("/x/mine.py:fit", "0" * 64, "adam", None, Limits(max_steps=100_000), 0, "stop", 100, None, 30.0, 2)
+SPEC = RunSpec("/x/mine.py:fit", "0" * 64, "adam", None, Limits(max_steps=100_000), 0, "stop", 100, None, 30.0, 2)
 
 
 @pytest.fixture

@@ -4,6 +4,9 @@ import json
 import math
 from dataclasses import replace
 
+import msgspec
+import pytest
+
 from gradstep.compare import Spec, make_spec
 from gradstep.compare.record import Goal, ProblemInfo, RunRecord, Source, Timing
 
@@ -25,6 +28,42 @@ RUN = RunRecord(
     seconds=1.5,
 )
 SPEC = make_spec(["quadratic", "diabetes"], "adam,sgd:lr=0.25", seeds=2, steps=7).spec
+
+
+# Written before the first release by the version that had no library for this: studies on disk stay readable.
+KEPT_SPEC = """{"format": 1, "problems": ["quadratic", "digits-softmax"], "optimizers": ["sgd", "adam:beta1=0.8",
+"momentum:lr=1e+30"], "ruleset": "tuned", "trials": 3, "tuning_seeds": 1, "seeds": 2, "search": "quasi", "tune": "lr",
+"steps": 40, "goals": {"quadratic": {"metric": "loss", "level": 0.001, "split": "train", "origin": "problem"},
+"digits-softmax": {"metric": "accuracy", "level": 0.955, "split": "validation", "origin": "frozen"}}, "sources": {},
+"version": "0.1.0"}"""
+KEPT_SHA256 = "a6a43d382e6fc6d2832389082ec3c7ca029f6645f9432c612150533ea0c13ccc"
+KEPT_RUN = """{"problem": "digits-softmax", "optimizer": "momentum:lr=1e+30", "phase": "health", "trial": 0, "seed": 0,
+"hyper": {}, "steps": [0], "batch_loss": [2.3996012806892395], "loss": [Infinity], "accuracy": [0.13725490196078433],
+"final": {}, "diverged": 1, "error": null, "health": {}, "seconds": 0.1993963210002221}"""
+
+
+def test_kept_records_are_read_and_written_as_they_were():
+    spec = Spec.from_json(json.loads(KEPT_SPEC))
+    assert spec.sha256 == KEPT_SHA256
+    assert spec.goals["digits-softmax"] == Goal("accuracy", 0.955, "validation", "frozen")
+    assert json.loads(json.dumps(spec.as_json())) == json.loads(KEPT_SPEC)
+    run = RunRecord.from_json(json.loads(KEPT_RUN))
+    assert run.key == ("digits-softmax", "momentum:lr=1e+30", "health", 0, 0)
+    assert json.dumps(run.as_json()) == KEPT_RUN.replace("\n", " ")
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"phase": "look"}, "phase"),
+        ({"trial": "0"}, "trial"),
+        ({"hyper": {"lr": None}}, "hyper"),
+        ({"loss": None}, "loss"),
+    ],
+)
+def test_a_field_of_another_type_is_refused_by_name(change, says):
+    with pytest.raises(msgspec.ValidationError, match=says):
+        RunRecord.from_json({**RUN.as_json(), **change})
 
 
 def through(made):

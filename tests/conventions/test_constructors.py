@@ -106,8 +106,8 @@ def test_the_same_switches_give_the_same_chain_whatever_the_numbers(name):
             and name + key not in REFUSED_AT_ZERO
         ):
             some, none = given_as(x, 0.5), given_as(x, 0.0)
-            assert made.form(some).stage is made.form(none).stage, key
-            assert [part.rule for part in made.stage(some).parts] == [part.rule for part in made.stage(none).parts]
+            assert [part.rule for part in made.stage(some).parts] == [part.rule for part in made.stage(none).parts], key
+            assert made.form(some).stage is made.form(none).stage or key in made.told
 
 
 @pytest.mark.parametrize("name", EVERY)

@@ -124,15 +124,25 @@ assert run == alone(run.opt.t)
 
     def test_a_fork_in_the_midst_of_a_step_of_the_same_optimizer(self):
         code = """
-run = Run()(1)
-with run.opt._lock:  # as another thread's step has it when this one forks
-    pid = os.fork()
-    if pid == 0:
-        signal.alarm(5)
-        run(1)
-        os._exit(0 if run == alone(2) else 1)
+run, inside, end, parent = Run()(1), threading.Event(), threading.Event(), os.getpid()
+def waiting(t):
+    if os.getpid() == parent:
+        inside.set()
+        end.wait()
+    return 0.01
+run.opt.lr = waiting
+other = threading.Thread(target=run)
+other.start()
+inside.wait()
+pid = os.fork()
+if pid == 0:
+    signal.alarm(5)
+    run(1)
+    os._exit(0 if run == alone(2) else 1)
+end.set()
+other.join()
 assert os.waitpid(pid, 0)[1] == 0
-assert run(1) == alone(2)
+assert run == alone(2)
 """
         child(code)
 

@@ -143,6 +143,7 @@ def test_a_schedule_that_moves_memory(kind, chain, shape, what):
     assert opt.t == 1
 
 
+@pytest.mark.usefixtures("own_registry")
 def test_scalars_that_move_memory(kind):
     """The last moment before the write, after all else has been looked at."""
     params = {"w": np.zeros(N)}

@@ -45,17 +45,28 @@ print(*{x for _, x in found}, again[1])
 """
 LOCKED = """
 import os, signal, sys, threading
+from gradstep import locks
 from promises.hosts import Run
-run = Run(3).step(1)
-if sys.argv[1] == "plain":
-    run.opt._lock = threading.Lock()  # one that knows nothing of forks
-with run.opt._lock:  # as another thread's step has it
-    pid = os.fork()
-    if pid == 0:
-        signal.alarm(5)
-        run.step(1)
-        os._exit(0)
+run, inside, end, parent = Run(3).step(1), threading.Event(), threading.Event(), os.getpid()
+if sys.argv[1] == "unprotected":
+    locks._locks.clear()  # those that the child of a fork opens
+def waiting(t):  # in the midst of a step
+    if os.getpid() == parent:
+        inside.set()
+        end.wait()
+    return 0.01
+run.opt.lr = waiting
+other = threading.Thread(target=run.step, args=(1,))
+other.start()
+inside.wait()
+pid = os.fork()
+if pid == 0:
+    signal.alarm(5)
+    run.step(1)
+    os._exit(0)
 print(os.waitpid(pid, 0)[1])
+end.set()
+other.join()
 """
 WAYS = {method: (MULTI, method) for method in ("fork", "spawn", "forkserver")} | {
     "loky": (LOKY,),
@@ -88,11 +99,11 @@ def test_exit_0_and_an_equal_result(way, tmp_path, figure):
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 def test_a_fork_while_a_step_holds_the_lock(tmp_path, figure):
-    assert said(tmp_path, LOCKED, "ours") == ["0"]
+    assert said(tmp_path, LOCKED, "product") == ["0"]
     figure("P11", "fork in the midst of another thread's step: the child steps, exit 0")
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 def test_control_a_lock_that_knows_nothing_of_forks_hangs(tmp_path, control):
-    assert said(tmp_path, LOCKED, "plain") == ["14"]  # SIGALRM
-    control("P11", "with a plain lock the child of that fork hangs")
+    assert said(tmp_path, LOCKED, "unprotected") == ["14"]  # SIGALRM
+    control("P11", "with a lock that stays closed the child of that fork hangs")

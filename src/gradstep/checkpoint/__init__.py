@@ -3,10 +3,8 @@
 ``opt.save("run.safetensors")``, ``opt.restore("run.safetensors")``, and :func:`load` for the plain arrays.
 """
 
-from gradstep.checkpoint.extra import user_metadata
 from gradstep.checkpoint.format import write
-from gradstep.checkpoint.load import Checkpoint, load
 from gradstep.checkpoint.rng import Rng
-from gradstep.checkpoint.transfer import Parts, as_saved, plan
+from gradstep.checkpoint.transfer import Checkpoint, Parts, as_saved, load, plan, user_metadata
 
 __all__ = ["Checkpoint", "Parts", "Rng", "as_saved", "load", "plan", "user_metadata", "write"]

@@ -1,4 +1,4 @@
-"""From an optimizer to a file and back: what is handed over, and what has to be looked at before anything is taken."""
+"""From an optimizer to a file and back: its parts, a file's content, and the checks before anything is taken."""
 
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -6,17 +6,22 @@ from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from numpy.typing import NDArray
+
 from gradstep.arrays import is_masked, to_numpy
 from gradstep.chain import Program
-from gradstep.checkpoint.load import Checkpoint
-from gradstep.checkpoint.optimizer import PARAM, STATE, Saved, array_differences, listed
-from gradstep.checkpoint.rng import Rng, rng_setter
-from gradstep.errors import CheckpointError, GradstepTypeError
+from gradstep.checkpoint.format import canonical, read
+from gradstep.checkpoint.rng import Rng, rng_setter, rng_state
+from gradstep.checkpoint.state import BEST, PARAM, STATE, Saved, array_differences, listed
+from gradstep.errors import CheckpointError, GradstepTypeError, GradstepValueError
 from gradstep.files import AnyPath
 from gradstep.groups import Groups
 from gradstep.hyper import Hyper
 from gradstep.memory import is_writable
 from gradstep.precision import Precision
+from gradstep.version import __version__
+
+_DEEPEST = 100  # levels of what a user saves: far from what Python's parser can read
 
 
 @dataclass(frozen=True)
@@ -72,6 +77,97 @@ def as_saved(parts: Parts) -> tuple[dict[str, Any], dict[str, Any]]:
         if is_masked(x):
             raise GradstepTypeError(f"checkpoint: {name!r} is a masked array, whose mask no file can hold.")
     return {name: to_numpy(x) for name, x in places.items()}, {"optimizer": asdict(parts.saved())}
+
+
+def user_metadata(extra: Any, rng: Rng | None) -> dict[str, Any]:
+    """The parts of a manifest that every checkpoint has besides its optimizer.
+
+    Raises
+    ------
+    GradstepTypeError, GradstepValueError
+        For what JSON does not know, what is nested too deep, and what is no random generator.
+    """
+    _check(extra, _DEEPEST)
+    canonical(extra)
+    return {"library": __version__, "extra": extra, "rng": rng_state({} if rng is None else rng)}
+
+
+def _check(x: Any, deeper: int) -> None:
+    """Refuse keys that JSON would silently turn into text, and nests that could be written but not read everywhere."""
+    if deeper < 0:
+        raise GradstepValueError(f"checkpoint: extra is nested more than {_DEEPEST} levels deep, or contains itself.")
+    if isinstance(x, Mapping):
+        for key in x:
+            if not isinstance(key, str):
+                raise GradstepTypeError(f"checkpoint: a key in extra must be a str, not {key!r}.")
+    for y in x.values() if isinstance(x, Mapping) else x if isinstance(x, list | tuple) else ():
+        _check(y, deeper - 1)
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """The content of a checkpoint.
+
+    Attributes
+    ----------
+    arrays
+        All arrays by their names in the file: ``param/layer.w``, ``state/layer.w/adam.m``, ``best/layer.w``; with the
+        dtype, byte order, shape and values that were saved, each in memory of its own.
+    metadata
+        What the manifest says besides: ``format``, ``library`` (the version that wrote it), ``optimizer`` (rule,
+        hyperparameters, groups, t ...), ``rng``, ``extra``, ``run``, ``best``.
+    """
+
+    arrays: Mapping[str, NDArray[Any]]
+    metadata: Mapping[str, Any]
+
+    @property
+    def params(self) -> dict[str, NDArray[Any]]:
+        """The parameters by dotted name."""
+        return {name[len(PARAM) :]: x for name, x in self.arrays.items() if name.startswith(PARAM)}
+
+    @property
+    def state(self) -> dict[str, dict[str, NDArray[Any]]]:
+        """The state as :attr:`gradstep.Optimizer.state` has it: ``state["layer.w"]["adam.m"]``."""
+        out: dict[str, dict[str, NDArray[Any]]] = {}
+        for full, x in self.arrays.items():
+            if full.startswith(STATE):
+                name, _, slot = full[len(STATE) :].rpartition("/")
+                out.setdefault(name, {})[slot] = x
+        return out
+
+    @property
+    def best(self) -> dict[str, NDArray[Any]]:
+        """The best parameters of a run by dotted name; empty where none were kept. ``metadata["best"]``: how good."""
+        return {name[len(BEST) :]: x for name, x in self.arrays.items() if name.startswith(BEST)}
+
+    @property
+    def t(self) -> int:
+        """Updates made."""
+        return self.metadata["optimizer"]["t"]
+
+    @property
+    def extra(self) -> Any:
+        """The user's own data, as given to ``save(extra=...)``."""
+        return self.metadata.get("extra")
+
+
+def load(path: AnyPath) -> Checkpoint:
+    """Read a checkpoint as plain arrays; no code in it is run, and no optimizer is needed.
+
+    Parameters
+    ----------
+    path
+        A file that ``opt.save`` wrote.
+
+    Raises
+    ------
+    CheckpointError
+        When the file is not to the last bit what was written, or of a later format.
+    FileNotFoundError, PermissionError
+        When it cannot be opened.
+    """
+    return Checkpoint(*read(path))
 
 
 def plan(

@@ -161,7 +161,7 @@ def inaccuracies(work: "Work") -> tuple[dict[str, Any], None]:
 def save(content: dict[str, Any], draw: Any, json: Path | None, plot: Path | None) -> None:
     """Write the files that were asked for, each whole or not at all."""
     from gradstep.bench.machine import machine
-    from gradstep.compare.environment import environment, version
+    from gradstep.environment import environment, version
     from gradstep.files import write_text
 
     if json is not None:

@@ -12,7 +12,7 @@ from gradstep.errors import GradstepTypeError, GradstepValueError, UserCodeError
 
 if TYPE_CHECKING:
     from gradstep.gradient_check import GradientReport
-    from gradstep.problem_file import OwnProblem
+    from gradstep.loop.problem_file import OwnProblem
 
 STYLES = {"right": "green", "wrong": "bold red", "undecided": "yellow"}
 
@@ -27,7 +27,7 @@ def check(
     """Compare the gradients of your own problem with derivatives measured; exit code 1 where one is wrong."""
     require("rich")
     from gradstep.gradient_check import check_gradient
-    from gradstep.problem_file import load
+    from gradstep.loop.problem_file import load
 
     own = load(problem, seed)
     options: dict[str, Any] = {} if own.batches is None else {"batch": nth(own, batch)}
@@ -86,7 +86,7 @@ def nth(own: "OwnProblem", k: int) -> Any:
     UserCodeError
         When the user's code raises something.
     """
-    from gradstep.objective import UserFunction, kind
+    from gradstep.loop.user import UserFunction, kind
 
     batches, name = own.batches, f"{own.name}.batches"
     if callable(batches):

@@ -11,9 +11,9 @@ OPTIONAL = (
 def info() -> None:
     """Show versions, the engine in use, the kernel cache and which optional packages are installed."""
     from gradstep import rules, stages, variants
-    from gradstep.compare.environment import environment, version
     from gradstep.engine.kernel_cache import folder
     from gradstep.engine.threads import get_threads
+    from gradstep.environment import environment, version
 
     cache = folder()
     packages = {name: version(name) for name in OPTIONAL}

@@ -15,8 +15,8 @@ from gradstep.errors import GradstepError, GradstepValueError
 if TYPE_CHECKING:
     from gradstep.cli.run_progress import PlainLines
     from gradstep.loop import Run
-    from gradstep.problem_file import OwnProblem
-    from gradstep.runs import Folder, Limits, Spec
+    from gradstep.loop.problem_file import OwnProblem
+    from gradstep.runs import Folder, Limits, RunSpec
 
 Problem = Annotated[
     str | None,
@@ -104,28 +104,28 @@ def _given(context: typer.Context, *allowed: str) -> list[str]:
 
 def _new(
     problem: str, out: Path | None, limits: "Limits", settings: dict[str, Any], held: contextlib.ExitStack
-) -> "tuple[Folder, Spec, OwnProblem, Run]":
-    from gradstep.problem_file import load
-    from gradstep.runs import Folder, Limits, Spec
+) -> "tuple[Folder, RunSpec, OwnProblem, Run]":
+    from gradstep.loop.problem_file import load
+    from gradstep.runs import Folder, Limits, RunSpec
 
     if settings["on_nonfinite"] not in ("stop", "skip"):
         raise GradstepValueError(f"--on-nonfinite must be stop or skip, not {settings['on_nonfinite']!r}.")
     own = load(problem, settings["seed"])
     endless = limits.max_steps is None and limits.seconds is None and limits.max_evaluations is None
     limits = limits.over(Limits(max_steps=1000)) if endless else limits
-    spec = Spec(f"{own.path}:{own.name}", own.source_sha256, limits=limits, **settings)
+    spec = RunSpec(f"{own.path}:{own.name}", own.source_sha256, limits=limits, **settings)
     made = spec.make(own)
     folder = held.enter_context(Folder.new(out, own.name))
     folder.begin(spec)
     return folder, spec, own, made
 
 
-def _existing(path: Path, limits: "Limits", held: contextlib.ExitStack) -> "tuple[Folder, Spec, OwnProblem, Run]":
+def _existing(path: Path, limits: "Limits", held: contextlib.ExitStack) -> "tuple[Folder, RunSpec, OwnProblem, Run]":
     """The run of a folder where it stood last; new limits take the place of the old ones."""
     from dataclasses import replace
 
     from gradstep.loop.files import Checkpoints
-    from gradstep.problem_file import load
+    from gradstep.loop.problem_file import load
     from gradstep.runs import Folder
 
     folder = held.enter_context(Folder.existing(path))
@@ -145,7 +145,7 @@ def _existing(path: Path, limits: "Limits", held: contextlib.ExitStack) -> "tupl
     return folder, spec, own, made
 
 
-def _run(folder: "Folder", spec: "Spec", made: "Run", shown: "PlainLines") -> int:
+def _run(folder: "Folder", spec: "RunSpec", made: "Run", shown: "PlainLines") -> int:
     """Make all steps, each of which is in the history before a checkpoint knows of it; the exit code."""
     from gradstep.loop.files import Checkpoints
 
@@ -203,7 +203,7 @@ def _unsaved(error: OSError) -> str:
 
 def _told(error: BaseException, folder: "Folder", own: "OwnProblem", made: "Run", is_new: bool) -> GradstepError | None:
     """The error of a run in one sentence, with what became of the run; None where it is not the user's."""
-    from gradstep.objective import place, raised
+    from gradstep.loop.user import place, raised
 
     if not isinstance(error, GradstepError):
         if not place(error, own.path):

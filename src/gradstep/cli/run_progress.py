@@ -11,7 +11,7 @@ from rich.text import Text
 
 from gradstep.cli.common import WIDTH, Lines, console, sparkline
 from gradstep.loop import Run, Step
-from gradstep.runs import Folder, Spec, Summary
+from gradstep.runs import Folder, RunSpec, Summary
 from gradstep.runs.summary import facts
 from gradstep.text import duration, number, to_json
 
@@ -19,7 +19,7 @@ EVERY = 5.0  # seconds from one line to the next
 REFRESH = 0.1  # seconds from one look of the live table to the next
 
 
-def progress(folder: Folder, spec: Spec, run: Run, json: TextIO | None) -> "PlainLines":
+def progress(folder: Folder, spec: RunSpec, run: Run, json: TextIO | None) -> "PlainLines":
     """Return JSON lines to where they are asked for, a live table at a terminal, plain lines elsewhere."""
     if json is not None:
         return JsonLines(folder, spec, run, json)
@@ -29,7 +29,7 @@ def progress(folder: Folder, spec: Spec, run: Run, json: TextIO | None) -> "Plai
 class PlainLines(Lines):
     """A line at the start, one every few seconds, and the summary when everything is written."""
 
-    def __init__(self, folder: Folder, spec: Spec, run: Run) -> None:
+    def __init__(self, folder: Folder, spec: RunSpec, run: Run) -> None:
         super().__init__()
         self.folder, self.spec, self.run = folder, spec, run
         self.at = time.monotonic()
@@ -80,7 +80,7 @@ class PlainLines(Lines):
 class LiveTable(PlainLines):
     """At a terminal: a table that stays in its place, with the values so far as bars."""
 
-    def __init__(self, folder: Folder, spec: Spec, run: Run) -> None:
+    def __init__(self, folder: Folder, spec: RunSpec, run: Run) -> None:
         super().__init__(folder, spec, run)
         self.values: list[float] = []
         self.every = 1  # steps from one value to the next
@@ -130,7 +130,7 @@ class LiveTable(PlainLines):
 class JsonLines(PlainLines):
     """One JSON object a line: the run, each step, the summary."""
 
-    def __init__(self, folder: Folder, spec: Spec, run: Run, out: TextIO) -> None:
+    def __init__(self, folder: Folder, spec: RunSpec, run: Run, out: TextIO) -> None:
         super().__init__(folder, spec, run)
         self.out = out
 

@@ -7,8 +7,10 @@ that are not finite stay numbers in it (``NaN``, ``Infinity``), as Python writes
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal, Self
+
+import msgspec
 
 from gradstep.compare.problems.problem import Problem, Split, Target, prefix
 
@@ -24,13 +26,19 @@ class _Plain:
     """Fields of plain values, to a dict and back."""
 
     def as_json(self) -> dict[str, Any]:
-        """All fields by name."""
-        return asdict(self)  # type: ignore[call-overload]  # what inherits is a dataclass
+        """Return all fields by name."""
+        return msgspec.to_builtins(self)
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
-        """The inverse of :meth:`as_json`."""
-        return cls(**data)
+        """Return the record of a dict that :meth:`as_json` gave; keys that it does not know are left out.
+
+        Raises
+        ------
+        msgspec.ValidationError
+            For a field that is missing or of another type; the message says which.
+        """
+        return msgspec.convert(data, cls)
 
 
 @dataclass(frozen=True)
@@ -254,7 +262,7 @@ class Options:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Spec(Options):
+class Spec(Options, _Plain):
     """All that settles the numbers of a study: its options, and the fields below.
 
     Attributes
@@ -277,17 +285,9 @@ class Spec(Options):
     version: str
 
     def as_json(self) -> dict[str, Any]:
-        """All fields by name, and the format's number."""
-        return {"format": FORMAT, "problems": self.problems, "optimizers": self.optimizers, **asdict(self)}
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> "Spec":
-        """The inverse of :meth:`as_json`."""
-        own: dict[str, Any] = {f.name: data[f.name] for f in fields(cls)}
-        own["problems"], own["optimizers"] = tuple(own["problems"]), tuple(own["optimizers"])
-        own["goals"] = {key: Goal(**x) for key, x in own["goals"].items()}
-        own["sources"] = {key: Source(**x) for key, x in own["sources"].items()}
-        return cls(**own)
+        """Return all fields by name, and the format's number."""
+        first = {"format": FORMAT, "problems": self.problems, "optimizers": self.optimizers}
+        return {**first, **super().as_json()}
 
     def identity(self) -> dict[str, Any]:
         """Return what tells this study from all others: everything but the paths of files."""

@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
+import msgspec
+
 from gradstep.compare.record import FORMAT, ProblemInfo, RunRecord, Spec, Timing
 from gradstep.errors import CheckpointError, GradstepValueError
 from gradstep.files import lock_folder, writable_folder
@@ -235,7 +237,7 @@ def _told(path: Path) -> Generator[None]:
         yield
     except sqlite3.OperationalError as error:  # the system's: a full disk, no permission
         raise CheckpointError(f"{path}: {error}.") from error
-    except (sqlite3.DatabaseError, KeyError, TypeError, AttributeError, UnicodeError) as error:
+    except (sqlite3.DatabaseError, msgspec.ValidationError, KeyError, TypeError, AttributeError, UnicodeError) as error:
         raise _damaged(path, error) from error
     except ValueError as error:
         if isinstance(error, GradstepValueError):

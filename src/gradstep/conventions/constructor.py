@@ -72,7 +72,7 @@ class Argument:
 
 
 class Form(NamedTuple):
-    """The chain that switches choose: the same object for the same chain.
+    """The chain that switches choose: the same object for the same switches.
 
     ``stage`` has only the numbers that no argument gives; ``sources`` has for each of its parts, by hyperparameter,
     the argument that becomes it.
@@ -80,11 +80,6 @@ class Form(NamedTuple):
 
     stage: Stage
     sources: tuple[Mapping[str, Argument], ...]
-
-    def is_like(self, other: "Form") -> bool:
-        """Whether another one has the same rules, with the same numbers from the same arguments."""
-        mine, its = ([(part.rule, part.given) for part in form.stage.parts] for form in (self, other))
-        return mine == its and self.sources == other.sources
 
 
 class Constructor(Generic[P]):
@@ -148,12 +143,12 @@ class Constructor(Generic[P]):
         """The first line of its docstring."""
         return (self.__doc__ or "").partition("\n")[0]
 
-    @property
+    @cached_property
     def rate(self) -> str | None:
         """The name of the learning rate; None where it takes none."""
         return next((key for key, x in self.takes.items() if x.is_rate), None)
 
-    @property
+    @cached_property
     def required(self) -> list[str]:
         """The names of the arguments that must be given."""
         return [key for key, x in self.takes.items() if x.is_required]
@@ -195,14 +190,14 @@ class Constructor(Generic[P]):
         GradstepValueError
             For switches that do not go together.
         """
-        switches = {key: self._is_on(x, given) for key, x in self.takes.items() if self._is_switch(x)}
+        switches = {x.name: self._is_on(x, given) for x in self._switches}
         on = tuple(switches.values())
         if on not in self._forms:
             stage = self._choose(**{**dict.fromkeys(self.required), **switches})
             there = [x for key, x in self.takes.items() if key in self.told or switches.get(key, True)]
             becomes = {key: half for x in there for half in x.halves for key in half.becomes}
             made = Form(stage, tuple(_sources(part, becomes, len(stage.parts)) for part in stage.parts))
-            self._forms[on] = next((x for x in self._forms.values() if x.is_like(made)), made)
+            return self._forms.setdefault(on, made)
         return self._forms[on]
 
     def stage(self, given: Mapping[str, Any]) -> Stage:
@@ -213,9 +208,28 @@ class Constructor(Generic[P]):
         GradstepValueError, GradstepTypeError
             For what is refused, values out of range or of another type, and switches that do not go together.
         """
+        return self._filled(self.form(given), given)
+
+    def values(self, given: Mapping[str, Any]) -> dict[str, Hyper]:
+        """Return the hyperparameters of :meth:`form` by their flat names, with the numbers of these arguments.
+
+        Raises
+        ------
+        GradstepValueError, GradstepTypeError
+            As :meth:`stage`.
+        """
+        form = self.form(given)
+        made, filled = program(form.stage), self._filled(form, given)
+        out = dict(made.hyper)
+        for part, sources, keys in zip(filled.parts, form.sources, made.keys, strict=True):
+            out.update({keys[key]: part.given[key] for key in sources})
+        return out
+
+    def _filled(self, form: Form, given: Mapping[str, Any]) -> Stage:
+        """The stage of a form with the numbers of these arguments."""
         missing = [key for key in self.required if key not in given]
         values = {key: self._clean(x, given.get(key, x.default)) for key, x in self.takes.items() if key not in missing}
-        form, parts = self.form(given), list[Part]()
+        parts: list[Part] = []
         for part, sources in zip(form.stage.parts, form.sources, strict=True):
             hyper: dict[str, Any] = {}
             for key, default in part.rule.defaults.items():
@@ -229,21 +243,6 @@ class Constructor(Generic[P]):
             parts += part.rule(**hyper).parts
         return Stage(tuple(parts))
 
-    def values(self, given: Mapping[str, Any]) -> dict[str, Hyper]:
-        """Return the hyperparameters of :meth:`form` by their flat names, with the numbers of these arguments.
-
-        Raises
-        ------
-        GradstepValueError, GradstepTypeError
-            As :meth:`stage`.
-        """
-        form = self.form(given)
-        made = program(form.stage)
-        out = dict(made.hyper)
-        for part, sources, keys in zip(self.stage(given).parts, form.sources, made.keys, strict=True):
-            out.update({keys[key]: part.given[key] for key in sources})
-        return out
-
     @cached_property
     def _signature(self) -> inspect.Signature:
         """That of all arguments, those of the base class among them."""
@@ -255,8 +254,11 @@ class Constructor(Generic[P]):
         ]
         return inspect.Signature([*(x for x in own.values() if x.kind is not x.VAR_KEYWORD), *more])
 
-    def _is_switch(self, x: Argument) -> bool:
-        return x.kind == "switch" or x.name in self.told or (x.kind == "number" and x.default is None)
+    @cached_property
+    def _switches(self) -> list[Argument]:
+        """The arguments that choose: switches, and numbers of which it is told whether they are there."""
+        each = self.takes.values()
+        return [x for x in each if x.kind == "switch" or x.name in self.told or (x.kind, x.default) == ("number", None)]
 
     def _is_on(self, x: Argument, given: Mapping[str, Any]) -> bool:
         value = given.get(x.name, x.default)
@@ -274,23 +276,26 @@ class Constructor(Generic[P]):
         GradstepValueError, GradstepTypeError
             For what is refused, what is no pair, and parameters in the place of the learning rate.
         """
-        if x.kind == "refused" and value is not None and value is not False:
-            raise GradstepValueError(f"{self.owner}: {x.name}={value!r} cannot be had here: {x.reason}.")
-        if x.kind == "ignored" and value:
-            library, _, _ = self.owner.partition(".")
-            text = f"it says how {library} computes, not what; the numbers here are the same without it"
-            warnings.warn(f"{self.owner}: {x.name}= is ignored; {text}.", stacklevel=_frames_to_the_caller())
+        if x.kind == "number":
+            if x.is_rate and _holds_many(value):
+                name = self.owner.rpartition(".")[2]
+                raise GradstepTypeError(
+                    f"{self.owner}: the learning rate is {type(value).__name__}; parameters are given to the "
+                    f'optimizer, gs.Optimizer(params, "{self.owner}", ...), and {name}(...) takes what stands behind '
+                    f"them."
+                )
+            return number(value)
         if x.kind == "pair":
             if not (isinstance(value, Sequence) and not isinstance(value, str) and len(value) == 2):
                 raise GradstepTypeError(f"{self.owner}: {x.name} must be a pair of numbers, not {value!r}.")
             return number(value[0]), number(value[1])
-        if x.is_rate and _holds_many(value):
-            name = self.owner.rpartition(".")[2]
-            raise GradstepTypeError(
-                f"{self.owner}: the learning rate is {type(value).__name__}; parameters are given to the optimizer, "
-                f'gs.Optimizer(params, "{self.owner}", ...), and {name}(...) takes what stands behind them.'
-            )
-        return number(value) if x.kind == "number" else value
+        if x.kind == "refused" and value is not None and value is not False:
+            raise GradstepValueError(f"{self.owner}: {x.name}={value!r} cannot be had here: {x.reason}.")
+        if x.kind == "ignored" and value:
+            library = self.owner.partition(".")[0]
+            text = f"it says how {library} computes, not what; the numbers here are the same without it"
+            warnings.warn(f"{self.owner}: {x.name}= is ignored; {text}.", stacklevel=_frames_to_the_caller())
+        return value
 
 
 def number(x: Any) -> Any:

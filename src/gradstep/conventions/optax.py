@@ -25,6 +25,7 @@ __all__ = [
     "radam",
     "rmsprop",
     "sgd",
+    "sign_sgd",
 ]
 
 _DTYPE = 'the state is stored as gs.Optimizer(..., state_dtype="bfloat16") says, in all of it and without drift'
@@ -67,6 +68,12 @@ def sgd(learning_rate: Any, momentum: Any = None, nesterov: bool = False, accumu
     """``optax.sgd``: the learning rate stands outside of the trace."""
     moved = variants.unfolded_nesterov if nesterov else variants.unfolded_momentum
     return chain(moved if momentum else rules.sgd)
+
+
+@constructor
+def sign_sgd(learning_rate: Any) -> Stage:
+    """``optax.sign_sgd``: every element goes by the learning rate."""
+    return variants.sign_sgd()
 
 
 @constructor

@@ -37,7 +37,7 @@ def larger(code: Function, a: Any, b: Any) -> Any:
 
 
 def tensor_key(code: Function, step: Any, tensor: Any, use: int = 0) -> Any:
-    """See :func:`gradstep.storage.tensor_key`; 64-bit integers."""
+    """The key of :func:`gradstep.storage.tensor_key`, in 64-bit integers."""
     builder = code.builder
     n = builder.or_(builder.shl(tensor, i64(8)), i64(use))
     z = builder.add(step, builder.mul(builder.add(n, i64(1)), i64(GAMMA)))
@@ -71,7 +71,7 @@ def high(code: Function, bits: Any) -> Any:
 
 
 class Bfloat16:
-    """See :class:`gradstep.storage.Bfloat16`: integers only, for few CPUs and no llvmlite have the type."""
+    """The format of :class:`gradstep.storage.Bfloat16`: integers only, for few CPUs and no llvmlite have the type."""
 
     def load(self, code: Function, place: Any, i: Any, mask: Any) -> Any:
         """Sixteen numbers from number ``i`` on."""
@@ -91,7 +91,7 @@ class Bfloat16:
 
 
 class Float16:
-    """See :class:`gradstep.storage.Float16`; for CPUs that convert such numbers themselves (native.has_float16)."""
+    """The format of :class:`gradstep.storage.Float16`, for CPUs that convert such numbers (native.has_float16)."""
 
     def load(self, code: Function, place: Any, i: Any, mask: Any) -> Any:
         """Sixteen numbers from number ``i`` on."""
@@ -122,7 +122,7 @@ class Float16:
 
 
 class Blocks:
-    """See :class:`gradstep.storage.Blocks`; ``scale`` is the float32 of the block that the vector lies in."""
+    """The format of :class:`gradstep.storage.Blocks`; ``scale`` is the float32 of the block that the vector lies in."""
 
     def __init__(self, signed: bool) -> None:
         self.format = blocks.Blocks(signed)

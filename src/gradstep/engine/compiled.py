@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gradstep.chain import Program, Row, Sums, reductions
+from gradstep.chain import Program, Row, Sums, reductions, transformed, wholes
 from gradstep.diagnostics import METERS, Columns, Ranges
 from gradstep.engine import helpers, kernels, native, reader, serial
 from gradstep.engine import job as at
+from gradstep.engine.eager import as_arrays
 from gradstep.engine.gather import Gather
 from gradstep.engine.job import APPLY, FIRST, LOOK, MOST, SECOND
 from gradstep.engine.places import Places
@@ -66,6 +67,7 @@ class Compiled:
         self.before, self.is_writing = 0, False
         self.is_random = any(x.storage.draws for x in tensors)
         self.copies: list[tuple[NDArray[Any], NDArray[Any]]] = []
+        self.outcomes: dict[int, list[tuple[Any, ...]]] = {}  # new slots of whole arrays, by stage, for each tensor
         masters = [[] if x.master is None else [x.master] for x in tensors]
         written = [(x.value, *x.flat, *x.scales, *own) for x, own in zip(tensors, masters, strict=True)]
         every = [np.asarray(y) for own in written for y in own]
@@ -98,7 +100,7 @@ class Compiled:
         return ""
 
     def step(self, grads: tuple[Any, ...], table: list[Row], t: int, guard: bool, /) -> bool:
-        """See :class:`gradstep.engine.tensor.Engine`."""
+        """Make update ``t`` at once where all is usual; else change nothing and return False."""
         if not self.reads:
             return False
         if self.is_plain:
@@ -118,7 +120,7 @@ class Compiled:
         return self.take(grads) and self._run() == DONE
 
     def take(self, grads: tuple[Any, ...], /) -> bool:
-        """See :class:`gradstep.engine.tensor.Engine`."""
+        """Take gradients of the usual kind, without a further look; return False for others."""
         if not self.reads:
             return False
         answer = self.functions.gather(id(grads), self.at)
@@ -129,11 +131,11 @@ class Compiled:
 
     @property
     def applied(self) -> int:
-        """See :class:`gradstep.engine.tensor.Engine`."""
+        """Updates made by this engine."""
         return self.job[at.APPLIED]
 
     def load(self, grads: Sequence[Any]) -> None:
-        """See :class:`gradstep.engine.tensor.Engine`."""
+        """Take gradients of any kind that fit."""
         self._check_places()
         if self.gather is None:
             self.gather = Gather(self.sizes, [own[0].dtype for own in self.arrays], self.kept)
@@ -142,48 +144,80 @@ class Compiled:
             inside[...] = outside
 
     def forget(self) -> None:
-        """See :class:`gradstep.engine.tensor.Engine`."""
+        """Let go of gradients that were taken."""
         self.found[:] = 0  # some addresses may not have been looked at
         if self.gather is not None:
             self.gather.release()
 
     def look(self) -> bool:
-        """See :class:`gradstep.engine.tensor.Engine`."""
+        """Return whether all gradients are good."""
         self._phases(LOOK, 0)
         return self._run() == DONE
 
     def measure(self, part: int, table: list[Row]) -> tuple[Sums, bool]:
-        """See :class:`gradstep.engine.tensor.Engine`."""
+        """Return the block sums of what a stage measures, and whether all gradients are good."""
+        rule = self.program.rules[part]
+        if rule.whole:
+            return [], self._transform(part, table)
         self._fill(table)
         self._phases(at.MEASURE + reductions(self.program.rules).index(part), 0)
         good = self._run() == DONE
-        rule = self.program.rules[part]
         sums = self.sums[:, : len(rule.measure)].T
         blocks = [(0, len(self.sums))] if rule.over == "all" else self.blocks
         return [sums[:, begin:end].tolist() for begin, end in blocks], good
 
     def apply(self, table: list[Row], t: int) -> None:
-        """See :class:`gradstep.engine.tensor.Engine`."""
+        """Write parameters and state of update ``t``."""
         self._fill(table)
         if self.is_random:
             self._roll(t)
         self._phases(0, APPLY)
         self._check_places()  # a schedule may have moved an array
-        self.before, self.is_writing = self.applied, bool(self.copies)
+        self.before, self.is_writing = self.applied, bool(self.copies or self.outcomes)
         self._run()
         self.finish()
         if self.gather is not None:
             self.gather.release()
 
     def finish(self) -> None:
-        """See :class:`gradstep.engine.tensor.Engine`."""
+        """Write the rest of what was begun."""
         if self.is_writing and self.applied != self.before:
             for outside, inside in self.copies:
                 outside[...] = inside
+            for part, own in self.outcomes.items():
+                for x, slots in zip(self.tensors, own, strict=True):
+                    for old, new in zip(x.slots[part], slots, strict=True):
+                        old[...] = new
         self.is_writing = False
 
+    def _transform(self, part: int, table: list[Row]) -> bool:
+        """Run a stage of whole arrays on what the stages before it give; what comes of it is kept aside.
+
+        Returns
+        -------
+        bool
+            Whether all gradients are good, if no stage before this one has looked.
+        """
+        rules, own = self.program.rules, wholes(self.program.rules)
+        is_good = part != min([*own, *reductions(rules)]) or self.look()
+        self._fill(table)
+        k = own.index(part)
+        self._phases(at.MEASURE + len(reductions(rules)) + k, 0)
+        self._run()
+        slots: list[tuple[Any, ...]] = []
+        with np.errstate(all="ignore"):
+            for x, kept in zip(self.tensors, self.asides, strict=True):
+                theta, g = (y.reshape(x.value.shape) for y in kept[2 * k : 2 * k + 2])
+                (numbers,) = as_arrays([table[x.row][part]], theta, x.dtype)
+                after = transformed(rules[part], theta, g, x.slots[part], numbers)
+                after = [y.copy() if any(np.may_share_memory(y, z) for z in (theta, g)) else y for y in after]
+                theta[...], g[...] = after[:2]
+                slots.append(tuple(after[2:]))
+        self.outcomes[part] = slots
+        return is_good
+
     def metered(self) -> tuple[Columns, Ranges]:
-        """See :class:`gradstep.engine.tensor.Engine`."""
+        """Return the sums of the last update, and where each tensor's stand."""
         return self.meters.T.tolist(), self.blocks
 
     def _run(self) -> int:
@@ -206,7 +240,7 @@ class Compiled:
         self._job[at.NOISE : at.NOISE + 1].view(np.uint64)[0] = step_key(self.seed, t)
 
     def _are_apart(self) -> bool:
-        """Whether the gradients that were just found lie apart from what the step writes."""
+        """Return whether the gradients that were just found lie apart from what the step writes."""
         if not self.kept.touches_any(self.found, self.found + self.nbytes):
             return True
         self.forget()
@@ -225,8 +259,13 @@ class Compiled:
         """Make the table of chunks, sorted by layout, and that of portions, chunks of one layout; return their work."""
         layouts = list(dict.fromkeys(x.storage for x in self.tensors))
         width = at.SLOTS + kernels.slot_count(self.program.rules)
-        if any(x.layout for x in self.tensors):
-            width += kernels.slot_count(self.program.rules) + 2  # scales, the master copy, the number
+        asides = 2 * len(wholes(self.program.rules))
+        if asides or any(x.layout for x in self.tensors):
+            width += kernels.slot_count(self.program.rules) + 2 + asides  # scales, the master copy, the number
+        self.asides = [
+            [np.empty(n, x.storage.compute) for _ in range(asides)]
+            for n, x in zip(self.sizes, self.tensors, strict=True)
+        ]
         chunks: list[list[int]] = []
         portions: list[list[int]] = []
         self.blocks: list[tuple[int, int]] = [(0, 0)] * len(self.tensors)
@@ -237,13 +276,14 @@ class Compiled:
             length = chunk or min(CHUNK, max(BLOCK, PORTION // work // BLOCK * BLOCK))
             kernel = _kernel(self.program.rules, layout, self.program.limit_in(layout.compute), self.is_metered)
             self.kernels.append(kernel)
-            names = "look", "apply", *(f"measure{i}" for i in reductions(self.program.rules))
-            functions = [kernel.address(name) for name in names]
+            rules = self.program.rules
+            extra = *(f"measure{i}" for i in reductions(rules)), *(f"forward{i}" for i in wholes(rules))
+            functions = [kernel.address(name) for name in ("look", "apply", *extra)]
             room = 0
             for k, (x, own) in enumerate(zip(self.tensors, self.arrays, strict=True)):
                 if x.storage != layout:
                     continue
-                places = _places(x, own)
+                places = [*_places(x, own), *((address(y), y.itemsize) for y in self.asides[k])]
                 total += work * own[0].size
                 self.blocks[k] = block, block + -(-own[0].size // BLOCK)
                 for begin in range(0, own[0].size, length):
@@ -257,7 +297,8 @@ class Compiled:
                     chunks.append([n, x.row, k, begin, block, *moved][:width])
                     block += -(-n // BLOCK)
         self.chunks = np.array(chunks, np.int64).reshape(-1, width)
-        self.portions = np.array(portions, np.int64).reshape(-1, at.MEASURE + len(reductions(self.program.rules)))
+        passes = len(reductions(self.program.rules)) + len(wholes(self.program.rules))
+        self.portions = np.array(portions, np.int64).reshape(-1, at.MEASURE + passes)
         self.sums = np.zeros((block, kernels.sum_count(self.program.rules)))
         self.meters = np.zeros((block if self.is_metered else 0, METERS))
         self.nbytes = np.array([own[0].nbytes for own in self.arrays], np.int64)
@@ -283,7 +324,7 @@ class Compiled:
         self._step, self._check = self.functions.step(self._job), self.functions.check(self._job)
 
     def _teach_reader(self, kept: list[NDArray[Any]]) -> None:
-        """What the reader compares gradients with."""
+        """Make the tables with which the reader compares gradients."""
         values: list[NDArray[Any]] = [x.value for x in self.tensors]
         own = owners(kept)
         table = reader.owner_table(own or [])
@@ -352,7 +393,7 @@ def _kernel(rules: tuple[Rule, ...], layout: Layout, limit: float, is_metered: b
 
 
 def _places(x: Tensor, arrays: list[NDArray[Any]]) -> list[tuple[int, float]]:
-    """Where a tensor's arrays lie, in the order of a row of chunks, and the bytes that an element takes there."""
+    """Return the address of each of a tensor's arrays and its bytes an element, in the order of a row of chunks."""
     scales = iter(x.scales)
     each = [next(scales) if name in BLOCKS else None for name in x.storage.slots]
     return [

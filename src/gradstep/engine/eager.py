@@ -9,7 +9,7 @@ import array_api_compat
 import numpy as np
 
 from gradstep.arrays import as_complex, as_reals, as_stored, is_low, namespace, pieces, to_numpy
-from gradstep.chain import Program, Row, Sums, reductions, run, terms
+from gradstep.chain import Program, Row, Sums, Whole, reductions, run, terms, transformed, wholes
 from gradstep.diagnostics import METERS, Columns, Ranges
 from gradstep.diagnostics import metered as squares
 from gradstep.engine import low
@@ -31,13 +31,25 @@ def update(program: Program, tensor: Tensor, g: Any, row: Row) -> tuple[Any, lis
     return _finished(tensor, [g, theta, *chain(*state)], theta_after, after)
 
 
-def measured(program: Program, part: int, tensor: Tensor, g: Any, row: Row) -> list[list[float]]:
+def measured(
+    program: Program, part: int, tensor: Tensor, g: Any, row: Row, whole: Whole | None = None
+) -> list[list[float]]:
     """Return block sums of each that stage ``part`` measures, after the stages before it, in float64."""
     theta, g, state = _operands(tensor, g)
     numbers = [np.asarray(x, np.float64) for x in row[part]] if part < len(row) else []
     with np.errstate(all="ignore"):
-        theta, g, _, before = run(program.rules[:part], theta, g, state, _as_arrays(row[:part], theta, tensor.dtype))
+        scalars = as_arrays(row[:part], theta, tensor.dtype)
+        theta, g, _, before = run(program.rules[:part], theta, g, state, scalars, whole)
         return [block_sums(x) for x in terms(program.rules[part], [before, theta, g, *state[part]], numbers, _wide)]
+
+
+def _transformed(program: Program, part: int, tensor: Tensor, g: Any, row: Row, whole: Whole) -> tuple[Any, ...]:
+    """What the stage ``part`` of whole arrays gives, after the stages before it."""
+    theta, g, state = _operands(tensor, g)
+    with np.errstate(all="ignore"):
+        scalars = as_arrays(row, theta, tensor.dtype)
+        theta, g, _, _ = run(program.rules[:part], theta, g, state, scalars, whole)
+        return transformed(program.rules[part], theta, g, state[part], scalars[part])
 
 
 def _wide(x: Any) -> Any:
@@ -51,7 +63,7 @@ def metered(theta: Any, g: Any, after: Any) -> list[list[float]]:
 
 
 def within(g: Any, limit: float) -> bool:
-    """Whether every element of ``g`` is at most ``limit`` in absolute value; false for NaN."""
+    """Return whether every element of ``g`` is at most ``limit`` in absolute value; false for NaN."""
     xp = namespace(g)
     return all(bool(xp.all(xp.abs(as_reals(x)) <= limit)) for x in pieces(g))
 
@@ -94,8 +106,15 @@ class Bundle:
 def bundled(program: Program, tensors: Sequence[Tensor], grads: Sequence[Any]) -> list[Bundle]:
     """Put small arrays of NumPy's of one row together: a rule is elementwise, so the bits are the same."""
     found: dict[Any, list[int]] = {}
+    is_elementwise = not wholes(program.rules)
     for k, x in enumerate(tensors):
-        is_small = type(x.value) is np.ndarray and x.value.size <= SMALL and x.layout is None and not is_low(x.value)
+        is_small = (
+            is_elementwise
+            and type(x.value) is np.ndarray
+            and x.value.size <= SMALL
+            and x.layout is None
+            and not is_low(x.value)
+        )
         is_alike = is_small and x.value.dtype.kind == "f" and all(y.dtype == x.value.dtype for y in chain(*x.slots))
         found.setdefault((x.row, x.value.dtype) if is_alike else k, []).append(k)
     out: list[Bundle] = []
@@ -125,49 +144,59 @@ class Eager:
         self.places = Places(program, tensors)
         self.grads: Sequence[Any] = ()
         self.sums: list[list[list[float]]] = []  # of the step made last, for each tensor
+        self.outcomes: dict[int, list[tuple[Any, ...]]] = {}  # theta, g and slots of whole arrays, by stage
         self.applied = 0
         self.unwritten: tuple[list[list[tuple[Any, Any]]], list[list[list[float]]], int] | None = None
 
     def step(self, _grads: tuple[Any, ...], _table: list[Row], _t: int, _guard: bool, /) -> bool:
-        """See :class:`gradstep.engine.tensor.Engine`."""
+        """Make update ``t`` at once where all is usual; else change nothing and return False."""
         return False  # the parts of a step do it
 
     def take(self, _grads: tuple[Any, ...], /) -> bool:
-        """See :class:`gradstep.engine.tensor.Engine`."""
+        """Take gradients of the usual kind, without a further look; return False for others."""
         return False
 
     def load(self, grads: Sequence[Any]) -> None:
-        """See :class:`gradstep.engine.tensor.Engine`."""
+        """Take gradients of any kind that fit."""
         self.places.check()
         self.grads = [_plain(g) for g in grads]
 
     def forget(self) -> None:
-        """See :class:`gradstep.engine.tensor.Engine`."""
+        """Let go of gradients that were taken."""
         self.grads = ()
 
     def look(self) -> bool:
-        """See :class:`gradstep.engine.tensor.Engine`."""
+        """Return whether all gradients are good."""
         pairs = zip(self.tensors, self.grads, strict=True)
         return all(within(g, self.program.limit_in(x.dtype)) for x, g in pairs)
 
     def measure(self, part: int, table: list[Row]) -> tuple[Sums, bool]:
-        """See :class:`gradstep.engine.tensor.Engine`."""
-        good = part != reductions(self.program.rules)[0] or self.look()
-        pairs = zip(self.tensors, self.grads, strict=True)
-        return [measured(self.program, part, x, g, table[x.row]) for x, g in pairs], good
+        """Return the block sums of what a stage measures, and whether all gradients are good."""
+        rules = self.program.rules
+        good = part != min([*reductions(rules), *wholes(rules)]) or self.look()
+        rows = [table[x.row] for x in self.tensors]
+        cases = zip(self.tensors, self.grads, rows, map(self._whole, range(len(rows))), strict=True)
+        if rules[part].whole:
+            self.outcomes[part] = [_transformed(self.program, part, *case) for case in cases]
+            return [], good
+        return [measured(self.program, part, *case) for case in cases], good
+
+    def _whole(self, k: int) -> Whole:
+        """Return what the stages of whole arrays gave for a tensor."""
+        return lambda part, _theta, _g: self.outcomes[part][k]
 
     def apply(self, table: list[Row], t: int) -> None:
-        """See :class:`gradstep.engine.tensor.Engine`. All is computed before the first array is written."""
-        pairs = zip(self.tensors, self.grads, strict=True)
+        """Write parameters and state of update ``t``. All is computed before the first array is written."""
         sums: list[list[list[float]]] = []
         self.places.check()  # a schedule may have moved an array
-        results = [self._result(x, g, table[x.row], t, sums) for x, g in pairs]
+        cases = zip(self.tensors, self.grads, map(self._whole, range(len(self.tensors))), strict=True)
+        results = [self._result(x, g, table[x.row], t, sums, whole) for x, g, whole in cases]
         self.unwritten = results, sums, self.applied + 1
         self.finish()
         self.grads = ()
 
     def finish(self) -> None:
-        """See :class:`gradstep.engine.tensor.Engine`."""
+        """Write the rest of what was begun."""
         if self.unwritten is not None:
             results, self.sums, applied = self.unwritten
             _write(results)
@@ -176,19 +205,21 @@ class Eager:
 
     @property
     def is_writing(self) -> bool:
-        """See :class:`gradstep.engine.tensor.Engine`."""
+        """True while arrays are being written one after the other."""
         return self.unwritten is not None
 
     def metered(self) -> tuple[Columns, Ranges]:
-        """See :class:`gradstep.engine.tensor.Engine`."""
+        """Return the sums of the last update, and where each tensor's stand."""
         ends = list(accumulate((len(own[0]) for own in self.sums), initial=0))
         columns = [list(chain(*(own[k] for own in self.sums))) for k in range(METERS)]
         return columns, list(pairwise(ends))
 
-    def _result(self, x: Tensor, g: Any, row: Row, t: int, sums: list[list[list[float]]]) -> list[tuple[Any, Any]]:
+    def _result(
+        self, x: Tensor, g: Any, row: Row, t: int, sums: list[list[list[float]]], whole: Whole
+    ) -> list[tuple[Any, Any]]:
         """Each array of a tensor, and what it becomes; what is metered goes to ``sums``."""
         theta, g, state = _operands(x, g)
-        theta_after, after = _run(self.program, x, theta, g, state, row)
+        theta_after, after = _run(self.program, x, theta, g, state, row, whole)
         if self.is_metered:
             sums.append(metered(theta, g, theta_after))
         if x.layout is not None:
@@ -219,14 +250,20 @@ def _operands(tensor: Tensor, g: Any) -> tuple[Any, Any, list[list[Any]]]:
 
 
 def _run(
-    program: Program, tensor: Tensor, theta: Any, g: Any, state: list[list[Any]], row: Row
+    program: Program,
+    tensor: Tensor,
+    theta: Any,
+    g: Any,
+    state: list[list[Any]],
+    row: Row,
+    whole: Whole | None = None,
 ) -> tuple[Any, list[list[Any]]]:
     with np.errstate(all="ignore"):  # a branch that where() leaves out may divide by zero
-        theta, _, after, _ = run(program.rules, theta, g, state, _as_arrays(row, theta, tensor.dtype))
+        theta, _, after, _ = run(program.rules, theta, g, state, as_arrays(row, theta, tensor.dtype), whole)
     return theta, after
 
 
-def _as_arrays(row: Row, like: Any, dtype: str) -> list[list[Any]]:
+def as_arrays(row: Row, like: Any, dtype: str) -> list[list[Any]]:
     """Scalars as 0-d arrays of the compute dtype in the array's namespace: the only kind that no namespace promotes."""
     xp = namespace(like)
     is_moved = array_api_compat.is_jax_array(like)  # JAX's own is where it is needed, and that may be several devices

@@ -28,7 +28,7 @@ _TINY, _QUARTER = 2.0**-1022, 2.0**-54  # the smallest normal number; a quarter 
 
 
 def _is_usual(tiny: float, quarter: float) -> bool:
-    """Whether this thread keeps denormals and rounds to the nearest, as helpers do; they are made by such a thread.
+    """Return whether this thread keeps denormals and rounds to the nearest, as helpers do.
 
     One that does not works alone, for its bits are its own.
     """
@@ -67,7 +67,7 @@ class _Helpers:
         atexit.register(self.stop)
 
     def ready(self, wanted: int) -> int:
-        """How many helpers there are, at most ``wanted``; they are made as far as the system allows."""
+        """Return the number of helpers, at most ``wanted``; they are made as far as the system allows."""
         if len(self.threads) < wanted and not self.refused:
             with self.lock:
                 while len(self.threads) < min(wanted, MOST - 1):

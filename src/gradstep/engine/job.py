@@ -37,10 +37,12 @@ JOB_WORDS = CLAIMED + 2 * MOST * LINE
 # A row of chunks: its elements, its row of scalars, whose gradient it reads and from which element on, where its block
 # sums go, theta's address and that of each slot. Where a tensor is stored in fewer bits than it is computed in, there
 # follow for each slot the address of its scales, and that of the master copy, 0 where there is none; and the number
-# that its random bits come from.
+# that its random bits come from. Where a chain has stages of whole arrays, all of these are there, and after them the
+# addresses of what is kept aside for each: theta, g.
 LENGTH, ROW, TENSOR, START, BLOCKS, THETA, SLOTS = range(7)
 
-# A row of portions: its chunks, and the function of each phase; those of the reductions follow by their stages.
+# A row of portions: its chunks, and the function of each phase; those of the reductions follow by their stages, and
+# those of the stages of whole arrays.
 BEGIN, END, LOOK, APPLY, MEASURE = range(5)
 
 # A row of places: an array object, the address and the number of its elements (-1: not looked at), the flags that it

@@ -13,7 +13,7 @@ _DIGEST = hashlib.sha256().digest_size
 
 
 def folder() -> Path | None:
-    """Where kernels are kept: ``GRADSTEP_CACHE_DIR`` (empty: nowhere), else the user's cache folder."""
+    """Return the folder of kernels: ``GRADSTEP_CACHE_DIR`` (empty: nowhere), else the user's cache folder."""
     own = os.environ.get("GRADSTEP_CACHE_DIR")
     if own is not None:
         return Path(own) if own else None

@@ -1,16 +1,18 @@
-"""The loops of a step, written once for any chain: ``look``, ``apply`` and a ``measure`` for each reduction.
+"""The loops of a step, written once for any chain.
+
+They are ``look``, ``apply``, a ``measure`` for each reduction, and a ``forward`` for each stage of whole arrays.
 
 Each is ``(job, first, last) -> 1 where a gradient is bad, else 0`` and works on a range of chunks, so that any number
 of threads may share a job (:mod:`gradstep.engine.job`). A chunk starts at a multiple of
 :data:`gradstep.reduction.BLOCK` elements from its array's start.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from llvmlite import ir
 
-from gradstep.chain import reductions, run, terms
+from gradstep.chain import Whole, reductions, run, terms, wholes
 from gradstep.diagnostics import METERS, metered
 from gradstep.engine.job import BLOCKS, LENGTH, METERED, ROW, SCALARS, STRIDE, SUMS, TABLE
 from gradstep.engine.llvm import FLOATS, Function, Operand, constant, halved, i64
@@ -65,6 +67,8 @@ def emit(rules: Sequence[Rule], layout: Layout, limit: float, triple: str, is_me
     for k, i in enumerate(reductions(rules)):
         # The first reduction reads every gradient anyway, so it looks at them too.
         _Kernel(module, rules, layout, f"measure{i}").measure(i, limit if k == 0 else None)
+    for i in wholes(rules):
+        _Kernel(module, rules, layout, f"forward{i}").forward(i)
     return str(module)
 
 
@@ -73,7 +77,7 @@ class _Kernel:
 
     def __init__(self, module: ir.Module, rules: Sequence[Rule], layout: Layout, name: str) -> None:
         self.code = Function(module, name, 3)
-        self.rules, self.layout = rules, layout
+        self.rules, self.layout, self.wholes = rules, layout, wholes(rules)
         self.real = FLOATS[layout.compute]
         self.job, self.first, self.last = self.code.arguments
         self.table, self.stride = (self.code.word(self.job, i64(k)) for k in (TABLE, STRIDE))
@@ -86,18 +90,18 @@ class _Kernel:
         with code.count(self.first, self.last) as chunk:
             row = self.row(chunk)
             numbers = self.numbers(row, self.rules)
-            memory = Memory(code, self.job, row, self.layout)
+            memory = self.memory(row)
 
             def one(i: Any, mask: Any) -> None:
                 theta, g, state = self.operands(memory, i, mask, self.rules)
                 start = theta
-                theta, _, after, _ = run(self.rules, theta, g, state, numbers)
+                theta, _, after, _ = run(self.rules, theta, g, state, numbers, self.whole(memory, i, mask))
                 if sums:
                     for total, x in zip(sums, metered(*map(self.widened, (start, g, theta))), strict=True):
                         total.take(x, mask)
                 noise = memory.noise(i)
                 memory.store_theta(theta.value, i, mask, noise)
-                for k, x in enumerate(x for own in after for x in own):
+                for k, x in self.numbered(after):
                     if k in memory.blocks:
                         later.keep(k, x.value, i, mask)
                     else:
@@ -123,13 +127,29 @@ class _Kernel:
                 self.blocks(n, sums, [builder.add(table, i64(8 * k)) for k in range(meters)], each, meters)
         code.give(i64(0))
 
+    def forward(self, part: int) -> None:
+        """``forward(job, first, last)``: keep aside theta and g as the stage ``part`` of whole arrays meets them."""
+        code, rules, k = self.code, self.rules[:part], 2 * self.wholes.index(part)
+        with code.count(self.first, self.last) as chunk:
+            row = self.row(chunk)
+            numbers, memory = self.numbers(row, rules), self.memory(row)
+
+            def one(i: Any, mask: Any) -> None:
+                theta, g, state = self.operands(memory, i, mask, rules)
+                theta, g, _, _ = run(rules, theta, g, state, numbers, self.whole(memory, i, mask))
+                memory.keep(k, theta.value, i, mask)
+                memory.keep(k + 1, g.value, i, mask)
+
+            self.elements(i64(0), code.word(row, i64(LENGTH)), one)
+        code.give(i64(0))
+
     def look(self, limit: float) -> None:
         """``look(job, first, last)``: whether a gradient is NaN or larger than ``limit``."""
         code = self.code
         worst = _Worst(code, self.real, limit)
         with code.count(self.first, self.last) as chunk:
             row = self.row(chunk)
-            memory = Memory(code, self.job, row, self.layout)
+            memory = self.memory(row)
             self.elements(i64(0), code.word(row, i64(LENGTH)), lambda i, mask: worst.take(memory.gradient(i, mask)))
         code.give(worst.is_bad())
 
@@ -148,7 +168,7 @@ class _Kernel:
             row = self.row(chunk)
             numbers, early = self.numbers(row, rules), self.numbers(row, [*rules, rule], wide=True)[part]
             n = code.word(row, i64(LENGTH))
-            memory = Memory(code, self.job, row, self.layout)
+            memory = self.memory(row)
             table = code.offset(sums, code.word(row, i64(BLOCKS)), 8 * width)
             results = [code.builder.add(table, i64(8 * k)) for k in range(len(totals))]
 
@@ -156,13 +176,34 @@ class _Kernel:
                 theta, g, state = self.operands(memory, i, mask, [*rules, rule])
                 if worst is not None:
                     worst.take(g.value)
-                theta, g, _, before = run(rules, theta, g, state, numbers)
+                theta, g, _, before = run(rules, theta, g, state, numbers, self.whole(memory, i, mask))
                 arrays = [before, theta, g, *state[part]]
                 for total, x in zip(totals, terms(rule, arrays, early, self.widened), strict=True):
                     total.take(x, mask)
 
             self.blocks(n, totals, results, lambda start, stop: self.elements(start, stop, one), width)
         code.give(i64(0) if worst is None else worst.is_bad())
+
+    def memory(self, row: Any) -> Memory:
+        """The memory of a chunk."""
+        return Memory(self.code, self.job, row, self.layout, 2 * len(self.wholes))
+
+    def whole(self, memory: Memory, i: Any, mask: Any) -> Whole:
+        """Stages of whole arrays as they were run before: what they gave is read."""
+
+        def read(part: int, _theta: Any, _g: Any) -> tuple[Operand, Operand]:
+            k = 2 * self.wholes.index(part)
+            theta, g = (Operand(self.code.builder, memory.aside(j, i, mask)) for j in (k, k + 1))
+            return theta, g
+
+        return read
+
+    def numbered(self, after: Sequence[Sequence[Operand]]) -> Iterator[tuple[int, Operand]]:
+        """The new slots that a pass stores, each with its number; those of whole arrays are stored by others."""
+        k = 0
+        for rule, own in zip(self.rules, after, strict=True):
+            yield from enumerate(own, k)
+            k += len(rule.state)
 
     def row(self, chunk: Any) -> Any:
         """The address of a chunk's row."""
@@ -209,7 +250,8 @@ class _Kernel:
         state: list[list[Operand]] = []
         k = 0
         for rule in rules:
-            state.append([Operand(self.code.builder, memory.slot(k + j, i, mask)) for j in range(len(rule.state))])
+            some = range(0 if rule.whole else len(rule.state))
+            state.append([Operand(self.code.builder, memory.slot(k + j, i, mask)) for j in some])
             k += len(rule.state)
         return theta, g, state
 

@@ -122,7 +122,7 @@ def declared(module: ir.Module, name: str, gives: Any, takes: list[Any]) -> ir.F
 
 
 def _suffix(kind: Any) -> str:
-    """How an intrinsic's name tells its type: ``f32``, ``v16f64``."""
+    """Return the suffix of an intrinsic's name for a type: ``f32``, ``v16f64``."""
     if isinstance(kind, ir.VectorType):
         return f"v{kind.count}{_suffix(kind.element)}"
     return "f32" if kind == FLOATS["float32"] else "f64"
@@ -229,7 +229,7 @@ class Function:
         return self.builder.atomic_rmw("add", self.word_place(address, index), i64(n), _ORDER)
 
     def replaced(self, address: Any, index: int, old: Any, new: Any) -> Any:
-        """Whether a word that other threads write was ``old``, and so is ``new`` now."""
+        """Return whether a word that other threads write was ``old``, and so is ``new`` now."""
         done = self.builder.cmpxchg(self.word_place(address, index), old, new, _ORDER, _ORDER)
         return self.builder.extract_value(done, 1)
 

@@ -32,7 +32,7 @@ class Kernel:
         self._engine.finalize_object()
 
     def address(self, name: str) -> int:
-        """Where the exported function of that name lies, for as long as this kernel lives."""
+        """Return the address of the exported function of that name, valid for as long as this kernel lives."""
         return self._engine.get_function_address(name)
 
     def function(self, name: str, arguments: int, *, hold_gil: bool = False) -> Callable[..., int]:
@@ -72,7 +72,7 @@ def method(kernel: Kernel, name: str) -> Callable[[Any], Callable[[Any], Any]]:
 
 
 def address_of(function: Any) -> int:
-    """Where a C function that ctypes knows lies."""
+    """Return the address of a C function that ctypes knows."""
     return ctypes.cast(function, ctypes.c_void_p).value or 0
 
 
@@ -103,7 +103,7 @@ def _target() -> tuple[str, str]:
 
 
 def has_float16() -> bool:
-    """Whether kernels may convert float16: for an x86 without F16C, LLVM would call functions that may not be there."""
+    """Return whether kernels may convert float16: without F16C, LLVM would call functions that may not be there."""
     return not triple().startswith(("x86", "i386", "i686")) or "+f16c" in _target()[1].split(",")
 
 

@@ -1,4 +1,4 @@
-"""Where the arrays that a step writes lie: NumPy lets an array get other memory while it is in use."""
+"""Addresses of the arrays that a step writes: NumPy lets an array get other memory while it is in use."""
 
 from collections.abc import Sequence
 from operator import attrgetter

@@ -34,7 +34,7 @@ HASH = 0x9E3779B97F4A7C15  # 2^64 over the golden ratio: Knuth's multiplicative 
 
 
 def is_on() -> bool:
-    """Whether gradients are read by their structs."""
+    """Return whether gradients are read by their structs."""
     return os.environ.get("GRADSTEP_PLAIN", "") in ("", "0") and layout_is_known()
 
 
@@ -175,12 +175,12 @@ def _row(code: Function, table: Any, k: Any) -> Any:
 
 
 def data_of(code: Function, array: Any) -> Any:
-    """Where the numbers of a NumPy array lie."""
+    """Return the address of a NumPy array's numbers."""
     return code.word(code.builder.add(array, i64(_DATA)), i64(0))
 
 
 def _is_owner(code: Function, table: Any, bits: Any, data: Any) -> Any:
-    """Whether ``data`` stands in the table of owners, of 2^bits places: open addressing, linear probing."""
+    """Return whether ``data`` stands in the table of owners, of 2^bits places: open addressing, linear probing."""
     builder = code.builder
     mask = builder.sub(builder.shl(i64(1), bits), i64(1))
     slot = code.variable(builder.lshr(builder.mul(data, i64(HASH)), builder.sub(i64(64), bits)))

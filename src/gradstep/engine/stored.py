@@ -29,10 +29,11 @@ _SIZES = {"float64": 8, "float32": 4}
 class Memory:
     """The arrays of one chunk: gradient, theta, master copy, slots and their scales.
 
-    ``i`` is the number of a vector's first element in the chunk, ``mask`` the lanes that exist (None: all).
+    ``i`` is the number of a vector's first element in the chunk, ``mask`` the lanes that exist (None: all). ``asides``
+    is how many arrays are kept aside between passes: theta and g of each stage of whole arrays.
     """
 
-    def __init__(self, code: Function, job: Any, row: Any, layout: Layout) -> None:
+    def __init__(self, code: Function, job: Any, row: Any, layout: Layout, asides: int = 0) -> None:
         self.code, self.layout = code, layout
         self.start = code.word(row, i64(at.START))
         n = len(layout.slots)
@@ -43,6 +44,7 @@ class Memory:
         self.theta_place = code.word(row, i64(at.THETA))
         self.master = code.word(row, i64(at.SLOTS + 2 * n)) if layout.master else None
         self.found = code.word(code.word(job, i64(at.FOUND)), code.word(row, i64(at.TENSOR)))
+        self.asides = [code.word(row, i64(at.SLOTS + 2 * n + 2 + k)) for k in range(asides)]
         step = code.word(job, i64(at.NOISE))
         number = code.word(row, i64(at.SLOTS + 2 * n + 1)) if layout.draws else None
         self.keys = [tensor_key(code, step, number, use) for use in range(layout.draws)]
@@ -56,6 +58,14 @@ class Memory:
         if self.master is not None:
             return self._load("float32", self.master, i, mask)
         return self._load(self.layout.dtype, self.theta_place, i, mask)
+
+    def aside(self, k: int, i: Any, mask: Any) -> Any:
+        """What was kept aside as number ``k``."""
+        return self._load(self.layout.compute, self.asides[k], i, mask)
+
+    def keep(self, k: int, value: Any, i: Any, mask: Any) -> None:
+        """Keep a vector aside."""
+        self._store(self.layout.compute, value, self.asides[k], i, mask, None)
 
     def slot(self, k: int, i: Any, mask: Any) -> Any:
         """The slot number ``k``."""

@@ -1,4 +1,4 @@
-"""What an engine works on, and what it promises."""
+"""Tensors, which engines work on, and the protocol of an engine."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ class Tensor:
     Attributes
     ----------
     slots
-        ``slots[part][slot]``: arrays of its shape, stored as ``layout`` says.
+        ``slots[part][slot]``: arrays of its shape, or of a rule's own shapes, stored as ``layout`` says.
     row
         Of the scalar table.
     layout
@@ -51,12 +51,12 @@ class Tensor:
 
     @cached_property
     def number(self) -> int:
-        """What its random bits come from, beside seed and update."""
+        """The number from which its random bits come, beside seed and update."""
         return tensor_number(self.name)
 
     @cached_property
     def storage(self) -> Layout:
-        """How it is stored."""
+        """The layout in which it is stored."""
         if self.layout is not None:
             return self.layout
         dtype = dtype_name(self.value) if is_low(self.value) else self.dtype
@@ -78,7 +78,7 @@ class Engine(Protocol):
 
     @property
     def is_writing(self) -> bool:
-        """Whether arrays are being written one after the other: a signal handler finds some old and some new."""
+        """True where arrays are being written one after the other: a signal handler finds some old and some new."""
         ...
 
     def finish(self) -> None:
@@ -87,7 +87,7 @@ class Engine(Protocol):
 
     @property
     def applied(self) -> int:
-        """How many steps have been made; true also where an interrupt came out of :meth:`step` or :meth:`apply`."""
+        """Updates made; right also where an interrupt came out of :meth:`step` or :meth:`apply`."""
         ...
 
     def step(self, grads: tuple[Any, ...], table: list[Row], t: int, guard: bool, /) -> bool:
@@ -107,13 +107,14 @@ class Engine(Protocol):
         ...
 
     def look(self) -> bool:
-        """Whether all gradients are good."""
+        """Return whether all gradients are good."""
         ...
 
     def measure(self, part: int, table: list[Row]) -> tuple[Sums, bool]:
-        """Block sums of what the reducing stage ``part`` measures, and, at the first of them, whether all are good.
+        """Block sums of what the reducing stage ``part`` measures, and, at the first such stage, whether all are good.
 
-        For each tensor, or once where they are summed together, the block sums of each that is measured.
+        For each tensor, or once where they are summed together, the block sums of each that is measured. A stage of
+        whole arrays has none: it is run, and what it gives is kept aside until :meth:`apply`.
         """
         ...
 
@@ -122,12 +123,12 @@ class Engine(Protocol):
         ...
 
     def metered(self) -> tuple[Columns, Ranges]:
-        """What the meters of :mod:`gradstep.diagnostics` summed in the step made last, and where each tensor's is."""
+        """Return what :mod:`gradstep.diagnostics` asks for of the last update, and where each tensor's sums stand."""
         ...
 
 
 class Fit:
-    """What gradients must be like: plain arrays that all fit are seen at once, others one by one."""
+    """Shapes and dtypes of gradients: plain arrays that all fit are seen at once, others one by one."""
 
     def __init__(self, tensors: Sequence[Tensor]) -> None:
         self.names, self.values = [x.name for x in tensors], [x.value for x in tensors]
@@ -178,10 +179,12 @@ def check_gradient(name: str, g: Any, parameter: Any) -> None:
     check_alike(f"gradient {name!r}", g, parameter)
 
 
-def check_alike(what: str, x: Any, parameter: Any, dtype: str | None = None) -> None:
+def check_alike(
+    what: str, x: Any, parameter: Any, dtype: str | None = None, shape: tuple[int, ...] | None = None
+) -> None:
     """Refuse an array of another namespace, shape or dtype than its parameter; ``what`` names it in the error.
 
-    ``dtype`` is what it should have where that is not the parameter's.
+    ``dtype`` and ``shape`` are what it should have where that is not the parameter's.
     """
     if not is_array(x):
         raise GradstepTypeError(f"{what} is of type {type(x).__name__}, not an array.")
@@ -190,7 +193,9 @@ def check_alike(what: str, x: Any, parameter: Any, dtype: str | None = None) -> 
         raise GradstepTypeError(f"{what} is a {type(x).__name__}, but its parameter a {type(parameter).__name__}.")
     if is_masked(x):
         raise GradstepTypeError(f"{what} is a masked array; fill it first.")
-    if tuple(x.shape) != tuple(parameter.shape):
+    if shape is not None and shape != tuple(parameter.shape) and tuple(x.shape) != shape:
+        raise GradstepValueError(f"{what} has shape {tuple(x.shape)}, and should have {shape}.")
+    if shape in (None, tuple(parameter.shape)) and tuple(x.shape) != tuple(parameter.shape):
         raise GradstepValueError(f"{what} has shape {tuple(x.shape)}, its parameter {tuple(parameter.shape)}.")
     if dtype is not None and dtype_name(x) != dtype:
         raise GradstepTypeError(f"{what} has dtype {dtype_name(x)}, and should have {dtype}.")

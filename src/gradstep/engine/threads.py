@@ -1,4 +1,4 @@
-"""How many threads a step may use.
+"""The number of threads that a step may use.
 
 The caller decides with :func:`set_threads`, ``gs.Optimizer(threads=...)`` or ``GRADSTEP_NUM_THREADS``; else it is
 ``OMP_NUM_THREADS`` (joblib sets it in its workers), else the cores that this process may run on.
@@ -61,7 +61,7 @@ def checked_threads(n: Any) -> int | None:
 
 
 def is_available() -> bool:
-    """Whether helpers can sleep in compiled code here: on Linux. Elsewhere every step runs on the caller's thread."""
+    """Return whether helpers can sleep in compiled code: on Linux. Elsewhere a step runs on its caller's thread."""
     return sys.platform == "linux" and platform.machine() in FUTEX_NUMBERS
 
 

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from gradstep.errors import GradstepValueError
-from gradstep.gradient_check.function import Function
+from gradstep.gradient_check.function import RealFunction
 from gradstep.gradient_check.judge import Judge
 from gradstep.gradient_check.report import HEADINGS, Element, GradientReport, ParameterCheck
-from gradstep.objective import Objective
+from gradstep.loop.user import Objective
 
 __all__ = ["HEADINGS", "Element", "GradientReport", "ParameterCheck", "check_gradient"]
 
@@ -89,7 +89,7 @@ def check_gradient(
         raise GradstepValueError(f"seed must be a whole number of at least 0, not {seed!r}.")
     if rtol is not None and not 0 < rtol < 1:
         raise GradstepValueError(f"rtol must be between 0 and 1, not {rtol!r}.")
-    function = Function(_objective(value_and_grad), params, () if batch is NO_BATCH else (batch,))
+    function = RealFunction(_objective(value_and_grad), params, () if batch is NO_BATCH else (batch,))
     with np.errstate(all="ignore"), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what a function says of places where nobody will go
         judge = Judge(function, np.random.default_rng(seed), rtol)

@@ -8,7 +8,7 @@ from math import factorial
 import numpy as np
 
 from gradstep.arrays import is_complex
-from gradstep.gradient_check.function import Function, Reals, sizes
+from gradstep.gradient_check.function import RealFunction, Reals, sizes
 
 Line = Callable[[float], float]
 SAFETY = 3.0  # how many estimated errors a measurement may be off
@@ -40,7 +40,7 @@ class Slope:
         return abs(self.right - self.left)
 
 
-def noise(function: Function, rng: np.random.Generator) -> float:
+def noise(function: RealFunction, rng: np.random.Generator) -> float:
     """Return the noise of the function's value: rounding, at least.
 
     The differences of order 3 to 6 of seven values along a line leave nothing else over (Moré and Wild, Estimating
@@ -123,7 +123,7 @@ def _alike(a: Slope, b: Slope) -> bool:
     return a.gap > 0 and abs(a.gap - b.gap) <= 0.1 * a.gap
 
 
-def complex_step(function: Function, k: int, direction: Reals, step: float, noise: float) -> float | None:
+def complex_step(function: RealFunction, k: int, direction: Reals, step: float, noise: float) -> float | None:
     """The derivative along a direction by Im f(x + ihd) / h; ``None`` where the function does not carry it through."""
     if not function.double or is_complex(function.leaves[k]):
         return None

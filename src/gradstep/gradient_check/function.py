@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from gradstep.arrays import as_reals, compute_dtype, copied, dtype_name, is_masked, largest, namespace, to_numpy
 from gradstep.engine.tensor import bad_gradient, check_gradient
 from gradstep.errors import GradstepTypeError, GradstepValueError, NonFiniteError
-from gradstep.objective import Objective
+from gradstep.loop.user import Objective
 from gradstep.tree import flatten
 
 Reals = NDArray[np.float64]
@@ -18,7 +18,7 @@ DOUBLE = float(np.finfo(np.float64).eps)
 POWER = 0.45  # eps to this power is what two ways to one number may differ by
 
 
-class Function:
+class RealFunction:
     """A function, the parameters at which it is checked, and what it gives there.
 
     Attributes

@@ -6,12 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradstep.arrays import is_complex
-from gradstep.gradient_check.function import Function, Reals
+from gradstep.gradient_check.function import RealFunction, Reals
 
 NEAR = 1e-3
 
 
-def guess(function: Function, k: int, found: Sequence[tuple[int, float, float, float]]) -> str:
+def guess(function: RealFunction, k: int, found: Sequence[tuple[int, float, float, float]]) -> str:
     """``: the sign is wrong``, or nothing.
 
     Parameters
@@ -26,7 +26,7 @@ def guess(function: Function, k: int, found: Sequence[tuple[int, float, float, f
 
 
 def _words(
-    function: Function, k: int, where: NDArray[np.int64], given: Reals, true: Reals, slack: Reals
+    function: RealFunction, k: int, where: NDArray[np.int64], given: Reals, true: Reals, slack: Reals
 ) -> Iterator[str]:
     if not given.any():
         yield "it is zero"
@@ -52,7 +52,7 @@ def _factor(c: float) -> str:
     return f"it is {n if near else f'{c:.4g}'} times what it should be"
 
 
-def _others(function: Function, k: int) -> Iterator[tuple[str, Reals]]:
+def _others(function: RealFunction, k: int) -> Iterator[tuple[str, Reals]]:
     """Other arrays that could stand in a gradient's place."""
     shape = tuple(function.leaves[k].shape)
     if is_complex(function.leaves[k]):

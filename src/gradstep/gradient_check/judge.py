@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from gradstep.arrays import is_complex
 from gradstep.gradient_check.derivative import SAFETY, Slope, complex_step, differences, noise
-from gradstep.gradient_check.function import Function, Reals, norm, sizes, typical
+from gradstep.gradient_check.function import RealFunction, Reals, norm, sizes, typical
 from gradstep.gradient_check.guess import guess
 from gradstep.gradient_check.report import Element, ParameterCheck
 
@@ -16,7 +16,7 @@ ALL = 64  # elements that are tested one by one
 
 
 @dataclass(frozen=True)
-class Line:
+class Comparison:
     """The gradient and the derivative along one direction.
 
     Attributes
@@ -46,7 +46,7 @@ class Line:
 class Judge:
     """Judges one parameter after the other."""
 
-    def __init__(self, function: Function, rng: np.random.Generator, rtol: float | None) -> None:
+    def __init__(self, function: RealFunction, rng: np.random.Generator, rtol: float | None) -> None:
         self.function, self.rng, self.rtol = function, rng, rtol
         self.noise = noise(function, rng)
 
@@ -59,12 +59,12 @@ class Judge:
         doubted = ("wrong", "kink", "unsure")
         return self.closer(k, lines) if any(line.state in doubted for line in lines) else self.passed(k, lines)
 
-    def passed(self, k: int, lines: list[Line]) -> ParameterCheck:
+    def passed(self, k: int, lines: list[Comparison]) -> ParameterCheck:
         """A parameter of which nothing is wrong."""
         right = [line for line in lines if line.state == "right"]
         return self.said(k, right or lines, ok=bool(right), message="" if right else reason(lines[0]))
 
-    def closer(self, k: int, lines: list[Line]) -> ParameterCheck:
+    def closer(self, k: int, lines: list[Comparison]) -> ParameterCheck:
         """A parameter that looks wrong, or has a kink: its elements one by one."""
         small = self.function.origins[k].size <= ALL
         found = {j: self.line(k, self.axis(k, j)) for j in self.elements(k)}
@@ -87,7 +87,7 @@ class Judge:
             return self.said(k, lines, message="right in each element and not in all together: not differentiable here")
         return self.said(k, odd, wrong=True, message="wrong along a line, in no element that was tested")
 
-    def wrong(self, k: int, lines: list[Line], wrong: list[int], found: dict[int, Line]) -> ParameterCheck:
+    def wrong(self, k: int, lines: list[Comparison], wrong: list[int], found: dict[int, Comparison]) -> ParameterCheck:
         """A parameter of which these elements are wrong, among those that were tested."""
         worst = self.element(k, max(wrong, key=lambda j: abs(found[j].given - found[j].measured)), found)
         many = f"{len(wrong)} of {len(found)} elements tested {'is' if len(wrong) == 1 else 'are'} wrong; "
@@ -99,7 +99,7 @@ class Judge:
     def said(
         self,
         k: int,
-        lines: list[Line],
+        lines: list[Comparison],
         message: str,
         ok: bool = False,
         wrong: bool = False,
@@ -114,7 +114,7 @@ class Judge:
             self.function.names[k], ok, undecided, line.way, error, tolerance, worst, *counts, message
         )
 
-    def line(self, k: int, way: Reals) -> Line:
+    def line(self, k: int, way: Reals) -> Comparison:
         """Compare along ``way``, which is as long as the parameter's numbers are large."""
         function, origin = self.function, self.function.origins[k]
         length = norm(way)
@@ -124,23 +124,23 @@ class Judge:
         line = lambda t: function.at({k: origin + t * d})  # noqa: E731
         slope = differences(line, function.value, step, finest, self.noise, rounding, self.allowed(k) / 10)
         if slope is None:
-            return Line("outside", float(function.grads[k] @ d))
+            return Comparison("outside", float(function.grads[k] @ d))
         stepped = complex_step(function, k, d, 1e-30 * length, self.noise)
         return self.judged(k, d, slope, stepped)
 
-    def judged(self, k: int, d: Reals, slope: Slope, stepped: float | None) -> Line:
+    def judged(self, k: int, d: Reals, slope: Slope, stepped: float | None) -> Comparison:
         """The gradient along ``d`` beside the slope by differences and, if it can be had, the one by a complex step."""
         grad = self.function.grads[k]
         given, usual = float(grad @ d), norm(self.function.nearby[k] * d)
         # An element's rounding is that of its neighbours.
         own = 0.01 * float(np.max(np.abs(grad))) if np.count_nonzero(d) == 1 else norm(grad * d)
 
-        def made(measured: float, uncertain: float, way: str) -> Line:
+        def made(measured: float, uncertain: float, way: str) -> Comparison:
             size = max(abs(given), abs(measured), own, 0.01 * usual)
             tolerance = self.allowed(k) * size + SAFETY * uncertain
             off = abs(given - measured)
             state = "wrong" if off > tolerance else "right" if tolerance <= 0.1 * max(size, usual) else "coarse"
-            return Line(state, given, measured, off, tolerance, size, way, slope.left, slope.right)
+            return Comparison(state, given, measured, off, tolerance, size, way, slope.left, slope.right)
 
         rough = made(slope.value, slope.error, CENTRAL)
         if slope.kink and slope.gap > 1e-3 * rough.size:
@@ -191,7 +191,7 @@ class Judge:
             where = half if self.line(k, way).state == "wrong" else where[len(half) :]
         return int(where[0])
 
-    def element(self, k: int, j: int, found: dict[int, Line]) -> Element:
+    def element(self, k: int, j: int, found: dict[int, Comparison]) -> Element:
         """Element ``j`` of the reals as one of the parameter."""
         x = self.function.leaves[k]
         if not is_complex(x):
@@ -210,12 +210,12 @@ def place(where: tuple[int, ...]) -> str:
     return f"at [{', '.join(map(str, where))}]: " if where else ""
 
 
-def states(found: dict[int, Line], state: str) -> list[int]:
+def states(found: dict[int, Comparison], state: str) -> list[int]:
     """The elements of this state."""
     return [j for j, line in found.items() if line.state == state]
 
 
-def reason(line: Line) -> str:
+def reason(line: Comparison) -> str:
     """Return the sentence that says what left a gradient undecided."""
     if line.state == "kink":
         return f"one-sided derivatives {line.left:.6g} and {line.right:.6g} (kink), gradient {line.given:.6g}"

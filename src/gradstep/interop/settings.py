@@ -11,23 +11,21 @@ from gradstep.hyper import Hyper, checked
 from gradstep.rule import Rule, Stage, lookup, registry
 
 RATE = "lr"  # what schedulers change in a group, whatever a constructor calls it
-# Names that stand for hyperparameters wherever they are met.
-KNOWN = {key for rule in registry(None).values() for key in rule.defaults} | {"betas"}
 
 
 class Setting(NamedTuple):
     """A stage, and the hyperparameters that it is to run with, by their flat names.
 
-    The stage is the same object for all groups whose switches are the same, whatever their numbers.
+    The numbers of the stage itself are of no account; it is the same object where the switches are the same.
     """
 
     stage: Stage
     hyper: Mapping[str, Hyper]
 
     @property
-    def form(self) -> Any:
-        """What is alike in settings that differ by numbers alone."""
-        return self.stage
+    def form(self) -> tuple[Any, ...]:
+        """The rules of the chain: equal where one pass can step both groups, whatever their numbers."""
+        return tuple((part.rule, part.label) for part in self.stage.parts)
 
 
 class Settings:
@@ -79,8 +77,9 @@ class Settings:
 
     def check(self, group: Mapping[str, Any], owner: str) -> None:
         """Refuse hyperparameters that this optimizer does not have; other entries of a group are its owner's affair."""
+        known = {key for rule in registry(None).values() for key in rule.defaults} | {"betas"}
         for key in group:
-            if key in KNOWN and key not in self.defaults:
+            if key in known and key not in self.defaults:
                 raise GradstepValueError(
                     f"{owner}: {key} is no hyperparameter of {self._rule!r}; it has {', '.join(self.defaults)}."
                 )

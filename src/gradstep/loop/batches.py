@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradstep.errors import GradstepTypeError, GradstepValueError
+from gradstep.loop.user import kind
 from gradstep.naming import is_whole, whole
-from gradstep.objective import kind
 from gradstep.tree import flatten
 
 

@@ -20,8 +20,8 @@ from gradstep.hyper import at
 from gradstep.loop import stop as stops
 from gradstep.loop.batches import Cursor, UsedUpError
 from gradstep.loop.bounds import Box, Projection
+from gradstep.loop.evaluation import Evaluated, Functions, norm
 from gradstep.loop.files import Checkpoints
-from gradstep.loop.objective import Evaluated, Functions, norm
 from gradstep.loop.progress import Best, Counts, best_by, copied_memory
 from gradstep.loop.signals import Signals
 from gradstep.loop.step import History, Step
@@ -34,7 +34,7 @@ from gradstep.tree import flatten
 class Run(Closed, Uncopied):
     """The steps of an optimizer on an objective: ``for step in gs.Run(value_and_grad, x0, "adam", max_steps=500)``.
 
-    Each turn evaluates objective and gradient where the parameters stand, asks the stops whether the run ends there,
+    Each turn evaluates objective and gradient at the current parameters, asks the stops whether the run ends there,
     and else makes one update. So a run of 500 steps evaluates 501 times, and ends at a point that has been evaluated.
 
     Parameters
@@ -43,7 +43,7 @@ class Run(Closed, Uncopied):
         ``params -> (value, gradients)``, or ``params, batch -> (value, gradients)`` with ``batches``: a number to be
         made small, and a nest like the parameters (or a dict by dotted name).
     x0
-        Where to begin: an array or a nest of arrays, or a list of numbers. It is copied; :attr:`params` moves.
+        Start: an array or a nest of arrays, or a list of numbers. It is copied; :attr:`params` moves.
     rule
         As for :class:`gradstep.Optimizer`, which also takes ``**options``: ``lr`` and other hyperparameters,
         ``groups``, ``engine``, ``state_dtype`` ...
@@ -64,39 +64,39 @@ class Run(Closed, Uncopied):
     callbacks
         Functions of a :class:`Step`, called after it; one that raises StopIteration ends the run.
     keep_best
-        What :attr:`best` is the best of: ``"value"``, a metric such as ``"val/loss"``, or False. None: the value,
-        or, with batches, whose values are noise, the metric ``"val/loss"`` where there is one.
+        The number by which :attr:`best` is chosen: ``"value"``, a metric such as ``"val/loss"``, or False. None: the
+        value, or, with batches, whose values are noise, the metric ``"val/loss"`` where there is one.
     history
-        Whether :attr:`history` keeps every step.
+        Keep every step in :attr:`history`.
     on_nonfinite
-        What to do where the objective or its gradient is not finite, or too large for the rule: ``"stop"``, ``"skip"``
-        that batch, or ``"raise"``. Nothing has been changed in any case.
+        ``"stop"``, ``"skip"`` the batch, or ``"raise"`` where the objective or its gradient is not finite, or too large
+        for the rule. Nothing has been changed in any case.
     save_to, save_every, save_seconds, keep
         A checkpoint's path, after how many steps or seconds it is written, and how many are kept; it is also written
         at the end. When the disk is full the run goes on, with a warning.
     resume
-        Whether to go on from ``save_to``, if it is there.
+        Go on from ``save_to``, if it is there.
     rng
         A random generator of yours (or a dict of several), whose state is saved and restored with the run.
     diagnostics
-        Whether steps know ``grad_norm`` and ``update_ratio``.
+        Give each step ``grad_norm`` and ``update_ratio``.
 
     Attributes
     ----------
     params
-        Where the run stands: a nest like ``x0``.
+        The current parameters: a nest like ``x0``.
     opt
         Its :class:`gradstep.Optimizer`; ``run.opt.lr = 1e-4`` works between steps.
     stop
         The stops, all in one.
     reason
-        Why the run ended (:class:`gradstep.stop.Reason`), or None.
+        The reason for which the run ended (:class:`gradstep.stop.Reason`), or None.
     history
         All steps since the run was begun or resumed.
     last_metrics
-        What ``evaluate`` gave last.
+        The metrics that ``evaluate`` gave last.
     unsaved
-        Why the last checkpoint could not be written, or None.
+        The error by which the last checkpoint could not be written, or None.
 
     Raises
     ------
@@ -166,7 +166,7 @@ class Run(Closed, Uncopied):
         self._rng: Rng = {} if rng is None else rng
         self._measures = diagnostics
         self._nest, self._leaves = flatten(self.params)
-        self._cuts = program(self.opt.stage).cuts
+        self._value_limits = program(self.opt.stage).cuts
         every = whole("evaluate_every", evaluate_every, least=1)
         self._functions = Functions(value_and_grad, evaluate, every, _metrics_of(self.stop, keep_best))
         self._cursor = None if batches is None else Cursor(batches)
@@ -175,8 +175,8 @@ class Run(Closed, Uncopied):
         self._now = Counts()
         self._before = self._now  # as it was before the evaluation at hand
         self._random_before = taken(self._rng)
-        self._here: Evaluated | None = None
-        self._since: float | None = None
+        self._evaluated: Evaluated | None = None
+        self._started: float | None = None
         self._signals = Signals()
         self._checkpoints = Checkpoints(save_to, save_every, save_seconds, keep)
         if not (resume and self.resume()):
@@ -213,7 +213,7 @@ class Run(Closed, Uncopied):
     @property
     def seconds(self) -> float:
         """Time that the run has taken, over all its resumptions."""
-        return self._now.seconds + (0.0 if self._since is None else time.monotonic() - self._since)
+        return self._now.seconds + (0.0 if self._started is None else time.monotonic() - self._started)
 
     @property
     def signal(self) -> int | None:
@@ -243,11 +243,11 @@ class Run(Closed, Uncopied):
 
     @property
     def evaluated(self) -> Evaluated | None:
-        """Objective and gradient where the run stands, if they have been evaluated."""
-        return self._here if self._here is not None and self._here.t == self.t else None
+        """Objective and gradient at the current parameters, if they have been evaluated."""
+        return self._evaluated if self._evaluated is not None and self._evaluated.t == self.t else None
 
     def evaluation(self) -> Evaluated:
-        """Objective and gradient where the run stands; they are evaluated if they have not been.
+        """Return objective and gradient at the current parameters; they are evaluated if they have not been.
 
         Raises
         ------
@@ -261,114 +261,118 @@ class Run(Closed, Uncopied):
         return self._functions.measure(self.params)
 
     def __iter__(self) -> Iterator[Step]:
-        """The steps from where the run stands to its end. After a ``break`` another loop goes on."""
+        """Iterate over the steps from the current parameters to the end. After a ``break`` another loop goes on."""
         numbers = [n for one in self.stop if isinstance(one, stops.signals) for n in one.numbers]
         with self._signals.caught(numbers):
-            self._since = time.monotonic()
+            self._started = time.monotonic()
             try:
                 while (step := self._advance()) is not None:
                     yield step
             finally:
-                self._now.seconds, self._since = self.seconds, None
+                self._now.seconds, self._started = self.seconds, None
 
     def _advance(self) -> Step | None:
-        """One turn: look, ask, step; None where the run has ended."""
+        """Make one turn: evaluate, ask the stops, step; None where the run has ended."""
         if self.reason is not None:
             return None
         try:
-            here = self._evaluate()
+            evaluated = self._evaluate()
         except UsedUpError:
             return self._end(Reason("batches", "the batches are used up"))
-        reason = self._asked(here)
+        reason = self._reason_at(evaluated)
         bad: NonFiniteError | None = None
-        if not here.problem:
+        if not evaluated.problem:
             if reason is not None:
-                bad = self.opt.look(here.free)  # no step does it where the run ends
+                bad = self.opt.look(evaluated.free)  # a step would do it, and the run ends here
             else:
                 try:
-                    return self._made(self._update(here))
+                    return self._after_step(self._update(evaluated))
                 except ScalarError:
-                    raise  # no gradient is at fault
+                    raise  # the hyperparameters are at fault, not a gradient
                 except NonFiniteError as error:
                     bad = error
         if bad is not None:
-            self._here = here = replace(here, problem=str(bad))
-            reason = self._asked(here)
-        if here.problem and self.on_nonfinite == "raise":
-            raise NonFiniteError(here.problem)
+            self._evaluated = evaluated = replace(evaluated, problem=str(bad))
+            reason = self._reason_at(evaluated)
+        if evaluated.problem and self.on_nonfinite == "raise":
+            raise NonFiniteError(evaluated.problem)
         if reason is None and self._cursor is None:
-            reason = Reason("non-finite", f"{here.problem} Without batches the next evaluation would give the same")
+            reason = Reason(
+                "non-finite", f"{evaluated.problem} Without batches the next evaluation would give the same"
+            )
         if reason is not None:
             return self._end(reason)
-        self._here = None
+        self._evaluated = None
         self._now.bad += 1
         self._now.skipped += 1
-        return self._made(self._step(here))
+        return self._after_step(self._step(evaluated))
 
     def _evaluate(self) -> Evaluated:
-        """Objective and gradient where the parameters stand, on the batch that is next."""
-        if (here := self.evaluated) is not None:
-            return here
+        """Evaluate objective and gradient at the current parameters, on the next batch."""
+        if (evaluated := self.evaluated) is not None:
+            return evaluated
         self._after_update()  # an interrupt may have come between a step and this
         random = taken(self._rng)
         try:
             batch = () if self._cursor is None else (self._cursor.next(),)
-            here = self._functions(self.params, batch, self.t, self._now.measured != self.t)
+            evaluated = self._functions(self.params, batch, self.t, self._now.measured != self.t)
             if self._box is not None:
-                leaves, blocked = self._box.held(self._leaves, self._nest.leaves(here.grads, "gradients"))
-                here = replace(here, free=dict(zip(self._nest.names, leaves, strict=True)), blocked=blocked)
+                leaves, blocked = self._box.held(self._leaves, self._nest.leaves(evaluated.grads, "gradients"))
+                evaluated = replace(evaluated, free=dict(zip(self._nest.names, leaves, strict=True)), blocked=blocked)
         except BaseException:
-            put_back(self._rng, random)  # it has not been evaluated
+            put_back(self._rng, random)  # the evaluation failed, and will be made again
             raise
-        self._before, self._random_before, self._here = self._now.copy(), random, here
+        self._before, self._random_before, self._evaluated = self._now.copy(), random, evaluated
         self._now.evaluations += 1
         if self._cursor is not None:
             self._cursor.advance()
             self._now.drawn = self._cursor.drawn
-        if here.metrics:
-            self._now.measured, self.last_metrics = self.t, here.metrics
-        if not here.problem:
-            self._best.offer(here.value, here.metrics, self.t)
-        return here
+        if evaluated.metrics:
+            self._now.measured, self.last_metrics = self.t, evaluated.metrics
+        if not evaluated.problem:
+            self._best.offer(evaluated.value, evaluated.metrics, self.t)
+        return evaluated
 
-    def _asked(self, here: Evaluated) -> Reason | None:
+    def _reason_at(self, evaluated: Evaluated) -> Reason | None:
         """Ask the stops; they may be asked again, for each time they begin with their memory of before this point."""
         self._now.stop = copied_memory(self._before.stop)
         point = Point(
             t=self.t,
             evaluations=self.evaluations,
             seconds=self.seconds,
-            value=here.value,
-            grad_norm=lambda limit=math.inf: norm(self.opt.fitting(here.free), limit),
-            problem=here.problem,
-            bad=self._now.bad + bool(here.problem),
-            metrics=here.metrics,
+            value=evaluated.value,
+            grad_norm=lambda limit=math.inf: norm(self.opt.fitting(evaluated.free), limit),
+            problem=evaluated.problem,
+            bad=self._now.bad + bool(evaluated.problem),
+            metrics=evaluated.metrics,
             signal=self._signals.number,
         )
         return self.stop.check(point, self._now.stop)
 
-    def _update(self, here: Evaluated) -> Step:
+    def _update(self, evaluated: Evaluated) -> Step:
         lr = self.opt.lr if "lr" in self.opt.hyper else math.nan
-        cut = self._is_cut(here)  # now: the gradient may be the very array that is to be changed
-        self.opt.step(here.free)
-        self._here = None
+        cut = self._is_clipped(evaluated)  # before the step, which may change the very array that is the gradient
+        self.opt.step(evaluated.free)
+        self._evaluated = None
         self._after_update()
         done = self.opt.diagnostics if self._measures else None
         norms = {} if done is None else {"grad_norm": done.grad_norm, "update_ratio": done.update_ratio}
-        return self._step(here, lr=lr, clipped=cut or self.opt.clipped, **norms)
+        return self._step(evaluated, lr=lr, clipped=cut or self.opt.clipped, **norms)
 
-    def _step(self, here: Evaluated, **what: Any) -> Step:
+    def _step(self, evaluated: Evaluated, **what: Any) -> Step:
         counts = {"evaluations": self.evaluations, "skipped": self.skipped, "seconds": self.seconds}
-        return Step(t=self.t, value=here.value, blocked=here.blocked, metrics=here.metrics, **counts, **what)
+        return Step(
+            t=self.t, value=evaluated.value, blocked=evaluated.blocked, metrics=evaluated.metrics, **counts, **what
+        )
 
-    def _is_cut(self, here: Evaluated) -> bool:
+    def _is_clipped(self, evaluated: Evaluated) -> bool:
         """Return True where a stage clips the gradient by value; what comes before it in the chain is not looked at."""
-        if not self._cuts:
+        if not self._value_limits:
             return False
-        limit = min(at(self.opt.hyper[key], key, self.t, "run") for key in self._cuts)
-        return any(not within(g, limit) for g in self.opt.fitting(here.free))
+        limit = min(at(self.opt.hyper[key], key, self.t, "run") for key in self._value_limits)
+        return any(not within(g, limit) for g in self.opt.fitting(evaluated.free))
 
-    def _made(self, step: Step) -> Step:
+    def _after_step(self, step: Step) -> Step:
         """Do what is due after a step: history, callbacks, checkpoint."""
         if self.history is not None:
             self.history.append(step)
@@ -404,7 +408,7 @@ class Run(Closed, Uncopied):
         best, data = self._best.to_save()
         if self.evaluated is None:
             now, random = self._now, taken(self._rng)
-        else:  # which will be evaluated again
+        else:  # this point will be evaluated again
             now, random = self._before, self._random_before
         own = {"run": now.as_json(self.seconds), "best": data, "rng": states_as_json(random)}
         write(path, arrays | best, manifest | user_metadata(extra, None) | own, keep)
@@ -448,8 +452,8 @@ class Run(Closed, Uncopied):
             self._cursor.move(now.drawn)
         restore()
         self._best.take(best, found.arrays)
-        self._now, self._here, self.reason = now, None, None
-        self._since = None if self._since is None else time.monotonic()
+        self._now, self._evaluated, self.reason = now, None, None
+        self._started = None if self._started is None else time.monotonic()
         self._signals.number = None
         if self.history is not None:
             self.history.clear()

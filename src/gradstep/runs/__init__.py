@@ -3,7 +3,7 @@
 from gradstep.runs.findings import findings
 from gradstep.runs.folder import Folder
 from gradstep.runs.report import write_report
-from gradstep.runs.spec import Limits, Spec
+from gradstep.runs.spec import Limits, RunSpec
 from gradstep.runs.summary import Summary, recalled, summarize
 
-__all__ = ["Folder", "Limits", "Spec", "Summary", "findings", "recalled", "summarize", "write_report"]
+__all__ = ["Folder", "Limits", "RunSpec", "Summary", "findings", "recalled", "summarize", "write_report"]

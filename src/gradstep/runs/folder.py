@@ -12,7 +12,7 @@ from typing import IO, Any, Self
 from gradstep.errors import GradstepValueError
 from gradstep.files import Descriptor, lock_folder, writable_folder, write_all, write_text
 from gradstep.loop import Step
-from gradstep.runs.spec import Spec
+from gradstep.runs.spec import RunSpec
 
 HistoryRow = dict[str, Any]
 BUFFER = 1 << 13  # bytes of rows from one write to the next
@@ -96,13 +96,13 @@ class Folder:
             for folder in self.made:
                 folder.rmdir()
 
-    def begin(self, spec: Spec) -> None:
+    def begin(self, spec: RunSpec) -> None:
         """Write down what the run is to be."""
         write_text(self.spec_file, spec.to_json())
 
-    def spec(self) -> Spec:
+    def spec(self) -> RunSpec:
         """The specification of the run."""
-        return Spec.from_json(self.spec_file.read_text("utf-8"), self.spec_file)
+        return RunSpec.from_json(self.spec_file.read_text("utf-8"), self.spec_file)
 
     def rows(self) -> Iterator[HistoryRow]:
         """The rows of the history, up to one that a crash has cut short."""
@@ -115,7 +115,7 @@ class Folder:
                     return
                 yield row
 
-    def history(self, evaluations: int) -> "History":
+    def history(self, evaluations: int) -> "HistoryFile":
         """The history, to go on with where so many evaluations have been made; what came after them is cut off."""
         end = 0
         if self.history_file.exists():
@@ -125,10 +125,10 @@ class Folder:
                     if row is None or row["evaluations"] > evaluations:
                         break
                     end += len(line)
-        return History(self.history_file, end)
+        return HistoryFile(self.history_file, end)
 
 
-class History:
+class HistoryFile:
     """Rows that are appended, one a step."""
 
     def __init__(self, path: Path, end: int) -> None:

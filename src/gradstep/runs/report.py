@@ -4,8 +4,8 @@ import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from gradstep.compare.environment import environment
 from gradstep.compare.pages.plots import Figure, axes, line, log_axis
+from gradstep.environment import environment
 from gradstep.files import write_text
 from gradstep.runs.folder import Folder
 from gradstep.runs.summary import Curve, Summary, ended, facts

@@ -7,14 +7,16 @@ from pathlib import Path
 from reprlib import repr as short
 from typing import Any
 
+import msgspec
+
 from gradstep import schedules
 from gradstep.chain import chain
 from gradstep.errors import GradstepError, GradstepValueError
 from gradstep.hyper import Hyper
 from gradstep.loop import Run, stop
-from gradstep.naming import find, is_like
-from gradstep.objective import UserFunction
-from gradstep.problem_file import OwnProblem
+from gradstep.loop.problem_file import OwnProblem
+from gradstep.loop.user import UserFunction
+from gradstep.naming import find
 from gradstep.rule import Stage, lookup
 from gradstep.text import read_names
 
@@ -47,7 +49,7 @@ class Limits:
 
 
 @dataclass(frozen=True)
-class Spec:
+class RunSpec:
     """A run as it was asked for.
 
     Attributes
@@ -74,12 +76,12 @@ class Spec:
     keep: int
 
     def to_json(self) -> str:
-        """As text."""
-        return json.dumps({"format": FORMAT, **asdict(self)}, indent=1) + "\n"
+        """Return it as text."""
+        return json.dumps({"format": FORMAT, **msgspec.to_builtins(self)}, indent=1) + "\n"
 
     @classmethod
-    def from_json(cls, text: str, path: Path) -> "Spec":
-        """The inverse of :meth:`to_json`.
+    def from_json(cls, text: str, path: Path) -> "RunSpec":
+        """Return the spec of a text that :meth:`to_json` gave; ``path`` is for the message.
 
         Raises
         ------
@@ -88,12 +90,12 @@ class Spec:
         """
         try:
             data: Any = json.loads(text)
-        except ValueError:
-            data = None
-        if not isinstance(data, dict) or data.pop("format", None) != FORMAT or not is_like(data, _FORM):
-            raise GradstepValueError(f"{path} does not describe a run that this version can resume.")
-        limits = Limits(**data.pop("limits"))
-        return cls(**data, limits=limits)
+            if data["format"] == FORMAT:
+                return msgspec.convert(data, cls)
+            error = f"its format is {data['format']}"
+        except (ValueError, TypeError, KeyError, msgspec.ValidationError) as found:
+            error = str(found)
+        raise GradstepValueError(f"{path} does not describe a run that this version can resume ({error}).")
 
     def stage(self) -> Stage:
         """The optimizer.
@@ -166,25 +168,3 @@ def _value(node: ast.expr) -> Any:
     if isinstance(node, ast.Tuple | ast.List):
         return tuple(map(_value, node.elts))
     return ast.literal_eval(node)
-
-
-_FORM: Any = {
-    "problem": str,
-    "source_sha256": str,
-    "optimizer": str,
-    "lr": (str, None),
-    "limits": {
-        "max_steps": (int, None),
-        "seconds": (float, int, None),
-        "max_evaluations": (int, None),
-        "grad_norm": (float, int, None),
-        "target": (float, int, None),
-        "plateau": (int, None),
-    },
-    "seed": int,
-    "on_nonfinite": str,
-    "evaluate_every": int,
-    "save_every": (int, None),
-    "save_seconds": (float, int, None),
-    "keep": int,
-}

@@ -28,7 +28,9 @@ def check_parameters(names: Sequence[str], leaves: Sequence[Any]) -> None:
 def start_slots(
     program: Program, name: str, x: Any, values: Mapping[str, float], *, for_copies: bool = False
 ) -> dict[str, Any]:
-    """Return a parameter's state before the first update: arrays of its shape and dtype, contiguous, in native order.
+    """Return a parameter's state before the first update: contiguous, in native order, of its dtype.
+
+    It has the parameter's shape too, but where a rule of whole arrays declares another.
 
     Parameters
     ----------
@@ -41,9 +43,11 @@ def start_slots(
     """
     xp, device = namespace(x), array_api_compat.device(x)
     is_light = for_copies and isinstance(x, np.ndarray)
+    program.check_shape(name, x)
     out: dict[str, Any] = {}
     for i, keys in enumerate(program.slots):
         for j, key in enumerate(keys):
+            shape = program.shape(key, x.shape)
             how = program.start(i, j, values)
             if how == "theta":
                 start = as_reals(x if is_light else copied(x))
@@ -54,10 +58,10 @@ def start_slots(
                 start = copied(start)
             elif is_light:
                 pair = as_complex(np.full(2 if is_complex(x) else (), how, compute_dtype(x, name)), x)
-                out[key] = np.broadcast_to(pair.astype(pair.dtype.newbyteorder("=")), x.shape)
+                out[key] = np.broadcast_to(pair.astype(pair.dtype.newbyteorder("=")), shape)
                 continue
             else:
-                shape = (*x.shape, 2) if is_complex(x) else x.shape
+                shape = (*shape, 2) if is_complex(x) else shape
                 start = xp.full(shape, how, dtype=getattr(xp, compute_dtype(x, name)), device=device)
             out[key] = _native(as_complex(start, x))
     return out

@@ -332,7 +332,7 @@ class Step:
 
     @property
     def clipped(self) -> bool:
-        """Whether a stage that bounds a norm made gradients of the last update shorter."""
+        """True where a stage that bounds a norm made gradients of the last update shorter."""
         parts = [
             (k, part.rule.numbers.index(part.rule.clips))
             for k, part in enumerate(self.program.parts)

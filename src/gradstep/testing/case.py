@@ -43,7 +43,8 @@ class Case:
     oracle
         ``trajectory(theta0, gradients, **hyper) -> [theta_1, theta_2, ...]`` for one element: Python floats in,
         exact numbers out (mpmath's, fractions), written from the paper and not from the rule. Of a rule that sums over
-        an array: for a list of elements, with lists of gradients in and lists of elements out.
+        an array: for a list of elements, with lists of gradients in and lists of elements out; of a rule of whole
+        arrays: for one matrix, lists of rows in and out.
     defaults
         The hyperparameters' defaults as the paper has them.
     bound
@@ -92,7 +93,7 @@ class Case:
             "defaults": "" if self.defaults is not None else "no defaults were given",
             "first_step_descends": "" if rule.kind == "rule" else "it does not move the parameters by the gradient",
             "zero_rate_keeps_theta": "" if "lr" in rule.defaults else "it has no lr",
-            "concatenation": "" if not rule.measure else "it takes a norm, so what is one array matters",
+            "concatenation": "it looks at whole arrays" if rule.measure or rule.whole else "",
         }
         return reasons.get(law, "")
 

@@ -33,6 +33,7 @@ from gradstep.testing.trial import (
 )
 
 LENGTHS = (*range(68), BLOCK + 1, 17 * BLOCK + 371)
+MATRICES = [(), (0,), (1,), (37,), (0, 3), (1, 1), (2, 3), (3, 2), (5, 64), (64, 64), (129, 33), (BLOCK + 1, 2)]
 CHUNKS = (BLOCK, 3 * BLOCK, 16 * BLOCK)
 THREADS = (1, 2, 4)
 
@@ -56,7 +57,8 @@ def _everything(case: Case, made: Program) -> tuple[Arrays, list[Arrays]]:
     for dtype in REAL:
         limit, tops = made.limit_in(dtype), (largest(dtype), -np.inf, np.inf, np.nan)
         root = largest(dtype) ** 0.5  # its square is finite, two of them are not
-        mine = sprinkled(rng, normal(rng, *((n,) for n in LENGTHS), dtype=dtype), edges(dtype))
+        shapes = MATRICES if case.rule.whole else [(n,) for n in LENGTHS]
+        mine = sprinkled(rng, normal(rng, *shapes, dtype=dtype), edges(dtype))
         own = gradients(rng, mine, len(grads))
         for t, values in {1: edges(dtype), 3: [limit, -limit, min(limit, root)], 5: tops}.items():
             own[t] = sprinkled(rng, own[t], values)

@@ -18,6 +18,9 @@ STEPS = 50
 def oracle(case: Case) -> None:
     """Within ``bound`` (|theta0| + path length) of the oracle, at every step, t = 1 and zero gradients included."""
     assert case.oracle is not None  # noqa: S101 - silent otherwise
+    if case.rule.whole:
+        _oracle_of_matrices(case)
+        return
     for seed in (case.seed, case.seed + 1):
         rng = np.random.default_rng(seed)
         (theta,) = normal(rng, (6,))
@@ -51,6 +54,33 @@ def _exact(case: Case, theta: Any, grads: list[Any], hyper: Mapping[str, float])
     return [list(case.oracle(float(x), [float(g[i]) for g in grads], **hyper)) for i, x in enumerate(theta)]
 
 
+def _oracle_of_matrices(case: Case) -> None:
+    """The same for whole arrays: matrices of either form, a row, a column; the scale is that of the largest element."""
+    assert case.oracle is not None  # noqa: S101 - asked before
+    steps = 6  # a step of a matrix in exact arithmetic takes long
+    for shape in ((2, 3), (3, 2), (2, 2), (1, 3), (3, 1)):
+        rng = case.rng()
+        (theta,) = normal(rng, shape)
+        grads = gradients(rng, [theta], steps)
+        grads[0][0][0] = 0.0
+        grads[2][0][...] = 0.0
+        for hyper in case.settings():
+            path = [x["theta"][0] for x in run(case.stage(**hyper), [theta], grads)]
+            exact = case.oracle(theta.tolist(), [g.tolist() for (g,) in grads], **hyper)
+            far, last = float(np.abs(theta).max()), theta
+            for t, (got, wanted) in enumerate(zip(path, exact, strict=True), 1):
+                rounded = np.array([[float(x) for x in row] for row in wanted])
+                pairs = zip(got.ravel(), (x for row in wanted for x in row), strict=True)
+                error = max(float(abs(y - type(y)(float(x)))) for x, y in pairs)
+                far += float(np.abs(rounded - last).max())
+                last = rounded
+                demand(
+                    error <= case.bound * far,
+                    f"step {t} of a {shape} matrix, {hyper}: {got.tolist()}, the oracle {rounded.tolist()}; "
+                    f"{error:.3g} apart, {case.bound * far:.3g} allowed",
+                )
+
+
 def units(case: Case) -> None:
     """Loss or theta in other units, by powers of two: the same trajectory in those units, exactly."""
     rng = case.rng()
@@ -75,14 +105,14 @@ def units(case: Case) -> None:
 
 
 def _factors(rule: Rule, size: Mapping[str, float]) -> dict[str, float]:
-    """How each hyperparameter and slot with a unit grows with theta and g; a slot that starts at a number has one."""
+    """Return the growth of hyperparameters and slots that have a unit: those that start at a number must."""
     for key, how in rule.start.items():
         demand(not isinstance(how, int | float) or how == 0 or key in rule.units, f"the start of {key} has no unit")
     return {key: _factor(unit, size) for key, unit in rule.units.items()}
 
 
 def _factor(unit: str, size: Mapping[str, float]) -> float:
-    """How a number in ``unit`` (``"theta/g"``, ``"g*g"``, ``"1/theta"``) grows with theta and g."""
+    """Return the growth of a number in ``unit`` (``"theta/g"``, ``"g*g"``, ``"1/theta"``) as theta and g grow."""
     top, *bottom = [[x.strip() for x in product.split("*")] for product in unit.split("/")]
     known = {**size, "1": 1.0}
     for x in (*top, *(x for product in bottom for x in product)):
@@ -91,7 +121,7 @@ def _factor(unit: str, size: Mapping[str, float]) -> float:
 
 
 def _shown(rule: Rule) -> dict[str, str]:
-    """What a run shows that has the sign of theta or g, and its unit."""
+    """Return the arrays of a run that have the sign of theta or g, each with its unit."""
     copies = {f"{rule.name}.{key}": "theta" for key, how in rule.start.items() if how == "theta"}
     return {"theta": "theta", "probe.g": rule.units.get("g", "g"), **copies}
 

@@ -1,4 +1,4 @@
-"""What the laws are made of: gradients, runs of an optimizer, and comparisons that show what they found."""
+"""Pieces of the laws: gradients, runs of an optimizer, and comparisons that show what they found."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -60,7 +60,7 @@ def run(
     engine: str = "auto",
     groups: Mapping[str, Any] | None = None,
 ) -> list[Snapshot]:
-    """What an optimizer of copies of ``thetas``, called 0, 1, ..., shows after each step."""
+    """Return what an optimizer of copies of ``thetas``, called 0, 1, ..., shows after each step."""
     opt = Optimizer([np.array(x) for x in thetas], stage, engine=engine, groups=groups)
     out: list[Snapshot] = []
     for g in grads:

@@ -2,11 +2,14 @@
 
 import inspect
 import math
+from typing import Any
 
 import numpy as np
 
 from gradstep.checking import ARRAY, Checked, Checker
+from gradstep.declaration import operands_of
 from gradstep.equation import equation as printed
+from gradstep.matrices import slot_shape
 from gradstep.testing.case import Case
 from gradstep.testing.trial import demand
 
@@ -20,8 +23,8 @@ def form(case: Case) -> None:
         takes[: len(names)] == names and sorted(takes[len(names) :]) == sorted(rule.numbers),
         f"update takes {takes} and not {names} and the scalars {rule.numbers}",
     )
-    checker = Checker(rule.name)  # raises RuleError, which says what to move
-    operands = {key: checker.array(key) for key in names} | {key: checker.scalar(key) for key in rule.numbers}
+    checker = Checker(rule.name, rule.whole)  # raises RuleError, which says what to move
+    operands = operands_of(rule, checker) | {key: checker.scalar(key) for key in rule.numbers}
     results = rule.update(**operands)
     after = ("theta", "g", *rule.state)
     demand(isinstance(results, tuple) and len(results) == len(after), f"update must return {after}")
@@ -44,17 +47,24 @@ def equation(case: Case) -> None:
     rule, rng = case.rule, case.rng()
     names, results = rule.arrays, ("theta", "g", *rule.state)
     equations = printed(rule)
+    shapes = {key: slot_shape(rule.shapes[key], (3, 2)) if key in rule.shapes else (3, 2) for key in names}
     for hyper in case.settings():
         for t in (1, 2, 10, 1000):
             for sign in (1.0, -1.0, 0.0):
-                before = {key: abs(rng.normal()) for key in names} | {"g": sign * rng.uniform(0.1, 10.0)}
+                before: dict[str, Any] = {key: abs(rng.normal()) for key in names} | {
+                    "g": sign * rng.uniform(0.1, 10.0)
+                }
+                if rule.whole:
+                    before = {key: rng.uniform(0.5, 2.0, shape) for key, shape in shapes.items()}
+                    before["g"] *= sign
                 memory, sums = dict(rule.memory), {key: rng.uniform(0.1, 10.0) for key in rule.measure}
                 numbers, _ = rule.host(t, hyper, memory, sums)
                 arrays = {key: np.array(x) for key, x in before.items()}
                 after = rule.update(*arrays.values(), **{key: np.array(x) for key, x in numbers.items()})
-                wanted = {key: float(x) for key, x in zip(results, after, strict=True)}
+                wanted = dict(zip(results, after, strict=True))
                 got = equations.evaluate({**before, **hyper, **memory, "t": t, **sums})
-                demand(got == wanted, f"at t = {t} with {hyper} from {before} it gives {got}, the rule {wanted}")
+                alike = all(np.array_equal(got[key], x, equal_nan=True) for key, x in wanted.items())
+                demand(alike, f"at t = {t} with {hyper} from {before} it gives {got}, the rule {wanted}")
 
 
 def defaults(case: Case) -> None:

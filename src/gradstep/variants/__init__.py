@@ -29,6 +29,7 @@ from gradstep.variants.rms import (
     scale_by_rms_inside,
     scale_by_rms_inside_corrected,
 )
+from gradstep.variants.sign import sign_sgd
 
 __all__ = [
     "adagrad_decaying", "adagrad_inside", "adagrad_without_eps",
@@ -41,5 +42,5 @@ __all__ = [
     "scale_by_centered_rms", "scale_by_centered_rms_corrected",
     "scale_by_centered_rms_inside", "scale_by_centered_rms_inside_corrected",
     "scale_by_rms", "scale_by_rms_corrected", "scale_by_rms_inside", "scale_by_rms_inside_corrected",
-    "unfolded_momentum", "unfolded_nesterov",
+    "sign_sgd", "unfolded_momentum", "unfolded_nesterov",
 ]

@@ -8,21 +8,21 @@ from typing import Any
 Figure = dict[str, Any]
 Look = Mapping[str, str]  # a colour and a dash
 
-# Okabe and Ito's colours for the colour-blind, without yellow, which a white page swallows. No two of the first 35
+# Okabe and Ito's colours for the colour-blind, without yellow, which is too faint on white. No two of the first 35
 # optimizers share both colour and dash.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "ink")
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 
 
 def line(label: str, i: int, x: Sequence[float], y: Sequence[float], width: float) -> Figure:
-    """A line in the colour and dash number ``i``."""
+    """Return a line in the colour and dash number ``i``."""
     look = {"color": colour(i), "dash": DASHES[i // 3 % len(DASHES)]}
     hover = "%{y:.4g} after %{x} steps<extra>%{fullData.name}</extra>"
     return stroke(label, look, x, rounded(y), width) | {"hovertemplate": hover}
 
 
 def stroke(label: str, look: Look, x: Sequence[float | None], y: Sequence[float | None], width: float) -> Figure:
-    """A line with a look of one's own; None is a gap."""
+    """Return a line with a given look; None is a gap."""
     return {
         "type": "scatter",
         "mode": "lines",
@@ -45,25 +45,22 @@ def name_of(trace: Figure) -> str:
 
 
 def colour(i: int) -> str:
-    """Colour number ``i``."""
+    """Return colour number ``i``."""
     return COLOURS[i % len(COLOURS)]
 
 
 def rounded(values: Sequence[float]) -> list[float]:
-    """Five digits are more than a line shows, and half the bytes."""
+    """Return five digits of each value: more than a line shows, and half the bytes."""
     return [float(f"{x:.5g}") for x in values]
 
 
 def finite(values: Iterable[float]) -> list[float | None]:
-    """:func:`rounded`, with a gap for what no axis has a place for."""
+    """Return five digits of each value, and None, a gap, for one that isn't finite."""
     return [float(f"{x:.5g}") if math.isfinite(x) else None for x in values]
 
 
 def log_axis(values: Sequence[float]) -> Figure:
-    """A log axis; where ``values`` lie within three decades, 2 and 5 are written beside the powers of ten.
-
-    Within one decade every digit is.
-    """
+    """Return a log axis. Its ticks are powers of ten, within three decades 2 and 5 too, within one every digit."""
     positive = [x for x in values if x > 0] or [1.0]
     ratio = max(positive) / min(positive)
     between = {"dtick": "D1"} if ratio < 10 else {"dtick": "D2"} if ratio < 1000 else {}
@@ -71,7 +68,7 @@ def log_axis(values: Sequence[float]) -> Figure:
 
 
 def axes(x: str, y: str) -> Figure:
-    """A layout with these titles."""
+    """Return a layout with these titles."""
     title = {"font": {"size": 14}}
     return {
         "xaxis": {"title": {"text": x, **title}},
@@ -81,7 +78,7 @@ def axes(x: str, y: str) -> Figure:
 
 
 def level(y: float) -> Figure:
-    """A dotted line across at height ``y``: a target, or where runs began."""
+    """Return a dotted line across at height ``y``, for a target or an initial loss."""
     line = {"color": "ink", "width": 1, "dash": "dot"}
     return {"type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": y, "y1": y, "line": line}
 

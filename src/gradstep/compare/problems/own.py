@@ -12,9 +12,9 @@ from gradstep.compare.problems.problem import Problem, Split, Task, Values
 from gradstep.errors import GradstepError, GradstepValueError, NonFiniteError
 from gradstep.gradient_check import check_gradient
 from gradstep.loop.batches import Cursor, UsedUpError
-from gradstep.loop.objective import Functions
-from gradstep.objective import UserFunction
-from gradstep.problem_file import OwnProblem, load, read, split
+from gradstep.loop.evaluation import Functions
+from gradstep.loop.problem_file import OwnProblem, load, read, split
+from gradstep.loop.user import UserFunction
 from gradstep.tree import flatten
 
 STEPS, EVERY = 500, 10
@@ -48,7 +48,7 @@ def own_problem(text: str, sha256: str | None = None) -> tuple[Problem, OwnProbl
     Raises
     ------
     GradstepValueError, GradstepTypeError, UserCodeError
-        As :func:`gradstep.problem_file.load`.
+        As :func:`gradstep.loop.problem_file.load`.
     """
     _unchanged(text, sha256)
     first = _quietly(load, text, 0)

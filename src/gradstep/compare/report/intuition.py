@@ -25,7 +25,7 @@ def pictures(study: Study) -> list[tuple[str, Figure]]:
     for surface in SURFACES:
         settings = _settings(surface, labels)
         rates = ", ".join(f"{x.kind.name} {x.numbers[x.kind.rate]:.3g}" for x in settings.players)
-        figure = _dressed(study, labels, figures.contour(settings, trace(settings)))
+        figure = _restyled(study, labels, figures.contour(settings, trace(settings)))
         out.append(
             (f"{STEPS} steps on {surface.partition(':')[0]}; learning rates: {rates}. No clipping, no noise.", figure)
         )
@@ -49,7 +49,7 @@ def _playable(label: str) -> bool:
     return True
 
 
-def _dressed(study: Study, labels: list[str], figure: Figure) -> Figure:
+def _restyled(study: Study, labels: list[str], figure: Figure) -> Figure:
     """Return the figure with the looks and names that the optimizers have in the study, and a legend."""
     own = dict(zip(study.optimizers, looks(study.contenders.values()), strict=True))
     paths = [part for part in figure["data"] if part["type"] == "scatter" and part["name"] != "start"]

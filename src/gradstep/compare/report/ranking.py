@@ -16,11 +16,11 @@ UNITS: dict[Axis, str] = {"steps": "steps", "seconds": "seconds", "gradients": "
 
 def profile(evidence: Evidence, axis: Axis) -> Figure:
     """The fraction of problems that each optimizer solves within a multiple of the best one's time."""
-    found = [(x.clipped(1.0, R_MAX), x) for x in map(_Steps, evidence.profiles(axis))]
+    found = [_corners(curve, 1.0, R_MAX) for curve in evidence.profiles(axis)]
     layout = plots.axes(f"times the {UNITS[axis]} of the best", "fraction of problems solved")
     layout["xaxis"] |= {"range": [1, R_MAX]}
     layout["yaxis"] |= {"range": [0, 1.03]}
-    return {"data": _stairs(evidence, [points for points, _ in found]), "layout": layout}
+    return {"data": _stairs(evidence, found), "layout": layout}
 
 
 def ecdf(evidence: Evidence, axis: Axis) -> Figure:
@@ -33,20 +33,16 @@ def ecdf(evidence: Evidence, axis: Axis) -> Figure:
     layout = plots.axes(title, "fraction of targets reached")
     layout["xaxis"] |= plots.log_axis(positive) | {"range": [math.log10(low), math.log10(max(high, 1.01 * low))]}
     layout["yaxis"] |= {"range": [0, 1.03]}
-    return {"data": _stairs(evidence, [_Steps(curve).clipped(low, high) for curve in found]), "layout": layout}
+    return {"data": _stairs(evidence, [_corners(curve, low, high) for curve in found]), "layout": layout}
 
 
-class _Steps:
-    def __init__(self, function: StepFunction) -> None:
-        self.function = function
-
-    def clipped(self, low: float, high: float) -> tuple[list[float], list[float]]:
-        """Corners from ``low`` to ``high``, both ends among them."""
-        x, y = self.function.x, self.function.y
-        inside = (x > low) & (x < high)
-        xs = [low, *x[inside].tolist(), high]
-        ys = [float(self.function.at(low)), *y[inside].tolist(), float(self.function.at(high))]
-        return plots.rounded(xs), plots.rounded(ys)
+def _corners(function: StepFunction, low: float, high: float) -> tuple[list[float], list[float]]:
+    """Return the corners of a step function from ``low`` to ``high``, both ends among them."""
+    x, y = function.x, function.y
+    inside = (x > low) & (x < high)
+    xs = [low, *x[inside].tolist(), high]
+    ys = [float(function.at(low)), *y[inside].tolist(), float(function.at(high))]
+    return plots.rounded(xs), plots.rounded(ys)
 
 
 def _stairs(evidence: Evidence, corners: Sequence[tuple[list[float], list[float]]]) -> list[Figure]:

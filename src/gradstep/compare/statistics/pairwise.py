@@ -190,7 +190,7 @@ def _groups(ranks: Array, distance: float) -> list[list[int]]:
 
 
 def _signed_rank(ours: Array, theirs: Array) -> float:
-    """The exact two-sided p: all signs of the ranks are equally probable."""
+    """Return the exact two-sided p, with ties: SciPy's ``wilcoxon(method="exact")`` refuses them, and zeros."""
     ours, theirs = ours[ours != theirs], theirs[ours != theirs]
     ratio = quotients(np.maximum(ours, theirs), np.minimum(ours, theirs))
     _, place, count = np.unique(ratio, return_inverse=True, return_counts=True)

@@ -8,7 +8,7 @@ from scipy.optimize import OptimizeResult
 
 from gradstep.conventions import arguments
 from gradstep.errors import GradstepTypeError, GradstepValueError
-from gradstep.interop.scipy.function import Function, called, sides
+from gradstep.interop.scipy.function import FunAndJac, called, sides
 from gradstep.interop.scipy.options import Tolerances, told
 from gradstep.loop.minimize import summary
 from gradstep.loop.run import Run
@@ -74,7 +74,7 @@ class method:  # noqa: N801 - reads as SciPy's keyword
         options, own, more = told(given, self.hyper, arguments(self.rule), f"Method {self.rule}")
         x = x if x.dtype.kind == "f" else x.astype(np.float64)
         within = None if bounds is None else sides(bounds, x)
-        function = Function(fun, jac, args, within)
+        function = FunAndJac(fun, jac, args, within)
         run = Run(function, x, self.rule, stop=self.stop, bounds=within, history=False, **self.options | more)
         run.opt.hyper.replace({**run.opt.hyper, **own})
         run.opt.reset()  # a state may start at a hyperparameter

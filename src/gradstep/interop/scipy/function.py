@@ -10,13 +10,13 @@ from scipy.optimize import Bounds, OptimizeResult
 
 from gradstep.errors import GradstepTypeError
 from gradstep.loop.bounds import Box
-from gradstep.objective import number
+from gradstep.loop.user import number
 from gradstep.tree import BARE
 
 Sides = tuple[NDArray[Any], NDArray[Any]]
 
 
-class Function:
+class FunAndJac:
     """Calls ``fun`` and ``jac`` once for each point, with copies of it.
 
     Parameters

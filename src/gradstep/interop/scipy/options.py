@@ -9,7 +9,7 @@ import numpy as np
 from scipy.optimize import OptimizeWarning
 
 from gradstep.hyper import Hyper, checked
-from gradstep.interop.scipy.function import Function
+from gradstep.interop.scipy.function import FunAndJac
 from gradstep.loop.minimize import DEFAULT_STEPS
 from gradstep.loop.run import Run
 from gradstep.loop.stop import Point, Reason, Stop
@@ -78,7 +78,7 @@ class Tolerances(Stop):
     """Ends where the options say so."""
 
     run: Run
-    function: Function
+    function: FunAndJac
     options: Options
 
     def check(self, point: Point, memory: dict[str, Any]) -> Reason | None:  # noqa: ARG002

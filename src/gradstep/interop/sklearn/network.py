@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from gradstep.checkpoint import Checkpoint, as_saved, plan
-from gradstep.checkpoint.optimizer import PARAM
+from gradstep.checkpoint.state import PARAM
 from gradstep.nn import Dense, Sequential
 from gradstep.optimizer import Optimizer
 from gradstep.rule import Rule, Stage

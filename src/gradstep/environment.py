@@ -1,4 +1,4 @@
-"""What a result was made with: versions, engine and machine, as they stand under a report and in ``gradstep info``."""
+"""Versions, engine and machine that a result was made with, as a report and ``gradstep info`` show them."""
 
 import platform
 from importlib import metadata
@@ -10,7 +10,7 @@ from gradstep.engine import compiled_engine
 
 
 def environment() -> dict[str, str]:
-    """Name -> version or description."""
+    """Return names with a version or description."""
     return {
         "gradstep": gradstep.__version__,
         "Python": platform.python_version(),
@@ -21,7 +21,7 @@ def environment() -> dict[str, str]:
 
 
 def engine() -> str:
-    """What runs on NumPy arrays here: ``compiled (llvmlite 0.44.0, znver3)``, or ``eager`` and why."""
+    """Return the engine for NumPy arrays: ``compiled (llvmlite 0.44.0, znver3)``, or ``eager`` and why."""
     compiled, why = compiled_engine()
     if compiled is None:
         return f"eager: {why}"
@@ -31,7 +31,7 @@ def engine() -> str:
 
 
 def version(package: str) -> str | None:
-    """The version of an installed package, or None."""
+    """Return the version of an installed package, or None."""
     try:
         return metadata.version(package)
     except metadata.PackageNotFoundError:

@@ -10,7 +10,7 @@ from gradstep.arrays import is_complex, to_numpy
 from gradstep.errors import GradstepTypeError, GradstepValueError, UserCodeError
 from gradstep.tree import is_array
 
-OURS = str(Path(__file__).parent)
+OURS = str(Path(__file__).parents[1])
 
 
 @dataclass(frozen=True)

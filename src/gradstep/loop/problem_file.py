@@ -15,8 +15,8 @@ import numpy as np
 
 from gradstep.arrays import compute_dtype, duplicate, is_masked
 from gradstep.errors import GradstepError, GradstepTypeError, GradstepValueError
+from gradstep.loop.user import Objective, UserFunction, kind, raised
 from gradstep.naming import unknown
-from gradstep.objective import Objective, UserFunction, kind, raised
 from gradstep.tree import flatten, is_array
 
 WANTED = "a function f(params) -> (value, gradients), or an object or class with params and value_and_grad"

@@ -10,7 +10,7 @@ import numpy as np
 from gradstep.arrays import as_reals, to_numpy
 from gradstep.engine.eager import within
 from gradstep.errors import GradstepTypeError, GradstepValueError
-from gradstep.objective import number, pair
+from gradstep.loop.user import number, pair
 from gradstep.reduction import block_sums, joined
 
 

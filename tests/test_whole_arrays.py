@@ -1,0 +1,261 @@
+"""Rules of whole arrays beyond the laws: how they are declared, state of other shapes, and who refuses what."""
+
+import numpy as np
+import pytest
+
+import gradstep as gs
+from gradstep.equation import equation
+from gradstep.errors import RuleError
+from gradstep.reduction import axis_sums
+from gradstep.rule import rule
+from gradstep.vocabulary import eigh, matmul, mean, norm, qr, repeat, rows, transpose
+from gradstep.vocabulary import max as largest
+from support import bits, fingerprint
+
+ENGINES = ["eager", "compiled"]
+RULES = [gs.adafactor(), gs.muon(weight_decay=0.1)]
+
+
+def problem(seed=0, dtype="f8"):
+    rng = np.random.default_rng(seed)
+    shapes = {"w": (5, 3), "tall": (40, 2), "wide": (2, 40), "b": (7,), "s": ()}
+    return {key: rng.normal(size=shape).astype(dtype) for key, shape in shapes.items()}
+
+
+@pytest.fixture(params=RULES, ids=["adafactor", "muon"])
+def tx(request):
+    return request.param
+
+
+@pytest.fixture(params=ENGINES)
+def engine(request):
+    return request.param
+
+
+class TestState:
+    def test_shapes(self, engine):
+        opt = gs.Optimizer({"w": np.ones((5, 3)), "b": np.ones(4), "x": np.ones((2, 5, 3))}, "adafactor", engine=engine)
+        found = {name: {key: x.shape for key, x in own.items()} for name, own in opt.state.items()}
+        assert found == {
+            "w": {"adafactor.r": (5, 1), "adafactor.c": (1, 3)},
+            "b": {"adafactor.r": (4, 1), "adafactor.c": (1, 1)},
+            "x": {"adafactor.r": (2, 5, 1), "adafactor.c": (2, 1, 3)},
+        }
+
+    def test_a_stack_is_its_matrices(self, engine):
+        x, g = problem(1)["w"], problem(2)["w"]
+        stack, grads = np.stack([x, 2 * x]), np.stack([g, -3 * g])
+        opt, apart = (gs.Optimizer(p, "adafactor", engine=engine) for p in (stack, [x.copy(), 2 * x]))
+        for _ in range(3):
+            opt.step(grads)
+            apart.step(list(grads))
+        assert bits(stack) == bits(np.stack(apart.params))
+
+    def test_it_goes_on_from_a_file_with_the_same_bits(self, tx, engine, tmp_path):
+        opt, other = (gs.Optimizer(problem(), tx, engine=engine) for _ in range(2))
+        for seed in (1, 2):
+            opt.step(problem(seed))
+        opt.save(tmp_path / "x.safetensors")
+        other.restore(tmp_path / "x.safetensors")
+        assert fingerprint(other) == fingerprint(opt)
+        for x in (opt, other):
+            x.step(problem(3))
+        assert fingerprint(other) == fingerprint(opt)
+
+    def test_a_file_with_other_shapes_is_refused(self, tmp_path):
+        opt = gs.Optimizer({"w": np.ones((5, 3))}, "adafactor")
+        opt.save(tmp_path / "x.safetensors")
+        other = gs.Optimizer({"w": np.ones((3, 5))}, "adafactor")
+        with pytest.raises(gs.CheckpointError, match=r"state 'adafactor.c' of 'w' has the shape \(1, 3\)"):
+            other.restore(tmp_path / "x.safetensors")
+
+    def test_reset(self, tx, engine):
+        opt = gs.Optimizer(problem(), tx, engine=engine)
+        opt.step(problem(1))
+        opt.reset()
+        assert not any(x.any() for own in opt.state.values() for x in own.values())
+
+    def test_update_is_the_step(self, tx, engine):
+        params = problem()
+        opt, state = gs.Optimizer(problem(), tx, engine=engine), gs.init(tx, params)
+        for seed in (1, 2, 3):
+            opt.step(problem(seed))
+            params, state = gs.update(tx, params, problem(seed), state)
+        assert all(bits(params[key]) == bits(x) for key, x in opt.params.items())
+        slots = {name: {key: bits(x) for key, x in own.items()} for name, own in state.slots.items()}
+        assert slots == {name: {key: bits(x) for key, x in own.items()} for name, own in opt.state.items()}
+
+    def test_a_state_of_another_shape_is_refused(self):
+        params = {"w": np.ones((5, 3))}
+        state = gs.init(gs.adafactor(), params)
+        state.slots["w"]["adafactor.r"] = np.ones((5, 3))
+        with pytest.raises(gs.GradstepValueError, match=r"of 'w' has shape \(5, 3\), and should have \(5, 1\)"):
+            gs.update(gs.adafactor(), params, params, state)
+
+
+class TestSteps:
+    @pytest.mark.parametrize("dtype", ["f2", "f4", "f8"])
+    def test_engines_agree(self, tx, dtype):
+        chain = gs.chain(gs.clip_by_global_norm(1.0), tx, gs.ema(decay=0.9))
+        seen = set()
+        for engine in ENGINES:
+            opt = gs.Optimizer(problem(dtype=dtype), chain, engine=engine)
+            for seed in range(1, 5):
+                opt.step(problem(seed, dtype))
+            seen.add(fingerprint(opt))
+        assert len(seen) == 1
+
+    @pytest.mark.parametrize("engine", ENGINES)
+    def test_two_in_a_chain_with_a_norm_between(self, engine):
+        chain = gs.chain(gs.muon(name="first"), gs.clip_by_norm(0.5), gs.adafactor(lr=0.01, name="second"))
+        params, state = problem(), gs.init(chain, problem())
+        opt = gs.Optimizer(problem(), chain, engine=engine)
+        for seed in range(1, 4):
+            opt.step(problem(seed))
+            params, state = gs.update(chain, params, problem(seed), state)
+        assert all(bits(params[key]) == bits(x) for key, x in opt.params.items())
+
+    @pytest.mark.parametrize("layout", ["strided", "fortran", "swapped"])
+    def test_parameters_and_gradients_however_they_lie(self, tx, engine, layout):
+        def laid(x):
+            if layout == "strided":
+                return np.repeat(x, 2, axis=0)[::2]
+            return np.asfortranarray(x) if layout == "fortran" else x.astype(x.dtype.newbyteorder())
+
+        x = problem()["w"]
+        plain, odd = gs.Optimizer(x.copy(), tx, engine=engine), gs.Optimizer(laid(x), tx, engine=engine)
+        for seed in (1, 2, 3):
+            plain.step(problem(seed)["w"])
+            odd.step(laid(problem(seed)["w"]))
+        assert np.array_equal(plain.params, odd.params)
+
+    def test_a_bad_gradient_changes_nothing(self, tx, engine):
+        opt = gs.Optimizer(problem(), tx, engine=engine)
+        opt.step(problem(1))
+        before, grads = fingerprint(opt), problem(2)
+        grads["tall"][3, 1] = np.nan
+        with pytest.raises(gs.NonFiniteError, match=r"gradient 'tall' is not finite: \[3, 1\]"):
+            opt.step(grads)
+        assert fingerprint(opt) == before
+
+    def test_diagnostics(self, tx, engine):
+        opt = gs.Optimizer(problem(), tx, engine=engine, diagnostics=True)
+        opt.step(problem(1))
+        assert opt.diagnostics is not None
+
+    @pytest.mark.parametrize("threads", [1, 2])
+    def test_threads(self, tx, threads):
+        rng = np.random.default_rng(0)
+        x, g = rng.normal(size=(2, 400, 300))
+        opts = [gs.Optimizer(x.copy(), tx, engine=engine, threads=threads) for engine in ENGINES]
+        for opt in opts:
+            opt.step(g)
+            opt.step(-2 * g)
+        assert bits(opts[0].params) == bits(opts[1].params)
+
+
+class TestRefusals:
+    def test_complex(self, tx):
+        with pytest.raises(gs.GradstepTypeError, match=r"parameter 'c' is complex, and .* is for real matrices"):
+            gs.Optimizer({"c": np.ones((2, 2), complex)}, tx)
+
+    def test_more_axes(self):
+        with pytest.raises(gs.GradstepValueError, match="parameter 'k' has 4 axes, and muon is for matrices"):
+            gs.Optimizer({"w": np.ones((2, 2)), "k": np.ones((2, 2, 3, 3))}, "muon")
+        gs.Optimizer({"w": np.ones((2, 2)), "k": np.ones((2, 2, 3, 3))}, "muon", groups={"k": "freeze"})
+
+    @pytest.mark.parametrize("state_dtype", ["8bit", "bfloat16"])
+    def test_state_in_fewer_bits(self, tx, state_dtype):
+        with pytest.raises(gs.GradstepValueError, match=r"is not for .*, which sees whole arrays"):
+            gs.Optimizer({"w": np.ones((2, 2), "f4")}, tx, state_dtype=state_dtype)
+
+    def test_sixteen_bits_with_a_master_copy(self, tx):
+        opts = [gs.Optimizer(problem(dtype="f2"), tx, engine=engine, master=True) for engine in ENGINES]
+        for opt in opts:
+            opt.step(problem(1, "f2"))
+            opt.step(problem(2, "f2"))
+        assert fingerprint(opts[0]) == fingerprint(opts[1])
+
+
+def declare(update, **options):
+    return rule(**{"state": "", "whole": True, **options})(update)
+
+
+@pytest.mark.usefixtures("own_registry")
+class TestDeclaring:
+    @pytest.mark.parametrize(
+        ("update", "said"),
+        [
+            (lambda theta, g: (theta + matmul(g, g), g), "multiplies rows by columns by rows by columns"),
+            (lambda theta, g: (theta + transpose(g), g), "do not fit: rows by columns, columns by rows"),
+            (lambda theta, g: (mean(theta, "rows"), g), "which has another shape than theta"),
+            (lambda theta, g: (theta - mean(g, "depth"), g), 'goes over "rows", "columns" or "all"'),
+            (lambda theta, g: (theta - norm(2.0) * g, g), "."),
+            (lambda theta, g: (theta + qr(g)[0], g), "is for square matrices, not rows by columns"),
+            (lambda theta, g: (theta - repeat(transpose, g, 2), g), "does not keep the shape"),
+            (lambda theta, g: (theta.T, g), "uses an array's attribute"),
+        ],
+    )  # fmt: skip
+    def test_refused(self, update, said):
+        with pytest.raises(RuleError, match=said):
+            declare(update)
+
+    def test_an_elementwise_rule_has_no_words_for_matrices(self):
+        with pytest.raises(RuleError, match="looks at whole arrays; declare the rule with whole=True"):
+            declare(lambda theta, g: (theta - mean(g, "all") * g, g), whole=False)
+
+    @pytest.mark.parametrize(
+        ("options", "said"),
+        [
+            ({"shapes": {"m": "rows"}}, "the shape of m is 'rows'"),
+            ({"state": "m", "shapes": {"m": "diagonal"}}, "knows rows, columns"),
+            ({"whole": False, "axes": 2}, "are for rules of whole arrays"),
+            ({"reduce": lambda g: g, "over": "all"}, "has no reduce="),
+        ],
+    )
+    def test_options(self, options, said):
+        with pytest.raises(RuleError, match=said):
+            declare(lambda theta, g, *_: (theta, g), **options)
+
+    def test_square_state(self, engine):
+        """A rule with all words: a preconditioner of rows, its eigenvectors and its factors."""
+
+        def update(theta, g, left, top):
+            left = left + matmul(g, transpose(g))
+            values, vectors = eigh(left)
+            q, _ = qr(left)
+            top = top + largest(g, "all")
+            g = matmul(vectors, matmul(transpose(vectors), g)) + 0.0 * matmul(q, g)
+            return theta - 0.1 * g / (norm(g) + 1e-3) - 0.0 * mean(values, "columns") * g * rows(g), g, left, top
+
+        made = declare(update, state="left top", shapes={"left": "rows rows", "top": "one"}, start={})
+        opts = [gs.Optimizer({"w": problem()["w"]}, made(), engine=x) for x in ENGINES]
+        for opt in opts:
+            for seed in (1, 2):
+                opt.step({"w": problem(seed)["w"]})
+            assert opt.state["w"]["<lambda>.left" if made.name == "<lambda>" else f"{made.name}.left"].shape == (5, 5)
+        assert fingerprint(opts[0]) == fingerprint(opts[1])
+        assert "eigh" in equation(made).text()
+
+
+class TestSums:
+    @pytest.mark.parametrize("axis", [-1, -2])
+    @pytest.mark.parametrize("shape", [(1, 1), (3, 5), (16, 17), (0, 4), (4, 0), (2, 33, 40), (100, 5000)])
+    def test_against_exact_sums(self, axis, shape):
+        x = np.random.default_rng(0).normal(size=shape)
+        got = axis_sums(x, axis)
+        assert got.shape == np.sum(x, axis=axis, keepdims=True).shape
+        assert np.allclose(got, np.sum(x.astype(np.longdouble), axis=axis, keepdims=True), rtol=0, atol=1e-12)
+
+    @pytest.mark.parametrize("axis", [-1, -2])
+    def test_the_order_is_that_of_lanes(self, axis):
+        """Sixteen lanes in order, then halved: written out for one row."""
+        x = np.random.default_rng(1).normal(size=50) * 10.0 ** np.arange(-25, 25)
+        lanes = [0.0] * 16
+        for k, number in enumerate(x.tolist()):
+            lanes[k % 16] += number
+        while len(lanes) > 1:
+            lanes = [a + b for a, b in zip(lanes[: len(lanes) // 2], lanes[len(lanes) // 2 :], strict=True)]
+        table = x.reshape((1, -1) if axis == -1 else (-1, 1))
+        assert axis_sums(table, axis).item() == lanes[0]
+        assert axis_sums(np.asfortranarray(table)[::1], axis).item() == lanes[0]
