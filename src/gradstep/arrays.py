@@ -102,7 +102,7 @@ def pieces(x: Any) -> Iterator[Any]:
 
 
 def as_complex(pairs: Any, like: Any) -> Any:
-    """Pairs of reals as complex numbers where ``like`` is complex; else as they are."""
+    """Return pairs of reals as complex numbers where ``like`` is complex; else as they are."""
     if not is_complex(like):
         return pairs
     if array_api_compat.is_jax_array(like):
@@ -167,7 +167,7 @@ def copied(x: Any) -> Any:
 
 
 def duplicate(x: Any) -> Any:
-    """A copy that a user may go on with as with ``x``: a tensor that wants a gradient wants one still."""
+    """Copy an array with all that a user relies on: a tensor that requires a gradient still does."""
     out = copied(x)
     return out.requires_grad_() if getattr(x, "requires_grad", False) is True else out
 

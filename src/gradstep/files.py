@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all: after a crash, a power loss, a full disk, a signal.
+"""Files that are written whole or not at all: through a crash, a power loss, a full disk, a signal.
 
 The new content goes to a temporary file in the same folder, is forced to the disk, and takes the old one's name in one
 step; then the folder is forced to the disk too. Believed are POSIX's rename and fsync: not network file systems, and
@@ -90,7 +90,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def writable_folder(path: Path) -> Path:
-    """The folder, made if need be with those above it, after a try that it takes files.
+    """Make a folder if need be, with those above it, and return it once a file could be written there.
 
     Raises
     ------
@@ -110,7 +110,7 @@ def writable_folder(path: Path) -> Path:
 
 
 def lock_folder(folder: Path) -> Descriptor | None:
-    """Keep other processes that ask too out of a folder, until what is returned is closed or this process ends.
+    """Lock a folder against other processes that call this, until the file returned is closed or this process ends.
 
     Raises
     ------
@@ -132,7 +132,7 @@ def earlier(path: Path, k: int) -> Path:
 
 
 def _set_aside(target: Path, spare: Path, keep: int) -> Callable[[], None]:
-    """Give what stands at ``target`` a second name; what takes it back from there, when another has come in its place.
+    """Give the file at ``target`` a second name; return a function that puts it back over its successor.
 
     With ``keep`` > 1 that is the name of the file before, and those before it move on by one.
     """
@@ -183,7 +183,7 @@ def _open_temporary(target: Path, made: list[Path]) -> tuple[Path, Descriptor]:
 
 
 def _close(handle: Descriptor) -> None:
-    """Close a file of which nothing depends on the closing any more: its content is on the disk, or given up."""
+    """Close a file and ignore errors: its content is on the disk already, or given up."""
     with contextlib.suppress(OSError):
         os.close(handle)
 

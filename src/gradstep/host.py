@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from itertools import chain
+from itertools import chain, repeat
 from operator import itemgetter
 from typing import Any
 
@@ -98,32 +98,40 @@ class Host:
                 row.append(part.at(t))
             return [row], memory
         table: list[Row] = [[] for _ in self.rows]
-        after = [dict(x) for x in memory]
-        for i, part in enumerate(self.program.parts):
-            totals = self._totals(i, part, t, memory, table, measure)
-            known: dict[tuple[int, tuple[float, ...]], tuple[float, ...]] = {}
-            for k, group in enumerate(self.rows):
-                case = (group, totals[k])
-                if case not in known:
-                    known[case], new = self.parts[i][group](t, memory[group], totals[k])
-                    after[group].update(new)
-                table[k].append(known[case])
-            if part.rule.whole:
+        after = [dict(x) for x in memory] if self.program.remembers else memory
+        for i, part in enumerate(self.parts):
+            if not part or part[0].needs_t_at_most:  # none: all is frozen
+                each = [own.at(t) for own in part]
+                for row, group in zip(table, self.rows, strict=True):
+                    row.append(each[group])
+            else:
+                totals = self._totals(i, t, memory, table, measure)
+                known: dict[tuple[int, tuple[float, ...]], tuple[float, ...]] = {}
+                for row, case in zip(table, zip(self.rows, totals, strict=True), strict=True):
+                    if case not in known:
+                        group = case[0]
+                        known[case], new = part[group](t, memory[group], case[1])
+                        if new:
+                            after[group].update(new)
+                    row.append(known[case])
+            if self.program.rules[i].whole:
                 measure(i, table)
         return table, after
 
     def _totals(
-        self, i: int, part: Part, t: int, memory: Sequence[Memory], table: list[Row], measure: Measure
+        self, i: int, t: int, memory: Sequence[Memory], table: list[Row], measure: Measure
     ) -> list[tuple[float, ...]]:
+        """Return for each row the sums that a stage takes."""
+        part = self.program.parts[i]
         if not part.rule.measure:
             return [()] * len(self.rows)
         if part.rule.early is not None:
             early = [of.early(t, before) for of, before in zip(self.parts[i], memory, strict=True)]
             table = [[*row, early[group]] for row, group in zip(table, self.rows, strict=True)]
         sums = measure(i, table)
-        if part.rule.over == "all":
-            sums = [[list(chain(*(own[k] for own in sums))) for k in range(len(part.rule.measure))]]
-        totals = [tuple(_total(part, key, x) for key, x in zip(part.rule.measure, own, strict=True)) for own in sums]
+        if part.rule.over == "all" and len(sums) > 1:
+            sums = [[list(chain(*blocks)) for blocks in zip(*sums, strict=True)]]
+        totals = [tuple(map(_total, repeat(part), part.rule.measure, own)) for own in sums]
         return totals if part.rule.over == "tensor" else totals * len(self.rows)
 
 
@@ -145,49 +153,51 @@ class _Scalars:
         self.pick = _picker(self.numbers)
         self.memory = [(key, f"{part.label}.{key}") for key in part.rule.memory]
         self.scalars, self.asks = part.rule.scalars, part.rule.arguments
+        self.asks_early = () if part.rule.early is None else parameters(part.rule.early)
         self.eps = self.numbers.index("eps") if "eps" in self.numbers else None
         self.sums = tuple(part.rule.measure)
         self.needs_t_at_most = not self.memory and not self.sums and "t" not in self.asks[1:]
         self.asks_t = "t" in self.asks
-        self.names = [key for key in self.asks if key in keys]
-        self.flat = [keys[key] for key in self.names]
+        self.flat = [keys[key] for key in self.asks if key in keys]
         self.values: Mapping[str, float] = {}
+        self.hyper: dict[str, float] = {}
         self.rest: tuple[float, ...] = ()
         self.constant: tuple[float, ...] | None = None  # where it asks for nothing that changes
 
     def refresh(self, values: Mapping[str, float]) -> None:
         """Go on with other values, by flat name."""
         self.values, self.constant = values, None
-        self.rest = tuple([values[key] for key in self.flat])
-
-    @property
-    def hyper(self) -> dict[str, float]:
-        """The hyperparameters by the rule's names."""
-        return {key: self.values[flat] for key, flat in self.keys.items()}
+        if self.needs_t_at_most:
+            self.rest = tuple([values[key] for key in self.flat])
+        else:
+            self.hyper = {key: values[flat] for key, flat in self.keys.items()}
 
     def __call__(
         self, t: int, memory: Mapping[str, float], sums: tuple[float, ...]
     ) -> tuple[tuple[float, ...], Memory]:
-        """The scalars in the rule's order, and the memory after the step."""
-        if self.needs_t_at_most:
-            return self.at(t), _NONE
-        known = self._known(t, memory) | dict(zip(self.sums, sums, strict=True))
+        """Return the scalars in the rule's order, and the memory after the step."""
+        known = self._known(t, memory)
+        known.update(zip(self.sums, sums, strict=True))
         out: dict[str, Any] = {}
         if self.part.rule.early is not None:
-            out = self._named(t, self.part.rule.early, known)
+            out = self._asked(t, self.part.rule.early, tuple([known[key] for key in self.asks_early]))
             known |= out
-        out = out | self._named(t, self.scalars, known)
-        after = {place: float(out[key]) for key, place in self.memory}
+        out = out | self._asked(t, self.scalars, tuple([known[key] for key in self.asks]))
+        after = {place: float(out[key]) for key, place in self.memory} if self.memory else _NONE
         return self._checked(t, out, after), after
 
     def early(self, t: int, memory: Mapping[str, float]) -> tuple[float, ...]:
-        """The numbers that are known before the sums, and zeros for the others."""
+        """Return the numbers that are known before the sums, and zeros for the others."""
         assert self.part.rule.early is not None  # noqa: S101 - only such stages are asked
-        out = self._named(t, self.part.rule.early, self._known(t, memory))
+        known = self._known(t, memory)
+        out = self._asked(t, self.part.rule.early, tuple([known[key] for key in self.asks_early]))
         return tuple(float(out[key]) if key in self.part.rule.early_numbers else 0.0 for key in self.numbers)
 
     def _known(self, t: int, memory: Mapping[str, float]) -> dict[str, Any]:
-        return {**self.hyper, **{key: memory[place] for key, place in self.memory}, "t": t}
+        known: dict[str, Any] = {**self.hyper, "t": t}
+        for key, place in self.memory:
+            known[key] = memory[place]
+        return known
 
     def at(self, t: int) -> tuple[float, ...]:
         """The scalars of a stage that needs no more than t."""
@@ -199,16 +209,13 @@ class _Scalars:
             self.constant = numbers
         return numbers
 
-    def _named(self, t: int, function: Callable[..., dict[str, Any]], known: Mapping[str, Any]) -> dict[str, Any]:
-        return self._asked(t, function, tuple([known[key] for key in parameters(function)]))
-
     def _asked(self, t: int, function: Callable[..., dict[str, Any]], values: tuple[Any, ...]) -> dict[str, Any]:
         try:
             return function(*values)
         except (ArithmeticError, ValueError) as error:  # math's words for what has no value: 1/0, log(0)
             name = "early" if function is self.part.rule.early else "scalars"
             raise ScalarError(
-                f"{self.part.label}: {name}() failed at update {t} with {self.hyper}: {error}."
+                f"{self.part.label}: {name}() failed at update {t} with {self._given()}: {error}."
             ) from error
 
     def _checked(self, t: int, out: dict[str, Any], after: Memory) -> tuple[float, ...]:
@@ -223,12 +230,16 @@ class _Scalars:
             )
         return numbers
 
+    def _given(self) -> dict[str, float]:
+        """Return the hyperparameters by the rule's names, for messages."""
+        return {key: self.values[flat] for key, flat in self.keys.items()}
+
     def _check_range(self, t: int, numbers: Mapping[str, float]) -> None:
         for key, x in numbers.items():
             if not abs(x) <= self.largest:
                 raise ScalarError(
                     f"{self.part.label}: the scalar {key.rpartition('.')[2]} is {x} at update {t} with "
-                    f"{self.hyper}; nothing was changed."
+                    f"{self._given()}; nothing was changed."
                 )
 
 

@@ -1,4 +1,4 @@
-"""Checks of where arrays lie: what an optimizer may write in place, and what overlaps what."""
+"""Memory of arrays: checks that they can be written in place, and of overlaps."""
 
 from bisect import bisect_right
 from collections.abc import Sequence
@@ -83,7 +83,7 @@ class Regions:
         return k < len(self.begins) and self.begins[k] < end
 
     def touches_any(self, begins: NDArray[np.int64], ends: NDArray[np.int64]) -> bool:
-        """The same of many ranges at once: whether any of them, if it is not empty, touches a region."""
+        """Return True where any of many ranges that are not empty touches a region."""
         if not self.begins:
             return False
         k = np.searchsorted(self.ends, begins, side="right")
@@ -92,7 +92,7 @@ class Regions:
 
 
 def packed(arrays: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
-    """Copies of contiguous arrays in one piece of memory, each at a cache line's start.
+    """Copy contiguous arrays into one piece of memory, each at a cache line's start.
 
     NumPy asks the system for large pages where a piece has 4 MiB or more, which arrays of one parameter rarely have
     alone: with them, an Adam step on a million elements takes a tenth less.
@@ -118,7 +118,7 @@ def address(x: NDArray[Any]) -> int:
 
 
 def owner(x: NDArray[Any]) -> NDArray[Any]:
-    """Return the array that an array is a view of in the end, or itself."""
+    """Return the array that owns an array's memory: itself, or the one that it is a view of."""
     while isinstance(x.base, np.ndarray):
         x = x.base
     return x

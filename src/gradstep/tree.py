@@ -1,4 +1,4 @@
-"""Nests of arrays (dicts, lists and tuples, as deep as one likes) to dotted names and leaves, and back."""
+"""Nests of arrays (dicts, lists and tuples of any depth) to dotted names and leaves, and back."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ BARE = "params"  # the name of a leaf that is the whole nest
 
 @dataclass(frozen=True)
 class Node:
-    """One level of a nest: its kind, its keys and what stands under each; a leaf has no keys and kind ``None``."""
+    """One level of a nest: its kind, its keys and the nodes under them; a leaf has no keys and kind ``None``."""
 
     kind: type | None
     keys: tuple[Any, ...] = ()
@@ -24,7 +24,7 @@ class Node:
 
     @cached_property
     def pick(self) -> Pick:
-        """Takes the leaves of a tree that is just like this node, at once: the usual case. ``None`` for another."""
+        """The function that returns the leaves of a tree of exactly this form, and None for another."""
         if self.kind is None:
             return lambda tree: None if isinstance(tree, Mapping) else (tree,)
         level = _by_key(self.keys) if self.kind is dict else _in_order(len(self.keys))

@@ -9,14 +9,14 @@ pytest.importorskip("matplotlib")
 
 from gradstep.bench.contenders import KINDS, OURS
 from gradstep.bench.figure import against_size, look, scaling
-from gradstep.bench.results import Result, Row
+from gradstep.bench.results import Measured, Result
 from gradstep.bench.scaling import Speedup
 
 NAMES = [OURS, "torch-fused", "numpy"]
 
 
 def result(size, tensors, elements, names=NAMES, work="adam"):
-    rows = [Row(n, 2.0 * k + elements, 1.0, 1e7, 1.0, 1.0, None, 16.0, None, [2.0]) for k, n in enumerate(names)]
+    rows = [Measured(n, 2.0 * k + elements, 1.0, 1e7, 1.0, 1.0, None, 16.0, None, [2.0]) for k, n in enumerate(names)]
     return Result(work, size, "float32", tensors, elements, None, None, rows, [])
 
 

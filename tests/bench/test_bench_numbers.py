@@ -3,7 +3,7 @@
 import pytest
 
 from gradstep.bench.numbers import Summary, gigabytes_per_second, moved, ratio, slope, summary
-from gradstep.bench.results import Result, Row, Skipped
+from gradstep.bench.results import Measured, Result, Skipped
 from gradstep.bench.tables import HEADINGS, cells, digits, remarks, title
 
 
@@ -43,7 +43,7 @@ def test_digits():
 
 
 def test_cells_of_a_row():
-    row = Row("numpy", 12.34, 11.0, 150.0, 2.5, 28.04, 0.456, 16.04, 3_140_000, [12.34])
+    row = Measured("numpy", 12.34, 11.0, 150.0, 2.5, 28.04, 0.456, 16.04, 3_140_000, [12.34])
     shown = dict(zip(HEADINGS, cells(row), strict=True))
     assert shown == {
         "contender": "numpy",
@@ -55,7 +55,7 @@ def test_cells_of_a_row():
         "bytes/param": "16.04",
         "peak extra": "3.1 MB",
     }
-    unknown = dict(zip(HEADINGS, cells(Row("x", 1.0, 1.0, 1.0, 1.0, 1.0, None, 8.0, None, [])), strict=True))
+    unknown = dict(zip(HEADINGS, cells(Measured("x", 1.0, 1.0, 1.0, 1.0, 1.0, None, 8.0, None, [])), strict=True))
     assert (unknown["of stream"], unknown["peak extra"]) == ("-", "-")
 
 

@@ -9,7 +9,7 @@ import pytest
 
 import gradstep as gs
 from gradstep import rules
-from gradstep.bench import Result, Row
+from gradstep.bench import Measured, Result
 from gradstep.cli import main
 from gradstep.environment import environment
 
@@ -75,7 +75,7 @@ def test_the_files(capsys, tmp_path, monkeypatch):
     (result,) = content["results"]
     assert (result["work"], result["size"], result["tensors"], result["elements"]) == ("adam", "1x10", 1, 10)
     for row in result["rows"]:
-        assert set(row) == set(Row.__annotations__)
+        assert set(row) == set(Measured.__annotations__)
         assert len(row["turns_us"]) >= 3
         assert row["low_us"] <= row["us"] <= row["high_us"]
     drawn = ET.parse(folder / "out.svg").getroot()  # noqa: S314 - our own

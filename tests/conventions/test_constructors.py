@@ -140,6 +140,47 @@ def test_a_constructor_without_its_call_is_as_good_as_its_name():
     assert repr(opt.stage) == repr(gs.conventions.torch.Adam(lr=0.1))
 
 
+@pytest.mark.parametrize("name", EVERY)
+def test_a_constructor_goes_by_its_name_and_shows_its_arguments(name):
+    made = constructor(name)
+    assert pickle.loads(pickle.dumps(made)) is copy.deepcopy(made) is made  # noqa: S301 - made here
+    assert all(f"{key}: " in repr(made) or f"{key}=" in repr(made) for key in made.takes)
+    assert made.summary.startswith(f"``{THEIRS[name.partition('.')[0]].replace('tensorflow', 'tf')}.")
+
+
+def test_a_weight_decay_of_zero_is_set_in_mid_run_and_in_a_group():
+    params = {"w": np.ones(2), "b": np.ones(2)}
+    opt = gs.Optimizer(params, "torch.SGD", lr=0.5, groups={"w": {"weight_decay": 0.5}})
+    still = {key: np.zeros(2) for key in params}
+    opt.step(still)
+    assert [x.tolist() for x in params.values()] == [[0.75, 0.75], [1.0, 1.0]]
+    opt.hyper["weight_decay"] = 1.0
+    opt.step(still)
+    assert params["b"].tolist() == [0.5, 0.5]
+
+
+@pytest.mark.parametrize("engine", ["eager", "compiled"])
+@pytest.mark.parametrize(
+    ("name", "alone"),
+    [
+        ("torch.SGD", gs.sgd(lr=0.1)),
+        ("torch.Adam", gs.adam(lr=0.1)),
+        ("torch.Adagrad", gs.adagrad(lr=0.1, eps=1e-10)),
+        ("torch.Adadelta", gs.adadelta(lr=0.1, rho=0.9, eps=1e-6)),
+    ],
+)
+def test_a_weight_decay_of_zero_changes_no_bit_of_the_parameters(name, alone, engine):
+    """Nor the sign of a zero."""
+    thetas, grads = np.meshgrid([0.0, -0.0, 1.0, -1.0, 1e-310, -1e300], [0.0, -0.0, 1e-310, -3.0, 1e100])
+    params, others = {"w": thetas.copy()}, {"w": thetas.copy()}
+    opt = gs.Optimizer(params, name, lr=0.1, engine=engine)
+    other = gs.Optimizer(others, alone, engine=engine)
+    for factor in (1.0, -1.0, 0.0, 0.5):
+        opt.step({"w": factor * grads})
+        other.step({"w": factor * grads})
+        assert params["w"].tobytes() == others["w"].tobytes()
+
+
 def test_keras_takes_what_its_base_class_takes():
     made = gs.conventions.keras.Adam(
         0.1, clipvalue=2.0, use_ema=True, ema_momentum=0.5, loss_scale_factor=8, weight_decay=0.1, name="mine"

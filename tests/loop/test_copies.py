@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import gradstep as gs
-from gradstep import layers, loggers, nn
+from gradstep import interop, layers, loggers, nn
 from gradstep.loop.step import Step
 from loop.cases import bowl
 from support import clear
@@ -91,6 +91,19 @@ def test_a_network_before_it_is_compiled(again, activation):
     assert (again(model).predict(x) == model.predict(x)).all()
 
 
+def test_a_copy_of_a_compiled_network_learns_alike_and_alone():
+    x, y = np.random.default_rng(0).normal(size=(8, 2)), np.ones((8, 1))
+    model = nn.Sequential([nn.Dense(2, 3, activation="tanh"), nn.Dense(3, 1)]).compile("adam", loss="mse")
+    model.fit(x, y, 1, batch_size=3, progress=False)
+    other = copy.deepcopy(model)
+    before = model.predict(x)
+    other.fit(x, y, 2, batch_size=3, progress=False)
+    assert (model.predict(x) == before).all()
+    model.fit(x, y, 2, batch_size=3, progress=False)
+    assert (model.predict(x) == other.predict(x)).all()
+    assert not (model.predict(x) == before).all()
+
+
 class TestAttributesThatAreNotThere:
     """``run.lr = 0.1`` made an attribute that nothing read."""
 
@@ -130,3 +143,11 @@ class TestAttributesThatAreNotThere:
             gs.GradstepAttributeError, match=r"Optimizer has no attribute 'lr' to set; write opt\.learning_rate"
         ):
             opt.lr = 0.5
+
+    def test_of_a_server_s_optimizer(self):
+        server = interop.flower.ServerOptimizer("adam", lr=0.1)
+        with pytest.raises(gs.GradstepAttributeError, match="ServerOptimizer has no attribute 'lr'"):
+            server.lr = 0.5
+        server.step({"w": np.ones(3)}, {"w": np.zeros(3)})
+        with pytest.raises(gs.GradstepAttributeError, match=r"write server\.optimizer\.hyper\['lr'\] = \.\.\."):
+            server.lr = 0.5

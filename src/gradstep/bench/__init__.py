@@ -1,4 +1,4 @@
-"""How fast a step is, beside its peers, in one process: what ``gradstep bench`` runs.
+"""Time of a step beside its peers, in one process: the measurements of ``gradstep bench``.
 
 :class:`~gradstep.bench.work.Work` and :class:`~gradstep.bench.work.Size` say what is done,
 :func:`~gradstep.bench.side_by_side.measure` has the contenders do it side by side, and its
@@ -6,8 +6,21 @@
 """
 
 from gradstep.bench.contenders import KINDS, OURS, Kind, choose
-from gradstep.bench.results import Result, Row
+from gradstep.bench.results import Measured, Result
 from gradstep.bench.side_by_side import measure
 from gradstep.bench.work import FULL, QUICK, Size, Work, read_sizes
 
-__all__ = ["FULL", "KINDS", "OURS", "QUICK", "Kind", "Result", "Row", "Size", "Work", "choose", "measure", "read_sizes"]
+__all__ = [
+    "FULL",
+    "KINDS",
+    "OURS",
+    "QUICK",
+    "Kind",
+    "Measured",
+    "Result",
+    "Size",
+    "Work",
+    "choose",
+    "measure",
+    "read_sizes",
+]

@@ -80,7 +80,7 @@ class Runner:
         return out
 
     def _loop(self, steps: int) -> float:
-        """All steps together."""
+        """Run all steps."""
         clock, step = time.perf_counter_ns, self.contender.step
         rotating = list(itertools.islice(self._cycle, steps))
         self.contender.attach(rotating[0])

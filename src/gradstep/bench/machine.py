@@ -28,7 +28,7 @@ def processor() -> str:
 
 
 class Others:
-    """What other programs (and a hypervisor) take of the machine's cores, from now on."""
+    """The share of the machine's cores that other programs and a hypervisor take, from now on."""
 
     def __init__(self) -> None:
         self.start = _seconds()
@@ -43,7 +43,7 @@ class Others:
 
 
 def _seconds() -> tuple[float, float, float] | None:
-    """Of all cores: busy or stolen, and in all; and this process's own."""
+    """Return seconds of all cores: busy or stolen, in all, and this process's own."""
     try:
         ticks = [int(x) for x in Path("/proc/stat").read_text().splitlines()[0].split()[1:9]]
     except (OSError, ValueError, IndexError):

@@ -1,4 +1,4 @@
-"""Who fits into memory beside whom."""
+"""Batches of contenders that fit into memory together."""
 
 from collections.abc import Sequence
 
@@ -12,7 +12,7 @@ SHARE = 0.9  # of the free memory
 
 
 def sets_of(work: Work, size: Size) -> int:
-    """How many sets of gradients take turns."""
+    """Return the number of sets of gradients that take turns."""
     return MOST_SETS if size.elements * BYTES[work.dtype] <= SETS_WITHIN else 2
 
 

@@ -1,19 +1,19 @@
-"""What comes of a measurement."""
+"""Results of a measurement."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Skipped:
-    """Who does not take part, and why."""
+    """A contender that does not take part, and the reason."""
 
     contender: str
     reason: str
 
 
 @dataclass(frozen=True)
-class Row:
-    """What one contender did.
+class Measured:
+    """The result of one contender.
 
     Attributes
     ----------
@@ -54,17 +54,17 @@ class Result:
     Attributes
     ----------
     work, size, dtype
-        What was done.
+        The work, the size and the element type.
     tensors, elements
-        How many, and how many elements in all of them.
+        Their number, and the number of elements in all of them.
     stream_gb_per_s
         Of the kernel that only moves data.
     others
-        What other programs took of the machine's cores meanwhile, 0 to 1; None where the system does not tell.
+        Share of the machine's cores that other programs took meanwhile, 0 to 1; None where the system does not tell.
     rows
         The fastest first.
     skipped
-        Who did not take part.
+        Contenders that did not take part.
     """
 
     work: str
@@ -74,5 +74,5 @@ class Result:
     elements: int
     stream_gb_per_s: float | None
     others: float | None
-    rows: list[Row]
+    rows: list[Measured]
     skipped: list[Skipped]

@@ -1,4 +1,4 @@
-"""How time grows: with elements, with tensors, and how it shrinks with threads."""
+"""Growth of time with elements and with tensors, and its decrease with threads."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass

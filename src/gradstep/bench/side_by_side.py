@@ -15,7 +15,7 @@ from gradstep.bench.machine import Others
 from gradstep.bench.memory import free_bytes, peak_extra
 from gradstep.bench.numbers import gigabytes_per_second, moved, ratio, summary
 from gradstep.bench.plan import batches, sets_of
-from gradstep.bench.results import Result, Row, Skipped
+from gradstep.bench.results import Measured, Result, Skipped
 from gradstep.bench.work import Size, Work, numbers
 
 
@@ -125,12 +125,12 @@ def _result(
 ) -> Result:
     stream = found.pop(STREAMS.name, None)
     reached = stream and gigabytes_per_second(stream.moved, summary(stream.turns).median)
-    rows: list[Row] = []
+    rows: list[Measured] = []
     for name, x in found.items():
         time = summary(x.turns)
         rate = gigabytes_per_second(x.moved, time.median)
         rows.append(
-            Row(
+            Measured(
                 contender=name,
                 us=time.median,
                 low_us=time.low,

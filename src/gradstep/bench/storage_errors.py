@@ -1,4 +1,4 @@
-"""What fewer bits cost in accuracy: each way to store parameters and state, against the same run in float64.
+"""Accuracy lost to fewer bits: each way to store parameters and state, against the same run in float64.
 
 The problem is a separable quadratic with noise: the gradient at theta is h (theta - target) + 0.3 h noise, with
 curvatures h spread evenly in logarithm over three decades, so that numbers of all sizes meet in one block of 8-bit
@@ -35,7 +35,7 @@ VARIANTS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
 
 @dataclass(frozen=True)
 class StorageError:
-    """How far a variant ends from the float64 run.
+    """The distance of a variant's end from that of the float64 run.
 
     Attributes
     ----------

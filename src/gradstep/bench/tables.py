@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from gradstep.bench.contenders import OURS
-from gradstep.bench.results import Result, Row
+from gradstep.bench.results import Measured, Result
 from gradstep.bench.storage_errors import StorageError
 
 if TYPE_CHECKING:
@@ -28,14 +28,14 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> "Table":
 
 
 def title(result: Result) -> str:
-    """What was measured, in a line."""
+    """Return the measurement in a line."""
     tensors = f"{result.tensors} tensor{'s' * (result.tensors != 1)}"
     stream = "" if result.stream_gb_per_s is None else f"; stream {digits(result.stream_gb_per_s)} GB/s"
     return f"{result.work}, {result.size} {result.dtype}: {tensors}, {result.elements:,} elements{stream}"
 
 
 def remarks(results: Sequence[Result]) -> list[str]:
-    """Who was not measured, and why, each once; and whether others disturbed."""
+    """Return sentences on contenders that were not measured, each once, and on other programs that disturbed."""
     skipped = dict.fromkeys(who for result in results for who in result.skipped)
     lines = [f"not measured: {who.contender}: {who.reason}" for who in skipped]
     took = max((result.others or 0.0 for result in results), default=0.0)
@@ -45,7 +45,7 @@ def remarks(results: Sequence[Result]) -> list[str]:
     return lines
 
 
-def cells(row: Row) -> tuple[str, ...]:
+def cells(row: Measured) -> tuple[str, ...]:
     """A row's cells, in the order of :data:`HEADINGS`."""
     return (
         row.contender,

@@ -1,4 +1,4 @@
-"""What is measured: sizes, and the rule or chain with its dtype."""
+"""The work that is measured: sizes, and the rule or chain with its dtype."""
 
 import re
 from dataclasses import dataclass, field
@@ -20,7 +20,7 @@ MAX_NORM, DECAY = 1.0, 0.999  # of the chain
 
 @dataclass(frozen=True)
 class Size:
-    """So many tensors of so many elements each."""
+    """A number of tensors of equal size."""
 
     tensors: int
     each: int
@@ -59,7 +59,7 @@ def read_sizes(text: str) -> tuple[Size, ...]:
 
 @dataclass(frozen=True)
 class Work:
-    """What every contender does.
+    """The work of every contender.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""Checkpoints: what an optimizer is, in a file that is old or new but never between, and in which no bit is unchecked.
+"""Checkpoints: an optimizer in a file that is old or new but never half of each, with every bit under a hash.
 
 ``opt.save("run.safetensors")``, ``opt.restore("run.safetensors")``, and :func:`load` for the plain arrays.
 """

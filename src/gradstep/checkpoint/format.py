@@ -96,7 +96,7 @@ class _Entry:
 
 
 def write(path: AnyPath, arrays: Arrays, manifest: Manifest, keep: int = 1) -> None:
-    """Write arrays and what is to be known of them, whole or not at all.
+    """Write arrays and a manifest, whole or not at all.
 
     Parameters
     ----------
@@ -150,7 +150,7 @@ def write(path: AnyPath, arrays: Arrays, manifest: Manifest, keep: int = 1) -> N
 
 
 def read(path: AnyPath) -> tuple[dict[str, NDArray[Any]], Manifest]:
-    """The arrays and the manifest of a file, every byte of which has been checked.
+    """Return the arrays and the manifest of a file, once every byte of it has been checked.
 
     Raises
     ------
@@ -181,11 +181,11 @@ def canonical(data: Any) -> str:
 
 
 class _DamagedError(Exception):
-    """Says what is wrong with a file, to stand behind its name."""
+    """The fault of a file, as the rest of a sentence that begins with its name."""
 
 
 def _plan(arrays: Arrays) -> Iterator[tuple[str, _Entry]]:
-    """The rows of arrays, those with the largest elements first: so each lies at a multiple of its element."""
+    """Generate the entries of arrays, those with the largest elements first, so that each is aligned."""
     begin = 0
     for name in sorted(arrays, key=lambda name: (-arrays[name].itemsize, name)):
         x = arrays[name]
@@ -212,7 +212,7 @@ def _is_text(name: str) -> bool:
 
 
 def _raw(x: Any) -> memoryview:
-    """The bytes of an array as they are stored."""
+    """Return the bytes of an array as they are stored."""
     words = x.view(np.uint16) if dtype_name(x) == "bfloat16" else x  # which knows no byte orders
     little: Any = np.ascontiguousarray(words, words.dtype.newbyteorder("<"))
     return memoryview(little.reshape(-1).view(np.uint8))
@@ -327,7 +327,7 @@ def _tensors(text: str) -> int | None:
 
 
 def _table(text: str, place: int | None, length: int) -> Iterator[tuple[str, _Entry]]:
-    """Generate the rows of a manifest's table, which begins at ``place``; each has an entry in the header too."""
+    """Generate the entries of a manifest's table, which begins at ``place``; each has an entry in the header too."""
     if place is None or text[place : place + 1] != "{":
         raise _DamagedError("has a manifest without a table of arrays.")
     most = (length - len(text)) // _LEAST_ENTRY
@@ -350,7 +350,7 @@ def _table(text: str, place: int | None, length: int) -> Iterator[tuple[str, _En
 
 
 def _rows(table: Iterable[tuple[str, _Entry]], size: int) -> dict[str, _Entry]:
-    """The arrays of a manifest, in the order of their places, which fill ``size`` bytes without a gap."""
+    """Return the entries in the order of their places, which fill ``size`` bytes without a gap."""
     rows = sorted(table, key=lambda item: (item[1].begin, item[1].end))
     end = 0
     for name, row in rows:
@@ -363,7 +363,7 @@ def _rows(table: Iterable[tuple[str, _Entry]], size: int) -> dict[str, _Entry]:
 
 
 def _row(found: re.Match[str]) -> _Entry | None:
-    """Return the row that a text tells of; None where its numbers do not fit one another."""
+    """Return the entry of a matched text; None where its numbers contradict one another."""
     shape = tuple(int(n) for n in found["shape"].split(",") if n)
     begin, end, dtype = int(found["begin"]), int(found["end"]), found["dtype"]
     if dtype not in _CODES or max((*shape, begin, end)) >= 1 << 62:
@@ -378,7 +378,7 @@ def _dtype(row: _Entry) -> np.dtype[Any]:
 
 
 def _array(file: BinaryIO, name: str, row: _Entry) -> NDArray[Any]:
-    """An array of its own memory, with the hash that it had."""
+    """Read an array into memory of its own, and compare its hash."""
     raw: Any = np.empty(row.end - row.begin, np.uint8)
     view, done = memoryview(raw), 0
     while done < len(view) and (n := file.readinto(view[done : done + _PIECE])):  # type: ignore[attr-defined]
@@ -399,7 +399,7 @@ def _array(file: BinaryIO, name: str, row: _Entry) -> NDArray[Any]:
 
 
 def _memory(text: str) -> int:
-    """At most what the values in a JSON text take in memory, by the marks that there are for each."""
+    """Return an upper bound of the memory that the values of a JSON text take, from its punctuation."""
     return len(text) + 240 * text.count("{") + 96 * text.count("[") + 64 * (text.count(",") + text.count('"') // 2)
 
 

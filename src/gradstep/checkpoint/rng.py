@@ -24,7 +24,7 @@ def taken(rng: Rng) -> dict[str, Any]:
 
 
 def put_back(rng: Rng, states: Mapping[str, Any]) -> None:
-    """The inverse of :func:`taken`."""
+    """Put generators into the states that :func:`taken` gave."""
     for name, one in _named(rng).items():
         one.bit_generator.state = states[name]
 

@@ -24,7 +24,7 @@ _MOST_UPDATES = 1 << 62
 
 @dataclass(frozen=True)
 class Saved:
-    """An optimizer without its arrays, in what JSON knows."""
+    """An optimizer without its arrays, as JSON."""
 
     rule: list[dict[str, str]]
     hyper: dict[str, Any]
@@ -95,7 +95,7 @@ class Saved:
                 yield f"parameter {name!r} {_own(theirs[name])} in the file, and {_own(ours[name])} here"
 
     def memory(self, mine: "Saved") -> list[dict[str, float]]:
-        """The memory of each group of ``mine``: that of the group that its parameters had in the file."""
+        """Return the memory of each group of ``mine``: that of the group that its parameters had in the file."""
         known = {name: own["memory"] for own in self.groups for name in own["members"]}
         out = [dict(next((known[n] for n in own["members"] if n in known), own["memory"])) for own in mine.groups]
         for found, own in zip(out, mine.groups, strict=True):
@@ -104,7 +104,7 @@ class Saved:
         return out
 
     def hyperparameters(self, mine: Mapping[str, Hyper]) -> dict[str, Hyper]:
-        """Those of the file; a plain function is the one of that name that the optimizer was made with."""
+        """Return the file's hyperparameters; a plain function is the optimizer's own of that name."""
         if self.hyper.keys() != mine.keys():
             raise CheckpointError(f"its hyperparameters are {sorted(self.hyper)}, and {sorted(mine)} here")
         return {key: _from_json(key, self.hyper[key], x) for key, x in mine.items()}
@@ -134,7 +134,7 @@ def _native(x: NDArray[Any]) -> bytes:
 
 
 def listed(differences: Sequence[str]) -> str:
-    """The first of some differences in one text, and how many more there are."""
+    """Join the first of some differences to one text, with the number of the others."""
     more = len(differences) - _MOST_NAMED
     return "; ".join([*differences[:_MOST_NAMED], *([f"and {more} more"] if more > 0 else [])])
 
@@ -182,7 +182,7 @@ def _chain(rule: Sequence[Mapping[str, str]]) -> str:
 
 
 def _by_name(saved: Saved) -> dict[str, dict[str, Any] | None]:
-    """The hyperparameters that each parameter has of its own, by whatever patterns; None: it is frozen."""
+    """Return each parameter's own hyperparameters, by whatever patterns; None: it is frozen."""
     owned = {name: own["hyper"] for own in saved.groups for name in own["members"]}
     return owned | dict.fromkeys(saved.frozen)
 

@@ -59,7 +59,7 @@ class Parts:
         return {**params, **state}
 
     def saved(self) -> Saved:
-        """All but the arrays."""
+        """Return everything but the arrays."""
         progress = self.t, self.skipped, self.memory
         return Saved.of(self.program, self.hyper, self.groups, list(self.params), self.precision, progress)
 
@@ -80,7 +80,7 @@ def as_saved(parts: Parts) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def user_metadata(extra: Any, rng: Rng | None) -> dict[str, Any]:
-    """The parts of a manifest that every checkpoint has besides its optimizer.
+    """Return the entries of a manifest that every checkpoint has besides its optimizer.
 
     Raises
     ------
@@ -202,7 +202,7 @@ def plan(
 
 
 def uninterrupted(act: Callable[[], None]) -> Callable[[], None]:
-    """``act``, which may be called twice, such that an interrupt does not leave it half done."""
+    """Wrap ``act``, which may be called twice, so that an interrupt does not leave it half done."""
 
     def whole() -> None:
         try:

@@ -107,7 +107,7 @@ def show(result: "Result") -> None:
 
 
 def remark(results: "Sequence[Result]") -> None:
-    """What is to be said beneath a table."""
+    """Print the remarks beneath a table."""
     from gradstep.bench.tables import remarks
 
     for line in remarks(results):
@@ -147,7 +147,7 @@ def grown(work: "Work", kinds: "Sequence[Kind]", seconds: float, pause: float) -
 
 
 def inaccuracies(work: "Work") -> tuple[dict[str, Any], None]:
-    """What ways to store cost in accuracy: what goes into the file."""
+    """Print the accuracy that each way to store costs; return it for the file."""
     from gradstep.bench.storage_errors import STEPS, storage_errors
     from gradstep.bench.tables import errors
 

@@ -66,7 +66,7 @@ def show(report: "GradientReport", title: str) -> None:
 
 
 def content(report: "GradientReport") -> dict[str, Any]:
-    """All of a report, for JSON; a complex number is a pair."""
+    """Return all of a report for JSON; a complex number is a pair."""
     rows: list[dict[str, Any]] = [{"verdict": p.verdict, **asdict(p)} for p in report.parameters]
     for row in rows:
         if row["worst"]:

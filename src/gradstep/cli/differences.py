@@ -76,12 +76,12 @@ def print_differences(screen: "Console", sides: Sequence[Side]) -> None:
 
 
 def equations(stages: Sequence[Stage]) -> Rows:
-    """For each name what each stage computes under it."""
+    """Return, for each name, the equation of each stage."""
     return _rows([_lines(stage) for stage in stages])
 
 
 def defaults(sides: Sequence[Side], stages: Sequence[Stage]) -> Rows:
-    """For each hyperparameter its value in each stage."""
+    """Return, for each hyperparameter, its value in each stage."""
     columns: list[dict[str, str]] = []
     for side, stage in zip(sides, stages, strict=True):
         missing = {key for name in side.missing for key in side.made.takes[name].becomes}
@@ -90,7 +90,7 @@ def defaults(sides: Sequence[Side], stages: Sequence[Stage]) -> Rows:
 
 
 def first_steps(stages: Sequence[Stage]) -> Rows:
-    """How far each stage that has a learning rate moves a parameter of 0 down a constant gradient, in units of it."""
+    """Return the first steps of each stage with a learning rate, down a constant gradient, in units of the rate."""
     probes = [_PROBES if "lr" in merged(x) else () for x in stages]
     columns = zip(stages, probes, strict=True)
     return _rows([{f"step {t} with g = {g:g}": f"{_move(x, g, t):.6g} lr" for g, t in own} for x, own in columns])

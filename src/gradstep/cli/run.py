@@ -96,7 +96,7 @@ def run(
 
 
 def _given(context: typer.Context, *allowed: str) -> list[str]:
-    """What stands on the command line besides what is allowed there."""
+    """Return the options on the command line that are not allowed there."""
     sources = {name: context.get_parameter_source(name) for name in context.params if name not in allowed}
     typed = [name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE"]
     return ["a problem" if name == "problem" else f"--{name.replace('_', '-')}" for name in typed]

@@ -72,7 +72,7 @@ def code(rule: "Rule") -> str:
 
 
 def traffic(rule: "Rule") -> str:
-    """What is kept for each parameter, and what the pass of one step reads and writes."""
+    """Return the bytes kept for each parameter, and those that the pass of one step reads and writes."""
     slots = len(rule.state)
     # A rule reads theta and g and writes theta; another stage rides along in the pass of the rule it is chained with.
     alone = rule.kind == "rule"

@@ -1,4 +1,4 @@
-"""A study conducted: its phases one after the other, each run kept when it is finished, from wherever it stood."""
+"""The conduct of a study: its phases in order; each run is kept when it is finished, and none is made twice."""
 
 import math
 import zlib
@@ -133,7 +133,7 @@ def run_study(
 
 
 def _rounds(plan: Plan, study: Callable[[], Study]) -> Generator[list[PlannedRun]]:
-    """What can be made side by side, one after the other."""
+    """Yield lists of runs; those of a list can be made side by side."""
     spec = plan.spec
     if spec.search == "tpe":
         for trial in range(spec.trials):
@@ -171,7 +171,7 @@ def _asked_of_tpe(study: Study, one: Contender, problem: Problem, trial: int) ->
 
 
 def _as_one(steps: float, loss: float, budget: int) -> float:
-    """What a trial was worth as one finite number: a hit its steps, a miss more, by its loss."""
+    """Return the worth of a trial as one finite number: a hit its steps, a miss more, by its loss."""
     return steps if math.isfinite(steps) else budget * (1.5 + math.atan(loss) / math.pi)
 
 

@@ -1,4 +1,4 @@
-"""What a study's runs come to, in numbers with intervals: from here its report, its views and its verdict take them.
+"""The results of a study in numbers with intervals; its report, its views and its verdict take them from here.
 
 Only problems on which every optimizer has all of its seeds are counted; a study that is not finished may have none.
 """
@@ -73,7 +73,7 @@ class Evidence:
 
     @cached_property
     def problems(self) -> list[str]:
-        """Those that are complete."""
+        """The problems that are complete."""
         times = zip(self.study.problems, self.study.times(), strict=True)
         return [problem for problem, own in times if not np.isnan(own).any()]
 
@@ -83,7 +83,7 @@ class Evidence:
         return self.study.times(axis)[rows]
 
     def has(self, axis: Axis) -> bool:
-        """Whether there are times on this axis for all complete problems, of which there is one at least."""
+        """Return True if there is a complete problem, and all of them have times on this axis."""
         return bool(self.problems) and not np.isnan(self.times(axis)).any()
 
     @cached_property
@@ -113,11 +113,11 @@ class Evidence:
         return self._sure(run_scores, axis)
 
     def speedups(self, axis: Axis = "steps") -> Interval:
-        """How many times as fast as the baseline, [optimizer]: geometric means over problems that both solve."""
+        """Return speed-ups over the baseline, [optimizer]: geometric means over problems that both solve."""
         return self._sure(partial(speedups, baseline=self.baseline), axis)
 
     def solved_by_both(self) -> Array:
-        """On how many problems each speed-up rests, [optimizer]."""
+        """Return the number of problems behind each speed-up, [optimizer]."""
         return solved_by_both(self.times(), self.baseline)
 
     def ahead(self, first: int, second: int) -> Interval | None:

@@ -14,7 +14,7 @@ from gradstep.errors import GradstepError
 from gradstep.files import write_all, write_text, write_whole
 from gradstep.text import short
 
-Row = dict[str, str | int | float | None]
+FlatRow = dict[str, str | int | float | None]
 COLUMNS: dict[str, type] = {
     "problem": str,
     "optimizer": str,
@@ -33,7 +33,7 @@ COLUMNS: dict[str, type] = {
 }
 
 
-def rows(study: Study) -> list[Row]:
+def rows(study: Study) -> list[FlatRow]:
     """A row of COLUMNS for each run, in the order of the study; None where there is nothing, infinity for a miss."""
     return [dict(zip(COLUMNS, _values(study, run), strict=True)) for run in study.runs]
 

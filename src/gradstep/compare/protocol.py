@@ -193,7 +193,7 @@ class _Record:
         self.health: dict[str, list[float]] = {}
 
     def evaluated(self, task: Task) -> dict[str, float]:
-        """What the task is worth now, on the data of the target."""
+        """Return the values of the task now, on the data of the target."""
         return _floats(task.evaluate(self.split))
 
     def add(self, step: int, batch_losses: list[float], values: Mapping[str, float]) -> bool:
@@ -216,17 +216,17 @@ class _Record:
             self.health.setdefault(key, []).append(x)
 
     def lost(self, loss: float) -> bool:
-        """Whether a loss is not finite, or so far above the first that the run will not come back."""
+        """Return True for a loss that is not finite, or so far above the first that the run will not come back."""
         return not math.isfinite(loss) or (len(self.loss) > 0 and loss > BEYOND * (1 + abs(self.loss[0])))
 
 
 def _floats(values: Mapping[str, float]) -> dict[str, float]:
-    """As JSON knows them, whatever NumPy type a problem gives."""
+    """Return the values as floats, which JSON knows, whatever NumPy type a problem gives."""
     return {key: float(x) for key, x in values.items()}
 
 
 def _train(todo: PlannedRun, problem: Problem, task: Task, record: _Record) -> int | None:
-    """All updates of a run; the update at which it diverged, or None."""
+    """Make all updates of a run; return the update at which it diverged, or None."""
     metered = todo.phase == "health"
     optimizer = started(todo, task, diagnostics=metered)
     steps = todo.steps or problem.steps

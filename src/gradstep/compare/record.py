@@ -79,7 +79,7 @@ class RunKey:
 
 @dataclass(frozen=True)
 class PlannedRun(RunKey):
-    """One run to be made: all that settles its numbers.
+    """One run to be made: the settings on which its numbers depend.
 
     Attributes
     ----------
@@ -263,7 +263,7 @@ class Options:
 
 @dataclass(frozen=True, kw_only=True)
 class Spec(Options, _Plain):
-    """All that settles the numbers of a study: its options, and the fields below.
+    """The settings on which the numbers of a study depend: its options, and the fields below.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""What is tried of each optimizer: a declared log-space, and points in it, the same for all.
+"""The search of hyperparameters: a declared log-space, and points in it, the same for all optimizers.
 
 A point is a number in [0, 1) for each hyperparameter that is searched. Point k of the stored table is trial k, however
 many there are to be; with Optuna's TPE it is what the sampler asks for after the trials before it.
@@ -45,7 +45,7 @@ SPACES: Mapping[str, Range] = {
 
 
 def space(contender: Contender, problem: Problem, tune: str) -> dict[str, Range]:
-    """What is searched of an optimizer on a problem, by the optimizer's own names; nothing that its label holds.
+    """Return the ranges to search for an optimizer on a problem, by its own names; none that its label holds.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ def space(contender: Contender, problem: Problem, tune: str) -> dict[str, Range]
 
 
 def is_searched(contender: Contender, tune: str) -> bool:
-    """Whether there is anything to try: an optimizer whose label holds it all has one trial."""
+    """Return True if there is a range to search: an optimizer whose label holds everything has one trial."""
     return bool(_searched(contender, tune))
 
 

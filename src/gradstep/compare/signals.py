@@ -12,13 +12,13 @@ class Terminated(KeyboardInterrupt):
 
 
 def is_main() -> bool:
-    """Whether signals are heard here."""
+    """Return True in the main thread, which alone receives signals."""
     return threading.current_thread() is threading.main_thread()
 
 
 @contextmanager
 def sigterm_interrupts() -> Generator[None]:
-    """Within, SIGTERM raises :class:`Terminated`."""
+    """Let SIGTERM raise :class:`Terminated` within the block."""
     if not is_main():
         yield
         return

@@ -37,7 +37,7 @@ CREATE TABLE IF NOT EXISTS timings (
 
 @dataclass
 class Content:
-    """What a study has so far."""
+    """The content of a study so far."""
 
     spec: Spec
     problem_info: dict[str, ProblemInfo]
@@ -99,7 +99,7 @@ class Store:
             self._lock = None
 
     def add(self, made: RunRecord | Timing) -> None:
-        """Keep a run or a timing: it is on the disk when this returns."""
+        """Store a run or a timing; it is on the disk when this returns."""
         text = json.dumps(made.as_json())
         keys: tuple[Any, ...] = made.problem, made.optimizer
         table = "timings"
@@ -150,7 +150,7 @@ class Store:
 
 
 class Reader:
-    """A study as others write it: nothing is changed, and nobody is kept waiting.
+    """A reader of a study that another process may write: it changes nothing, and takes no lock.
 
     Parameters
     ----------
@@ -172,7 +172,7 @@ class Reader:
         self._seen: list[tuple[int, int]] = []
 
     def has_changed(self) -> bool:
-        """Whether there may be more than at the last reading."""
+        """Return True if there may be more than at the last reading."""
         return self._seen != self._now()
 
     def _now(self) -> list[tuple[int, int]]:
@@ -181,11 +181,11 @@ class Reader:
 
     @property
     def _log(self) -> Path:
-        """Is there while the study is written, or was when its writer was killed."""
+        """The log of SQLite; it exists while the study is written, or when its writer was killed."""
         return self.path.with_name(f"{NAME}-wal")
 
     def read(self) -> Content:
-        """All that is there by now."""
+        """Return the content by now."""
         self._seen = self._now()  # first: what comes meanwhile is seen the next time
         with _told(self.path):
             if not self._log.exists():
@@ -232,7 +232,7 @@ def _crc(text: str) -> int:
 
 @contextlib.contextmanager
 def _told(path: Path) -> Generator[None]:
-    """Errors of SQLite, and of what it gave, in one sentence."""
+    """Raise errors of SQLite, and of its content, as one sentence."""
     try:
         yield
     except sqlite3.OperationalError as error:  # the system's: a full disk, no permission

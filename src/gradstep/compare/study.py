@@ -1,4 +1,4 @@
-"""A study: its runs, and what they say."""
+"""A study: its runs, and the numbers that follow from them."""
 
 import math
 import shlex
@@ -82,7 +82,7 @@ class Study:
 
     @classmethod
     def of(cls, content: Content, folder: Path | None = None) -> Self:
-        """The study of what a store holds."""
+        """Return the study of a store's content."""
         spec = content.spec
         places = {
             (problem, optimizer): k
@@ -122,12 +122,12 @@ class Study:
 
     @cached_property
     def total(self) -> dict[str, int]:
-        """How many runs each optimizer has when the study is finished, on all problems."""
+        """The number of runs of each optimizer in the finished study, on all problems."""
         return {label: len(self.problems) * total(self.spec, one) for label, one in self.contenders.items()}
 
     @property
     def finished(self) -> bool:
-        """Whether all runs and timings are there."""
+        """True when all runs and timings are there."""
         return len(self.runs) == sum(self.total.values()) and len(self.timings) == len(self._pairs)
 
     @property
@@ -142,7 +142,7 @@ class Study:
         return out
 
     def runs_of(self, problem: str, optimizer: str) -> list[RunRecord]:
-        """All runs of an optimizer on a problem, of all phases."""
+        """Return all runs of an optimizer on a problem, of all phases."""
         return [run for phase in PHASES for run in self._by_pair.get((problem, optimizer, phase), [])]
 
     def tuning(self, problem: str, optimizer: str) -> list[RunRecord]:
@@ -163,7 +163,7 @@ class Study:
         return {**one.held, **run.hyper}.get(one.rate or "", math.nan)
 
     def timing(self, problem: str, optimizer: str) -> Timing | None:
-        """What its step costs there."""
+        """Return the cost of an optimizer's step on a problem, or None."""
         return next((t for t in self.timings if (t.problem, t.optimizer) == (problem, optimizer)), None)
 
     def best_trial(self, problem: str, optimizer: str) -> int:
@@ -175,7 +175,7 @@ class Study:
         return min(worth, key=lambda k: (worth[k], k), default=0)
 
     def worth(self, problem: str, optimizer: str) -> dict[int, tuple[float, float]]:
-        """What each trial was worth by :data:`CRITERION`: the less, the better."""
+        """Return the worth of each trial by :data:`CRITERION`: the less, the better."""
         trials: dict[int, list[RunRecord]] = {}
         for run in self.tuning(problem, optimizer):
             trials.setdefault(run.trial, []).append(run)
@@ -218,7 +218,7 @@ class Study:
         return self.goal(problem).target
 
     def times(self, axis: Axis = "steps") -> NDArray[np.float64]:
-        """What it took to reach the target.
+        """Return the steps, gradients or seconds to the target.
 
         Parameters
         ----------
@@ -294,7 +294,7 @@ def final_loss(run: RunRecord) -> float:
 
 
 def rounded_up(x: float) -> float:
-    """To four digits, so that ``x`` itself is no greater."""
+    """Return ``x`` rounded up to four digits."""
     if x == 0:
         return x
     unit = 10.0 ** (math.floor(math.log10(abs(x))) - 3)

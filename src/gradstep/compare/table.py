@@ -1,15 +1,15 @@
-"""The table of a study: how each optimizer did with the hyperparameters that were chosen for it."""
+"""The table of a study: the result of each optimizer with the hyperparameters that were chosen for it."""
 
 import math
 
 from gradstep.compare.evidence import Evidence
 from gradstep.compare.statistics import median, spread
 from gradstep.compare.study import Study, final_loss, to_target
-from gradstep.compare.views import Entry, Row
+from gradstep.compare.views import Entry, TableRow
 
 
 def make_entry(study: Study, problem: str, optimizer: str) -> Entry | None:
-    """The entry of a pair; None where no run has been judged yet."""
+    """Return the entry of a pair; None where no run has been judged yet."""
     judged = study.evaluated(problem, optimizer)
     if not judged:
         return None
@@ -41,27 +41,27 @@ def make_entry(study: Study, problem: str, optimizer: str) -> Entry | None:
 
 
 def entries(study: Study, problem: str) -> list[Entry]:
-    """Those of a problem: fewest steps to the target first, then most hits, then lowest loss on its data."""
+    """Return the entries of a problem: fewest steps to the target first, then most hits, then lowest loss."""
     made = [make_entry(study, problem, optimizer) for optimizer in study.optimizers]
     return sorted((x for x in made if x is not None), key=lambda x: (x.steps.median, -x.hits, x.target_loss))
 
 
-def make_table(study: Study) -> list[Row]:
+def make_table(study: Study) -> list[TableRow]:
     """A row for each optimizer, in the report's order: by score, and on one problem by steps, then hits, then loss.
 
     A study that is not complete has no scores: most problems solved first, then fewest steps, most hits, lowest loss.
     """
-    rows: list[Row] = []
+    rows: list[TableRow] = []
     for optimizer in study.optimizers:
         entries = [made for problem in study.problems if (made := make_entry(study, problem, optimizer)) is not None]
         hits, seeds = sum(x.hits for x in entries), sum(x.seeds for x in entries)
         solved = sum(math.isfinite(x.steps.median) for x in entries)
-        rows.append(Row(optimizer, hits, seeds, solved, tuple(entries)))
+        rows.append(TableRow(optimizer, hits, seeds, solved, tuple(entries)))
     if study.finished and len(study.problems) > 1:
         return [rows[k] for k in Evidence(study).order]
     return sorted(rows, key=_rank)
 
 
-def _rank(row: Row) -> tuple[float, ...]:
+def _rank(row: TableRow) -> tuple[float, ...]:
     steps = sum(x.steps.median for x in row.entries) if row.entries else math.inf
     return (-row.solved, steps, -row.hits, sum(x.target_loss for x in row.entries))

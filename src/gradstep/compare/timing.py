@@ -1,4 +1,4 @@
-"""What a step costs, measured alone, after all runs."""
+"""The cost of a step, measured alone, after all runs."""
 
 import math
 import time
@@ -45,7 +45,7 @@ def _measured(todo: PlannedRun) -> Timing:
 
 
 def _quickest(call: Callable[[], object]) -> float:
-    """Microseconds of a call."""
+    """Return the microseconds of a call."""
     began = time.perf_counter()
     call()
     once = time.perf_counter() - began

@@ -51,7 +51,7 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class Row:
+class TableRow:
     """One optimizer on all problems.
 
     Attributes
@@ -71,7 +71,7 @@ class Row:
     entries: tuple[Entry, ...]
 
 
-class Table(list[Row]):
+class Table(list[TableRow]):
     """The rows of a study's table, the best first.
 
     Attributes
@@ -80,7 +80,7 @@ class Table(list[Row]):
         The table as a notebook shows it.
     """
 
-    def __init__(self, rows: Iterable[Row], html: str) -> None:
+    def __init__(self, rows: Iterable[TableRow], html: str) -> None:
         super().__init__(rows)
         self.html = html
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from gradstep.compare.statistics import Spread
 from gradstep.compare.study import Study
-from gradstep.compare.views import Entry, Row
+from gradstep.compare.views import Entry, TableRow
 from gradstep.text import counted, short
 
 Cell = tuple[str, str | float]  # what is shown, and what it is sorted by
@@ -25,7 +25,7 @@ def goal(study: Study, problem: str) -> str:
 
 
 def summary(study: Study) -> str:
-    """How much there is to it: ``9 optimizers, 5 trials, 3 seeds, 500 steps, 81 runs``."""
+    """Return the size of a study: ``9 optimizers, 5 trials, 3 seeds, 500 steps, 81 runs``."""
     spec = study.spec
     steps = sorted({card.steps for card in study.problem_info.values()})
     trials = "default hyperparameters" if spec.ruleset == "defaults" else counted(spec.trials, "trial")
@@ -87,7 +87,7 @@ def board_headings(study: Study) -> list[str]:
     return ["optimizer", "solved", "hit", *study.problems]
 
 
-def board_cells(study: Study, row: Row) -> list[Cell]:
+def board_cells(study: Study, row: TableRow) -> list[Cell]:
     """One optimizer on all problems: how many it solved, and the median steps to each one's target."""
     by_problem = {entry.problem: entry for entry in row.entries}
     return [
@@ -111,8 +111,8 @@ def cost(us: float) -> str:
     return "-" if math.isnan(us) else f"{us:.1f}"
 
 
-def remarks(study: Study, rows: Sequence[Row]) -> list[str]:
-    """What is to be said beneath a table: edges, wrong gradients, seeds that ended with an error."""
+def remarks(study: Study, rows: Sequence[TableRow]) -> list[str]:
+    """Return the remarks beneath a table: edges, wrong gradients, seeds that ended with an error."""
     out = [EDGE_NOTE] if any(entry.at_edge for row in rows for entry in row.entries) else []
     return [*out, *study.notes, *failures(study)]
 

@@ -23,7 +23,7 @@ LOKY = "loky"
 
 
 class Workers:
-    """Who makes the runs.
+    """Processes that make runs.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ class Workers:
 
     @contextmanager
     def at_work(self) -> Generator[Callable[[list[PlannedRun]], Generator[RunRecord]]]:
-        """Within, the function that is given makes runs, and gives each as soon as it is finished.
+        """Give a function that makes runs within the block, and yields each as soon as it is finished.
 
         Runs whose process was killed are made again, each alone, so that one which kills its process is known;
         after so many tries that is its result.
@@ -128,7 +128,7 @@ class Workers:
 
 
 def prepare(backend: str, held: ExitStack) -> None:
-    """Whatever a backend needs before joblib can use it.
+    """Prepare a backend for joblib.
 
     Raises
     ------

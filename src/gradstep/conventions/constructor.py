@@ -136,7 +136,7 @@ class Constructor(Generic[P]):
         return self.owner.rpartition(".")[2]  # copied and pickled by name, as a function is
 
     def __repr__(self) -> str:
-        return f"<constructor {self.owner}>"
+        return f"<constructor {self.owner}{self._signature}>"
 
     @property
     def summary(self) -> str:

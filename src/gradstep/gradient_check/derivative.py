@@ -104,7 +104,7 @@ def differences(
 
 
 def _extrapolated(line: Line, here: float, h: float, noise: float, rounding: float) -> Slope | None:
-    """From three steps: ``h``, a half and a quarter of it."""
+    """Extrapolate from three steps: ``h``, a half and a quarter of it."""
     steps = h / np.array([1.0, 2.0, 4.0])
     above, below = (np.array([line(sign * t) for t in steps]) for sign in (1.0, -1.0))
     if not (np.isfinite(above).all() and np.isfinite(below).all()):

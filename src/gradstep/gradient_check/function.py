@@ -19,7 +19,7 @@ POWER = 0.45  # eps to this power is what two ways to one number may differ by
 
 
 class RealFunction:
-    """A function, the parameters at which it is checked, and what it gives there.
+    """A function, the parameters at which it is checked, and its value and gradients there.
 
     Attributes
     ----------
@@ -63,7 +63,7 @@ class RealFunction:
         return self.objective.function(self._params({k: reals}), *self.batch)[0]
 
     def at(self, moved: dict[int, Reals]) -> float:
-        """The value where some parameters have other numbers; NaN where the function refuses them."""
+        """Return the value where some parameters have other numbers; NaN where the function refuses them."""
         try:
             return self.objective(self._params(moved), *self.batch)[0]
         except Exception:  # noqa: BLE001, RUF100 - outside of its domain a function may do anything
@@ -90,7 +90,7 @@ class RealFunction:
         return namespace(like).asarray(out, device=array_api_compat.device(like))
 
     def _look_nearby(self) -> list[Reals]:
-        """A first call elsewhere: a gradient that is kept from one call to the next cannot be right after it."""
+        """Call elsewhere first: a gradient that is kept from one call to the next cannot be right after it."""
         rng = np.random.default_rng(0)
         there = {k: x + 0.05 * sizes(x) * rng.uniform(-1, 1, x.shape) for k, x in enumerate(self.origins)}
         zeros = [np.zeros_like(x) for x in self.origins]
@@ -105,7 +105,7 @@ class RealFunction:
         return [size if size.shape == zero.shape else zero for size, zero in zip(found, zeros, strict=True)]
 
     def _look(self) -> tuple[float, list[Reals]]:
-        """Value and gradients at the parameters, looked at, and the same in a second call."""
+        """Check value and gradients at the parameters, and that a second call gives the same."""
         name = self.objective.name
         value, grads = self._call()
         again, others = self._call()
@@ -144,7 +144,7 @@ class RealFunction:
         self.still = [self._leaf(k, x) for k, x in enumerate(self.origins)]
 
     def _choose(self) -> None:
-        """Double precision where the function takes it and gives the same value."""
+        """Choose double precision where the function takes it and gives the same value."""
         self._measure_in(True)
         value = self.at({})
         if abs(value - self.value) <= self.eps**POWER * abs(self.value):

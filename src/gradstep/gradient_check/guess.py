@@ -12,7 +12,7 @@ NEAR = 1e-3
 
 
 def guess(function: RealFunction, k: int, found: Sequence[tuple[int, float, float, float]]) -> str:
-    """``: the sign is wrong``, or nothing.
+    """Return a guess such as ``: the sign is wrong``, or an empty text.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ def _factor(c: float) -> str:
 
 
 def _others(function: RealFunction, k: int) -> Iterator[tuple[str, Reals]]:
-    """Other arrays that could stand in a gradient's place."""
+    """Generate other arrays that could have been given in a gradient's place, with their names."""
     shape = tuple(function.leaves[k].shape)
     if is_complex(function.leaves[k]):
         yield "conjugated", function.grads[k] * np.tile([1.0, -1.0], len(function.grads[k]) // 2)

@@ -44,14 +44,14 @@ class Comparison:
 
 
 class Judge:
-    """Judges one parameter after the other."""
+    """The judge of a function's gradients, one parameter after the other."""
 
     def __init__(self, function: RealFunction, rng: np.random.Generator, rtol: float | None) -> None:
         self.function, self.rng, self.rtol = function, rng, rtol
         self.noise = noise(function, rng)
 
     def parameter(self, k: int, directions: int) -> ParameterCheck:
-        """Parameter number ``k``, along so many directions."""
+        """Judge parameter number ``k`` along so many directions."""
         name, x = self.function.names[k], self.function.origins[k]
         if not x.size:
             return ParameterCheck(name, True, False, "", 0.0, 0.0, message="has no elements")
@@ -60,12 +60,12 @@ class Judge:
         return self.closer(k, lines) if any(line.state in doubted for line in lines) else self.passed(k, lines)
 
     def passed(self, k: int, lines: list[Comparison]) -> ParameterCheck:
-        """A parameter of which nothing is wrong."""
+        """Return the finding for a parameter of which nothing is wrong."""
         right = [line for line in lines if line.state == "right"]
         return self.said(k, right or lines, ok=bool(right), message="" if right else reason(lines[0]))
 
     def closer(self, k: int, lines: list[Comparison]) -> ParameterCheck:
-        """A parameter that looks wrong, or has a kink: its elements one by one."""
+        """Check a parameter that looks wrong, or has a kink, element by element."""
         small = self.function.origins[k].size <= ALL
         found = {j: self.line(k, self.axis(k, j)) for j in self.elements(k)}
         odd = [line for line in lines if line.state == "wrong"]
@@ -88,7 +88,7 @@ class Judge:
         return self.said(k, odd, wrong=True, message="wrong along a line, in no element that was tested")
 
     def wrong(self, k: int, lines: list[Comparison], wrong: list[int], found: dict[int, Comparison]) -> ParameterCheck:
-        """A parameter of which these elements are wrong, among those that were tested."""
+        """Return the finding for a parameter with these wrong elements among those that were tested."""
         worst = self.element(k, max(wrong, key=lambda j: abs(found[j].given - found[j].measured)), found)
         many = f"{len(wrong)} of {len(found)} elements tested {'is' if len(wrong) == 1 else 'are'} wrong; "
         message = f"{place(worst.index)}gradient {worst.given:.6g}, derivative {worst.measured:.6g}"
@@ -106,7 +106,7 @@ class Judge:
         worst: Element | None = None,
         counts: tuple[int, int] = (0, 0),
     ) -> ParameterCheck:
-        """The line that is furthest off stands for the parameter."""
+        """Return the finding for a parameter from the comparison that is furthest off."""
         line = max(lines, key=lambda y: np.nan_to_num(y.error / y.tolerance if y.tolerance else y.error))
         size, undecided = line.size or 1.0, not ok and not wrong
         error, tolerance = float(line.error / size), float(line.tolerance / size)
@@ -129,7 +129,7 @@ class Judge:
         return self.judged(k, d, slope, stepped)
 
     def judged(self, k: int, d: Reals, slope: Slope, stepped: float | None) -> Comparison:
-        """The gradient along ``d`` beside the slope by differences and, if it can be had, the one by a complex step."""
+        """Compare the gradient along ``d`` with differences and, where there is one, with a complex step."""
         grad = self.function.grads[k]
         given, usual = float(grad @ d), norm(self.function.nearby[k] * d)
         # An element's rounding is that of its neighbours.
@@ -157,7 +157,7 @@ class Judge:
         return self.function.rtol(k, self.noise) if self.rtol is None else self.rtol
 
     def direction(self, k: int, i: int) -> Reals:
-        """A random direction: all elements moved alike, or, every second time, each as its size is.
+        """Return a random direction: all elements moved alike, or, every second time, each in proportion to its size.
 
         No element is left out, as it may be under normal numbers, and no two errors cancel, as they may under signs.
         """
@@ -173,7 +173,7 @@ class Judge:
         return out
 
     def elements(self, k: int) -> list[int]:
-        """All elements of a small parameter; of a large one some, and that with the largest gradient."""
+        """Return all elements of a small parameter; of a large one some, and that with the largest gradient."""
         n = self.function.origins[k].size
         if n <= ALL:
             return list(range(n))
@@ -182,7 +182,7 @@ class Judge:
         return sorted(some if largest in some else [largest, *some[1:]])
 
     def searched(self, k: int) -> int:
-        """An element that is wrong, by halves."""
+        """Find an element that is wrong, by halves."""
         where: NDArray[np.int64] = np.arange(self.function.origins[k].size)
         while len(where) > 1:
             half = where[: len(where) // 2]
@@ -211,7 +211,7 @@ def place(where: tuple[int, ...]) -> str:
 
 
 def states(found: dict[int, Comparison], state: str) -> list[int]:
-    """The elements of this state."""
+    """Return the elements of this state."""
     return [j for j, line in found.items() if line.state == state]
 
 

@@ -58,7 +58,7 @@ class ParameterCheck:
         return "right" if self.ok else "undecided" if self.undecided else "wrong"
 
     def cells(self) -> tuple[str, ...]:
-        """Under :data:`HEADINGS`."""
+        """Return the cells under :data:`HEADINGS`."""
         measured = (f"{self.error:.1e}", f"{self.tolerance:.1e}") if self.way else ("", "")
         return self.name, self.verdict, self.way, *measured, self.message
 
@@ -88,7 +88,7 @@ class GradientReport:
 
     @property
     def undecided(self) -> tuple[str, ...]:
-        """The names of parameters for which it could not be found out."""
+        """The names of parameters whose gradient is undecided."""
         return self._names("undecided")
 
     def summary(self) -> str:

@@ -1,4 +1,4 @@
-"""The loop around a step: what is evaluated, when it ends, what is kept, and how it goes on after a crash."""
+"""The loop around a step: evaluations, stops, history, and resumption after a crash."""
 
 from gradstep.loop import loggers, stop
 from gradstep.loop.batches import Batches

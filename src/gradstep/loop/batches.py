@@ -60,7 +60,7 @@ class Batches:
         return self.examples // self.size
 
     def __call__(self, k: int) -> Any:
-        """Batch number ``k``: the nest of ``data`` with the chosen examples alone."""
+        """Return batch number ``k``: the nest of ``data`` with the chosen examples alone."""
         epoch, place = divmod(whole("Batches: the number of a batch", k), len(self))
         chosen = self._order(epoch)[place * self.size : (place + 1) * self.size]
         return chosen if self._nest is None else self._nest.build([x[chosen] for x in self._leaves])
@@ -77,11 +77,11 @@ class Batches:
 
 
 class UsedUpError(GradstepValueError):
-    """There are no more batches."""
+    """Raised where there are no more batches."""
 
 
 class Cursor:
-    """Batches in order, of whatever kind they are: a function of their number, or what one can iterate over.
+    """The place in a series of batches, which is a function of their number or an iterable.
 
     What can only be iterated over is begun again and gone through up to the place, where a run goes on.
     """
@@ -98,7 +98,7 @@ class Cursor:
         self.drawn = 0
 
     def move(self, drawn: int) -> None:
-        """Stand where ``drawn`` batches have been used.
+        """Move to the place at which ``drawn`` batches have been used.
 
         Raises
         ------
@@ -114,7 +114,7 @@ class Cursor:
         self.drawn = drawn
 
     def next(self) -> Any:
-        """The batch that is next: the same one until it is passed.
+        """Return the next batch: the same one until :meth:`advance`.
 
         Raises
         ------
@@ -132,6 +132,6 @@ class Cursor:
         return self._held[0]
 
     def advance(self) -> None:
-        """The batch that is next has been used."""
+        """Count the next batch as used."""
         self._held = ()
         self.drawn += 1

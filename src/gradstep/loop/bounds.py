@@ -64,14 +64,14 @@ class Box:
         self.bounded = sum(params[k].size for k, _, _ in self.sides)
 
     def clip(self, params: Arrays, masters: Masters) -> None:
-        """Put what is outside onto the bounds, in place; ``masters``: copies of some that have more bits."""
+        """Move numbers that are outside onto the bounds, in place; ``masters``: float32 copies of some parameters."""
         for k, low, high in self.sides:
             np.clip(params[k], low, high, out=params[k])
             if k in masters:
                 np.clip(masters[k], low, high, out=masters[k])
 
     def held(self, params: Arrays, grads: Sequence[Any]) -> tuple[list[Any], float]:
-        """The gradients with zeros where they point out of a bound that is reached, and the share of such elements.
+        """Return the gradients, zero where they point out of a bound that is reached, and the share of such elements.
 
         Gradients that do not fit are left to the optimizer, which has the words for it.
         """
@@ -92,7 +92,7 @@ class Box:
 
 
 class Projection:
-    """A user's function that puts parameters where they may be: it does so wholly, or nothing is changed.
+    """A user's function that moves parameters to where they are allowed: all of them, or none is changed.
 
     Parameters
     ----------
@@ -110,7 +110,7 @@ class Projection:
         self.function, self.params, self.leaves, self.masters = function, params, leaves, masters
 
     def __call__(self) -> None:
-        """Project.
+        """Call the user's function, and check the result.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""The user's functions, and what they gave at one point."""
+"""Calls of the user's functions, and their results at one point."""
 
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -44,7 +44,7 @@ class Evaluated:
 
 
 def norm(arrays: Sequence[Any], limit: float = math.inf) -> float:
-    """2-norm of all numbers of some arrays, summed in the library's fixed order.
+    """Return the 2-norm of all numbers of some arrays, summed in the library's fixed order.
 
     Where one number alone is beyond ``limit``, so is the norm: it is infinite then, and nothing is summed.
     """
@@ -59,7 +59,7 @@ def norm(arrays: Sequence[Any], limit: float = math.inf) -> float:
 
 
 class Functions:
-    """Calls the user's functions, and says clearly where they give something else than they should.
+    """The user's functions, with a check of each result.
 
     Parameters
     ----------
@@ -85,7 +85,7 @@ class Functions:
         self.value_and_grad, self.evaluate, self.every, self.wanted = value_and_grad, evaluate, every, wanted
 
     def __call__(self, params: Any, batch: tuple[Any, ...], t: int, measure: bool) -> Evaluated:
-        """Objective and gradient, and the metrics where they are due."""
+        """Evaluate objective and gradient, and the metrics where they are due."""
         due = measure and self.evaluate is not None and t % self.every == 0
         metrics = self.measure(params) if due else {}  # first: it may use the arrays that the gradients go into
         value, grads = pair(self.value_and_grad(params, *batch), "value_and_grad")
@@ -93,7 +93,7 @@ class Functions:
         return Evaluated(t, value, grads, grads, 0.0, problem, metrics)
 
     def measure(self, params: Any) -> dict[str, float]:
-        """The metrics by name."""
+        """Return the metrics by name."""
         if self.evaluate is None:
             return {}
         out = self.evaluate(params)

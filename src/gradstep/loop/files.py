@@ -50,7 +50,7 @@ class Checkpoints:
         self.t, self.at = 0, time.monotonic()
 
     def written(self, t: int) -> None:
-        """Remember that one was tried to be written at ``t``."""
+        """Note that a checkpoint was written, or tried, at ``t``."""
         self.t, self.at = t, time.monotonic()
 
     def is_due(self, t: int) -> bool:
@@ -61,7 +61,7 @@ class Checkpoints:
         return by_steps or (self.seconds is not None and time.monotonic() - self.at >= self.seconds)
 
     def write(self, t: int, save: Callable[[Path, int], None]) -> OSError | None:
-        """Write one, if there is a path; where the system refuses, the run goes on with a warning."""
+        """Write a checkpoint, if there is a path; where the system refuses, the run goes on with a warning."""
         if self.path is None:
             return None
         self.written(t)
@@ -74,7 +74,7 @@ class Checkpoints:
         return None
 
     def newest(self) -> tuple[Checkpoint, Path] | None:
-        """The newest that is whole, or None where there is none at all; a damaged one is warned of.
+        """Load the newest checkpoint that is whole; None where there is no file. A damaged one gives a warning.
 
         Raises
         ------

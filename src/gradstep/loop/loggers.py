@@ -16,7 +16,7 @@ Logger = Callable[[Step], None]
 
 
 def numbers(step: Step, last: Step | None = None) -> dict[str, float]:
-    """The numbers of a step that are finite, by name; ``last``: the step that was logged before it."""
+    """Return the finite numbers of a step by name; ``last``: the step that was logged before it."""
     values = {
         "train/loss": step.value,
         "opt/lr": step.lr,
@@ -32,7 +32,7 @@ def numbers(step: Step, last: Step | None = None) -> dict[str, float]:
 
 
 def tensorboard(writer: Any, every: int = 1) -> Logger:
-    """To a ``SummaryWriter`` of torch, tensorboardX or TensorBoard: ``add_scalar`` against t.
+    """Log to a ``SummaryWriter`` of torch, tensorboardX or TensorBoard: ``add_scalar`` against t.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ def tensorboard(writer: Any, every: int = 1) -> Logger:
 
 
 def mlflow(client: Any, every: int = 1) -> Logger:
-    """To MLflow: ``log_metrics`` against t, in the run that is active.
+    """Log to MLflow: ``log_metrics`` against t, in the run that is active.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ def mlflow(client: Any, every: int = 1) -> Logger:
 
 
 def wandb(run: Any, every: int = 1) -> Logger:
-    """To Weights & Biases or trackio: ``log`` against t, with ``seconds`` and ``grad_evals`` as further axes.
+    """Log to Weights & Biases or trackio: ``log`` against t, with ``seconds`` and ``grad_evals`` as further axes.
 
     Parameters
     ----------

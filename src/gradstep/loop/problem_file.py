@@ -1,4 +1,4 @@
-"""Problems of one's own: ``FILE.py:NAME``, a Python file and what in it is to be optimized."""
+"""Problem files: ``FILE.py:NAME``, a Python file and the function or object in it that is to be optimized."""
 
 import hashlib
 import importlib.util
@@ -57,7 +57,7 @@ class OwnProblem:
 
 
 def load(text: str, seed: int = 0) -> OwnProblem:
-    """Run a problem file and take from it what is called ``NAME``.
+    """Run a problem file and return its problem ``NAME``.
 
     The folder of the file stays importable, at the head of ``sys.path``, as under ``python FILE.py``.
 
@@ -108,13 +108,13 @@ def load(text: str, seed: int = 0) -> OwnProblem:
 
 
 def generators(rng: Any) -> Any:
-    """NumPy's random generator, or a dict of them; ``None`` for what else may be called ``rng``."""
+    """Return ``rng`` if it is a random generator of NumPy or a dict of them, else None."""
     named = rng.values() if isinstance(rng, dict) else [rng]
     return rng if named and all(isinstance(one, np.random.Generator) for one in named) else None
 
 
 def split(text: str) -> tuple[Path, str]:
-    r"""File and name; the last colon divides them, for a path may have one too (``C:\x.py:f``).
+    r"""Split ``FILE.py:NAME``; the last colon divides them, for a path may have one too (``C:\x.py:f``).
 
     Raises
     ------
@@ -137,7 +137,7 @@ def split(text: str) -> tuple[Path, str]:
 
 
 def read(path: Path) -> bytes:
-    """The file's bytes.
+    """Return the file's bytes.
 
     Raises
     ------
@@ -151,7 +151,7 @@ def read(path: Path) -> bytes:
 
 
 class _Bytes(SourceFileLoader):
-    """Runs the bytes that were read, whatever the file holds by now; bytecode is neither read nor written."""
+    """Loader of the bytes that were read, whatever the file holds by now; bytecode is neither read nor written."""
 
     def __init__(self, name: str, path: str, source: bytes) -> None:
         super().__init__(name, path)
@@ -165,7 +165,7 @@ class _Bytes(SourceFileLoader):
 
 
 def run(path: Path, source: bytes) -> ModuleType:
-    """The file as a module, under a name that no other module has.
+    """Run the file as a module, under a name that no other module has.
 
     Raises
     ------
@@ -222,7 +222,7 @@ def find(module: ModuleType, path: Path, name: str) -> Any:
 
 
 def candidates(module: ModuleType) -> list[str]:
-    """The names in a module that could be meant."""
+    """Return the names in a module that could be problems."""
     return [name for name, thing in vars(module).items() if not name.startswith("_") and _may_be(thing, name, module)]
 
 
@@ -239,7 +239,7 @@ def _may_be(thing: Any, name: str, module: ModuleType) -> bool:
 
 
 def _seed(function: Any, seed: int) -> dict[str, int]:
-    """The seed as a keyword, for what takes it."""
+    """Return the seed as a keyword argument for a function that takes it."""
     try:
         taken = inspect.signature(function).parameters.get("seed")
     except (TypeError, ValueError):
@@ -248,12 +248,12 @@ def _seed(function: Any, seed: int) -> dict[str, int]:
 
 
 def get(thing: Any, name: str, where: str, path: Path) -> Any:
-    """An attribute of a user's object, which may be a property that raises; ``None`` where there is none."""
+    """Return an attribute of a user's object, which may be a property that raises; None where there is none."""
     return UserFunction(getattr, f"{where}: {name}", path)(thing, name, None)
 
 
 def refuse(thing: Any, own: Any, where: str) -> None:
-    """Say why this is no problem.
+    """Raise the error that says what is missing for a problem.
 
     Raises
     ------
@@ -268,7 +268,7 @@ def refuse(thing: Any, own: Any, where: str) -> None:
 
 
 def initial(params: Any, where: str, path: Path, seed: int, at_top: bool) -> Any:
-    """A copy of the initial parameters, made first where ``params`` is a function.
+    """Return a copy of the initial parameters; ``params`` may be a function that makes them.
 
     Raises
     ------
@@ -296,7 +296,7 @@ def initial(params: Any, where: str, path: Path, seed: int, at_top: bool) -> Any
 
 
 def _first(function: Any, seed: int) -> tuple[int, ...]:
-    """The seed as the only argument, for what takes one of another name."""
+    """Return the seed as the only argument for a function that takes one under another name."""
     if _seed(function, seed):
         return ()
     try:

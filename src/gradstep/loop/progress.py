@@ -57,13 +57,13 @@ class Counts:
     stop: dict[str, Any] = field(default_factory=dict[str, Any])
 
     def copy(self) -> "Counts":
-        """Another one that is as this one is now."""
+        """Return a copy."""
         other = copy.copy(self)
         other.stop = copied_memory(self.stop)
         return other
 
     def as_json(self, seconds: float) -> dict[str, Any]:
-        """For a manifest."""
+        """Return the counts for a manifest."""
         return {**asdict(self), "seconds": seconds}
 
     @classmethod
@@ -109,7 +109,7 @@ class Best:
             self.value, self.t = x, t
 
     def to_save(self) -> tuple[dict[str, Any], dict[str, Any] | None]:
-        """Arrays by their names in a file, and the rest for its manifest."""
+        """Return arrays by their names in a file, and the rest for its manifest."""
         if self.arrays is None:
             return {}, None
         arrays = {f"{BEST}{name}": to_numpy(x) for name, x in zip(self.names, self.arrays, strict=True)}
@@ -131,7 +131,7 @@ class Best:
                 raise CheckpointError(f"the best value of parameter {name!r} is missing, or of another shape or dtype")
 
     def take(self, data: Any, arrays: Mapping[str, Any]) -> None:
-        """Be what has been saved and checked; nothing where something else was kept there."""
+        """Take what has been saved and checked; nothing where another number was followed there."""
         self.value, self.t, self.arrays = math.nan, -1, None
         if self._wants(data):
             self._keep([arrays[f"{BEST}{name}"] for name in self.names])

@@ -482,7 +482,7 @@ def _callbacks(callbacks: Any) -> list[Callable[[Step], Any]]:
 
 
 def _begin(x0: Any) -> Any:
-    """A copy of where to begin; a list of numbers, or an array of integers, as one of float64."""
+    """Copy the start; a list of numbers, or an array of integers, becomes an array of float64."""
     if isinstance(x0, list | tuple) and x0 and all(isinstance(x, Real) for x in x0):
         x0 = np.array(x0)
     if isinstance(x0, np.ndarray) and x0.dtype.kind in "iu":

@@ -1,4 +1,4 @@
-"""Signals that come while a run runs."""
+"""Signals during a run."""
 
 import signal
 import threading
@@ -8,7 +8,7 @@ from typing import Any
 
 
 class Signals:
-    """Notes that a signal came; one that comes a second time has its usual effect."""
+    """The signal that came during a run; a second one has its usual effect."""
 
     def __init__(self) -> None:
         self.number: int | None = None

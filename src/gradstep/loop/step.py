@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 
 class Step(NamedTuple):
-    """One step: where it began, and what it did.
+    """One step of a run.
 
     Attributes
     ----------
@@ -47,14 +47,14 @@ class Step(NamedTuple):
     metrics: Mapping[str, float] = {}
 
     def as_json(self) -> dict[str, Any]:
-        """As a row of ``history.jsonl``: numbers that are not finite are None, and metrics stand beside the rest."""
+        """Return a row of ``history.jsonl``: numbers that are not finite are None, and metrics are among the rest."""
         row: dict[str, Any] = {**self._asdict(), **self.metrics}
         del row["metrics"]
         return {key: None if isinstance(x, float) and not math.isfinite(x) else x for key, x in row.items()}
 
 
 class History(list[Step]):
-    """Steps, of which a prompt shows only how many there are."""
+    """A list of steps; its ``repr`` gives their number."""
 
     def __repr__(self) -> str:
         return f"<History of {len(self)} steps>"

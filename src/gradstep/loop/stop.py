@@ -82,7 +82,7 @@ class Stop(ABC):
 
     @property
     def name(self) -> str:
-        """Under which it remembers; numbers that may be others when a run goes on are not in it."""
+        """The name of its memory; it leaves out numbers that may differ when a run is resumed."""
         return type(self).__name__
 
     def limits(self) -> bool:

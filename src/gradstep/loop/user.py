@@ -1,4 +1,4 @@
-"""A user's function ``value_and_grad``: called, told of in one sentence when it raises; what it gives is looked at."""
+"""Calls of a user's functions: an error becomes one sentence with file and line, and results are checked."""
 
 import traceback
 from collections.abc import Callable
@@ -35,7 +35,7 @@ class Objective:
     path: Path | None = None
 
     def __call__(self, params: Any, *batch: Any) -> tuple[float, Any]:
-        """Value and gradients.
+        """Return value and gradients.
 
         Raises
         ------
@@ -53,7 +53,7 @@ class Objective:
 
 @dataclass(frozen=True)
 class UserFunction:
-    """Any other function of a user's: called as it is, and told of in one sentence when it raises."""
+    """Any other function of a user's; an error in it becomes one sentence."""
 
     function: Callable[..., Any]
     name: str
@@ -90,7 +90,7 @@ def pair(given: Any, name: str) -> tuple[float, Any]:
 
 
 def number(value: Any, name: str) -> float:
-    """A value as a float: a real number, of Python or as an array of any namespace without axes.
+    """Return a value as a float: a real number, of Python or as an array of any namespace without axes.
 
     Raises
     ------
@@ -128,7 +128,7 @@ def kind(x: Any) -> str:
 
 
 def raised(name: str, error: BaseException, path: Path | None = None) -> UserCodeError:
-    """The error for a user's code, called ``name``, that raised ``error``."""
+    """Return the error for a user's code, called ``name``, that raised ``error``."""
     message = " ".join(str(error).split()).rstrip(".")
     if len(message) > 200:
         message = f"{message[:200].rstrip()} ..."

@@ -1,4 +1,4 @@
-"""Activations: each is a function and its derivative, told by its own output."""
+"""Activations: a function and its derivative, written by its output."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -57,7 +57,7 @@ ACTIVATIONS = {
 
 
 def activation(name: object) -> Activation:
-    """The activation of this name.
+    """Return the activation of this name.
 
     Raises
     ------

@@ -14,7 +14,7 @@ PADDINGS = ("valid", "same")
 
 
 class Conv2D(Weighted):
-    """Slides small filters over images: one matrix product of all windows with the weights.
+    """Small filters that slide over images: one matrix product of all windows with the weights.
 
     It is the cross-correlation that networks mean by convolution (no filter is flipped).
 
@@ -112,7 +112,7 @@ class Conv2D(Weighted):
         return [(self._margins(n, k), n) for n, k in zip(x.shape[1:3], self.kernel, strict=True)]
 
     def adjoint(self, dz: Array, wanted: bool = True) -> Any:
-        """As :meth:`Weighted.adjoint`."""
+        """Return the gradient with respect to the inputs: that of all windows, added where they overlap."""
         height, width, channels, filters = self._shape
         flat = dz.reshape(-1, filters)
         self.keep((self._columns.T @ flat).reshape(self._shape), flat.sum(axis=0))

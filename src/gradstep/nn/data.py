@@ -33,7 +33,7 @@ def reals(what: str, x: Any, dtype: np.dtype[Any]) -> Array:
 
 
 def chunks(*arrays: Array) -> Iterator[tuple[Array, ...]]:
-    """The same pieces of each array, of at most ``CHUNK`` examples."""
+    """Generate the same pieces of each array, of at most ``CHUNK`` examples."""
     for i in range(0, len(arrays[0]), CHUNK):
         yield tuple(a[i : i + CHUNK] for a in arrays)
 
@@ -45,7 +45,7 @@ def batches(rng: np.random.Generator, examples: int, size: int, shuffle: bool) -
 
 
 def pair(data: Any) -> tuple[Any, Any]:
-    """Validation data as ``x, y``."""
+    """Return validation data as ``x, y``."""
     if not isinstance(data, tuple | list) or len(data) != 2:
         raise GradstepValueError("validation_data must be a pair (x, y).")
     return data[0], data[1]
@@ -77,5 +77,5 @@ class History:
             getattr(self, f"{prefix}accuracy").append(result.accuracy)
 
     def last(self) -> str:
-        """The last epoch in words."""
+        """Return the results of the last epoch in words."""
         return "  ".join(f"{name} {numbers[-1]:.4f}" for name, numbers in vars(self).items() if numbers)

@@ -18,7 +18,7 @@ Shape = tuple[int | None, ...] | None
 
 
 def positive(owner: str, **numbers: Any) -> None:
-    """Refuse what is no integer above 0."""
+    """Refuse anything but integers above 0."""
     for name, x in numbers.items():
         if not is_whole(x) or x < 1:
             raise GradstepValueError(f"{owner}: {name} must be an integer above 0, not {x!r}.")
@@ -123,7 +123,7 @@ class Weighted(Layer):
         return out
 
     def backward(self, d: Array, wanted: bool = True) -> Any:
-        """As :meth:`Layer.backward`; keeps ``gradients``, ``delta_weights`` and ``delta_biases`` (new arrays)."""
+        """Return the inputs' gradient; keep ``gradients``, ``delta_weights`` and ``delta_biases`` (new arrays)."""
         return self.adjoint(self.activation.backward(self._output, d), wanted)
 
     def keep(self, weights: Array, biases: Array) -> None:
@@ -175,7 +175,7 @@ class Dense(Weighted):
         return z
 
     def adjoint(self, dz: Array, wanted: bool = True) -> Any:
-        """As :meth:`Weighted.adjoint`."""
+        """Return the gradient with respect to the inputs."""
         self.keep(self._input.T @ dz, dz.sum(axis=0))
         return dz @ self._weights.T if wanted else None
 

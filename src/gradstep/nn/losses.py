@@ -1,4 +1,4 @@
-"""Losses: what the last layer gives and the targets -> one number and its gradient."""
+"""Losses: a number and its gradient from the last layer's output and the targets."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

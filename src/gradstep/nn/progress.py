@@ -8,7 +8,7 @@ from gradstep.errors import GradstepValueError
 
 
 class Silent:
-    """Says nothing; also what the others share."""
+    """No report; the base of the others."""
 
     def __enter__(self) -> Self:
         return self
@@ -17,10 +17,10 @@ class Silent:
         return None
 
     def batch(self) -> None:
-        """One more batch is done."""
+        """Count a batch."""
 
     def epoch(self, line: str) -> None:
-        """One more epoch is done, with these results."""
+        """Count an epoch, with its results."""
 
 
 class Lines(Silent):

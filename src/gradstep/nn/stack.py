@@ -9,7 +9,7 @@ from gradstep.nn.layers import Layer, Shape, shown
 
 
 def named(layers: Sequence[Any]) -> list[Layer]:
-    """The layers, each with its name: its kind and how many of that kind came before it.
+    """Name the layers: each by its kind and the number of that kind before it.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Runs of one's own problems from the shell: a folder that a run can be resumed from, and what is said of it."""
+"""Runs from the shell: a folder from which a run can be resumed, its summary, findings and report."""
 
 from gradstep.runs.findings import findings
 from gradstep.runs.folder import Folder

@@ -97,7 +97,7 @@ class Folder:
                 folder.rmdir()
 
     def begin(self, spec: RunSpec) -> None:
-        """Write down what the run is to be."""
+        """Write the specification of the run."""
         write_text(self.spec_file, spec.to_json())
 
     def spec(self) -> RunSpec:
@@ -116,7 +116,7 @@ class Folder:
                 yield row
 
     def history(self, evaluations: int) -> "HistoryFile":
-        """The history, to go on with where so many evaluations have been made; what came after them is cut off."""
+        """Open the history at so many evaluations, to go on there; rows after them are cut off."""
         end = 0
         if self.history_file.exists():
             with self.history_file.open("rb") as file:
@@ -129,7 +129,7 @@ class Folder:
 
 
 class HistoryFile:
-    """Rows that are appended, one a step."""
+    """The file of a run's history, to which each step appends a row."""
 
     def __init__(self, path: Path, end: int) -> None:
         self.path, self.end = path, end
@@ -169,7 +169,7 @@ class HistoryFile:
         os.fsync(self._file.fileno())
 
     def _write(self) -> None:
-        """Write the rows behind those that are whole in the file, over what of them may have got there before."""
+        """Write the waiting rows behind those that are whole in the file, over any that were written in part."""
         assert self._file is not None  # noqa: S101 - entered
         self._file.seek(self.end)
         write_all(self._file.fileno(), bytes(self._rows))  # an error would keep a view of them

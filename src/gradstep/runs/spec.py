@@ -1,4 +1,4 @@
-"""All that a run was asked for: what is kept beside it, so that it can be resumed."""
+"""The specification of a run, kept beside it so that it can be resumed."""
 
 import ast
 import json
@@ -36,12 +36,12 @@ class Limits:
     plateau: int | None = None
 
     def over(self, earlier: "Limits") -> "Limits":
-        """These, and where there is none, the earlier ones."""
+        """Return these limits, and the earlier ones where there is none."""
         mine = {f.name: x for f in fields(self) if (x := getattr(self, f.name)) is not None}
         return replace(earlier, **mine)
 
     def as_options(self, has_metrics: bool) -> dict[str, Any]:
-        """For :class:`gradstep.Run`; signals end a run too, and so does a series of batches that are skipped."""
+        """Return options of :class:`gradstep.Run`; signals and a series of skipped batches end a run too."""
         options = asdict(self)
         patience = options.pop("plateau")
         plateaus = [] if patience is None else [stop.plateau(patience, metric="val/loss" if has_metrics else None)]
@@ -50,7 +50,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class RunSpec:
-    """A run as it was asked for.
+    """The specification of a run.
 
     Attributes
     ----------
@@ -98,7 +98,7 @@ class RunSpec:
         raise GradstepValueError(f"{path} does not describe a run that this version can resume ({error}).")
 
     def stage(self) -> Stage:
-        """The optimizer.
+        """Return the optimizer's stage.
 
         Raises
         ------
@@ -122,7 +122,7 @@ class RunSpec:
         return chain(*stages)
 
     def make(self, problem: OwnProblem) -> Run:
-        """The run at its beginning."""
+        """Make the run at its beginning."""
         batches = problem.batches
         if callable(batches):
             batches = UserFunction(batches, f"{problem.name}.batches", problem.path)
@@ -141,7 +141,7 @@ class RunSpec:
 
 
 def read_hyper(text: str) -> Hyper:
-    """A number, or a schedule as it is written in Python: ``warmup_cosine(0.01, steps=1000, warmup_steps=50)``.
+    """Read a number, or a schedule as it is written in Python: ``warmup_cosine(0.01, steps=1000, warmup_steps=50)``.
 
     Raises
     ------

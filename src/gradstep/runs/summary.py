@@ -1,4 +1,4 @@
-"""A run in numbers, when it has ended or been broken off."""
+"""Summary of a run that has ended or been interrupted."""
 
 import hashlib
 import json
@@ -22,13 +22,13 @@ POINTS = 1000  # of a curve that is drawn: more would not be seen
 
 @dataclass
 class Curve:
-    """Numbers by step, thinned out so that what is high and what is low stays."""
+    """Numbers by step, thinned out so that peaks and dips stay."""
 
     steps: list[int] = field(default_factory=list[int])
     values: list[float] = field(default_factory=list[float])
 
     def thinned(self) -> "Curve":
-        """At most 2 * POINTS points: of each stretch of steps the least and the greatest."""
+        """Return at most 2 * POINTS points: of each stretch of steps the least and the greatest."""
         n = len(self.steps)
         if n <= 2 * POINTS:
             return self
@@ -79,7 +79,7 @@ class Summary:
     params_sha256: str
 
     def as_json(self) -> dict[str, Any]:
-        """All but the curves; numbers that are not finite are None."""
+        """Return everything but the curves; numbers that are not finite are None."""
         plain = {key: x for key, x in self.__dict__.items() if key != "curves"}
         return {key: None if isinstance(x, float) and not math.isfinite(x) else x for key, x in plain.items()}
 

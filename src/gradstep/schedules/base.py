@@ -35,13 +35,13 @@ class Schedule(ABC):
     def _at(self, t: int) -> float: ...
 
     def _problem(self) -> str | None:
-        """Say what is wrong between fields that are right one by one."""
+        """Return the fault between fields that are right one by one; None where there is none."""
         return None
 
 
 @dataclass_transform(frozen_default=True)
 def schedule(kind: type[S]) -> type[S]:
-    """Make a schedule of a class, and known to :func:`~gradstep.schedules.from_json` under its name."""
+    """Decorate a class as a schedule, known to :func:`~gradstep.schedules.from_json` under its name."""
     KINDS[kind.__name__] = made = dataclass(frozen=True, slots=True)(kind)
     return made
 

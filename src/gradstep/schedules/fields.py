@@ -1,4 +1,4 @@
-"""Checks of what a schedule is made with: each gives the value as it is kept, or raises."""
+"""Checks of a schedule's fields: each returns the value as it is kept, or raises."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -15,7 +15,7 @@ Check = Callable[[str, Any], Any]  # (what it is called in an error, value) -> t
 
 
 def number(domain: Domain | None = None) -> Check:
-    """Finite, and in the domain if there is one; a float."""
+    """Check for a finite number, in the domain if there is one; it is kept as a float."""
 
     def check(what: str, value: Any) -> float:
         if not is_real(value):
@@ -32,7 +32,7 @@ def number(domain: Domain | None = None) -> Check:
 
 
 def count(least: int) -> Check:
-    """A whole number of updates, at least so many; an int."""
+    """Check for an integer of at least ``least``; it is kept as an int."""
 
     def check(what: str, value: Any) -> int:
         if not is_whole(value):
@@ -45,7 +45,7 @@ def count(least: int) -> Check:
 
 
 def instance(kind: type | tuple[type, ...], meant: str) -> Check:
-    """Of that type, which an error calls ``meant``."""
+    """Check for a type, which an error calls ``meant``."""
 
     def check(what: str, value: Any) -> Any:
         if not isinstance(value, kind):
@@ -56,7 +56,7 @@ def instance(kind: type | tuple[type, ...], meant: str) -> Check:
 
 
 def shape(what: str, value: Any) -> str:
-    """One of the names in ``SHAPES``."""
+    """Check for one of the names in ``SHAPES``."""
     name = instance(str, "the name of a shape")(what, value)
     if name not in SHAPES:
         raise unknown(f"{what}: there is no shape", name, SHAPES)
@@ -64,7 +64,7 @@ def shape(what: str, value: Any) -> str:
 
 
 def each(check: Check) -> Check:
-    """A list or a tuple of what passes the check; a tuple."""
+    """Check for a list or tuple of items that pass ``check``; it is kept as a tuple."""
 
     def check_all(what: str, value: Any) -> tuple[Any, ...]:
         instance((list, tuple), "a list or a tuple")(what, value)
@@ -74,7 +74,7 @@ def each(check: Check) -> Check:
 
 
 def increasing(what: str, value: Any) -> tuple[int, ...]:
-    """Boundaries: counts from 1 on, strictly increasing; a tuple."""
+    """Check for boundaries: integers from 1 on, strictly increasing; they are kept as a tuple."""
     counts = each(count(1))(what, value)
     if any(a >= b for a, b in pairwise(counts)):
         raise GradstepValueError(f"{what} must increase from each to the next, not {counts}.")
@@ -82,7 +82,7 @@ def increasing(what: str, value: Any) -> tuple[int, ...]:
 
 
 def miscount(what: str, items: Sequence[Any], boundaries: Sequence[int]) -> str | None:
-    """Say so if the items are not one more than the boundaries between them."""
+    """Return the fault where the items are not one more than the boundaries between them."""
     if len(items) == len(boundaries) + 1:
         return None
     return f"{what} must be one more than boundaries, not {len(items)} for {len(boundaries)}"

@@ -1,4 +1,4 @@
-"""From a schedule to what JSON knows, and back."""
+"""Schedules as JSON, and back."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import fields
@@ -10,7 +10,7 @@ from gradstep.schedules.base import KINDS, Schedule
 
 
 def to_json(schedule: Callable[[int], float]) -> dict[str, Any]:
-    """Say all that makes a schedule, in what JSON knows.
+    """Return all that makes a schedule, as JSON.
 
     Parameters
     ----------

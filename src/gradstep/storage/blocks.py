@@ -1,4 +1,4 @@
-"""Eight bits for a number, and a power of two for each block of 256: state of an optimizer in a quarter of the room.
+"""Eight bits a number, and a power of two for each block of 256: state in a quarter of the memory.
 
 The code c of a block with the scale s stands for
 

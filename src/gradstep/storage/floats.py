@@ -1,4 +1,4 @@
-"""The two floats of 16 bits. Rounding at random adds noise to the bits that go, and cuts them off.
+"""The two 16-bit floats. Stochastic rounding adds noise to the bits that are dropped, and cuts them off.
 
 Noise never makes infinity of a finite number: one between the largest finite number and what rounds to infinity
 becomes the largest finite number. Infinities stay; a NaN becomes the quiet NaN of its sign.

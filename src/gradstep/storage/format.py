@@ -15,7 +15,7 @@ INFINITY = 0x7F800000
 
 
 class Format(ABC):
-    """A way to keep float32 numbers.
+    """A format in which float32 numbers are stored.
 
     Attributes
     ----------

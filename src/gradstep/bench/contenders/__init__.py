@@ -1,4 +1,4 @@
-"""Who takes part: Gradstep, its peers, and the loop by hand. One small class each, all with the same few methods."""
+"""The contenders: Gradstep, its peers, and the loop by hand. One small class each, all with the same few methods."""
 
 from functools import partial
 

@@ -1,4 +1,4 @@
-"""What every contender is: an optimizer over arrays of its library, and what it can be asked."""
+"""The base of every contender: an optimizer over arrays of its library."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -29,27 +29,27 @@ class Contender:
     step: Callable[[Any], object]
 
     def gradients(self, arrays: Arrays) -> Any:
-        """A set of gradients in the library's own arrays."""
+        """Return a set of gradients in the library's own arrays."""
         raise NotImplementedError
 
     def begin(self) -> None:
-        """Before each turn, untimed: settings that the whole process shares."""
+        """Make settings that the whole process shares; called before each turn, untimed."""
 
     def attach(self, grads: Any) -> None:
-        """Before a step, untimed: for a library that keeps gradients with its parameters."""
+        """Attach gradients to the parameters, where the library keeps them there; called before a step, untimed."""
 
     def parameters(self) -> list[NDArray[Any]]:
-        """The parameters as NumPy arrays."""
+        """Return the parameters as NumPy arrays."""
         raise NotImplementedError
 
     def held(self) -> tuple[int, int]:
-        """Bytes of the parameters, and of all arrays that are kept beside them."""
+        """Return the bytes of the parameters, and of all arrays that are kept beside them."""
         raise NotImplementedError
 
 
 @dataclass(frozen=True)
 class Kind:
-    """A contender's name, and how to make one.
+    """A kind of contender: its name, and a function that makes one.
 
     Attributes
     ----------
@@ -58,7 +58,7 @@ class Kind:
     make
         Takes the work and the first parameters, which it copies.
     arrays
-        Whose arrays it takes: contenders with the same share their sets of gradients.
+        The library of its arrays: contenders with the same library share their sets of gradients.
     spare
         Arrays of the size of all parameters that a step needs for a while: an estimate from above.
     """
@@ -75,7 +75,7 @@ class Kind:
 
 
 def load(module: str) -> Any:
-    """A module that may be missing.
+    """Return a module that may be missing.
 
     Raises
     ------
@@ -92,7 +92,7 @@ def load(module: str) -> Any:
 
 
 def known(table: dict[str, Any], work: Work, library: str) -> Any:
-    """What a library has for the work's rule.
+    """Return the entry of a library's table for the work's rule.
 
     Raises
     ------

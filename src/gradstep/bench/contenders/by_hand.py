@@ -47,11 +47,11 @@ class ByHand(Contender):
         return {f"w{k}": x.copy() for k, x in enumerate(arrays)}
 
     def parameters(self) -> list[Array]:
-        """See the base class."""
+        """Return the parameters as NumPy arrays."""
         return list(self.params.values())
 
     def held(self) -> tuple[int, int]:
-        """See the base class."""
+        """Return the bytes of parameters and of arrays beside them."""
         kept = [*self.average.values(), *(x for state in self.state.values() for x in state)]
         return sum(x.nbytes for x in self.params.values()), sum(x.nbytes for x in kept)
 

@@ -51,10 +51,10 @@ class KerasApply(TorchStep):
         """They are handed to the step."""
 
     def parameters(self) -> list[NDArray[Any]]:
-        """See the base class."""
+        """Return the parameters as NumPy arrays."""
         return [x.value.detach().float().numpy() if self.dtype.itemsize < 4 else x.numpy() for x in self.variables]
 
     def held(self) -> tuple[int, int]:
-        """See the base class."""
+        """Return the bytes of parameters and of arrays beside them."""
         mine, kept = ([x.value for x in xs] for xs in (self.variables, self.optimizer.variables))
         return sum(x.nbytes for x in mine), sum(x.nbytes for x in kept)

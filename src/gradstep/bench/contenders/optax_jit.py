@@ -65,10 +65,10 @@ class OptaxJit(Contender):
         return tuple(self.jax.numpy.array(x, dtype=self.dtype, copy=True) for x in arrays)
 
     def parameters(self) -> list[NDArray[Any]]:
-        """See the base class."""
+        """Return the parameters as NumPy arrays."""
         return [np.asarray(x, np.float32 if self.dtype == "bfloat16" else None) for x in self.carried[0]]
 
     def held(self) -> tuple[int, int]:
-        """See the base class."""
+        """Return the bytes of parameters and of arrays beside them."""
         params, state, average = self.carried
         return sum(x.nbytes for x in params), sum(x.nbytes for x in self.jax.tree.leaves((state, average)))

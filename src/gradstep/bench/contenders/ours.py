@@ -32,7 +32,7 @@ class GradstepContender(Contender):
         self.step = self.optimizer.step
 
     def stage(self, work: Work) -> Rule | Stage:
-        """What the optimizer runs."""
+        """Return the stage or chain of the optimizer."""
         return stage_of(work)
 
     def gradients(self, arrays: Arrays) -> dict[str, NDArray[Any]]:
@@ -40,11 +40,11 @@ class GradstepContender(Contender):
         return {f"w{k}": np.array(x, self.dtype) for k, x in enumerate(arrays)}
 
     def parameters(self) -> list[NDArray[Any]]:
-        """See the base class."""
+        """Return the parameters as NumPy arrays."""
         return list(self.params.values())
 
     def held(self) -> tuple[int, int]:
-        """See the base class."""
+        """Return the bytes of parameters and of arrays beside them."""
         kept = sum(x.nbytes for slots in self.optimizer.state.values() for x in slots.values())
         return sum(x.nbytes for x in self.params.values()), kept
 

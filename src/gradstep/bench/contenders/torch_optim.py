@@ -60,16 +60,16 @@ class TorchStep(Contender):
         self.torch.set_num_threads(self.threads)
 
     def attach(self, grads: list[Any]) -> None:
-        """As after ``backward()``."""
+        """Attach gradients as ``backward()`` does."""
         for p, g in zip(self.params, grads, strict=True):
             p.grad = g
 
     def parameters(self) -> list[NDArray[Any]]:
-        """See the base class."""
+        """Return the parameters as NumPy arrays."""
         return [p.detach().float().numpy() if p.dtype.itemsize < 4 else p.detach().numpy() for p in self.params]
 
     def held(self) -> tuple[int, int]:
-        """See the base class."""
+        """Return the bytes of parameters and of arrays beside them."""
         kept = [x for state in self.optimizer.state.values() for x in state.values() if self.torch.is_tensor(x)]
         return sum(p.nbytes for p in self.params), sum(x.nbytes for x in [*kept, *self.average])
 
@@ -120,7 +120,7 @@ _DEFAULT: list[int] = []
 
 
 def default_threads(torch: Any) -> int:
-    """As many as torch took when it was first asked."""
+    """Return the number of threads that torch took when it was first asked."""
     if not _DEFAULT:
         _DEFAULT.append(torch.get_num_threads())
     return _DEFAULT[0]

@@ -11,7 +11,7 @@ class DeepSpeedAdam(TorchStep):
     """``DeepSpeedCPUAdam``: written for states that are offloaded to the CPU; compiled when it is first made."""
 
     def make(self, work: Work) -> Any:
-        """See the base class."""
+        """Make the library's optimizer."""
         refuse(work, "DeepSpeedCPUAdam", "adam", "adamw")
         if work.dtype == "float64":
             raise UnavailableError("DeepSpeedCPUAdam has no float64")
@@ -24,7 +24,7 @@ class EightBitAdam(TorchStep):
     """``bitsandbytes.optim.Adam8bit``: tensors below 4096 elements keep their state in float32."""
 
     def make(self, work: Work) -> Any:
-        """See the base class."""
+        """Make the library's optimizer."""
         refuse(work, "bitsandbytes", "adam", "adamw")
         if work.dtype == "float64":
             raise UnavailableError("bitsandbytes has no float64")

@@ -37,7 +37,7 @@ class Data:
 
 @dataclass(frozen=True)
 class Table:
-    """What lies in a package, and what to make of it.
+    """A table of data in an installed package, and its treatment.
 
     Attributes
     ----------

@@ -161,7 +161,7 @@ def _sigmoid(z: np.ndarray) -> np.ndarray:
 
 
 def _rotation(size: int) -> np.ndarray:
-    """It belongs to the problem, so its seed is fixed; without it, elementwise rules would have it too easy."""
+    """Return a rotation with a fixed seed, part of the problem; without it, elementwise rules have an advantage."""
     return np.linalg.qr(np.random.default_rng(0).standard_normal((size, size)))[0]
 
 

@@ -1,4 +1,4 @@
-"""What the problems with a network have in common: how one is trained on minibatches, and how it is judged."""
+"""The common part of problems with a network: training on minibatches, and evaluation."""
 
 from collections.abc import Callable, Mapping
 from functools import cache

@@ -27,7 +27,7 @@ class ChangedError(GradstepValueError):
 
 
 def is_own(text: str) -> bool:
-    """Whether a text names a file rather than a problem of ours."""
+    """Return True for a text that names a file rather than a problem of Gradstep's."""
     file = text.rpartition(":")[0] or text
     return text.endswith(".py") or file.endswith(".py") or "/" in file or "\\" in file
 
@@ -108,7 +108,7 @@ def _unchanged(text: str, sha256: str | None) -> None:
 
 
 def _quietly(function: Any, *arguments: Any, **keywords: Any) -> Any:
-    """What the function gives; what the user's code prints goes to stderr, for stdout is ours."""
+    """Return the function's result; output of the user's code goes to stderr, because stdout may be JSON."""
     with contextlib.redirect_stdout(sys.stderr):
         return function(*arguments, **keywords)
 

@@ -1,4 +1,4 @@
-"""What a problem is: how a run starts from a seed, what it minimises, and the level that counts as solved."""
+"""The form of a problem: the start of a run from a seed, the loss, and the level that counts as solved."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ class Target:
     split: Literal["train", "validation"]
 
     def met(self, value: float) -> bool:
-        """Whether ``value`` of the metric reaches the level; NaN never does."""
+        """Return True if ``value`` of the metric reaches the level; NaN never does."""
         return value >= self.level if self.metric == "accuracy" else value <= self.level
 
     def __str__(self) -> str:

@@ -19,6 +19,6 @@ def frozen(name: str, metric: Literal["accuracy", "loss"], split: Literal["train
 
 @cache
 def records() -> dict[str, dict[str, Any]]:
-    """All that the file has: by problem, the level and how it came about."""
+    """Return the content of the file: by problem, the level and its origin."""
     file = resources.files("gradstep.compare.problems") / "targets.json"
     return json.loads(file.read_text("utf-8"))

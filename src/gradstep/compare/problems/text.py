@@ -52,7 +52,7 @@ def pydoc() -> Problem:
 
 @cache
 def sentences() -> list[str]:
-    """Those of all topics, each once, in the letters of :data:`ALPHABET`; all else becomes a space."""
+    """Return the sentences of all topics, each once, in the letters of :data:`ALPHABET`; all else becomes a space."""
     from pydoc_data.topics import topics
 
     joined = ". ".join(topics[name] for name in sorted(topics)).lower().replace("\u2019", "'")

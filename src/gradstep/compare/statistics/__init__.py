@@ -1,4 +1,4 @@
-"""What a comparison's runs say, as pure functions of float arrays in which less is better and a miss is infinity.
+"""Statistics of a comparison: pure functions of float arrays in which less is better and a miss is infinity.
 
 Tables have the axes [problem, solver, seed]; the seeds are paired: every solver ran on the same ones. NaN is a run
 that is missing, and refused.

@@ -1,4 +1,4 @@
-"""How soon which part of the way: empirical distributions of run times over many targets, as COCO draws them."""
+"""Empirical distributions of run times over many targets, as COCO draws them."""
 
 from collections.abc import Sequence
 from typing import Any

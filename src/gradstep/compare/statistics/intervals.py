@@ -1,4 +1,4 @@
-"""How sure: bootstrap intervals over seeds that all solvers share, problem by problem."""
+"""Bootstrap intervals over seeds that all solvers share, problem by problem."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -182,7 +182,7 @@ def between(estimate: Array, resampled: Array, level: float) -> Interval:
 
 
 def _quantile(ordered: Array, last: NDArray[np.intp], q: float) -> Array:
-    """As NumPy's, but infinite neighbours give no NaN."""
+    """Return quantiles as NumPy's, but infinite neighbours give no NaN."""
     place = q * np.maximum(last, 0)
     below = np.floor(place).astype(np.intp)
     a, b = (

@@ -120,7 +120,7 @@ def holm(p: Any) -> Array:
 
 @dataclass(frozen=True)
 class CriticalDifference:
-    """What a critical-difference diagram shows.
+    """The numbers of a critical-difference diagram.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""How fragile: what a learning rate beside the best one costs, and how wide the usable rates are."""
+"""Sensitivity to the learning rate: the cost of a rate beside the best one, and the width of the usable rates."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +11,7 @@ from gradstep.errors import GradstepValueError
 
 @dataclass(frozen=True)
 class Sensitivity:
-    """What :func:`lr_sensitivity` found.
+    """The result of :func:`lr_sensitivity`.
 
     Attributes
     ----------
@@ -89,7 +89,7 @@ def lr_sensitivity(rates: Any, losses: Any, start: float, within: float = 0.1) -
 
 
 def _reach(x: Array, y: Array, level: float) -> tuple[float, bool]:
-    """Where ``y`` first rises above ``level`` on the way from its first point, or the last x and True."""
+    """Return the x at which ``y``, from its first point on, rises above ``level``; else the last x and True."""
     over = np.flatnonzero(y > level)
     if not len(over):
         return float(x[-1]), True

@@ -1,4 +1,4 @@
-"""How many times as fast as a baseline, in one number over many problems."""
+"""Speed-up over a baseline, in one number over many problems."""
 
 from typing import Any
 
@@ -40,7 +40,7 @@ def speedups(times: Any, baseline: int) -> Array:
 
 
 def solved_by_both(times: Any, baseline: int) -> Array:
-    """How many problems both the baseline and each solver solve, by their medians; shapes and errors as there."""
+    """Return the number of problems that baseline and solver both solve, by medians; shapes and errors as there."""
     return _solved(times, baseline)[1].sum(axis=-2).astype(np.float64)
 
 

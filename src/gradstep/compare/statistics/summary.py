@@ -1,4 +1,4 @@
-"""What is said about a handful of runs: medians in which a miss is infinity, steps to a target, spread."""
+"""Summaries of a handful of runs: medians in which a miss is infinity, steps to a target, spread."""
 
 import math
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""What every statistic asks of its table: numbers, the axes that it needs, no hole."""
+"""Checks of a statistic's table: numbers, the axes that it needs, no hole."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""How hard to tune: the best of k trials, if only k of those that were made had been."""
+"""Cost of tuning: the best of k trials, if only k of those that were made had been."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -36,7 +36,7 @@ class BestOfTrials:
 
 
 def best_of_trials(results: Any, trials: Sequence[int] | None = None) -> BestOfTrials:
-    """What the best of k trials comes to, over all ways to draw k of the n made, without replacement.
+    """Return the best of k trials, over all ways to draw k of the n made, without replacement.
 
     The unbiased estimate (Tang et al. 2020, arXiv 2004.13705; Dodge et al. 2019, arXiv 1909.03004, draw with
     replacement, which is biased). Exact: the i-th smallest of n is the best in C(n - i, k - 1) of the C(n, k) draws,

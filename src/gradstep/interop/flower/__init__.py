@@ -1,4 +1,4 @@
-"""Flower's server with the rules of this package: what the clients send moves the global model, round by round.
+"""Flower's server with the rules of this package: the clients' average moves the global model, round by round.
 
 :class:`ServerOptimizer` works on dicts of NumPy arrays and needs no Flower. ``Strategy`` is Flower's FedAvg (of
 ``flwr.serverapp.strategy``) with a ``ServerOptimizer`` behind its average.

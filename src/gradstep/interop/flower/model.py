@@ -1,4 +1,4 @@
-"""The layers of the global model: which of them are the same, and what is no parameter."""
+"""Layers of the global model: checks of their form, and buffers, which are not optimized."""
 
 from typing import Any
 

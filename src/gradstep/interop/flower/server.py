@@ -9,11 +9,12 @@ from gradstep.checkpoint import Checkpoint, load
 from gradstep.errors import GradstepTypeError, GradstepValueError
 from gradstep.files import AnyPath
 from gradstep.interop.flower.model import Layers, as_buffer, check_alike, check_same, is_buffer
+from gradstep.naming import Closed
 from gradstep.optimizer import Optimizer
 from gradstep.rule import Rule, Stage
 
 
-class ServerOptimizer:
+class ServerOptimizer(Closed):
     """A rule that moves the global model; the gradient is ``current - aggregated``.
 
     That is the FedOpt family of Reddi et al. 2021 (arXiv:2003.00295, Algorithm 2), with the rules of this package:
@@ -30,13 +31,19 @@ class ServerOptimizer:
         The :class:`gradstep.Optimizer` over the server's own copy of the layers; None before the first update.
     """
 
+    optimizer: Optimizer | None
+
     def __init__(self, rule: str | Rule | Stage, **options: Any) -> None:
         self._made_of: tuple[Any, dict[str, Any]] = (rule, options)
-        self.optimizer: Optimizer | None = None
+        self.optimizer = None
         self._new({}, groups=None)  # what is wrong with the rule is said now, not in the first round
 
     def __repr__(self) -> str:
         return f"<ServerOptimizer {self.optimizer or self._made_of[0]!r}>"
+
+    def _instead(self, name: str) -> str | None:
+        known = self.optimizer is not None and name in self.optimizer.hyper
+        return f"server.optimizer.hyper[{name!r}] = ..." if known else None
 
     @property
     def t(self) -> int:
@@ -44,7 +51,7 @@ class ServerOptimizer:
         return 0 if self.optimizer is None else self.optimizer.t
 
     def step(self, current: Mapping[str, Any], aggregated: Mapping[str, Any] | None) -> Layers:
-        """The next global model: new arrays of the shapes and dtypes of ``current``.
+        """Return the next global model: new arrays of the shapes and dtypes of ``current``.
 
         Parameters
         ----------

@@ -9,7 +9,7 @@ from scipy.optimize import OptimizeResult
 from gradstep.conventions import arguments
 from gradstep.errors import GradstepTypeError, GradstepValueError
 from gradstep.interop.scipy.function import FunAndJac, called, sides
-from gradstep.interop.scipy.options import Tolerances, told
+from gradstep.interop.scipy.options import Tolerances, split_options
 from gradstep.loop.minimize import summary
 from gradstep.loop.run import Run
 from gradstep.loop.stop import Reason, Stop, steps
@@ -71,7 +71,7 @@ class method:  # noqa: N801 - reads as SciPy's keyword
             raise GradstepTypeError("x0 is complex, and SciPy's methods are for real numbers; gs.minimize takes it.")
         if constraints is not None and not (isinstance(constraints, tuple | list | dict) and not constraints):
             raise GradstepValueError("constraints: a rule knows none; use bounds=, or gs.minimize(..., project=...).")
-        options, own, more = told(given, self.hyper, arguments(self.rule), f"Method {self.rule}")
+        options, own, more = split_options(given, self.hyper, arguments(self.rule), f"Method {self.rule}")
         x = x if x.dtype.kind == "f" else x.astype(np.float64)
         within = None if bounds is None else sides(bounds, x)
         function = FunAndJac(fun, jac, args, within)

@@ -17,7 +17,7 @@ Sides = tuple[NDArray[Any], NDArray[Any]]
 
 
 class FunAndJac:
-    """Calls ``fun`` and ``jac`` once for each point, with copies of it.
+    """``fun`` and ``jac`` as one function, each called once for each point, with copies of it.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ class FunAndJac:
             return value, g if np.iscomplexobj(g) else g.astype(x.dtype)
 
     def value(self, x: NDArray[Any]) -> float:
-        """``fun`` alone."""
+        """Call ``fun`` alone."""
         self.calls += 1
         given = self.fun(x.copy(), *self.args)
         if isinstance(given, tuple):
@@ -76,7 +76,7 @@ class FunAndJac:
 
 
 def called(callback: Callable[..., Any] | None) -> Callable[[NDArray[Any], float], Any]:
-    """A callback as a function of point and value: SciPy goes by the names of its parameters."""
+    """Return a callback as a function of point and value: SciPy goes by the names of its parameters."""
     if callback is None:
         return lambda x, value: None  # noqa: ARG005
     if set(signature(callback).parameters) == {"intermediate_result"}:

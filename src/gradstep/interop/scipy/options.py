@@ -55,10 +55,10 @@ class Options:
                 real(f"options: {own.name}", value)
 
 
-def told(
+def split_options(
     given: dict[str, Any], hyper: Collection[str], arguments: Collection[str], name: str
 ) -> tuple[Options, dict[str, Hyper], dict[str, Any]]:
-    """Options, hyperparameters, and what else a constructor takes, of what ``minimize`` hands on.
+    """Sort the options that ``minimize`` hands on: SciPy's, hyperparameters, and other arguments of the optimizer.
 
     Of anything else ``name``, a method, warns.
     """
@@ -75,7 +75,7 @@ def told(
 
 @dataclass(frozen=True)
 class Tolerances(Stop):
-    """Ends where the options say so."""
+    """The stop that the options ask for."""
 
     run: Run
     function: FunAndJac

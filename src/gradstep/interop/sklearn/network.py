@@ -60,7 +60,7 @@ class Network:
         self._options = {key: x for key, x in options.items() if key in _OF_OPTIMIZER}  # the rest is in the stage
 
     def set_rate(self, lr: Any) -> None:
-        """Let ``lr`` be the learning rate from now on, where there is one."""
+        """Set the learning rate, where ``lr`` is one."""
         if lr is not None:
             self.optimizer.hyper["lr"] = lr
 
@@ -87,7 +87,7 @@ class Network:
 
     @classmethod
     def from_arrays(cls, saved: Mapping[str, Any]) -> "Network":
-        """The inverse: a new model, and an optimizer over the arrays of that model."""
+        """Make a new model, and an optimizer over its arrays, from what :meth:`as_arrays` gave."""
         arrays = saved["arrays"]
         dtype = next(x.dtype for name, x in arrays.items() if name.startswith(PARAM))
         made = cls(saved["form"], saved["form"].model(0, dtype), saved["stage"], saved["options"])

@@ -1,4 +1,4 @@
-"""The passes over the examples: as many as it takes for ``fit``, one for ``partial_fit``."""
+"""Passes over the examples: as many as needed for ``fit``, one for ``partial_fit``."""
 
 import warnings
 from typing import Any, Self
@@ -50,7 +50,7 @@ class Trained(Fitted):
         return self
 
     def _one_pass(self, X: Any, y: Any, **more: Any) -> Self:  # noqa: N803
-        """The work of ``partial_fit``."""
+        """Make one pass over the examples, for ``partial_fit``."""
         self._validate_params()
         if self.early_stopping:
             raise ValueError("partial_fit makes one pass, and early_stopping is about many; set it to False.")
@@ -90,7 +90,7 @@ class Trained(Fitted):
         self.loss_curve_.append(self.loss_)
 
     def _examples(self, X: Any, y: Any, first: bool, **more: Any) -> tuple[Array, Array, int]:  # noqa: N803
-        """Checked inputs, targets as :mod:`gradstep.nn` takes them, and how many outputs that makes."""
+        """Return checked inputs, targets as :mod:`gradstep.nn` takes them, and the number of outputs."""
         raise NotImplementedError
 
     def _held_score(self, x: Array, targets: Array) -> float:
