@@ -306,6 +306,11 @@ class Program:
         return how
 
 
+def merged(stage: Stage) -> Mapping[str, Hyper]:
+    """Return the hyperparameters of a stage by flat name; those that have no value yet are left out."""
+    return _merge(stage.parts)[0]
+
+
 @lru_cache(maxsize=256)
 def program(stage: Stage) -> Program:
     """The program of a stage.
