@@ -95,7 +95,7 @@ class Optimizer(keras.optimizers.Optimizer):
         super().exclude_from_weight_decay(*variables, **names)
 
     def get_config(self) -> dict[str, Any]:
-        """What makes it again; a :class:`GradstepTypeError` where that is more than a rule's name and numbers."""
+        """Return the config that makes it again; a :class:`GradstepTypeError` for a stage that no config can hold."""
         for x in (self.rule, *self.hyper.values()):
             if callable(x) or isinstance(x, Stage):
                 raise GradstepTypeError(f"{x!r} cannot go into a Keras config; give a rule's name and numbers.")

@@ -87,9 +87,7 @@ class Functions:
     def __call__(self, params: Any, batch: tuple[Any, ...], t: int, measure: bool) -> Evaluated:
         """Evaluate objective and gradient, and the metrics where they are due."""
         due = measure and self.evaluate is not None and t % self.every == 0
-        metrics = (
-            self.measure(params) if due else {}
-        )  # before the objective, whose gradients may be in arrays that it uses
+        metrics = self.measure(params) if due else {}  # before the objective: it may use the gradients' arrays
         value, grads = pair(self.value_and_grad(params, *batch), "value_and_grad")
         problem = "" if math.isfinite(value) else f"the value at step {t + 1} is {value}; nothing was changed."
         return Evaluated(t, value, grads, grads, 0.0, problem, metrics)
