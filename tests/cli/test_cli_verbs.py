@@ -176,7 +176,7 @@ def test_show_prints_every_rule_and_stage(name, capsys):
     assert shown.startswith(f"{name}\n")
     for line in (*equation(declared).text().splitlines(), *declared.doc.splitlines()):
         assert line in shown
-    assert f"def {declared.update.__name__}(theta, g" in shown
+    assert f"def {declared.update.__name__}({declared.arrays[0]}, " in shown
     assert f"def {name}(" in shown
     for key in declared.defaults:
         assert f"{key} = " in shown

@@ -1,5 +1,7 @@
 """The compiled engine: any chunking gives the same bits, block sums are those of the reference."""
 
+import contextlib
+
 import numpy as np
 import pytest
 
@@ -159,7 +161,8 @@ def test_extreme_numbers_have_the_bits_of_the_reference(name, dtype):
         opt = gs.Optimizer(params, name, on_nonfinite="ignore", engine=engine)
         with np.errstate(all="ignore"):
             for k in range(3):
-                opt.step(np.roll(g, k))
+                with contextlib.suppress(gs.NonFiniteError):  # of a sum: on both engines
+                    opt.step(np.roll(g, k))
         seen.append({"w": params, **states(opt)})
     assert same(*seen)
 

@@ -22,7 +22,7 @@ def scalars(lr=1e-4, beta1=0.9, beta2=0.99):
 
 
 @rule(scalars, state="m", units={"lr": "theta"})
-def lion(theta, g, m, lr, beta1, rest1, beta2, rest2):
+def lion_of_a_stranger(theta, g, m, lr, beta1, rest1, beta2, rest2):
     """Lion. Chen et al. 2023, arXiv:2302.06675, Algorithm 2, without the decay."""
     theta = theta - lr * vocabulary.sign(beta1 * m + rest1 * g)
     m = beta2 * m + rest2 * g
@@ -39,7 +39,9 @@ def lion_by_the_paper(theta, gradients, *, lr, beta1, beta2):
 
 
 def test_a_strangers_rule():
-    report = check_rule(lion, oracle=lion_by_the_paper, defaults={"lr": 1e-4, "beta1": 0.9, "beta2": 0.99})
+    report = check_rule(
+        lion_of_a_stranger, oracle=lion_by_the_paper, defaults={"lr": 1e-4, "beta1": 0.9, "beta2": 0.99}
+    )
     assert report == dict.fromkeys(LAWS, "obeyed")
 
 

@@ -172,3 +172,41 @@ def test_ema_of_a_run(name, engine):
         # each step rounds two products and a sum, and 0.9 of what was lost before stays
         room = 10 * 3 * u * max(abs(start), *map(abs, path))
         within([x[i] for x in averages], exact, [room] * len(exact))
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("name", ["cautious", "cautious_mean"])
+def test_cautious(name, engine):
+    """Behind momentum, which goes on uphill for a while, and decay, which is not undone."""
+    rng = np.random.default_rng(11)
+    thetas = normal(rng, (40,), (5,), (3,))
+    grads = gradients(rng, thetas, 8)
+    rule, paper = registry(None)[name], getattr(stages, name)
+    alone = gs.chain(gs.decay(weight_decay=0.3), gs.momentum(lr=0.1))
+    wrapped = gs.chain(alone, rule)
+    opt = gs.Optimizer([x.copy() for x in thetas], wrapped, engine=engine)
+    undone = 0
+    for step in grads:
+        before = [x.copy() for x in opt.params]
+        velocity = [opt.state[str(k)]["momentum.v"].copy() for k in range(len(thetas))]
+        opt.step(step)
+        for x, v, g, after in zip(before, velocity, step, opt.params, strict=True):
+            decayed = x - (0.1 * 0.3) * x
+            moved = decayed + (0.9 * v - 0.1 * g)
+            exact = paper(decayed.tolist(), moved.tolist(), g.tolist())
+            # a difference, a product and a sum, of a step that may grow to as many times itself as there are elements
+            within(after.tolist(), exact, 4 * u * (np.abs(decayed) + np.abs(after)) + 4 * u * x.size * np.abs(moved))
+            undone += sum(a == b for a, b in zip(numbers(after.tolist()), numbers(decayed.tolist()), strict=True))
+    assert undone > 20
+
+
+def test_nothing_is_kept():
+    """A rule that only goes uphill is undone; an array without elements has no share."""
+    x = np.array([1.0, -2.0])
+    for rule in (gs.cautious, gradstep.variants.cautious_mean):
+        params = {"w": x.copy(), "none": np.empty(0)}
+        opt = gs.Optimizer(params, gs.chain(gs.momentum(lr=0.1, momentum=0.9), rule))
+        opt.step({"w": np.array([1.0, 1.0]), "none": np.empty(0)})
+        before = params["w"].copy()
+        opt.step({"w": np.array([-1e-3, -1e-3]), "none": np.empty(0)})
+        assert params["w"].tobytes() == before.tobytes()

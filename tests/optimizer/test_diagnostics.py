@@ -8,11 +8,12 @@ import pytest
 
 import gradstep as gs
 from gradstep.rule import registry, stage
+from gradstep.testing import Case
 from gradstep.tree import flatten
 from support import ENGINES, LONG, clear, engines, fingerprint, mapped, normal, numbers, script
 
 EACH = gs.chain(gs.l2(0.5), gs.clip_by_norm(0.25), gs.adam(lr=0.1))
-ALL = [gs.decay(lr=0.1) if rule is gs.decay else rule() for rule in registry(None).values()]
+ALL = [Case(rule).alone() for rule in registry(None).values()]
 SIZES = [0, 1, 15, 16, 17, 4095, 4096, 4097, 70_001, 40]
 NORMS = ("grad_norm", "update_norm", "param_norm")
 whole = pytest.mark.parametrize("tx", [*ALL, LONG, EACH], ids=lambda x: "-".join(p.label for p in x.parts))

@@ -69,6 +69,27 @@ def decay(thetas, lr, weight_decay):
 
 
 @exact()
+def cautious(thetas, moved, gs):
+    """Liang et al. 2024, arXiv:2411.16085, Algorithm 1, of u = thetas - moved: w = w - alpha phi(u g) u for one array.
+
+    phi is 1 where u g > 0, else 0; alpha = d / (nnz(phi) + 1), with d the number of elements.
+    """
+    u = [before - after for before, after in zip(thetas, moved, strict=True)]
+    phi = [1 if a * g > 0 else 0 for a, g in zip(u, gs, strict=True)]
+    alpha = mpf(len(u)) / (sum(phi) + 1)
+    return [x - alpha * p * a for x, p, a in zip(thetas, phi, u, strict=True)]
+
+
+@exact()
+def cautious_mean(thetas, moved, gs):
+    """The authors' c_adamw.py (capturable) and timm: phi over its mean, which counts as 0.001 where it is less."""
+    u = [before - after for before, after in zip(thetas, moved, strict=True)]
+    phi = [1 if a * g > 0 else 0 for a, g in zip(u, gs, strict=True)]
+    alpha = 1 / max(mpf(sum(phi)) / len(u), mpf("0.001"))
+    return [x - alpha * p * a for x, p, a in zip(thetas, phi, u, strict=True)]
+
+
+@exact()
 def ema(theta0, thetas, decay):
     """Return the average after each of `thetas`, the values that one parameter takes after theta0."""
     average = theta0

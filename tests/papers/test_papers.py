@@ -28,6 +28,7 @@ from . import (
     amsgrad_optax_mean,
     amsgrad_optax_square,
     amsgrad_optax_uncorrected,
+    lamb,
     momentum,
     nadam,
     nadam_optax,
@@ -212,6 +213,35 @@ BY_HAND = {
 
 
 RULES = list(BY_HAND)
+
+
+def test_lamb_by_hand():
+    # r = 1 and r + x/2 = 2 in all four: norms 4 and 4, a step of 1/2 * 2;  then 1 + 1/2: norms 2 and 3, 1/2 * 2/3 * 3/2
+    hyper = {"lr": 0.5, "beta1": 0.5, "beta2": 0.75, "eps": 0, "weight_decay": 0.5}
+    for x, expected in zip(lamb.trajectory([2.0] * 4, [[2.0, 4.0, 8.0, 16.0]] * 2, **hyper), (1, F(1, 2)), strict=True):
+        assert_same(x, [expected] * 4)
+    # r = 1/(1 + 1), and r + x/4 = 1: norms 4 and 2, a step of 1/4 * 2
+    (x,) = lamb.trajectory([2.0] * 4, [[1.0] * 4], **{**hyper, "lr": 0.25, "eps": 1, "weight_decay": 0.25})
+    assert_same(x, [F(3, 2)] * 4)
+
+
+def test_lamb_without_a_norm_is_adamw():
+    """Where theta or the step is zero, the quotient is one; and theta itself has no say in Adam's own part."""
+    (x,) = lamb.trajectory([0.0, 0.0], [[3.0, -1.0]], weight_decay=0.3)
+    assert_same(x, [adamw.trajectory(0.0, [g], lr=1e-3, eps=1e-6, weight_decay=0.0)[0] for g in (3.0, -1.0)])
+    assert_same(lamb.trajectory([2.0, -1.0], [[0.0, 0.0]], weight_decay=0.0)[0], [2, -1])
+
+
+def test_lamb_steps_by_the_norm_of_the_array():
+    thetas, gradients = [0.5, -1.5, 3.0], [[0.1, -2.0, 0.0], [1.0, 1.0, -1.0]]
+    before = [mpf(x) for x in thetas]
+    for after in lamb.trajectory(thetas, gradients, lr=0.125):
+        moved = stages.norm([a - b for a, b in zip(after, before, strict=True)])
+        assert_same([moved], [0.125 * stages.norm(before)])
+        before = after
+    doubled = lamb.trajectory([2 * x for x in thetas], gradients, lr=0.125, weight_decay=0.0)
+    for a, b in zip(doubled, lamb.trajectory(thetas, gradients, lr=0.125, weight_decay=0.0), strict=True):
+        assert_same(a, [2 * x for x in b])
 
 
 @pytest.mark.parametrize("name", RULES)

@@ -7,6 +7,7 @@ import pytest
 
 import gradstep as gs
 from gradstep import rules
+from gradstep.rule import registry
 from support import ENGINES, bits
 
 VALUES = (np.nan, np.inf, -np.inf)
@@ -69,5 +70,5 @@ def test_every_rule_value_place_and_policy(figure):
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 def test_control_without_the_look_all_is_poisoned(control):
     poisoned = [name for name in rules.__all__ if not survives(name, "eager", "ignore", np.nan, 0)]
-    assert poisoned == rules.__all__
+    assert poisoned == [name for name in rules.__all__ if not registry()[name].measure]  # a sum refuses by itself
     control("P7", f"on_nonfinite='ignore': poisoned {len(poisoned)} / {len(rules.__all__)} rules")

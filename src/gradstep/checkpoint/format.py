@@ -34,7 +34,7 @@ FORMAT = 1
 Arrays = Mapping[str, NDArray[Any]]
 Manifest = dict[str, Any]
 
-# What safetensors calls each dtype; complex numbers are pairs.
+# safetensors' name of each dtype; complex numbers are pairs.
 _CODES = {
     **{f"float{bits}": f"F{bits}" for bits in (16, 32, 64)},
     **{f"int{bits}": f"I{bits}" for bits in (8, 16, 32, 64)},
@@ -44,13 +44,13 @@ _CODES = {
     "complex64": "F32",
     "complex128": "F64",
 }
-_DTYPES = {name: name for name in _CODES}  # so that rows share one text for each
+_DTYPES = {name: name for name in _CODES}  # entries share these texts
 _ITEMSIZE = {name: 2 if name == "bfloat16" else np.dtype(name).itemsize for name in _CODES}
 _UNKNOWN_HASH = bytes(32)
 _PREFIX = b'{"__metadata__":{"manifest_sha256":"'
 _PIECE = 1 << 22  # bytes that are hashed and written at a time
 _MOST_HEADER = 100_000_000  # safetensors' own limit
-_SPARE = 32 << 20  # what a manifest's values may take in memory whatever the file's size
+_SPARE = 32 << 20  # bytes that a manifest's values may take in memory whatever the file's size
 _LEAST_ENTRY = len('"":{"dtype":"U8","shape":[],"data_offsets":[0,1]},')  # the shortest entry of the header
 
 # A string, or a bracket; a quote alone opens a string without an end.
@@ -117,7 +117,7 @@ def write(path: AnyPath, arrays: Arrays, manifest: Manifest, keep: int = 1) -> N
         When the system refuses something.
     """
     rows = dict(_plan(arrays))
-    manifest = json.loads(canonical(manifest))  # as it is now: another thread may go on with it
+    manifest = json.loads(canonical(manifest))  # a copy: another thread may change the original
     length = sum(map(len, _header(manifest, rows)))
     if length > _MOST_HEADER:
         raise GradstepValueError(
@@ -213,7 +213,7 @@ def _is_text(name: str) -> bool:
 
 def _raw(x: Any) -> memoryview:
     """Return the bytes of an array as they are stored."""
-    words = x.view(np.uint16) if dtype_name(x) == "bfloat16" else x  # which knows no byte orders
+    words = x.view(np.uint16) if dtype_name(x) == "bfloat16" else x  # bfloat16 has no byte order in NumPy
     little: Any = np.ascontiguousarray(words, words.dtype.newbyteorder("<"))
     return memoryview(little.reshape(-1).view(np.uint8))
 
@@ -263,7 +263,7 @@ def _read(file: BinaryIO) -> tuple[dict[str, NDArray[Any]], Manifest]:
     file.seek(8)  # the header is compared in pieces, so that it and the rows are not in memory together
     try:
         belongs = all(file.read(len(piece)) == piece for piece in _header(manifest, rows))
-    except GradstepValueError:  # numbers beyond all floats
+    except GradstepValueError:  # a number beyond the range of floats
         belongs = False
     if not belongs or file.tell() != 8 + length:
         raise _DamagedError("is damaged: its header does not belong to its manifest.")
@@ -392,7 +392,7 @@ def _array(file: BinaryIO, name: str, row: _Entry) -> NDArray[Any]:
     wanted = words if row.byteorder is None else words.newbyteorder(">" if row.byteorder == "big" else "<")
     try:
         x = raw.view(words.newbyteorder("<")).reshape(row.shape)
-    except ValueError:  # an empty array whose other sizes are beyond all memory
+    except ValueError:  # an empty array whose other axes are too long for NumPy
         raise _DamagedError(f"has an array {name!r} of a shape that cannot be.") from None
     x = x.astype(wanted, order="F" if row.order else "C", copy=False)
     return x.view(dtype) if words is not dtype else x

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gradstep.chain import program
+from gradstep.chain import merged
 from gradstep.equation import branches, equation
 from gradstep.optimizer import Optimizer
 from gradstep.rule import Stage
@@ -85,13 +85,13 @@ def defaults(sides: Sequence[Side], stages: Sequence[Stage]) -> Rows:
     columns: list[dict[str, str]] = []
     for side, stage in zip(sides, stages, strict=True):
         missing = {key for name in side.missing for key in side.made.takes[name].becomes}
-        columns.append({key: OPEN if key in missing else f"{x}" for key, x in program(stage).hyper.items()})
+        columns.append({key: OPEN if key in missing else f"{x}" for key, x in merged(stage).items()})
     return _rows(columns)
 
 
 def first_steps(stages: Sequence[Stage]) -> Rows:
     """Return the first steps of each stage with a learning rate, down a constant gradient, in units of the rate."""
-    probes = [_PROBES if "lr" in program(x).hyper else () for x in stages]
+    probes = [_PROBES if "lr" in merged(x) else () for x in stages]
     columns = zip(stages, probes, strict=True)
     return _rows([{f"step {t} with g = {g:g}": f"{_move(x, g, t):.6g} lr" for g, t in own} for x, own in columns])
 

@@ -7,6 +7,8 @@ from gradstep.rules.adam import adam
 from gradstep.rules.adamax import adamax
 from gradstep.rules.adamw import adamw
 from gradstep.rules.amsgrad import amsgrad
+from gradstep.rules.lamb import lamb
+from gradstep.rules.lion import lion
 from gradstep.rules.momentum import momentum
 from gradstep.rules.muon import muon
 from gradstep.rules.nadam import nadam
@@ -17,5 +19,5 @@ from gradstep.rules.sgd import sgd
 
 __all__ = [
     "adadelta", "adafactor", "adagrad", "adam", "adamax", "adamw", "amsgrad",
-    "momentum", "muon", "nadam", "nesterov", "radam", "rmsprop", "sgd",
+    "lamb", "lion", "momentum", "muon", "nadam", "nesterov", "radam", "rmsprop", "sgd",
 ]

@@ -50,7 +50,8 @@ def check_rule(
         What ``@rule`` or ``@stage`` made.
     oracle
         The rule once more, for one element, written from its paper and in exact arithmetic (mpmath, fractions):
-        ``trajectory(theta0, gradients, **hyper) -> [theta_1, theta_2, ...]``.
+        ``trajectory(theta0, gradients, **hyper) -> [theta_1, theta_2, ...]``; for a list of elements where the rule
+        sums over an array.
     defaults
         The defaults as the paper has them.
     bound

@@ -42,8 +42,9 @@ class Case:
         The rule or other stage.
     oracle
         ``trajectory(theta0, gradients, **hyper) -> [theta_1, theta_2, ...]`` for one element: Python floats in,
-        exact numbers out (mpmath's, fractions), written from the paper and not from the rule. For a rule of whole
-        arrays, for one matrix: lists of rows in and out.
+        exact numbers out (mpmath's, fractions), written from the paper and not from the rule. Of a rule that sums over
+        an array: for a list of elements, with lists of gradients in and lists of elements out; of a rule of whole
+        arrays: for one matrix, lists of rows in and out.
     defaults
         The hyperparameters' defaults as the paper has them.
     bound
@@ -84,7 +85,7 @@ class Case:
         return [plain, *drawn] if plain else [plain]
 
     def silent(self, law: str) -> str:
-        """Why a law says nothing about this rule; empty where it applies."""
+        """Return the reason for which a law does not apply to this rule; empty where it applies."""
         rule = self.rule
         reasons = {
             "compiled_equals_eager": WHY_NOT_COMPILED,

@@ -14,6 +14,7 @@ from gradstep.variants.amsgrad import (
     amsgrad_optax_square,
     amsgrad_optax_uncorrected,
 )
+from gradstep.variants.cautious import cautious_mean
 from gradstep.variants.ema import ema_after_first
 from gradstep.variants.momentum import unfolded_momentum, unfolded_nesterov
 from gradstep.variants.nadam import nadam_optax, nadam_torch
@@ -36,7 +37,8 @@ __all__ = [
     "adamax_eps_inside", "adamax_eps_outside", "adamax_uncorrected",
     "amsgrad_corrected", "amsgrad_eps_hat",
     "amsgrad_optax", "amsgrad_optax_mean", "amsgrad_optax_square", "amsgrad_optax_uncorrected",
-    "ema_after_first", "nadam_optax", "nadam_torch", "radam_optax", "radam_optax_nesterov", "radam_torch",
+    "cautious_mean", "ema_after_first", "nadam_optax", "nadam_torch",
+    "radam_optax", "radam_optax_nesterov", "radam_torch",
     "scale_by_centered_rms", "scale_by_centered_rms_corrected",
     "scale_by_centered_rms_inside", "scale_by_centered_rms_inside_corrected",
     "scale_by_rms", "scale_by_rms_corrected", "scale_by_rms_inside", "scale_by_rms_inside_corrected",

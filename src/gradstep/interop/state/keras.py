@@ -34,7 +34,7 @@ _MEMORY = {"Nadam": {"nadam_torch.product": "_u_product"}}
 
 
 def load_state(opt: Optimizer | Parts, keras_optimizer: Any, names: Iterable[str] | None = None) -> None:
-    """See :func:`gradstep.interop.keras.load_state`."""
+    """Load Keras's state; :func:`gradstep.interop.keras.load_state` takes guests too."""
     with held(opt, "load_state") as parts:
         there = _ForeignState(parts, keras_optimizer, names)
         memory = {name: {own: to_numpy(x.value)[()] for own, x in there.memory.items()} for name in there.ours.names}
@@ -46,7 +46,7 @@ def load_state(opt: Optimizer | Parts, keras_optimizer: Any, names: Iterable[str
 
 
 def dump_state(opt: Optimizer | Parts, keras_optimizer: Any, names: Iterable[str] | None = None) -> None:
-    """See :func:`gradstep.interop.keras.dump_state`."""
+    """Dump the state for Keras; :func:`gradstep.interop.keras.dump_state` takes guests too."""
     with held(opt) as parts:
         there = _ForeignState(parts, keras_optimizer, names)
         ours, pairs = there.ours, list[tuple[Any, Any]]()

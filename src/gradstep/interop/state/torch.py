@@ -47,7 +47,7 @@ _MEMORY = {"NAdam": {"nadam_torch.product": "mu_product"}}
 def load_state(
     opt: Optimizer | Parts, state_dict: Mapping[str, Any], names: Iterable[str] | None = None, *, t: int | None = None
 ) -> None:
-    """See :func:`gradstep.interop.torch.load_state`."""
+    """Load torch's state; :func:`gradstep.interop.torch.load_state` takes guests too."""
     with held(opt, "load_state") as parts:
         there = _ForeignState(parts, state_dict, names)
         ours, counts = there.ours, dict[str, Any]()
@@ -66,7 +66,7 @@ def load_state(
 
 
 def dump_state(opt: Optimizer | Parts, like: Mapping[str, Any], names: Iterable[str] | None = None) -> dict[str, Any]:
-    """See :func:`gradstep.interop.torch.dump_state`."""
+    """Dump the state for torch; :func:`gradstep.interop.torch.dump_state` takes guests too."""
     with held(opt) as parts:
         there = _ForeignState(parts, like, names)
         ours, state = there.ours, dict(like["state"])

@@ -53,6 +53,7 @@ class Bucket:
         self.is_host = in_numpy(self.params[0])
         self.is_low = [x.dtype == torch.bfloat16 for x in self.params]
         self.program = program(settings[members[0].group].stage)
+        self.program.refuse_gathering("torch's step")
         self.set_values(settings)
         order = [*self.spans]
         self.step = Step(
@@ -142,7 +143,7 @@ class Bucket:
         return tuple(map(torch.Tensor.numpy, tensors))
 
     def _lie(self) -> tuple[list[Any], list[Any]]:
-        """Return where the memory of each parameter lies: while that is the same, torch reads what the step writes."""
+        """Return the addresses of parameters; torch reads what is written there while they are the same."""
         return [*map(torch.Tensor.data_ptr, self.params)], [*map(torch.Tensor.stride, self.params)]
 
     def _look(self) -> list[Any]:
@@ -154,7 +155,7 @@ class Bucket:
         return [*chain.from_iterable(map(dict[str, Any].values, self.state))]
 
     def _slices(self) -> Iterator[slice]:
-        """Generate the places of the members of each group."""
+        """Generate the slice of each group's members."""
         begin = 0
         for n in self.spans.values():
             yield slice(begin, begin + n)
@@ -179,7 +180,7 @@ class Bucket:
 
 
 def in_numpy(x: Any) -> bool:
-    """Return True for a tensor whose memory can be NumPy's too: then the compiled engine runs on it."""
+    """Return True where NumPy can share a tensor's memory: then the compiled engine runs on it."""
     is_known = x.dtype != torch.bfloat16 or find_spec("ml_dtypes") is not None
     return x.device.type == "cpu" and is_known and not x.is_conj() and not x.is_neg()
 
@@ -195,7 +196,7 @@ def as_tensor(x: Any) -> Any:
 
 
 def state_names(made: Program) -> dict[str, str]:
-    """Return the name of each slot and host number in torch, with its whole name: ``{"m": "adam.m", "step": "step"}``.
+    """Return the name in torch of each slot and host number, with its whole name: ``{"m": "adam.m", "step": "step"}``.
 
     The label is left out where one stage alone keeps anything.
     """

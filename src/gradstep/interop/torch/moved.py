@@ -116,7 +116,7 @@ def _indices(buckets: Buckets, state_dict: Any, names: Iterable[str] | None) -> 
 
 
 def _part(state_dict: Mapping[str, Any], bucket: Bucket, indices: Indices) -> dict[str, Any]:
-    """What a state dict has of the parameters of a bucket, in their order."""
+    """Return the part of a state dict that belongs to a bucket's parameters, in their order."""
     own = [indices[p] for p in bucket.params]
     groups: Sequence[Any] = [
         {**group, "params": found}
