@@ -60,6 +60,7 @@ class Cohort:
         self.first = next(iter(self.spans))
         stage = settings[self.first].stage
         self.program = program(stage)
+        self.program.refuse_gathering("torch's step")
         own = {f"{k}.*": {name: self._reader(k, name) for name in self.program.hyper} for k in self.spans}
         arrays = (as_array(x.detach(), low) for x, low in zip(self.params, self.is_low, strict=True))
         self.opt = optimizer.Optimizer(
