@@ -35,7 +35,7 @@ def dtype_name(x: Any) -> str:
 
 @lru_cache(maxsize=256)
 def _numpy_name(dtype: np.dtype[Any]) -> str:
-    return dtype.name  # NumPy works it out anew each time
+    return dtype.name  # NumPy computes the name anew each time
 
 
 def compute_dtype(x: Any, name: str) -> str:
@@ -133,7 +133,7 @@ def to_numpy(x: Any) -> np.ndarray:
     """The array on the host, as NumPy."""
     if array_api_compat.is_torch_array(x):
         x = x.detach().cpu()
-        if dtype_name(x) == "bfloat16":  # which torch does not hand over
+        if dtype_name(x) == "bfloat16":  # torch refuses to hand it over
             from ml_dtypes import bfloat16  # pyright: ignore[reportMissingImports]
             from torch import uint16  # pyright: ignore[reportMissingImports]
 

@@ -4,7 +4,7 @@ One pass of a chain is written once, in :func:`run`; every engine calls it with 
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from typing import Any
 
@@ -143,12 +143,15 @@ class Program:
         All hyperparameters by their flat names: ``lr``, or ``name.lr`` for what a stage with ``name=`` was given.
     slots
         For each part, the names of its arrays: ``adam.m``.
+    rest
+        Stages that what is gathered here is for: they limit the gradients too.
     """
 
     parts: tuple[Part, ...]
     keys: tuple[Mapping[str, str], ...]
     hyper: Mapping[str, Hyper]
     slots: tuple[tuple[str, ...], ...]
+    rest: tuple[Part, ...] = ()
 
     @cached_property
     def rules(self) -> tuple[Rule, ...]:
@@ -164,6 +167,53 @@ class Program:
     def remembers(self) -> bool:
         """True where host numbers are kept between steps."""
         return any(rule.memory for rule in self.rules)
+
+    @cached_property
+    def gathering(self) -> "Program | None":
+        """The stages up to the one that gathers gradients, which run at a call that makes no update, or None."""
+        ends = [i + 1 for i, rule in enumerate(self.rules) if rule.every is not None]
+        if not ends:
+            return None
+        (end,) = ends
+        return replace(
+            self, parts=self.parts[:end], keys=self.keys[:end], slots=self.slots[:end], rest=self.parts[end:]
+        )
+
+    def makes_update(
+        self, t: int, values: Sequence[Mapping[str, float]], memory: Sequence[Mapping[str, float]]
+    ) -> bool:
+        """Return whether the next call makes update ``t``, or only gathers gradients for it.
+
+        Raises
+        ------
+        GradstepValueError
+            When groups do not agree.
+        """
+        if self.gathering is None:
+            return True
+        part, keys = self.gathering.parts[-1], self.gathering.keys[-1]
+        ended: set[bool] = set()
+        for own, before in zip(values, memory, strict=True):
+            hyper = {key: own[flat] for key, flat in keys.items()}
+            _, after = part.rule.host(t, hyper, {key: before[f"{part.label}.{key}"] for key in part.rule.memory})
+            ended.add(after[str(part.rule.every)] == 0.0)
+        if len(ended) > 1:
+            raise GradstepValueError(f"{part.label}: all groups must gather the gradients of as many calls.")
+        return ended != {False}
+
+    def refuse_gathering(self, who: str) -> None:
+        """Refuse a program that does not make an update at each call.
+
+        Raises
+        ------
+        GradstepValueError
+            With the name of the stage.
+        """
+        if self.gathering is not None:
+            raise GradstepValueError(
+                f"{who} makes an update at each call, and {self.gathering.parts[-1].label} gathers the gradients of "
+                f"several calls; step a gs.Optimizer, or add the gradients up before."
+            )
 
     @property
     def over_tensor(self) -> bool:
@@ -203,7 +253,7 @@ class Program:
         Beyond it some state could overflow. A part that bounds g takes any, and answers for what follows it.
         """
         limit = largest
-        for part in self.parts[first:]:
+        for part in (*self.parts, *self.rest)[first:]:
             if part.rule.bounds:
                 break
             if part.rule.kind == "rule" or part.rule.power > 1:
@@ -281,6 +331,10 @@ def program(stage: Stage) -> Program:
     for i, part in enumerate(stage.parts):
         if part.rule.wraps and "rule" not in kinds[:i]:
             raise GradstepValueError(f"{part.label}: it wraps the rule before it in a chain, and there is none.")
+    ends = [i for i, part in enumerate(stage.parts) if part.rule.every is not None]
+    if len(ends) > 1 or (ends and "rule" in kinds[: ends[0]]):
+        label = stage.parts[ends[-1]].label
+        raise GradstepValueError(f"{label}: it stands in front of the rule in a chain, once.")
     slots = tuple(tuple(f"{p.label}.{slot}" for slot in p.rule.state) for p in stage.parts)
     return Program(stage.parts, keys, hyper, slots)
 

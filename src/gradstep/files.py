@@ -17,7 +17,7 @@ from gradstep.errors import GradstepValueError
 
 try:
     import fcntl
-except ImportError:  # Windows: what a killed writer leaves stays
+except ImportError:  # Windows: temporary files of killed writers stay
     fcntl = None
 
 Descriptor = int
@@ -97,7 +97,7 @@ def writable_folder(path: Path) -> Path:
     GradstepValueError
         When it cannot be made or written; the reason of the system is in the message.
     """
-    import tempfile  # a slow import
+    import tempfile  # imported here, for it is slow
 
     try:
         for folder in reversed([x for x in (path, *path.parents) if not x.exists()]):
@@ -142,7 +142,7 @@ def _set_aside(target: Path, spare: Path, keep: int) -> Callable[[], None]:
         os.link(target, spare)
     except OSError as error:
         if error.errno in (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK):
-            return lambda: None  # this file system has no second names
+            return lambda: None  # this file system has no hard links
         raise
     if keep < 2:
         return lambda: os.replace(spare, target)
@@ -179,7 +179,7 @@ def _open_temporary(target: Path, made: list[Path]) -> tuple[Path, Descriptor]:
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0), 0o666)
         if fcntl is None or (_lock(handle) and os.fstat(handle).st_nlink):
             return path, handle
-        _close(handle)  # somebody swept it between the two lines
+        _close(handle)  # another process removed it between the two lines
 
 
 def _close(handle: Descriptor) -> None:

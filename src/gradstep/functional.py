@@ -4,11 +4,12 @@
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from gradstep.arrays import compute_dtype, extremes, is_low, largest
+from gradstep.arrays import compute_dtype, copied, extremes, is_low, largest
 from gradstep.chain import Program, Row, Sums, program
 from gradstep.engine import eager
 from gradstep.engine.tensor import Tensor, bad_gradient, check_alike, check_gradient
@@ -97,8 +98,14 @@ def update(
     _check_state(made, state)
     nest, tensors, leaves = _prepared(made, params, grads, state.slots)
     _refuse_traced([x.value for x in tensors], state)
-    bundles = eager.bundled(made, tensors, leaves)
     try:
+        is_update = made.gathering is None or made.makes_update(
+            state.t + 1, [made.values(made.hyper, state.t)], [state.memory]
+        )
+        if made.gathering is not None and not is_update:
+            made = made.gathering
+            tensors = [replace(x, slots=x.slots[: len(made.parts)]) for x in tensors]
+        bundles = eager.bundled(made, tensors, leaves)
         if on_nonfinite != "ignore":
             _guard(made, bundles, tensors, leaves)
         values = made.values(made.hyper, state.t)
@@ -108,7 +115,12 @@ def update(
             raise
         return params, state
     params, slots = _applied(made, nest, tensors, bundles, table)
-    return params, State(state.t + 1, memory, slots)
+    if not is_update:  # what follows keeps its state
+        slots = {
+            name: {key: own[key] if key in own else copied(x) for key, x in state.slots[name].items()}
+            for name, own in slots.items()
+        }
+    return params, State(state.t + is_update, memory, slots)
 
 
 def scalars(tx: Stage | Rule, params: Any, grads: Any, state: State) -> tuple[Scalars, Mapping[str, float]]:
@@ -123,6 +135,7 @@ def scalars(tx: Stage | Rule, params: Any, grads: Any, state: State) -> tuple[Sc
         For the next state.
     """
     made = program(as_stage(tx))
+    made.refuse_gathering("gs.scalars")
     _check_state(made, state)
     nest, tensors, leaves = _prepared(made, params, grads, state.slots)
     _refuse_traced([x.value for x in tensors], state)

@@ -178,7 +178,7 @@ class Optimizer(Closed):
         arrays = {where: {kind: _array(where, layer, kind) for kind in KINDS} for where, layer in trained.items()}
         opt = self._terms.get(name)
         if opt is None or not training:
-            # It works on copies, so that a layer may hold another array at every call and the terms live on.
+            # The optimizer works on copies, so that a layer may hold another array at each call.
             copies = {where: {kind: x.copy() for kind, x in own.items()} for where, own in arrays.items()}
             opt = optimizer.Optimizer(copies, STAGES[name])
         for key, value in hyper.items():

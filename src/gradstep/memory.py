@@ -58,7 +58,7 @@ def check_writable(names: Sequence[str], leaves: Sequence[Any]) -> None:
 def check_not_read_only(names: Sequence[str], leaves: Sequence[Any]) -> None:
     """Refuse NumPy arrays that are marked read-only, as they may also be later on."""
     if {*map(type, leaves)} == {np.ndarray} and all(map(_WRITEABLE, leaves)):
-        return  # the usual case, at once
+        return  # the usual case first
     for name, x in zip(names, leaves, strict=True):
         if isinstance(x, np.ndarray) and not x.flags.writeable:
             raise GradstepValueError(f"parameter {name!r} is read-only; hand in a copy: numpy.array(...).")
@@ -75,7 +75,7 @@ class Regions:
     def __init__(self, arrays: Sequence[NDArray[Any]]) -> None:
         bounds = sorted(byte_bounds(x) for x in arrays if x.size)
         self.begins = [begin for begin, _ in bounds]
-        self.ends = list(accumulate((end for _, end in bounds), max))  # strided arrays may lie within one another
+        self.ends = list(accumulate((end for _, end in bounds), max))  # strided arrays may interleave
 
     def touches(self, begin: int, end: int) -> bool:
         """Return True where a byte from ``begin`` up to ``end`` lies in one of the regions."""

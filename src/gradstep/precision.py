@@ -95,6 +95,10 @@ class Precision:
                 raise GradstepValueError(
                     f"state_dtype={self.state!r} is not for {part.label}, which sees whole arrays; leave it out."
                 )
+            if part.rule.every is not None and self.state:
+                raise GradstepValueError(
+                    f"state_dtype={self.state!r} is not for {part.label}, which adds gradients up; leave it out."
+                )
         slots = [form for part in program.parts for form in self._formats(part.rule)]
         low = is_low(x)
         dtype = dtype_name(x) if low else compute_dtype(x, name)

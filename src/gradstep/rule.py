@@ -70,6 +70,9 @@ class Rule:
         names what it sees: ``theta``, ``g``, ``before``, slots and early numbers; all of it in float64.
     wraps
         Whether ``update`` takes ``before`` first: theta as it entered the last rule (of kind ``"rule"``) before it.
+    every
+        The memory number that counts the calls of a stage which gathers gradients: what follows it in a chain runs at a
+        call after which the number is 0, and t, schedules, its memory and state advance at such calls alone.
     whole
         Whether ``update`` sees whole arrays, as matrices, and not one element at a time: it may use the words of
         :mod:`gradstep.vocabulary` for matrices, and is run by NumPy, also between compiled passes.
@@ -119,6 +122,7 @@ class Rule:
     module: str
     early: Callable[..., dict[str, Any]] | None = None
     wraps: bool = False
+    every: str | None = None
     whole: bool = False
     shapes: Mapping[str, str] = field(default_factory=dict[str, str])
     axes: int | None = None
@@ -294,6 +298,7 @@ class Options(TypedDict, total=False):
     over: Over
     early: Callable[..., dict[str, Any]]
     wraps: bool
+    every: str
     whole: bool
     shapes: Mapping[str, str]
     axes: int
@@ -374,6 +379,7 @@ def _declaring(
                 module=update.__module__,
                 early=options.get("early"),
                 wraps=options.get("wraps", False),
+                every=options.get("every"),
                 whole=options.get("whole", False),
                 shapes=options.get("shapes", _EMPTY),
                 axes=options.get("axes"),

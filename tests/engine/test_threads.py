@@ -209,6 +209,12 @@ class TestPhases:
             assert not helpers._helpers().lines[1:, at.TASK].any()
 
 
+def lives(thread):
+    """A thread that was told to end and has not: one that slept through it would do so for ever, a busy machine not."""
+    thread.join(10)
+    return thread.is_alive()
+
+
 class TestHelpersThatDoNotCome:
     @pytest.fixture(autouse=True)
     def own_team(self, monkeypatch):
@@ -264,10 +270,8 @@ class TestHelpersThatDoNotCome:
         own = helpers._helpers()
         made = list(own.threads)
         assert len(made) == 3
-        began = time.perf_counter()
         own.stop()
-        assert time.perf_counter() - began < 0.5
-        assert not any(x.is_alive() for x in made)
+        assert not any(lives(x) for x in made)
         opt.step(w)
         assert not own.threads
         assert opt.t == 2
@@ -280,10 +284,8 @@ class TestHelpersThatDoNotCome:
             helpers._teams[own.process] = own
             opt.step(w)
             (made,) = own.threads
-            began = time.perf_counter()
             own.stop()
-            assert time.perf_counter() - began < 0.9
-            assert not made.is_alive()
+            assert not lives(made)
 
     def test_the_bell_is_read_before_all_that_it_rings_for(self):
         """In the other order a stop between the two is slept through: too rarely to wait for it here."""

@@ -10,7 +10,7 @@ from gradstep.errors import CheckpointError, GradstepTypeError
 
 Rng = np.random.Generator | Mapping[str, np.random.Generator]
 
-_PLACES = {"pos": 624, "buffer_pos": 4}  # of MT19937 and Philox in their buffers, which NumPy believes unseen
+_PLACES = {"pos": 624, "buffer_pos": 4}  # positions in the buffers of MT19937 and Philox, which NumPy does not check
 
 
 def rng_state(rng: Rng) -> dict[str, Any]:

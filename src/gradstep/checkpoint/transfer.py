@@ -21,7 +21,7 @@ from gradstep.memory import is_writable
 from gradstep.precision import Precision
 from gradstep.version import __version__
 
-_DEEPEST = 100  # levels of what a user saves: far from what Python's parser can read
+_DEEPEST = 100  # levels of nesting: far fewer than Python's JSON parser can read
 
 
 @dataclass(frozen=True)
@@ -208,7 +208,7 @@ def uninterrupted(act: Callable[[], None]) -> Callable[[], None]:
         try:
             act()
         except BaseException:  # also what a signal handler raises
-            act()  # what is begun is finished, and then the interrupt goes on its way
+            act()  # finish, and then raise the interrupt
             raise
 
     return whole

@@ -54,12 +54,12 @@ class Argument:
 
     @property
     def is_rate(self) -> bool:
-        """Whether it is the learning rate."""
+        """True for the learning rate."""
         return self.becomes == ("lr",)
 
     @property
     def is_required(self) -> bool:
-        """Whether it must be given: it has no default, or is a learning rate whose default is none."""
+        """True where it must be given: it has no default, or is a learning rate whose default is None."""
         return self.default is REQUIRED or (self.is_rate and self.default is None)
 
     @property

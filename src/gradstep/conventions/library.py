@@ -13,7 +13,7 @@ P = ParamSpec("P")
 
 @dataclass(frozen=True)
 class Library:
-    """What the constructors of a library have in common; decorates the function that declares one.
+    """The common part of a library's constructors; decorates the function that declares one.
 
     Parameters
     ----------

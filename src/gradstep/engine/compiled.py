@@ -94,7 +94,7 @@ class Compiled:
 
     @staticmethod
     def cannot_run(tensors: Sequence[Tensor]) -> str:
-        """Why this engine cannot run such tensors on this CPU; empty where it can."""
+        """Return the reason for which this engine cannot run such tensors on this CPU; empty where it can."""
         if any(x.storage.dtype == "float16" for x in tensors) and not native.has_float16():
             return "this CPU has no instructions for float16 (F16C)"
         return ""

@@ -44,7 +44,7 @@ def measured(
 
 
 def _transformed(program: Program, part: int, tensor: Tensor, g: Any, row: Row, whole: Whole) -> tuple[Any, ...]:
-    """What the stage ``part`` of whole arrays gives, after the stages before it."""
+    """Run the stages up to ``part``, a stage of whole arrays, and return its results."""
     theta, g, state = _operands(tensor, g)
     with np.errstate(all="ignore"):
         scalars = as_arrays(row, theta, tensor.dtype)

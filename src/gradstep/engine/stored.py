@@ -60,7 +60,7 @@ class Memory:
         return self._load(self.layout.dtype, self.theta_place, i, mask)
 
     def aside(self, k: int, i: Any, mask: Any) -> Any:
-        """What was kept aside as number ``k``."""
+        """Load the array that was kept aside as number ``k``."""
         return self._load(self.layout.compute, self.asides[k], i, mask)
 
     def keep(self, k: int, value: Any, i: Any, mask: Any) -> None:

@@ -91,7 +91,7 @@ def check_gradient(
         raise GradstepValueError(f"rtol must be between 0 and 1, not {rtol!r}.")
     function = RealFunction(_objective(value_and_grad), params, () if batch is NO_BATCH else (batch,))
     with np.errstate(all="ignore"), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # what a function says of places where nobody will go
+        warnings.simplefilter("ignore")  # warnings of the function at points that only the check evaluates
         judge = Judge(function, np.random.default_rng(seed), rtol)
         found = tuple(judge.parameter(k, directions) for k in range(len(function.names)))
     return GradientReport(all(p.ok or p.undecided for p in found), function.value, found)

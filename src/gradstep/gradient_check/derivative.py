@@ -11,7 +11,7 @@ from gradstep.arrays import is_complex
 from gradstep.gradient_check.function import RealFunction, Reals, sizes
 
 Line = Callable[[float], float]
-SAFETY = 3.0  # how many estimated errors a measurement may be off
+SAFETY = 3.0  # estimated errors by which a measurement may be off
 
 
 @dataclass(frozen=True)

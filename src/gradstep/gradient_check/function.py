@@ -15,7 +15,7 @@ from gradstep.tree import flatten
 
 Reals = NDArray[np.float64]
 DOUBLE = float(np.finfo(np.float64).eps)
-POWER = 0.45  # eps to this power is what two ways to one number may differ by
+POWER = 0.45  # two ways to compute one number may differ by eps to this power
 
 
 class RealFunction:
@@ -52,7 +52,7 @@ class RealFunction:
                 raise NonFiniteError(
                     f"parameter {name!r} is not finite; a gradient can be checked at finite ones only."
                 )
-        self.double = False  # until the function has been seen to take it
+        self.double = False  # until the function is known to take float64
         self.nearby = self._look_nearby()
         self.value, self.grads = self._look()
         self.eps = max(precision(x) for x in self.leaves)

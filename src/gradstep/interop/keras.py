@@ -53,6 +53,7 @@ class Optimizer(keras.optimizers.Optimizer):
             hyper["weight_decay"] = given.pop("weight_decay")
         needed = {"learning_rate": 0.0} if learning_rate is not None and "learning_rate" in arguments(rule) else {}
         made = program(stage := stage_of(rule, hyper | needed))
+        made.refuse_gathering("Keras")
         if "lr" not in made.hyper:
             raise GradstepValueError(f"{stage!r} has no lr that its stages share, and learning_rate would be nobody's.")
         super().__init__(rate_of(learning_rate, made.hyper["lr"]), **given)
@@ -95,7 +96,7 @@ class Optimizer(keras.optimizers.Optimizer):
         super().exclude_from_weight_decay(*variables, **names)
 
     def get_config(self) -> dict[str, Any]:
-        """What makes it again; a :class:`GradstepTypeError` where that is more than a rule's name and numbers."""
+        """Return the config that makes it again; a :class:`GradstepTypeError` for a stage that no config can hold."""
         for x in (self.rule, *self.hyper.values()):
             if callable(x) or isinstance(x, Stage):
                 raise GradstepTypeError(f"{x!r} cannot go into a Keras config; give a rule's name and numbers.")

@@ -32,7 +32,7 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):
         return traced.scheduled(self.schedule, ops.convert_to_tensor(step))
 
     def get_config(self) -> dict[str, Any]:
-        """What makes it, for ``from_config``; a :class:`GradstepTypeError` for a plain function."""
+        """Return the config for ``from_config``; a :class:`GradstepTypeError` for a plain function."""
         return {"schedule": to_json(self.schedule)}
 
 

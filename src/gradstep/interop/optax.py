@@ -60,6 +60,7 @@ def transformation(rule: str | Rule | Stage, **hyper: Any) -> Any:
     """
     stage = stage_of(rule, hyper)
     made = program(stage)
+    made.refuse_gathering("a transformation")
     with jax.ensure_compile_time_eval():
         first = {key: x(0) for key, x in made.hyper.items() if callable(x)}
     traces: dict[str, Any] = {key: made.hyper[key] for key, x in first.items() if isinstance(x, jax.Array)}

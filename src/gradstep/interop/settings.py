@@ -29,7 +29,7 @@ class Setting(NamedTuple):
 
 
 class Settings:
-    """What the values of groups of parameters stand for.
+    """The meaning of a host's values for groups of parameters: a stage and its numbers.
 
     Parameters
     ----------

@@ -122,13 +122,13 @@ class _Host:
 
 
 def _is_traced(tree: Any) -> bool:
-    """Whether a trace of JAX's has something in place of values."""
+    """Return True where JAX traces: there are tracers in place of values."""
     jax = sys.modules.get("jax")
     return jax is not None and any(isinstance(x, jax.core.Tracer) for x in jax.tree.leaves(tree))
 
 
 def _measured(made: Program, params: Nest, grads: Nest, slots: Slots) -> list[Any]:
-    """What the sums of a chain are taken of: of each array theta, g, and the state of all stages up to the last."""
+    """Return what a chain's sums are taken of: each array's theta, g and the state of all stages up to the last."""
     last = max(reductions(made.rules), default=None)
     if last is None:
         return []
@@ -147,7 +147,7 @@ def _named(made: Program, params: Nest, numbers: Any) -> Scalars:
 
 
 def scheduled(schedule: Schedule, t: Any) -> Any:
-    """What a schedule gives when ``t`` updates have been made; float32 where that is traced."""
+    """Return a schedule's value when ``t`` updates have been made; float32 where ``t`` is traced."""
 
     def call(t: Any) -> np.ndarray:
         return np.asarray(schedule(int(t)), np.float32)

@@ -94,7 +94,7 @@ class Cursor:
             )
         self._batches = batches
         self._rest: Iterator[Any] | None = None
-        self._held: tuple[Any, ...] = ()  # out of an iterator, and not used yet
+        self._held: tuple[Any, ...] = ()  # drawn from an iterator, and not used yet
         self.drawn = 0
 
     def move(self, drawn: int) -> None:

@@ -16,7 +16,7 @@ from gradstep.arrays import copied, is_complex, put, to_numpy
 from gradstep.errors import GradstepTypeError, GradstepValueError
 
 Arrays = Sequence[NDArray[Any]]
-Masters = Mapping[int, NDArray[Any]]  # copies of parameters that have more bits, by their places
+Masters = Mapping[int, NDArray[Any]]  # float32 copies of parameters, by the parameters' numbers
 _WAYS = '(low, high), a list of such pairs for an array of one axis, or {"pattern": (low, high)}'
 
 
@@ -152,7 +152,7 @@ def _by_name(bounds: Any, names: Sequence[str]) -> dict[str, Any]:
 
 def _sides(name: str, x: NDArray[Any], bounds: Any) -> tuple[tuple[str, Any], tuple[str, Any]]:
     """Return the lower and the upper bound of an array as they were handed in."""
-    if hasattr(bounds, "lb") and hasattr(bounds, "ub"):  # SciPy's
+    if hasattr(bounds, "lb") and hasattr(bounds, "ub"):  # scipy.optimize.Bounds
         bounds = (bounds.lb, bounds.ub)
     if not isinstance(bounds, tuple | list):
         raise GradstepTypeError(f"bounds must be {_WAYS}, not {bounds!r}.")

@@ -53,7 +53,7 @@ def norm(arrays: Sequence[Any], limit: float = math.inf) -> float:
     total: list[float] = []
     for g in arrays:
         wide = np.asarray(to_numpy(as_reals(g)), np.float64)
-        with np.errstate(over="ignore"):  # then the norm is infinite
+        with np.errstate(over="ignore"):  # an overflow makes the norm infinite
             total += block_sums(wide * wide)
     return math.sqrt(joined(total))
 
@@ -87,7 +87,7 @@ class Functions:
     def __call__(self, params: Any, batch: tuple[Any, ...], t: int, measure: bool) -> Evaluated:
         """Evaluate objective and gradient, and the metrics where they are due."""
         due = measure and self.evaluate is not None and t % self.every == 0
-        metrics = self.measure(params) if due else {}  # first: it may use the arrays that the gradients go into
+        metrics = self.measure(params) if due else {}  # before the objective: it may use the gradients' arrays
         value, grads = pair(self.value_and_grad(params, *batch), "value_and_grad")
         problem = "" if math.isfinite(value) else f"the value at step {t + 1} is {value}; nothing was changed."
         return Evaluated(t, value, grads, grads, 0.0, problem, metrics)

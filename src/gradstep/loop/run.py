@@ -166,7 +166,9 @@ class Run(Closed, Uncopied):
         self._rng: Rng = {} if rng is None else rng
         self._measures = diagnostics
         self._nest, self._leaves = flatten(self.params)
-        self._value_limits = program(self.opt.stage).cuts
+        made = program(self.opt.stage)
+        made.refuse_gathering("gs.Run")
+        self._value_limits = made.cuts
         every = whole("evaluate_every", evaluate_every, least=1)
         self._functions = Functions(value_and_grad, evaluate, every, _metrics_of(self.stop, keep_best))
         self._cursor = None if batches is None else Cursor(batches)

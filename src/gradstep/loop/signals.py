@@ -19,7 +19,9 @@ class Signals:
         if not numbers or threading.current_thread() is not threading.main_thread():
             yield
             return
-        before = {n: now for n in numbers if (now := signal.getsignal(n)) is not None}  # None: not Python's
+        before = {
+            n: now for n in numbers if (now := signal.getsignal(n)) is not None
+        }  # None: a handler that was not set from Python
 
         def note(number: int, _frame: Any) -> None:
             if self.number is not None:

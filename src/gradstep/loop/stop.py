@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Literal
 from gradstep.errors import GradstepTypeError, GradstepValueError
 from gradstep.naming import real, whole
 
-# How a run ended: it arrived; it used up what it was given; or something came in between.
+# The ways in which a run ends: it converged, it used up a limit, or something stopped it.
 Kind = Literal["converged", "budget", "non-finite", "signal", "callback", "batches"]
 _NEVER_CAUGHT = [getattr(signal, name) for name in ("SIGKILL", "SIGSTOP") if hasattr(signal, name)]
 
@@ -262,7 +262,7 @@ class plateau(_Number):  # noqa: N801
     def check(self, point: Point, memory: dict[str, Any]) -> Reason | None:
         """End after ``patience`` evaluations without a better value."""
         x = point.value if self.metric is None else (point.metrics or {}).get(self.metric, math.nan)
-        if not math.isfinite(x):  # also where the metric was not looked at
+        if not math.isfinite(x):  # NaN also stands for a metric that was not evaluated here
             return None
         best = memory.get("best")
         if best is None or x < best - self.min_delta:

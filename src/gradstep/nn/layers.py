@@ -119,7 +119,7 @@ class Weighted(Layer):
     def forward(self, x: Array, training: bool) -> Array:  # noqa: ARG002
         """Outputs for a batch of inputs, both (examples, ...)."""
         out = self.activation.forward(self.affine(x))
-        self._output = out  # for backward; another thread's prediction may take its place, but not that of the result
+        self._output = out  # for backward; another thread's prediction may replace it, but not the result
         return out
 
     def backward(self, d: Array, wanted: bool = True) -> Any:

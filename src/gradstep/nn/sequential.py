@@ -254,7 +254,7 @@ class Sequential(Closed):
         """Outputs (or logits), loss and gradients of one checked batch."""
         outputs = self._forward(x, training=True, logits=loss.on_logits)
         value, d = loss.value_and_gradient(outputs, y)
-        *learning, last = self.layers[self._first :]  # what lies before learns nothing and needs no gradient
+        *learning, last = self.layers[self._first :]  # layers before it have no parameters and need no gradient
         pull = last.adjoint if loss.on_logits and isinstance(last, Weighted) else last.backward
         d = pull(d, bool(learning))
         for i, layer in reversed(list(enumerate(learning))):

@@ -6,7 +6,7 @@ from statistics import median
 from gradstep.runs.summary import Curve, Summary
 
 TINY = 1e-7  # an update of that share of the parameters moves few bits of a float32
-LARGE = 0.1  # of the first gradients: one that is still that large has not arrived
+LARGE = 0.1  # of the first gradients' norm: a run that ends above it has not converged
 OFTEN = 0.5  # of the steps
 STILL = 0.05  # of the whole descent, in the last tenth of the steps
 FEW = 10  # steps: fewer show nothing

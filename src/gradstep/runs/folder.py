@@ -152,7 +152,7 @@ class HistoryFile:
         """Append a step; it reaches the file when there are many, or by :meth:`flush`."""
         self._rows += json.dumps(step.as_json(), allow_nan=False).encode() + b"\n"
         if len(self._rows) >= self._enough:
-            with contextlib.suppress(OSError):  # flush will meet it again, and there it is told
+            with contextlib.suppress(OSError):  # flush meets it again, and raises it
                 self._write()
             self._enough = len(self._rows) + BUFFER
 

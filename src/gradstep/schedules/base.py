@@ -9,7 +9,7 @@ from gradstep.hyper import Domain
 from gradstep.schedules.fields import Check, count, each, increasing, instance, number, shape
 
 S = TypeVar("S", bound="Schedule")
-KINDS: dict[str, "type[Schedule]"] = {}  # what can be saved, by name
+KINDS: dict[str, "type[Schedule]"] = {}  # the schedules that can be saved, by name
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ def schedule(kind: type[S]) -> type[S]:
     return made
 
 
-# What a field may hold: by its name, as one name means one thing everywhere, or by "schedule.name" where it differs.
+# The check of each field by its name, which means the same in every schedule; "schedule.name" where it does not.
 _POSITIVE = number(Domain(0.0, open_low=True))
 _FRACTION = number(Domain(0.0, 1.0, open_low=True))
 _NESTED = instance(Schedule, "one of gradstep.schedules, such as constant(0.1)")

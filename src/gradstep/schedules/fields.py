@@ -11,7 +11,7 @@ from gradstep.hyper import Domain
 from gradstep.naming import is_real, is_whole, unknown
 from gradstep.schedules.ramps import SHAPES
 
-Check = Callable[[str, Any], Any]  # (what it is called in an error, value) -> the value as it is kept
+Check = Callable[[str, Any], Any]  # (name in errors, value) -> the value as it is kept
 
 
 def number(domain: Domain | None = None) -> Check:

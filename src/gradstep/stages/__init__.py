@@ -1,5 +1,6 @@
 """Stages that are no update rules: what comes before a rule or after it in a chain, in the same form as a rule."""
 
+from gradstep.stages.accumulate import accumulate
 from gradstep.stages.cautious import cautious
 from gradstep.stages.clip import clip_by_global_norm, clip_by_norm, clip_by_value
 from gradstep.stages.decay import decay, l2
@@ -8,5 +9,6 @@ from gradstep.stages.maximize import maximize
 from gradstep.stages.unscale import unscale
 
 __all__ = [
-    "cautious", "clip_by_global_norm", "clip_by_norm", "clip_by_value", "decay", "ema", "l2", "maximize", "unscale",
+    "accumulate", "cautious", "clip_by_global_norm", "clip_by_norm", "clip_by_value", "decay", "ema", "l2", "maximize",
+    "unscale",
 ]

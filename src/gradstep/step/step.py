@@ -122,6 +122,7 @@ class Step:
         rows = self.groups if program.over_tensor else range(len(values))
         self._host = Host(program, values, list(rows), extremes({x.dtype for x in self._tensors}))
         self._values: Values | None = values  # those that the host is ready for
+        self._gathering = self._part()
 
     def __call__(self, grads: Sequence[Any], values: Values, on_nonfinite: str = "raise") -> bool:
         """Make one update.
@@ -139,7 +140,7 @@ class Step:
         Returns
         -------
         bool
-            Whether the update was made; False: it was skipped.
+            Whether the update was made; False: it was skipped, or the gradients were only gathered.
 
         Raises
         ------
@@ -150,6 +151,8 @@ class Step:
         """
         grads = tuple(grads)
         guard = on_nonfinite != "ignore"
+        if self._gathering is not None and not self.program.makes_update(self.t + 1, values, self.memory):
+            return self._gathered(self._gathering, grads, values, on_nonfinite)
         try:
             if not self.program.reduces and self._at_once(grads, values, guard):
                 return True
@@ -159,6 +162,17 @@ class Step:
             self._recover()
             self._engine.forget()
             raise
+
+    def _gathered(self, part: "Step", grads: tuple[Any, ...], values: Values, on_nonfinite: str) -> bool:
+        """Add gradients to those before, for an update that a later call makes; t stays."""
+        t, skipped, memory, applied, table = self._now
+        part._now = part._next = t, skipped, memory, part._engine.applied, None
+        try:
+            part(grads, values, on_nonfinite)
+        finally:  # also after an interrupt: what has been gathered is counted
+            _, skipped, memory, _, _ = part._now
+            self._next = self._now = t, skipped, memory, applied, table
+        return False
 
     def _at_once(self, grads: tuple[Any, ...], values: Values, guard: bool) -> bool:
         """Make the update by one call of the engine, where everything is usual; else nothing has happened."""
@@ -262,6 +276,7 @@ class Step:
         check_writable(self.names, params)
         t, skipped, memory, _, table = self._now
         self._take(list(params), (t, skipped, memory, 0, table))
+        self._gathering = self._part()
 
     def reset(self, values: Values) -> None:
         """Go back to the start: progress and state, which may start at a hyperparameter. Parameters stay."""
@@ -391,6 +406,23 @@ class Step:
         self._next: _Now = now  # what the progress will be when the update at hand is made
         self._now: _Now = now
 
+    def _part(self) -> "Step | None":
+        """Return a step of the stages that gather gradients, over the same arrays, where there are such."""
+        program = self.program.gathering
+        if program is None:
+            return None
+        part = object.__new__(Step)
+        part.__dict__.update(self.__dict__)
+        part.program, part._gathering = program, None
+        kind, threads, _ = self._engine_options
+        part._engine_options = kind, threads, False
+        part._take(self.params, self._now)
+        rows = self.groups if program.over_tensor else range(len(self.memory))
+        values = [dict.fromkeys(program.hyper, 1.0)] * len(self.memory)
+        part._host = Host(program, values, list(rows), extremes({x.dtype for x in part._tensors}))
+        part._values = None
+        return part
+
     def _refresh(self, values: Values) -> None:
         self._values = None  # if it fails, the host is ready for none
         self._host.refresh(values)
@@ -403,7 +435,8 @@ class Step:
 
     def _check_whole(self) -> None:
         """Make sure that arrays and progress are of one update, also within a signal handler."""
-        if self._torn or self._engine.is_writing:
+        part = self._gathering
+        if self._torn or self._engine.is_writing or (part is not None and part._engine.is_writing):
             raise InUseError(
                 "parameters and state are being written just now, one array after the other; ask again when the step "
                 "has returned."

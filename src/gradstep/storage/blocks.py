@@ -24,7 +24,7 @@ from gradstep.storage.format import INFINITY, MAGNITUDE, Format, Stored, Values,
 
 BLOCK = 256
 LOST = 20  # bits of a float32's mantissa that are rounded away: three stay
-SMALLEST = 27 << 23  # 2 ** -100: what is denormal is nothing beside it
+SMALLEST = 27 << 23  # 2 ** -100: denormal numbers vanish beside it
 TOO_LARGE = 254 << 23  # 2 ** 127: beside it a code might stand for infinity
 NAN = 0x7FC00000
 

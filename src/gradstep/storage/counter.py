@@ -24,7 +24,7 @@ def step_key(seed: int, t: int) -> int:
 
 def tensor_number(name: str) -> int:
     """The number by which a tensor of that name has bits of its own, whatever stands beside it: below 2**48."""
-    from hashlib import sha256  # a slow import, and few arrays have random bits
+    from hashlib import sha256  # imported here: it is slow, and few arrays have random bits
 
     return int.from_bytes(sha256(name.encode("utf-8", "surrogatepass")).digest()[:6], "little")
 

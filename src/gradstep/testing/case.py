@@ -85,7 +85,7 @@ class Case:
         return [plain, *drawn] if plain else [plain]
 
     def silent(self, law: str) -> str:
-        """Why a law says nothing about this rule; empty where it applies."""
+        """Return the reason for which a law does not apply to this rule; empty where it applies."""
         rule = self.rule
         reasons = {
             "compiled_equals_eager": WHY_NOT_COMPILED,

@@ -86,7 +86,7 @@ def _path(settings: Settings, player: Player, noise: np.ndarray) -> Path:
     state = opt.state["x"]
     value, gradient = function(theta)
     at, losses, gradients = [theta.copy()], [float(value)], [np.empty(2)][:0]
-    kept = {name: [slot.copy()] for name, slot in state.items()}
+    kept = {name: [_of_coordinates(slot)] for name, slot in state.items()}
     ended = None
     for step in range(settings.steps):
         noisy = gradient + noise[step]
@@ -103,7 +103,7 @@ def _path(settings: Settings, player: Player, noise: np.ndarray) -> Path:
         losses.append(float(value))
         gradients.append(noisy)
         for name, slot in state.items():
-            kept[name].append(slot.copy())
+            kept[name].append(_of_coordinates(slot))
     return Path(
         player,
         np.array(at),
@@ -112,3 +112,8 @@ def _path(settings: Settings, player: Player, noise: np.ndarray) -> Path:
         {name: np.array(values) for name, values in kept.items()},
         ended,
     )
+
+
+def _of_coordinates(slot: np.ndarray) -> np.ndarray:
+    """Copy a slot as a number for each coordinate; one that has a single number has it for both."""
+    return np.broadcast_to(slot.reshape(-1), 2).copy()

@@ -36,7 +36,7 @@ class ServerOptimizer(Closed):
     def __init__(self, rule: str | Rule | Stage, **options: Any) -> None:
         self._made_of: tuple[Any, dict[str, Any]] = (rule, options)
         self.optimizer = None
-        self._new({}, groups=None)  # what is wrong with the rule is said now, not in the first round
+        self._new({}, groups=None)  # raise errors in the rule now, not in the first round
 
     def __repr__(self) -> str:
         return f"<ServerOptimizer {self.optimizer or self._made_of[0]!r}>"
@@ -79,7 +79,7 @@ class ServerOptimizer(Closed):
         check_alike(now, mean)
         params = {name: x for name, x in now.items() if not is_buffer(x)}
         buffers = {name: as_buffer(name, mean[name], x) for name, x in now.items() if name not in params}
-        with np.errstate(over="ignore", invalid="ignore"):  # the optimizer refuses what is not finite, by name
+        with np.errstate(over="ignore", invalid="ignore"):  # the optimizer refuses numbers that are not finite, by name
             grads = {name: np.asarray(x - mean[name]).astype(x.dtype, copy=False) for name, x in params.items()}
         opt = self.optimizer or self._new({name: x.copy() for name, x in params.items()})
         check_same(opt.params, params)

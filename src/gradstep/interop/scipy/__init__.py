@@ -51,7 +51,7 @@ class method:  # noqa: N801 - reads as SciPy's keyword
 
     def __init__(self, rule: Any, *, stop: Stop | None = None, **options: Any) -> None:
         self.rule, self.stop = rule, stop
-        self.options: dict[str, Any] = {"diagnostics": False, **options}  # nobody reads them
+        self.options: dict[str, Any] = {"diagnostics": False, **options}  # minimize reads no norms
         self.hyper = frozenset(Optimizer(np.zeros(1), rule, **options).hyper)
 
     def __call__(
@@ -80,7 +80,7 @@ class method:  # noqa: N801 - reads as SciPy's keyword
         run.opt.reset()  # a state may start at a hyperparameter
         run.stop |= Tolerances(run, function, options) | steps(options.maxiter)
         call = called(callback)
-        run.evaluation()  # here and below, not within the iterator: whatever fun raises comes through as it is
+        run.evaluation()  # evaluated here, outside the iterator, so that errors of fun pass unchanged
         path = [run.params.copy()]
         for _ in run:
             value = run.evaluation().value

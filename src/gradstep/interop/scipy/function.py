@@ -50,7 +50,7 @@ class FunAndJac:
             raise GradstepTypeError("jac gave None; it must give the gradient, an array like x.")
         self.before, self.now = self.now, (x.copy(), value)
         g = np.atleast_1d(given)
-        with np.errstate(over="ignore"):  # beyond the dtype it is infinite, and refused as such
+        with np.errstate(over="ignore"):  # a number beyond the dtype becomes infinite, and is refused
             return value, g if np.iscomplexobj(g) else g.astype(x.dtype)
 
     def value(self, x: NDArray[Any]) -> float:

@@ -17,7 +17,7 @@ from gradstep.interop.sklearn.parameters import Parameters
 from gradstep.optimizer import Optimizer
 
 FLOATS = (np.float64, np.float32)
-read: Any = partial(validate_data, dtype=FLOATS)  # what scikit-learn's function is given decides what it gives
+read: Any = partial(validate_data, dtype=FLOATS)  # the type of scikit-learn's result depends on its arguments
 
 
 class Fitted(Parameters):

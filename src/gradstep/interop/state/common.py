@@ -1,4 +1,4 @@
-"""What all libraries share: what an optimizer here keeps, and whether numbers from or for elsewhere fit it."""
+"""State of an optimizer for any other library: its slots and memory, and checks of what comes from outside."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import wraps
@@ -37,7 +37,7 @@ def holding_lock(act: Callable[P, R]) -> Callable[P, R]:
 
 
 class OptimizerState:
-    """What an optimizer here keeps, as another library is to see it.
+    """The state of an optimizer, as another library sees it.
 
     Parameters
     ----------
@@ -88,7 +88,7 @@ class OptimizerState:
         return [(part.rule, own) for part, own in zip(program.parts, program.slots, strict=True) if own]
 
     def placed(self, places: Places) -> dict[str, str]:
-        """Where each of the slots stands on the other side: ``{"adam.m": "exp_avg"}``.
+        """Return the other library's name of each slot: ``{"adam.m": "exp_avg"}``.
 
         Raises
         ------
@@ -171,7 +171,7 @@ class OptimizerState:
                 raise self.refused(f"{name!r} is complex, and its state has another meaning there")
 
     def updates(self, counts: Mapping[str, Any], t: int | None) -> int:
-        """How many updates have been made, where ``counts`` says so by place, and the caller perhaps by ``t``.
+        """Return the number of updates made, from ``counts`` by place, and from the caller's ``t`` if it is given.
 
         Raises
         ------
@@ -286,7 +286,7 @@ class OptimizerState:
 
 
 def _differs(theirs: Any, mine: float, t: int) -> bool:
-    """Whether a product of ``t`` numbers differs from theirs by more than the rounding of its dtype."""
+    """Return True where a product of ``t`` numbers differs from theirs by more than the rounding of its dtype."""
     return abs(float(theirs) - mine) > (t + 1) * np.finfo(theirs.dtype).eps
 
 

@@ -35,7 +35,7 @@ _MEMORY = {"Nadam": {"nadam_torch.product": "_u_product"}}
 
 @holding_lock
 def load_state(opt: Optimizer, keras_optimizer: Any, names: Iterable[str] | None = None) -> None:
-    """See :func:`gradstep.interop.keras.load_state`, which takes guests too."""
+    """Load Keras's state; :func:`gradstep.interop.keras.load_state` takes guests too."""
     there = _ForeignState(opt, keras_optimizer, names)
     memory = {name: {own: to_numpy(x.value)[()] for own, x in there.memory.items()} for name in there.ours.names}
     arrays = {
@@ -47,7 +47,7 @@ def load_state(opt: Optimizer, keras_optimizer: Any, names: Iterable[str] | None
 
 @holding_lock
 def dump_state(opt: Optimizer, keras_optimizer: Any, names: Iterable[str] | None = None) -> None:
-    """See :func:`gradstep.interop.keras.dump_state`, which takes guests too."""
+    """Dump the state for Keras; :func:`gradstep.interop.keras.dump_state` takes guests too."""
     there = _ForeignState(opt, keras_optimizer, names)
     ours, pairs = there.ours, list[tuple[Any, Any]]()
     for name, own in there.variables.items():

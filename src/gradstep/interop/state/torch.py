@@ -47,7 +47,7 @@ _MEMORY = {"NAdam": {"nadam_torch.product": "mu_product"}}
 def load_state(
     opt: Optimizer, state_dict: Mapping[str, Any], names: Iterable[str] | None = None, *, t: int | None = None
 ) -> None:
-    """See :func:`gradstep.interop.torch.load_state`, which takes guests too."""
+    """Load torch's state; :func:`gradstep.interop.torch.load_state` takes guests too."""
     there = _ForeignState(opt, state_dict, names)
     ours, counts = there.ours, dict[str, Any]()
     arrays, memory = dict[str, dict[str, Any]](), dict[str, dict[str, Any]]()
@@ -66,7 +66,7 @@ def load_state(
 
 @holding_lock
 def dump_state(opt: Optimizer, like: Mapping[str, Any], names: Iterable[str] | None = None) -> dict[str, Any]:
-    """See :func:`gradstep.interop.torch.dump_state`, which takes guests too."""
+    """Dump the state for torch; :func:`gradstep.interop.torch.dump_state` takes guests too."""
     there = _ForeignState(opt, like, names)
     ours, state = there.ours, dict(like["state"])
     for name, index in there.indices.items():

@@ -60,6 +60,7 @@ class Cohort:
         self.first = next(iter(self.spans))
         stage = settings[self.first].stage
         self.program = program(stage)
+        self.program.refuse_gathering("torch's step")
         own = {f"{k}.*": {name: self._reader(k, name) for name in self.program.hyper} for k in self.spans}
         arrays = (as_array(x.detach(), low) for x, low in zip(self.params, self.is_low, strict=True))
         self.opt = optimizer.Optimizer(
@@ -81,7 +82,7 @@ class Cohort:
         self.opt.hyper.replace(hyper[self.first])
 
     def where(self) -> tuple[Any, ...]:
-        """Where parameters and state lie: while that is the same, torch reads what the optimizer writes."""
+        """Return the addresses of parameters and state; torch reads what is written there while they are the same."""
         state = [*map(id, chain.from_iterable(map(dict[str, Any].values, self.state)))]
         return [x.data_ptr() for x in self.params], [x.stride() for x in self.params], state
 
@@ -135,7 +136,7 @@ class Cohort:
         return lambda _: self.hyper[group][name]
 
     def _places(self) -> Iterator[slice]:
-        """Where the members of each group stand."""
+        """Generate the slice of each group's members."""
         begin = 0
         for n in self.spans.values():
             yield slice(begin, begin + n)
@@ -159,7 +160,7 @@ class Cohort:
 
 
 def in_numpy(x: Any) -> bool:
-    """Whether a tensor's memory can be NumPy's too: then the compiled engine runs on it."""
+    """Return True where NumPy can share a tensor's memory: then the compiled engine runs on it."""
     is_known = x.dtype != torch.bfloat16 or find_spec("ml_dtypes") is not None
     return x.device.type == "cpu" and is_known and not x.is_conj() and not x.is_neg()
 
@@ -175,7 +176,7 @@ def as_tensor(x: Any) -> Any:
 
 
 def state_names(made: Program) -> dict[str, str]:
-    """What each slot and host number is called in torch, and its whole name: ``{"m": "adam.m", "step": "step"}``.
+    """Return the name in torch of each slot and host number, with its whole name: ``{"m": "adam.m", "step": "step"}``.
 
     The label is left out where one stage alone keeps anything.
     """

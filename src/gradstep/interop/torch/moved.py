@@ -114,7 +114,7 @@ def _indices(cohorts: Cohorts, state_dict: Any, names: Iterable[str] | None) -> 
 
 
 def _part(state_dict: Mapping[str, Any], cohort: Cohort, indices: Indices) -> dict[str, Any]:
-    """What a state dict has of the parameters of a cohort, in their order."""
+    """Return the part of a state dict that belongs to a cohort's parameters, in their order."""
     own = [indices[p] for p in cohort.params]
     groups: Sequence[Any] = [
         {**group, "params": found}
