@@ -366,7 +366,7 @@ class Optimizer:
         """
         with self._lock:
             self._refuse_replaced()
-            averages = self._step.averaged(self._values.at(max(self.t - 1, 0)))
+            averages = self._step.averaged(lambda: self._values.at(self.t - 1))
             if averages is None:
                 raise GradstepValueError(f"{self!r} keeps no average; add one: gs.chain(..., gs.ema(decay=0.999)).")
             out = [copied(x) for x in self._leaves]

@@ -201,6 +201,11 @@ class Rule:
             known |= self.host(t, hyper, memory, dict.fromkeys(self.measure, 1.0), names)[0]
         return self.read(**{key: known[key] for key in asked})
 
+    @cached_property
+    def reads_scalars(self) -> bool:
+        """Whether ``read`` names scalars, not only theta and slots."""
+        return self.read is not None and not {"theta", *self.state}.issuperset(parameters(self.read))
+
     @property
     def arrays(self) -> tuple[str, ...]:
         """Names of the arrays that ``update`` takes, in order."""

@@ -1,7 +1,7 @@
 """A program on its arrays: :class:`Step` takes gradients and the values of hyperparameters, and makes one update."""
 
 import weakref
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -363,10 +363,10 @@ class Step:
         columns, ranges = self._engine.metered()
         return summed(columns, ranges, self.groups, labels)
 
-    def averaged(self, values: Values) -> list[Any] | None:
+    def averaged(self, values: Callable[[], Values]) -> list[Any] | None:
         """Return copies of the averaged parameters that a stage such as :func:`gradstep.ema` keeps; None without.
 
-        ``values`` are those of the last update.
+        ``values`` gives those of the last update; it is asked where the average is read with scalars.
         """
         self._check_whole()
         reading = [k for k, part in enumerate(self.program.parts) if part.rule.read is not None]
@@ -374,7 +374,8 @@ class Step:
             return None
         k = reading[-1]
         part, keys = self.program.parts[k], self.program.keys[k]
-        hyper = [{key: own[flat] for key, flat in keys.items()} for own in values]
+        groups = values() if part.rule.reads_scalars and self.t else [{}] * len(self.memory)
+        hyper = [{key: own[flat] for key, flat in keys.items() if own} for own in groups]
         memory = [{key: own[f"{part.label}.{key}"] for key in part.rule.memory} for own in self.memory]
 
         def read(x: Tensor, group: int) -> Any:
