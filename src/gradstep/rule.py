@@ -345,13 +345,18 @@ def stage(scalars: Callable[..., dict[str, Any]] | None = None, **options: Unpac
     return _declaring("stage", scalars, options)
 
 
+def _check_options(kind: str, options: Mapping[str, Any], known: type) -> None:
+    """Refuse an option that there is not."""
+    for key in options:
+        if key not in known.__annotations__:
+            error = unknown(f"@{kind}: unknown option", key, known.__annotations__)
+            raise RuleError(f"{error} A hyperparameter and its default stand in the signature of scalars.")
+
+
 def _declaring(
     kind: Literal["rule", "stage"], scalars: Callable[..., dict[str, Any]] | None, options: Options
 ) -> Callable[[Update], Rule]:
-    for key in options:
-        if key not in Options.__annotations__:
-            error = unknown(f"@{kind}: unknown option", key, Options.__annotations__)
-            raise RuleError(f"{error} A hyperparameter and its default stand in the signature of scalars.")
+    _check_options(kind, options, Options)
 
     def declare(update: Update) -> Rule:
         name, reduce = update.__name__, options.get("reduce", {})
@@ -409,29 +414,34 @@ def _keeping(update: Update, n: int) -> Update:
     return keeping
 
 
-def variant(
-    base: Rule, *, start: Mapping[str, Any] | None = None, units: Mapping[str, str] | None = None
-) -> Callable[[Callable[..., dict[str, Any]]], Rule]:
+class Variation(TypedDict, total=False):
+    """The options of :func:`variant`."""
+
+    start: Mapping[str, Any]
+    units: Mapping[str, str]
+
+
+def variant(base: Rule, **options: Unpack[Variation]) -> Callable[[Callable[..., dict[str, Any]]], Rule]:
     """Declare a rule that has the update of another and scalars of its own: the decorated function, which names it.
 
     Parameters
     ----------
     base
         The rule that it varies.
-    start, units
-        Where they are not those of ``base``.
+    **options
+        ``start`` and ``units``, where they are not those of ``base``.
 
     Raises
     ------
     RuleError
         As from :func:`rule`.
     """
+    _check_options("variant", options, Variation)
 
     def declare(scalars: Callable[..., dict[str, Any]]) -> Rule:
-        own: dict[str, Any] = {key: x for key, x in (("start", start), ("units", units)) if x is not None}
         name, module = scalars.__name__, scalars.__module__
         defaults, domains = declared_hyper(name, scalars, base.early)
-        varied = replace(base, name=name, scalars=scalars, module=module, defaults=defaults, domains=domains, **own)
+        varied = replace(base, name=name, scalars=scalars, module=module, defaults=defaults, domains=domains, **options)
         return _registered(varied)
 
     return declare
