@@ -164,7 +164,7 @@ class Equation:
 def equation(rule: Rule) -> Equation:
     """The equations of a rule or stage, from the rule itself."""
     inputs = {key: Expr("before", key) for key in (*rule.arrays, *rule.memory)}
-    inputs["g"] = Expr("symbol", "g")
+    inputs |= {key: Expr("symbol", key) for key in ("g", *rule.inputs)}
     constants = {key: Expr("symbol", key) for key in ("t", *rule.measure, *rule.defaults)}
     known = {**constants, **{key: inputs[key] for key in rule.memory}}
     early = {} if rule.early is None else _numbers(rule, rule.early, rule.early_numbers, known)
