@@ -8,7 +8,7 @@ import pytest
 
 import gradstep as gs
 from gradstep.errors import RuleError
-from gradstep.rule import lookup, registry, rule, stage
+from gradstep.rule import lookup, registry, rule, stage, variant
 from gradstep.vocabulary import abs as magnitude
 from gradstep.vocabulary import maximum, minimum, sign, sqrt, where
 from support import clear
@@ -196,6 +196,8 @@ DECLARATIONS = {
     "early without sums": (lambda: rule(rates, early=rates)(plain), "early= is for numbers that reduce= needs"),
     "an option misspelt": (
         lambda: rule(rates, pover=2), "@rule: unknown option 'pover'; did you mean over or power"),
+    "an option misspelt of a variant": (
+        lambda: variant(gs.adam, unit={"lr": "g"}), "@variant: unknown option 'unit'; did you mean units"),
     "an option misspelt of a stage": (lambda: stage(rates, bound="lr"), "@stage: unknown option 'bound'; did you mean"),
     "a hyperparameter as an option": (lambda: rule(rates, lr=0.1), "A hyperparameter and its default stand in the"),
     "two defaults": (

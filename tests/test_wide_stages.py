@@ -193,7 +193,11 @@ def test_early_numbers_come_first():
     made = unit()
     assert made.numbers == ("beta", "rest", "mean", "rate")
     assert made.early_numbers == ("beta", "rest", "mean")
-    assert equation(made).text().splitlines()[0] == "size = ∑ |β mₜ₋₁ + (1 − β) gₜ| / (1 − βᵗ)"  # noqa: RUF001
+    assert equation(made).text().splitlines() == [
+        "mₜ = β mₜ₋₁ + (1 − β) gₜ",  # noqa: RUF001
+        "size = ∑ |mₜ| / (1 − βᵗ)",  # noqa: RUF001
+        "θₜ = θₜ₋₁ − rate mₜ",  # noqa: RUF001
+    ]
 
 
 # ---- all of them, everywhere --------------------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 One pass of a chain is written once, in :func:`run`; every engine calls it with its own kind of operand.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from typing import Any
@@ -14,6 +14,7 @@ from gradstep.arrays import is_complex, largest, namespace
 from gradstep.errors import GradstepTypeError, GradstepValueError
 from gradstep.hyper import Domain, Hyper, at
 from gradstep.matrices import as_matrix, slot_shape
+from gradstep.naming import unknown
 from gradstep.rule import Part, Rule, Stage
 
 Row = list[tuple[float, ...]]  # the scalars of each part, in the order of its rule's numbers
@@ -179,6 +180,34 @@ class Program:
             self, parts=self.parts[:end], keys=self.keys[:end], slots=self.slots[:end], rest=self.parts[end:]
         )
 
+    @cached_property
+    def inputs(self) -> Mapping[str, tuple[str, ...]]:
+        """The slots that hold each array which comes with a step beside the gradient, by its name."""
+        out: dict[str, tuple[str, ...]] = {}
+        for part in self.parts:
+            for name in part.rule.inputs:
+                out[name] = (*out.get(name, ()), f"{part.label}.{name}")
+        return out
+
+    def check_inputs(self, given: Iterable[str]) -> None:
+        """Refuse arrays that no stage asks for, and demand those that one does.
+
+        Raises
+        ------
+        GradstepValueError
+            With the name.
+        """
+        names = set(given)
+        for name in sorted(names - self.inputs.keys()):
+            raise (
+                unknown("step: unknown input", name, self.inputs)
+                if self.inputs
+                else GradstepValueError(f"step: no stage takes {name}=; set a hyperparameter by opt.hyper[{name!r}].")
+            )
+        for name in self.inputs:
+            if name not in names:
+                raise GradstepValueError(f"step: {name}= is missing: arrays like the parameters, beside the gradients.")
+
     def makes_update(
         self, t: int, values: Sequence[Mapping[str, float]], memory: Sequence[Mapping[str, float]]
     ) -> bool:
@@ -214,6 +243,8 @@ class Program:
                 f"{who} makes an update at each call, and {self.gathering.parts[-1].label} gathers the gradients of "
                 f"several calls; step a gs.Optimizer, or add the gradients up before."
             )
+        if self.inputs:
+            raise GradstepValueError(f"{who} hands over gradients alone, and {min(self.inputs)} is needed beside them.")
 
     @property
     def over_tensor(self) -> bool:

@@ -135,6 +135,8 @@ def _check_names(made: Any) -> None:
         raise RuleError(f"rule {owner}: early= is for numbers that reduce= needs; without it scalars() gives them all.")
     if made.wraps and made.kind == "rule":
         raise RuleError(f"rule {owner}: wraps= is for a stage behind a rule; declare it by @stage.")
+    if made.inputs and (made.wraps or made.whole or made.read is not None):
+        raise RuleError(f"rule {owner}: inputs= goes with neither wraps=, whole= nor read=.")
     if made.every is not None and (made.every not in made.memory or made.measure or made.kind == "rule"):
         raise RuleError(f"rule {owner}: every= names a memory number of a stage without reduce= that counts calls.")
     if (made.shapes or made.axes is not None) and not made.whole:

@@ -128,7 +128,7 @@ class Equation:
         return f"\\begin{{aligned}}\n{body}\n\\end{{aligned}}"
 
     def evaluate(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """The new theta, g and state by the printed expressions, in float64.
+        """Return the new theta, g and state, and what is summed, by the printed expressions, in float64.
 
         Parameters
         ----------
@@ -145,33 +145,40 @@ class Equation:
         known = {**numbers, **values, **arrays, **{f"scalar {key}": x for key, x in numbers.items()}}
         with np.errstate(all="ignore"):
             new = {x.name: _value(x.value, known, {}) for x in self.lines}
-        after = {key: new.get(key, arrays[key]) for key in arrays if key != "before"}
+            summed = {x.name: _value(x.value, known, {}) for x in self.sums}
+        after = {key: new.get(key, arrays[key]) for key in arrays if key != "before"} | summed
         return after if rule.whole else {key: float(x) for key, x in after.items()}
 
     def _printed(self, kind: type[printing.Printer]) -> list[str]:
         names = {id(x.value): x.name for x in self.lines if x.value.args}
         printer = kind(self.rule.symbols, self.rule.kind == "stage", names)
+        lines = [printer.line(x.name, x.value) for x in self.lines]
         sums = [printer.sum(x.name, x.value) for x in self.sums]
-        return [*sums, *(printer.line(x.name, x.value) for x in self.lines)]
+        slots = {id(x.value) for x in self.lines if x.name in self.rule.state}
+        below = (id(y) for x in self.sums for y in x.value.walk())
+        late = not slots.isdisjoint(below)  # after the slots of which they are made
+        place = sum(x.name not in ("theta", "g") for x in self.lines) if late else 0
+        return [*lines[:place], *sums, *lines[place:]]
 
 
 def equation(rule: Rule) -> Equation:
     """The equations of a rule or stage, from the rule itself."""
     inputs = {key: Expr("before", key) for key in (*rule.arrays, *rule.memory)}
-    inputs["g"] = Expr("symbol", "g")
+    inputs |= {key: Expr("symbol", key) for key in ("g", *rule.inputs)}
     constants = {key: Expr("symbol", key) for key in ("t", *rule.measure, *rule.defaults)}
     known = {**constants, **{key: inputs[key] for key in rule.memory}}
     early = {} if rule.early is None else _numbers(rule, rule.early, rule.early_numbers, known)
     out = early | _numbers(rule, rule.scalars, rule.numbers[len(early) :], known | early)
     results = rule.update(*(inputs[key] for key in rule.arrays), **{key: out[key] for key in rule.numbers})
     after = dict(zip(("theta", "g", *rule.state), results, strict=True))
-    sums = tuple(
-        Line(key, _node(f(**{x: (inputs | early)[x] for x in asked})))
-        for key, (f, asked) in zip(rule.measure, rule.measured, strict=True)
-    )
     memory = {key: out[key] for key in rule.memory if key in out}
     ordered = {**memory, **{key: after[key] for key in (*rule.state, "g", "theta")}}
     changed = {key: x for key, x in ordered.items() if x is not inputs[key]}
+    slots = {_form(x): x for key, x in changed.items() if key in rule.state}
+    sums = tuple(
+        Line(key, _with(slots, _node(f(**{x: (inputs | early)[x] for x in asked})), {}))
+        for key, (f, asked) in zip(rule.measure, rule.measured, strict=True)
+    )
     values = [*changed.values(), *(x.value for x in sums)]
     uses = Counter(id(x) for value in values for x in _once_below(value, changed))
     shared = {key: out[key] for key in rule.numbers if uses[id(out[key])] > 1 and _changes(out[key], constants["t"])}
@@ -229,6 +236,20 @@ _OPERATIONS: Mapping[str, Callable[..., Any]] = {
     ">": lambda a, b: a > b,
     "neg": lambda a: -a,
 }
+
+
+def _form(x: Any) -> Any:
+    """Return what two expressions that are written alike have in common."""
+    return (x.op, *map(_form, x.args)) if isinstance(x, Expr) else x
+
+
+def _with(known: Mapping[Any, Expr], x: Expr, done: dict[int, Expr]) -> Expr:
+    """Return ``x`` with each part that is written like one of ``known`` in its place, which has a line of its own."""
+    if id(x) not in done:
+        args = [_with(known, y, done) if isinstance(y, Expr) else y for y in x.args]
+        is_same = all(a is b for a, b in zip(args, x.args, strict=True))
+        done[id(x)] = known.get(_form(x), x if is_same else Expr(x.op, *args))
+    return done[id(x)]
 
 
 def _value(x: Expr, known: Mapping[str, Any], done: dict[int, Any]) -> Any:

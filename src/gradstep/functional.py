@@ -70,7 +70,7 @@ def init(tx: Stage | Rule, params: Any) -> State:
 
 
 def update(
-    tx: Stage | Rule, params: Any, grads: Any, state: State, *, on_nonfinite: str = "raise"
+    tx: Stage | Rule, params: Any, grads: Any, state: State, *, on_nonfinite: str = "raise", **inputs: Any
 ) -> tuple[Any, State]:
     """One update: new parameters and new state; the arguments are left as they are.
 
@@ -85,6 +85,8 @@ def update(
     on_nonfinite
         What to do about a gradient with NaN, an infinity or a number too large for the rule: ``"raise"``, ``"skip"``
         (parameters and state come back unchanged, t too) or ``"ignore"``.
+    **inputs
+        Nests of arrays that a rule takes beside the gradient, such as ``curvature=h``.
 
     Raises
     ------
@@ -96,9 +98,12 @@ def update(
     choose_nonfinite(on_nonfinite)
     made = program(as_stage(tx))
     _check_state(made, state)
-    nest, tensors, leaves = _prepared(made, params, grads, state.slots)
+    slots = state.slots if not (inputs or made.inputs) else _with_inputs(made, params, inputs, state.slots)
+    nest, tensors, leaves = _prepared(made, params, grads, slots)
     _refuse_traced([x.value for x in tensors], state)
     try:
+        if inputs and on_nonfinite != "ignore":
+            _guard_inputs(made, tensors, slots)
         is_update = made.gathering is None or made.makes_update(
             state.t + 1, [made.values(made.hyper, state.t)], [state.memory]
         )
@@ -121,6 +126,25 @@ def update(
             for name, own in slots.items()
         }
     return params, State(state.t + is_update, memory, slots)
+
+
+def _with_inputs(made: Program, params: Any, inputs: Mapping[str, Any], slots: Slots) -> Slots:
+    """Return the state with arrays that come beside the gradient in their slots."""
+    made.check_inputs(inputs)
+    nest, _ = flatten(params)
+    out = {name: dict(own) for name, own in slots.items()}
+    for key, keys in made.inputs.items():
+        for name, x in zip(nest.names, nest.leaves(inputs[key], key), strict=True):
+            out[name].update(dict.fromkeys(keys, x))
+    return out
+
+
+def _guard_inputs(made: Program, tensors: Sequence[Tensor], slots: Slots) -> None:
+    for key, keys in made.inputs.items():
+        for x in tensors:
+            limit = largest(x.dtype)
+            if not eager.within(slots[x.name][keys[0]], limit):
+                raise bad_gradient(x.name, slots[x.name][keys[0]], limit, key)
 
 
 def scalars(tx: Stage | Rule, params: Any, grads: Any, state: State) -> tuple[Scalars, Mapping[str, float]]:

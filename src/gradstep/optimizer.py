@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from gradstep.files import AnyPath
 
 _OWN: Any = object()  # stands for the gradients that an optimizer holds itself
+_NO_INPUTS: Mapping[str, Any] = MappingProxyType({})
 _SETTABLE = ("lr", "on_nonfinite")
 
 
@@ -184,7 +185,7 @@ class Optimizer:
         choose_nonfinite(policy)
         self._on_nonfinite = policy
 
-    def step(self, grads: Any = _OWN) -> None:
+    def step(self, grads: Any = _OWN, **inputs: Any) -> None:
         """Update all parameters in place.
 
         Parameters
@@ -192,6 +193,8 @@ class Optimizer:
         grads
             Gradients: a nest like the parameters, or a dict by dotted name; shapes and dtypes like the parameters.
             Left out: those in :attr:`grads`.
+        **inputs
+            Nests of arrays that a rule takes beside the gradient, such as ``curvature=h``.
 
         Raises
         ------
@@ -206,9 +209,9 @@ class Optimizer:
         if lock._is_owned():
             refuse_reentry(lock, "opt.step")
         with lock:
-            self._update(grads)
+            self._update(grads, inputs)
 
-    def _update(self, grads: Any) -> None:
+    def _update(self, grads: Any, inputs: Mapping[str, Any] = _NO_INPUTS) -> None:
         """Make one update; the lock is held."""
         tree = self.grads if grads is _OWN else grads
         leaves = self._nest.root.pick(tree)
@@ -218,6 +221,12 @@ class Optimizer:
             leaves = tuple([leaves[k] for k in self._active])
         if not self._same():
             self._refuse_replaced()
+        if inputs or self._step.program.inputs:
+            self._step.program.check_inputs(inputs)
+            arrays = {name: self._nest.leaves(nest, name) for name, nest in inputs.items()}
+            active = {name: [own[k] for k in self._active] for name, own in arrays.items()}
+            self._step.with_inputs(leaves, self._values.at(self._step.t), self._on_nonfinite, active)
+            return
         self._step(leaves, self._values.at(self._step.t), self._on_nonfinite)
 
     def ask(self) -> Any:
@@ -366,7 +375,7 @@ class Optimizer:
         """
         with self._lock:
             self._refuse_replaced()
-            averages = self._step.averaged(self._values.at(max(self.t - 1, 0)))
+            averages = self._step.averaged(lambda: self._values.at(self.t - 1))
             if averages is None:
                 raise GradstepValueError(f"{self!r} keeps no average; add one: gs.chain(..., gs.ema(decay=0.999)).")
             out = [copied(x) for x in self._leaves]

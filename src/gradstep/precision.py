@@ -95,6 +95,10 @@ class Precision:
                 raise GradstepValueError(
                     f"state_dtype={self.state!r} is not for {part.label}, which sees whole arrays; leave it out."
                 )
+            if part.rule.inputs and self.state:
+                raise GradstepValueError(
+                    f"state_dtype={self.state!r} is not for {part.label}, which takes {part.rule.inputs[0]} as it is."
+                )
             if part.rule.every is not None and self.state:
                 raise GradstepValueError(
                     f"state_dtype={self.state!r} is not for {part.label}, which adds gradients up; leave it out."

@@ -9,7 +9,7 @@ import inspect
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, wraps
 from importlib import import_module
 from types import MappingProxyType
 from typing import Any, Literal, TypedDict, Unpack
@@ -70,6 +70,9 @@ class Rule:
         names what it sees: ``theta``, ``g``, ``before``, slots and early numbers; all of it in float64.
     wraps
         Whether ``update`` takes ``before`` first: theta as it entered the last rule (of kind ``"rule"``) before it.
+    inputs
+        The first of ``state``: arrays like the parameter that come with each step (``opt.step(grads, curvature=h)``).
+        ``update`` takes them and does not return them; they stay in the state until the next ones come.
     every
         The memory number that counts the calls of a stage which gathers gradients: what follows it in a chain runs at a
         call after which the number is 0, and t, schedules, its memory and state advance at such calls alone.
@@ -122,6 +125,7 @@ class Rule:
     module: str
     early: Callable[..., dict[str, Any]] | None = None
     wraps: bool = False
+    inputs: tuple[str, ...] = ()
     every: str | None = None
     whole: bool = False
     shapes: Mapping[str, str] = field(default_factory=dict[str, str])
@@ -200,6 +204,11 @@ class Rule:
                 return theta
             known |= self.host(t, hyper, memory, dict.fromkeys(self.measure, 1.0), names)[0]
         return self.read(**{key: known[key] for key in asked})
+
+    @cached_property
+    def reads_scalars(self) -> bool:
+        """Whether ``read`` names scalars, not only theta and slots."""
+        return self.read is not None and not {"theta", *self.state}.issuperset(parameters(self.read))
 
     @property
     def arrays(self) -> tuple[str, ...]:
@@ -298,6 +307,7 @@ class Options(TypedDict, total=False):
     over: Over
     early: Callable[..., dict[str, Any]]
     wraps: bool
+    inputs: str
     every: str
     whole: bool
     shapes: Mapping[str, str]
@@ -340,23 +350,29 @@ def stage(scalars: Callable[..., dict[str, Any]] | None = None, **options: Unpac
     return _declaring("stage", scalars, options)
 
 
+def _check_options(kind: str, options: Mapping[str, Any], known: type) -> None:
+    """Refuse an option that there is not."""
+    for key in options:
+        if key not in known.__annotations__:
+            error = unknown(f"@{kind}: unknown option", key, known.__annotations__)
+            raise RuleError(f"{error} A hyperparameter and its default stand in the signature of scalars.")
+
+
 def _declaring(
     kind: Literal["rule", "stage"], scalars: Callable[..., dict[str, Any]] | None, options: Options
 ) -> Callable[[Update], Rule]:
-    for key in options:
-        if key not in Options.__annotations__:
-            error = unknown(f"@{kind}: unknown option", key, Options.__annotations__)
-            raise RuleError(f"{error} A hyperparameter and its default stand in the signature of scalars.")
+    _check_options(kind, options, Options)
 
     def declare(update: Update) -> Rule:
         name, reduce = update.__name__, options.get("reduce", {})
+        inputs = tuple(options.get("inputs", "").split())
         defaults, domains = declared_hyper(name, scalars or _no_scalars, options.get("early"))
         return _registered(
             Rule(
                 name=name,
-                update=update,
+                update=_keeping(update, len(inputs)) if inputs else update,
                 scalars=scalars or _no_scalars,
-                state=tuple(options.get("state", "").split()),
+                state=(*inputs, *options.get("state", "").split()),
                 nonnegative=tuple(options.get("nonnegative", "").split()),
                 start=options.get("start", _EMPTY),
                 memory=options.get("memory", _EMPTY),
@@ -374,6 +390,7 @@ def _declaring(
                 module=update.__module__,
                 early=options.get("early"),
                 wraps=options.get("wraps", False),
+                inputs=inputs,
                 every=options.get("every"),
                 whole=options.get("whole", False),
                 shapes=options.get("shapes", _EMPTY),
@@ -388,29 +405,48 @@ def _declaring(
     return declare
 
 
-def variant(
-    base: Rule, *, start: Mapping[str, Any] | None = None, units: Mapping[str, str] | None = None
-) -> Callable[[Callable[..., dict[str, Any]]], Rule]:
+def _keeping(update: Update, n: int) -> Update:
+    """Return an update that hands its first ``n`` slots on as they are: its inputs, which it does not return itself."""
+
+    @wraps(update)
+    def keeping(theta: Any, g: Any, *slots: Any, **others: Any) -> tuple[Any, ...]:
+        results = update(theta, g, *slots, **others)
+        if not isinstance(results, tuple):
+            return results
+        kept = (*slots, *others.values())[:n]  # a check hands all of it by name, in order
+        return (*results[:2], *kept, *results[2:])
+
+    return keeping
+
+
+class Variation(TypedDict, total=False):
+    """The options of :func:`variant`."""
+
+    start: Mapping[str, Any]
+    units: Mapping[str, str]
+
+
+def variant(base: Rule, **options: Unpack[Variation]) -> Callable[[Callable[..., dict[str, Any]]], Rule]:
     """Declare a rule that has the update of another and scalars of its own: the decorated function, which names it.
 
     Parameters
     ----------
     base
         The rule that it varies.
-    start, units
-        Where they are not those of ``base``.
+    **options
+        ``start`` and ``units``, where they are not those of ``base``.
 
     Raises
     ------
     RuleError
         As from :func:`rule`.
     """
+    _check_options("variant", options, Variation)
 
     def declare(scalars: Callable[..., dict[str, Any]]) -> Rule:
-        own: dict[str, Any] = {key: x for key, x in (("start", start), ("units", units)) if x is not None}
         name, module = scalars.__name__, scalars.__module__
         defaults, domains = declared_hyper(name, scalars, base.early)
-        varied = replace(base, name=name, scalars=scalars, module=module, defaults=defaults, domains=domains, **own)
+        varied = replace(base, name=name, scalars=scalars, module=module, defaults=defaults, domains=domains, **options)
         return _registered(varied)
 
     return declare

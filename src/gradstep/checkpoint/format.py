@@ -10,22 +10,20 @@ safetensors knows no complex128: complex numbers are stored as pairs of reals, o
 
 import hashlib
 import json
-import math
 import os
-import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import chain, islice
 from json.decoder import scanstring  # pyright: ignore[reportAttributeAccessIssue, reportUnknownVariableType]
 from json.encoder import encode_basestring_ascii as quoted
 from pathlib import Path
-from reprlib import repr as short
 from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gradstep.arrays import dtype_name
+from gradstep.checkpoint.table import CODES, UNKNOWN_HASH, DamagedError, Entry, entries, place_of_table
 from gradstep.errors import CheckpointError, GradstepTypeError, GradstepValueError
 from gradstep.files import AnyPath, Descriptor, write_all, write_whole
 from gradstep.storage import FORMATS
@@ -34,65 +32,10 @@ FORMAT = 1
 Arrays = Mapping[str, NDArray[Any]]
 Manifest = dict[str, Any]
 
-# safetensors' name of each dtype; complex numbers are pairs.
-_CODES = {
-    **{f"float{bits}": f"F{bits}" for bits in (16, 32, 64)},
-    **{f"int{bits}": f"I{bits}" for bits in (8, 16, 32, 64)},
-    **{f"uint{bits}": f"U{bits}" for bits in (8, 16, 32, 64)},
-    "bfloat16": "BF16",
-    "bool": "BOOL",
-    "complex64": "F32",
-    "complex128": "F64",
-}
-_DTYPES = {name: name for name in _CODES}  # entries share these texts
-_ITEMSIZE = {name: 2 if name == "bfloat16" else np.dtype(name).itemsize for name in _CODES}
-_UNKNOWN_HASH = bytes(32)
 _PREFIX = b'{"__metadata__":{"manifest_sha256":"'
 _PIECE = 1 << 22  # bytes that are hashed and written at a time
 _MOST_HEADER = 100_000_000  # safetensors' own limit
 _SPARE = 32 << 20  # bytes that a manifest's values may take in memory whatever the file's size
-_LEAST_ENTRY = len('"":{"dtype":"U8","shape":[],"data_offsets":[0,1]},')  # the shortest entry of the header
-
-# A string, or a bracket; a quote alone opens a string without an end.
-_TOKEN = re.compile(r'"(?:[^"\\]++|\\.)*+"|["{}\[\]]', re.DOTALL)
-_NAME = r'"(?:[^"\\]++|\\.)*+"'
-_INTEGER = r"\d{1,19}"
-_ROW = re.compile(
-    rf"(?P<name>{_NAME}):"
-    r'\{(?:"byteorder":"(?P<byteorder>big|little)",)?"dtype":"(?P<dtype>[a-z0-9]{1,16})",'
-    rf'"offsets":\[(?P<begin>{_INTEGER}),(?P<end>{_INTEGER})\],(?:"order":"(?P<order>F)",)?'
-    rf'"sha256":"(?P<sha256>[0-9a-f]{{64}})","shape":\[(?P<shape>(?:{_INTEGER}(?:,{_INTEGER}){{0,63}})?)\]\}}'
-)
-
-
-@dataclass(frozen=True, slots=True)
-class _Entry:
-    """One array in the manifest."""
-
-    dtype: str
-    shape: tuple[int, ...]
-    begin: int
-    end: int
-    sha256: bytes
-    byteorder: str | None = None  # where it is not the machine's own: "big" or "little"
-    order: str | None = None  # "F"
-
-    @property
-    def text(self) -> str:
-        """Canonical JSON for the manifest."""
-        byteorder = "" if self.byteorder is None else f'"byteorder":"{self.byteorder}",'
-        order = "" if self.order is None else f'"order":"{self.order}",'
-        return (
-            f'{{{byteorder}"dtype":"{self.dtype}","offsets":[{self.begin},{self.end}],{order}'
-            f'"sha256":"{self.sha256.hex()}","shape":[{_joined(self.shape)}]}}'
-        )
-
-    @property
-    def entry(self) -> str:
-        """JSON for the header; a complex number is stored as two reals."""
-        stored = (*self.shape, 2) if self.dtype.startswith("complex") else self.shape
-        code = _CODES[self.dtype]
-        return f'{{"dtype":"{code}","shape":[{_joined(stored)}],"data_offsets":[{self.begin},{self.end}]}}'
 
 
 def write(path: AnyPath, arrays: Arrays, manifest: Manifest, keep: int = 1) -> None:
@@ -131,7 +74,7 @@ def write(path: AnyPath, arrays: Arrays, manifest: Manifest, keep: int = 1) -> N
         )
 
     def write_content(handle: Descriptor) -> None:
-        hashed: dict[str, _Entry] = {}
+        hashed: dict[str, Entry] = {}
         os.lseek(handle, 8 + length, os.SEEK_SET)
         for name, row in rows.items():  # each piece is copied, so that what is hashed is what is written
             sha = hashlib.sha256()
@@ -162,7 +105,7 @@ def read(path: AnyPath) -> tuple[dict[str, NDArray[Any]], Manifest]:
     with Path(path).open("rb") as file:
         try:
             return _read(file)
-        except _DamagedError as problem:
+        except DamagedError as problem:
             raise CheckpointError(f"checkpoint {os.fspath(path)!r} {problem}") from None
 
 
@@ -180,18 +123,14 @@ def canonical(data: Any) -> str:
         raise GradstepValueError(f"checkpoint: this cannot be saved as JSON: {error}.") from None
 
 
-class _DamagedError(Exception):
-    """The fault of a file, as the rest of a sentence that begins with its name."""
-
-
-def _plan(arrays: Arrays) -> Iterator[tuple[str, _Entry]]:
+def _plan(arrays: Arrays) -> Iterator[tuple[str, Entry]]:
     """Generate the entries of arrays, those with the largest elements first, so that each is aligned."""
     begin = 0
     for name in sorted(arrays, key=lambda name: (-arrays[name].itemsize, name)):
         x = arrays[name]
-        if dtype_name(x) not in _CODES:
+        if dtype_name(x) not in CODES:
             raise GradstepTypeError(
-                f"checkpoint: {name!r} has dtype {x.dtype}, which cannot be saved; there are {', '.join(_CODES)}."
+                f"checkpoint: {name!r} has dtype {x.dtype}, which cannot be saved; there are {', '.join(CODES)}."
             )
         if not _is_text(name):
             raise GradstepValueError(
@@ -199,7 +138,7 @@ def _plan(arrays: Arrays) -> Iterator[tuple[str, _Entry]]:
             )
         swapped = None if x.dtype.isnative else {">": "big", "<": "little"}[x.dtype.byteorder]
         fortran = "F" if x.flags.f_contiguous and not x.flags.c_contiguous else None
-        yield name, _Entry(dtype_name(x), x.shape, begin, begin + x.nbytes, _UNKNOWN_HASH, swapped, fortran)
+        yield name, Entry(dtype_name(x), x.shape, begin, begin + x.nbytes, UNKNOWN_HASH, swapped, fortran)
         begin += x.nbytes
 
 
@@ -218,23 +157,23 @@ def _raw(x: Any) -> memoryview:
     return memoryview(little.reshape(-1).view(np.uint8))
 
 
-def _text(manifest: Manifest, rows: Mapping[str, _Entry]) -> Iterator[str]:
+def _text(manifest: Manifest, rows: Mapping[str, Entry]) -> Iterator[str]:
     """Pieces of the canonical JSON of a manifest with its rows, whose key ``tensors`` comes last."""
     yield f'{canonical({**manifest, "format": FORMAT})[:-1]},"tensors":{{'
     for k, name in enumerate(sorted(rows)):
-        yield f"{',' if k else ''}{quoted(name)}:{rows[name].text}"
+        yield f"{',' if k else ''}{quoted(name)}:{rows[name].in_manifest}"
     yield "}}"
 
 
-def _header(manifest: Manifest, rows: Mapping[str, _Entry]) -> Iterator[bytes]:
+def _header(manifest: Manifest, rows: Mapping[str, Entry]) -> Iterator[bytes]:
     """Pieces of the header that belongs to a manifest and its rows: with many arrays it is large."""
     sha, length = hashlib.sha256(), 0
     for batch in _batches(_text(manifest, rows)):
         sha.update(batch)
     start = f'{_PREFIX.decode()}{sha.hexdigest()}","manifest":"'
-    entries = (f",{quoted(name)}:{rows[name].entry}" for name in sorted(rows))
+    in_header = (f",{quoted(name)}:{rows[name].in_header}" for name in sorted(rows))
     text = (quoted(piece)[1:-1] for piece in _text(manifest, rows))
-    for batch in _batches(chain([start], text, ['"}'], entries, ["}"])):
+    for batch in _batches(chain([start], text, ['"}'], in_header, ["}"])):
         length += len(batch)
         yield batch
     yield b" " * (-length % 8)
@@ -247,18 +186,14 @@ def _batches(texts: Iterable[str]) -> Iterator[bytes]:
         yield batch.encode()
 
 
-def _joined(numbers: Iterable[int]) -> str:
-    return ",".join(map(str, numbers))
-
-
 def _read(file: BinaryIO) -> tuple[dict[str, NDArray[Any]], Manifest]:
     size = os.fstat(file.fileno()).st_size
     length = int.from_bytes(file.read(8), "little")
     if size < 8 or length > min(size - 8, _MOST_HEADER):
-        raise _DamagedError("is cut short, or is no checkpoint.")
+        raise DamagedError("is cut short, or is no checkpoint.")
     text = _checked_text(file.read(length))
     manifest, table = _manifest(text, size)
-    rows = _rows(_table(text, table, length), size - 8 - length)
+    rows = _rows(entries(text, table, length), size - 8 - length)
     del text
     file.seek(8)  # the header is compared in pieces, so that it and the rows are not in memory together
     try:
@@ -266,7 +201,7 @@ def _read(file: BinaryIO) -> tuple[dict[str, NDArray[Any]], Manifest]:
     except GradstepValueError:  # a number beyond the range of floats
         belongs = False
     if not belongs or file.tell() != 8 + length:
-        raise _DamagedError("is damaged: its header does not belong to its manifest.")
+        raise DamagedError("is damaged: its header does not belong to its manifest.")
     return {name: _array(file, name, rows.pop(name)) for name in list(rows)}, manifest
 
 
@@ -274,13 +209,13 @@ def _checked_text(header: bytes) -> str:
     """Return the text of the manifest out of a header, once its hash has been compared."""
     start = len(_PREFIX) + 64
     if not header.startswith(_PREFIX) or header[start : start + 14] != b'","manifest":"' or not header.isascii():
-        raise _DamagedError("is no checkpoint of this library, or its header is damaged.")
+        raise DamagedError("is no checkpoint of this library, or its header is damaged.")
     try:
         text, _ = scanstring(header.decode(), start + 14, True)
     except ValueError:
         text = ""
     if not text.isascii() or header[len(_PREFIX) : start].decode() != hashlib.sha256(text.encode()).hexdigest():
-        raise _DamagedError("is damaged: its manifest has another hash than it had.")
+        raise DamagedError("is damaged: its manifest has another hash than it had.")
     return text
 
 
@@ -290,110 +225,58 @@ def _manifest(text: str, size: int) -> tuple[Manifest, int | None]:
     The table may be long, and its rows are read one by one; everything else becomes Python's objects at once, after a
     look at how much memory they can take.
     """
-    key = _tensors(text)
+    key = place_of_table(text)
     head = text if key is None else text[:key].removesuffix(",") + "}"
     if _memory(head) > _allowed(size):
-        raise _DamagedError("has more text in it than this library writes.")
+        raise DamagedError("has more text in it than this library writes.")
     try:
         data = json.loads(head)
     except (ValueError, RecursionError):
-        raise _DamagedError("has a manifest that is no JSON.") from None
+        raise DamagedError("has a manifest that is no JSON.") from None
     version = data.get("format") if isinstance(data, dict) else None
     if type(version) is not int or version < 1:
-        raise _DamagedError("has a manifest without the number of its format.")
+        raise DamagedError("has a manifest without the number of its format.")
     if version > FORMAT:
-        raise _DamagedError(
+        raise DamagedError(
             f"has format {version}, and this version of the library reads up to {FORMAT}; a later version reads it."
         )
     return data, None if key is None else key + len('"tensors":')
 
 
-def _tensors(text: str) -> int | None:
-    """Return the place of the key ``"tensors"`` in the outermost object of a JSON text, if it is there."""
-    depth = 0
-    for token in _TOKEN.finditer(text):
-        match token[0]:
-            case "{" | "[":
-                depth += 1
-            case "}" | "]":
-                depth -= 1
-            case '"':
-                return None
-            case '"tensors"' if depth == 1 and text.startswith(":", token.end()):
-                return token.start()
-            case _:
-                pass
-    return None
-
-
-def _table(text: str, place: int | None, length: int) -> Iterator[tuple[str, _Entry]]:
-    """Generate the entries of a manifest's table, which begins at ``place``; each has an entry in the header too."""
-    if place is None or text[place : place + 1] != "{":
-        raise _DamagedError("has a manifest without a table of arrays.")
-    most = (length - len(text)) // _LEAST_ENTRY
-    place += 1
-    while text[place : place + 1] != "}":
-        found = _ROW.match(text, place)
-        row = None if found is None else _row(found)
-        try:
-            name, _ = scanstring(text, place + 1, True)
-        except ValueError:
-            raise _DamagedError("has a manifest that is no JSON.") from None
-        if found is None or row is None:
-            raise _DamagedError(f"has an entry for the array {short(name)} that makes no sense.")
-        if (most := most - 1) < 0:
-            raise _DamagedError("is damaged: its header does not belong to its manifest.")
-        yield name, row
-        place = found.end() + text.startswith(",", found.end())
-    if text[place:] != "}}":
-        raise _DamagedError("is damaged: its header does not belong to its manifest.")
-
-
-def _rows(table: Iterable[tuple[str, _Entry]], size: int) -> dict[str, _Entry]:
+def _rows(table: Iterable[tuple[str, Entry]], size: int) -> dict[str, Entry]:
     """Return the entries in the order of their places, which fill ``size`` bytes without a gap."""
     rows = sorted(table, key=lambda item: (item[1].begin, item[1].end))
     end = 0
     for name, row in rows:
         if row.begin != end:
-            raise _DamagedError(f"has arrays that overlap, or a gap before {name!r}.")
+            raise DamagedError(f"has arrays that overlap, or a gap before {name!r}.")
         end = row.end
     if end != size:
-        raise _DamagedError(f"is cut short, or too long: its arrays take {end} bytes, and there are {size}.")
+        raise DamagedError(f"is cut short, or too long: its arrays take {end} bytes, and there are {size}.")
     return dict(rows)
 
 
-def _row(found: re.Match[str]) -> _Entry | None:
-    """Return the entry of a matched text; None where its numbers contradict one another."""
-    shape = tuple(int(n) for n in found["shape"].split(",") if n)
-    begin, end, dtype = int(found["begin"]), int(found["end"]), found["dtype"]
-    if dtype not in _CODES or max((*shape, begin, end)) >= 1 << 62:
-        return None
-    if end - begin != math.prod(shape) * _ITEMSIZE[dtype]:
-        return None
-    return _Entry(_DTYPES[dtype], shape, begin, end, bytes.fromhex(found["sha256"]), found["byteorder"], found["order"])
-
-
-def _dtype(row: _Entry) -> np.dtype[Any]:
+def _dtype(row: Entry) -> np.dtype[Any]:
     return FORMATS["bfloat16"].dtype if row.dtype == "bfloat16" else np.dtype(row.dtype)
 
 
-def _array(file: BinaryIO, name: str, row: _Entry) -> NDArray[Any]:
+def _array(file: BinaryIO, name: str, row: Entry) -> NDArray[Any]:
     """Read an array into memory of its own, and compare its hash."""
     raw: Any = np.empty(row.end - row.begin, np.uint8)
     view, done = memoryview(raw), 0
     while done < len(view) and (n := file.readinto(view[done : done + _PIECE])):  # type: ignore[attr-defined]
         done += n
     if done < len(view):
-        raise _DamagedError("became shorter while it was read.")
+        raise DamagedError("became shorter while it was read.")
     if hashlib.sha256(raw).digest() != row.sha256:
-        raise _DamagedError(f"is damaged: the array {name!r} has another hash than it had.")
+        raise DamagedError(f"is damaged: the array {name!r} has another hash than it had.")
     dtype = _dtype(row)
     words = np.dtype(np.uint16) if row.dtype == "bfloat16" else dtype
     wanted = words if row.byteorder is None else words.newbyteorder(">" if row.byteorder == "big" else "<")
     try:
         x = raw.view(words.newbyteorder("<")).reshape(row.shape)
     except ValueError:  # an empty array whose other axes are too long for NumPy
-        raise _DamagedError(f"has an array {name!r} of a shape that cannot be.") from None
+        raise DamagedError(f"has an array {name!r} of a shape that cannot be.") from None
     x = x.astype(wanted, order="F" if row.order else "C", copy=False)
     return x.view(dtype) if words is not dtype else x
 

@@ -131,7 +131,7 @@ def hyper_of(spec: Spec, one: Contender, problem: Problem, trial: int) -> dict[s
     return {one.rate: float(own)} if one.rate and one.rate not in one.held and isinstance(own, float | int) else {}
 
 
-def train(todo: PlannedRun) -> RunRecord:
+def train(planned: PlannedRun) -> RunRecord:
     """Make one run. Whether it diverges or the problem's own code raises something, that is recorded, not raised.
 
     Raises
@@ -140,22 +140,22 @@ def train(todo: PlannedRun) -> RunRecord:
         When the problem's file is not what it was.
     """
     began = time.perf_counter()
-    record = _Record(todo)
+    record = _Record(planned)
     final: dict[str, float] = {}
     diverged, error = None, None
     try:
-        problem = problem_of(todo.problem, todo.source)
+        problem = problem_of(planned.problem, planned.source)
         with np.errstate(all="ignore"):  # overflow is what diverging runs do
-            task = problem.begin(todo.seed)
-            diverged = _train(todo, problem, task, record)
+            task = problem.begin(planned.seed)
+            diverged = _train(planned, problem, task, record)
             final = {} if diverged is not None else _floats(task.evaluate("test"))
     except ChangedError:
         raise
     except (GradstepError, SystemExit) as raised:
-        error = f"{todo.problem} left by SystemExit: {raised}." if isinstance(raised, SystemExit) else str(raised)
+        error = f"{planned.problem} left by SystemExit: {raised}." if isinstance(raised, SystemExit) else str(raised)
     return RunRecord(
-        *todo.key,
-        hyper=todo.hyper,
+        *planned.key,
+        hyper=planned.hyper,
         steps=record.steps,
         batch_loss=record.batch_loss,
         loss=record.loss,
@@ -175,17 +175,17 @@ def problem_of(label: str, source: Source | None) -> Problem:
     return own_problem(f"{source.path}:{label.rpartition(':')[2]}", source.sha256)[0]
 
 
-def started(todo: PlannedRun, task: Task, **options: Any) -> Optimizer:
+def started(planned: PlannedRun, task: Task, **options: Any) -> Optimizer:
     """The optimizer of a run at its beginning, on one thread."""
-    [one] = read_contenders(todo.optimizer).values()
-    return Optimizer(task.params, one.stage(todo.hyper), threads=1, **options)
+    [one] = read_contenders(planned.optimizer).values()
+    return Optimizer(task.params, one.stage(planned.hyper), threads=1, **options)
 
 
 class _Record:
     """The curves of a run while it is made."""
 
-    def __init__(self, todo: PlannedRun) -> None:
-        self.split: Any = todo.split
+    def __init__(self, planned: PlannedRun) -> None:
+        self.split: Any = planned.split
         self.steps: list[int] = []
         self.batch_loss: list[float] = []
         self.loss: list[float] = []
@@ -225,11 +225,11 @@ def _floats(values: Mapping[str, float]) -> dict[str, float]:
     return {key: float(x) for key, x in values.items()}
 
 
-def _train(todo: PlannedRun, problem: Problem, task: Task, record: _Record) -> int | None:
+def _train(planned: PlannedRun, problem: Problem, task: Task, record: _Record) -> int | None:
     """Make all updates of a run; return the update at which it diverged, or None."""
-    metered = todo.phase == "health"
-    optimizer = started(todo, task, diagnostics=metered)
-    steps = todo.steps or problem.steps
+    metered = planned.phase == "health"
+    optimizer = started(planned, task, diagnostics=metered)
+    steps = planned.steps or problem.steps
     losses: list[float] = []
     for step in range(steps):
         # Before the gradient, whose arrays a function may use again when it is called to evaluate.

@@ -71,7 +71,7 @@ class Store:
         if folder is not None:
             self._lock = lock_folder(writable_folder(folder))
         try:
-            with _told(self.path):
+            with _as_checkpoint_error(self.path):
                 self._db = sqlite3.connect(":memory:" if folder is None else self.path, isolation_level=None)
                 self.content = self._begin(content)
         except BaseException:
@@ -107,7 +107,7 @@ class Store:
             table, keys = "runs", (*keys, made.phase, made.trial, made.seed)
         names = "problem, optimizer, phase, trial, seed, " if table == "runs" else "problem, optimizer, "
         marks = ", ".join("?" * (len(keys) + 2))
-        with _told(self.path):
+        with _as_checkpoint_error(self.path):
             self._connection.execute(
                 f"INSERT OR REPLACE INTO {table} ({names}content, crc) VALUES ({marks})",  # noqa: S608 - ours
                 (*keys, text, _crc(text)),
@@ -187,7 +187,7 @@ class Reader:
     def read(self) -> Content:
         """Return the content by now."""
         self._seen = self._now()  # first: what comes meanwhile is seen the next time
-        with _told(self.path):
+        with _as_checkpoint_error(self.path):
             if not self._log.exists():
                 with contextlib.suppress(sqlite3.DatabaseError):  # a writer may have come: then with its log
                     return self._read("immutable=1")  # leaves no file behind, and needs no right to write
@@ -231,7 +231,7 @@ def _crc(text: str) -> int:
 
 
 @contextlib.contextmanager
-def _told(path: Path) -> Generator[None]:
+def _as_checkpoint_error(path: Path) -> Generator[None]:
     """Raise errors of SQLite, and of its content, as one sentence."""
     try:
         yield

@@ -18,30 +18,30 @@ SECONDS = 0.02  # of a block, at most about that
 STEPS = 50  # of a block, at most
 
 
-def measure(todo: PlannedRun, rate: str | None) -> Timing:
+def measure(planned: PlannedRun, rate: str | None) -> Timing:
     """The timing of an optimizer on a problem, from the start of a run, on one thread; NaN where it cannot start.
 
     The quickest of a few blocks of steps is what other programs disturb least. The learning rate, whatever it is
     called, is 0, which costs the same and goes nowhere.
     """
-    todo = replace(todo, hyper={**todo.hyper, rate: 0.0} if rate else todo.hyper)
+    planned = replace(planned, hyper={**planned.hyper, rate: 0.0} if rate else planned.hyper)
     try:
-        with thread_pools(todo.problem, todo.source).limit(limits=1), np.errstate(all="ignore"):
-            return _measured(todo)
+        with thread_pools(planned.problem, planned.source).limit(limits=1), np.errstate(all="ignore"):
+            return _measured(planned)
     except (GradstepError, SystemExit):  # its runs tell why
-        return Timing(todo.problem, todo.optimizer, math.nan, math.nan, math.nan)
+        return Timing(planned.problem, planned.optimizer, math.nan, math.nan, math.nan)
 
 
-def _measured(todo: PlannedRun) -> Timing:
-    task = problem_of(todo.problem, todo.source).begin(todo.seed)
-    optimizer = started(todo, task)
+def _measured(planned: PlannedRun) -> Timing:
+    task = problem_of(planned.problem, planned.source).begin(planned.seed)
+    optimizer = started(planned, task)
     batch = next(task.batches)
     _, grads = task.value_and_grad(batch)
     gradient_us = _quickest(lambda: task.value_and_grad(batch))
     optimizer_us = _quickest(lambda: optimizer.step(grads))
     count = sum(math.prod(x.shape) for x in flatten(task.params)[1])
     state = sum(x.nbytes for own in optimizer.state.values() for x in own.values())
-    return Timing(todo.problem, todo.optimizer, gradient_us + optimizer_us, optimizer_us, state / max(1, count))
+    return Timing(planned.problem, planned.optimizer, gradient_us + optimizer_us, optimizer_us, state / max(1, count))
 
 
 def _quickest(call: Callable[[], object]) -> float:

@@ -20,6 +20,7 @@ __all__ = [
     "adamaxw",
     "adamw",
     "amsgrad",
+    "lion",
     "nadam",
     "nadamw",
     "radam",
@@ -181,6 +182,19 @@ def adamaxw(
 ) -> Stage:
     """``optax.adamaxw``: Adamax with decoupled weight decay."""
     return chain(stages.decay, variants.adamax_eps_inside)
+
+
+@constructor
+def lion(
+    learning_rate: Any,
+    b1: Any = 0.9,
+    b2: Any = 0.99,
+    mu_dtype: Any = None,
+    weight_decay: Any = 1e-3,
+    mask: Any = None,
+) -> Stage:
+    """``optax.lion``: Lion with decoupled weight decay."""
+    return chain(stages.decay, rules.lion)
 
 
 @constructor

@@ -206,7 +206,7 @@ def check_alike(
         )
 
 
-def bad_gradient(name: str, g: Any, limit: float) -> NonFiniteError:
+def bad_gradient(name: str, g: Any, limit: float, what: str = "gradient") -> NonFiniteError:
     """The error for a gradient with an element that is not finite or larger than ``limit``."""
     host = to_numpy(g)
     begin, x = 0, host.dtype.type(0)
@@ -223,4 +223,4 @@ def bad_gradient(name: str, g: Any, limit: float) -> NonFiniteError:
         "is not finite" if not np.isfinite(x) else f"is too large for this rule in {dtype_name(g)} (limit {limit:.3g})"
     )
     place = f"[{', '.join(map(str, where))}] = " if where else ""
-    return NonFiniteError(f"gradient {name!r} {why}: {place}{x}; nothing was changed.")
+    return NonFiniteError(f"{what} {name!r} {why}: {place}{x}; nothing was changed.")

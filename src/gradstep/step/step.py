@@ -1,18 +1,18 @@
 """A program on its arrays: :class:`Step` takes gradients and the values of hyperparameters, and makes one update."""
 
 import weakref
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import deepcopy
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from gradstep import engine as engines
-from gradstep.arrays import as_reals, as_stored, copied, extremes, put
+from gradstep.arrays import as_reals, as_stored, copied, extremes, largest, put
 from gradstep.chain import Program, Row, Sums
 from gradstep.diagnostics import Diagnostics, summed
 from gradstep.engine.eager import within
-from gradstep.engine.tensor import Fit, Tensor, bad_gradient
+from gradstep.engine.tensor import Fit, Tensor, bad_gradient, check_alike
 from gradstep.errors import GradstepTypeError, GradstepValueError, InUseError, NonFiniteError, ScalarError
 from gradstep.host import Host
 from gradstep.locks import new_lock
@@ -163,6 +163,45 @@ class Step:
             self._recover()
             self._engine.forget()
             raise
+
+    def with_inputs(
+        self, grads: Sequence[Any], values: Values, on_nonfinite: str, inputs: Mapping[str, Sequence[Any]]
+    ) -> bool:
+        """Make one update with arrays beside the gradient, which lie in the state until the next ones come.
+
+        Parameters
+        ----------
+        inputs
+            By name an array for each parameter, in order; shape like the parameter, dtype like its state.
+
+        Raises
+        ------
+        NonFiniteError
+            When an input is not finite, as for gradients. Whatever is raised, nothing has been changed.
+        """
+        pairs: list[tuple[Any, Any]] = []
+        for name, arrays in inputs.items():
+            for key in self.program.inputs[name]:
+                for x, own, value in zip(self._tensors, self.slots.values(), arrays, strict=True):
+                    check_alike(f"{name} of {x.name!r}", value, own[key])
+                    if on_nonfinite != "ignore" and not within(value, largest(x.dtype)):
+                        error = bad_gradient(x.name, value, largest(x.dtype), name)
+                        if on_nonfinite == "raise":
+                            raise error
+                        t, skipped, memory, applied, table = self._now
+                        self._next = self._now = t, skipped + 1, memory, applied, table
+                        return False
+                    pairs.append((own[key], value))
+        before, made = [copied(slot) for slot, _ in pairs], False
+        try:
+            for slot, value in pairs:
+                slot[...] = value
+            made = self(grads, values, on_nonfinite)
+        finally:
+            if not made:
+                for (slot, _), old in zip(pairs, before, strict=True):
+                    slot[...] = old
+        return made
 
     def _gathered(self, part: "Step", grads: tuple[Any, ...], values: Values, on_nonfinite: str) -> bool:
         """Add gradients to those before, for an update that a later call makes; t stays."""
@@ -386,10 +425,10 @@ class Step:
         columns, ranges = self._engine.metered()
         return summed(columns, ranges, self.groups, labels)
 
-    def averaged(self, values: Values) -> list[Any] | None:
+    def averaged(self, values: Callable[[], Values]) -> list[Any] | None:
         """Return copies of the averaged parameters that a stage such as :func:`gradstep.ema` keeps; None without.
 
-        ``values`` are those of the last update.
+        ``values`` gives those of the last update; it is asked where the average is read with scalars.
         """
         self._check_whole()
         reading = [k for k, part in enumerate(self.program.parts) if part.rule.read is not None]
@@ -397,7 +436,8 @@ class Step:
             return None
         k = reading[-1]
         part, keys = self.program.parts[k], self.program.keys[k]
-        hyper = [{key: own[flat] for key, flat in keys.items()} for own in values]
+        groups = values() if part.rule.reads_scalars and self.t else [{}] * len(self.memory)
+        hyper = [{key: own[flat] for key, flat in keys.items() if own} for own in groups]
         memory = [{key: own[f"{part.label}.{key}"] for key in part.rule.memory} for own in self.memory]
 
         def read(x: Tensor, group: int) -> Any:

@@ -61,7 +61,10 @@ def equation(case: Case) -> None:
                 numbers, _ = rule.host(t, hyper, memory, sums)
                 arrays = {key: np.array(x) for key, x in before.items()}
                 after = rule.update(*arrays.values(), **{key: np.array(x) for key, x in numbers.items()})
+                known = {key: np.float64(x) for key, x in numbers.items()} | arrays
                 wanted = dict(zip(results, after, strict=True))
+                for key, (f, asked) in zip(rule.measure, rule.measured, strict=True):
+                    wanted[key] = f(**{x: known[x] for x in asked})
                 got = equations.evaluate({**before, **hyper, **memory, "t": t, **sums})
                 alike = all(np.array_equal(got[key], x, equal_nan=True) for key, x in wanted.items())
                 demand(alike, f"at t = {t} with {hyper} from {before} it gives {got}, the rule {wanted}")

@@ -263,7 +263,7 @@ class TestRefusals:
     def test_what_is_unknown(self):
         multi = optax.MultiSteps(optax.adam(0.1), 2).init(tree(start()))
         refuses(optimizer("adam", start()), multi, "it has a MultiStepsState, which is unknown here")
-        refuses(optimizer("adam", start()), after(optax.lion(0.1)), "it has a ScaleByLionState")
+        refuses(optimizer("adam", start()), after(optax.novograd(0.1)), "it has a ScaleByNovogradState")
         refuses(optimizer("adam", start()), 7, "there is a int in it", error=GradstepTypeError)
 
     def test_masked_moments(self):

@@ -41,6 +41,7 @@ PLACES: Mapping[str, Places] = {
         ),
         "adamax_eps_inside": {"m": "mu", "u": "nu"},
     },
+    "ScaleByLionState": {"lion": {"m": "mu"}},
     "ScaleByAmsgradState": {
         "amsgrad_optax": _TOP,
         "amsgrad_optax_mean": _TOP,

@@ -1,0 +1,123 @@
+"""Arrays that come with a step beside the gradient."""
+
+import numpy as np
+import pytest
+
+import gradstep as gs
+from gradstep.errors import RuleError
+from gradstep.rule import rule
+from gradstep.vocabulary import maximum, minimum
+from support import bits
+
+ENGINES = ["eager", "compiled"]
+pytestmark = pytest.mark.usefixtures("own_registry")
+
+
+def scalars(lr=0.1, beta=0.9, bound=1.0):
+    return {"lr": lr, "beta": beta, "rest": 1 - beta, "high": bound, "low": -bound}
+
+
+def declared():
+    """Sophia without its clock (Liu et al. 2023, arXiv:2305.14342): the curvature is handed in."""
+
+    @rule(scalars, inputs="curvature", state="m h", units={"lr": "theta"})
+    def newtonian(theta, g, curvature, m, h, lr, beta, rest, high, low):
+        m = beta * m + rest * g
+        h = beta * h + rest * curvature
+        theta = theta - lr * minimum(maximum(m / maximum(h, 1e-12), low), high)
+        return theta, g, m, h
+
+    return newtonian
+
+
+@pytest.fixture(params=ENGINES)
+def engine(request):
+    return request.param
+
+
+def problem(seed, dtype="f8"):
+    rng = np.random.default_rng(seed)
+    return {"w": rng.normal(size=(50, 3)).astype(dtype), "b": rng.normal(size=7).astype(dtype)}
+
+
+def by_hand(steps):
+    """The same in Python floats, element by element."""
+    out = {key: x.copy() for key, x in problem(0).items()}
+    for key, theta in out.items():
+        for place in np.ndindex(theta.shape):
+            m = h = 0.0
+            x = float(theta[place])
+            for seed in range(1, steps + 1):
+                m = 0.9 * m + (1 - 0.9) * float(problem(seed)[key][place])
+                h = 0.9 * h + (1 - 0.9) * abs(float(problem(-seed % 99)[key][place]))
+                x -= 0.1 * min(max(m / max(h, 1e-12), -1.0), 1.0)
+            theta[place] = x
+    return out
+
+
+def curvature(seed, dtype="f8"):
+    return {key: np.abs(x) for key, x in problem(-seed % 99, dtype).items()}
+
+
+def test_against_the_same_by_hand(engine):
+    opt = gs.Optimizer(problem(0), declared()(), engine=engine)
+    for seed in (1, 2, 3):
+        opt.step(problem(seed), curvature=curvature(seed))
+    assert all(np.allclose(x, by_hand(3)[key], rtol=0, atol=1e-13) for key, x in opt.params.items())
+    assert np.array_equal(opt.state["w"]["newtonian.curvature"], curvature(3)["w"])
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+def test_engines_and_the_pure_pair_agree(dtype):
+    tx = gs.chain(gs.clip_by_global_norm(1.0), declared()())
+    opts = [gs.Optimizer(problem(0, dtype), tx, engine=engine) for engine in ENGINES]
+    params, state = problem(0, dtype), gs.init(tx, problem(0, dtype))
+    for seed in (1, 2, 3):
+        for opt in opts:
+            opt.step(problem(seed, dtype), curvature=curvature(seed, dtype))
+        params, state = gs.update(tx, params, problem(seed, dtype), state, curvature=curvature(seed, dtype))
+    for opt in opts:
+        assert all(bits(x) == bits(params[key]) for key, x in opt.params.items())
+
+
+@pytest.mark.parametrize("policy", ["raise", "skip"])
+@pytest.mark.parametrize("bad", ["gradient", "input"])
+def test_a_refused_step_changes_nothing(policy, bad, engine):
+    opt = gs.Optimizer(problem(0), declared()(), engine=engine, on_nonfinite=policy)
+    opt.step(problem(1), curvature=curvature(1))
+    before = [bits(x) for own in ({"": opt.params}, opt.state) for part in own.values() for x in part.values()]
+    g, h = problem(2), curvature(2)
+    (g if bad == "gradient" else h)["b"][3] = np.nan
+    if policy == "raise":
+        with pytest.raises(gs.NonFiniteError, match=rf"{'gradient' if bad == 'gradient' else 'curvature'} 'b' is not"):
+            opt.step(g, curvature=h)
+    else:
+        opt.step(g, curvature=h)
+        assert opt.skipped == 1
+    assert opt.t == 1
+    assert before == [bits(x) for own in ({"": opt.params}, opt.state) for part in own.values() for x in part.values()]
+
+
+def test_what_does_not_fit_is_refused():
+    opt, plain = gs.Optimizer(problem(0), declared()()), gs.Optimizer(problem(0), "adam")
+    with pytest.raises(gs.GradstepValueError, match="curvature= is missing: arrays like the parameters"):
+        opt.step(problem(1))
+    with pytest.raises(gs.GradstepValueError, match="unknown input 'curvatur'; did you mean curvature"):
+        opt.step(problem(1), curvatur=curvature(1))
+    with pytest.raises(gs.GradstepValueError, match=r"no stage takes lr=; set a hyperparameter by opt.hyper\['lr'\]"):
+        plain.step(problem(1), lr=0.1)
+    with pytest.raises(gs.GradstepValueError, match=r"curvature of 'w' has shape \(3, 50\)"):
+        opt.step(problem(1), curvature={"w": np.ones((3, 50)), "b": np.ones(7)})
+    with pytest.raises(gs.GradstepTypeError, match="curvature of 'b' is of type NoneType"):
+        opt.step(problem(1), curvature={"w": np.ones((50, 3))})
+    with pytest.raises(gs.GradstepValueError, match="is not for newtonian, which takes curvature"):
+        gs.Optimizer(np.zeros(3, "f4"), declared()(), state_dtype="8bit")
+    with pytest.raises(gs.GradstepValueError, match=r"gs\.Run hands over gradients alone, and curvature is needed"):
+        gs.Run(lambda params: (0.0, params), np.zeros(3), declared()())
+
+
+def test_badly_declared():
+    with pytest.raises(RuleError, match="inputs= goes with neither"):
+        rule(inputs="h", whole=True)(lambda theta, g, h: (theta - h, g))
+    with pytest.raises(RuleError, match="update must return theta, g, h, m"):
+        rule(inputs="h", state="m")(lambda theta, g, h, m: (theta - h, g))
