@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from gradstep.checkpoint import Checkpoint, as_saved, plan
 from gradstep.checkpoint.state import PARAM
 from gradstep.nn import Dense, Sequential
 from gradstep.optimizer import Optimizer
@@ -81,9 +80,10 @@ class Network:
 
     def as_arrays(self) -> dict[str, Any]:
         """Return everything that the next steps depend on, as arrays and plain data."""
-        arrays, manifest = as_saved(self.optimizer.parts())
+        parts = self.optimizer.parts()
         kept = {"form": self.form, "stage": self.optimizer.stage, "options": self._options}
-        return {**kept, "arrays": arrays, "manifest": manifest}
+        progress = dict(parts.hyper), list(parts.memory), parts.t, parts.skipped
+        return {**kept, "arrays": parts.places(), "progress": progress}
 
     @classmethod
     def from_arrays(cls, saved: Mapping[str, Any]) -> "Network":
@@ -91,5 +91,6 @@ class Network:
         arrays = saved["arrays"]
         dtype = next(x.dtype for name, x in arrays.items() if name.startswith(PARAM))
         made = cls(saved["form"], saved["form"].model(0, dtype), saved["stage"], saved["options"])
-        plan(made.optimizer.parts(), Checkpoint(arrays, saved["manifest"]), "of an estimator")()
+        parts = made.optimizer.parts()
+        parts.take(*saved["progress"], [(x, arrays[name]) for name, x in parts.places().items()])
         return made
