@@ -1,6 +1,8 @@
 """The post's class: its numbers are those of the plain rules, bit for bit; where the post departs from its formulas."""
 
+import copy
 import math
+import pickle
 import re
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,6 +13,7 @@ import pytest
 import gradstep as gs
 from gradstep.layers import Optimizer
 from gradstep.nn import Conv2D, Dense, Dropout, Flatten, Sequential
+from support import at_line
 
 STAGES = {  # for learning_rate = 0.05 and mr = 0.5
     "sgd": gs.momentum(lr=0.05, momentum=0.5),
@@ -204,6 +207,47 @@ def test_it_trains_the_layers_of_nn(name):
     fitted.fit(x, y, 10, batch_size=40, shuffle=False, progress=False)
     assert bits(walked.layers) == bits(fitted.layers)
     assert walked.evaluate(x, y, loss="cross_entropy").loss < before
+
+
+def test_a_copy_goes_on_as_the_one_copied():
+    layers = some_layers()
+    opt = Optimizer(layers, "adam", learning_rate=0.05)
+    steps(opt.adam, layers, 3)
+    others, other = copy.deepcopy((layers, opt))
+    steps(opt.adam, layers, 3, seed=2)
+    steps(other.adam, others, 3, seed=2)
+    assert bits(layers) == bits(others)
+    with pytest.raises(gs.GradstepTypeError, match="cannot be pickled"):
+        pickle.dumps(opt)
+
+
+def test_within_a_step_another_one_is_refused():
+    """As by a signal handler, before any line; the arrays are those of one whole step of each name."""
+    k, said = 1, []
+    while True:
+        layers, expected = some_layers(), some_layers()
+        opt = Optimizer(layers, "adam")
+        set_deltas(layers, np.random.default_rng(7))
+        set_deltas(expected, np.random.default_rng(7))
+        made = [0]
+
+        def act(opt=opt, layers=layers, made=made):
+            try:
+                opt.adam(layers)
+            except gs.errors.InUseError as error:
+                said.append(str(error))
+            else:
+                made[0] += 1
+
+        if not at_line(k, act, lambda opt=opt, layers=layers: opt.adam(layers)):
+            break
+        own = Optimizer(expected, "adam")
+        for _ in range(1 + made[0]):
+            own.adam(expected)
+        assert bits(layers) == bits(expected)
+        k += 1
+    assert said
+    assert all("opt.adam was called while" in text for text in said)
 
 
 def test_layers_with_nothing_to_train():

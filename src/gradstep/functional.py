@@ -3,7 +3,7 @@
 ``gs.update`` is :func:`scalars` on the host plus :func:`apply` on the arrays; only ``apply`` may be traced by a jit.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -114,7 +114,7 @@ def update(
         if on_nonfinite != "ignore":
             _guard(made, bundles, tensors, leaves)
         values = made.values(made.hyper, state.t)
-        table, memory = host_half(made, values, tensors, leaves, state.t, state.memory)
+        table, memory = host_half(made, values, _dtypes(tensors), tensors, leaves, state.t, state.memory)
     except NonFiniteError as error:
         if on_nonfinite != "skip" or isinstance(error, ScalarError):
             raise
@@ -163,7 +163,8 @@ def scalars(tx: Stage | Rule, params: Any, grads: Any, state: State) -> tuple[Sc
     _check_state(made, state)
     nest, tensors, leaves = _prepared(made, params, grads, state.slots)
     _refuse_traced([x.value for x in tensors], state)
-    table, memory = host_half(made, made.values(made.hyper, state.t), tensors, leaves, state.t, state.memory)
+    values = made.values(made.hyper, state.t)
+    table, memory = host_half(made, values, _dtypes(tensors), tensors, leaves, state.t, state.memory)
     rows = nest.names if made.over_tensor else [ALL]
     return {key: _named(made, row) for key, row in zip(rows, table, strict=True)}, memory
 
@@ -171,18 +172,19 @@ def scalars(tx: Stage | Rule, params: Any, grads: Any, state: State) -> tuple[Sc
 def host_half(
     made: Program,
     hyper: Mapping[str, float],
+    dtypes: Iterable[str],
     tensors: Sequence[Tensor],
     grads: Sequence[Any],
     t: int,
     memory: Mapping[str, float],
 ) -> tuple[list[Row], Mapping[str, float]]:
-    """The scalars of the update after ``t``, a row for all tensors or one for each, and the memory after it.
+    """Return the scalars of the update after ``t``, a row for all tensors or one for each, and the memory after it.
 
-    ``hyper`` has each hyperparameter's value for this update. Where nothing is measured, the dtypes of the tensors are
-    all that is asked of them, and the gradients are not looked at.
+    ``hyper`` has each hyperparameter's value for this update, and ``dtypes`` those in which parameters are computed.
+    Tensors and gradients are asked for sums alone: where nothing is measured there need be none.
     """
     groups = [0] * len(tensors) if made.over_tensor else [0]
-    host = Host(made, [hyper], groups, extremes({x.dtype for x in tensors}))
+    host = Host(made, [hyper], groups, extremes(set(dtypes)))
 
     def measure(part: int, rows: list[Row]) -> Sums:
         if made.rules[part].whole:  # it is run when the arrays are computed
@@ -215,6 +217,16 @@ def apply(tx: Stage | Rule, params: Any, grads: Any, slots: Slots, scalars: Scal
     rows = [scalars[name] for name in (nest.names if made.over_tensor else [ALL])]
     table = [[tuple(numbers[p.label][key] for key in p.rule.numbers) for p in made.parts] for numbers in rows]
     return _applied(made, nest, tensors, eager.bundled(made, tensors, leaves), table)
+
+
+def apply_table(made: Program, params: Any, grads: Any, slots: Slots, table: list[Row]) -> tuple[Any, Slots]:
+    """Return what :func:`apply` does, for scalars as a host's table: a row for all arrays, or one for each in order."""
+    nest, tensors, leaves = _prepared(made, params, grads, slots)
+    return _applied(made, nest, tensors, eager.bundled(made, tensors, leaves), table)
+
+
+def _dtypes(tensors: Sequence[Tensor]) -> set[str]:
+    return {x.dtype for x in tensors}
 
 
 def _applied(

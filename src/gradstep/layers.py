@@ -9,13 +9,15 @@ from typing import Any
 
 import numpy as np
 
-from gradstep import optimizer, rules
-from gradstep.chain import chain
+from gradstep import rules
+from gradstep.chain import chain, program
 from gradstep.errors import GradstepTypeError, GradstepValueError
-from gradstep.memory import check_writable
+from gradstep.hyper import checked
+from gradstep.locks import refuse_reentry
 from gradstep.naming import Closed, unknown
-from gradstep.rule import Rule, Stage
+from gradstep.rule import Rule, Stage, as_stage
 from gradstep.stages import l2
+from gradstep.step import Step, Values
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -73,7 +75,7 @@ class Optimizer(Closed):
 
     def __init__(self, layers: Any, name: str | None = None, learning_rate: float = 0.01, mr: float = 0.001) -> None:
         self.name, self.learning_rate, self.mr = name, learning_rate, mr
-        self._terms: dict[str, optimizer.Optimizer] = {}
+        self._terms: dict[str, tuple[Step, Values]] = {}  # the step of each name, and the values of the last one
         if name is not None:
             if name not in self.opt_dict:
                 raise unknown("unknown optimizer", str(name), self.opt_dict)
@@ -175,28 +177,30 @@ class Optimizer(Closed):
 
     def _step(self, name: str, layers: Any, training: bool, **hyper: Any) -> None:
         trained = _trained(layers)
-        arrays = {where: {kind: _array(where, layer, kind) for kind in KINDS} for where, layer in trained.items()}
-        opt = self._terms.get(name)
-        if opt is None or not training:
-            # The optimizer works on copies, so that a layer may hold another array at each call.
-            copies = {where: {kind: x.copy() for kind, x in own.items()} for where, own in arrays.items()}
-            opt = optimizer.Optimizer(copies, STAGES[name])
-        for key, value in hyper.items():
-            if opt.hyper[key] != value:
-                opt.hyper[key] = value
-        if training:
-            _same_form(name, arrays, opt.params)
-            flat = {f"{where}.{kind}": x for where, own in arrays.items() for kind, x in own.items()}
-            check_writable(list(flat), list(flat.values()))
-            grads = {where: {kind: _gradient(where, layer, kind) for kind in KINDS} for where, layer in trained.items()}
-            _copy(arrays, opt.params)
-            opt.step(grads)
-            _copy(opt.params, arrays)
-        self._terms[name] = opt
+        arrays = {f"{at}.{kind}": _array(at, layer, kind) for at, layer in trained.items() for kind in KINDS}
+        made = program(as_stage(STAGES[name]))
+        given = {key: checked(key, x, "optimizer", made.domains.get(key)) for key, x in hyper.items()}
+        terms = self._terms.get(name)
+        if terms is not None:
+            refuse_reentry(terms[0].lock, f"opt.{name}")
+        if terms is None or not training:
+            values = [made.values({**made.hyper, **given}, 0)]
+            step = Step(made, arrays, values)
+        else:
+            step, old = terms
+            values = [made.values({**made.hyper, **given}, step.t)]
+            values = old if old == values else values
+        with step.lock:
+            if training:
+                _same_form(name, arrays, dict(zip(step.names, step.params, strict=True)))
+                grads = [_gradient(at, layer, kind) for at, layer in trained.items() for kind in KINDS]
+                step.bind(list(arrays.values()))
+                step(grads, values)
+            self._terms[name] = step, values
 
 
 def _trained(layers: Any) -> dict[str, Any]:
-    """The layers that have something to train, by names for errors."""
+    """Return the layers that have something to train, by names for errors."""
     if not isinstance(layers, Sequence):
         raise GradstepTypeError(f"layers must be a list of layers, not {type(layers).__name__}.")
     for i, layer in enumerate(layers):
@@ -218,7 +222,7 @@ def _array(where: str, layer: Any, attribute: str) -> Array:
 
 
 def _gradient(where: str, layer: Any, kind: str) -> Array:
-    """Minus the delta, in the dtype of what it moves."""
+    """Return minus the delta, in the dtype of what it moves."""
     x, delta = getattr(layer, kind), _array(where, layer, f"delta_{kind}")
     if delta.shape != x.shape:
         raise GradstepValueError(f"{where}: delta_{kind} has shape {delta.shape}, but {kind} {x.shape}.")
@@ -226,23 +230,17 @@ def _gradient(where: str, layer: Any, kind: str) -> Array:
         return -delta.astype(x.dtype, copy=False)
 
 
-def _same_form(name: str, arrays: dict[str, dict[str, Array]], known: dict[str, dict[str, Array]]) -> None:
+def _same_form(name: str, arrays: Mapping[str, Array], known: Mapping[str, Array]) -> None:
     """Refuse other layers than those that the terms belong to."""
     again = f"call {name}(layers, training=False) to start again with these layers."
     if odd := sorted(arrays.keys() ^ known.keys()):
-        raise GradstepValueError(f"{odd[0]} is in one of the layers and the terms of {name} alone; {again}")
-    for where, own in arrays.items():
-        for kind, x in own.items():
-            y = known[where][kind]
-            if (x.shape, x.dtype) != (y.shape, y.dtype):
-                what = f"{x.dtype} of shape {x.shape}, but were {y.dtype} of shape {y.shape}"
-                raise GradstepValueError(f"{where}: {kind} are {what} when the terms of {name} began; {again}")
-
-
-def _copy(source: dict[str, dict[str, Array]], to: dict[str, dict[str, Array]]) -> None:
-    for where, own in to.items():
-        for kind, x in own.items():
-            np.copyto(x, source[where][kind])
+        where, _, _ = odd[0].rpartition(".")
+        raise GradstepValueError(f"{where} is in one of the layers and the terms of {name} alone; {again}")
+    for key, x in arrays.items():
+        y, (where, _, kind) = known[key], key.rpartition(".")
+        if (x.shape, x.dtype) != (y.shape, y.dtype):
+            what = f"{x.dtype} of shape {x.shape}, but were {y.dtype} of shape {y.shape}"
+            raise GradstepValueError(f"{where}: {kind} are {what} when the terms of {name} began; {again}")
 
 
 def _only(name: str, argument: str, value: float, default: float) -> None:

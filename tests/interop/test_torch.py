@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 
 import gradstep as gs
+from support import at_line, clear
 
 torch = pytest.importorskip("torch")
 from gradstep.interop.torch import (  # noqa: E402 - need torch
     Optimizer,
-    cohort,
-    cohorts,
+    bucket,
+    buckets,
 )
 
 SAME = {"rtol": 0.0, "atol": 1e-12}
@@ -100,7 +101,7 @@ class TestParity:
         train(net, opt, 20)
         train(other, getattr(torch.optim, name)(groups(other), lr=0.01), 20)
         assert_alike(net, other)
-        assert len(opt._cohorts.each) == 1  # decayed or not, all go in one pass
+        assert len(opt._buckets.each) == 1  # decayed or not, all go in one pass
 
     def test_a_rule_of_our_own(self):
         net, other = network(), network()
@@ -436,14 +437,14 @@ class TestSteps:
 class TestMemory:
     def test_tensors_that_numpy_cannot_see(self, monkeypatch):
         """As on an accelerator: the rule in torch's own operations."""
-        for module in (cohort, cohorts):
+        for module in (bucket, buckets):
             monkeypatch.setattr(module, "in_numpy", lambda _: False)
         net, other = network(), network()
         opt = Optimizer(net.parameters(), "torch.NAdam", lr=0.01)
         train(net, opt, 5)
         opt.load_state_dict(saved(opt.state_dict()))
         train(net, opt, 5)
-        assert opt._cohorts.each[0].opt.engine == "eager"
+        assert opt._buckets.each[0].step.kind == "eager"
         train(other, torch.optim.NAdam(other.parameters(), lr=0.01), 10)
         for p, q in zip(net.parameters(), other.parameters(), strict=True):
             torch.testing.assert_close(p, q, rtol=0.0, atol=1e-7)  # torch's product is float32
@@ -451,13 +452,13 @@ class TestMemory:
     def test_state_is_the_engines(self):
         p = tensor(1.0, 2.0)
         opt = Optimizer([p], "adam", lr=0.1)
-        (own,) = opt._cohorts.each
-        assert own.opt.engine in ("compiled", "eager")
+        (own,) = opt._buckets.each
+        assert own.step.kind in ("compiled", "eager")
         m = opt.state[p]["m"]
         p.grad = torch.ones(2).double()
         opt.step()
         assert opt.state[p]["m"] is m
-        assert m.tolist() == own.opt.state["0.0"]["adam.m"].tolist() != [0.0, 0.0]
+        assert m.tolist() == own.step.slots["0.0"]["adam.m"].tolist() != [0.0, 0.0]
         assert set(opt.state[p]) == {"m", "v", "step"}
 
     def test_names_where_several_stages_keep_something(self):
@@ -484,11 +485,11 @@ class TestMemory:
     def test_bfloat16_shares_memory_and_is_compiled(self):
         pytest.importorskip("ml_dtypes")
         p = tensor(1.0, 2.0, dtype=torch.bfloat16)
-        (own,) = Optimizer([p], "adam")._cohorts.each
+        (own,) = Optimizer([p], "adam")._buckets.each
         p.data.mul_(2)
-        assert np.asarray(own.opt.params["0.0"], np.float32).tolist() == [2.0, 4.0]
+        assert np.asarray(own.step.params[0], np.float32).tolist() == [2.0, 4.0]
         pytest.importorskip("llvmlite")
-        assert own.opt.engine == "compiled"
+        assert own.step.kind == "compiled"
 
     def test_layouts(self):
         def run(make):
@@ -728,3 +729,92 @@ class TestRefusals:
         opt.param_groups[0]["momentum"] = 0.9
         with pytest.raises(gs.GradstepValueError, match=r"state of '0\.0' is step; this optimizer keeps b, step"):
             opt.step()
+
+
+class TestWithin:
+    """A guest used within its own step, as by a signal handler, which may run before any line."""
+
+    def make(self, late=False):
+        """A guest at t = 2 of which each parameter is minus its updates; with ``late`` it takes two passes."""
+        params = [tensor(0.0, 0.0), torch.zeros(4, 6).double()[:, ::2].requires_grad_(), tensor(0.0)]
+        opt = Optimizer(params, "sgd", lr=1.0)
+        for k in range(2):
+            for p in params[: 2 if late and k == 0 else 3]:
+                p.grad = torch.ones_like(p)
+            opt.step()
+        for p in params:
+            p.grad = torch.ones_like(p)
+        return opt, params
+
+    @staticmethod
+    def is_whole(opt, params, late):
+        counts = [int(own["step"]) for own in opt.state_dict()["state"].values()]
+        assert counts[0] == counts[1] == counts[2] + late
+        for p, count in zip(params, counts, strict=True):
+            assert (p == -float(count)).all()
+        return counts[0]
+
+    @pytest.mark.parametrize("late", [False, True])
+    def test_the_state_is_whole_or_refused(self, late):
+        k, seen = 1, set()
+        while True:
+            opt, params = self.make(late)
+
+            def look(opt=opt, params=params):
+                try:
+                    seen.add(self.is_whole(opt, params, late))
+                except gs.errors.InUseError:
+                    seen.add("refused")
+
+            if not at_line(k, look, opt.step):
+                break
+            assert self.is_whole(opt, params, late) == 3
+            k += 1
+        assert seen == {2, 3, "refused"}
+
+    @pytest.mark.parametrize("late", [False, True])
+    def test_an_exception_at_any_moment_leaves_a_whole_step(self, late):
+        class Late(Exception):
+            pass
+
+        def end():
+            raise Late
+
+        k, seen = 1, set()
+        while True:
+            opt, params = self.make(late)
+            versions = [p._version for p in params]
+            try:
+                if not at_line(k, end, opt.step):
+                    break
+            except Late:
+                pass
+            count = self.is_whole(opt, params, late)
+            assert (params[0]._version > versions[0]) is (count == 3)
+            seen.add(count)
+            opt.step()
+            assert self.is_whole(opt, params, late) == count + 1
+            k += 1
+        assert seen == {2, 3}
+
+    @pytest.mark.parametrize("name", ["step", "add_param_group", "load_state_dict"])
+    def test_a_change_within_a_step_is_refused(self, name, monkeypatch):
+        opt, params = self.make()
+        kept = opt.state_dict()
+        calls = {
+            "step": opt.step,
+            "add_param_group": lambda: opt.add_param_group({"params": [tensor(1.0)]}),
+            "load_state_dict": lambda: opt.load_state_dict(kept),
+        }
+        said = []
+
+        def act(_):
+            with pytest.raises(gs.errors.InUseError, match=name) as error:
+                calls[name]()
+            said.append(error)
+
+        monkeypatch.setattr(torch.autograd.graph, "increment_version", act)
+        opt.step()
+        assert clear(*said)
+        assert len(opt.param_groups) == 1
+        assert self.is_whole(opt, params, False) == 3

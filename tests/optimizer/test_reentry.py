@@ -5,9 +5,7 @@ A signal handler may run between any two lines. These tests run one at each line
 
 import copy
 import gc
-import linecache
 import pickle
-import sys
 
 import numpy as np
 import pytest
@@ -16,7 +14,7 @@ import gradstep as gs
 from gradstep import errors
 from gradstep.errors import GradstepTypeError, InUseError
 from gradstep.tree import flatten
-from support import clear, fingerprint, same, script
+from support import at_line, clear, fingerprint, same, script
 
 ENGINES = pytest.mark.parametrize("engine", ["compiled", "eager"])
 CHAINS = {
@@ -29,30 +27,6 @@ CHAINS = {
 def strided():
     """Parameters that no engine can write in one go: the last one is not contiguous."""
     return {"a": np.zeros(5), "b": np.zeros((4, 6))[:, ::2]}
-
-
-def at_line(k, act, call):
-    """Call ``call`` and, before the k-th line that is executed in it, ``act``; whether there was such a line."""
-    seen = [0]
-
-    def trace(frame, event, _):
-        if event == "line" and "gradstep" in frame.f_code.co_filename and not _leaves_a_block(frame):
-            seen[0] += 1
-            if seen[0] == k:
-                act()
-        return trace
-
-    sys.settrace(trace)
-    try:
-        call()
-    finally:
-        sys.settrace(None)
-    return seen[0] >= k
-
-
-def _leaves_a_block(frame):
-    """Whether a line begins a ``with``: a trace comes by there at its end too, where no signal handler is run."""
-    return linecache.getline(frame.f_code.co_filename, frame.f_lineno).lstrip().startswith("with ")
 
 
 def each_line(make, act):

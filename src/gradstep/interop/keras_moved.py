@@ -1,16 +1,16 @@
 """State from and to Keras's own optimizers, for the guest as for an optimizer of ours."""
 
 from collections.abc import Iterable
+from contextlib import nullcontext
 from typing import Any
 
-import numpy as np
-
 from gradstep.arrays import to_numpy
-from gradstep.checkpoint.transfer import uninterrupted
+from gradstep.checkpoint import Parts
 from gradstep.errors import GradstepTypeError, GradstepValueError
+from gradstep.groups import Groups
 from gradstep.interop import traced
 from gradstep.interop.state import keras as state
-from gradstep.optimizer import Optimizer
+from gradstep.precision import Precision
 
 
 def load_state(opt: Any, keras_optimizer: Any, names: Iterable[str] | None = None) -> None:
@@ -37,25 +37,10 @@ def load_state(opt: Any, keras_optimizer: Any, names: Iterable[str] | None = Non
         that the rule here does not have; for other shapes, numbers that are not finite, below zero where they cannot
         be, or not in the dtype here. Nothing has been changed.
     """
-    if not _is_guest(opt):
+    if _is_guest(opt):
+        state.load_state(_parts(opt, names), keras_optimizer)
+    else:
         state.load_state(opt, keras_optimizer, names)
-        return
-    own = _as_ours(opt, names)
-    state.load_state(own, keras_optimizer)
-    parts = own.parts()
-    pairs: list[tuple[Any, Any]] = [(opt.iterations, parts.t)]
-    pairs += [(x, traced.as_bits(parts.memory[0][key])) for key, x in opt._memory.items()]
-    pairs += [
-        (x, parts.state[name][key])
-        for name, kept in zip(parts.params, opt._slots, strict=True)
-        for key, x in kept.items()
-    ]
-
-    def act() -> None:
-        for x, values in pairs:
-            x.assign(values)
-
-    uninterrupted(act)()
 
 
 def dump_state(opt: Any, keras_optimizer: Any, names: Iterable[str] | None = None) -> None:
@@ -73,7 +58,7 @@ def dump_state(opt: Any, keras_optimizer: Any, names: Iterable[str] | None = Non
         has been changed.
     """
     if _is_guest(opt):
-        state.dump_state(_as_ours(opt, names), keras_optimizer)
+        state.dump_state(_parts(opt, names), keras_optimizer)
     else:
         state.dump_state(opt, keras_optimizer, names)
 
@@ -82,19 +67,27 @@ def _is_guest(opt: Any) -> bool:
     return hasattr(opt, "made") and hasattr(opt, "built")
 
 
-def _as_ours(guest: Any, names: Iterable[str] | None) -> Optimizer:
-    """An optimizer of ours with a copy of a guest's state; the parameters, which nobody asks for, are zeros."""
+def _parts(guest: Any, names: Iterable[str] | None) -> Parts:
+    """Return a guest's variables as the parts of an optimizer."""
     if names is not None:
         raise GradstepTypeError("names are of an optimizer of ours; a guest has the variables in their order.")
     if not guest.built:
         raise GradstepValueError("this guest is not built; call its build(variables) first.")
     if guest.gradient_accumulation_steps:
         raise GradstepValueError("this guest gathers gradients over several steps, which no other's state has.")
-    variables = {f"{v.path} ({k})": v for k, v in enumerate(guest._trainable_variables)}
-    opt = Optimizer({name: np.zeros_like(to_numpy(v.value)) for name, v in variables.items()}, guest.stage)
-    for name, kept in zip(variables, guest._slots, strict=True):
-        for key, x in kept.items():
-            opt.state[name][key][...] = to_numpy(x.value)
+    params = {f"{v.path} ({k})": v.value for k, v in enumerate(guest._trainable_variables)}
+    kept = dict(zip(params, guest._slots, strict=True))
+    slots = {name: {key: to_numpy(x.value) for key, x in own.items()} for name, own in kept.items()}
+    variables = {id(slots[name][key]): x for name, own in kept.items() for key, x in own.items()}
     memory = {key: traced.from_bits(x.value) for key, x in guest._memory.items()}
-    opt.parts().take(opt.hyper.raw, [memory], int(guest.iterations.value), 0)
-    return opt
+
+    def take(_: Any, memory: Any, t: int, _skipped: int, arrays: Any = ()) -> None:
+        guest.iterations.assign(t)
+        for key, x in guest._memory.items():
+            x.assign(traced.as_bits(memory[0][key]))
+        for x, numbers in arrays:
+            variables[id(x)].assign(numbers)
+
+    groups = Groups(("",), ({},), (0,) * len(params))
+    own = guest.made, groups, Precision(), params, slots, guest.made.hyper
+    return Parts(*own, int(guest.iterations.value), 0, [memory], take, nullcontext())

@@ -11,6 +11,7 @@ from gradstep.hyper import Hyper, checked
 from gradstep.rule import Rule, Stage, lookup, registry
 
 RATE = "lr"  # what schedulers change in a group, whatever a constructor calls it
+_PLAIN = {float, int, bool, tuple, type(None)}  # what a group most often holds
 
 
 class Setting(NamedTuple):
@@ -69,7 +70,7 @@ class Settings:
         """Return the hyperparameters among a group's entries; tensors, which may change in place, as numbers."""
         if self._rate != RATE and self._rate in group:
             raise GradstepValueError(f"a group has {self._rate} = {group[self._rate]!r}; in groups it is {RATE}.")
-        return {key: number(group[key]) for key in self.defaults if key in group}
+        return {key: x if type(x := group[key]) in _PLAIN else number(x) for key in self.defaults if key in group}
 
     def renamed(self, group: Mapping[str, Any]) -> dict[str, Any]:
         """Return a group's entries with the learning rate, where it has the constructor's name, as ``lr``."""

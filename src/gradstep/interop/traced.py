@@ -5,17 +5,18 @@ when the step runs, and the numbers that a rule keeps on the host go in and out 
 """
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
 from typing import Any
 
 import numpy as np
 
 from gradstep.arrays import compute_dtype, to_numpy
-from gradstep.chain import Program, program, reductions
+from gradstep.chain import Program, Row, program, reductions
 from gradstep.engine.tensor import Tensor
 from gradstep.errors import NonFiniteError, ScalarError
-from gradstep.functional import ALL, Scalars, Slots, apply, host_half
+from gradstep.functional import Slots, apply_table, host_half
 from gradstep.hyper import Schedule, in_domain
 from gradstep.rule import Stage
 
@@ -23,12 +24,12 @@ Nest = dict[str, Any]
 
 
 def as_bits(x: float) -> np.ndarray:
-    """A float64 as two int32, which every framework can carry."""
+    """Return a float64 as two int32, which every framework can carry."""
     return np.array([x], np.float64).view(np.int32)
 
 
 def from_bits(bits: Any) -> float:
-    """The inverse of :func:`as_bits`."""
+    """Return the float64 that :func:`as_bits` took."""
     return float(np.ascontiguousarray(to_numpy(bits), np.int32).view(np.float64)[0])
 
 
@@ -74,7 +75,7 @@ def step(
         numbers, memory = jax.pure_callback(host, (form(*host.form), bits), *operands, vmap_method="sequential")
     else:
         numbers, memory = host(*operands)
-    params, slots = apply(stage, params, grads, slots, _named(made, params, numbers))
+    params, slots = apply_table(made, params, grads, slots, _table(made, numbers))
     return params, slots, memory
 
 
@@ -98,10 +99,14 @@ class _Host:
         values = made.values({key: x for key, x in made.hyper.items() if key not in hyper}, t)
         owner, domains = f"optimizer, update {t + 1}", made.domains
         values |= {key: in_domain(key, float(x), owner, domains.get(key)) for key, x in hyper.items()}
-        tensors, grads = self._tensors(arrays)
+        tensors = [
+            Tensor("", to_numpy(theta), tuple(tuple(map(to_numpy, own)) for own in slots), k if self.rows > 1 else 0)
+            for k, (theta, _, slots) in enumerate(arrays)
+        ]
+        grads = [to_numpy(g) for _, g, _ in arrays]
         shape, dtype = self.form
         try:
-            table, kept = host_half(made, values, tensors, grads, t, kept)
+            table, kept = host_half(made, values, self.dtypes, tensors, grads, t, kept)
         except ScalarError:
             raise
         except NonFiniteError:
@@ -109,16 +114,6 @@ class _Host:
         else:
             numbers = np.array([[x for own in row for x in own] for row in table], dtype).reshape(shape)
         return numbers, {key: as_bits(x) for key, x in kept.items()}
-
-    def _tensors(self, arrays: Sequence[Any]) -> tuple[list[Tensor], list[np.ndarray]]:
-        if not arrays:  # the dtypes are all that is asked
-            return [Tensor("", np.empty(0, dtype), (), 0) for dtype in self.dtypes], []
-        tensors, grads = [], []
-        for k, (theta, g, slots) in enumerate(arrays):
-            state = tuple(tuple(map(to_numpy, own)) for own in slots)
-            tensors.append(Tensor("", to_numpy(theta), state, k if self.rows > 1 else 0))
-            grads.append(to_numpy(g))
-        return tensors, grads
 
 
 def _is_traced(tree: Any) -> bool:
@@ -136,14 +131,11 @@ def _measured(made: Program, params: Nest, grads: Nest, slots: Slots) -> list[An
     return [(x, grads[name], [[slots[name][key] for key in own] for own in kept]) for name, x in params.items()]
 
 
-def _named(made: Program, params: Nest, numbers: Any) -> Scalars:
-    """The scalars as :func:`gradstep.functional.apply` takes them."""
-    rows = list(params) if made.over_tensor else [ALL]
-    out: dict[str, Mapping[str, Mapping[str, Any]]] = {}
-    for k, name in enumerate(rows):
-        each = iter(range(numbers.shape[1]))
-        out[name] = {p.label: {key: numbers[k, next(each)] for key in p.rule.numbers} for p in made.parts}
-    return out
+def _table(made: Program, numbers: Any) -> list[Row]:
+    """Return the scalars as rows of each part's numbers."""
+    ends = list(accumulate(len(rule.numbers) for rule in made.rules))
+    parts = list(pairwise([0, *ends]))
+    return [[tuple(numbers[k, i] for i in range(*part)) for part in parts] for k in range(numbers.shape[0])]
 
 
 def scheduled(schedule: Schedule, t: Any) -> Any:

@@ -2,6 +2,7 @@
 
 import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from copy import deepcopy
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,7 +13,7 @@ from gradstep.chain import Program, Row, Sums
 from gradstep.diagnostics import Diagnostics, summed
 from gradstep.engine.eager import within
 from gradstep.engine.tensor import Fit, Tensor, bad_gradient, check_alike
-from gradstep.errors import GradstepValueError, InUseError, NonFiniteError, ScalarError
+from gradstep.errors import GradstepTypeError, GradstepValueError, InUseError, NonFiniteError, ScalarError
 from gradstep.host import Host
 from gradstep.locks import new_lock
 from gradstep.memory import check_not_read_only, check_writable
@@ -358,6 +359,28 @@ class Step:
             raise
         finally:
             self._torn = False
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Step":
+        """Return a step of copies of the parameters, with copies of the state: it goes on as this one would."""
+        now, (kind, threads, diagnostics) = self.snapshot(), self._engine_options
+        made = type(self)(
+            self.program,
+            {name: deepcopy(x, memo) for name, x in zip(self.names, self.params, strict=True)},
+            [own.values for own in self._host.parts[0]],
+            groups=self.groups,
+            precision=self.precision,
+            engine=kind,
+            threads=threads,
+            diagnostics=diagnostics,
+        )
+        made.restore(now, [(made.slots[name][key], x) for name, own in self.slots.items() for key, x in own.items()])
+        return made
+
+    def __reduce_ex__(self, _protocol: Any) -> Any:
+        raise GradstepTypeError(
+            "a step of parameters in place cannot be pickled, for they are arrays that somebody else holds too; save "
+            "parameters and state, and make it again there."
+        )
 
     @property
     def t(self) -> int:

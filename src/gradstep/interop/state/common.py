@@ -1,8 +1,8 @@
 """State of an optimizer for any other library: its slots and memory, and checks of what comes from outside."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import wraps
-from typing import Any, ParamSpec, TypeVar
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,30 +10,59 @@ from numpy.typing import NDArray
 from gradstep.arrays import as_reals, dtype_name, is_complex, to_numpy
 from gradstep.checkpoint.transfer import Parts, uninterrupted
 from gradstep.errors import GradstepTypeError, GradstepValueError
+from gradstep.groups import Groups
 from gradstep.interop.state.memory import counted
+from gradstep.locks import refuse_reentry
 from gradstep.naming import unknown
 from gradstep.optimizer import Optimizer
 from gradstep.rule import Rule
+from gradstep.step import Snapshot, Step, Values
 
 Places = Mapping[str, Mapping[str, str]]  # of each rule's slots: {"adam": {"m": "exp_avg", "v": "exp_avg_sq"}}
 Arrays = Mapping[str, Mapping[str, Any]]  # of each parameter: {"w": {"adam.m": array}}
 
-P = ParamSpec("P")
-R = TypeVar("R")
+
+@contextmanager
+def held(opt: Any, change: str = "") -> Generator[Parts]:
+    """Give the parts of an optimizer or a guest, and keep steps of other threads out meanwhile.
+
+    Parameters
+    ----------
+    opt
+        The optimizer; a guest's own parts.
+    change
+        The call that will change it, for errors.
+
+    Raises
+    ------
+    GradstepTypeError
+        When ``opt`` is no optimizer.
+    InUseError
+        When it is to be changed within its own step.
+    """
+    if isinstance(opt, Parts):
+        with opt.lock:
+            yield opt
+        return
+    if not isinstance(opt, Optimizer):
+        raise GradstepTypeError(f"expected a gradstep.Optimizer, not {type(opt).__name__}.")
+    lock = opt.parts().lock
+    if change:
+        refuse_reentry(lock, change)
+    with lock:
+        yield opt.parts()
 
 
-def holding_lock(act: Callable[P, R]) -> Callable[P, R]:
-    """A function of an optimizer, its first argument, as one that waits for steps of other threads and lets none in."""
+def step_parts(step: Step, values: Values) -> Parts:
+    """Return a guest's step, whose groups have these hyperparameters, as the parts of an optimizer."""
 
-    @wraps(act)
-    def alone(*args: P.args, **kwargs: P.kwargs) -> R:
-        opt: Any = args[0] if args else kwargs.get("opt")
-        if not isinstance(opt, Optimizer):
-            return act(*args, **kwargs)  # which says so
-        with opt.parts().lock:
-            return act(*args, **kwargs)
+    def take(_: Any, memory: Any, t: int, skipped: int, arrays: Any = ()) -> None:
+        step.restore(Snapshot(t, skipped, memory), arrays)
 
-    return alone
+    groups = Groups(("",) * len(values), tuple(values), step.groups)
+    params, now = dict(zip(step.names, step.params, strict=True)), step.snapshot()
+    own = step.program, groups, step.precision, params, step.slots, values[0]
+    return Parts(*own, now.t, now.skipped, now.memory, take, step.lock)
 
 
 class OptimizerState:
@@ -41,8 +70,8 @@ class OptimizerState:
 
     Parameters
     ----------
-    opt
-        The optimizer.
+    parts
+        The parts of the optimizer.
     there
         What stands on the other side, for errors: ``"torch.optim.Adam"``.
 
@@ -53,17 +82,12 @@ class OptimizerState:
 
     Raises
     ------
-    GradstepTypeError
-        When ``opt`` is no optimizer.
     GradstepValueError
         When it stores its state in fewer bits, or beside master copies, or its chain has two rules.
     """
 
-    def __init__(self, opt: Any, there: str) -> None:
-        if not isinstance(opt, Optimizer):
-            raise GradstepTypeError(f"expected a gradstep.Optimizer, not {type(opt).__name__}.")
-        self.there = there
-        self.parts: Parts = opt.parts()
+    def __init__(self, parts: Parts, there: str) -> None:
+        self.there, self.parts = there, parts
         self.groups = {
             name: k for name, k in zip(self.parts.params, self.parts.groups.of, strict=True) if k is not None
         }

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 
 from gradstep.arrays import to_numpy
-from gradstep.checkpoint.transfer import uninterrupted
+from gradstep.checkpoint.transfer import Parts, uninterrupted
 from gradstep.errors import GradstepTypeError, GradstepValueError
-from gradstep.interop.state.common import OptimizerState, Places, bare, holding_lock, signed
+from gradstep.interop.state.common import OptimizerState, Places, bare, held, signed
 from gradstep.optimizer import Optimizer
 
 _MEAN = {"m": "_momentums", "v": "_velocities"}
@@ -33,55 +33,55 @@ _ANY: Places = {"ema_after_first": {"average": "_model_variables_moving_average"
 _MEMORY = {"Nadam": {"nadam_torch.product": "_u_product"}}
 
 
-@holding_lock
-def load_state(opt: Optimizer, keras_optimizer: Any, names: Iterable[str] | None = None) -> None:
+def load_state(opt: Optimizer | Parts, keras_optimizer: Any, names: Iterable[str] | None = None) -> None:
     """Load Keras's state; :func:`gradstep.interop.keras.load_state` takes guests too."""
-    there = _ForeignState(opt, keras_optimizer, names)
-    memory = {name: {own: to_numpy(x.value)[()] for own, x in there.memory.items()} for name in there.ours.names}
-    arrays = {
-        name: {slot: signed(there.places[slot], to_numpy(x.value)) for slot, x in own.items()}
-        for name, own in there.variables.items()
-    }
-    there.ours.take(there.ours.updates({"iterations": there.iterations.value}, None), arrays, memory)
+    with held(opt, "load_state") as parts:
+        there = _ForeignState(parts, keras_optimizer, names)
+        memory = {name: {own: to_numpy(x.value)[()] for own, x in there.memory.items()} for name in there.ours.names}
+        arrays = {
+            name: {slot: signed(there.places[slot], to_numpy(x.value)) for slot, x in own.items()}
+            for name, own in there.variables.items()
+        }
+        there.ours.take(there.ours.updates({"iterations": there.iterations.value}, None), arrays, memory)
 
 
-@holding_lock
-def dump_state(opt: Optimizer, keras_optimizer: Any, names: Iterable[str] | None = None) -> None:
+def dump_state(opt: Optimizer | Parts, keras_optimizer: Any, names: Iterable[str] | None = None) -> None:
     """Dump the state for Keras; :func:`gradstep.interop.keras.dump_state` takes guests too."""
-    there = _ForeignState(opt, keras_optimizer, names)
-    ours, pairs = there.ours, list[tuple[Any, Any]]()
-    for name, own in there.variables.items():
-        for slot, x in own.items():
-            old = to_numpy(x.value)
-            values = signed(there.places[slot], ours.ours(name, slot, old.dtype, old.shape))
-            pairs.append((x, values.astype(np.float32) if old.dtype.name == "bfloat16" else values))
-    for key, x in there.memory.items():
-        values = {ours.memory_of(name)[key] for name in ours.names}
-        if len(values) > 1:
-            raise ours.refused(f"{key} differs from group to group here, and there is one there")
-        pairs += [(x, value) for value in values]
-    count = to_numpy(there.iterations.value)
-    if ours.parts.t > np.iinfo(count.dtype).max:
-        raise ours.refused(f"t = {ours.parts.t} is no {count.dtype.name}")
-    pairs.append((there.iterations, ours.parts.t))
+    with held(opt) as parts:
+        there = _ForeignState(parts, keras_optimizer, names)
+        ours, pairs = there.ours, list[tuple[Any, Any]]()
+        for name, own in there.variables.items():
+            for slot, x in own.items():
+                old = to_numpy(x.value)
+                values = signed(there.places[slot], ours.ours(name, slot, old.dtype, old.shape))
+                pairs.append((x, values.astype(np.float32) if old.dtype.name == "bfloat16" else values))
+        for key, x in there.memory.items():
+            values = {ours.memory_of(name)[key] for name in ours.names}
+            if len(values) > 1:
+                raise ours.refused(f"{key} differs from group to group here, and there is one there")
+            pairs += [(x, value) for value in values]
+        count = to_numpy(there.iterations.value)
+        if ours.parts.t > np.iinfo(count.dtype).max:
+            raise ours.refused(f"t = {ours.parts.t} is no {count.dtype.name}")
+        pairs.append((there.iterations, ours.parts.t))
 
-    def act() -> None:
-        for x, values in pairs:
-            x.assign(values)
+        def act() -> None:
+            for x, values in pairs:
+                x.assign(values)
 
-    uninterrupted(act)()
+        uninterrupted(act)()
 
 
 class _ForeignState:
     """A Keras optimizer beside an optimizer here."""
 
-    def __init__(self, opt: Any, theirs: Any, names: Iterable[str] | None) -> None:
+    def __init__(self, parts: Parts, theirs: Any, names: Iterable[str] | None) -> None:
         kind = type(theirs).__name__
         if not (type(theirs).__module__.startswith("keras.") and hasattr(theirs, "built")):
             raise GradstepTypeError(f"keras: expected one of Keras's optimizers, not {theirs!r}.")
         if kind not in PLACES:
             raise GradstepValueError(f"keras: {kind} is not among {', '.join(PLACES)}, whose state is known here.")
-        self.ours = OptimizerState(opt, f"keras.optimizers.{kind}")
+        self.ours = OptimizerState(parts, f"keras.optimizers.{kind}")
         self.ours.real_alone()
         if not theirs.built:
             raise self.ours.refused("it is not built; call its build(variables) first")

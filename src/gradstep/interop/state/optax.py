@@ -1,15 +1,17 @@
 """State from and to optax: nests of named tuples, as ``tx.init`` and ``tx.update`` give them, walked by name."""
 
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
 from typing import Any
 
 import jax  # pyright: ignore[reportMissingImports]
 import numpy as np
 
 from gradstep.arrays import to_numpy
+from gradstep.checkpoint import Parts
 from gradstep.errors import GradstepTypeError
 from gradstep.interop import traced
-from gradstep.interop.state.common import OptimizerState, Places, holding_lock
+from gradstep.interop.state.common import OptimizerState, Places, held
 from gradstep.optimizer import Optimizer
 from gradstep.tree import BARE
 
@@ -57,7 +59,6 @@ _COUNT = "count"
 _OURS = ("count", "memory", "slots")  # fields of the state of gs.interop.optax.transformation
 
 
-@holding_lock
 def load_state(opt: Optimizer, state: Any, names: Iterable[str] | None = None, *, t: int | None = None) -> None:
     """Take an optax state: its arrays and its count. Parameters and hyperparameters stay as they are.
 
@@ -86,17 +87,17 @@ def load_state(opt: Optimizer, state: Any, names: Iterable[str] | None = None, *
     GradstepTypeError
         When ``state`` is no such thing.
     """
-    there = _ForeignState(opt, state, names)
-    arrays: dict[str, dict[str, Any]] = {name: {} for name in there.ours.names}
-    for node, places in there.kept:
-        for slot, field in places.items():
-            leaves = there.leaves(_tree(node, field))[0]
-            for name in there.ours.names:
-                arrays[name][slot] = leaves[name]
-    there.ours.take(there.ours.updates(there.counts, t), arrays, exact=there.memory)
+    with _held(opt, "load_state") as parts:
+        there = _ForeignState(parts, state, names)
+        arrays: dict[str, dict[str, Any]] = {name: {} for name in there.ours.names}
+        for node, places in there.kept:
+            for slot, field in places.items():
+                leaves = there.leaves(_tree(node, field))[0]
+                for name in there.ours.names:
+                    arrays[name][slot] = leaves[name]
+        there.ours.take(there.ours.updates(there.counts, t), arrays, exact=there.memory)
 
 
-@holding_lock
 def dump_state(opt: Optimizer, like: Any, names: Iterable[str] | None = None) -> Any:
     """The state here as an optax state: of the structure of ``like``, with its counts, where it counts, all set.
 
@@ -119,7 +120,20 @@ def dump_state(opt: Optimizer, like: Any, names: Iterable[str] | None = None) ->
     GradstepValueError, GradstepTypeError
         As from :func:`load_state`.
     """
-    there = _ForeignState(opt, like, names)
+    with _held(opt) as parts:
+        return _dumped(_ForeignState(parts, like, names), like)
+
+
+def _held(opt: Any, change: str = "") -> AbstractContextManager[Parts]:
+    if hasattr(opt, "_fields"):
+        raise GradstepTypeError(
+            "a transformation's state goes by way of an optimizer of ours: opt = gs.Optimizer(params, rule); "
+            "load_state(opt, theirs); state = dump_state(opt, like=tx.init(params))."
+        )
+    return held(opt, change)
+
+
+def _dumped(there: "_ForeignState", like: Any) -> Any:
     ours, kept = there.ours, iter(there.kept)
 
     def filled(node: Any, kind: str) -> Any:
@@ -155,13 +169,8 @@ class _ForeignState:
         The host's numbers, where the state is of our transformation; else None.
     """
 
-    def __init__(self, opt: Any, state: Any, names: Iterable[str] | None) -> None:
-        if hasattr(opt, "_fields"):
-            raise GradstepTypeError(
-                "a transformation's state goes by way of an optimizer of ours: opt = gs.Optimizer(params, rule); "
-                "load_state(opt, theirs); state = dump_state(opt, like=tx.init(params))."
-            )
-        self.ours = OptimizerState(opt, "optax")
+    def __init__(self, parts: Parts, state: Any, names: Iterable[str] | None) -> None:
+        self.ours = OptimizerState(parts, "optax")
         self.names = names if names is None or isinstance(names, str) else list(names)
         self.ours.real_alone()
         found: list[tuple[Any, str]] = []

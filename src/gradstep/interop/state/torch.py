@@ -5,8 +5,9 @@ from importlib import import_module
 from typing import Any
 
 from gradstep.arrays import to_numpy
+from gradstep.checkpoint import Parts
 from gradstep.errors import GradstepTypeError, GradstepValueError
-from gradstep.interop.state.common import OptimizerState, Places, holding_lock
+from gradstep.interop.state.common import OptimizerState, Places, held
 from gradstep.optimizer import Optimizer
 
 torch: Any = import_module("torch")  # a type checker takes ``import torch`` for this file
@@ -43,55 +44,55 @@ _ONLY_WITH = {"momentum_buffer": "momentum", "max_exp_avg_sq": "amsgrad", "grad_
 _MEMORY = {"NAdam": {"nadam_torch.product": "mu_product"}}
 
 
-@holding_lock
 def load_state(
-    opt: Optimizer, state_dict: Mapping[str, Any], names: Iterable[str] | None = None, *, t: int | None = None
+    opt: Optimizer | Parts, state_dict: Mapping[str, Any], names: Iterable[str] | None = None, *, t: int | None = None
 ) -> None:
     """Load torch's state; :func:`gradstep.interop.torch.load_state` takes guests too."""
-    there = _ForeignState(opt, state_dict, names)
-    ours, counts = there.ours, dict[str, Any]()
-    arrays, memory = dict[str, dict[str, Any]](), dict[str, dict[str, Any]]()
-    for name, index in there.indices.items():
-        found = state_dict["state"].get(index, {})
-        for key in [*there.places.values(), *there.memory.values()]:
-            if found.get(key) is None:
-                raise ours.refused(f"{name!r} has no {key} there: it has made no step, or not under that name")
-        ours.covered(there.places, set(found) - {"step", *there.memory.values()})
-        if "step" in found:
-            counts[f"step of {name!r}"] = found["step"]
-        arrays[name] = {slot: to_numpy(found[key]) for slot, key in there.places.items()}
-        memory[name] = {own: to_numpy(found[key])[()] for own, key in there.memory.items()}
-    ours.take(ours.updates(counts, t), arrays, memory)
+    with held(opt, "load_state") as parts:
+        there = _ForeignState(parts, state_dict, names)
+        ours, counts = there.ours, dict[str, Any]()
+        arrays, memory = dict[str, dict[str, Any]](), dict[str, dict[str, Any]]()
+        for name, index in there.indices.items():
+            found = state_dict["state"].get(index, {})
+            for key in [*there.places.values(), *there.memory.values()]:
+                if found.get(key) is None:
+                    raise ours.refused(f"{name!r} has no {key} there: it has made no step, or not under that name")
+            ours.covered(there.places, set(found) - {"step", *there.memory.values()})
+            if "step" in found:
+                counts[f"step of {name!r}"] = found["step"]
+            arrays[name] = {slot: to_numpy(found[key]) for slot, key in there.places.items()}
+            memory[name] = {own: to_numpy(found[key])[()] for own, key in there.memory.items()}
+        ours.take(ours.updates(counts, t), arrays, memory)
 
 
-@holding_lock
-def dump_state(opt: Optimizer, like: Mapping[str, Any], names: Iterable[str] | None = None) -> dict[str, Any]:
+def dump_state(opt: Optimizer | Parts, like: Mapping[str, Any], names: Iterable[str] | None = None) -> dict[str, Any]:
     """Dump the state for torch; :func:`gradstep.interop.torch.dump_state` takes guests too."""
-    there = _ForeignState(opt, like, names)
-    ours, state = there.ours, dict(like["state"])
-    for name, index in there.indices.items():
-        old = state.get(index, {})
-        made: dict[str, Any] = {}
-        if there.kind != "SGD":
-            made["step"] = _scalar(ours, ours.parts.t, old.get("step"), "t")
-        for own, key in there.memory.items():
-            made[key] = _scalar(ours, ours.memory_of(name)[own], old.get(key))
-        if there.kind != "SGD" or ours.parts.t > 0:  # else torch makes its buffer of the first gradient
-            made |= {key: _tensor(ours, name, slot, old.get(key)) for slot, key in there.places.items()}
-        state[index] = made
-    return {**like, "state": {index: own for index, own in state.items() if own}}
+    with held(opt) as parts:
+        there = _ForeignState(parts, like, names)
+        ours, state = there.ours, dict(like["state"])
+        for name, index in there.indices.items():
+            old = state.get(index, {})
+            made: dict[str, Any] = {}
+            if there.kind != "SGD":
+                made["step"] = _scalar(ours, ours.parts.t, old.get("step"), "t")
+            for own, key in there.memory.items():
+                made[key] = _scalar(ours, ours.memory_of(name)[own], old.get(key))
+            if there.kind != "SGD" or ours.parts.t > 0:  # else torch makes its buffer of the first gradient
+                made |= {key: _tensor(ours, name, slot, old.get(key)) for slot, key in there.places.items()}
+            state[index] = made
+        return {**like, "state": {index: own for index, own in state.items() if own}}
 
 
 class _ForeignState:
     """A torch optimizer's state dict beside an optimizer here."""
 
-    def __init__(self, opt: Any, state_dict: Any, names: Iterable[str] | None) -> None:
+    def __init__(self, parts: Parts, state_dict: Any, names: Iterable[str] | None) -> None:
         groups = groups_of(state_dict)
         kinds = {_kind(group) for group in groups}
         if len(kinds) != 1:
             raise GradstepValueError(f"torch: its groups are of several kinds, {', '.join(sorted(kinds))}.")
         self.kind = kinds.pop()
-        self.ours = OptimizerState(opt, f"torch.optim.{self.kind}")
+        self.ours = OptimizerState(parts, f"torch.optim.{self.kind}")
         indices = [index for group in groups for index in group["params"]]
         order = self.ours.ordered(names, len(indices))
         self.indices = {name: k for name, k in zip(order, indices, strict=True) if name in self.ours.groups}

@@ -10,9 +10,10 @@ from types import SimpleNamespace
 from typing import Any
 
 from gradstep.interop.settings import Settings
-from gradstep.interop.torch.cohorts import Cohorts, State
+from gradstep.interop.torch.buckets import Buckets, State
 from gradstep.interop.torch.moved import dump_state as dump_state
 from gradstep.interop.torch.moved import load_state as load_state
+from gradstep.locks import new_lock, refuse_reentry
 from gradstep.rule import Rule, Stage
 from gradstep.step import choose_nonfinite
 
@@ -50,26 +51,31 @@ class Optimizer(torch.optim.Optimizer):
         For what :class:`gradstep.Optimizer` refuses; in a step, sparse gradients, and a norm over more than one pass.
     NonFiniteError
         For a parameter or gradient that is not finite. Whatever is raised, nothing has been changed.
+    InUseError
+        For a step, a new group or another state within its own step, by a signal handler; also when that asks for the
+        state while arrays are being written.
     """
 
     def __init__(self, params: Any, rule: str | Rule | Stage, *, on_nonfinite: str = "raise", **hyper: Any) -> None:
         choose_nonfinite(on_nonfinite)
         self.skipped = 0
+        self._lock = new_lock()
         self._how = Settings(rule, hyper), on_nonfinite
-        self._cohorts: Any = None
+        self._buckets: Any = None
         super().__init__(params, dict(self._how[0].defaults))
-        self._cohorts = Cohorts(self.param_groups, self.state, *self._how)
+        self._buckets = Buckets(self.param_groups, self.state, *self._how)
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """See torch; parameters that were there keep their state."""
+        refuse_reentry(self._lock, "opt.add_param_group")
         if isinstance(param_group, dict):  # else torch says so
             own = self._how[0].renamed(param_group)
             self._how[0].check(own, f"group {len(self.param_groups)}")
             param_group = param_group if own.keys() == param_group.keys() else own
         super().add_param_group(param_group)
-        if self._cohorts is not None:
+        if self._buckets is not None:
             try:
-                self._cohorts = Cohorts(self.param_groups, self.state, *self._how)
+                self._buckets = Buckets(self.param_groups, self.state, *self._how)
             except BaseException:
                 self.param_groups.pop()
                 raise
@@ -80,22 +86,31 @@ class Optimizer(torch.optim.Optimizer):
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
-        self.skipped += not self.cohorts().step()
+        refuse_reentry(self._lock, "opt.step")
+        with self._lock:
+            self.skipped += not self.buckets().step()
         return loss
 
-    def cohorts(self) -> Cohorts:
-        """The parameters as they are stepped, with all that has changed in groups and state: for this package."""
-        if not self._cohorts.follow(self.param_groups, self.state):
-            self._cohorts = Cohorts(self.param_groups, self.state, *self._how)
-        return self._cohorts
+    def buckets(self) -> Buckets:
+        """Return the parameters in the order of steps, with all changes of groups and state: for this package."""
+        if not self._buckets.follow(self.param_groups, self.state):
+            self._buckets = Buckets(self.param_groups, self.state, *self._how)
+        return self._buckets
 
     def go_on_from(self, state: State) -> None:
         """Take a state by parameter in place of what is there, when it fits: for this package."""
-        made = Cohorts(self.param_groups, state, *self._how)
-        self.state, self._cohorts = state, made
+        refuse_reentry(self._lock, "load_state")
+        made = Buckets(self.param_groups, state, *self._how)
+        self.state, self._buckets = state, made
+
+    def state_dict(self) -> dict[str, Any]:
+        """See torch; within a step it is that before it or after it."""
+        self._buckets.settle()
+        return super().state_dict()
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """See torch; but state is taken as it was saved, to the bit, and refused where it is of another optimizer."""
+        refuse_reentry(self._lock, "opt.load_state_dict")
         handle = self.register_load_state_dict_pre_hook(_out_of_reach)
         try:
             super().load_state_dict(state_dict)
@@ -103,16 +118,18 @@ class Optimizer(torch.optim.Optimizer):
             handle.remove()
 
     def __getstate__(self) -> dict[str, Any]:
+        self._buckets.settle()
         return super().__getstate__() | {key: self.__dict__[key] for key in OWN}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update({key: state[key] for key in OWN if key in state})
+        self.__dict__.setdefault("_lock", new_lock())
         found = {p: x.kept if isinstance(x, SimpleNamespace) else x for p, x in state["state"].items()}
         kept: Any = defaultdict(dict, found)
-        self._cohorts = Cohorts(state["param_groups"], kept, *self._how)
+        self._buckets = Buckets(state["param_groups"], kept, *self._how)
         super().__setstate__(state | {"state": kept})
 
 
 def _out_of_reach(_: Any, state_dict: dict[str, Any]) -> dict[str, Any]:
-    """The state in boxes: torch would cast what it sees to the parameters' dtype."""
+    """Return the state in boxes: torch would cast what it sees to the parameters' dtype."""
     return state_dict | {"state": {k: SimpleNamespace(kept=x) for k, x in state_dict["state"].items()}}

@@ -1,4 +1,4 @@
-"""State from and to torch's own optimizers, for the guest as for an optimizer of ours: cohort by cohort."""
+"""State from and to torch's own optimizers, for the guest as for an optimizer of ours: bucket by bucket."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -6,8 +6,9 @@ from typing import Any
 
 from gradstep.errors import GradstepTypeError, GradstepValueError
 from gradstep.interop.state import torch as state
-from gradstep.interop.torch.cohort import STEP, Cohort
-from gradstep.interop.torch.cohorts import Cohorts, sorted_out
+from gradstep.interop.state.common import step_parts
+from gradstep.interop.torch.bucket import STEP, Bucket
+from gradstep.interop.torch.buckets import Buckets, sorted_out
 
 Indices = Mapping[Any, Any]  # of each parameter, its number in a state dict
 
@@ -44,18 +45,19 @@ def load_state(
     if not _is_guest(opt):
         state.load_state(opt, state_dict, names, t=t)
         return
-    cohorts: Cohorts = opt.cohorts()
-    indices = _indices(cohorts, state_dict, names)
+    buckets: Buckets = opt.buckets()
+    indices = _indices(buckets, state_dict, names)
     theirs = state_dict["state"]
     begun = [p for p, k in indices.items() if any(x is not None for x in theirs.get(k, {}).values())]
     begun = begun or [*indices]  # it keeps nothing, or must be refused
-    counts = {p: {STEP: theirs.get(indices[p], {}).get(STEP, _updates(t, cohorts.state[p][STEP]))} for p in begun}
+    counts = {p: {STEP: theirs.get(indices[p], {}).get(STEP, _updates(t, buckets.state[p][STEP]))} for p in begun}
     kept: dict[Any, Any] = defaultdict(dict)
-    for members in sorted_out(cohorts.groups, cohorts.settings, counts):
+    for members in sorted_out(buckets.groups, buckets.settings, counts):
         if own := [x for x in members if x.value in counts]:
-            made, first = Cohort(own, cohorts.settings, cohorts.policy, {}), own[0].value
+            made, first = Bucket(own, buckets.settings, {}), own[0].value
             is_counted = STEP in theirs.get(indices[first], {})
-            state.load_state(made.opt, _part(state_dict, made, indices), t=t if is_counted else counts[first][STEP])
+            own_t = t if is_counted else counts[first][STEP]
+            state.load_state(step_parts(made.step, made.values), _part(state_dict, made, indices), t=own_t)
             made.count()
             kept.update(zip(made.params, made.state, strict=True))
     opt.go_on_from(kept)
@@ -87,9 +89,9 @@ def dump_state(opt: Any, like: Mapping[str, Any], names: Iterable[str] | None = 
     """
     if not _is_guest(opt):
         return state.dump_state(opt, like, names)
-    cohorts: Cohorts = opt.cohorts()
-    indices = _indices(cohorts, like, names)
-    parts = [state.dump_state(each.opt, _part(like, each, indices)) for each in cohorts.each]
+    buckets: Buckets = opt.buckets()
+    indices = _indices(buckets, like, names)
+    parts = [state.dump_state(step_parts(each.step, each.values), _part(like, each, indices)) for each in buckets.each]
     return {**like, "state": {k: own for part in parts for k, own in part["state"].items()}}
 
 
@@ -101,11 +103,11 @@ def _updates(t: int | None, own: Any) -> int:
     return max(int(own), 1) if t is None else t  # their arrays come from an update
 
 
-def _indices(cohorts: Cohorts, state_dict: Any, names: Iterable[str] | None) -> Indices:
+def _indices(buckets: Buckets, state_dict: Any, names: Iterable[str] | None) -> Indices:
     if names is not None:
         raise GradstepTypeError("names are of an optimizer of ours; a guest has the parameters in torch's order.")
     there = [k for group in state.groups_of(state_dict) for k in group["params"]]
-    here = [p for group in cohorts.groups for p in group["params"]]
+    here = [p for group in buckets.groups for p in group["params"]]
     if len(there) != len(here):
         raise GradstepValueError(
             f"state of torch: it has {len(there)} parameters, and this guest {len(here)}; make it of the same ones."
@@ -113,9 +115,9 @@ def _indices(cohorts: Cohorts, state_dict: Any, names: Iterable[str] | None) -> 
     return dict(zip(here, there, strict=True))
 
 
-def _part(state_dict: Mapping[str, Any], cohort: Cohort, indices: Indices) -> dict[str, Any]:
-    """Return the part of a state dict that belongs to a cohort's parameters, in their order."""
-    own = [indices[p] for p in cohort.params]
+def _part(state_dict: Mapping[str, Any], bucket: Bucket, indices: Indices) -> dict[str, Any]:
+    """Return the part of a state dict that belongs to a bucket's parameters, in their order."""
+    own = [indices[p] for p in bucket.params]
     groups: Sequence[Any] = [
         {**group, "params": found}
         for group in state_dict["param_groups"]

@@ -1,18 +1,18 @@
-"""Tensors of torch that have made the same steps, and the one optimizer that makes their next one."""
+"""Tensors of torch that have made the same steps, and the step that updates them in one pass."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from importlib import import_module
 from importlib.util import find_spec
 from itertools import chain, groupby
+from operator import is_
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from gradstep import optimizer
 from gradstep.chain import Program, program
 from gradstep.errors import GradstepTypeError, GradstepValueError
-from gradstep.hyper import Hyper
 from gradstep.interop.settings import Setting
+from gradstep.step import Snapshot, Step
 from gradstep.storage import FORMATS
 
 torch: Any = import_module("torch")  # type checkers would take this package's torch.py for it
@@ -27,7 +27,7 @@ class Member(NamedTuple):
     value: Any
 
 
-class Cohort:
+class Bucket:
     """Steps members that have the same number of updates behind them.
 
     Parameters
@@ -35,9 +35,7 @@ class Cohort:
     members
         In the order of their groups.
     settings
-        Of each group by its number; those of the members are of one form.
-    policy
-        What to do about gradients that are not finite.
+        Of each group by its number; those of the members have one stage.
     state
         Of each parameter that has any: it is copied.
 
@@ -47,47 +45,47 @@ class Cohort:
         When a parameter cannot be optimized, or its state is of another stage or parameter.
     """
 
-    def __init__(
-        self, members: Sequence[Member], settings: Sequence[Setting], policy: str, state: Mapping[Any, Any]
-    ) -> None:
+    def __init__(self, members: Sequence[Member], settings: Sequence[Setting], state: Mapping[Any, Any]) -> None:
         self.members = members
         self.params = [x.value for x in members]
         self.names = [x.name for x in members]
         self.spans = {k: len([*own]) for k, own in groupby(x.group for x in members)}
         self.is_host = in_numpy(self.params[0])
         self.is_low = [x.dtype == torch.bfloat16 for x in self.params]
-        self.hyper = [x.hyper for x in settings]
-        self.first = next(iter(self.spans))
-        stage = settings[self.first].stage
-        self.program = program(stage)
+        self.program = program(settings[members[0].group].stage)
         self.program.refuse_gathering("torch's step")
-        own = {f"{k}.*": {name: self._reader(k, name) for name in self.program.hyper} for k in self.spans}
-        arrays = (as_array(x.detach(), low) for x, low in zip(self.params, self.is_low, strict=True))
-        self.opt = optimizer.Optimizer(
-            dict(zip(self.names, arrays if self.is_host else self.params, strict=True)),
-            stage,
-            groups=own if len(own) > 1 else None,
-            on_nonfinite=policy,
+        self.set_values(settings)
+        order = [*self.spans]
+        self.step = Step(
+            self.program,
+            dict(zip(self.names, self._arrays(), strict=True)),
+            self.values,
+            groups=[order.index(x.group) for x in members],
         )
-        if self.opt.hyper.raw != self.hyper[self.first]:
-            self.follow(self.hyper)
-            self.opt.reset()  # a slot may start at a hyperparameter
         self.numbers = {key: np.full(len(members), x) for key, x in (self.program.memory() | {STEP: 0}).items()}
         self.state = [self._own(k) for k in range(len(members))]
+        self._kept = self._tensors()
+        self._places, self._forms = self._lie(), self._look()
         self._take(state)
 
-    def follow(self, hyper: list[Mapping[str, Hyper]]) -> None:
+    def set_values(self, settings: Sequence[Setting]) -> None:
         """Take the hyperparameters of all groups from the next step on."""
-        self.hyper = hyper
-        self.opt.hyper.replace(hyper[self.first])
+        self.values: list[Any] = [settings[k].hyper for k in self.spans]
 
-    def where(self) -> tuple[Any, ...]:
-        """Return the addresses of parameters and state; torch reads what is written there while they are the same."""
-        state = [*map(id, chain.from_iterable(map(dict[str, Any].values, self.state)))]
-        return [x.data_ptr() for x in self.params], [x.stride() for x in self.params], state
+    def follow(self) -> bool:
+        """Go on where the parameters lie now; false where their form or their state is another one."""
+        state = self._tensors()
+        if len(state) != len(self._kept) or not all(map(is_, state, self._kept)):
+            return False
+        if (places := self._lie()) != self._places:
+            if self._look() != self._forms:
+                return False
+            self.step.bind(self._arrays())
+            self._places = places
+        return True
 
-    def gradients(self) -> dict[str, Any] | None:
-        """The gradients by name; None where one is missing.
+    def gradients(self) -> tuple[Any, ...] | None:
+        """Return the gradients in order; None where one is missing.
 
         Raises
         ------
@@ -97,7 +95,7 @@ class Cohort:
         found = [x.grad for x in self.params]
         if self.is_host:
             try:
-                return dict(zip(self.names, map(as_array, found, self.is_low), strict=True))
+                return self._in_numpy(found)
             except (AttributeError, RuntimeError, TypeError):
                 pass  # one is missing, has a graph, or is no plain memory: each is looked at
         for name, g in zip(self.names, found, strict=True):
@@ -106,36 +104,57 @@ class Cohort:
         if any(g is None for g in found):
             return None
         dense = [g.detach().resolve_conj().resolve_neg() for g in found]
-        return dict(zip(self.names, map(as_array, dense, self.is_low) if self.is_host else dense, strict=True))
+        return self._in_numpy(dense) if self.is_host else tuple(dense)
 
     def parted(self) -> tuple[list[Member], list[Member]]:
-        """The members that have a gradient, and those that have none."""
+        """Return the members that have a gradient, and those that have none."""
         some = [x for x in self.members if x.value.grad is not None]
         return some, [x for x in self.members if x.value.grad is None]
 
-    def step(self, grads: dict[str, Any]) -> bool:
+    def update(self, grads: tuple[Any, ...], policy: str) -> bool:
         """Make a step, tell autograd of it, and count it; false where it was left out."""
-        before = self.opt.t
         try:
-            self.opt.step(grads)
+            return self.step(grads, self.values, policy)
         finally:  # an interrupt may come out of a step that was made
-            if self.opt.t != before:
-                torch.autograd.graph.increment_version(self.params)
-                self.count()
-        return self.opt.t != before
+            self.settle()
+
+    def settle(self) -> None:
+        """Count the update that has been made, if it has not been counted."""
+        if self.step.t != self._counted:
+            torch.autograd.graph.increment_version(self.params)
+            self.count()
 
     def count(self) -> None:
-        """Take the updates made, and the host's numbers, from the optimizer."""
-        self.numbers[STEP][...] = self.opt.t
+        """Take the updates made, and the host's numbers, from the step."""
+        self.numbers[STEP].fill(self.step.t)
         if self.program.remembers:
-            for where, memory in zip(self._places(), self.opt.parts().memory, strict=True):
+            for where, memory in zip(self._slices(), self.step.memory, strict=True):
                 for key, x in memory.items():
                     self.numbers[key][where] = x
+        self._counted = self.step.t
 
-    def _reader(self, group: int, name: str) -> Any:
-        return lambda _: self.hyper[group][name]
+    def _arrays(self) -> Sequence[Any]:
+        """Return the parameters as the engine takes them."""
+        return self._in_numpy([x.detach() for x in self.params]) if self.is_host else self.params
 
-    def _places(self) -> Iterator[slice]:
+    def _in_numpy(self, tensors: Sequence[Any]) -> tuple[Any, ...]:
+        if any(self.is_low):
+            return tuple(map(as_array, tensors, self.is_low))
+        return tuple(map(torch.Tensor.numpy, tensors))
+
+    def _lie(self) -> tuple[list[Any], list[Any]]:
+        """Return the addresses of parameters; torch reads what is written there while they are the same."""
+        return [*map(torch.Tensor.data_ptr, self.params)], [*map(torch.Tensor.stride, self.params)]
+
+    def _look(self) -> list[Any]:
+        """Return what the state of each parameter depends on."""
+        return [(x.dtype, x.device, x.shape, in_numpy(x)) for x in self.params]
+
+    def _tensors(self) -> list[Any]:
+        """Return all tensors of the state; a user may have put others in their place."""
+        return [*chain.from_iterable(map(dict[str, Any].values, self.state))]
+
+    def _slices(self) -> Iterator[slice]:
         """Generate the slice of each group's members."""
         begin = 0
         for n in self.spans.values():
@@ -143,10 +162,10 @@ class Cohort:
             begin += n
 
     def _own(self, k: int) -> dict[str, Any]:
-        """The state of a member, as torch's users see it."""
-        slots = self.opt.state[self.names[k]]
+        """Return the state of a member, as torch's users see it."""
+        slots = self.step.slots[self.names[k]]
         numbers = {key: x[k : k + 1].reshape(()) for key, x in self.numbers.items()}
-        return {short: as_tensor((numbers | dict(slots))[key]) for short, key in state_names(self.program).items()}
+        return {short: as_tensor((numbers | slots)[key]) for short, key in state_names(self.program).items()}
 
     def _take(self, state: Mapping[Any, Any]) -> None:
         """Copy the state of those that have some; its numbers are the same within a group."""
@@ -155,8 +174,9 @@ class Cohort:
                 check_state(member.name, found, own)
                 for key, x in own.items():
                     x.copy_(torch.as_tensor(found[key]))
-        memory = [{key: float(self.numbers[key][x][0]) for key in self.program.memory()} for x in self._places()]
-        self.opt.parts().take(self.opt.hyper.raw, memory, int(self.numbers[STEP][0]), 0)
+        memory = [{key: float(self.numbers[key][x][0]) for key in self.program.memory()} for x in self._slices()]
+        self.step.restore(Snapshot(int(self.numbers[STEP][0]), 0, memory))
+        self._counted = self.step.t
 
 
 def in_numpy(x: Any) -> bool:
@@ -166,12 +186,12 @@ def in_numpy(x: Any) -> bool:
 
 
 def as_array(x: Any, is_low: bool) -> Any:
-    """The array that shares a tensor's memory; ``is_low`` says that it is one of bfloat16, which torch hides."""
+    """Return the array that shares a tensor's memory; ``is_low`` says that it is of bfloat16, which torch hides."""
     return x.view(torch.int16).numpy().view(FORMATS["bfloat16"].dtype) if is_low else x.numpy()
 
 
 def as_tensor(x: Any) -> Any:
-    """The tensor that shares an array's memory."""
+    """Return the tensor that shares an array's memory."""
     return torch.from_numpy(x) if isinstance(x, np.ndarray) else x
 
 
