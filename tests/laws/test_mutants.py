@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from gradstep.errors import RuleError
-from gradstep.rules import adagrad, adam, adamax, momentum, nesterov, rmsprop, sgd
+from gradstep.rules import adagrad, adam, adamax, lamb, momentum, nesterov, rmsprop, sgd
 from gradstep.stages import clip_by_norm, clip_by_value, ema, l2
 from gradstep.testing import LAWS, Case
 from gradstep.vocabulary import abs as magnitude
@@ -133,6 +133,30 @@ wrong(
 )
 wrong(clip_by_norm, "nothing to sum", "form", measure={"total": lambda theta, g: 1.0})
 wrong(clip_by_norm, "another sum on NumPy", "compiled_equals_eager", measure={"total": sum_on_numpy})
+
+# Sums by name: LAMB's norm is that of its step
+
+wrong(
+    lamb,
+    "a ratio of squares",
+    "oracle",
+    "units",
+    scalars=lambda size, length, lr: {"rate": lr * size / length if size > 0 and length > 0 else lr},
+)
+wrong(
+    lamb,
+    "the gradient's norm",
+    "oracle",
+    "units",
+    measure={**lamb.measure, "length": lambda g: g * g},
+)
+wrong(
+    lamb,
+    "another sum on NumPy",
+    "compiled_equals_eager",
+    measure={**lamb.measure, "size": lambda theta: sum_on_numpy(theta, theta)},
+)
+wrong(lamb, "nothing to sum by name", "form", measure={**lamb.measure, "size": lambda theta: 1.0})
 
 # What the form forbids
 

@@ -33,24 +33,32 @@ def purity(case: Case) -> None:
         _apart([*thetas, *_arrays(state)], f"{dtype}, init")
         params, pairs = thetas, run(case.stage(), list(map(as_reals, thetas)), [list(map(as_reals, g)) for g in grads])
         for t, (g, reals) in enumerate(zip(grads, pairs, strict=True), 1):
-            taken = [*params, *g, *_arrays(state)]
-            copies = [x.copy() for x in taken]
-            params, state = update(case.stage(), params, g, state)
-            for x, copy in zip(taken, copies, strict=True):
-                same(x, copy, f"{dtype}, step {t}: an argument")
-            _apart([*taken, *params, *_arrays(state)], f"{dtype}, step {t}")
-            got = {"theta": params, **_by_slot(state, len(params))}
-            for key, arrays in got.items():
-                word = case.rule.shapes.get(key.rpartition(".")[2])
-                for x, own in zip(arrays, SHAPES, strict=True):
-                    shape = own if word is None else slot_shape(word, own)
-                    demand(
-                        type(x) is np.ndarray and x.shape == shape and x.dtype == dtype,
-                        f"step {t}: {key} is {type(x).__name__} {x.dtype}{x.shape} and not {dtype}{shape}",
-                    )
+            params, state = _pure(case, params, g, state, f"{dtype}, step {t}")
+            got = {"theta": params, **_by_slot(state)}
             got = {key: list(map(as_reals, arrays)) for key, arrays in got.items()}
             same_snapshots(got, reals, f"{dtype} against its real parts, step {t}")
+        for theta, g in zip(thetas, grads[0], strict=True):  # alone: small arrays may be put together before the rule
+            _pure(case, [theta], [g], init(case.stage(), [theta]), f"{dtype}, alone")
     _reused_buffer(case, rng)
+
+
+def _pure(case: Case, params: Arrays, grads: Arrays, state: State, where: str) -> tuple[Arrays, State]:
+    """Make an update, and demand that it gives new arrays like the old ones and leaves those as they are."""
+    taken = [*params, *grads, *_arrays(state)]
+    copies = [x.copy() for x in taken]
+    after, state = update(case.stage(), params, grads, state)
+    for x, copy in zip(taken, copies, strict=True):
+        same(x, copy, f"{where}: an argument")
+    _apart([*taken, *after, *_arrays(state)], where)
+    for key, arrays in {"theta": after, **_by_slot(state)}.items():
+        word = case.rule.shapes.get(key.rpartition(".")[2])
+        for x, old in zip(arrays, params, strict=True):
+            shape = old.shape if word is None else slot_shape(word, old.shape)
+            demand(
+                type(x) is np.ndarray and x.shape == shape and x.dtype == old.dtype,
+                f"{where}: {key} is {type(x).__name__} {x.dtype}{x.shape} and not {old.dtype}{shape}",
+            )
+    return after, state
 
 
 def _complex(rng: np.random.Generator, shape: tuple[int, ...], dtype: str) -> Any:
@@ -61,8 +69,8 @@ def _arrays(state: State) -> Arrays:
     return [x for own in state.slots.values() for x in own.values()]
 
 
-def _by_slot(state: State, n: int) -> dict[str, Arrays]:
-    return {key: [state.slots[str(k)][key] for k in range(n)] for key in state.slots["0"]}
+def _by_slot(state: State) -> dict[str, Arrays]:
+    return {key: [own[key] for own in state.slots.values()] for key in state.slots["0"]}
 
 
 def _apart(arrays: Arrays, where: str) -> None:
