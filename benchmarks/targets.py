@@ -22,8 +22,8 @@ from pathlib import Path
 import threadpoolctl
 
 import gradstep as gs
+from gradstep.compare.evidence.study import TARGET_BASELINES
 from gradstep.compare.problems import FULL, find_problem
-from gradstep.compare.study import TARGET_BASELINES
 from gradstep.environment import environment
 from gradstep.errors import NonFiniteError
 from gradstep.rule import lookup

@@ -40,7 +40,7 @@ def own_registry(monkeypatch):
     """Rules that a test declares are unknown after it."""
     from gradstep.rule import registry
 
-    monkeypatch.setattr("gradstep.rule._REGISTRY", registry(None))
+    monkeypatch.setattr("gradstep.form.rule._REGISTRY", registry(None))
 
 
 @pytest.fixture(scope="session")

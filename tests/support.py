@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 import gradstep as gs
-from gradstep.tree import flatten
+from gradstep.array.tree import flatten
 
 SOURCE = Path(gs.__file__).parents[1]
 

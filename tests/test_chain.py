@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import gradstep as gs
-from gradstep.chain import chain, program, run
+from gradstep.form.chain import chain, program, run
 from gradstep.rule import rule, stage
 from support import clear, same
 

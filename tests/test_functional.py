@@ -9,9 +9,9 @@ import pytest
 
 import gradstep as gs
 from functional_cases import CHAINS, arrays, run
+from gradstep.array.tree import flatten
 from gradstep.errors import ScalarError
 from gradstep.rule import rule
-from gradstep.tree import flatten
 from support import bits, clear, same, states
 
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 import gradstep as gs
-from gradstep.chain import program
-from gradstep.groups import assign
+from gradstep.form.chain import program
+from gradstep.step.groups import assign
 from support import clear, same
 
 NAMES = ["embed.w", "layer1.w", "layer1.b", "layer2.w", "layer2.b", "Head"]

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 import gradstep as gs
-from gradstep.chain import chain, program
 from gradstep.errors import ScalarError
-from gradstep.host import Host
+from gradstep.form.chain import chain, program
 from gradstep.rule import rule
+from gradstep.step.host import Host
 from support import clear
 
 pytestmark = pytest.mark.usefixtures("own_registry")

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import gradstep as gs
-from gradstep.chain import program
-from gradstep.hyper import DOMAINS, Domain, at, checked, in_domain, times
+from gradstep.form.chain import program
+from gradstep.form.hyper import DOMAINS, Domain, at, checked, in_domain, times
 from gradstep.rule import Positive, registry, rule
 from support import case, clear
 
@@ -48,7 +48,7 @@ class TestDeclaredDomains:
 
     @pytest.fixture
     def kept(self, monkeypatch):
-        monkeypatch.setattr("gradstep.rule._REGISTRY", registry(None))
+        monkeypatch.setattr("gradstep.form.rule._REGISTRY", registry(None))
 
         def kept(theta, g, kappa):
             return theta - kappa * g, g

@@ -11,7 +11,7 @@ from numpy.lib.array_utils import byte_bounds
 from numpy.lib.stride_tricks import as_strided, sliding_window_view
 
 import gradstep as gs
-from gradstep.memory import Regions, address, check_writable, packed
+from gradstep.array.memory import Regions, address, check_writable, packed
 from support import clear
 
 

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gradstep.reduction import BLOCK, LANES, block_sums
+from gradstep.array.reduction import BLOCK, LANES, block_sums
 
 LENGTHS = [*range(68), 4095, 4096, 4097, 8191, 8192, 8193, 20_011]
 

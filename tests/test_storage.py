@@ -6,9 +6,9 @@ import sys
 import numpy as np
 import pytest
 
+from gradstep.array.storage import BLOCK, FORMATS, draws, high, low, step_key, tensor_key
+from gradstep.array.storage.counter import _splitmix
 from gradstep.errors import GradstepTypeError
-from gradstep.storage import BLOCK, FORMATS, draws, high, low, step_key, tensor_key
-from gradstep.storage.counter import _splitmix
 
 EVERY = np.arange(1 << 16, dtype=np.uint32)  # all noises, and all codes of 16 bits
 SIGNED, SQUARES = FORMATS["signed8"], FORMATS["squares8"]

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import gradstep as gs
-from gradstep.tree import flatten
+from gradstep.array.tree import flatten
 from support import clear
 
 Pair = namedtuple("Pair", "left right")  # noqa: PYI024 - as users write it

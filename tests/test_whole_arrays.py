@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 import gradstep as gs
-from gradstep.equation import equation
+from gradstep.array.reduction import axis_sums
 from gradstep.errors import RuleError
-from gradstep.reduction import axis_sums
+from gradstep.form.equation import equation
 from gradstep.rule import rule
 from gradstep.vocabulary import eigh, matmul, mean, norm, qr, repeat, rows, transpose
 from gradstep.vocabulary import max as largest

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import gradstep as gs
-from gradstep.equation import equation
+from gradstep.form.equation import equation
 from gradstep.rule import rule, stage
 from gradstep.testing import check_rule
 from gradstep.testing.case import ENGINES

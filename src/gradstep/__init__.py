@@ -5,9 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 from gradstep import rules as rules
 from gradstep import stages as stages
-from gradstep.chain import chain
-from gradstep.diagnostics import Diagnostics
-from gradstep.engine.threads import get_threads, set_threads
+from gradstep.engine.cpu.threads import get_threads, set_threads
+from gradstep.engine.meters import Diagnostics
 from gradstep.errors import (
     CheckpointError,
     GradstepAttributeError,
@@ -20,8 +19,9 @@ from gradstep.errors import (
     ScalarError,
     UserCodeError,
 )
+from gradstep.form.chain import chain
+from gradstep.form.hyper import times
 from gradstep.functional import State, apply, init, scalars, update
-from gradstep.hyper import times
 from gradstep.optimizer import Optimizer
 from gradstep.rules import *  # noqa: F403 - a rule is listed in one place, rules/__init__.py
 from gradstep.stages import *  # noqa: F403 - and so is a stage

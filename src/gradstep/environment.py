@@ -25,7 +25,7 @@ def engine() -> str:
     compiled, why = compiled_engine()
     if compiled is None:
         return f"eager: {why}"
-    from gradstep.engine import native
+    from gradstep.engine.cpu import native
 
     return f"compiled (llvmlite {version('llvmlite')}, {native.cpu()})"
 

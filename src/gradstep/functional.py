@@ -9,15 +9,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gradstep.arrays import compute_dtype, copied, extremes, is_low, largest
-from gradstep.chain import Program, Row, Sums, program
+from gradstep.array.namespaces import compute_dtype, copied, extremes, is_low, largest
+from gradstep.array.tree import Nest, flatten
 from gradstep.engine import eager
 from gradstep.engine.tensor import Tensor, bad_gradient, check_alike, check_gradient
 from gradstep.errors import GradstepTypeError, GradstepValueError, NonFiniteError, ScalarError
-from gradstep.host import Host
-from gradstep.rule import Rule, Stage, as_stage
+from gradstep.form.chain import Program, Row, Sums, program
+from gradstep.form.rule import Rule, Stage, as_stage
 from gradstep.step import check_parameters, choose_nonfinite, start_slots
-from gradstep.tree import Nest, flatten
+from gradstep.step.host import Host
 
 Slots = Mapping[str, Mapping[str, Any]]
 Scalars = Mapping[str, Mapping[str, Mapping[str, Any]]]

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 
 from gradstep import rules
-from gradstep.chain import chain, program
 from gradstep.errors import GradstepTypeError, GradstepValueError
-from gradstep.hyper import checked
+from gradstep.form.chain import chain, program
+from gradstep.form.hyper import checked
+from gradstep.form.rule import Rule, Stage, as_stage
 from gradstep.locks import refuse_reentry
 from gradstep.naming import Closed, unknown
-from gradstep.rule import Rule, Stage, as_stage
 from gradstep.stages import l2
 from gradstep.step import Step, Values
 

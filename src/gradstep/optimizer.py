@@ -8,20 +8,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gradstep.arrays import copied, duplicate, namespace, to_numpy
-from gradstep.chain import program
+from gradstep.array.namespaces import copied, duplicate, namespace, to_numpy
+from gradstep.array.tree import Nest, flatten
 from gradstep.conventions import stage_of
-from gradstep.diagnostics import Diagnostics
-from gradstep.engine.threads import checked_threads
+from gradstep.engine.cpu.threads import checked_threads
+from gradstep.engine.meters import Diagnostics
 from gradstep.errors import GradstepAttributeError, GradstepTypeError, GradstepValueError, NonFiniteError, NotKeptError
-from gradstep.groups import GroupValues, assign
-from gradstep.hyper import Hyper, HyperView, at
+from gradstep.form.chain import program
+from gradstep.form.hyper import Hyper, HyperView, at
+from gradstep.form.rule import Rule, Stage
 from gradstep.locks import refuse_reentry
 from gradstep.naming import unknown
-from gradstep.precision import Precision
-from gradstep.rule import Rule, Stage
 from gradstep.step import Snapshot, Step, choose_nonfinite
-from gradstep.tree import Nest, flatten
+from gradstep.step.groups import GroupValues, assign
+from gradstep.step.precision import Precision
 
 if TYPE_CHECKING:
     from gradstep.checkpoint import Checkpoint, Parts, Rng

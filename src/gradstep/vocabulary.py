@@ -1,199 +1,43 @@
-"""The words a rule may use besides ``+ - * /``, unary minus and a single ``<`` or ``>``.
+"""The words that a rule may use; :mod:`gradstep.form.vocabulary` says what each of them means."""
 
-A word does what its operands ask for. An operand that is no number and no array (one that writes LLVM
-instructions, a symbol, a checking operand) has a method ``speak(word, operands)``; Python numbers are computed
-with :mod:`math`; arrays of any namespace are computed in that namespace. The meaning is the same everywhere:
-
-=============== ======================================================================================
-``sqrt(x)``      the correctly rounded root; NaN for x < 0
-``abs(x)``       the absolute value; clears the sign of zero
-``sign(x)``      1.0, -1.0, +0.0 for either zero, NaN for NaN
-``minimum(a, b)``  a if a < b or a is NaN, else b
-``maximum(a, b)``  a if a > b or a is NaN, else b
-``where(c, a, b)`` a where the comparison c holds, else b; c may compare scalars
-=============== ======================================================================================
-
-A rule of whole arrays (``whole=True``) has more of them, on matrices (an array of one axis is a column). ``over`` is
-``"rows"``, ``"columns"`` or ``"all"``; what is taken over an axis keeps it, with one element:
-
-=================== ==================================================================================
-``mean(x, over)``    the mean; on NumPy in one fixed order, in float64, rounded once
-``max(x, over)``     the largest element
-``norm(x)``          the Frobenius norm, as ``mean``
-``matmul(a, b)``     the matrix product
-``transpose(x)``     rows and columns exchanged
-``wide(x)``          x, or its transpose where it has more rows than columns
-``shaped_as(x, y)``  x, or its transpose where y has more rows than columns
-``eigh(x)``          eigenvalues, as a row, and eigenvectors, as columns, of a symmetric matrix
-``qr(x)``            the orthogonal and the triangular factor of a square matrix
-``repeat(f, x, n)``  f of f of ... of x, n times; x keeps its shape
-``rows(x)``          how many rows x has, a number; ``columns(x)`` likewise
-=================== ==================================================================================
-
-A literal that meets an array is rounded to the array's dtype. Some libraries round less well than the table says:
-torch's float32 root may be an ulp off, and XLA flushes denormals.
-"""
-
-import math
-from collections.abc import Callable
-from typing import Any
-
-import array_api_compat
-
-from gradstep import matrices
-from gradstep.arrays import namespace
+from gradstep.form.vocabulary import (
+    abs,
+    columns,
+    eigh,
+    matmul,
+    max,
+    maximum,
+    mean,
+    minimum,
+    norm,
+    qr,
+    repeat,
+    rows,
+    shaped_as,
+    sign,
+    sqrt,
+    transpose,
+    where,
+    wide,
+)
 
 __all__ = [
-    "abs", "columns", "eigh", "matmul", "max", "maximum", "mean", "minimum", "norm", "qr", "repeat", "rows",
-    "shaped_as", "sign", "sqrt", "transpose", "where", "wide",
-]  # fmt: skip
-
-
-def _literal(x: Any) -> bool:
-    """Return whether ``x`` is a Python number; numpy.float64 derives from float, but has a dtype."""
-    return type(x) in (int, float, bool)
-
-
-def sqrt(x: Any) -> Any:
-    """Correctly rounded square root."""
-    if type(x) is float and x >= 0.0:  # what scalars() asks at each step, at once
-        return math.sqrt(x)
-    return _speak("sqrt", x)
-
-
-def abs(x: Any) -> Any:  # noqa: A001 - the word that mathematics uses
-    """Absolute value."""
-    return _speak("abs", x)
-
-
-def sign(x: Any) -> Any:
-    """1, -1, +0 for either zero, NaN for NaN."""
-    return _speak("sign", x)
-
-
-def minimum(a: Any, b: Any) -> Any:
-    """``a`` if ``a < b`` or ``a`` is NaN, else ``b``."""
-    return _speak("minimum", a, b)
-
-
-def maximum(a: Any, b: Any) -> Any:
-    """``a`` if ``a > b`` or ``a`` is NaN, else ``b``."""
-    return _speak("maximum", a, b)
-
-
-def where(condition: Any, a: Any, b: Any) -> Any:
-    """``a`` where ``condition`` (a single ``<`` or ``>``) holds, else ``b``."""
-    return _speak("where", condition, a, b)
-
-
-def mean(x: Any, over: str) -> Any:
-    """Mean over ``"rows"``, ``"columns"`` or ``"all"``, with the axes kept."""
-    return _whole("mean", x, over)
-
-
-def max(x: Any, over: str) -> Any:  # noqa: A001 - the word that mathematics uses
-    """Largest element over ``"rows"``, ``"columns"`` or ``"all"``, with the axes kept."""
-    return _whole("max", x, over)
-
-
-def norm(x: Any) -> Any:
-    """Frobenius norm, with the axes kept."""
-    return _whole("norm", x)
-
-
-def matmul(a: Any, b: Any) -> Any:
-    """Matrix product."""
-    return _whole("matmul", a, b)
-
-
-def transpose(x: Any) -> Any:
-    """Rows and columns exchanged."""
-    return _whole("transpose", x)
-
-
-def wide(x: Any) -> Any:
-    """``x``, or its transpose where it has more rows than columns."""
-    return _whole("wide", x)
-
-
-def shaped_as(x: Any, like: Any) -> Any:
-    """``x``, or its transpose where ``like`` has more rows than columns: the inverse of :func:`wide`."""
-    return _whole("shaped_as", x, like)
-
-
-def eigh(x: Any) -> Any:
-    """Eigenvalues, as a row, and eigenvectors, as columns, of a symmetric matrix."""
-    return _whole("eigh", x)
-
-
-def qr(x: Any) -> Any:
-    """Orthogonal and triangular factor of a square matrix."""
-    return _whole("qr", x)
-
-
-def repeat(step: Callable[[Any], Any], x: Any, n: int) -> Any:
-    """``step`` of ``x``, and of what comes of it, ``n`` times."""
-    speak: Callable[[str, tuple[Any, ...]], Any] | None = getattr(x, "speak", None)
-    if speak is not None:
-        return speak("repeat", (step, x, n))
-    for _ in range(n):
-        x = step(x)
-    return x
-
-
-def rows(x: Any) -> Any:
-    """Number of rows."""
-    return _whole("rows", x)
-
-
-def columns(x: Any) -> Any:
-    """Number of columns."""
-    return _whole("columns", x)
-
-
-def _whole(word: str, x: Any, *others: Any) -> Any:
-    speak: Callable[[str, tuple[Any, ...]], Any] | None = getattr(x, "speak", None)
-    if speak is not None:
-        return speak(word, (x, *others))
-    return matrices.WORDS[word](namespace(x), x, *others)
-
-
-def _speak(word: str, *operands: Any) -> Any:
-    if all(_literal(x) for x in operands):
-        return _PYTHON[word](*operands)
-    for x in operands:
-        speak: Callable[[str, tuple[Any, ...]], Any] | None = getattr(x, "speak", None)
-        if speak is not None:
-            return speak(word, operands)
-    xp = namespace(*(x for x in operands if not _literal(x)))
-    return _ARRAYS[word](xp, *_as_arrays(xp, word, operands))
-
-
-def _as_arrays(xp: Any, word: str, operands: tuple[Any, ...]) -> list[Any]:
-    """Literals as 0-d arrays of the dtype and device of the arrays that they meet: namespaces promote differently."""
-    values = operands[1:] if word == "where" else operands  # where's condition gives no dtype
-    like = next((x for x in values if not _literal(x)), None)
-    if like is None:
-        raise TypeError("where() needs an array or a scalar among its two values: two literals have no dtype")
-    device = array_api_compat.device(like)
-    arrays = [xp.asarray(x, dtype=like.dtype, device=device) if _literal(x) else x for x in values]
-    return [xp.asarray(operands[0]), *arrays] if word == "where" else arrays
-
-
-_ARRAYS: dict[str, Callable[..., Any]] = {
-    "sqrt": lambda xp, x: xp.sqrt(x),
-    "abs": lambda xp, x: xp.abs(x),
-    "sign": lambda xp, x: xp.where(x > 0, xp.ones_like(x), xp.where(x < 0, -xp.ones_like(x), xp.abs(x))),
-    "minimum": lambda xp, a, b: xp.where((a < b) | (a != a), a, b),
-    "maximum": lambda xp, a, b: xp.where((a > b) | (a != a), a, b),
-    "where": lambda xp, c, a, b: xp.where(c, a, b),
-}
-
-_PYTHON: dict[str, Callable[..., Any]] = {
-    "sqrt": lambda x: math.nan if x < 0 else math.sqrt(x),
-    "abs": math.fabs,
-    "sign": lambda x: float((x > 0) - (x < 0)) if x == x else x,
-    "minimum": lambda a, b: a if a < b or a != a else b,
-    "maximum": lambda a, b: a if a > b or a != a else b,
-    "where": lambda c, a, b: a if c else b,
-}
+    "abs",
+    "columns",
+    "eigh",
+    "matmul",
+    "max",
+    "maximum",
+    "mean",
+    "minimum",
+    "norm",
+    "qr",
+    "repeat",
+    "rows",
+    "shaped_as",
+    "sign",
+    "sqrt",
+    "transpose",
+    "where",
+    "wide",
+]

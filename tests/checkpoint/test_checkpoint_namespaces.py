@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import gradstep as gs
-from gradstep.arrays import to_numpy
+from gradstep.array.namespaces import to_numpy
 
 
 def torch_on(device):

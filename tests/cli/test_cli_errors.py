@@ -111,7 +111,7 @@ def test_a_file_error_names_the_file(capsys, monkeypatch):
     def fail(*_):
         raise OSError(28, "No space left on device", "report.html")
 
-    monkeypatch.setattr("gradstep.compare.notebook.write_report", fail)
+    monkeypatch.setattr("gradstep.compare.show.notebook.write_report", fail)
     assert main(["compare", *SMALL]) == 2
     assert capsys.readouterr().err == "gradstep: report.html: No space left on device\n"
 

@@ -91,7 +91,7 @@ def test_the_browser_is_opened_unless_it_is_refused(monkeypatch):
     import threading
     import webbrowser
 
-    from gradstep.compare.server import Server
+    from gradstep.compare.show.server import Server
 
     opened = threading.Event()
     found = []

@@ -16,7 +16,7 @@ from gradstep.cli.compare import compare
 from gradstep.compare import Study
 from gradstep.compare.problems import PROBLEMS, find_problem
 from gradstep.compare.record import Options
-from gradstep.equation import equation
+from gradstep.form.equation import equation
 from gradstep.rule import Rule, registry, rule
 from gradstep.text import to_json
 from support import script

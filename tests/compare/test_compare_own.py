@@ -9,7 +9,7 @@ import pytest
 
 from gradstep.compare import Study, compare, make_spec
 from gradstep.compare.problems.own import ChangedError, is_own, own_problem
-from gradstep.compare.wording import failures, goal
+from gradstep.compare.show.wording import failures, goal
 from gradstep.errors import GradstepError
 
 LINE = """

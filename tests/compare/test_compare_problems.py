@@ -11,10 +11,10 @@ from threadpoolctl import threadpool_limits
 
 import gradstep as gs
 import gradstep.nn
+from gradstep.array.tree import flatten
 from gradstep.compare.problems import FULL, PROBLEMS, QUICK, find_problem
 from gradstep.compare.problems.problem import minibatches
 from gradstep.errors import GradstepError, GradstepValueError
-from gradstep.tree import flatten
 from support import clear
 
 NAMES = [*PROBLEMS, "quadratic:condition=1000", "rastrigin:dimension=1"]

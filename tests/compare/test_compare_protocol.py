@@ -6,12 +6,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from gradstep.array.tree import flatten
 from gradstep.compare import protocol
+from gradstep.compare.evidence.study import Study, to_target
 from gradstep.compare.protocol import SETS, make_spec, total, train, trials_of, tuning_seeds
 from gradstep.compare.record import Goal, PlannedRun
-from gradstep.compare.study import Study, to_target
 from gradstep.errors import GradstepError
-from gradstep.tree import flatten
 
 
 def todo(lr, steps=20, seed=0, problem="made", optimizer="sgd", phase="eval"):

@@ -8,10 +8,10 @@ import pytest
 
 from compare_support import table_of, timeless
 from gradstep.compare import Study, compare, make_spec
+from gradstep.compare.evidence.statistics import Spread
+from gradstep.compare.evidence.study import rounded_up, with_one_gradient
+from gradstep.compare.evidence.table import entries, make_entry
 from gradstep.compare.record import ProblemInfo, RunRecord, Timing
-from gradstep.compare.statistics import Spread
-from gradstep.compare.study import rounded_up, with_one_gradient
-from gradstep.compare.table import entries, make_entry
 from gradstep.errors import GradstepValueError
 from gradstep.files import writable_folder, write_text
 from gradstep.text import to_json

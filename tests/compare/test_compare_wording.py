@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from gradstep.compare import compare
-from gradstep.compare.table import entries
-from gradstep.compare.wording import board_cells, board_headings, chosen, entry_cells, headings
+from gradstep.compare.evidence.table import entries
+from gradstep.compare.show.wording import board_cells, board_headings, chosen, entry_cells, headings
 
 PROBLEM = "digits-softmax"
 

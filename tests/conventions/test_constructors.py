@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 import gradstep as gs
-from gradstep.chain import program
 from gradstep.conventions import LIBRARIES, constructor, described
+from gradstep.form.chain import program
 from gradstep.rule import Rule
 from support import case
 

@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 
 import gradstep as gs
-from gradstep.reduction import LANES
-from gradstep.storage import BLOCK, FORMATS, Blocks, draws, high, low, step_key, tensor_key
+from gradstep.array.reduction import LANES
+from gradstep.array.storage import BLOCK, FORMATS, Blocks, draws, high, low, step_key, tensor_key
 
 pytest.importorskip("llvmlite")
 from llvmlite import ir
 
-from gradstep.engine import codecs, native
-from gradstep.engine.llvm import I32, Function, declared, halved, i64
+from gradstep.engine.cpu import codecs, native
+from gradstep.engine.cpu.llvm import I32, Function, declared, halved, i64
 
 CODECS = {
     "bfloat16": codecs.Bfloat16(),

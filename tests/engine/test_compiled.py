@@ -6,16 +6,16 @@ import numpy as np
 import pytest
 
 import gradstep as gs
-from gradstep.chain import program
+from gradstep.array.reduction import BLOCK, block_sums
+from gradstep.array.storage import Layout
 from gradstep.engine.tensor import Tensor
-from gradstep.host import Host
-from gradstep.reduction import BLOCK, block_sums
+from gradstep.form.chain import program
 from gradstep.rule import registry, stage
-from gradstep.storage import Layout
+from gradstep.step.host import Host
 from support import bits, same, states
 
-compiled = pytest.importorskip("gradstep.engine.compiled")
-kernels = pytest.importorskip("gradstep.engine.kernels")
+compiled = pytest.importorskip("gradstep.engine.cpu.compiled")
+kernels = pytest.importorskip("gradstep.engine.cpu.kernels")
 pytest.importorskip("llvmlite")
 
 pytestmark = pytest.mark.usefixtures("own_registry")

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 import gradstep as gs
-from gradstep.chain import program
+from gradstep.array.reduction import block_sums
 from gradstep.engine import eager
 from gradstep.engine.tensor import Tensor, bad_gradient, check_gradient
-from gradstep.host import Host
-from gradstep.reduction import block_sums
+from gradstep.form.chain import program
 from gradstep.rule import registry, rule, stage
+from gradstep.step.host import Host
 from support import bits, case, same
 
 pytestmark = pytest.mark.usefixtures("own_registry")

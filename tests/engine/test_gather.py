@@ -6,8 +6,8 @@ import weakref
 import numpy as np
 import pytest
 
-from gradstep.engine.gather import SMALL, Gather
-from gradstep.memory import Regions, address
+from gradstep.array.memory import Regions, address
+from gradstep.engine.cpu.gather import SMALL, Gather
 
 
 def at(place, n, dtype):

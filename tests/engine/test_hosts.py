@@ -15,15 +15,15 @@ import pytest
 import gradstep as gs
 from support import SOURCE
 
-pytest.importorskip("gradstep.engine.compiled")
-threads = pytest.importorskip("gradstep.engine.threads")
+pytest.importorskip("gradstep.engine.cpu.compiled")
+threads = pytest.importorskip("gradstep.engine.cpu.threads")
 pytestmark = [pytest.mark.process, pytest.mark.skipif(not threads.is_available(), reason="no helpers here")]
 
 # Large steps, in two threads or more, and what they should give: the same on one thread.
 START = """
 import ctypes, os, signal, sys, threading, time
 import numpy as np, gradstep as gs
-from gradstep.engine import helpers
+from gradstep.engine.cpu import helpers
 N = 300_001
 G = np.linspace(-1.0, 1.0, N)
 class Run:
@@ -148,7 +148,7 @@ assert run == alone(2)
 
     def test_a_fork_while_another_thread_compiles(self):
         code = """
-from gradstep.engine import native
+from gradstep.engine.cpu import native
 Run()(1)
 with native._lock:
     pid = os.fork()

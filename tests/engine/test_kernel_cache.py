@@ -14,11 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import gradstep as gs
-from gradstep.engine import kernel_cache
+from gradstep.engine.cpu import kernel_cache
 from support import SOURCE, script
 
-native = pytest.importorskip("gradstep.engine.native")
-compiled = pytest.importorskip("gradstep.engine.compiled")
+native = pytest.importorskip("gradstep.engine.cpu.native")
+compiled = pytest.importorskip("gradstep.engine.cpu.compiled")
 KEY = kernel_cache.key_of("some assembly", "a cpu")
 CODE = bytes(range(256))
 
@@ -314,7 +314,7 @@ STEP = """
 import hashlib
 import numpy as np
 import gradstep as gs
-from gradstep.engine import kernel_cache, native
+from gradstep.engine.cpu import kernel_cache, native
 
 def step(rule="adam"):
     w = np.linspace(-1, 1, 40, dtype="f4")

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-native = pytest.importorskip("gradstep.engine.native")
+native = pytest.importorskip("gradstep.engine.cpu.native")
 llvmlite = pytest.importorskip("llvmlite")
 
 ADDING = """

@@ -9,7 +9,7 @@ import gradstep as gs
 from gradstep.rule import rule
 from support import made
 
-pytest.importorskip("gradstep.engine.compiled")
+pytest.importorskip("gradstep.engine.cpu.compiled")
 
 N = 1000
 KINDS = ["read", "plain", "eager"]

@@ -17,9 +17,9 @@ import pytest
 import gradstep as gs
 from support import LONG, SOURCE, fingerprint, made, script
 
-compiled = pytest.importorskip("gradstep.engine.compiled")
-reader = pytest.importorskip("gradstep.engine.reader")
-gather = pytest.importorskip("gradstep.engine.gather")
+compiled = pytest.importorskip("gradstep.engine.cpu.compiled")
+reader = pytest.importorskip("gradstep.engine.cpu.reader")
+gather = pytest.importorskip("gradstep.engine.cpu.gather")
 
 KINDS = ["read", "plain", "eager"]
 LARGE = 70_000  # elements: above all sizes up to which something is copied or the GIL is held

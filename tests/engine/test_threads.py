@@ -14,12 +14,12 @@ import pytest
 import gradstep as gs
 from support import SOURCE, bits, fingerprint, mapped, normal, script
 
-compiled = pytest.importorskip("gradstep.engine.compiled")
-helpers = pytest.importorskip("gradstep.engine.helpers")
-from gradstep.engine import job as at  # noqa: E402 - needs what is imported above
-from gradstep.engine import native, team  # noqa: E402
-from gradstep.engine import threads as settings  # noqa: E402
-from gradstep.reduction import BLOCK  # noqa: E402
+compiled = pytest.importorskip("gradstep.engine.cpu.compiled")
+helpers = pytest.importorskip("gradstep.engine.cpu.helpers")
+from gradstep.array.reduction import BLOCK  # noqa: E402
+from gradstep.engine.cpu import job as at  # noqa: E402 - needs what is imported above
+from gradstep.engine.cpu import native, team  # noqa: E402
+from gradstep.engine.cpu import threads as settings  # noqa: E402
 
 pytestmark = pytest.mark.skipif(not settings.is_available(), reason="no helpers here")
 
@@ -399,7 +399,7 @@ print(gs.get_threads(), sum(x.name.startswith("gradstep") for x in threading.enu
 MODES = """
 import numpy as np, threading
 import gradstep as gs
-from gradstep.engine import native
+from gradstep.engine.cpu import native
 from engine.test_threads import Spy
 assembly = '''
 target triple = "%s"

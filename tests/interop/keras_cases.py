@@ -13,7 +13,7 @@ import pytest
 from keras import ops
 
 import gradstep as gs
-from gradstep.arrays import to_numpy
+from gradstep.array.namespaces import to_numpy
 from gradstep.interop.keras import Optimizer, dump_state, load_state
 from gradstep.rule import registry
 from support import clear

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import gradstep as gs
-from gradstep.arrays import to_numpy
+from gradstep.array.namespaces import to_numpy
 from gradstep.testing.namespaces import NAMESPACES, agrees
 
 from .cases import CASES, excepted

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.process
 RUN = "; import runpy, sys; runpy.run_path(sys.argv[1], run_name='__main__')"
 WITHOUT_LLVMLITE = "import sys; sys.modules['llvmlite'] = None" + RUN
 PLAIN_CPU = f"""
-from gradstep.engine import native
+from gradstep.engine.cpu import native
 native._target = lambda: ({"x86-64" if platform.machine() == "x86_64" else "generic"!r}, "")
 {RUN[2:]}
 """

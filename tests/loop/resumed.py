@@ -10,8 +10,8 @@ import time
 import numpy as np
 
 import gradstep as gs
+from gradstep.array.tree import flatten
 from gradstep.checkpoint.rng import taken
-from gradstep.tree import flatten
 from loop.cases import DATA, bowl, fit, loss
 from support import bits, states
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import gradstep as gs
-from gradstep.engine.gather import SMALL
+from gradstep.engine.cpu.gather import SMALL
 from support import (
     engines,
     mapped,

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 import gradstep as gs
+from gradstep.array.tree import flatten
 from gradstep.rule import registry, stage
 from gradstep.testing import Case
-from gradstep.tree import flatten
 from support import ENGINES, LONG, clear, engines, fingerprint, mapped, normal, numbers, script
 
 EACH = gs.chain(gs.l2(0.5), gs.clip_by_norm(0.25), gs.adam(lr=0.1))
@@ -301,9 +301,9 @@ class TestBits:
             assert seen == [seen[0]] * 4
 
     def test_any_chunk(self):
-        compiled = pytest.importorskip("gradstep.engine.compiled")
-        from gradstep.chain import program
+        compiled = pytest.importorskip("gradstep.engine.cpu.compiled")
         from gradstep.engine.tensor import Tensor
+        from gradstep.form.chain import program
 
         seen = []
         for chunk in (4096, 3 * 4096, 1 << 20):
@@ -332,8 +332,8 @@ for _ in range(3):
         assert script(code, before="import sys; sys.modules['llvmlite'] = None") == here
 
     def test_kernels_without_are_as_ever(self):
-        kernels = pytest.importorskip("gradstep.engine.kernels")
-        from gradstep.storage import Layout
+        kernels = pytest.importorskip("gradstep.engine.cpu.kernels")
+        from gradstep.array.storage import Layout
 
         plain, also, metered = (
             kernels.emit((gs.adam,), Layout("float32", (None, None)), 1.0, "t", *more)

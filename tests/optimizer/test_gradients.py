@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import gradstep as gs
-from gradstep.tree import flatten
+from gradstep.array.tree import flatten
 from support import (
     LONG,
     engines,

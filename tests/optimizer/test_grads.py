@@ -9,7 +9,7 @@ import pytest
 
 import gradstep as gs
 from gradstep import optimizer
-from gradstep.tree import flatten
+from gradstep.array.tree import flatten
 from support import LONG, bits, engines, fingerprint, mapped, normal, numbers, same
 
 
@@ -204,11 +204,11 @@ class TestSteps:
 
     def test_no_step_looks_for_them(self, monkeypatch):
         """They stay where they are: the compiled engine reads them by their structs."""
-        reader = pytest.importorskip("gradstep.engine.reader")
+        reader = pytest.importorskip("gradstep.engine.cpu.reader")
         if not reader.is_on():
             pytest.skip("no reader here")
         opt = gs.Optimizer([np.ones(3), np.ones((2, 2), "f4")], "adam", engine="compiled")
-        monkeypatch.setattr("gradstep.engine.compiled.Compiled.load", None)
+        monkeypatch.setattr("gradstep.engine.cpu.compiled.Compiled.load", None)
         for _ in range(3):
             opt.step()
         assert opt.t == 3

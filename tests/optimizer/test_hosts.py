@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import gradstep as gs
-from gradstep.engine.gather import SMALL
+from gradstep.engine.cpu.gather import SMALL
 from support import (
     ENGINES,
     LONG,
@@ -60,7 +60,7 @@ except gs.GradstepValueError as error:
         assert out.strip() == "engine=\"compiled\": llvmlite is not installed; pip install 'gradstep[fast]'."
 
     def test_an_llvmlite_that_does_not_load(self, monkeypatch):
-        native = pytest.importorskip("gradstep.engine.native")
+        native = pytest.importorskip("gradstep.engine.cpu.native")
 
         def broken():
             raise OSError("libLLVM: no such file")

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import gradstep as gs
-from gradstep.engine.gather import SMALL
+from gradstep.engine.cpu.gather import SMALL
 from support import (
     LONG,
     check_engines,

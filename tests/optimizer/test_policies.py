@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import gradstep as gs
-from gradstep.engine.gather import SMALL
+from gradstep.engine.cpu.gather import SMALL
 from gradstep.errors import ScalarError
 from support import LONG, engines, fingerprint, same, states
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 import gradstep as gs
+from gradstep.array.storage import FORMATS
 from gradstep.rule import registry
-from gradstep.storage import FORMATS
 from support import bits, engines, same, states
 
 ml_dtypes = pytest.importorskip("ml_dtypes")

@@ -12,8 +12,8 @@ import pytest
 
 import gradstep as gs
 from gradstep import errors
+from gradstep.array.tree import flatten
 from gradstep.errors import GradstepTypeError, InUseError
-from gradstep.tree import flatten
 from support import at_line, clear, fingerprint, same, script
 
 ENGINES = pytest.mark.parametrize("engine", ["compiled", "eager"])

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 import gradstep as gs
-from gradstep.chain import program
-from gradstep.engine.gather import SMALL
+from gradstep.engine.cpu.gather import SMALL
+from gradstep.form.chain import program
 from gradstep.rule import registry
 from support import clear, engines, fingerprint, mapped, states
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 import gradstep as gs
+from gradstep.array.tree import flatten
 from gradstep.rule import registry
-from gradstep.tree import flatten
 from support import LONG, clear, engines, fingerprint, mapped, normal, numbers, same
 
 

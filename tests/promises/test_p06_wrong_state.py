@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 import gradstep as gs
+from gradstep.array.tree import flatten
 from gradstep.checkpoint import state as product
-from gradstep.tree import flatten
 from promises.fuzz import parts, whole
 from support import clear, fingerprint, mapped, normal, same, states
 

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradstep.errors import GradstepValueError
+from gradstep.form.rule import Rule, registry
 from gradstep.naming import find
-from gradstep.rule import Rule, registry
 
 QUICK = "1x100,10x1000,148x1000,1000x100,1x1e5,1x1e6"
 FULL = f"{QUICK},1x1e7,1x5e7,148x840000"

@@ -22,11 +22,11 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from gradstep.arrays import dtype_name
+from gradstep.array.namespaces import dtype_name
+from gradstep.array.storage import FORMATS
 from gradstep.checkpoint.table import CODES, UNKNOWN_HASH, DamagedError, Entry, entries, place_of_table
 from gradstep.errors import CheckpointError, GradstepTypeError, GradstepValueError
 from gradstep.files import AnyPath, Descriptor, write_all, write_whole
-from gradstep.storage import FORMATS
 
 FORMAT = 1
 Arrays = Mapping[str, NDArray[Any]]

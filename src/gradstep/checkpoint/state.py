@@ -7,15 +7,15 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from gradstep.arrays import dtype_name, to_numpy
-from gradstep.chain import Program
+from gradstep.array.memory import is_writable
+from gradstep.array.namespaces import dtype_name, to_numpy
 from gradstep.errors import CheckpointError, GradstepError, GradstepTypeError
-from gradstep.groups import Groups
-from gradstep.hyper import Hyper, checked, times
-from gradstep.memory import is_writable
+from gradstep.form.chain import Program
+from gradstep.form.hyper import Hyper, checked, times
 from gradstep.naming import is_like
-from gradstep.precision import Precision
 from gradstep.schedules import from_json, to_json
+from gradstep.step.groups import Groups
+from gradstep.step.precision import Precision
 
 PARAM, STATE, BEST = "param/", "state/", "best/"
 _MOST_NAMED = 3  # differences that an error lists

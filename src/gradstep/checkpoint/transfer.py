@@ -8,17 +8,17 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from gradstep.arrays import is_masked, to_numpy
-from gradstep.chain import Program
+from gradstep.array.memory import is_writable
+from gradstep.array.namespaces import is_masked, to_numpy
 from gradstep.checkpoint.format import canonical, read
 from gradstep.checkpoint.rng import Rng, rng_setter, rng_state
 from gradstep.checkpoint.state import BEST, PARAM, STATE, Saved, array_differences, listed
 from gradstep.errors import CheckpointError, GradstepTypeError, GradstepValueError
 from gradstep.files import AnyPath
-from gradstep.groups import Groups
-from gradstep.hyper import Hyper
-from gradstep.memory import is_writable
-from gradstep.precision import Precision
+from gradstep.form.chain import Program
+from gradstep.form.hyper import Hyper
+from gradstep.step.groups import Groups
+from gradstep.step.precision import Precision
 from gradstep.version import __version__
 
 _DEEPEST = 100  # levels of nesting: far fewer than Python's JSON parser can read

@@ -15,7 +15,7 @@ from gradstep.text import is_wide
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from gradstep.compare.server import Route
+    from gradstep.compare.show.server import Route
 
 WRONG = 1
 USAGE_ERROR = 2
@@ -102,7 +102,7 @@ def sparkline(values: Sequence[float], width: int = WIDTH) -> str:
 
 def serve(routes: "Mapping[str, Route]", port: int, query: str = "", no_browser: bool = False) -> None:
     """Print the address of a page, open a browser there unless that is not wanted, and answer it until Ctrl-C."""
-    from gradstep.compare.server import Server
+    from gradstep.compare.show.server import Server
 
     with Server(routes, port) as server:
         address = f"{server.address}?{query}" if query else server.address

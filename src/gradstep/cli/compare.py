@@ -48,11 +48,11 @@ def compare(
     require(*PACKAGES, *["optuna"] * (search == "tpe"))
     from gradstep.cli.progress import reporter
     from gradstep.compare import Study, make_spec, run_study
-    from gradstep.compare.export import check_parquet, write_tables
     from gradstep.compare.protocol import DEFAULT_OPTIMIZERS
+    from gradstep.compare.show.export import check_parquet, write_tables
+    from gradstep.compare.show.wording import failures
     from gradstep.compare.signals import Terminated
     from gradstep.compare.store import NAME
-    from gradstep.compare.wording import failures
     from gradstep.compare.workers import Workers
     from gradstep.text import counted
 

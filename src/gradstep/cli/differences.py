@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gradstep.chain import merged
-from gradstep.equation import branches, equation
+from gradstep.form.chain import merged
+from gradstep.form.equation import branches, equation
+from gradstep.form.rule import Stage
 from gradstep.optimizer import Optimizer
-from gradstep.rule import Stage
 
 if TYPE_CHECKING:
     from rich.console import Console

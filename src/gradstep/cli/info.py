@@ -11,8 +11,8 @@ OPTIONAL = (
 def info() -> None:
     """Show versions, the engine in use, the kernel cache and which optional packages are installed."""
     from gradstep import rules, stages, variants
-    from gradstep.engine.kernel_cache import folder
-    from gradstep.engine.threads import get_threads
+    from gradstep.engine.cpu.kernel_cache import folder
+    from gradstep.engine.cpu.threads import get_threads
     from gradstep.environment import environment, version
 
     cache = folder()

@@ -23,8 +23,8 @@ def play(
     """Open a page to play with optimizers on surfaces of two coordinates. For intuition, not evidence."""
     require("plotly", "jinja2")
     from gradstep.cli.common import serve
-    from gradstep.compare.play.pages import routes
-    from gradstep.compare.play.settings import read
+    from gradstep.compare.show.play.pages import routes
+    from gradstep.compare.show.play.settings import read
 
     given = {
         "surface": surface,

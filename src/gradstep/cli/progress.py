@@ -15,10 +15,10 @@ from rich.table import Table
 
 from gradstep.cli.common import PLAIN_WIDTH, Lines, console, sparkline
 from gradstep.compare.conduct import Listener
+from gradstep.compare.evidence.study import Study, final_loss, to_target
+from gradstep.compare.evidence.table import entries, make_entry
 from gradstep.compare.record import RunRecord
-from gradstep.compare.study import Study, final_loss, to_target
-from gradstep.compare.table import entries, make_entry
-from gradstep.compare.wording import (
+from gradstep.compare.show.wording import (
     EDGE_NOTE,
     Cell,
     board_cells,

@@ -39,8 +39,8 @@ def report(
 
 
 def _study(folder: Path, out: Path | None, static: bool, csv: Path | None, parquet: Path | None) -> list[Path]:
-    from gradstep.compare.export import check_parquet, write_tables
-    from gradstep.compare.study import Study
+    from gradstep.compare.evidence.study import Study
+    from gradstep.compare.show.export import check_parquet, write_tables
 
     if parquet is not None:
         check_parquet()

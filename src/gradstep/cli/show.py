@@ -10,7 +10,7 @@ from gradstep.cli.common import console
 from gradstep.errors import GradstepValueError
 
 if TYPE_CHECKING:
-    from gradstep.rule import Rule
+    from gradstep.form.rule import Rule
 
 
 def show(
@@ -26,7 +26,7 @@ def show(
     """Print rules with source, equation, code, defaults, state; torch.Adam keras.Adam and the like side by side."""
     from gradstep.cli.differences import Side, print_differences
     from gradstep.conventions import constructor, described
-    from gradstep.rule import Rule
+    from gradstep.form.rule import Rule
     from gradstep.text import read_names
 
     named = [one for text in names for one in read_names(text)]
@@ -47,7 +47,7 @@ def show(
 
 def sections(rule: "Rule", latex: bool = False) -> dict[str, str]:
     """Title -> text of all that is shown of a rule."""
-    from gradstep.equation import equation
+    from gradstep.form.equation import equation
 
     printed = equation(rule)
     defaults = [f"{key} = {'that of the chain' if value is None else value}" for key, value in rule.defaults.items()]

@@ -24,8 +24,8 @@ def watch(
         return
     require("rich")
     from gradstep.cli.progress import reporter
+    from gradstep.compare.evidence.study import Study
     from gradstep.compare.store import Reader
-    from gradstep.compare.study import Study
 
     reader = Reader(study)
     found = Study.of(reader.read(), study)
@@ -47,6 +47,6 @@ def watch(
 def _serve(study: Path, port: int, no_browser: bool) -> None:
     require("plotly", "jinja2")
     from gradstep.cli.common import serve
-    from gradstep.compare.report.live import routes
+    from gradstep.compare.show.report.live import routes
 
     serve(routes(study), port, no_browser=no_browser)

@@ -1,19 +1,19 @@
 """Which optimizer, on which problem, with which hyperparameters: the evidence that ``gradstep compare`` gives.
 
-:func:`~gradstep.compare.conduct.compare` makes a :class:`~gradstep.compare.study.Study`, which has the table;
-:mod:`gradstep.compare.report` writes the page. A :class:`~gradstep.compare.record.Spec` says what is run.
+:func:`~gradstep.compare.conduct.compare` makes a :class:`~gradstep.compare.evidence.study.Study`, which has the table;
+:mod:`gradstep.compare.show.report` writes the page. A :class:`~gradstep.compare.record.Spec` says what is run.
 """
 
 from gradstep.compare.conduct import compare, run_study
+from gradstep.compare.evidence.study import Study, Views
 from gradstep.compare.protocol import make_spec
 from gradstep.compare.record import Spec
-from gradstep.compare.study import Study, Views
 
 __all__ = ["Spec", "Study", "compare", "make_spec", "run_study"]
 
 
 def _views() -> Views:
-    from gradstep.compare import notebook  # with the first view: processes that make runs never need it
+    from gradstep.compare.show import notebook  # with the first view: processes that make runs never need it
 
     return notebook
 

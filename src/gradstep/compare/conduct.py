@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from gradstep.compare.contender import Contender
+from gradstep.compare.evidence.study import Study
 from gradstep.compare.problems import Problem
 from gradstep.compare.protocol import Plan, hyper_of, make_spec, trials_of, tuning_seeds
 from gradstep.compare.record import Phase, PlannedRun, ProblemInfo, RunRecord
 from gradstep.compare.search import ask_tpe, at, space
 from gradstep.compare.signals import sigterm_interrupts
 from gradstep.compare.store import Content, Store
-from gradstep.compare.study import Study
 from gradstep.compare.timing import measure
 from gradstep.compare.workers import LOKY, Workers
 from gradstep.environment import environment

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from gradstep.conventions import described
 from gradstep.errors import GradstepTypeError, GradstepValueError
+from gradstep.form.rule import Rule, Stage, registry
 from gradstep.naming import unknown
-from gradstep.rule import Rule, Stage, registry
 from gradstep.text import Named
 
 if TYPE_CHECKING:

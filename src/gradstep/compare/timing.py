@@ -7,11 +7,11 @@ from dataclasses import replace
 
 import numpy as np
 
+from gradstep.array.tree import flatten
 from gradstep.compare.protocol import problem_of, started
 from gradstep.compare.record import PlannedRun, Timing
 from gradstep.compare.workers import thread_pools
 from gradstep.errors import GradstepError
-from gradstep.tree import flatten
 
 BLOCKS = 8
 SECONDS = 0.02  # of a block, at most about that

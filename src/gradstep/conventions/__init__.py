@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from gradstep.conventions.constructor import Argument, Constructor
 from gradstep.errors import GradstepTypeError
+from gradstep.form.rule import Rule, Stage, as_stage, lookup, registry
 from gradstep.naming import find
-from gradstep.rule import Rule, Stage, as_stage, lookup, registry
 
 if TYPE_CHECKING:
     from gradstep.conventions import keras, mlx, optax, tf1, torch

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from functools import cached_property, update_wrapper, wraps
 from typing import Any, Generic, Literal, NamedTuple, ParamSpec
 
-from gradstep.chain import program
 from gradstep.errors import GradstepTypeError, GradstepValueError
-from gradstep.hyper import Hyper
+from gradstep.form.chain import program
+from gradstep.form.hyper import Hyper
+from gradstep.form.rule import Part, Rule, Stage
 from gradstep.naming import unknown
-from gradstep.rule import Part, Rule, Stage
 from gradstep.schedules import Schedule
 
 P = ParamSpec("P")

@@ -7,10 +7,10 @@ Weight decay is decoupled, ``learning_rate * weight_decay``, and comes first. Of
 from typing import Any
 
 from gradstep import rules, stages, variants
-from gradstep.chain import chain
 from gradstep.conventions.library import Library
 from gradstep.errors import GradstepValueError
-from gradstep.rule import Rule, Stage
+from gradstep.form.chain import chain
+from gradstep.form.rule import Rule, Stage
 
 __all__ = ["SGD", "Adadelta", "Adagrad", "Adam", "AdamW", "Adamax", "Nadam", "RMSprop"]
 

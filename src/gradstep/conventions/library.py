@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, ParamSpec
 
 from gradstep.conventions.constructor import Argument, Constructor
-from gradstep.rule import Stage
+from gradstep.form.rule import Stage
 
 P = ParamSpec("P")
 

@@ -6,10 +6,10 @@ Adam and AdamW do without bias correction unless asked, and Adamax always.
 from typing import Any
 
 from gradstep import rules, stages, variants
-from gradstep.chain import chain
 from gradstep.conventions.library import Library
 from gradstep.errors import GradstepValueError
-from gradstep.rule import Stage
+from gradstep.form.chain import chain
+from gradstep.form.rule import Stage
 
 __all__ = ["SGD", "AdaDelta", "Adagrad", "Adam", "AdamW", "Adamax", "RMSprop"]
 

@@ -7,10 +7,10 @@ mask (``groups={"*.bias": {"weight_decay": 0.0}}`` goes by name). Weight decay i
 from typing import Any
 
 from gradstep import rules, stages, variants
-from gradstep.chain import chain
 from gradstep.conventions.library import Library
 from gradstep.errors import GradstepValueError
-from gradstep.rule import Rule, Stage
+from gradstep.form.chain import chain
+from gradstep.form.rule import Rule, Stage
 
 __all__ = [
     "adadelta",

@@ -5,10 +5,10 @@ from typing import Any
 
 import array_api_compat
 
-from gradstep.chain import Program
 from gradstep.engine.eager import Eager
 from gradstep.engine.tensor import Engine, Tensor
 from gradstep.errors import GradstepValueError
+from gradstep.form.chain import Program
 
 KINDS = ("auto", "compiled", "eager")
 
@@ -16,8 +16,8 @@ KINDS = ("auto", "compiled", "eager")
 def compiled_engine() -> tuple[Any, str]:
     """The compiled engine's class and ``""``, or ``None`` and the reason why there is none."""
     try:
-        from gradstep.engine import native
-        from gradstep.engine.compiled import Compiled
+        from gradstep.engine.cpu import native
+        from gradstep.engine.cpu.compiled import Compiled
 
         native.cpu()  # the first call into LLVM's library: it may be there and not load
     except (ImportError, OSError) as error:
@@ -47,7 +47,7 @@ def make(
     seed
         Of the bits that round stochastically.
     is_metered
-        Whether each step sums what :mod:`gradstep.diagnostics` wants to know.
+        Whether each step sums what :mod:`gradstep.engine.meters` wants to know.
 
     Raises
     ------

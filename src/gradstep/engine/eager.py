@@ -8,15 +8,15 @@ from typing import Any
 import array_api_compat
 import numpy as np
 
-from gradstep.arrays import as_complex, as_reals, as_stored, is_low, namespace, pieces, to_numpy
-from gradstep.chain import Program, Row, Sums, Whole, reductions, run, terms, transformed, wholes
-from gradstep.diagnostics import METERS, Columns, Ranges
-from gradstep.diagnostics import metered as squares
+from gradstep.array.namespaces import as_complex, as_reals, as_stored, is_low, namespace, pieces, to_numpy
+from gradstep.array.reduction import block_sums
+from gradstep.array.storage import step_key
 from gradstep.engine import low
-from gradstep.engine.places import Places
+from gradstep.engine.cpu.places import Places
+from gradstep.engine.meters import METERS, Columns, Ranges
+from gradstep.engine.meters import metered as squares
 from gradstep.engine.tensor import Tensor
-from gradstep.reduction import block_sums
-from gradstep.storage import step_key
+from gradstep.form.chain import Program, Row, Sums, Whole, reductions, run, terms, transformed, wholes
 
 Slots = Sequence[Sequence[Any]]
 
@@ -57,7 +57,7 @@ def _wide(x: Any) -> Any:
 
 
 def metered(theta: Any, g: Any, after: Any) -> list[list[float]]:
-    """Block sums of what the meters of :mod:`gradstep.diagnostics` take from one tensor."""
+    """Block sums of what the meters of :mod:`gradstep.engine.meters` take from one tensor."""
     with np.errstate(all="ignore"):
         return [block_sums(x) for x in squares(*map(_wide, (theta, g, after)))]
 

@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from gradstep.arrays import as_reals
+from gradstep.array.namespaces import as_reals
+from gradstep.array.storage import BLOCKS, FORMATS, draws, high, low, tensor_key
 from gradstep.engine.tensor import Tensor
-from gradstep.storage import BLOCKS, FORMATS, draws, high, low, tensor_key
 
 
 def loaded(tensor: Tensor) -> tuple[Any, list[Any]]:

@@ -8,12 +8,21 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from gradstep.arrays import as_reals, compute_dtype, dtype_name, is_low, is_masked, namespace, pieces, to_numpy
-from gradstep.chain import Row, Sums
-from gradstep.diagnostics import Columns, Ranges
+from gradstep.array.namespaces import (
+    as_reals,
+    compute_dtype,
+    dtype_name,
+    is_low,
+    is_masked,
+    namespace,
+    pieces,
+    to_numpy,
+)
+from gradstep.array.storage import Layout, tensor_number
+from gradstep.array.tree import is_array
+from gradstep.engine.meters import Columns, Ranges
 from gradstep.errors import GradstepTypeError, GradstepValueError, NonFiniteError
-from gradstep.storage import Layout, tensor_number
-from gradstep.tree import is_array
+from gradstep.form.chain import Row, Sums
 
 _SHAPE, _DTYPE = attrgetter("shape"), attrgetter("dtype")
 
@@ -123,7 +132,7 @@ class Engine(Protocol):
         ...
 
     def metered(self) -> tuple[Columns, Ranges]:
-        """Return what :mod:`gradstep.diagnostics` asks for of the last update, and where each tensor's sums stand."""
+        """Return what :mod:`gradstep.engine.meters` asks for of the last update, and where each tensor's sums stand."""
         ...
 
 

@@ -7,7 +7,7 @@ from math import factorial
 
 import numpy as np
 
-from gradstep.arrays import is_complex
+from gradstep.array.namespaces import is_complex
 from gradstep.gradient_check.function import RealFunction, Reals, sizes
 
 Line = Callable[[float], float]

@@ -7,11 +7,20 @@ import array_api_compat
 import numpy as np
 from numpy.typing import NDArray
 
-from gradstep.arrays import as_reals, compute_dtype, copied, dtype_name, is_masked, largest, namespace, to_numpy
+from gradstep.array.namespaces import (
+    as_reals,
+    compute_dtype,
+    copied,
+    dtype_name,
+    is_masked,
+    largest,
+    namespace,
+    to_numpy,
+)
+from gradstep.array.tree import flatten
 from gradstep.engine.tensor import bad_gradient, check_gradient
 from gradstep.errors import GradstepTypeError, GradstepValueError, NonFiniteError
 from gradstep.loop.user import Objective
-from gradstep.tree import flatten
 
 Reals = NDArray[np.float64]
 DOUBLE = float(np.finfo(np.float64).eps)

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from gradstep.arrays import is_complex
+from gradstep.array.namespaces import is_complex
 from gradstep.gradient_check.function import RealFunction, Reals
 
 NEAR = 1e-3

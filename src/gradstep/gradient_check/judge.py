@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from gradstep.arrays import is_complex
+from gradstep.array.namespaces import is_complex
 from gradstep.gradient_check.derivative import SAFETY, Slope, complex_step, differences, noise
 from gradstep.gradient_check.function import RealFunction, Reals, norm, sizes, typical
 from gradstep.gradient_check.guess import guess

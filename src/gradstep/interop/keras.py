@@ -12,14 +12,14 @@ from typing import Any
 import keras
 from keras import ops
 
-from gradstep.chain import program
 from gradstep.conventions import arguments, stage_of
 from gradstep.errors import GradstepTypeError, GradstepValueError
+from gradstep.form.chain import program
+from gradstep.form.rule import Rule, Stage
 from gradstep.interop import traced
 from gradstep.interop.keras_moved import dump_state as dump_state
 from gradstep.interop.keras_moved import load_state as load_state
 from gradstep.interop.keras_schedules import rate_of
-from gradstep.rule import Rule, Stage
 from gradstep.step import start_slots
 
 _BASE = signature(keras.optimizers.Optimizer.__init__).parameters

@@ -4,13 +4,13 @@ from collections.abc import Iterable
 from contextlib import nullcontext
 from typing import Any
 
-from gradstep.arrays import to_numpy
+from gradstep.array.namespaces import to_numpy
 from gradstep.checkpoint import Parts
 from gradstep.errors import GradstepTypeError, GradstepValueError
-from gradstep.groups import Groups
 from gradstep.interop import traced
 from gradstep.interop.state import keras as state
-from gradstep.precision import Precision
+from gradstep.step.groups import Groups
+from gradstep.step.precision import Precision
 
 
 def load_state(opt: Any, keras_optimizer: Any, names: Iterable[str] | None = None) -> None:

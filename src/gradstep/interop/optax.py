@@ -12,15 +12,15 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from gradstep.chain import program
+from gradstep.array.tree import BARE
 from gradstep.conventions import arguments, rate_name, stage_of
 from gradstep.errors import GradstepValueError
+from gradstep.form.chain import program
+from gradstep.form.rule import Rule, Stage
 from gradstep.interop import traced
 from gradstep.interop.state.optax import dump_state as dump_state
 from gradstep.interop.state.optax import load_state as load_state
-from gradstep.rule import Rule, Stage
 from gradstep.step import start_slots
-from gradstep.tree import BARE
 
 
 class State(NamedTuple):

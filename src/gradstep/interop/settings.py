@@ -3,12 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from gradstep.chain import chain, program
 from gradstep.conventions import described, stage_of
 from gradstep.conventions.constructor import REQUIRED, Constructor, number
 from gradstep.errors import GradstepTypeError, GradstepValueError
-from gradstep.hyper import Hyper, checked
-from gradstep.rule import Rule, Stage, lookup, registry
+from gradstep.form.chain import chain, program
+from gradstep.form.hyper import Hyper, checked
+from gradstep.form.rule import Rule, Stage, lookup, registry
 
 RATE = "lr"  # what schedulers change in a group, whatever a constructor calls it
 _PLAIN = {float, int, bool, tuple, type(None)}  # what a group most often holds

@@ -12,13 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from gradstep.arrays import compute_dtype, to_numpy
-from gradstep.chain import Program, Row, program, reductions
+from gradstep.array.namespaces import compute_dtype, to_numpy
 from gradstep.engine.tensor import Tensor
 from gradstep.errors import NonFiniteError, ScalarError
+from gradstep.form.chain import Program, Row, program, reductions
+from gradstep.form.hyper import Schedule, in_domain
+from gradstep.form.rule import Stage
 from gradstep.functional import Slots, apply_table, host_half
-from gradstep.hyper import Schedule, in_domain
-from gradstep.rule import Stage
 
 Nest = dict[str, Any]
 

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gradstep.array.tree import flatten
 from gradstep.errors import GradstepTypeError, GradstepValueError
 from gradstep.loop.user import kind
 from gradstep.naming import is_whole, whole
-from gradstep.tree import flatten
 
 
 class Batches:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gradstep.arrays import copied, is_complex, put, to_numpy
+from gradstep.array.namespaces import copied, is_complex, put, to_numpy
 from gradstep.errors import GradstepTypeError, GradstepValueError
 
 Arrays = Sequence[NDArray[Any]]

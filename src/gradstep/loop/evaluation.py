@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from gradstep.arrays import as_reals, to_numpy
+from gradstep.array.namespaces import as_reals, to_numpy
+from gradstep.array.reduction import block_sums, joined
 from gradstep.engine.eager import within
 from gradstep.errors import GradstepTypeError, GradstepValueError
 from gradstep.loop.user import number, pair
-from gradstep.reduction import block_sums, joined
 
 
 @dataclass(frozen=True)

@@ -4,12 +4,12 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from gradstep.arrays import copied
+from gradstep.array.namespaces import copied
+from gradstep.array.tree import flatten
 from gradstep.errors import GradstepError
 from gradstep.loop.batches import UsedUpError
 from gradstep.loop.run import Run
 from gradstep.loop.stop import Kind, steps
-from gradstep.tree import flatten
 
 if TYPE_CHECKING:
     from scipy.optimize import OptimizeResult

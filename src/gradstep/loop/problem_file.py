@@ -13,11 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from gradstep.arrays import compute_dtype, duplicate, is_masked
+from gradstep.array.namespaces import compute_dtype, duplicate, is_masked
+from gradstep.array.tree import flatten, is_array
 from gradstep.errors import GradstepError, GradstepTypeError, GradstepValueError
 from gradstep.loop.user import Objective, UserFunction, kind, raised
 from gradstep.naming import unknown
-from gradstep.tree import flatten, is_array
 
 WANTED = "a function f(params) -> (value, gradients), or an object or class with params and value_and_grad"
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from gradstep.arrays import copied, dtype_name, put, to_numpy
+from gradstep.array.namespaces import copied, dtype_name, put, to_numpy
 from gradstep.checkpoint.state import BEST
 from gradstep.errors import CheckpointError, GradstepTypeError, GradstepValueError
 from gradstep.naming import is_like

@@ -9,14 +9,15 @@ from typing import Any
 
 import numpy as np
 
-from gradstep.arrays import copied, duplicate
-from gradstep.chain import program
+from gradstep.array.namespaces import copied, duplicate
+from gradstep.array.tree import flatten
 from gradstep.checkpoint import Checkpoint, Rng, as_saved, load, plan, user_metadata, write
 from gradstep.checkpoint.rng import put_back, states_as_json, taken
 from gradstep.engine.eager import within
 from gradstep.errors import CheckpointError, GradstepTypeError, GradstepValueError, NonFiniteError, ScalarError
 from gradstep.files import AnyPath
-from gradstep.hyper import at
+from gradstep.form.chain import program
+from gradstep.form.hyper import at
 from gradstep.loop import stop as stops
 from gradstep.loop.batches import Cursor, UsedUpError
 from gradstep.loop.bounds import Box, Projection
@@ -28,7 +29,6 @@ from gradstep.loop.step import History, Step
 from gradstep.loop.stop import Point, Reason, Stop
 from gradstep.naming import Closed, Uncopied, whole
 from gradstep.optimizer import Optimizer
-from gradstep.tree import flatten
 
 
 class Run(Closed, Uncopied):

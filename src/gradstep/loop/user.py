@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gradstep.arrays import is_complex, to_numpy
+from gradstep.array.namespaces import is_complex, to_numpy
+from gradstep.array.tree import is_array
 from gradstep.errors import GradstepTypeError, GradstepValueError, UserCodeError
-from gradstep.tree import is_array
 
 OURS = str(Path(__file__).parents[1])
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from gradstep.errors import GradstepValueError
+from gradstep.form.rule import Rule, Stage
 from gradstep.naming import Closed, is_whole
 from gradstep.nn.activations import Array
 from gradstep.nn.data import Evaluation, History, batches, chunks, pair, reals
@@ -15,7 +16,6 @@ from gradstep.nn.losses import Loss, loss_named
 from gradstep.nn.progress import reporter
 from gradstep.nn.stack import named, shapes_after, table
 from gradstep.optimizer import Optimizer
-from gradstep.rule import Rule, Stage
 
 
 class Sequential(Closed):

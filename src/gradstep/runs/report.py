@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from gradstep.compare.pages.plots import Figure, axes, line, log_axis
+from gradstep.compare.show.pages.plots import Figure, axes, line, log_axis
 from gradstep.environment import environment
 from gradstep.files import write_text
 from gradstep.runs.folder import Folder
@@ -21,7 +21,7 @@ _CHARTS = {
 
 def write_report(folder: Folder, title: str, summary: Summary, warnings: Sequence[str], path: Path) -> None:
     """Write the report to ``path``, whole or not at all (about 5 MB, most of it Plotly's own code)."""
-    from gradstep.compare.pages.templates import render, standalone  # Jinja2, for those who write a report alone
+    from gradstep.compare.show.pages.templates import render, standalone  # Jinja2, for those who write a report alone
 
     charts = _charts(summary)
     why = ended(summary)

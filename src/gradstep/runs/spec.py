@@ -10,14 +10,14 @@ from typing import Any
 import msgspec
 
 from gradstep import schedules
-from gradstep.chain import chain
 from gradstep.errors import GradstepError, GradstepValueError
-from gradstep.hyper import Hyper
+from gradstep.form.chain import chain
+from gradstep.form.hyper import Hyper
+from gradstep.form.rule import Stage, lookup
 from gradstep.loop import Run, stop
 from gradstep.loop.problem_file import OwnProblem
 from gradstep.loop.user import UserFunction
 from gradstep.naming import find
-from gradstep.rule import Stage, lookup
 from gradstep.text import read_names
 
 FORMAT = 1

@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from gradstep.arrays import to_numpy
+from gradstep.array.namespaces import to_numpy
+from gradstep.array.tree import flatten
 from gradstep.errors import GradstepValueError
 from gradstep.loop import Run
 from gradstep.runs.folder import Folder, HistoryRow
 from gradstep.text import duration, number
-from gradstep.tree import flatten
 
 POINTS = 1000  # of a curve that is drawn: more would not be seen
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 from typing import TypeVar, dataclass_transform
 
 from gradstep.errors import GradstepValueError
-from gradstep.hyper import Domain
+from gradstep.form.hyper import Domain
 from gradstep.schedules.fields import Check, count, each, increasing, instance, number, shape
 
 S = TypeVar("S", bound="Schedule")

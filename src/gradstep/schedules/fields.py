@@ -7,7 +7,7 @@ from reprlib import repr as short
 from typing import Any
 
 from gradstep.errors import GradstepTypeError, GradstepValueError
-from gradstep.hyper import Domain
+from gradstep.form.hyper import Domain
 from gradstep.naming import is_real, is_whole, unknown
 from gradstep.schedules.ramps import SHAPES
 

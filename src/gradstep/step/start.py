@@ -6,13 +6,22 @@ from typing import Any
 import array_api_compat
 import numpy as np
 
-from gradstep.arrays import as_complex, as_reals, compute_dtype, copied, is_complex, is_masked, largest, namespace
-from gradstep.chain import Program
+from gradstep.array.memory import packed
+from gradstep.array.namespaces import (
+    as_complex,
+    as_reals,
+    compute_dtype,
+    copied,
+    is_complex,
+    is_masked,
+    largest,
+    namespace,
+)
 from gradstep.engine.eager import within
 from gradstep.engine.tensor import Tensor, check_alike
 from gradstep.errors import GradstepTypeError, NonFiniteError
-from gradstep.memory import packed
-from gradstep.precision import Precision, stored_start
+from gradstep.form.chain import Program
+from gradstep.step.precision import Precision, stored_start
 
 
 def check_parameters(names: Sequence[str], leaves: Sequence[Any]) -> None:

@@ -8,16 +8,16 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gradstep import engine as engines
-from gradstep.arrays import as_reals, as_stored, copied, extremes, largest, put
-from gradstep.chain import Program, Row, Sums
-from gradstep.diagnostics import Diagnostics, summed
+from gradstep.array.memory import check_not_read_only, check_writable
+from gradstep.array.namespaces import as_reals, as_stored, copied, extremes, largest, put
 from gradstep.engine.eager import within
+from gradstep.engine.meters import Diagnostics, summed
 from gradstep.engine.tensor import Fit, Tensor, bad_gradient, check_alike
 from gradstep.errors import GradstepTypeError, GradstepValueError, InUseError, NonFiniteError, ScalarError
-from gradstep.host import Host
+from gradstep.form.chain import Program, Row, Sums
 from gradstep.locks import new_lock
-from gradstep.memory import check_not_read_only, check_writable
-from gradstep.precision import Precision
+from gradstep.step.host import Host
+from gradstep.step.precision import Precision
 from gradstep.step.start import check_parameters, stored_slots, tensor
 
 Values = Sequence[Mapping[str, float]]  # of each group: {"lr": 0.1, "beta1": 0.9}
@@ -87,7 +87,7 @@ class Step:
     Examples
     --------
     >>> import numpy as np, gradstep as gs
-    >>> from gradstep.chain import program
+    >>> from gradstep.form.chain import program
     >>> w = np.ones(3)
     >>> step = Step(program(gs.sgd()), {"w": w}, [{"lr": 0.5}])
     >>> step((np.array([1.0, 0.0, -1.0]),), [{"lr": 0.5}])

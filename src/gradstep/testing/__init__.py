@@ -6,7 +6,7 @@ says so, with the reason, in ``@rule(exceptions={law: reason})``; that the law t
 
 from collections.abc import Callable, Mapping
 
-from gradstep.rule import Rule
+from gradstep.form.rule import Rule
 from gradstep.testing import engines, guard, namespaces, purity, symmetry, writing
 from gradstep.testing.case import BOUND, Case, Oracle
 

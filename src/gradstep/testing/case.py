@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from gradstep.chain import chain
 from gradstep.engine import compiled_engine
-from gradstep.hyper import Domain
-from gradstep.rule import Rule, Stage
+from gradstep.form.chain import chain
+from gradstep.form.hyper import Domain
+from gradstep.form.rule import Rule, Stage
 from gradstep.rules.sgd import sgd
 from gradstep.stages import maximize
 

@@ -6,17 +6,17 @@ from typing import Any
 
 import numpy as np
 
-from gradstep.arrays import extremes, largest
-from gradstep.chain import Program, Row, Sums, chain, program
+from gradstep.array.namespaces import extremes, largest
+from gradstep.array.reduction import BLOCK
 from gradstep.engine.eager import Eager
 from gradstep.engine.tensor import Engine, Tensor
 from gradstep.errors import NonFiniteError
-from gradstep.host import Host
-from gradstep.hyper import times
-from gradstep.reduction import BLOCK
+from gradstep.form.chain import Program, Row, Sums, chain, program
+from gradstep.form.hyper import times
 from gradstep.schedules import constant
 from gradstep.stages import clip_by_value, ema
 from gradstep.step import start_slots
+from gradstep.step.host import Host
 from gradstep.testing.case import COMPILED, ENGINES, Case
 from gradstep.testing.trial import (
     REAL,

@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from gradstep.arrays import largest
-from gradstep.chain import program
+from gradstep.array.namespaces import largest
 from gradstep.errors import GradstepValueError, NonFiniteError
+from gradstep.form.chain import program
+from gradstep.form.rule import Stage
 from gradstep.functional import init, update
 from gradstep.optimizer import Optimizer
-from gradstep.rule import Stage
 from gradstep.testing.case import ENGINES, Case
 from gradstep.testing.trial import Array, Arrays, demand, gradients, normal, run, same_snapshots, snapshot
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from gradstep.arrays import namespace, to_numpy
+from gradstep.array.namespaces import namespace, to_numpy
 from gradstep.functional import State, init, update
 from gradstep.testing.case import Case
 from gradstep.testing.trial import REAL, demand, gradients, normal, same

@@ -4,9 +4,9 @@ from typing import Any
 
 import numpy as np
 
-from gradstep.arrays import as_reals
+from gradstep.array.namespaces import as_reals
+from gradstep.form.matrices import slot_shape
 from gradstep.functional import State, init, update
-from gradstep.matrices import slot_shape
 from gradstep.optimizer import Optimizer
 from gradstep.testing.case import ENGINES, Case
 from gradstep.testing.trial import (

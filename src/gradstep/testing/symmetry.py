@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from gradstep.rule import Rule
+from gradstep.form.rule import Rule
 from gradstep.testing.case import Case
 from gradstep.testing.trial import REAL, demand, edges, equal, gradients, normal, run, sprinkled
 

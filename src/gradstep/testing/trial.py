@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gradstep.form.rule import Stage
 from gradstep.optimizer import Optimizer
-from gradstep.rule import Stage
 
 Array = NDArray[Any]
 Arrays = list[Array]

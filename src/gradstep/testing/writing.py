@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from gradstep.checking import ARRAY, Checked, Checker
-from gradstep.declaration import operands_of
-from gradstep.equation import equation as printed
-from gradstep.matrices import slot_shape
+from gradstep.form.checking import ARRAY, Checked, Checker
+from gradstep.form.declaration import operands_of
+from gradstep.form.equation import equation as printed
+from gradstep.form.matrices import slot_shape
 from gradstep.testing.case import Case
 from gradstep.testing.trial import demand
 

@@ -6,11 +6,11 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
-from gradstep.compare.pages import plots
-from gradstep.compare.pages.stills import still
-from gradstep.compare.play import figures
-from gradstep.compare.play.paths import trace
-from gradstep.compare.play.settings import read
+from gradstep.compare.show.pages import plots
+from gradstep.compare.show.pages.stills import still
+from gradstep.compare.show.play import figures
+from gradstep.compare.show.play.paths import trace
+from gradstep.compare.show.play.settings import read
 from support import script
 
 NS = "{http://www.w3.org/2000/svg}"
@@ -120,10 +120,10 @@ def test_rates_are_bluer_where_they_are_better_and_blank_where_they_diverge():
 @pytest.mark.process
 def test_a_picture_is_the_same_in_another_process():
     code = """
-from gradstep.compare.play import figures
-from gradstep.compare.play.settings import read
-from gradstep.compare.play.paths import trace
-from gradstep.compare.pages.stills import still
+from gradstep.compare.show.play import figures
+from gradstep.compare.show.play.settings import read
+from gradstep.compare.show.play.paths import trace
+from gradstep.compare.show.pages.stills import still
 settings = read({"optimizers": "momentum,adam", "steps": "30"})
 print(still(figures.contour(settings, trace(settings))), still(figures.rate_map(settings)["figure"]))
 """

@@ -7,8 +7,8 @@ from types import SimpleNamespace
 import pytest
 from markupsafe import Markup
 
-from gradstep.compare.pages.templates import SHARED, macros, render, templates, text_of
-from gradstep.compare.report.parts import Section
+from gradstep.compare.show.pages.templates import SHARED, macros, render, templates, text_of
+from gradstep.compare.show.report.parts import Section
 from support import SOURCE, script
 
 EVIL = "</script></style><img src=x onerror=alert(1)><!-- <b title='a' \"b\">&amp; {{ 7 * 7 }} $x"
@@ -33,12 +33,12 @@ CALLS = {
 }
 FIGURES = {EVIL: {"data": [{"name": EVIL}]}}
 PAGES = {
-    ("gradstep.compare.report", "page.html"): (
+    ("gradstep.compare.show.report", "page.html"): (
         {"problems": EVIL, "setting": EVIL, "unfinished": EVIL, "sections": [Section(EVIL, EVIL, [EVIL])]},
         7,
     ),
-    ("gradstep.compare.report", "live.html"): ({}, 0),
-    ("gradstep.compare.play", "play.html"): ({}, 0),
+    ("gradstep.compare.show.report", "live.html"): ({}, 0),
+    ("gradstep.compare.show.play", "play.html"): ({}, 0),
     ("gradstep.runs", "report.html"): (
         {
             "title": EVIL,
@@ -137,5 +137,5 @@ def test_a_value_that_is_missing_is_an_error():
 def test_neither_the_core_nor_a_comparison_that_draws_nothing_loads_what_draws():
     code = "import sys, gradstep, gradstep.cli; print(*sys.modules)"
     assert not {"jinja2", "matplotlib", "plotly"} & set(script(code).split())
-    code = "import sys, gradstep.compare, gradstep.compare.evidence; print(*sys.modules)"
+    code = "import sys, gradstep.compare, gradstep.compare.evidence.evidence; print(*sys.modules)"
     assert not {"matplotlib", "plotly.graph_objects"} & set(script(code).split())

@@ -4,8 +4,8 @@ import threading
 
 import pytest
 
-from gradstep.compare.play.pages import routes
-from gradstep.compare.server import Server
+from gradstep.compare.show.play.pages import routes
+from gradstep.compare.show.server import Server
 
 
 @pytest.fixture(scope="session")

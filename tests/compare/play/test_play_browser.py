@@ -5,8 +5,8 @@ import json
 import pytest
 
 from browser import TEXT_CONTRAST, Watched, contrast, luminance, needs_browser
-from gradstep.compare.play import pages
-from gradstep.compare.server import read_query
+from gradstep.compare.show.play import pages
+from gradstep.compare.show.server import read_query
 
 pytestmark = needs_browser
 

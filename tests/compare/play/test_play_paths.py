@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import gradstep as gs
-from gradstep.compare.play import optimizers, pages, paths
-from gradstep.compare.play.settings import read
+from gradstep.compare.show.play import optimizers, pages, paths
+from gradstep.compare.show.play.settings import read
 from gradstep.conventions import constructor
 from gradstep.errors import GradstepError, NonFiniteError
 from gradstep.rule import Rule
@@ -130,7 +130,7 @@ def test_the_learning_rate_is_that_of_the_surface_unless_it_is_given():
     st.integers(0, 0),
 )
 def test_settings_read_back_from_their_query(surface, names, start, steps, shown):
-    from gradstep.compare.server import read_query
+    from gradstep.compare.show.server import read_query
 
     fields = {"surface": surface, "optimizers": ",".join(names), "start": f"{start[0]!r},{start[1]!r}"}
     made = read({**fields, "steps": str(steps), "shown": str(shown)})

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import gradstep as gs
-from gradstep.compare.play import optimizers, pages
-from gradstep.compare.play.rates import best, is_linear, rate_map, rates
+from gradstep.compare.show.play import optimizers, pages
+from gradstep.compare.show.play.rates import best, is_linear, rate_map, rates
 from gradstep.conventions import stage_of
 from gradstep.text import Named
 

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from gradstep.compare.play import optimizers, pages
-from gradstep.compare.play.surfaces import SURFACES
-from gradstep.compare.server import HEADERS, LONGEST_QUERY, Server, as_json, fixed, read_query
+from gradstep.compare.show.play import optimizers, pages
+from gradstep.compare.show.play.surfaces import SURFACES
+from gradstep.compare.show.server import HEADERS, LONGEST_QUERY, Server, as_json, fixed, read_query
 from gradstep.errors import GradstepValueError
 
 ANSWERS = ("/names", "/path", "/picture", "/rate")

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 import gradstep as gs
-from gradstep.compare.play.surfaces import SURFACES, choose
 from gradstep.compare.problems import formulas
+from gradstep.compare.show.play.surfaces import SURFACES, choose
 from gradstep.errors import GradstepValueError
 from gradstep.text import Named, read_names
 

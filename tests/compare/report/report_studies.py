@@ -4,8 +4,8 @@ import math
 
 import numpy as np
 
+from gradstep.compare.evidence.study import Study
 from gradstep.compare.record import Goal, ProblemInfo, RunRecord, Spec, Timing
-from gradstep.compare.study import Study
 
 STEPS, EVERY = 100, 5
 SPEED = {

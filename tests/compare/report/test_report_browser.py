@@ -6,7 +6,7 @@ import pytest
 from report_studies import made_study
 
 from browser import Watched, check_readable, contrast, luminance, needs_browser
-from gradstep.compare.report import write_report
+from gradstep.compare.show.report import write_report
 
 pytestmark = needs_browser
 

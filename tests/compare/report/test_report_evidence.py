@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 from report_studies import SPEED, curve, made_study, steps_to
 
-from gradstep.compare import statistics
-from gradstep.compare.evidence import Evidence
-from gradstep.compare.report import curves, ranking, tables, tuning
-from gradstep.compare.report.curves import median_band
+from gradstep.compare.evidence.evidence import Evidence, statistics
+from gradstep.compare.show.report import curves, ranking, tables, tuning
+from gradstep.compare.show.report.curves import median_band
 
 SIX = ("quadratic", "digits-mlp", "diabetes", "rosenbrock", "beale", "rastrigin")
 

@@ -8,11 +8,11 @@ import urllib.request
 import pytest
 from report_studies import made_study
 
-from gradstep.compare.report.live import routes
-from gradstep.compare.report.page import content
-from gradstep.compare.server import Server
+from gradstep.compare.evidence.study import Study
+from gradstep.compare.show.report.live import routes
+from gradstep.compare.show.report.page import content
+from gradstep.compare.show.server import Server
 from gradstep.compare.store import Content, Store
-from gradstep.compare.study import Study
 from gradstep.errors import GradstepValueError
 
 WHOLE = made_study(speed={"sgd": 0.05, "adam": 0.08}, problems=("quadratic",), seeds=2)

@@ -15,9 +15,9 @@ from plotly.graph_objects import Figure
 from report_studies import SPEED, made_study
 
 from gradstep.compare.protocol import read_contenders
-from gradstep.compare.report import write_report
-from gradstep.compare.report.looks import looks
-from gradstep.compare.report.page import content, make_page
+from gradstep.compare.show.report import write_report
+from gradstep.compare.show.report.looks import looks
+from gradstep.compare.show.report.page import content, make_page
 
 SIX = ("quadratic", "digits-mlp", "diabetes", "rosenbrock", "beale", "rastrigin")
 TITLES = ["Verdict", "Leaderboard", "Performance profiles", "Run-time distributions", "Learning curves"]

@@ -5,8 +5,8 @@ import re
 import pytest
 from report_studies import made_study, steps_to
 
-from gradstep.compare.evidence import Evidence
-from gradstep.compare.report.verdict import verdict
+from gradstep.compare.evidence.evidence import Evidence
+from gradstep.compare.show.report.verdict import verdict
 
 
 def said(**options):

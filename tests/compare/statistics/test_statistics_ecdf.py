@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from statistics_cases import INF, LAW
 
-from gradstep.compare.statistics import cumulative, loss_targets, problem_targets, run_time_table, run_times
+from gradstep.compare.evidence.statistics import cumulative, loss_targets, problem_targets, run_time_table, run_times
 from gradstep.errors import GradstepValueError
 
 LOSSES = st.lists(st.floats(0, 100) | st.just(math.nan) | st.just(INF), max_size=6)

@@ -11,7 +11,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy.stats import trim_mean
 from statistics_cases import INF, LAW, random_times, tables
 
-from gradstep.compare.statistics import (
+from gradstep.compare.evidence.statistics import (
     differences,
     improvement,
     interval,
@@ -72,7 +72,7 @@ def test_against_a_loop(seed):
 def test_in_portions_it_is_the_same(statistic, monkeypatch):
     values = random_times(0, 4, 3, 6)
     whole = interval(statistic, values)
-    monkeypatch.setattr("gradstep.compare.statistics.intervals._AT_ONCE", 1000)
+    monkeypatch.setattr("gradstep.compare.evidence.statistics.intervals._AT_ONCE", 1000)
     parts = interval(statistic, values)
     for name in ("estimate", "low", "high"):
         assert_array_equal(getattr(whole, name), getattr(parts, name))

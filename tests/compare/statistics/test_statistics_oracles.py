@@ -7,7 +7,7 @@ import pytest
 from numpy.testing import assert_allclose
 from statistics_oracles import ORACLES, RECORD
 
-from gradstep.compare.statistics import holm, improvement, interval, iqm, profiles
+from gradstep.compare.evidence.statistics import holm, improvement, interval, iqm, profiles
 
 RECORDED = json.loads(RECORD.read_text("utf-8"))
 

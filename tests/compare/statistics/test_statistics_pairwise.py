@@ -10,7 +10,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy import integrate, stats
 from statistics_cases import INF, LAW, random_times, tables
 
-from gradstep.compare.statistics import critical_difference, holm, improvement, paired_draws, signed_rank
+from gradstep.compare.evidence.statistics import critical_difference, holm, improvement, paired_draws, signed_rank
 from gradstep.errors import GradstepValueError
 
 # Demšar 2006, table 5(a): Nemenyi's q at 0.05 and 0.10 for 2 to 10 classifiers.

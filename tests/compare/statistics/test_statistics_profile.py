@@ -10,7 +10,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy.integrate import quad, trapezoid
 from statistics_cases import INF, LAW, random_times, tables
 
-from gradstep.compare.statistics import cumulative, medians, profiles, ratios, run_scores, scores
+from gradstep.compare.evidence.statistics import cumulative, medians, profiles, ratios, run_scores, scores
 from gradstep.errors import GradstepValueError
 
 # Three solvers on four problems; nobody solves the last.

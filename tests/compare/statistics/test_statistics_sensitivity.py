@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 from statistics_cases import INF, LAW
 
-from gradstep.compare.statistics import lr_sensitivity
+from gradstep.compare.evidence.statistics import lr_sensitivity
 from gradstep.errors import GradstepValueError
 
 RATES = [1e-4, 1e-3, 1e-2, 1e-1, 1.0]

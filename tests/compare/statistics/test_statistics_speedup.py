@@ -10,7 +10,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy.stats import gmean
 from statistics_cases import INF, LAW, random_times, tables
 
-from gradstep.compare.statistics import interval, medians, paired_draws, solved_by_both, speedups
+from gradstep.compare.evidence.statistics import interval, medians, paired_draws, solved_by_both, speedups
 from gradstep.errors import GradstepValueError
 
 

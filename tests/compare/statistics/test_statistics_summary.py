@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from statistics_cases import LAW, tables
 
+from gradstep.compare.evidence.statistics import Spread, median, medians, spread, steps_to_target
 from gradstep.compare.problems import Target
-from gradstep.compare.statistics import Spread, median, medians, spread, steps_to_target
 from gradstep.errors import GradstepValueError
 
 INF = math.inf

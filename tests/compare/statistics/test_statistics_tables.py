@@ -4,7 +4,16 @@ import numpy as np
 import pytest
 from statistics_cases import INF
 
-from gradstep.compare.statistics import cumulative, improvement, iqm, medians, profiles, ratios, run_scores, scores
+from gradstep.compare.evidence.statistics import (
+    cumulative,
+    improvement,
+    iqm,
+    medians,
+    profiles,
+    ratios,
+    run_scores,
+    scores,
+)
 from gradstep.errors import GradstepValueError
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from statistics_cases import INF, LAW, TIMES
 
-from gradstep.compare.statistics import best_of_trials
+from gradstep.compare.evidence.statistics import best_of_trials
 from gradstep.errors import GradstepValueError
 
 

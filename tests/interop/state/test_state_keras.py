@@ -5,7 +5,7 @@ import pytest
 from moving import AFTER, BEFORE, NAMES, close, gradients, optimizer, snapshot, start
 
 import gradstep as gs
-from gradstep.arrays import to_numpy
+from gradstep.array.namespaces import to_numpy
 from gradstep.errors import GradstepTypeError, GradstepValueError
 from gradstep.rule import registry
 

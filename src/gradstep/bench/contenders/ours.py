@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 import gradstep as gs
 from gradstep.bench.contenders.base import Arrays, Contender, UnavailableError, load
 from gradstep.bench.work import DECAY, MAX_NORM, Work
-from gradstep.rule import Rule, Stage
+from gradstep.form.rule import Rule, Stage
 
 
 class GradstepContender(Contender):

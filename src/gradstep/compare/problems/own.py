@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from gradstep.array.tree import flatten
 from gradstep.compare.problems.problem import Problem, Split, Task, Values
 from gradstep.errors import GradstepError, GradstepValueError, NonFiniteError
 from gradstep.gradient_check import check_gradient
@@ -15,7 +16,6 @@ from gradstep.loop.batches import Cursor, UsedUpError
 from gradstep.loop.evaluation import Functions
 from gradstep.loop.problem_file import OwnProblem, load, read, split
 from gradstep.loop.user import UserFunction
-from gradstep.tree import flatten
 
 STEPS, EVERY = 500, 10
 METRICS = {"loss": "val/loss", "accuracy": "val/accuracy"}  # under the names that a run gives them

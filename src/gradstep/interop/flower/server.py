@@ -8,10 +8,10 @@ import numpy as np
 from gradstep.checkpoint import Checkpoint, load
 from gradstep.errors import GradstepTypeError, GradstepValueError
 from gradstep.files import AnyPath
+from gradstep.form.rule import Rule, Stage
 from gradstep.interop.flower.model import Layers, as_buffer, check_alike, check_same, is_buffer
 from gradstep.naming import Closed
 from gradstep.optimizer import Optimizer
-from gradstep.rule import Rule, Stage
 
 
 class ServerOptimizer(Closed):

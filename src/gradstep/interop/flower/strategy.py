@@ -10,8 +10,8 @@ from flwr.serverapp import Grid  # pyright: ignore[reportMissingImports]
 from flwr.serverapp.strategy import FedAvg  # pyright: ignore[reportMissingImports]
 
 from gradstep.errors import GradstepValueError, NonFiniteError
+from gradstep.form.rule import Rule, Stage
 from gradstep.interop.flower.server import ServerOptimizer
-from gradstep.rule import Rule, Stage
 
 _OF_FEDAVG = frozenset(inspect.signature(FedAvg.__init__).parameters) - {"self"}
 _LOG = logging.getLogger("flwr")

@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import Bounds, OptimizeResult
 
+from gradstep.array.tree import BARE
 from gradstep.errors import GradstepTypeError
 from gradstep.loop.bounds import Box
 from gradstep.loop.user import number
-from gradstep.tree import BARE
 
 Sides = tuple[NDArray[Any], NDArray[Any]]
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from scipy.optimize import OptimizeWarning
 
-from gradstep.hyper import Hyper, checked
+from gradstep.form.hyper import Hyper, checked
 from gradstep.interop.scipy.function import FunAndJac
 from gradstep.loop.minimize import DEFAULT_STEPS
 from gradstep.loop.run import Run

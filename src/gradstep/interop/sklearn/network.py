@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from gradstep.checkpoint.state import PARAM
+from gradstep.form.rule import Rule, Stage
 from gradstep.nn import Dense, Sequential
 from gradstep.optimizer import Optimizer
-from gradstep.rule import Rule, Stage
 
 Array = np.ndarray[Any, np.dtype[Any]]
 

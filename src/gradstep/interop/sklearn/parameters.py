@@ -6,8 +6,8 @@ from typing import Any, ClassVar
 from sklearn.base import BaseEstimator
 from sklearn.utils._param_validation import Interval, StrOptions
 
+from gradstep.form.rule import Rule, Stage
 from gradstep.interop.sklearn.network import ACTIVATIONS
-from gradstep.rule import Rule, Stage
 
 
 class Parameters(BaseEstimator):

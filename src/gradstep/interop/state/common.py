@@ -7,16 +7,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gradstep.arrays import as_reals, dtype_name, is_complex, to_numpy
+from gradstep.array.namespaces import as_reals, dtype_name, is_complex, to_numpy
 from gradstep.checkpoint.transfer import Parts, uninterrupted
 from gradstep.errors import GradstepTypeError, GradstepValueError
-from gradstep.groups import Groups
+from gradstep.form.rule import Rule
 from gradstep.interop.state.memory import counted
 from gradstep.locks import refuse_reentry
 from gradstep.naming import unknown
 from gradstep.optimizer import Optimizer
-from gradstep.rule import Rule
 from gradstep.step import Snapshot, Step, Values
+from gradstep.step.groups import Groups
 
 Places = Mapping[str, Mapping[str, str]]  # of each rule's slots: {"adam": {"m": "exp_avg", "v": "exp_avg_sq"}}
 Arrays = Mapping[str, Mapping[str, Any]]  # of each parameter: {"w": {"adam.m": array}}

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from gradstep.arrays import to_numpy
+from gradstep.array.namespaces import to_numpy
 from gradstep.checkpoint.transfer import Parts, uninterrupted
 from gradstep.errors import GradstepTypeError, GradstepValueError
 from gradstep.interop.state.common import OptimizerState, Places, bare, held, signed

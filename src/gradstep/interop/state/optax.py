@@ -7,13 +7,13 @@ from typing import Any
 import jax  # pyright: ignore[reportMissingImports]
 import numpy as np
 
-from gradstep.arrays import to_numpy
+from gradstep.array.namespaces import to_numpy
+from gradstep.array.tree import BARE
 from gradstep.checkpoint import Parts
 from gradstep.errors import GradstepTypeError
 from gradstep.interop import traced
 from gradstep.interop.state.common import OptimizerState, Places, held
 from gradstep.optimizer import Optimizer
-from gradstep.tree import BARE
 
 _MEAN = {"m": "mu", "v": "nu"}
 _SQUARE = {"v": "nu"}

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from importlib import import_module
 from typing import Any
 
-from gradstep.arrays import to_numpy
+from gradstep.array.namespaces import to_numpy
 from gradstep.checkpoint import Parts
 from gradstep.errors import GradstepTypeError, GradstepValueError
 from gradstep.interop.state.common import OptimizerState, Places, held

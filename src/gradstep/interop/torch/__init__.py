@@ -9,12 +9,12 @@ from importlib import import_module
 from types import SimpleNamespace
 from typing import Any
 
+from gradstep.form.rule import Rule, Stage
 from gradstep.interop.settings import Settings
 from gradstep.interop.torch.buckets import Buckets, State
 from gradstep.interop.torch.moved import dump_state as dump_state
 from gradstep.interop.torch.moved import load_state as load_state
 from gradstep.locks import new_lock, refuse_reentry
-from gradstep.rule import Rule, Stage
 from gradstep.step import choose_nonfinite
 
 torch: Any = import_module("torch")  # type checkers would take this package for it

@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gradstep.chain import Program, program
+from gradstep.array.storage import FORMATS
 from gradstep.errors import GradstepTypeError, GradstepValueError
+from gradstep.form.chain import Program, program
 from gradstep.interop.settings import Setting
 from gradstep.step import Snapshot, Step
-from gradstep.storage import FORMATS
 
 torch: Any = import_module("torch")  # type checkers would take this package's torch.py for it
 STEP = "step"  # torch's name for the number of updates, which its optimizers count for each parameter

@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from gradstep.chain import program
 from gradstep.checkpoint.transfer import uninterrupted
 from gradstep.errors import GradstepValueError, InUseError, NonFiniteError, ScalarError
+from gradstep.form.chain import program
 from gradstep.interop.settings import Setting, Settings
 from gradstep.interop.torch.bucket import STEP, Bucket, Member, in_numpy, state_names
 

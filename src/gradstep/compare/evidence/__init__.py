@@ -1,0 +1,1 @@
+"""What a study says: its runs, its numbers, and the statistics of them."""

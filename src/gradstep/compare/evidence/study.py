@@ -1,0 +1,302 @@
+"""A study: its runs, and the numbers that follow from them."""
+
+import math
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import ClassVar, Literal, Protocol, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gradstep.compare.contender import Contender
+from gradstep.compare.evidence.statistics import median, steps_to_target
+from gradstep.compare.problems import Target
+from gradstep.compare.protocol import read_contenders, total
+from gradstep.compare.record import PHASES, Goal, ProblemInfo, RunRecord, Spec, Timing
+from gradstep.compare.show.views import Ecdf, Profile, Table
+from gradstep.compare.store import Content, Reader
+
+Axis = Literal["steps", "gradients", "seconds"]
+TARGET_BASELINES = ("nesterov", "adamw", "nadam")  # the best of them gives the target of a problem that has none
+CRITERION = (
+    "the fewest steps to the target (median over the tuning seeds; a miss, and a run that diverged, is infinite), and "
+    "of those the lowest loss after the last step, on the target's data"
+)
+
+
+class Views(Protocol):
+    """The functions behind those methods of a study that show it: :mod:`gradstep.compare.show.notebook` has them."""
+
+    def table(self, study: "Study", /) -> Table:
+        """Return the table of a study."""
+        ...
+
+    def profile(self, study: "Study", axis: Axis, /) -> Profile:
+        """Return the profiles of a study."""
+        ...
+
+    def ecdf(self, study: "Study", axis: Axis, /) -> Ecdf:
+        """Return the run-time distributions of a study."""
+        ...
+
+    def report(self, study: "Study", path: Path, static: bool, /) -> None:
+        """Write the report of a study."""
+        ...
+
+
+@dataclass(frozen=True)
+class Study:
+    """The runs of a spec, finished or not, in the order of the spec.
+
+    Attributes
+    ----------
+    spec
+        The settings of the study.
+    problem_info
+        Each problem in words and numbers, by label.
+    runs, timings
+        Runs and timings that have been made; of a problem's gradients the quickest time counts for all its optimizers.
+    environment
+        Versions and machine of its beginning.
+    notes
+        Sentences on what was found wrong before the first run.
+    folder
+        Where it is kept, or None.
+    views
+        Loads the functions that show a study, with the first view. :mod:`gradstep.compare` sets it: this module is
+        below those functions, and knows none of them.
+    """
+
+    views: ClassVar["staticmethod[[], Views]"]
+
+    spec: Spec
+    problem_info: dict[str, ProblemInfo]
+    runs: list[RunRecord]
+    timings: list[Timing]
+    environment: dict[str, str]
+    notes: list[str]
+    folder: Path | None = None
+
+    @classmethod
+    def of(cls, content: Content, folder: Path | None = None) -> Self:
+        """Return the study of a store's content."""
+        spec = content.spec
+        places = {
+            (problem, optimizer): k
+            for k, (problem, optimizer) in enumerate((p, o) for p in spec.problems for o in spec.optimizers)
+        }
+        runs = sorted(
+            content.runs, key=lambda r: (places[r.problem, r.optimizer], PHASES.index(r.phase), r.trial, r.seed)
+        )
+        timings = sorted(with_one_gradient(content.timings), key=lambda t: places[t.problem, t.optimizer])
+        return cls(spec, content.problem_info, runs, timings, content.environment, content.notes, folder)
+
+    @classmethod
+    def load(cls, folder: str | Path) -> Self:
+        """The study in a folder, as far as it has come; nothing is changed.
+
+        Raises
+        ------
+        GradstepValueError
+            When there is none, or it is damaged.
+        """
+        return cls.of(Reader(Path(folder)).read(), Path(folder))
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """Labels, in the order of the spec."""
+        return self.spec.problems
+
+    @property
+    def optimizers(self) -> tuple[str, ...]:
+        """Labels, in the order of the spec."""
+        return self.spec.optimizers
+
+    @cached_property
+    def contenders(self) -> dict[str, Contender]:
+        """The optimizers by label, in the order of the spec."""
+        return read_contenders(",".join(self.optimizers))
+
+    @cached_property
+    def total(self) -> dict[str, int]:
+        """The number of runs of each optimizer in the finished study, on all problems."""
+        return {label: len(self.problems) * total(self.spec, one) for label, one in self.contenders.items()}
+
+    @property
+    def finished(self) -> bool:
+        """True when all runs and timings are there."""
+        return len(self.runs) == sum(self.total.values()) and len(self.timings) == len(self._pairs)
+
+    @property
+    def _pairs(self) -> list[tuple[str, str]]:
+        return [(problem, optimizer) for problem in self.problems for optimizer in self.optimizers]
+
+    @cached_property
+    def _by_pair(self) -> dict[tuple[str, str, str], list[RunRecord]]:
+        out: dict[tuple[str, str, str], list[RunRecord]] = {}
+        for run in self.runs:
+            out.setdefault((run.problem, run.optimizer, run.phase), []).append(run)
+        return out
+
+    def runs_of(self, problem: str, optimizer: str) -> list[RunRecord]:
+        """Return all runs of an optimizer on a problem, of all phases."""
+        return [run for phase in PHASES for run in self._by_pair.get((problem, optimizer, phase), [])]
+
+    def tuning(self, problem: str, optimizer: str) -> list[RunRecord]:
+        """The runs by which its hyperparameters were chosen, by trial and seed; none where nothing was to be chosen."""
+        return self._by_pair.get((problem, optimizer, "tune"), [])
+
+    def evaluated(self, problem: str, optimizer: str) -> list[RunRecord]:
+        """The runs that judge it, by seed."""
+        return self._by_pair.get((problem, optimizer, "eval"), [])
+
+    def health(self, problem: str, optimizer: str) -> RunRecord | None:
+        """The run whose steps were looked at."""
+        return next(iter(self._by_pair.get((problem, optimizer, "health"), [])), None)
+
+    def learning_rate(self, run: RunRecord) -> float:
+        """The learning rate of a run, searched, by default or held by its label; NaN where it has none."""
+        one = self.contenders[run.optimizer]
+        return {**one.held, **run.hyper}.get(one.rate or "", math.nan)
+
+    def timing(self, problem: str, optimizer: str) -> Timing | None:
+        """Return the cost of an optimizer's step on a problem, or None."""
+        return next((t for t in self.timings if (t.problem, t.optimizer) == (problem, optimizer)), None)
+
+    def best_trial(self, problem: str, optimizer: str) -> int:
+        """The trial that is best by :data:`CRITERION`, of equals the first; of those that are complete.
+
+        Without a target that was settled before the study, the loss alone decides.
+        """
+        worth = self.worth(problem, optimizer)
+        return min(worth, key=lambda k: (worth[k], k), default=0)
+
+    def worth(self, problem: str, optimizer: str) -> dict[int, tuple[float, float]]:
+        """Return the worth of each trial by :data:`CRITERION`: the less, the better."""
+        trials: dict[int, list[RunRecord]] = {}
+        for run in self.tuning(problem, optimizer):
+            trials.setdefault(run.trial, []).append(run)
+        goal = self.spec.goals.get(problem)
+        return {
+            k: (
+                math.inf if goal is None else median([to_target(run, goal.target) for run in runs]),
+                median([final_loss(run) for run in runs]),
+            )
+            for k, runs in trials.items()
+            if len(runs) == self.spec.tuning_seeds
+        }
+
+    def goal(self, problem: str) -> Goal:
+        """The target of a problem and where it comes from.
+
+        Where none was settled before, it is what the median seed of the best baseline among the optimizers (or else the
+        best of all) reached; a level that is NaN, and never met, as long as there are no such runs.
+        """
+        return self._goals[problem]
+
+    @cached_property
+    def _goals(self) -> dict[str, Goal]:
+        return {problem: self.spec.goals.get(problem) or self._settled(problem) for problem in self.problems}
+
+    def _settled(self, problem: str) -> Goal:
+        baselines = [label for label, one in self.contenders.items() if one.named.name in TARGET_BASELINES]
+        reached = {
+            label: median([min(run.loss, default=math.inf) if run.finished else math.inf for run in runs])
+            for label in baselines or self.optimizers
+            if (runs := self.evaluated(problem, label))
+        }
+        best = min(reached, key=lambda label: reached[label], default="")
+        if not math.isfinite(level := reached.get(best, math.inf)):
+            return Goal("loss", math.nan, "train", "study: nothing finite was reached")
+        return Goal("loss", rounded_up(level), "train", f"study: {best}")
+
+    def target(self, problem: str) -> Target:
+        """The target of a problem."""
+        return self.goal(problem).target
+
+    def times(self, axis: Axis = "steps") -> NDArray[np.float64]:
+        """Return the steps, gradients or seconds to the target.
+
+        Parameters
+        ----------
+        axis
+            ``"steps"``, ``"gradients"`` (evaluations of the gradient: one a step, for all that there is here) or
+            ``"seconds"`` (steps times the seconds of one).
+
+        Returns
+        -------
+        array of shape (problems, optimizers, seeds)
+            Infinity for a miss, NaN where a run is missing (or, of seconds, the time of its step).
+        """
+        out = np.full((len(self.problems), len(self.optimizers), self.spec.seeds), np.nan)
+        for i, problem in enumerate(self.problems):
+            target = self.target(problem)
+            for j, optimizer in enumerate(self.optimizers):
+                timing = self.timing(problem, optimizer)
+                unit = 1.0 if axis != "seconds" else math.nan if timing is None else timing.step_us / 1e6
+                for run in self.evaluated(problem, optimizer):
+                    out[i, j, run.seed] = unit * to_target(run, target)
+        return out
+
+    def table(self) -> Table:
+        """A row for each optimizer, the best first: see :func:`gradstep.compare.evidence.table.make_table`."""
+        return self.views().table(self)
+
+    def profile(self, axis: Axis = "steps") -> Profile:
+        """The performance profile of its complete problems: see :class:`gradstep.compare.show.views.Profile`."""
+        return self.views().profile(self, axis)
+
+    def ecdf(self, axis: Axis = "steps") -> Ecdf:
+        """The run-time distribution of its complete problems: see :class:`gradstep.compare.show.views.Ecdf`."""
+        return self.views().ecdf(self, axis)
+
+    def _repr_html_(self) -> str:
+        return self.table().html
+
+    def report(self, path: str | Path, static: bool = False) -> None:
+        """Write the report there: one HTML file that opens with the network off; ``static`` has pictures for charts."""
+        self.views().report(self, Path(path), static)
+
+    @property
+    def command(self) -> str:
+        """The command line that makes this study again, nothing left to defaults."""
+        spec = self.spec
+        problems = [
+            shlex.quote(f"{source.path}:{p.rpartition(':')[2]}") if (source := spec.sources.get(p)) else p
+            for p in self.problems
+        ]
+        words = ["gradstep compare", *problems, f"--optimizers {','.join(self.optimizers)}", *spec.arguments()]
+        given = {f"{goal.metric}={goal.level!r}" for goal in spec.goals.values() if goal.origin == "given"}
+        return " ".join([*words, *(f"--target {text}" for text in given)])
+
+
+def with_one_gradient(timings: Sequence[Timing]) -> list[Timing]:
+    """The timings with each problem's quickest gradient: its cost does not depend on the optimizer, the noise does."""
+    costs: dict[str, float] = {}
+    for t in timings:
+        costs[t.problem] = min(costs.get(t.problem, math.inf), t.step_us - t.optimizer_us)
+    return [replace(t, step_us=t.optimizer_us + costs[t.problem]) for t in timings]
+
+
+def to_target(run: RunRecord, target: Target) -> float:
+    """Updates until the target was first seen; infinite for a miss, and for a run that did not make all its steps."""
+    if not run.finished:
+        return math.inf
+    return steps_to_target(run.steps, run.accuracy if target.metric == "accuracy" else run.loss, target)
+
+
+def final_loss(run: RunRecord) -> float:
+    """The loss after the last step on the data of the target; infinite for a run that did not make all its steps."""
+    return run.loss[-1] if run.finished else math.inf
+
+
+def rounded_up(x: float) -> float:
+    """Return ``x`` rounded up to four digits."""
+    if x == 0:
+        return x
+    unit = 10.0 ** (math.floor(math.log10(abs(x))) - 3)
+    out = float(f"{math.ceil(x / unit) * unit:.4g}")
+    return out if out >= x else x

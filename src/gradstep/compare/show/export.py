@@ -1,0 +1,101 @@
+"""A study's runs as one flat table, for other programs: CSV, and Parquet where pyarrow is."""
+
+import csv
+import importlib
+import importlib.util
+import io
+import math
+from pathlib import Path
+from typing import Any
+
+from gradstep.compare.evidence.study import Study, to_target
+from gradstep.compare.record import RunRecord
+from gradstep.errors import GradstepError
+from gradstep.files import write_all, write_text, write_whole
+from gradstep.text import short
+
+FlatRow = dict[str, str | int | float | None]
+COLUMNS: dict[str, type] = {
+    "problem": str,
+    "optimizer": str,
+    "phase": str,
+    "trial": int,
+    "seed": int,
+    "hyper": str,
+    "steps_to_target": float,
+    "seconds_to_target": float,
+    "target_loss": float,
+    "final_loss": float,
+    "final_accuracy": float,
+    "diverged": int,
+    "error": str,
+    "seconds": float,
+}
+
+
+def rows(study: Study) -> list[FlatRow]:
+    """A row of COLUMNS for each run, in the order of the study; None where there is nothing, infinity for a miss."""
+    return [dict(zip(COLUMNS, _values(study, run), strict=True)) for run in study.runs]
+
+
+def _values(study: Study, run: RunRecord) -> tuple[str | int | float | None, ...]:
+    timing = study.timing(run.problem, run.optimizer)
+    steps = to_target(run, study.target(run.problem))
+    return (
+        run.problem,
+        run.optimizer,
+        run.phase,
+        run.trial,
+        run.seed,
+        " ".join(f"{key}={short(x)}" for key, x in run.hyper.items()),
+        steps,
+        None if timing is None or math.isnan(timing.step_us) else steps * timing.step_us / 1e6,
+        run.loss[-1] if run.finished else None,
+        run.final.get("loss"),
+        run.final.get("accuracy"),
+        run.diverged,
+        run.error,
+        run.seconds,
+    )
+
+
+def write_csv(study: Study, path: Path) -> None:
+    """Write the table as CSV, whole or not at all: every digit, ``inf`` for a miss, nothing where nothing is."""
+    out = io.StringIO()
+    writer = csv.DictWriter(out, list(COLUMNS), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows(study))
+    write_text(path, out.getvalue())
+
+
+def check_parquet() -> None:
+    """Refuse to begin without what :func:`write_parquet` takes.
+
+    Raises
+    ------
+    GradstepError
+        Without pyarrow.
+    """
+    if importlib.util.find_spec("pyarrow") is None:
+        raise GradstepError("Parquet files take pyarrow, which is missing; pip install pyarrow, or write --csv.")
+
+
+def write_parquet(study: Study, path: Path) -> None:
+    """Write the table as Parquet, whole or not at all; without pyarrow the error of :func:`check_parquet`."""
+    check_parquet()
+    pyarrow: Any = importlib.import_module("pyarrow")
+    parquet: Any = importlib.import_module("pyarrow.parquet")
+    kinds = {str: pyarrow.string(), int: pyarrow.int64(), float: pyarrow.float64()}
+    schema = pyarrow.schema([(name, kinds[kind]) for name, kind in COLUMNS.items()])
+    out = pyarrow.BufferOutputStream()
+    parquet.write_table(pyarrow.Table.from_pylist(rows(study), schema), out)
+    write_whole(path, lambda handle: write_all(handle, out.getvalue()))
+
+
+def write_tables(study: Study, as_csv: Path | None, as_parquet: Path | None) -> list[Path]:
+    """Write those that have a path; these paths."""
+    if as_csv is not None:
+        write_csv(study, as_csv)
+    if as_parquet is not None:
+        write_parquet(study, as_parquet)
+    return [path for path in (as_csv, as_parquet) if path is not None]

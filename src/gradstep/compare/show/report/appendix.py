@@ -1,0 +1,92 @@
+"""The appendix: what it takes to judge a study, and to make it again."""
+
+import math
+
+from markupsafe import Markup
+
+from gradstep.compare.evidence.study import CRITERION, Study
+from gradstep.compare.show.export import rows
+from gradstep.compare.show.pages.templates import macros
+from gradstep.compare.show.wording import counted, goal
+from gradstep.text import short
+
+ORIGINS = {
+    "frozen": "frozen in the package, from tuned baselines",
+    "problem": "by the problem's definition",
+    "given": "given on the command line",
+}
+
+
+def parts(study: Study) -> list[Markup]:
+    """Return protocol, problems and targets, command, spec, machine, every run."""
+    return [
+        macros.titled("Protocol", macros.paragraph(protocol(study))),
+        macros.titled("Problems and targets", macros.details(_problems(study))),
+        macros.titled("To repeat it", macros.code(study.command)),
+        macros.titled("Spec", macros.details(_spec(study))),
+        macros.titled("Made with", macros.details(study.environment)),
+        macros.folded(f"Every run: {len(study.runs)}", _runs(study)),
+    ]
+
+
+def protocol(study: Study) -> str:
+    """Return the protocol in sentences."""
+    spec = study.spec
+    exact = all(card.exact for card in study.problem_info.values())
+    final = "" if exact else " Final figures are from test data, which nothing was chosen by."
+    drawn = "points of one quasi-random table mapped onto" if spec.search == "quasi" else "chosen by Optuna's TPE from"
+    trials = (
+        "Each optimizer is run as it comes, with its own default hyperparameters. "
+        if spec.ruleset == "defaults"
+        else f"Each optimizer has {counted(spec.trials, 'trial')}, {drawn} its own log-space of "
+        f"{'learning rates' if spec.tune == 'lr' else 'hyperparameters'}, with seeds that judge nothing. The best is "
+        f"that with {CRITERION}; it is run again with fresh seeds. "
+    )
+    return (
+        f"{trials}A seed settles the initial parameters and the batches, so runs of one seed start and go on alike for "
+        "every optimizer. All runs go all of their steps; a miss is infinite, and a run that diverges is a miss, even "
+        f"if it touched the target before.{final} Runs have one thread. The time of a step is measured after all runs, "
+        "with nothing beside it, and evaluations are not in it."
+    )
+
+
+def _problems(study: Study) -> dict[str, str]:
+    out: dict[str, str] = {}
+    for label, card in study.problem_info.items():
+        origin = study.goal(label).origin
+        from_where = ORIGINS.get(origin, "settled by this study's own runs")
+        out[label] = (
+            f"{card.summary[0].upper()}{card.summary[1:]} ({card.source}; {card.size}); {card.steps} steps, evaluated "
+            f"every {card.every}. Target: {goal(study, label)}; {from_where}."
+        )
+    return out
+
+
+def _spec(study: Study) -> dict[str, str]:
+    spec = study.spec
+    tuned = spec.ruleset == "tuned"
+    seeds = f"0 to {spec.seeds - 1}" if spec.seeds > 1 else "0"
+    rows = {"optimizers": ", ".join(spec.optimizers), "ruleset": spec.ruleset}
+    if tuned:
+        rows |= {"trials": str(spec.trials), "search": spec.search, "tuned": spec.tune}
+        rows["tuning seeds"] = ", ".join(str(1000 + k) for k in range(spec.tuning_seeds))
+    rows["judging seeds"] = seeds
+    rows["steps"] = "each problem's own" if spec.steps is None else str(spec.steps)
+    rows |= {f"source of {label}": f"{x.path}, SHA-256 {x.sha256}" for label, x in spec.sources.items()}
+    return rows | {"gradstep": spec.version, "SHA-256 of the spec": spec.sha256}
+
+
+def _runs(study: Study) -> Markup:
+    table = rows(study)
+    if not table:
+        return macros.paragraph("There is none yet.")
+    heads = [name.replace("_", " ") for name in table[0]]
+    return macros.runs(heads, [[_short(x) for x in row.values()] for row in table])
+
+
+def _short(x: object) -> str:
+    if x is None:
+        return ""
+    if not isinstance(x, float):
+        return str(x)
+    return short(float(f"{x:.5g}")) if math.isfinite(x) else "∞"

@@ -1,0 +1,146 @@
+"""Figures against steps: learning curves with their interval and single seeds, norms of gradients and updates."""
+
+import math
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+
+from gradstep.compare.evidence.statistics import interval, medians, paired_draws
+from gradstep.compare.evidence.study import Study
+from gradstep.compare.record import RunRecord
+from gradstep.compare.show.pages import plots
+from gradstep.compare.show.pages.plots import Figure
+from gradstep.compare.show.report.looks import looks
+
+Metric = Literal["loss", "accuracy"]
+MOST = 60  # points of a median
+# Of all lines of one kind of a study together, which are the mass of a page: medians, and single seeds.
+POINTS, THIN_POINTS = 5_000, 20_000
+RESAMPLES = 500  # of a band: one for each point of each line
+HEALTH = {  # recorded quantities of a step, and their titles
+    "update_ratio": "update over parameters",
+    "grad_norm": "gradient norm",
+    "rate": "update over gradient",
+}
+
+
+def curves(study: Study, problem: str, metric: Metric) -> Figure:
+    """Return a metric on the target's data against steps, at each best trial.
+
+    Each line's ``meta`` has the seconds of a step, so that the page can turn steps into seconds.
+    """
+    target = study.target(problem)
+    metrics = 1 + any(run.accuracy for run in study.runs if run.phase == "eval")
+    lines = len(study.optimizers) * len(study.problems) * metrics
+    points = share(POINTS, lines)
+    behind: list[Figure] = []
+    bands: list[Figure] = []
+    middles: list[Figure] = []
+    for label, look in zip(study.optimizers, looks(study.contenders.values()), strict=True):
+        timing = study.timing(problem, label)
+        meta = {"seconds": timing.step_us / 1e6} if timing is not None and timing.step_us > 0 else {}
+        runs = study.evaluated(problem, label)
+        line = plots.stroke(
+            label, look, *_seeds(runs, metric, share(THIN_POINTS, lines * study.spec.seeds, fewest=8)), width=1
+        )
+        own = {"opacity": 0.25, "showlegend": False, "hoverinfo": "skip"}
+        behind.append(line | own | {"meta": meta | {"part": "seeds"}})
+        steps, low, middle, high = median_band(runs, metric, points)
+        if low:
+            x, y = _outline(steps, low, high)
+            band = plots.stroke(label, look, x, y, width=0) | {"fill": "toself", "fillcolor": look["color"]}
+            own = {"opacity": 0.15, "showlegend": False, "hoverinfo": "skip"}
+            bands.append(band | own | {"meta": meta | {"part": "band"}})
+        line = plots.stroke(label, look, steps, plots.finite(middle), width=2.5)
+        if low:
+            line["customdata"] = [list(x) for x in zip(plots.finite(low), plots.finite(high), strict=True)]
+        between = " [%{customdata[0]:.4g}, %{customdata[1]:.4g}]" if low else ""
+        hover = f"%{{y:.4g}}{between} at %{{x:.4~g}}<extra>%{{fullData.name}}</extra>"
+        middles.append(line | {"hovertemplate": hover, "meta": meta | {"part": "median"}})
+    layout = plots.axes("steps", f"{study.problem_info[problem].prefix(target.split)}{metric}")
+    if target.metric == metric and math.isfinite(target.level):
+        layout["shapes"] = [plots.level(target.level)]
+    if metric == "loss":
+        layout["yaxis"] |= plots.log_axis([y for line in middles for y in line["y"] if y is not None])
+    else:  # the climb that all share is left out
+        low = max(0.0, target.level - 0.15) if target.metric == "accuracy" and math.isfinite(target.level) else 0.5
+        ends = [line["y"][-1] for line in middles if line["y"] and line["y"][-1] is not None]
+        layout["yaxis"] |= {"tickformat": ".0%", "range": [min([low, *ends]), 1.0]}
+    return {"data": [*behind, *bands, *middles], "layout": layout}
+
+
+def _seeds(runs: Sequence[RunRecord], metric: Metric, points: int) -> tuple[list[int | None], list[float | None]]:
+    """Return the curves of all seeds as one line with gaps, which has one name, look and hint in the page."""
+    x: list[int | None] = []
+    y: list[float | None] = []
+    for run in runs:
+        kept = thinned(len(run.steps), points)
+        x += [*(run.steps[k] for k in kept), None]
+        y += [*plots.finite([getattr(run, metric)[k] for k in kept]), None]
+    return x, y
+
+
+def median_band(
+    runs: Sequence[RunRecord], metric: Metric, points: int = MOST
+) -> tuple[list[int], list[float], list[float], list[float]]:
+    """Return steps, and there the lower bound, the median and the upper bound of a 95 % bootstrap over whole curves.
+
+    A lost seed has an infinite loss, or accuracy 0. With one seed the bounds are empty.
+    """
+    if not runs:
+        return [], [], [], []
+    longest = max(runs, key=lambda run: len(run.steps)).steps
+    kept = thinned(len(longest), points)
+    lost = math.inf if metric == "loss" else 0.0
+    values = np.array(
+        [[getattr(run, metric)[k] if k < len(getattr(run, metric)) else lost for run in runs] for k in kept], float
+    ).reshape(len(kept), len(runs))
+    values = np.where(np.isnan(values), lost, values)
+    steps = [longest[k] for k in kept]
+    if not steps:
+        return [], [], [], []
+    if len(runs) < 2:
+        return steps, [], medians(values).tolist(), []
+    found = interval(medians, values[:, None, :], paired_draws(1, len(runs), RESAMPLES))
+    return steps, *(x[:, 0].tolist() for x in (found.low, found.estimate, found.high))
+
+
+def health(study: Study, problem: str, quantity: str) -> Figure | None:
+    """Return one of :data:`HEALTH` against steps, a line for each optimizer; None if no run has it."""
+    data: list[Figure] = []
+    for label, look in zip(study.optimizers, looks(study.contenders.values()), strict=True):
+        run = study.health(problem, label)
+        if run is None or not run.health.get(quantity):
+            continue
+        values = run.health[quantity]
+        kept = thinned(len(values), share(POINTS, len(HEALTH) * len(study.problems) * len(study.optimizers)))
+        # A log axis has no place for 0.
+        y = [x if x is not None and x > 0 else None for x in plots.finite([values[k] for k in kept])]
+        line = plots.stroke(label, look, [run.steps[1 + k] for k in kept], y, width=2)
+        data.append(line | {"hovertemplate": "%{y:.3g} in step %{x}<extra>%{fullData.name}</extra>"})
+    if not any(y is not None for line in data for y in line["y"]):
+        return None
+    layout = plots.axes("steps", HEALTH[quantity])
+    layout["yaxis"] |= plots.log_axis([y for line in data for y in line["y"] if y]) | {"exponentformat": "power"}
+    return {"data": data, "layout": layout}
+
+
+def share(points: int, lines: int, fewest: int = 16) -> int:
+    """Return the number of points of each line, from those of all lines together."""
+    return min(MOST, max(fewest, points // lines))
+
+
+def thinned(count: int, most: int) -> list[int]:
+    """Return indices of at most ``most`` of ``count`` points, evenly spaced, the first and the last among them."""
+    if count <= most:
+        return list(range(count))
+    return sorted({round(k * (count - 1) / (most - 1)) for k in range(most)})
+
+
+def _outline(steps: Sequence[int], low: Sequence[float], high: Sequence[float]) -> tuple[list[int], list[float]]:
+    """Return the outline along the lower bounds and back along the upper ones, where both are finite."""
+    pairs = zip(steps, low, high, strict=True)
+    there = [x for x in pairs if math.isfinite(x[1]) and math.isfinite(x[2])]
+    back = there[::-1]
+    return [s for s, _, _ in (*there, *back)], plots.rounded([*(x[1] for x in there), *(x[2] for x in back)])

@@ -1,0 +1,60 @@
+"""The report as a page that follows its study, for :class:`gradstep.compare.show.server.Server`."""
+
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+
+from gradstep.compare.evidence.study import Study
+from gradstep.compare.show.pages.templates import SHARED, STYLES, render
+from gradstep.compare.show.report.page import content
+from gradstep.compare.show.server import Query, Reply, Route, as_json, file, fixed, plotly
+from gradstep.compare.show.wording import counted
+from gradstep.compare.store import Reader
+from gradstep.errors import GradstepValueError
+
+
+def routes(folder: Path) -> Mapping[str, Route]:
+    """Return the addresses of the page; nothing of the study is changed.
+
+    ``/state?seen=TOKEN`` gives the number of runs made, and the report unless it is the one of that token.
+
+    Raises
+    ------
+    GradstepError
+        If there is no study in the folder, or a damaged one.
+    """
+    package = "gradstep.compare.show.report"
+    shared = {f"/{name}": file(SHARED, name) for name in (*STYLES, "charts.js", "page.js")}
+    page = fixed(render(package, "live.html"), "text/html")
+    script = file(package, "live.js")
+    return {"/": page, **shared, "/live.js": script, "/plotly.js": plotly(), "/state": _Live(folder)}
+
+
+class _Live:
+    """The study as it was read last, and its report, made once for each state."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder, self._reader, self._turn = folder, Reader(folder), threading.Lock()
+        self._read()
+
+    def _read(self) -> None:
+        self._study = Study.of(self._reader.read(), self._folder)
+        self._page = content(self._study)
+        self._token = f"{len(self._study.runs)}-{len(self._study.timings)}"
+
+    def __call__(self, query: Query) -> Reply:
+        if set(query) - {"seen"}:
+            raise GradstepValueError("the query has one field, seen.")
+        with self._turn:
+            if self._reader.has_changed():
+                self._read()
+            study, page, token = self._study, self._page, self._token
+        total = counted(sum(study.total.values()), "run")
+        progress = {
+            "token": token,
+            "heading": page.heading,
+            "finished": study.finished,
+            "made": f"{len(study.runs)} of {total}",
+        }
+        new = {"main": page.main, "figures": page.figures}
+        return as_json(progress if query.get("seen") == token else progress | new)

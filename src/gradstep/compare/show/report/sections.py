@@ -1,0 +1,311 @@
+"""The twelve sections of the page. Each says in a sentence what it lacks where there is nothing to show."""
+
+import math
+from collections.abc import Callable, Iterable
+
+from markupsafe import Markup
+
+from gradstep.compare.evidence.evidence import Evidence
+from gradstep.compare.evidence.statistics.pairwise import MIN_PROBLEMS
+from gradstep.compare.evidence.statistics.profile import R_MAX
+from gradstep.compare.evidence.study import Axis, Study
+from gradstep.compare.evidence.table import entries
+from gradstep.compare.record import RunRecord
+from gradstep.compare.show.pages.templates import macros
+from gradstep.compare.show.report import appendix, intuition, ranking, tables, tuning
+from gradstep.compare.show.report.curves import HEALTH, Metric, curves, health
+from gradstep.compare.show.report.looks import FAMILIES
+from gradstep.compare.show.report.parts import Plot, Section, Select, choices
+from gradstep.compare.show.report.verdict import verdict
+from gradstep.compare.show.wording import entry_cells, goal, headings, remarks
+from gradstep.text import short
+
+Show = Callable[[Plot], Markup]
+
+MOST_LOST = 200  # rows of the table of lost runs
+NONE_COMPLETE = "Nothing to show yet: on no problem has every optimizer all of its seeds."
+NOT_TIMED = "What a step costs has not been measured on all of these problems, so there are no seconds."
+
+
+def _verdict(evidence: Evidence, _: Show) -> Section:
+    return Section("verdict", "Verdict", [macros.paragraph(" ".join(verdict(evidence)))])
+
+
+def _leaderboard(evidence: Evidence, _: Show) -> Section:
+    """Return the tables of all problems together, and of each by itself."""
+    study = evidence.study
+    parts: list[Markup] = []
+    if evidence.problems:
+        alone = len(evidence.problems) == 1
+        text = "In brackets: 95 % bootstrap intervals over paired seeds. "
+        text += (
+            "Steps are the median seed's; infinite for a miss."
+            if alone
+            else f"The score is the area under the profile of section 3 up to {R_MAX:g} times the best, from 0 to 1. "
+            "The speed-up is a geometric mean over the problems that both solve, all of them unless a number says "
+            "otherwise; so is what a step costs, over all."
+        )
+        heads, rows = tables.leaderboard(evidence)
+        parts.append(tables.sortable(text, heads, rows, words=(0, len(heads) - 1)))
+    else:
+        parts.append(macros.paragraph(NONE_COMPLETE))
+    words = (0, 1) if study.spec.tune == "all" else (0,)
+
+    def board(_: int, problem: str) -> Markup | str:
+        rows = [entry_cells(study, entry) for entry in entries(study, problem)]
+        caption = (
+            f"{problem}. Target: {goal(study, problem)}; ∞: a miss. In brackets: the least and greatest of the seeds."
+        )
+        return tables.sortable(caption, headings(study, problem), rows, words) if rows else "no run has been judged yet"
+
+    parts += [_problem_choices(study, "board"), *_each(study, board)]
+    parts += [macros.paragraph(text, "note") for text in remarks(study, study.table())]
+    return Section("leaderboard", "Leaderboard", parts)
+
+
+def _profiles(evidence: Evidence, show: Show) -> Section:
+    if len(evidence.problems) < 2:
+        one = "A profile is a distribution over problems; with one there is none."
+        parts = [macros.paragraph(one if evidence.problems else NONE_COMPLETE)]
+    else:
+        caption = (
+            "Solved by the median seed within so many times the best one's time. The score is the area up to "
+            f"{R_MAX:g}."
+        )
+        plots = [
+            show(Plot(f"profile-{axis}", f"By {axis}", caption, ranking.profile(evidence, axis)))
+            for axis in _axes(evidence)
+        ]
+        parts = [macros.beside(plots), _untimed(evidence), macros.paragraph(FAMILIES, "note")]
+    return Section("profiles", "Performance profiles", parts)
+
+
+def _distributions(evidence: Evidence, show: Show) -> Section:
+    if not evidence.problems:
+        parts = [macros.paragraph(NONE_COMPLETE)]
+    else:
+        caption = (
+            "Fraction of all targets and seeds reached by then. The targets are 20 losses a problem, in equal ratios "
+            "from the start to the best that any run reached; a line that ends low misses the last of them."
+        )
+        plots = [
+            show(Plot(f"ecdf-{axis}", f"By {axis}", caption, ranking.ecdf(evidence, axis))) for axis in _axes(evidence)
+        ]
+        parts = [macros.beside(plots), _untimed(evidence)]
+    return Section("ecdf", "Run-time distributions", parts)
+
+
+def _learning_curves(evidence: Evidence, show: Show) -> Section:
+    study = evidence.study
+
+    def own(k: int, problem: str) -> Markup | str:
+        judged = [run for label in study.optimizers for run in study.evaluated(problem, label)]
+        if not judged:
+            return "no run has been judged yet"
+        metrics: list[Metric] = ["loss", "accuracy"] if any(run.accuracy for run in judged) else ["loss"]
+        dotted = study.target(problem).metric
+        plots = [
+            Plot(
+                f"{metric}-{k}",
+                f"{problem}: {metric}",
+                "Dotted: the target." if metric == dotted else "",
+                curves(study, problem, metric) | {"axes": ranking.UNITS},
+            )
+            for metric in metrics
+        ]
+        return macros.beside([show(plot) for plot in plots])
+
+    thick = "the median of the seeds with its 95 % interval" if study.spec.seeds > 1 else "the one seed"
+    text = f"Thick: {thick}, with the hyperparameters that were chosen. Thin: single seeds. A click on a name hides it."
+    axes = [(axis, title) for axis, title in ranking.UNITS.items() if axis != "seconds" or study.timings]
+    selects = _problem_choices(study, "curves", Select("axis", "Axis:", "axis", axes))
+    return Section("curves", "Learning curves", [macros.paragraph(text), selects, *_each(study, own)])
+
+
+def _sensitivity(evidence: Evidence, show: Show) -> Section:
+    """Return the section on learning rates, from the tuning phase."""
+    study = evidence.study
+    key, title = "sensitivity", "Sensitivity to the learning rate"
+    if study.spec.ruleset == "defaults":
+        why = "Every optimizer ran with its defaults: no other learning rate was tried."
+        return Section(key, title, [macros.paragraph(why)])
+    caption = (
+        "Final loss of each trial, the median of its seeds with bars from the least to the greatest; a cross: a seed "
+        "diverged. Dotted: the loss before the first step, above which nothing is drawn."
+    )
+    if study.spec.tune != "lr":
+        caption += " Other hyperparameters vary too, so a curve is not of the learning rate alone."
+
+    def own(k: int, problem: str) -> Markup | str:
+        figure = tuning.sensitivity(evidence, problem)
+        if figure is None:
+            return "no trial is there"
+        return show(Plot(f"sensitivity-{k}", f"{problem}: final loss", caption, figure)) + _usable(evidence, problem)
+
+    return Section(key, title, [_problem_choices(study, "sensitivity"), *_each(study, own)])
+
+
+def _usable(evidence: Evidence, problem: str) -> Markup:
+    """Return the table of sensitivities: the range of good learning rates of each optimizer."""
+    rows: list[list[tables.Cell]] = []
+    for label in evidence.study.optimizers:
+        found = evidence.rates(problem, label)
+        if found is None:
+            continue
+        scalar, decades = tuning.usable(found)
+        value, width = (math.nan, math.nan) if found.found is None else (found.found.value, found.found.decades)
+        span = f"{short(found.rates[0])} to {short(found.rates[-1])}"
+        lost = sum(found.lost)
+        numbers = [(scalar, value), (decades, width), (span, found.rates[0]), (f"{lost}/{sum(found.runs)}", lost)]
+        rows.append([(label, label), *numbers])
+    caption = (
+        "Sensitivity: the mean over the rates of min(loss, loss at the start) less the best. Usable decades: around "
+        "the best rate, where the loss gives up at most a tenth of what the best run gained."
+    )
+    return tables.sortable(caption, ["optimizer", "sensitivity", "usable decades", "rates tried", "diverged"], rows)
+
+
+def _budget(evidence: Evidence, show: Show) -> Section:
+    study = evidence.study
+    key, title = "budget", "Tuning budget"
+    if study.spec.ruleset == "defaults":
+        return Section(key, title, [macros.paragraph("Every optimizer ran with its defaults: there were no trials.")])
+    caption = (
+        "Median of the best of k trials, over all ways to draw k of those made; no point where most draws only miss."
+    )
+
+    def own(k: int, problem: str) -> Markup | str:
+        figure = tuning.budget(evidence, problem)
+        if figure is None:
+            return "no trials of which some reached a target that was settled before them"
+        return show(Plot(f"budget-{k}", f"{problem}: best of k trials", caption, figure))
+
+    return Section(key, title, [_problem_choices(study, "budget"), *_each(study, own)])
+
+
+def _cost(evidence: Evidence, show: Show) -> Section:
+    key, title = "cost", "Steps and seconds"
+    if not evidence.has("seconds"):
+        return Section(key, title, [macros.paragraph(NOT_TIMED if evidence.problems else NONE_COMPLETE)])
+    scatter = ranking.costs(evidence)
+    if not any(trace["x"] for trace in scatter["data"]):
+        return Section(key, title, [macros.paragraph("No optimizer's median seed reached a target.")])
+    of_points = "Median seeds; a point a problem that is solved."
+    of_places = "1 is best; equals share a place."
+    plots = [
+        Plot("seconds-steps", "Seconds against steps", of_points, scatter, "Scatter plot"),
+        Plot("ranks", "Places by steps and by seconds", of_places, ranking.rank_change(evidence)),
+    ]
+    note = "Seconds are steps times what a step costs on this machine, on one thread, measured alone."
+    return Section(key, title, [macros.beside([show(plot) for plot in plots]), macros.paragraph(note, "note")])
+
+
+def _pairs(evidence: Evidence, show: Show) -> Section:
+    key, title = "pairs", "Pair by pair"
+    if not evidence.problems or len(evidence.study.optimizers) < 2:
+        why = NONE_COMPLETE if not evidence.problems else "There is one optimizer, and no pair."
+        return Section(key, title, [macros.paragraph(why)])
+    one = "With one seed no probability can be told."
+    parts = [tables.pairs(evidence) or macros.paragraph(one), macros.paragraph(tables.tests(evidence))]
+    found = evidence.critical_difference
+    if found is None:
+        few = f"A critical-difference line takes {MIN_PROBLEMS} problems; here are {len(evidence.problems)}."
+        parts.append(macros.paragraph(few))
+    else:
+        caption = (
+            f"Bars join those within {found.distance:.3g} ranks, Nemenyi's critical difference at 0.05; Friedman's p "
+            f"is {found.p:.2g}."
+        )
+        figure = ranking.critical(evidence.study, found)
+        parts.append(show(Plot("critical", "Mean ranks", caption, figure, "Critical-difference diagram")))
+    return Section(key, title, parts)
+
+
+def _health(evidence: Evidence, show: Show) -> Section:
+    """Return the section on the size of gradients and steps, and on runs that were lost."""
+    study = evidence.study
+    text = (
+        "One run of each optimizer at its best trial (seed 0), looked at before each evaluation. A run ends as "
+        "diverged at the first gradient or loss that is not finite; no step is skipped."
+    )
+
+    def own(k: int, problem: str) -> Markup | str:
+        figures = [(key, health(study, problem, key)) for key in HEALTH]
+        plots = [
+            show(Plot(f"health-{key}-{k}", f"{problem}: {HEALTH[key]}", "", figure))
+            for key, figure in figures
+            if figure is not None
+        ]
+        return macros.beside(plots, "trio") if plots else "no run has been looked at"
+
+    parts = [macros.paragraph(text), _problem_choices(study, "health"), *_each(study, own), _lost_runs(study)]
+    return Section("health", "Health", parts)
+
+
+def _lost_runs(study: Study) -> Markup:
+    lost = [run for run in study.runs if not run.finished]
+    if not lost:
+        return macros.paragraph("No run diverged or ended with an error.")
+    more = f" The first {MOST_LOST} are shown; all are in the appendix." if len(lost) > MOST_LOST else ""
+    caption = f"{len(lost)} of {len(study.runs)} runs diverged or ended with an error.{more}"
+    rows = [_lost(run) for run in lost[:MOST_LOST]]
+    table = tables.sortable(caption, ["run", "phase", "trial", "seed", "what happened"], rows, words=(0, 1, 4))
+    return macros.folded(f"Runs that were lost: {len(lost)} of {len(study.runs)}", table)
+
+
+def _lost(run: RunRecord) -> list[tables.Cell]:
+    what = run.error or f"diverged in step {run.diverged}"
+    name = f"{run.optimizer} on {run.problem}"
+    return [(name, name), (run.phase, run.phase), (f"{run.trial}", run.trial), (f"{run.seed}", run.seed), (what, what)]
+
+
+def _intuition(evidence: Evidence, show: Show) -> Section:
+    """Return the section with paths on surfaces, which are no evidence."""
+    found = intuition.pictures(evidence.study)
+    names = ["Paths on a quadratic", "Paths on Rosenbrock's function", "Rate map"]
+    kinds = ["Contour map with paths", "Contour map with paths", "Map of rates"]
+    plots = [
+        show(Plot(f"intuition-{k}", names[k], caption, figure, kinds[k])) for k, (caption, figure) in enumerate(found)
+    ]
+    none = "None of these optimizers can be shown on a surface of two coordinates."
+    parts = [macros.paragraph(intuition.BANNER, "banner"), macros.beside(plots)] if plots else [macros.paragraph(none)]
+    return Section("intuition", "Intuition", parts)
+
+
+def _appendix(evidence: Evidence, _: Show) -> Section:
+    return Section("appendix", "Appendix", appendix.parts(evidence.study))
+
+
+def _each(study: Study, make: Callable[[int, str], Markup | str]) -> Iterable[Markup]:
+    """Yield the part of each problem; from a plain string, which says what is missing, a sentence."""
+    for k, problem in enumerate(study.problems):
+        own = make(k, problem)
+        yield macros.by_problem(problem, own if isinstance(own, Markup) else macros.paragraph(f"{problem}: {own}."))
+
+
+def _problem_choices(study: Study, key: str, *more: Select) -> Markup:
+    return choices(Select(f"{key}-problem", "Problem:", "choice", [(p, p) for p in study.problems]), *more)
+
+
+def _axes(evidence: Evidence) -> list[Axis]:
+    return ["steps", "seconds"] if evidence.has("seconds") else ["steps"]
+
+
+def _untimed(evidence: Evidence) -> Markup:
+    return Markup("") if evidence.has("seconds") else macros.paragraph(NOT_TIMED)
+
+
+SECTIONS: tuple[Callable[[Evidence, Show], Section], ...] = (
+    _verdict,
+    _leaderboard,
+    _profiles,
+    _distributions,
+    _learning_curves,
+    _sensitivity,
+    _budget,
+    _cost,
+    _pairs,
+    _health,
+    _intuition,
+    _appendix,
+)

@@ -1,0 +1,140 @@
+"""The verdict: three sentences from the data, with intervals, the last of them on what the data do not show."""
+
+import math
+
+from gradstep.compare.evidence.evidence import Evidence
+from gradstep.compare.evidence.statistics import medians
+from gradstep.compare.evidence.table import make_table
+from gradstep.compare.show.report.tables import alone_steps, between, bracketed
+from gradstep.compare.show.wording import counted, goal
+
+# Of runs: of two optimizers that are alike, one is ahead in all of five pairs in 6 % of studies, in all of six in 3 %.
+MIN_PAIRS = 6
+
+
+def verdict(evidence: Evidence) -> list[str]:
+    """Return three sentences: the first place and its certainty, its lead and cost, and the limits of both."""
+    if not evidence.problems:
+        return ["There is no verdict yet: on no problem has every optimizer all of its seeds."]
+    return [_first(evidence), _cost(evidence), _limits(evidence)]
+
+
+def _first(evidence: Evidence) -> str:
+    study, order = evidence.study, evidence.order
+    labels, alone = study.optimizers, len(evidence.problems) == 1
+    times = medians(evidence.times())
+    if not math.isfinite(times.min()):
+        what = f"the target ({goal(study, evidence.problems[0])})" if alone else "the target of any problem"
+        rows = {row.optimizer: row for row in make_table(study)}
+        text = f"No optimizer reached {what} with its median seed within the budget"
+        if not alone:
+            return f"{text}, so none is first."
+        loss = {label: rows[label].entries[0].target_loss for label in labels}
+        lowest = min(loss, key=lambda label: loss[label])
+        if math.isinf(loss[lowest]):
+            return f"{text}, and none ended with a finite loss."
+        ended = f"the lowest loss after the last step was that of {lowest}, a median of {loss[lowest]:.3g}"
+        return f"{text}, so none is first; {ended}."
+    best = order[0]
+    hits = "hit {}/{}".format(*evidence.hits(labels[best]))
+    if alone:
+        target, value = goal(study, evidence.problems[0]), between(alone_steps(evidence), best, "{:g}")
+        text = f"{labels[best]} reached the target ({target}) after a median of {value} steps ({hits})"
+        tied = [k for k in order if times[0, k] == times[0, best]]
+    else:
+        scores = evidence.scores()
+        text = (
+            f"{labels[best]} has the score {between(scores, best, '{:.2f}')} over {len(evidence.problems)} problems, "
+            f"of which its median seed solved {int((times[:, best] < math.inf).sum())} ({hits})"
+        )
+        tied = [k for k in order if scores.estimate[k] == scores.estimate[best]]
+    if len(order) == 1:
+        return f"{text}; there is no other to compare it with."
+    if len(tied) > 1:
+        others = " and ".join(labels[k] for k in tied[1:])
+        return f"{text}, and so {'does' if len(tied) == 2 else 'do'} {others}: they are tied for first."
+    return f"{text}, ahead of {_second(evidence, best, order[1])}."
+
+
+def _second(evidence: Evidence, best: int, second: int) -> str:
+    labels = evidence.study.optimizers
+    name = labels[second]
+    if len(evidence.problems) == 1:
+        steps = alone_steps(evidence)
+        missed = math.isinf(float(steps.estimate[second]))
+        text = f"{name}, whose median seed missed it" if missed else f"{name} with {between(steps, second, '{:g}')}"
+        unit = "steps"
+    else:
+        text, unit = f"{name} with {between(evidence.scores(), second, '{:.2f}')}", "in score"
+    ahead = evidence.ahead(best, second)
+    if ahead is None:
+        return f"{text}; one seed does not show how surely"
+    low, high = float(ahead.low), float(ahead.high)
+    if low <= 0:
+        sure = "which chance between seeds may explain"
+    elif (pairs := len(evidence.problems) * evidence.study.spec.seeds) < MIN_PAIRS:
+        sure = f"but {pairs} pairs of runs are too few to rule out chance"
+    else:
+        sure = "more than chance between seeds explains"
+    if math.isinf(float(ahead.estimate)):
+        return f"{text}, {sure}"
+    form = "{:.0f}" if unit == "steps" else "{:.2f}"
+    difference = bracketed(float(ahead.estimate), low, high, form)
+    return f"{text}; the difference is {difference} {unit}, {sure}"
+
+
+def _cost(evidence: Evidence) -> str:
+    study, best, base = evidence.study, evidence.order[0], evidence.baseline
+    labels = study.optimizers
+    speed, both = evidence.speedups(), evidence.solved_by_both()
+    alone = len(evidence.problems) == 1
+    over = "" if alone else f" (geometric mean over {counted(int(both[best]), 'problem')} that both solve)"
+    if not math.isfinite(medians(evidence.times()).min()):
+        text = f"No speed over the baseline {labels[base]} can be told where nothing was reached"
+    elif best == base:
+        text = f"{labels[best]} is itself the baseline of the speed-ups"
+    elif both[best] == 0:
+        text = f"No problem is solved by both {labels[best]} and the baseline {labels[base]}, so there is no speed-up"
+    else:
+        text = f"In steps {labels[best]} was {between(speed, best)} times as fast as the baseline {labels[base]}{over}"
+    if not evidence.has("seconds"):
+        return f"{text}; what a step costs in seconds has not been measured on all problems."
+    ranks = evidence.ranks("seconds")
+    if not math.isfinite(medians(evidence.times("seconds")).min()):
+        return f"{text}."
+    fastest = [labels[k] for k in range(len(labels)) if ranks[k] == 1]
+    if labels[best] in fastest:
+        return f"{text}; by seconds it is first too."
+    return f"{text}; by seconds, which are those of this machine, {' and '.join(fastest)} is first."
+
+
+def _limits(evidence: Evidence) -> str:
+    study = evidence.study
+    spec = study.spec
+    what = (
+        "with other hyperparameters than their defaults"
+        if spec.ruleset == "defaults"
+        else (
+            f"with more than {counted(spec.trials, 'trial')} of "
+            f"{'the learning rate' if spec.tune == 'lr' else 'the hyperparameters'}"
+        )
+    )
+    seeds = (
+        "with one seed there is no interval, and small differences may be chance"
+        if spec.seeds == 1
+        else f"the intervals speak of chance between {spec.seeds} seeds, and not of the choice of problems"
+    )
+    rows = make_table(study)
+    edge = [row.optimizer for row in rows if any(entry.at_edge for entry in row.entries)]
+    widen = (
+        f", and {', '.join(edge)} did best at the lowest or highest learning rate tried, so the best may lie outside"
+        if edge
+        else ""
+    )
+    failed = sum(run.error is not None for run in study.runs)
+    broken = f"; {counted(failed, 'run')} ended with an error and counted as missed" if failed else ""
+    only = f"{evidence.problems[0]} alone" if len(evidence.problems) == 1 else "these problems"
+    return (
+        f"This does not show how they compare beyond {only}, at another size, batch size or budget, with a schedule, "
+        f"or {what}; {seeds}{widen}{broken}."
+    )

@@ -1,0 +1,138 @@
+"""The words of a study: the same headings, cells and remarks in the terminal and in the report."""
+
+import math
+from collections.abc import Sequence
+
+from gradstep.compare.evidence.statistics import Spread
+from gradstep.compare.evidence.study import Study
+from gradstep.compare.show.views import Entry, TableRow
+from gradstep.text import counted, short
+
+Cell = tuple[str, str | float]  # what is shown, and what it is sorted by
+
+EDGE_NOTE = "* the lowest or highest that was tried: a rate further out may do better."
+
+
+def goal(study: Study, problem: str) -> str:
+    """A target in words: ``validation accuracy ≥ 95 %``; for a level of this study, whose."""
+    found = study.goal(problem)
+    if math.isnan(found.level):
+        none = "none: of no optimizer did the median seed end with a finite loss"
+        return none if study.finished else "not settled yet"
+    _, _, whose = found.origin.partition("study: ")
+    reached = f" (what the median seed of {whose} reached)" if whose else ""
+    return f"{study.problem_info[problem].prefix(found.split)}{found.target}{reached}"
+
+
+def summary(study: Study) -> str:
+    """Return the size of a study: ``9 optimizers, 5 trials, 3 seeds, 500 steps, 81 runs``."""
+    spec = study.spec
+    steps = sorted({card.steps for card in study.problem_info.values()})
+    trials = "default hyperparameters" if spec.ruleset == "defaults" else counted(spec.trials, "trial")
+    return ", ".join(
+        [
+            *([counted(len(study.problems), "problem")] if len(study.problems) > 1 else []),
+            counted(len(study.optimizers), "optimizer"),
+            trials,
+            counted(spec.seeds, "seed"),
+            counted(steps[0], "step") if len(steps) == 1 else f"{steps[0]} to {steps[-1]} steps",
+            counted(sum(study.total.values()), "run"),
+        ]
+    )
+
+
+def chosen(study: Study, entry: Entry) -> str:
+    """The hyperparameters of an entry: the learning rate alone, or each by name."""
+    one = study.contenders[entry.optimizer]
+    found = entry.hyper or {key: x for key, x in one.held.items() if key == one.rate}
+    alone = len(found) == 1 and one.rate in found
+    star = "*" * entry.at_edge
+    return ", ".join(
+        f"{'' if alone else f'{key}='}{short(x)}{star if key == one.rate else ''}" for key, x in found.items()
+    )
+
+
+def headings(study: Study, problem: str, wide: bool = True) -> list[str]:
+    """The columns of :func:`entry_cells`."""
+    where = study.problem_info[problem].prefix("test")
+    accuracy = [f"{where}accuracy %"] if _has_accuracy(study, problem) else []
+    rates = "best lr" if study.spec.tune == "lr" else "best hyperparameters"
+    rates = "lr" if study.spec.ruleset == "defaults" else rates
+    costs = ["µs/step", *["µs/update", "state B/param"] * wide]
+    return ["optimizer", rates, "steps to target", "hit", f"{where}loss", *accuracy, *costs, "diverged"]
+
+
+def entry_cells(study: Study, entry: Entry, wide: bool = True) -> list[Cell]:
+    """The cells of one optimizer, in the order of :func:`headings`; ``wide`` has more, and least and greatest too."""
+    accuracy = entry.accuracy
+    cells: list[Cell] = [
+        (entry.optimizer, entry.optimizer),
+        (chosen(study, entry), next(iter(entry.hyper.values()), 0.0)),
+        (_spread(entry.steps, "{:g}", wide), entry.steps.median),
+        (f"{entry.hits}/{entry.seeds}", entry.hits),
+        (_spread(entry.loss, "{:.3g}", wide), entry.loss.median),
+        *[(cost(x), x) for x in (entry.step_us, entry.optimizer_us)][: 1 + wide],
+        *[("-" if math.isnan(entry.state_bytes) else f"{entry.state_bytes:.3g}", entry.state_bytes)] * wide,
+        (f"{entry.diverged}/{entry.runs}" if entry.diverged else "0", entry.diverged),
+    ]
+    if _has_accuracy(study, entry.problem):
+        percent = Spread(0.0, 0.0, 0.0) if accuracy is None else accuracy
+        percent = Spread(100 * percent.median, 100 * percent.low, 100 * percent.high)
+        cells.insert(5, (_spread(percent, "{:.1f}", wide), percent.median))
+    return cells
+
+
+def board_headings(study: Study) -> list[str]:
+    """The columns of :func:`board_cells`: of several problems at once."""
+    return ["optimizer", "solved", "hit", *study.problems]
+
+
+def board_cells(study: Study, row: TableRow) -> list[Cell]:
+    """One optimizer on all problems: how many it solved, and the median steps to each one's target."""
+    by_problem = {entry.problem: entry for entry in row.entries}
+    return [
+        (row.optimizer, row.optimizer),
+        (f"{row.solved}/{len(study.problems)}", row.solved),
+        (f"{row.hits}/{row.seeds}", row.hits),
+        *(
+            ("-", math.inf) if (entry := by_problem.get(p)) is None else (steps(entry.steps.median), entry.steps.median)
+            for p in study.problems
+        ),
+    ]
+
+
+def steps(x: float) -> str:
+    """A number of steps; ∞ for a miss."""
+    return f"{x:g}" if math.isfinite(x) else "∞"
+
+
+def cost(us: float) -> str:
+    """Microseconds, or a dash where they are not known."""
+    return "-" if math.isnan(us) else f"{us:.1f}"
+
+
+def remarks(study: Study, rows: Sequence[TableRow]) -> list[str]:
+    """Return the remarks beneath a table: edges, wrong gradients, seeds that ended with an error."""
+    out = [EDGE_NOTE] if any(entry.at_edge for row in rows for entry in row.entries) else []
+    return [*out, *study.notes, *failures(study)]
+
+
+def failures(study: Study) -> list[str]:
+    """A sentence for each error that ended runs, and how many."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for run in study.runs:
+        if run.error is not None:
+            found.setdefault((run.problem, run.error), []).append(f"{run.optimizer}, seed {run.seed}")
+    return [
+        f"{problem}: {counted(len(those), 'run')} ended with an error, the first that of {those[0]}: {error}"
+        for (problem, error), those in found.items()
+    ]
+
+
+def _has_accuracy(study: Study, problem: str) -> bool:
+    return any(run.accuracy for label in study.optimizers for run in study.evaluated(problem, label))
+
+
+def _spread(s: Spread, form: str, ranges: bool) -> str:
+    low, middle, high = (form.format(x).replace("inf", "∞") for x in (s.low, s.median, s.high))
+    return f"{middle} [{low}, {high}]" if ranges and low != high else middle

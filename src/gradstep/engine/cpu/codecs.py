@@ -1,0 +1,212 @@
+"""The storage formats as instructions on vectors of sixteen lanes, bit for bit as :mod:`gradstep.array.storage`.
+
+A codec loads stored numbers as float32 vectors and stores such vectors. ``place`` is the address of an array's first
+element, ``i`` the number of the vector's first one there, ``mask`` the lanes that exist (None: all). ``noise`` is a
+vector of integers from 0 to 65535, or None to round to the nearest.
+"""
+
+from typing import Any
+
+from llvmlite import ir
+
+from gradstep.array.reduction import LANES
+from gradstep.array.storage import blocks, floats
+from gradstep.array.storage.counter import GAMMA, LAST, ROUNDS, SPLITMIX, STRIDE
+from gradstep.array.storage.format import INFINITY, MAGNITUDE
+from gradstep.engine.cpu.llvm import FLOATS, I1, I32, Function, Operand, declared, i64
+
+REAL = FLOATS["float32"]
+VALUES, WORDS = ir.VectorType(REAL, LANES), ir.VectorType(I32, LANES)
+HALVES = ir.VectorType(ir.HalfType(), LANES)
+
+
+def words(n: int) -> ir.Constant:
+    """An integer in every lane."""
+    return ir.Constant(WORDS, [n] * LANES)
+
+
+def magnitude(code: Function, value: Any, mask: Any = None) -> Any:
+    """The bits of |value|, which order as |value| does, with NaN above all; zero in lanes that do not exist."""
+    size = code.builder.and_(code.builder.bitcast(value, WORDS), words(MAGNITUDE))
+    return size if mask is None else code.builder.select(mask, size, words(0))
+
+
+def larger(code: Function, a: Any, b: Any) -> Any:
+    """The larger of two unsigned integers, or of each pair."""
+    return code.builder.select(code.builder.icmp_unsigned(">", a, b), a, b)
+
+
+def tensor_key(code: Function, step: Any, tensor: Any, use: int = 0) -> Any:
+    """The key of :func:`gradstep.array.storage.tensor_key`, in 64-bit integers."""
+    builder = code.builder
+    n = builder.or_(builder.shl(tensor, i64(8)), i64(use))
+    z = builder.add(step, builder.mul(builder.add(n, i64(1)), i64(GAMMA)))
+    for shift, factor in SPLITMIX:
+        z = builder.mul(builder.xor(z, builder.lshr(z, i64(shift))), i64(factor))
+    return z
+
+
+def draw(code: Function, key: Any, i: Any) -> Any:
+    """The random bits of sixteen elements from number ``i`` of their tensor on, a multiple of sixteen."""
+    builder = code.builder
+    key = builder.add(key, builder.mul(builder.lshr(i, i64(32)), i64(GAMMA)))
+    first, second = (builder.trunc(part, I32) for part in (key, builder.lshr(key, i64(32))))
+    start = builder.add(builder.mul(builder.trunc(i, I32), ir.Constant(I32, STRIDE)), first)
+    strides = [k * STRIDE % (1 << 32) for k in range(LANES)]
+    x = builder.add(code.splat(start, LANES), ir.Constant(WORDS, strides))
+    for (shift, factor), more in zip(ROUNDS, (code.splat(second, LANES), None), strict=True):
+        x = builder.mul(builder.xor(x, builder.lshr(x, words(shift))), words(factor))
+        x = x if more is None else builder.add(x, more)
+    return builder.xor(x, builder.lshr(x, words(LAST)))
+
+
+def low(code: Function, bits: Any) -> Any:
+    """The noise in the low half of each draw."""
+    return code.builder.and_(bits, words(0xFFFF))
+
+
+def high(code: Function, bits: Any) -> Any:
+    """The noise in the high half of each draw."""
+    return code.builder.lshr(bits, words(16))
+
+
+class Bfloat16:
+    """The format of :class:`.storage.Bfloat16`: integers only, for few CPUs and no llvmlite have the type."""
+
+    def load(self, code: Function, place: Any, i: Any, mask: Any) -> Any:
+        """Sixteen numbers from number ``i`` on."""
+        return code.builder.bitcast(code.builder.shl(_load(code, place, i, mask, 16), words(16)), VALUES)
+
+    def store(self, code: Function, value: Any, place: Any, i: Any, mask: Any, noise: Any) -> None:
+        """Store sixteen numbers from number ``i`` on."""
+        builder = code.builder
+        x = builder.bitcast(value, WORDS)
+        if noise is None:
+            up = builder.add(builder.and_(builder.lshr(x, words(16)), words(1)), words(0x7FFF))
+        else:
+            small = builder.icmp_unsigned("<", magnitude(code, value), words(floats.Bfloat16.largest))
+            up = builder.select(small, noise, words(0x8000))
+        codes = _quiet(code, value, 0x7FC0, builder.lshr(builder.add(x, up), words(16)))
+        _store(code, codes, place, i, mask, 16)
+
+
+class Float16:
+    """The format of :class:`.storage.Float16`, for CPUs that convert such numbers (native.has_float16)."""
+
+    def load(self, code: Function, place: Any, i: Any, mask: Any) -> Any:
+        """Sixteen numbers from number ``i`` on."""
+        builder = code.builder
+        stored = builder.trunc(_load(code, place, i, mask, 16), ir.VectorType(ir.IntType(16), LANES))
+        return builder.fpext(builder.bitcast(stored, HALVES), VALUES)
+
+    def store(self, code: Function, value: Any, place: Any, i: Any, mask: Any, noise: Any) -> None:
+        """Store sixteen numbers from number ``i`` on."""
+        builder = code.builder
+        stored = builder.bitcast(builder.fptrunc(value, HALVES), ir.VectorType(ir.IntType(16), LANES))
+        codes = builder.zext(stored, WORDS)
+        if noise is not None:
+            rounded = builder.or_(self._rounded(code, value, noise), _sign(code, value, 16))
+            finite = builder.icmp_unsigned("<", magnitude(code, value), words(floats.Float16.infinite))
+            codes = builder.select(finite, rounded, codes)
+        _store(code, _quiet(code, value, 0x7E00, codes), place, i, mask, 16)
+
+    def _rounded(self, code: Function, value: Any, noise: Any) -> Any:
+        builder = code.builder
+        size = Operand(builder, value).speak("abs", (Operand(builder, value),))
+        normal = floats.Float16.normal
+        moved = builder.sub(builder.bitcast((size + normal).value, WORDS), words(1 << 23))
+        shifted = builder.select((size < normal).value, moved, magnitude(code, value))
+        total = builder.add(builder.sub(shifted, words(112 << 23)), builder.lshr(noise, words(3)))
+        codes = builder.lshr(total, words(13))
+        return builder.select(builder.icmp_unsigned("<", codes, words(0x7BFF)), codes, words(0x7BFF))
+
+
+class Blocks:
+    """The format of :class:`.storage.Blocks`; ``scale`` is the float32 of the block that the vector lies in."""
+
+    def __init__(self, signed: bool) -> None:
+        self.format = blocks.Blocks(signed)
+
+    def scale(self, code: Function, largest: Any) -> Any:
+        """The scale of a block, from the bits of its largest magnitude: one 32-bit integer."""
+        builder = code.builder
+        order = builder.and_(largest, ir.Constant(I32, INFINITY))
+        order = builder.sub(order, ir.Constant(I32, self.format.depth << 23))
+        least = ir.Constant(I32, blocks.SMALLEST)
+        order = builder.select(builder.icmp_signed(">", order, least), order, least)
+        fits = builder.icmp_unsigned("<", largest, ir.Constant(I32, blocks.TOO_LARGE))
+        return builder.bitcast(builder.select(fits, order, ir.Constant(I32, blocks.NAN)), REAL)
+
+    def load(self, code: Function, place: Any, i: Any, mask: Any, scale: Any) -> Any:
+        """Sixteen numbers from number ``i`` on."""
+        builder = code.builder
+        codes = _load(code, place, i, mask, 8)
+        size = builder.and_(codes, words(0x7F)) if self.format.signed else codes
+        moved = builder.shl(size, words(blocks.LOST))
+        moved = builder.add(moved, code.splat(builder.bitcast(scale, I32), LANES))
+        x = builder.fsub(builder.bitcast(moved, VALUES), code.splat(scale, LANES))
+        if not self.format.signed:
+            return x
+        sign = builder.shl(builder.and_(codes, words(0x80)), words(24))
+        return builder.bitcast(builder.or_(builder.bitcast(x, WORDS), sign), VALUES)
+
+    def store(self, code: Function, value: Any, place: Any, i: Any, mask: Any, scale: Any, noise: Any) -> None:
+        """Store sixteen numbers from number ``i`` on."""
+        builder = code.builder
+        size = magnitude(code, value)
+        moved = builder.fadd(builder.bitcast(size, VALUES), code.splat(scale, LANES))
+        lost = blocks.LOST
+        up = 1 << (lost - 1) if noise is None else 1 << (lost - 17)
+        shift = builder.sub(ir.Constant(I32, up), builder.bitcast(scale, I32))
+        codes = builder.add(builder.bitcast(moved, WORDS), code.splat(shift, LANES))
+        if noise is not None:
+            codes = builder.add(codes, builder.shl(noise, words(lost - 16)))
+        codes = builder.lshr(codes, words(lost))
+        if self.format.signed:
+            codes = builder.or_(codes, _sign(code, value, 24))
+        else:
+            zero = builder.icmp_unsigned("==", size, words(0))
+            codes = builder.select(zero, words(0), larger(code, codes, words(1)))
+        known = builder.select(builder.fcmp_ordered("ord", scale, scale), ir.Constant(I32, -1), ir.Constant(I32, 0))
+        _store(code, builder.and_(codes, code.splat(known, LANES)), place, i, mask, 8)
+
+
+def _sign(code: Function, value: Any, places: int) -> Any:
+    """The sign bit, so many places lower."""
+    return code.builder.and_(
+        code.builder.lshr(code.builder.bitcast(value, WORDS), words(places)), words(1 << (31 - places))
+    )
+
+
+def _quiet(code: Function, value: Any, nan: int, codes: Any) -> Any:
+    """``codes``, but the 16-bit code ``nan`` with the value's sign where that is NaN."""
+    builder = code.builder
+    other = builder.or_(_sign(code, value, 16), words(nan))
+    return builder.select(builder.fcmp_unordered("uno", value, value), other, codes)
+
+
+def _load(code: Function, place: Any, i: Any, mask: Any, width: int) -> Any:
+    """Sixteen integers of 8 or 16 bits, from number ``i`` on, widened by zeros; zeros where ``mask`` is false."""
+    kind = ir.VectorType(ir.IntType(width), LANES)
+    size = width // 8
+    where = code.pointer(code.offset(place, i, size), kind)
+    if mask is None:
+        return code.builder.zext(code.builder.load(where, align=size), WORDS)
+    takes = [kind.as_pointer(), I32, ir.VectorType(I1, LANES), kind]
+    f = declared(code.module, f"llvm.masked.load.v{LANES}i{width}.p0", kind, takes)
+    zeros = ir.Constant(kind, [0] * LANES)
+    return code.builder.zext(code.builder.call(f, [where, ir.Constant(I32, size), mask, zeros]), WORDS)
+
+
+def _store(code: Function, codes: Any, place: Any, i: Any, mask: Any, width: int) -> None:
+    """Store the low 8 or 16 bits of sixteen integers, from number ``i`` on, where ``mask`` is true."""
+    kind = ir.VectorType(ir.IntType(width), LANES)
+    size = width // 8
+    where = code.pointer(code.offset(place, i, size), kind)
+    narrow = code.builder.trunc(codes, kind)
+    if mask is None:
+        code.builder.store(narrow, where, align=size)
+        return
+    takes = [kind, kind.as_pointer(), I32, ir.VectorType(I1, LANES)]
+    f = declared(code.module, f"llvm.masked.store.v{LANES}i{width}.p0", ir.VoidType(), takes)
+    code.builder.call(f, [narrow, where, ir.Constant(I32, size), mask])

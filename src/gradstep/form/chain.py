@@ -1,0 +1,404 @@
+"""Chains of stages, and the program that a chain becomes: its hyperparameters by name, its slots, its scalars.
+
+One pass of a chain is written once, in :func:`run`; every engine calls it with its own kind of operand.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
+from typing import Any
+
+import numpy as np
+
+from gradstep.array.namespaces import is_complex, largest, namespace
+from gradstep.errors import GradstepTypeError, GradstepValueError
+from gradstep.form.hyper import Domain, Hyper, at
+from gradstep.form.matrices import as_matrix, slot_shape
+from gradstep.form.rule import Part, Rule, Stage
+from gradstep.naming import unknown
+
+Row = list[tuple[float, ...]]  # the scalars of each part, in the order of its rule's numbers
+Sums = list[list[list[float]]]  # block sums: of each tensor, or once for all of them, of each that is measured
+
+
+def chain(*stages: Stage | Rule) -> Stage:
+    """Stages one after the other, in one pass over memory; a chain is a stage again.
+
+    Parameters
+    ----------
+    *stages
+        Stages such as ``gs.clip_by_global_norm(1.0)`` and ``gs.adam(lr=1e-3)``, in the order in which they see the
+        gradient and the parameters. A rule without parentheses stands for its defaults.
+
+    Raises
+    ------
+    GradstepValueError
+        When two stages have one label, or give one hyperparameter two values: ``name=`` keeps them apart.
+    GradstepTypeError
+        When something is no stage.
+    """
+    parts: list[Part] = []
+    for x in stages:
+        if not isinstance(x, Stage | Rule):
+            raise GradstepTypeError(f"chain: {x!r} is no stage; write for example gs.adam(lr=1e-3).")
+        parts += (x() if isinstance(x, Rule) else x).parts
+    if not parts:
+        raise GradstepValueError("chain: there must be at least one stage.")
+    made = Stage(tuple(parts))
+    _merge(made.parts)
+    return made
+
+
+def run(
+    rules: Sequence[Rule],
+    theta: Any,
+    g: Any,
+    state: Sequence[Sequence[Any]],
+    row: Sequence[Sequence[Any]],
+    whole: "Whole | None" = None,
+) -> tuple[Any, Any, list[list[Any]], Any]:
+    """One pass of ``rules`` over operands of any kind.
+
+    Parameters
+    ----------
+    row
+        For each rule its numbers, in the order in which it declares them.
+    whole
+        ``(place, theta, g) -> (theta, g, *slots)`` of a rule of whole arrays that was run before; None: it is run here.
+
+    Returns
+    -------
+    theta, g, state, before
+        The new theta, the gradient that is left, the new state; theta as it entered the last rule of kind ``"rule"``.
+    """
+    before, after = theta, []
+    for i, (rule, slots, numbers) in enumerate(zip(rules, state, row, strict=False)):
+        if rule.kind == "rule":
+            before = theta
+        if rule.whole:
+            theta, g, *slots = transformed(rule, theta, g, slots, numbers) if whole is None else whole(i, theta, g)
+            after.append(slots)
+            continue
+        wrapped = (before,) if rule.wraps else ()
+        theta, g, *slots = rule.update(*wrapped, theta, g, *slots, **dict(zip(rule.numbers, numbers, strict=True)))
+        after.append(slots)
+    return theta, g, after, before
+
+
+Whole = Callable[[int, Any, Any], tuple[Any, ...]]
+
+
+def transformed(rule: Rule, theta: Any, g: Any, slots: Sequence[Any], numbers: Sequence[Any]) -> tuple[Any, ...]:
+    """Run a rule of whole arrays: the new theta, g and slots, in the shapes in which they are kept."""
+    arrays = [theta, g, *slots]
+    if isinstance(theta, np.ndarray):
+        arrays = [np.ascontiguousarray(x) for x in arrays]  # a matrix product may depend on strides
+    taken = list(map(as_matrix, arrays))
+    results = rule.update(*taken, **dict(zip(rule.numbers, numbers, strict=True)))
+    xp, out = namespace(theta), list[Any]()
+    for x, like in zip(results, (theta, g, *slots), strict=True):
+        same = [y for y, matrix in zip((theta, g, *slots), taken, strict=True) if x is matrix]
+        out.append(same[0] if same else xp.reshape(x, like.shape))  # an argument itself is known as one
+    return tuple(out)
+
+
+def terms(rule: Rule, arrays: Sequence[Any], numbers: Sequence[Any], widened: Callable[[Any], Any]) -> list[Any]:
+    """Return what a reducing rule sums: the value of each of its measures, for operands of any kind.
+
+    Parameters
+    ----------
+    arrays
+        ``before``, ``theta``, ``g`` and the rule's slots.
+    numbers
+        In float64, the rule's early numbers first.
+    widened
+        Turns an array into one of float64; called with those that a measure names.
+    """
+    asked = {key for _, keys in rule.measured for key in keys}
+    named = zip(("before", "theta", "g", *rule.state), arrays, strict=True)
+    known = {key: widened(x) for key, x in named if key in asked} | dict(zip(rule.early_numbers, numbers, strict=False))
+    return [f(**{key: known[key] for key in asked}) for f, asked in rule.measured]
+
+
+def reductions(rules: Sequence[Rule]) -> list[int]:
+    """Return the places of the rules that measure something that is summed over arrays."""
+    return [i for i, rule in enumerate(rules) if rule.measure]
+
+
+def wholes(rules: Sequence[Rule]) -> list[int]:
+    """Return the places of the rules of whole arrays."""
+    return [i for i, rule in enumerate(rules) if rule.whole]
+
+
+@dataclass(frozen=True)
+class Program:
+    """A chain made ready to run: what all engines and the host agree on.
+
+    Attributes
+    ----------
+    parts
+        The stages in order.
+    keys
+        For each part, where each of its hyperparameters stands in ``hyper``.
+    hyper
+        All hyperparameters by their flat names: ``lr``, or ``name.lr`` for what a stage with ``name=`` was given.
+    slots
+        For each part, the names of its arrays: ``adam.m``.
+    rest
+        Stages that what is gathered here is for: they limit the gradients too.
+    """
+
+    parts: tuple[Part, ...]
+    keys: tuple[Mapping[str, str], ...]
+    hyper: Mapping[str, Hyper]
+    slots: tuple[tuple[str, ...], ...]
+    rest: tuple[Part, ...] = ()
+
+    @cached_property
+    def rules(self) -> tuple[Rule, ...]:
+        """The rules of the parts: what a kernel depends on, whatever the numbers."""
+        return tuple(part.rule for part in self.parts)
+
+    @cached_property
+    def reduces(self) -> bool:
+        """True where a step takes several passes: a scalar depends on the gradients, or a rule sees whole arrays."""
+        return bool(reductions(self.rules) or wholes(self.rules))
+
+    @cached_property
+    def remembers(self) -> bool:
+        """True where host numbers are kept between steps."""
+        return any(rule.memory for rule in self.rules)
+
+    @cached_property
+    def gathering(self) -> "Program | None":
+        """The stages up to the one that gathers gradients, which run at a call that makes no update, or None."""
+        ends = [i + 1 for i, rule in enumerate(self.rules) if rule.every is not None]
+        if not ends:
+            return None
+        (end,) = ends
+        return replace(
+            self, parts=self.parts[:end], keys=self.keys[:end], slots=self.slots[:end], rest=self.parts[end:]
+        )
+
+    @cached_property
+    def inputs(self) -> Mapping[str, tuple[str, ...]]:
+        """The slots that hold each array which comes with a step beside the gradient, by its name."""
+        out: dict[str, tuple[str, ...]] = {}
+        for part in self.parts:
+            for name in part.rule.inputs:
+                out[name] = (*out.get(name, ()), f"{part.label}.{name}")
+        return out
+
+    def check_inputs(self, given: Iterable[str]) -> None:
+        """Refuse arrays that no stage asks for, and demand those that one does.
+
+        Raises
+        ------
+        GradstepValueError
+            With the name.
+        """
+        names = set(given)
+        for name in sorted(names - self.inputs.keys()):
+            raise (
+                unknown("step: unknown input", name, self.inputs)
+                if self.inputs
+                else GradstepValueError(f"step: no stage takes {name}=; set a hyperparameter by opt.hyper[{name!r}].")
+            )
+        for name in self.inputs:
+            if name not in names:
+                raise GradstepValueError(f"step: {name}= is missing: arrays like the parameters, beside the gradients.")
+
+    def makes_update(
+        self, t: int, values: Sequence[Mapping[str, float]], memory: Sequence[Mapping[str, float]]
+    ) -> bool:
+        """Return whether the next call makes update ``t``, or only gathers gradients for it.
+
+        Raises
+        ------
+        GradstepValueError
+            When groups do not agree.
+        """
+        if self.gathering is None:
+            return True
+        part, keys = self.gathering.parts[-1], self.gathering.keys[-1]
+        ended: set[bool] = set()
+        for own, before in zip(values, memory, strict=True):
+            hyper = {key: own[flat] for key, flat in keys.items()}
+            _, after = part.rule.host(t, hyper, {key: before[f"{part.label}.{key}"] for key in part.rule.memory})
+            ended.add(after[str(part.rule.every)] == 0.0)
+        if len(ended) > 1:
+            raise GradstepValueError(f"{part.label}: all groups must gather the gradients of as many calls.")
+        return ended != {False}
+
+    def refuse_gathering(self, who: str) -> None:
+        """Refuse a program that does not make an update at each call.
+
+        Raises
+        ------
+        GradstepValueError
+            With the name of the stage.
+        """
+        if self.gathering is not None:
+            raise GradstepValueError(
+                f"{who} makes an update at each call, and {self.gathering.parts[-1].label} gathers the gradients of "
+                f"several calls; step a gs.Optimizer, or add the gradients up before."
+            )
+        if self.inputs:
+            raise GradstepValueError(f"{who} hands over gradients alone, and {min(self.inputs)} is needed beside them.")
+
+    @property
+    def over_tensor(self) -> bool:
+        """True where a scalar differs from tensor to tensor."""
+        return any(part.rule.over == "tensor" for part in self.parts)
+
+    @cached_property
+    def domains(self) -> Mapping[str, Domain]:
+        """The values that each hyperparameter may take, by flat name: those that all of its stages allow."""
+        out: dict[str, Domain] = {}
+        for part, keys in zip(self.parts, self.keys, strict=True):
+            for key, flat in keys.items():
+                if (domain := part.rule.domains.get(key)) is not None:
+                    out[flat] = out.get(flat, domain) & domain
+        return out
+
+    @cached_property
+    def cuts(self) -> list[str]:
+        """The flat names of the hyperparameters that bound each element of a gradient."""
+        pairs = zip(self.parts, self.keys, strict=True)
+        return [keys[x.rule.bounds] for x, keys in pairs if x.rule.bounds and not x.rule.measure]
+
+    def values(self, hyper: Mapping[str, Hyper], t: int) -> dict[str, float]:
+        """The hyperparameters of the next update, when ``t`` updates have been made."""
+        return {
+            key: at(x, key, t, "hyperparameter", self.domains.get(key)) if callable(x) else x
+            for key, x in hyper.items()
+        }
+
+    def memory(self) -> dict[str, float]:
+        """The host numbers before the first step."""
+        return {f"{p.label}.{key}": x for p in self.parts for key, x in p.rule.memory.items()}
+
+    def limit(self, largest: float, first: int = 0) -> float:
+        """The largest |g| that is safe for the parts from ``first`` on, in a dtype whose largest number is ``largest``.
+
+        Beyond it some state could overflow. A part that bounds g takes any, and answers for what follows it.
+        """
+        limit = largest
+        for part in (*self.parts, *self.rest)[first:]:
+            if part.rule.bounds:
+                break
+            if part.rule.kind == "rule" or part.rule.power > 1:
+                limit = min(limit, largest ** (1 / part.rule.power) / 1024)  # room for a thousand such squares, or more
+        return limit
+
+    def limit_in(self, dtype: str) -> float:
+        """The largest |g| that is safe in a dtype, as a number of that dtype."""
+        return float(np.dtype(dtype).type(self.limit(largest(dtype))))
+
+    @cached_property
+    def shaped(self) -> Mapping[str, str]:
+        """The word for the shape of each slot that is shaped otherwise than its parameter."""
+        return {f"{p.label}.{slot}": word for p in self.parts for slot, word in p.rule.shapes.items()}
+
+    def shape(self, key: str, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Return the shape of the slot ``adafactor.r``, say, of a parameter of that shape."""
+        return slot_shape(self.shaped[key], shape) if key in self.shaped else tuple(shape)
+
+    def check_shape(self, name: str, x: Any) -> None:
+        """Refuse a parameter that a rule of whole arrays cannot take.
+
+        Raises
+        ------
+        GradstepTypeError
+            For complex numbers.
+        GradstepValueError
+            For more axes than the rule is for.
+        """
+        for i in wholes(self.rules):
+            part, axes = self.parts[i], self.parts[i].rule.axes
+            if is_complex(x):
+                raise GradstepTypeError(
+                    f"parameter {name!r} is complex, and {part.label} is for real matrices; freeze it here "
+                    f'(groups={{{name!r}: "freeze"}}), and let another optimizer have it.'
+                )
+            if axes is not None and len(x.shape) > axes:
+                raise GradstepValueError(
+                    f"parameter {name!r} has {len(x.shape)} axes, and {part.label} is for matrices; hand in a view "
+                    f'such as w.reshape(len(w), -1), or freeze it here (groups={{{name!r}: "freeze"}}) and let another '
+                    f"optimizer have it."
+                )
+
+    def start(self, part: int, slot: int, values: Mapping[str, float]) -> float | str | Callable[..., Any]:
+        """Return the start of a slot: a number, ``"theta"``, or a function of theta and the hyperparameters."""
+        rule = self.parts[part].rule
+        how = rule.start.get(rule.state[slot], 0.0)
+        if isinstance(how, str) and how != "theta":
+            return values[self.keys[part][how]]
+        return how
+
+
+def merged(stage: Stage) -> Mapping[str, Hyper]:
+    """Return the hyperparameters of a stage by flat name; those that have no value yet are left out."""
+    return _merge(stage.parts)[0]
+
+
+@lru_cache(maxsize=256)
+def program(stage: Stage) -> Program:
+    """The program of a stage.
+
+    Raises
+    ------
+    GradstepValueError
+        When a hyperparameter has no value, or two, or a stage that wraps a rule has none before it.
+    """
+    hyper, keys = _merge(stage.parts)
+    for part, mine in zip(stage.parts, keys, strict=True):
+        for key, flat in mine.items():
+            if flat not in hyper:
+                raise GradstepValueError(
+                    f"{part.label}: {key} has no value; give it here or in a rule of the same chain."
+                )
+    kinds = [part.rule.kind for part in stage.parts]
+    for i, part in enumerate(stage.parts):
+        if part.rule.wraps and "rule" not in kinds[:i]:
+            raise GradstepValueError(f"{part.label}: it wraps the rule before it in a chain, and there is none.")
+    ends = [i for i, part in enumerate(stage.parts) if part.rule.every is not None]
+    if len(ends) > 1 or (ends and "rule" in kinds[: ends[0]]):
+        label = stage.parts[ends[-1]].label
+        raise GradstepValueError(f"{label}: it stands in front of the rule in a chain, once.")
+    slots = tuple(tuple(f"{p.label}.{slot}" for slot in p.rule.state) for p in stage.parts)
+    return Program(stage.parts, keys, hyper, slots)
+
+
+def _merge(parts: Sequence[Part]) -> tuple[dict[str, Hyper], tuple[dict[str, str], ...]]:
+    """Hyperparameters by flat name, and where each part finds its own: a bare name is shared through the chain."""
+    labels = [p.label for p in parts]
+    for label in labels:
+        if labels.count(label) > 1:
+            raise GradstepValueError(f"chain: two stages are called {label!r}; give one of them name=.")
+    keys = tuple(
+        {key: f"{p.name}.{key}" if p.name and key in p.given else key for key in p.rule.defaults} for p in parts
+    )
+    given: dict[str, tuple[str, Hyper]] = {}
+    defaults: dict[str, tuple[str, Hyper]] = {}
+    for part, mine in zip(parts, keys, strict=True):
+        for key, flat in mine.items():
+            if key in part.given:
+                _agree(given, flat, part.label, part.given[key])
+    for part, mine in zip(parts, keys, strict=True):
+        for key, flat in mine.items():
+            default = part.rule.defaults[key]
+            if flat not in given and default is not None:
+                _agree(defaults, flat, part.label, default)
+    flats = dict.fromkeys(flat for mine in keys for flat in mine.values())
+    values = {**defaults, **given}
+    return {flat: values[flat][1] for flat in flats if flat in values}, keys
+
+
+def _agree(known: dict[str, tuple[str, Hyper]], flat: str, label: str, value: Hyper) -> None:
+    other, first = known.setdefault(flat, (label, value))
+    if first != value:
+        raise GradstepValueError(
+            f"chain: {flat} is {first} in {other} and {value} in {label}, but a name is shared through a chain; "
+            f"give it to one of them alone, or give one of them name=."
+        )

@@ -1,0 +1,209 @@
+"""Checks of a rule's declaration: its names, its two functions, and the update called with checking operands."""
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
+
+from gradstep.errors import RuleError
+from gradstep.form.checking import ARRAY, Checked, Checker
+from gradstep.form.hyper import DOMAINS, Domain, checked
+from gradstep.form.matrices import SHAPES
+
+
+def parameters(function: Callable[..., Any]) -> tuple[str, ...]:
+    """Return the names of a function's parameters."""
+    return tuple(inspect.signature(function).parameters)
+
+
+def declared_hyper(
+    owner: str, scalars: Callable[..., Any], early: Callable[..., Any] | None
+) -> tuple[Mapping[str, Any], Mapping[str, Domain]]:
+    """Return the defaults and domains of the hyperparameters: the parameters that have a default.
+
+    Raises
+    ------
+    RuleError
+        When ``early`` and ``scalars`` give one hyperparameter two defaults.
+    """
+    defaults: dict[str, Any] = {}
+    domains: dict[str, Domain] = {}
+    for function in (scalars, *(() if early is None else (early,))):
+        for key, x in inspect.signature(function, eval_str=True).parameters.items():
+            if x.default is x.empty:
+                continue
+            if defaults.setdefault(key, x.default) != x.default:
+                raise RuleError(f"rule {owner}: {key} is {defaults[key]} in scalars() and {x.default} in early().")
+            own = [y for y in getattr(x.annotation, "__metadata__", ()) if isinstance(y, Domain)]
+            if own or key in DOMAINS:
+                domains[key] = own[0] if own else DOMAINS[key]
+    return MappingProxyType(defaults), MappingProxyType(domains)
+
+
+def examine(made: Any) -> tuple[tuple[str, ...], tuple[str, ...], dict[str, int]]:
+    """Refuse a rule whose parts do not fit together, or that its call with checking operands shows to be badly formed.
+
+    Parameters
+    ----------
+    made
+        A :class:`gradstep.rule.Rule`, as it was declared.
+
+    Returns
+    -------
+    early, numbers, operations
+        Names of the scalars that the update takes, those known before the sums first; how often it does what.
+
+    Raises
+    ------
+    RuleError
+        With the name, the operation, or the function at fault.
+    """
+    owner = made.name
+    _check_names(made)
+    known: dict[str, Any] = {key: _sample(owner, key, x, made.domains.get(key)) for key, x in made.defaults.items()}
+    known |= {**made.memory, "t": 1, **dict.fromkeys(made.measure, 1.0)}
+    early = {} if made.early is None else _numbers(made, "early", made.early, known)
+    out = _numbers(made, "scalars", made.scalars, {**known, **early})
+    if made.clips is not None and made.clips not in out:
+        raise RuleError(f"rule {owner}: clips={made.clips!r} is none of the numbers that scalars() returns.")
+    if missing := made.memory.keys() - out.keys():
+        raise RuleError(f"rule {owner}: scalars() must return the new value of its memory {min(missing)}.")
+    if twice := early.keys() & out.keys():
+        raise RuleError(f"rule {owner}: early() and scalars() both return {min(twice)}; leave it to one of them.")
+    numbers = tuple(key for key in out if key not in made.memory)
+    first, takes = made.arrays, parameters(made.update)
+    if takes[: len(first)] != first or set(takes[len(first) :]) != {*early, *numbers}:
+        raise RuleError(
+            f"rule {owner}: update takes {takes}, but must take {(*first, *early, *numbers)}: "
+            f"{'before, ' * made.wraps}theta, g, state, scalars."
+        )
+    checker = Checker(owner, made.whole)
+    operands = operands_of(made, checker) | {key: checker.scalar(key) for key in early}
+    for key, measure in made.measure.items():
+        some = {x: operands[x] for x in _known(made, f"the sum {key}", measure, operands)}
+        _check_result(owner, f"the sum {key}", (_call(owner, f"the sum {key}", measure, **some),), (key,))
+    checker.operations.clear()  # the cost is that of the update alone
+    operands |= {key: checker.scalar(key) for key in numbers}
+    result = _call(owner, "update", made.update, **{key: operands[key] for key in takes})
+    _check_result(owner, "update", result, ("theta", "g", *made.state))
+    for key, x in zip(("theta", "g", *made.state), result, strict=True) if made.whole else ():
+        if x.shape != operands[key].shape:
+            raise RuleError(f"rule {owner}: update returns {x} as {key}, which has another shape than {key}.")
+    operations = dict(checker.operations)
+    if made.read is not None:
+        shown = {key: x for key, x in operands.items() if key not in ("before", "g")}
+        shown = {key: shown[key] for key in _known(made, "read", made.read, shown)}
+        _check_result(owner, "read", (_call(owner, "read", made.read, **shown),), ("average",))
+        _check_known_from_t(made, known, [key for key in shown if key in (*early, *numbers)])
+    return tuple(early), numbers, operations
+
+
+def operands_of(made: Any, checker: Checker) -> dict[str, Checked]:
+    """Return operands for the arrays that the update takes."""
+    return {key: checker.array(key, made.shapes.get(key, "rows columns")) for key in made.arrays}
+
+
+def _check_known_from_t(made: Any, known: Mapping[str, Any], asked: Sequence[str]) -> None:
+    """Refuse a ``read`` that asks for scalars that no longer can be known after a step."""
+
+    def host(t: int, factor: float) -> dict[str, float]:
+        hyper = {key: known[key] for key in made.defaults}
+        memory = {key: factor * x + factor - 1 for key, x in made.memory.items()}
+        return made.host(t, hyper, memory, dict.fromkeys(made.measure, factor), (*asked,))[0]
+
+    for key in asked:
+        if any(host(t, 1.0)[key] != host(t, 1.25)[key] for t in (1, 2, 3)):
+            raise RuleError(
+                f"rule {made.name}: read asks for {key}, which depends on what is summed or remembered; after a step "
+                f"only what t and the hyperparameters give is known."
+            )
+
+
+def _check_names(made: Any) -> None:
+    owner = made.name
+    for key in {*made.units, *made.start} - {*made.defaults, *made.state, "g"}:
+        raise RuleError(f"rule {owner}: {key} is declared in units or start, but is no hyperparameter or slot.")
+    if strange := set(made.nonnegative) - set(made.state):
+        raise RuleError(f"rule {owner}: nonnegative has {min(strange)}, which is none of its slots {made.state}.")
+    named = [*made.state, *made.memory, *made.defaults, *made.measure]
+    for key in named:
+        if key in ("before", "theta", "g", "t", "name") or named.count(key) > 1:
+            raise RuleError(f"rule {owner}: the name {key} is taken; choose another for the slot or hyperparameter.")
+    if bool(made.measure) != (made.over is not None):
+        raise RuleError(f'rule {owner}: reduce= and over="tensor" or "all" belong together.')
+    if made.early is not None and not made.measure:
+        raise RuleError(f"rule {owner}: early= is for numbers that reduce= needs; without it scalars() gives them all.")
+    if made.wraps and made.kind == "rule":
+        raise RuleError(f"rule {owner}: wraps= is for a stage behind a rule; declare it by @stage.")
+    if made.inputs and (made.wraps or made.whole or made.read is not None):
+        raise RuleError(f"rule {owner}: inputs= goes with neither wraps=, whole= nor read=.")
+    if made.every is not None and (made.every not in made.memory or made.measure or made.kind == "rule"):
+        raise RuleError(f"rule {owner}: every= names a memory number of a stage without reduce= that counts calls.")
+    if (made.shapes or made.axes is not None) and not made.whole:
+        raise RuleError(f"rule {owner}: shapes= and axes= are for rules of whole arrays (whole=True).")
+    if made.whole and (made.measure or made.wraps or made.read is not None):
+        raise RuleError(f"rule {owner}: a rule of whole arrays has no reduce=, wraps= or read=; it sees all elements.")
+    for key, word in made.shapes.items():
+        if key not in made.state or word not in SHAPES or key in made.start:
+            raise RuleError(
+                f"rule {owner}: the shape of {key} is {word!r}; shapes= is for slots that start at 0, and knows "
+                f"{', '.join(SHAPES)}."
+            )
+    if made.clips is not None and made.over is None:
+        raise RuleError(f"rule {owner}: clips= names the factor that a sum gives, and there is no reduce=.")
+    if made.bounds is not None and made.bounds not in made.defaults:
+        raise RuleError(f"rule {owner}: bounds={made.bounds!r} is none of its hyperparameters.")
+
+
+def _numbers(made: Any, name: str, function: Callable[..., Any], known: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what ``scalars`` or ``early`` gives for sample values."""
+    have = known if name == "scalars" else {key: x for key, x in known.items() if key not in made.measure}
+    asked = _known(made, f"{name}()", function, have)
+    out = _call(made.name, name, function, **{key: have[key] for key in asked})
+    if not isinstance(out, dict):
+        raise RuleError(f"rule {made.name}: {name}() must return a dict of numbers, not {out!r}.")
+    return out
+
+
+def _known(made: Any, what: str, function: Callable[..., Any], known: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return what a function asks for; an error where that is not there."""
+    asked = parameters(function)
+    for key in asked:
+        if key not in known:
+            is_host = what in ("scalars()", "early()")
+            hint = f" A hyperparameter has its default there: {key}=0.9, or {key}=shared." if is_host else ""
+            raise RuleError(f"rule {made.name}: {what} asks for {key}, which is none of {sorted(known)}.{hint}")
+    return asked
+
+
+def _call(owner: str, function: str, call: Callable[..., Any], *operands: Any, **scalars: Any) -> Any:
+    """Call a function of a rule with checking operands; an exception that it raises is an error of the rule."""
+    try:
+        return call(*operands, **scalars)
+    except RuleError:
+        raise
+    except Exception as error:
+        raise RuleError(
+            f"rule {owner}: {function} fails when it is called to be checked ({type(error).__name__}: {error}); "
+            f"what it may use is in gradstep.vocabulary."
+        ) from error
+
+
+def _check_result(owner: str, function: str, result: Any, names: tuple[str, ...]) -> None:
+    if not isinstance(result, tuple) or len(result) != len(names):
+        raise RuleError(f"rule {owner}: {function} must return {', '.join(names)}.")
+    for key, x in zip(names, result, strict=True):
+        if not (isinstance(x, Checked) and x.kind == ARRAY):
+            raise RuleError(f"rule {owner}: {function} returns {x} as {key}, which is no array; combine it with one.")
+
+
+def _sample(owner: str, key: str, value: Any, domain: Domain | None) -> float:
+    """Return a value for the checking call, also where no default is given."""
+    if value is None:
+        return 0.5
+    if callable(value):
+        raise RuleError(
+            f"rule {owner}: the default of {key} must be a number; schedules are given where the rule is used."
+        )
+    checked(key, value, f"{owner}, default", domain)
+    return value

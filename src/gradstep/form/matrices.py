@@ -1,0 +1,111 @@
+"""Whole arrays as matrices: what a stage that sees all elements at once computes with, and the shapes of its state.
+
+An array of two axes is a matrix of rows and columns. One of more is a stack of them, over its last two axes; one of one
+axis is a column; a number is a matrix of one element.
+"""
+
+from collections.abc import Callable, Mapping
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from gradstep.array.namespaces import namespace
+from gradstep.array.reduction import axis_sums
+
+AXES = {"rows": (-2,), "columns": (-1,), "all": (-1, -2)}  # what a mean over rows goes along, and so on
+
+# The shape of a slot, by the word that a rule declares for it: its last two axes.
+SHAPES: Mapping[str, Callable[[int, int], tuple[int, int]]] = {
+    "rows": lambda rows, _: (rows, 1),
+    "columns": lambda _, columns: (1, columns),
+    "rows rows": lambda rows, _: (rows, rows),
+    "columns columns": lambda _, columns: (columns, columns),
+    "one": lambda _rows, _columns: (1, 1),
+}
+
+
+def matrix_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the shape of an array as a matrix or a stack of them."""
+    return (*shape, *(1,) * (2 - len(shape))) if len(shape) < 2 else tuple(shape)
+
+
+def slot_shape(word: str, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the shape of a slot of a parameter of that shape."""
+    *stack, rows, columns = matrix_shape(shape)
+    return (*stack, *SHAPES[word](rows, columns))
+
+
+def as_matrix(x: Any) -> Any:
+    """Return an array as a matrix or a stack of them."""
+    return namespace(x).reshape(x, matrix_shape(x.shape)) if x.ndim < 2 else x
+
+
+def mean(xp: Any, x: Any, over: str) -> Any:
+    """Return the mean over ``"rows"``, ``"columns"`` or ``"all"``, with the axes kept; NumPy's in one fixed order."""
+    axes = AXES[over]
+    count = max(prod(x.shape[axis] for axis in axes), 1)  # the mean of nothing is 0
+    if xp is not np:
+        return xp.sum(x, axis=axes, keepdims=True) / count
+    wide = np.asarray(x, np.float64)
+    for axis in axes:
+        wide = axis_sums(wide, axis)
+    return (wide / count).astype(x.dtype)
+
+
+def norm(xp: Any, x: Any) -> Any:
+    """Return the Frobenius norm of each matrix, with the axes kept."""
+    if xp is not np:
+        return xp.sqrt(xp.sum(x * x, axis=AXES["all"], keepdims=True))
+    wide = np.asarray(x, np.float64)
+    return np.sqrt(axis_sums(axis_sums(wide * wide, -1), -2)).astype(x.dtype)
+
+
+def largest(xp: Any, x: Any, over: str) -> Any:
+    """Return the largest element over ``"rows"``, ``"columns"`` or ``"all"``, with the axes kept; NaN if one is."""
+    axes = AXES[over]
+    if any(x.shape[axis] == 0 for axis in axes):
+        return xp.sum(x, axis=axes, keepdims=True)
+    return xp.max(x, axis=axes, keepdims=True)
+
+
+def transpose(xp: Any, x: Any) -> Any:
+    """Exchange rows and columns."""
+    return xp.matrix_transpose(x)
+
+
+def wide(xp: Any, x: Any) -> Any:
+    """Return ``x``, or its transpose where it has more rows than columns."""
+    return transpose(xp, x) if x.shape[-2] > x.shape[-1] else x
+
+
+def shaped_as(xp: Any, x: Any, like: Any) -> Any:
+    """Return ``x``, or its transpose where ``like`` has more rows than columns: the inverse of :func:`wide`."""
+    return transpose(xp, x) if like.shape[-2] > like.shape[-1] else x
+
+
+def eigh(xp: Any, x: Any) -> tuple[Any, Any]:
+    """Return the eigenvalues of a symmetric matrix as a row, and its eigenvectors as columns."""
+    values, vectors = xp.linalg.eigh(x)
+    return xp.expand_dims(values, axis=-2), vectors
+
+
+def qr(xp: Any, x: Any) -> tuple[Any, Any]:
+    """Return the orthogonal and the triangular factor of a square matrix."""
+    q, r = xp.linalg.qr(x)
+    return q, r
+
+
+WORDS: Mapping[str, Callable[..., Any]] = {
+    "mean": mean,
+    "max": largest,
+    "norm": norm,
+    "matmul": lambda xp, a, b: xp.matmul(a, b),
+    "transpose": transpose,
+    "wide": wide,
+    "shaped_as": shaped_as,
+    "eigh": eigh,
+    "qr": qr,
+    "rows": lambda _, x: float(max(x.shape[-2], 1)),  # at least 1: a number to divide by
+    "columns": lambda _, x: float(max(x.shape[-1], 1)),
+}

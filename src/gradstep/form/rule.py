@@ -1,0 +1,467 @@
+"""A rule: two functions, from which every engine takes its code, and the stage that a rule becomes with its numbers.
+
+``scalars`` runs once a step on the host in float64; it gets ``t`` = 1, 2, ..., the hyperparameters, the declared
+``memory`` and what ``reduce`` summed; it may branch. ``update`` is elementwise and has no branch: what it
+does depends on what it is handed (arrays, operands that write instructions, symbols, checking operands).
+"""
+
+import inspect
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property, wraps
+from importlib import import_module
+from types import MappingProxyType
+from typing import Any, Literal, TypedDict, Unpack
+
+from gradstep.errors import GradstepTypeError, GradstepValueError, RuleError
+from gradstep.form.declaration import declared_hyper, examine, parameters
+from gradstep.form.hyper import Domain, Fraction, Hyper, NonNegative, Positive, checked
+from gradstep.naming import find, unknown
+
+__all__ = [
+    "Domain", "Fraction", "NonNegative", "Part", "Positive", "Rule", "Stage",
+    "as_stage", "declared", "lookup", "registry", "rule", "shared", "stage", "variant",
+]  # fmt: skip
+
+Update = Callable[..., tuple[Any, ...]]
+Over = Literal["tensor", "all"]
+_EMPTY: Mapping[str, Any] = MappingProxyType({})
+shared: Any = None  # the default of a hyperparameter that another stage of the chain has too, or that must be given
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Rule:
+    """An update rule or another stage, as it was declared. Calling it with hyperparameters gives a :class:`Stage`.
+
+    Attributes
+    ----------
+    name
+        The name of its update function.
+    update
+        ``(theta, g, *state, *scalars) -> (theta, g, *state)``, elementwise.
+    scalars
+        ``(t, *hyper, *memory, *sums) -> dict`` of the numbers that ``update`` takes, and of the new memory.
+    early
+        ``(t, *hyper, *memory) -> dict`` of those numbers that are known before the sums, which may name them;
+        ``scalars`` gets them too.
+    state
+        Names of the arrays kept for each parameter, shaped like it, or as ``shapes`` says.
+    nonnegative
+        Those of them that are never below zero, such as averages of squares.
+    start
+        Where a slot does not start at 0: a number, a hyperparameter's name, ``"theta"`` or ``f(theta, **hyper)``.
+    memory
+        Host floats kept between steps, with their first values.
+    defaults
+        Hyperparameters and their defaults: the parameters of ``scalars`` and ``early`` that have one. ``None``: shared
+        with another stage of the chain, or to be given.
+    domains
+        The values that hyperparameters may take: as each is annotated, or as its name has in every rule.
+    units
+        Unit of each hyperparameter that is no pure number, in terms of ``theta`` and ``g``: ``{"lr": "theta/g"}``;
+        ``{"g": "1"}`` where a stage hands a gradient of another unit on.
+    read
+        Gives the array that ``opt.averaged()`` shows. It names what it sees: ``theta``, slots, and scalars that are
+        known from t and the hyperparameters alone, so that a resumed run shows the same. Where it names scalars, what
+        is shown before the first step is theta.
+    measure, over
+        What is summed over each tensor or over all, by the name under which ``scalars`` gets the sum. A function
+        names what it sees: ``theta``, ``g``, ``before``, slots and early numbers; all of it in float64.
+    wraps
+        Whether ``update`` takes ``before`` first: theta as it entered the last rule (of kind ``"rule"``) before it.
+    inputs
+        The first of ``state``: arrays like the parameter that come with each step (``opt.step(grads, curvature=h)``).
+        ``update`` takes them and does not return them; they stay in the state until the next ones come.
+    every
+        The memory number that counts the calls of a stage which gathers gradients: what follows it in a chain runs at a
+        call after which the number is 0, and t, schedules, its memory and state advance at such calls alone.
+    whole
+        Whether ``update`` sees whole arrays, as matrices, and not one element at a time: it may use the words of
+        :mod:`gradstep.vocabulary` for matrices, and is run by NumPy, also between compiled passes.
+    shapes
+        For slots of a whole rule that are shaped otherwise: ``"rows"`` (a number for each row), ``"columns"``,
+        ``"rows rows"``, ``"columns columns"`` or ``"one"``.
+    axes
+        The most axes that a parameter of a whole rule may have; more are a stack of matrices where it is None.
+    power
+        The highest power of g that the rule forms; larger gradients than that allows are refused.
+    bounds
+        The hyperparameter that bounds the gradient which the stage hands on, where there is one: what follows it
+        meets none larger.
+    clips
+        The scalar that is below 1 where the stage made the gradient shorter; ``opt.clipped`` tells.
+    ascends
+        Whether the stage turns the gradient, so that what follows goes uphill.
+    search, finds_scale
+        Where a comparison looks for the learning rate: around that many times the problem's scale for its unit; where
+        the rule finds the scale itself, around that number.
+    exceptions
+        Laws that the rule does not obey, each with the reason.
+    kind
+        ``"rule"``: moves the parameters by the gradient; ``"stage"``: all else.
+    module
+        Where it is declared.
+    """
+
+    name: str
+    update: Update
+    scalars: Callable[..., dict[str, Any]]
+    state: tuple[str, ...]
+    nonnegative: tuple[str, ...]
+    start: Mapping[str, Any]
+    memory: Mapping[str, float]
+    defaults: Mapping[str, float | None]
+    domains: Mapping[str, Domain]
+    units: Mapping[str, str]
+    symbols: Mapping[str, str]
+    read: Callable[..., Any] | None
+    measure: Mapping[str, Callable[..., Any]]
+    over: Over | None
+    power: int
+    bounds: str | None
+    exceptions: Mapping[str, str]
+    kind: Literal["rule", "stage"]
+    module: str
+    early: Callable[..., dict[str, Any]] | None = None
+    wraps: bool = False
+    inputs: tuple[str, ...] = ()
+    every: str | None = None
+    whole: bool = False
+    shapes: Mapping[str, str] = field(default_factory=dict[str, str])
+    axes: int | None = None
+    clips: str | None = None
+    ascends: bool = False
+    search: float = 1.0
+    finds_scale: bool = False
+    numbers: tuple[str, ...] = ()
+    early_numbers: tuple[str, ...] = ()  # the first of them
+    operations: Mapping[str, int] = field(default_factory=dict[str, int])
+
+    def __call__(self, *values: Any, name: str | None = None, **hyper: Any) -> "Stage":
+        """The stage with these hyperparameters; ``name`` gives it hyperparameters and state of its own.
+
+        Raises
+        ------
+        GradstepValueError
+            For a hyperparameter that is unknown or out of range.
+        GradstepTypeError
+            For a value that is neither a number nor a schedule, or too many positional values.
+        """
+        names = list(self.defaults)
+        if not (name is None or (isinstance(name, str) and name)):
+            raise GradstepTypeError(f"{self.name}: name= must be a str that is not empty, not {name!r}.")
+        if name and "/" in name:
+            raise GradstepValueError(
+                f"{self.name}: there is no '/' in a name= (a checkpoint parts names by it): {name!r}."
+            )
+        if len(values) > len(names):
+            raise GradstepTypeError(f"{self.name}: {len(values)} positional values, but it has only {names}.")
+        given = dict(zip(names, values, strict=False))
+        if twice := given.keys() & hyper.keys():
+            raise GradstepTypeError(f"{self.name}: {min(twice)} is given twice.")
+        for key in hyper:
+            if key not in self.defaults:
+                raise unknown(f"{self.name}: unknown hyperparameter", key, names)
+        every = {**given, **hyper}
+        clean = {key: checked(key, value, self.name, self.domains.get(key)) for key, value in every.items()}
+        return Stage((Part(self, MappingProxyType(clean), name),))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return declared, (
+            self.module,
+            self.name,
+        )  # a copy, also elsewhere, is the registered one: engines know it by that
+
+    def __repr__(self) -> str:
+        return f"<{self.kind} {self.name}({', '.join(f'{k}={v}' for k, v in self.defaults.items())})>"
+
+    def host(
+        self,
+        t: int,
+        hyper: Mapping[str, float],
+        memory: Mapping[str, float],
+        sums: Mapping[str, float] = _EMPTY,
+        names: tuple[str, ...] | None = None,
+    ) -> tuple[dict[str, float], dict[str, float]]:
+        """Return the scalars of update ``t`` = 1, 2, ..., or those of them in ``names``, and the memory after it."""
+        known = {**hyper, **memory, "t": t, **sums}
+        early = self.early(**{key: known[key] for key in parameters(self.early)}) if self.early else {}
+        known |= early
+        out = {**early, **self.scalars(**{key: known[key] for key in self.arguments})}
+        numbers = self.numbers if names is None else names
+        return {key: float(out[key]) for key in numbers}, {key: float(out[key]) for key in memory}
+
+    def shown(
+        self, theta: Any, slots: Sequence[Any], t: int, hyper: Mapping[str, float], memory: Mapping[str, float]
+    ) -> Any:
+        """Return what ``read`` gives after update ``t``; theta before the first one where it asks for scalars."""
+        assert self.read is not None  # noqa: S101 - only such a rule is asked
+        known = {"theta": theta, **dict(zip(self.state, slots, strict=True))}
+        asked = parameters(self.read)
+        if names := tuple(key for key in asked if key not in known):
+            if t == 0:
+                return theta
+            known |= self.host(t, hyper, memory, dict.fromkeys(self.measure, 1.0), names)[0]
+        return self.read(**{key: known[key] for key in asked})
+
+    @cached_property
+    def reads_scalars(self) -> bool:
+        """Whether ``read`` names scalars, not only theta and slots."""
+        return self.read is not None and not {"theta", *self.state}.issuperset(parameters(self.read))
+
+    @property
+    def arrays(self) -> tuple[str, ...]:
+        """Names of the arrays that ``update`` takes, in order."""
+        return (*(("before",) if self.wraps else ()), "theta", "g", *self.state)
+
+    @cached_property
+    def arguments(self) -> tuple[str, ...]:
+        """Names of the arguments of ``scalars``."""
+        return parameters(self.scalars)
+
+    @cached_property
+    def measured(self) -> tuple[tuple[Callable[..., Any], tuple[str, ...]], ...]:
+        """Each function that is summed, with what it asks for."""
+        return tuple((f, parameters(f)) for f in self.measure.values())
+
+    @cached_property
+    def doc(self) -> str:
+        """The docstring of the function that declares it, or else of its file."""
+        own = self.scalars if self.scalars.__name__ == self.name else self.update  # a variant declares its scalars
+        module = sys.modules.get(self.module)
+        return inspect.cleandoc(own.__doc__ or (module and module.__doc__) or "")
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Part:
+    """A rule within a chain, with the hyperparameters that were given to it."""
+
+    rule: Rule
+    given: Mapping[str, Hyper]
+    name: str | None = None
+
+    @property
+    def label(self) -> str:
+        """Its name in state and messages."""
+        return self.name or self.rule.name
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Part, (self.rule, dict(self.given), self.name)  # a read-only view cannot be copied
+
+    def __repr__(self) -> str:
+        texts = [f"{key}={value!r}" for key, value in self.given.items()]
+        return f"{self.rule.name}({', '.join(texts + ([f'name={self.name!r}'] if self.name else []))})"
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Stage:
+    """One rule or a chain of them with their hyperparameters: what an optimizer runs in one pass over memory."""
+
+    parts: tuple[Part, ...]
+
+    def __repr__(self) -> str:
+        texts = [repr(part) for part in self.parts]
+        return texts[0] if len(texts) == 1 else f"chain({', '.join(texts)})"
+
+
+def as_stage(tx: Stage | Rule) -> Stage:
+    """``gs.adam`` stands for ``gs.adam()``."""
+    if isinstance(tx, Rule):
+        return tx()
+    if isinstance(tx, Stage):
+        return tx
+    raise GradstepTypeError(f"expected a stage such as gs.adam(lr=1e-3), not {tx!r}.")
+
+
+_REGISTRY: dict[str, Rule] = {}
+
+
+def registry(kind: str | None = "rule") -> dict[str, Rule]:
+    """All registered rules by name; ``kind="stage"`` the other stages, ``None`` both."""
+    return {name: r for name, r in sorted(_REGISTRY.items()) if kind in (None, r.kind)}
+
+
+def lookup(name: str) -> Rule:
+    """The rule or stage of that name; an error with close matches when there is none."""
+    return find("unknown rule", name, _REGISTRY)
+
+
+def declared(module: str, name: str) -> Rule:
+    """The rule of that name, which that module declares."""
+    import_module(module)
+    return lookup(name)
+
+
+class Options(TypedDict, total=False):
+    """The options of :func:`rule` and :func:`stage`: attributes of :class:`Rule`, and ``reduce``, its ``measure``."""
+
+    state: str
+    nonnegative: str
+    start: Mapping[str, Any]
+    memory: Mapping[str, float]
+    units: Mapping[str, str]
+    symbols: Mapping[str, str]
+    read: Callable[..., Any]
+    reduce: Mapping[str, Callable[..., Any]] | Callable[..., Any]
+    over: Over
+    early: Callable[..., dict[str, Any]]
+    wraps: bool
+    inputs: str
+    every: str
+    whole: bool
+    shapes: Mapping[str, str]
+    axes: int
+    power: int
+    bounds: str
+    clips: str
+    ascends: bool
+    search: float
+    finds_scale: bool
+    exceptions: Mapping[str, str]
+
+
+def rule(scalars: Callable[..., dict[str, Any]] | None = None, **options: Unpack[Options]) -> Callable[[Update], Rule]:
+    """Declare an update rule.
+
+    The rule is called once with checking operands, and is in the registry, and so in every law, from then on.
+
+    Parameters
+    ----------
+    scalars
+        The host's half. Its parameters with a default are the rule's hyperparameters, ``=shared`` (None) for one that
+        another stage of the chain has too, or that must be given. Their annotations (``Fraction``, ``Positive``,
+        ``NonNegative``, or ``Annotated[float, Domain(...)]``) say what values they may take.
+    **options
+        Attributes of :class:`Rule`, ``state`` and ``nonnegative`` as strings of names. ``reduce`` is its ``measure``; a
+        function alone stands for ``{"total": function}``.
+
+    Raises
+    ------
+    RuleError
+        When an option is unknown, or the rule branches, combines scalars alone, divides by one, leaves the vocabulary,
+        or returns or takes something else than it declares; the message names the operation and says what to move.
+    """
+    return _declaring("rule", scalars, options)
+
+
+def stage(scalars: Callable[..., dict[str, Any]] | None = None, **options: Unpack[Options]) -> Callable[[Update], Rule]:
+    """Declare a stage that is no update rule of its own: clipping, decay, averaging. Takes what :func:`rule` takes."""
+    return _declaring("stage", scalars, options)
+
+
+def _check_options(kind: str, options: Mapping[str, Any], known: type) -> None:
+    """Refuse an option that there is not."""
+    for key in options:
+        if key not in known.__annotations__:
+            error = unknown(f"@{kind}: unknown option", key, known.__annotations__)
+            raise RuleError(f"{error} A hyperparameter and its default stand in the signature of scalars.")
+
+
+def _declaring(
+    kind: Literal["rule", "stage"], scalars: Callable[..., dict[str, Any]] | None, options: Options
+) -> Callable[[Update], Rule]:
+    _check_options(kind, options, Options)
+
+    def declare(update: Update) -> Rule:
+        name, reduce = update.__name__, options.get("reduce", {})
+        inputs = tuple(options.get("inputs", "").split())
+        defaults, domains = declared_hyper(name, scalars or _no_scalars, options.get("early"))
+        return _registered(
+            Rule(
+                name=name,
+                update=_keeping(update, len(inputs)) if inputs else update,
+                scalars=scalars or _no_scalars,
+                state=(*inputs, *options.get("state", "").split()),
+                nonnegative=tuple(options.get("nonnegative", "").split()),
+                start=options.get("start", _EMPTY),
+                memory=options.get("memory", _EMPTY),
+                defaults=defaults,
+                domains=domains,
+                units=options.get("units", _EMPTY),
+                symbols=options.get("symbols", _EMPTY),
+                read=options.get("read"),
+                measure={"total": reduce} if callable(reduce) else dict(reduce),
+                over=options.get("over"),
+                power=options.get("power", 1),
+                bounds=options.get("bounds"),
+                exceptions=options.get("exceptions", _EMPTY),
+                kind=kind,
+                module=update.__module__,
+                early=options.get("early"),
+                wraps=options.get("wraps", False),
+                inputs=inputs,
+                every=options.get("every"),
+                whole=options.get("whole", False),
+                shapes=options.get("shapes", _EMPTY),
+                axes=options.get("axes"),
+                clips=options.get("clips"),
+                ascends=options.get("ascends", False),
+                search=options.get("search", 1.0),
+                finds_scale=options.get("finds_scale", False),
+            )
+        )
+
+    return declare
+
+
+def _keeping(update: Update, n: int) -> Update:
+    """Return an update that hands its first ``n`` slots on as they are: its inputs, which it does not return itself."""
+
+    @wraps(update)
+    def keeping(theta: Any, g: Any, *slots: Any, **others: Any) -> tuple[Any, ...]:
+        results = update(theta, g, *slots, **others)
+        if not isinstance(results, tuple):
+            return results
+        kept = (*slots, *others.values())[:n]  # a check hands all of it by name, in order
+        return (*results[:2], *kept, *results[2:])
+
+    return keeping
+
+
+class Variation(TypedDict, total=False):
+    """The options of :func:`variant`."""
+
+    start: Mapping[str, Any]
+    units: Mapping[str, str]
+
+
+def variant(base: Rule, **options: Unpack[Variation]) -> Callable[[Callable[..., dict[str, Any]]], Rule]:
+    """Declare a rule that has the update of another and scalars of its own: the decorated function, which names it.
+
+    Parameters
+    ----------
+    base
+        The rule that it varies.
+    **options
+        ``start`` and ``units``, where they are not those of ``base``.
+
+    Raises
+    ------
+    RuleError
+        As from :func:`rule`.
+    """
+    _check_options("variant", options, Variation)
+
+    def declare(scalars: Callable[..., dict[str, Any]]) -> Rule:
+        name, module = scalars.__name__, scalars.__module__
+        defaults, domains = declared_hyper(name, scalars, base.early)
+        varied = replace(base, name=name, scalars=scalars, module=module, defaults=defaults, domains=domains, **options)
+        return _registered(varied)
+
+    return declare
+
+
+def _registered(made: Rule) -> Rule:
+    """The rule with what its call with checking operands has shown, in the registry."""
+    early, numbers, operations = examine(made)
+    made = replace(made, early_numbers=early, numbers=(*early, *numbers), operations=MappingProxyType(operations))
+    other = _REGISTRY.get(made.name)
+    if other and other.module != made.module:
+        raise RuleError(f"rule {made.name}: {other.module} has a rule of that name; choose another.")
+    _REGISTRY[made.name] = made
+    return made
+
+
+def _no_scalars() -> dict[str, Any]:
+    return {}

@@ -1,0 +1,260 @@
+"""The host's half of a step, in float64: hyperparameters, ``t`` and sums over the gradients to scalars."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from itertools import chain, repeat
+from operator import itemgetter
+from typing import Any
+
+from gradstep.array.reduction import joined
+from gradstep.errors import NonFiniteError, ScalarError
+from gradstep.form.chain import Program, Row, Sums
+from gradstep.form.declaration import parameters
+from gradstep.form.rule import Part
+
+Measure = Callable[[int, list[Row]], Sums]
+Memory = dict[str, float]
+
+
+class Host:
+    """Computes the scalars of each step from the values of the hyperparameters.
+
+    Parameters
+    ----------
+    program
+        What is run.
+    values
+        The hyperparameters of each group by flat name.
+    rows
+        The group of each row of scalars; with a reduction over each tensor a row is a tensor.
+    extremes
+        The smallest positive and the largest number of the narrowest compute dtype: scalars are rounded to it.
+
+    Raises
+    ------
+    ScalarError
+        When a stage's bound lets gradients through that are too large for what follows it.
+    """
+
+    def __init__(
+        self,
+        program: Program,
+        values: Sequence[Mapping[str, float]],
+        rows: Sequence[int],
+        extremes: tuple[float, float],
+    ) -> None:
+        self.program, self.rows, self.largest = program, rows, extremes[1]
+        self.parts = [
+            [_Scalars(part, keys, extremes) for _ in values]
+            for part, keys in zip(program.parts, program.keys, strict=True)
+        ]
+        self.bounding = [i for i, part in enumerate(program.parts) if part.rule.bounds is not None]
+        is_usual = len(values) == len(rows) == 1 and not program.reduces
+        is_usual = is_usual and all(own.needs_t_at_most for (own, *_) in self.parts)
+        self.plain = [own for (own, *_) in self.parts] if is_usual else None
+        self.refresh(values)
+
+    def refresh(self, values: Sequence[Mapping[str, float]]) -> None:
+        """Go on with other values of the same hyperparameters.
+
+        Raises
+        ------
+        ScalarError
+            When a stage's bound lets gradients through that are too large for what follows it.
+        """
+        for i in self.bounding:
+            _check_bound(self.program, i, values, self.largest)
+        for part in self.parts:
+            for scalars, own in zip(part, values, strict=True):
+                scalars.refresh(own)
+
+    def table(self, t: int, memory: Sequence[Memory], measure: Measure) -> tuple[list[Row], Sequence[Memory]]:
+        """The scalars of update ``t`` = 1, 2, ..., stage by stage.
+
+        Parameters
+        ----------
+        memory
+            The host numbers of each group before it. Nothing is changed.
+        measure
+            ``(part, rows so far) -> block sums`` of each tensor, or of all where they are summed together, and of
+            each that is measured; asked of the engine. A row has the stage's early numbers, and zeros for its others.
+            Of a rule of whole arrays it is asked when all of its numbers are known, and runs it.
+
+        Returns
+        -------
+        table, memory
+            For each row the scalars of each part, in their order; for each group the memory after the step.
+
+        Raises
+        ------
+        NonFiniteError
+            When a sum is not finite.
+        ScalarError
+            When a scalar is not finite or too large for the dtype, or ``eps`` too small for it.
+        """
+        if self.plain is not None:  # the usual case, at once
+            row: Row = []
+            for part in self.plain:
+                row.append(part.at(t))
+            return [row], memory
+        table: list[Row] = [[] for _ in self.rows]
+        after = [dict(x) for x in memory] if self.program.remembers else memory
+        for i, part in enumerate(self.parts):
+            if not part or part[0].needs_t_at_most:  # none: all is frozen
+                each = [own.at(t) for own in part]
+                for row, group in zip(table, self.rows, strict=True):
+                    row.append(each[group])
+            else:
+                totals = self._totals(i, t, memory, table, measure)
+                known: dict[tuple[int, tuple[float, ...]], tuple[float, ...]] = {}
+                for row, case in zip(table, zip(self.rows, totals, strict=True), strict=True):
+                    if case not in known:
+                        group = case[0]
+                        known[case], new = part[group](t, memory[group], case[1])
+                        if new:
+                            after[group].update(new)
+                    row.append(known[case])
+            if self.program.rules[i].whole:
+                measure(i, table)
+        return table, after
+
+    def _totals(
+        self, i: int, t: int, memory: Sequence[Memory], table: list[Row], measure: Measure
+    ) -> list[tuple[float, ...]]:
+        """Return for each row the sums that a stage takes."""
+        part = self.program.parts[i]
+        if not part.rule.measure:
+            return [()] * len(self.rows)
+        if part.rule.early is not None:
+            early = [of.early(t, before) for of, before in zip(self.parts[i], memory, strict=True)]
+            table = [[*row, early[group]] for row, group in zip(table, self.rows, strict=True)]
+        sums = measure(i, table)
+        if part.rule.over == "all" and len(sums) > 1:
+            sums = [[list(chain(*blocks)) for blocks in zip(*sums, strict=True)]]
+        totals = [tuple(map(_total, repeat(part), part.rule.measure, own)) for own in sums]
+        return totals if part.rule.over == "tensor" else totals * len(self.rows)
+
+
+_NONE: Memory = {}
+
+
+def _picker(keys: tuple[str, ...]) -> Callable[[Mapping[str, float]], tuple[float, ...]]:
+    """Takes the values of ``keys`` out of a dict."""
+    return itemgetter(*keys) if len(keys) > 1 else lambda numbers: tuple([numbers[key] for key in keys])
+
+
+class _Scalars:
+    """One stage's scalars with one group's hyperparameters: called with ``t``, the memory and sums."""
+
+    def __init__(self, part: Part, keys: Mapping[str, str], extremes: tuple[float, float]) -> None:
+        self.part, self.keys = part, keys
+        self.least, self.largest = extremes[0] / 2, extremes[1]
+        self.numbers = part.rule.numbers
+        self.pick = _picker(self.numbers)
+        self.memory = [(key, f"{part.label}.{key}") for key in part.rule.memory]
+        self.scalars, self.asks = part.rule.scalars, part.rule.arguments
+        self.asks_early = () if part.rule.early is None else parameters(part.rule.early)
+        self.eps = self.numbers.index("eps") if "eps" in self.numbers else None
+        self.sums = tuple(part.rule.measure)
+        self.needs_t_at_most = not self.memory and not self.sums and "t" not in self.asks[1:]
+        self.asks_t = "t" in self.asks
+        self.flat = [keys[key] for key in self.asks if key in keys]
+        self.values: Mapping[str, float] = {}
+        self.hyper: dict[str, float] = {}
+        self.rest: tuple[float, ...] = ()
+        self.constant: tuple[float, ...] | None = None  # where it asks for nothing that changes
+
+    def refresh(self, values: Mapping[str, float]) -> None:
+        """Go on with other values, by flat name."""
+        self.values, self.constant = values, None
+        if self.needs_t_at_most:
+            self.rest = tuple([values[key] for key in self.flat])
+        else:
+            self.hyper = {key: values[flat] for key, flat in self.keys.items()}
+
+    def __call__(
+        self, t: int, memory: Mapping[str, float], sums: tuple[float, ...]
+    ) -> tuple[tuple[float, ...], Memory]:
+        """Return the scalars in the rule's order, and the memory after the step."""
+        known = self._known(t, memory)
+        known.update(zip(self.sums, sums, strict=True))
+        out: dict[str, Any] = {}
+        if self.part.rule.early is not None:
+            out = self._asked(t, self.part.rule.early, tuple([known[key] for key in self.asks_early]))
+            known |= out
+        out = out | self._asked(t, self.scalars, tuple([known[key] for key in self.asks]))
+        after = {place: float(out[key]) for key, place in self.memory} if self.memory else _NONE
+        return self._checked(t, out, after), after
+
+    def early(self, t: int, memory: Mapping[str, float]) -> tuple[float, ...]:
+        """Return the numbers that are known before the sums, and zeros for the others."""
+        assert self.part.rule.early is not None  # noqa: S101 - only such stages are asked
+        known = self._known(t, memory)
+        out = self._asked(t, self.part.rule.early, tuple([known[key] for key in self.asks_early]))
+        return tuple(float(out[key]) if key in self.part.rule.early_numbers else 0.0 for key in self.numbers)
+
+    def _known(self, t: int, memory: Mapping[str, float]) -> dict[str, Any]:
+        known: dict[str, Any] = {**self.hyper, "t": t}
+        for key, place in self.memory:
+            known[key] = memory[place]
+        return known
+
+    def at(self, t: int) -> tuple[float, ...]:
+        """The scalars of a stage that needs no more than t."""
+        if self.constant is not None:
+            return self.constant
+        out = self._asked(t, self.scalars, (t, *self.rest) if self.asks_t else self.rest)
+        numbers = self._checked(t, out, _NONE)
+        if not self.asks_t:
+            self.constant = numbers
+        return numbers
+
+    def _asked(self, t: int, function: Callable[..., dict[str, Any]], values: tuple[Any, ...]) -> dict[str, Any]:
+        try:
+            return function(*values)
+        except (ArithmeticError, ValueError) as error:  # math's words for what has no value: 1/0, log(0)
+            name = "early" if function is self.part.rule.early else "scalars"
+            raise ScalarError(
+                f"{self.part.label}: {name}() failed at update {t} with {self._given()}: {error}."
+            ) from error
+
+    def _checked(self, t: int, out: dict[str, Any], after: Memory) -> tuple[float, ...]:
+        """The scalars in the rule's order, if all of them, and the memory, are numbers of the dtype."""
+        numbers = self.pick(out)
+        if not math.hypot(*numbers, *after.values()) <= self.largest:  # where it is, so is each of them
+            self._check_range(t, {**dict(zip(self.numbers, numbers, strict=True)), **after})
+        if self.eps is not None and numbers[self.eps] <= self.least:
+            raise ScalarError(
+                f"{self.part.label}: eps = {numbers[self.eps]} at update {t} is 0 in the parameters' dtype; "
+                f"make it larger."
+            )
+        return numbers
+
+    def _given(self) -> dict[str, float]:
+        """Return the hyperparameters by the rule's names, for messages."""
+        return {key: self.values[flat] for key, flat in self.keys.items()}
+
+    def _check_range(self, t: int, numbers: Mapping[str, float]) -> None:
+        for key, x in numbers.items():
+            if not abs(x) <= self.largest:
+                raise ScalarError(
+                    f"{self.part.label}: the scalar {key.rpartition('.')[2]} is {x} at update {t} with "
+                    f"{self._given()}; nothing was changed."
+                )
+
+
+def _check_bound(program: Program, i: int, values: Sequence[Mapping[str, float]], largest: float) -> None:
+    flat, limit = program.keys[i][program.rules[i].bounds or ""], program.limit(largest, i + 1)
+    if top := max((own[flat] for own in values if own[flat] > limit), default=None):
+        raise ScalarError(
+            f"{program.parts[i].label}: {flat} = {top} lets gradients through that are too large for what follows "
+            f"in the parameters' dtype; make it at most {limit:.3g}."
+        )
+
+
+def _total(part: Part, name: str, blocks: list[float]) -> float:
+    total = joined(blocks)
+    if not math.isfinite(total):
+        which = "over the gradients" if name == "total" else name
+        raise NonFiniteError(f"{part.label}: the sum {which} is not finite; nothing was changed.")
+    return total
