@@ -267,20 +267,15 @@ def test_show_as_latex(capsys):
     assert "√" not in shown
 
 
-def test_a_rule_without_source_is_shown_all_the_same(capsys, monkeypatch):
+@pytest.mark.usefixtures("own_registry")
+def test_a_rule_without_source_is_shown_all_the_same(capsys):
     namespace = {"rule": rule}
     source = (
         '@rule(lambda lr=0.1: {"lr": lr})\ndef typed(theta, g, lr):\n    """Typed."""\n    return theta - lr * g, g'
     )
     exec(source, namespace)  # noqa: S102 - a rule that no file holds
-    monkeypatch.setattr("gradstep.rule.lookup", lambda _: namespace["typed"])
     assert isinstance(namespace["typed"], Rule)
-    try:
-        assert "not available: the rule was not read from a file" in run(capsys, "show", "typed")
-    finally:
-        from gradstep import rule as module
-
-        module._REGISTRY.pop("typed")
+    assert "not available: the rule was not read from a file" in run(capsys, "show", "typed")
 
 
 def test_info_tells_versions_engine_and_cache(capsys, monkeypatch, tmp_path):

@@ -2,7 +2,7 @@
 
 from unittest import mock
 
-from gradstep import rule as module
+from gradstep.form import rule as module
 
 
 def rule(*args, **options):

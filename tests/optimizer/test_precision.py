@@ -50,7 +50,7 @@ def test_the_engines_agree_bit_for_bit(way, dtype):
 
 
 @pytest.mark.parametrize("state_dtype", ["bfloat16", "8bit"])
-@pytest.mark.parametrize("name", registry())
+@pytest.mark.parametrize("name", [name for name, rule in registry().items() if not rule.whole])
 def test_every_rule_runs_with_low_state(name, state_dtype):
     sizes = (5, 700)
     eager, _ = trained(registry()[name](), "f4", 6, sizes, engine="eager", state_dtype=state_dtype)
