@@ -307,7 +307,7 @@ def test_factors_are_named(make, seed):
 def test_one_element_wrong_by_one_percent(make, seed):
     rng = np.random.default_rng(seed)
     f, params = make(rng)
-    nest, leaves = gs.tree.flatten(params)
+    nest, leaves = gs.array.tree.flatten(params)
     k = int(rng.integers(len(leaves)))
     grads = nest.leaves(f(params)[1], "")
     likely = np.abs(grads[k]) >= 1e-3 * np.max(np.abs(grads[k]))

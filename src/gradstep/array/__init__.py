@@ -1,1 +1,1 @@
-"""What arrays are: namespaces and dtypes, nests of them, where they lie, sums and stored formats."""
+"""Arrays: namespaces and dtypes, nests of them, their memory, sums and stored formats."""

@@ -1,1 +1,1 @@
-"""What a rule is: two functions, the words that they may use, and what can be read off them."""
+"""The form of a rule: two functions, the words that they may use, and all that can be read off them."""

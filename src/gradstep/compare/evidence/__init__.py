@@ -1,1 +1,1 @@
-"""What a study says: its runs, its numbers, and the statistics of them."""
+"""The evidence of a study: its runs, its numbers, and the statistics of them."""

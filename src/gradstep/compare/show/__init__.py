@@ -1,1 +1,1 @@
-"""How a study is shown: tables, reports, notebooks, exports, and the page to play on."""
+"""Views of a study: tables, reports, notebooks, exports, and the page to play on."""
