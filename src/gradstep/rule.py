@@ -1,4 +1,4 @@
-"""What the author of a rule imports, beside :mod:`gradstep.vocabulary`."""
+"""Names that the author of a rule imports, beside :mod:`gradstep.vocabulary`."""
 
 from gradstep.form.rule import (
     Domain,

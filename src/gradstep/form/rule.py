@@ -207,7 +207,7 @@ class Rule:
 
     @cached_property
     def reads_scalars(self) -> bool:
-        """Whether ``read`` names scalars, not only theta and slots."""
+        """True where ``read`` names scalars, not only theta and slots."""
         return self.read is not None and not {"theta", *self.state}.issuperset(parameters(self.read))
 
     @property
