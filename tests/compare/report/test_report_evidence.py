@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from report_studies import SPEED, curve, made_study, steps_to
 
-from gradstep.compare.evidence.evidence import Evidence, statistics
+from gradstep.compare.evidence import statistics
+from gradstep.compare.evidence.evidence import Evidence
 from gradstep.compare.show.report import curves, ranking, tables, tuning
 from gradstep.compare.show.report.curves import median_band
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from report_studies import made_study, steps_to
 
-from gradstep.compare.evidence.evidence import statistics
+from gradstep.compare.evidence import statistics
 from gradstep.compare.show.export import COLUMNS, check_parquet, rows, write_csv, write_parquet
 from gradstep.errors import GradstepError
 
