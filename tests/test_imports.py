@@ -58,6 +58,11 @@ def test_imports_point_downwards():
                     assert LEVEL.get(layer(other), 99) < LEVEL[layer(module)], f"{module} imports {other}"
 
 
+def test_the_drawn_floors_are_those_of_the_imports():
+    drawn = (SOURCE.parent / "docs" / "floors.svg").read_text("utf-8")
+    assert drawn == rooms.picture(CODE), "python tests/rooms.py --draw"
+
+
 def test_no_circle_of_files_or_rooms():
     """Imports inside functions count: a circle that only closes later is a circle for whoever reads or moves a file."""
     assert rooms.circles(CODE.files) == []
