@@ -8,6 +8,7 @@ import pytest
 
 import gradstep as gs
 from gradstep.errors import RuleError
+from gradstep.form.equation import Expr, equation
 from gradstep.rule import lookup, registry, rule, stage, variant
 from gradstep.vocabulary import abs as magnitude
 from gradstep.vocabulary import maximum, minimum, sign, sqrt, where
@@ -368,3 +369,15 @@ def test_a_stage_is_bounded_by_one_of_its_hyperparameters():
 
     with pytest.raises(RuleError, match="bounds='max_norm' is none of its hyperparameters"):
         stage(rates, bounds="max_norm")(odd)
+
+
+@pytest.mark.parametrize("name", sorted(registry(None)))
+def test_a_printed_line_stands_after_those_that_it_names(name):
+    def below(x):
+        yield from (y for arg in x.args if isinstance(arg, Expr) for y in (arg, *below(arg)))
+
+    lines = equation(registry(None)[name]).lines
+    for k, line in enumerate(lines):
+        later = {id(x.value): x.name for x in lines[k + 1 :]}
+        named = {later[id(x)] for x in below(line.value) if id(x) in later}
+        assert not named, f"{line.name} is printed before {named}"

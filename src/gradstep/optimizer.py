@@ -13,7 +13,14 @@ from gradstep.array.tree import Nest, flatten
 from gradstep.conventions import stage_of
 from gradstep.engine.cpu.threads import checked_threads
 from gradstep.engine.meters import Diagnostics
-from gradstep.errors import GradstepAttributeError, GradstepTypeError, GradstepValueError, NonFiniteError, NotKeptError
+from gradstep.errors import (
+    GradstepAttributeError,
+    GradstepError,
+    GradstepTypeError,
+    GradstepValueError,
+    NonFiniteError,
+    NotKeptError,
+)
 from gradstep.form.chain import program
 from gradstep.form.hyper import Hyper, HyperView, at
 from gradstep.form.rule import Rule, Stage
@@ -213,7 +220,7 @@ class Optimizer:
 
     def _update(self, grads: Any, inputs: Mapping[str, Any] = _NO_INPUTS) -> None:
         """Make one update; the lock is held."""
-        tree = self.grads if grads is _OWN else grads
+        tree = self._written() if grads is _OWN else grads
         leaves = self._nest.root.pick(tree)
         if leaves is None:  # no nest just like the parameters'
             leaves = self._nest.leaves(tree, "gradients")
@@ -320,6 +327,15 @@ class Optimizer:
             own.setdefault("_grads", self._nest.build([_zeros_like(x) for x in self._leaves]))  # the first one stays
         return own["_grads"]
 
+    def _written(self) -> Any:
+        """Return :attr:`grads` for a step; refuse those that nobody has asked for, for they are all zero."""
+        if "_grads" not in self.__dict__:
+            raise GradstepValueError(
+                "opt.step() takes the gradients that were written into opt.grads, and nobody has asked for that; hand "
+                "gradients in: opt.step(grads)."
+            )
+        return self.grads
+
     def __setattr__(self, name: str, value: Any) -> None:
         if name[0] != "_" and name not in _SETTABLE and type(self) is Optimizer:
             raise self._no_attribute(name, value)
@@ -333,7 +349,8 @@ class Optimizer:
             return GradstepAttributeError(f"opt.{name} cannot be set; make a new optimizer.")
         if "rate" in name and "lr" in self._hyper:
             return GradstepAttributeError(f"an optimizer has no {name}; set the learning rate by opt.lr = {value!r}.")
-        return GradstepAttributeError(str(unknown("an optimizer has no attribute", name, [*_SETTABLE, *self._hyper])))
+        error = unknown("an optimizer has no attribute", name, {*_SETTABLE, *self._hyper})
+        return GradstepAttributeError(f"{error} A hyperparameter is set by opt.hyper[...].")
 
     @property
     def lr(self) -> float:
@@ -528,8 +545,18 @@ class Optimizer:
         """
         if self._same():
             return
-        now = self._nest.leaves(self._params, "parameters")
+        try:
+            now = self._nest.leaves(self._params, "parameters")
+        except GradstepError as error:
+            raise GradstepValueError(
+                f"{error} The nest was changed since the optimizer was made; make a new one. Nothing was changed."
+            ) from None
         for name, x, y in zip(self._nest.names, now, self._leaves, strict=True):
+            if x is None:
+                raise GradstepValueError(
+                    f"parameter {name!r} is no longer in the nest that the optimizer was made with; put its array "
+                    f"back, or make a new optimizer. Nothing was changed."
+                )
             if x is not y:
                 raise GradstepValueError(
                     f"parameter {name!r} has been replaced by another array since the optimizer was made; change it in "

@@ -70,9 +70,12 @@ class TestForm:
     def test_they_are_made_when_asked_for(self, engine):
         opt = gs.Optimizer(np.ones(3), "sgd", engine=engine)
         opt.step(np.ones(3))
-        opt.step()  # zeros
-        assert opt.t == 2
+        with pytest.raises(gs.GradstepValueError, match="nobody has asked"):
+            opt.step()
+        assert opt.t == 1
         assert opt.grads.tolist() == [0.0] * 3
+        opt.step()
+        assert opt.t == 2
 
     @engines
     def test_they_cannot_be_set(self, engine):
@@ -158,9 +161,10 @@ class TestSteps:
     )
     def test_what_does_not_fit_any_more(self, engine, change, text):
         opt = gs.Optimizer(nest(), "adam", engine=engine)
+        grads = opt.grads
         opt.step()
         before = fingerprint(opt)
-        change(opt.grads)
+        change(grads)
         for step in (opt.step, lambda: opt.step(opt.grads)):
             with pytest.raises(gs.GradstepError, match=text):
                 step()
@@ -209,6 +213,7 @@ class TestSteps:
             pytest.skip("no reader here")
         opt = gs.Optimizer([np.ones(3), np.ones((2, 2), "f4")], "adam", engine="compiled")
         monkeypatch.setattr("gradstep.engine.cpu.compiled.Compiled.load", None)
+        opt.grads[0][...] = 1.0
         for _ in range(3):
             opt.step()
         assert opt.t == 3

@@ -352,3 +352,28 @@ class TestReplaced:
         opt = gs.Optimizer(Views(memory), "sgd", lr=1.0)
         opt.step({"w": np.ones(3)})
         assert (memory["w"] == 0.0).all()
+
+    def test_entries_that_come_or_go_are_named(self):
+        params = {"w": np.ones(3), "b": np.ones(2)}
+        opt = gs.Optimizer(params, "sgd")
+        grads = {"w": np.ones(3), "b": np.ones(2)}
+        kept = params.pop("w")
+        with pytest.raises(errors.GradstepValueError, match="'w' is no longer in the nest"):
+            opt.step(grads)
+        params["w"], params["c"] = kept, np.ones(1)
+        with pytest.raises(errors.GradstepValueError, match=r"'c' belongs to no parameter.*make a new one"):
+            opt.step(grads)
+        del params["c"]
+        opt.step(grads)
+        assert opt.t == 1
+
+
+def test_gradients_that_nobody_has_written_are_refused():
+    opt = gs.Optimizer(np.ones(3), "adam")
+    with pytest.raises(errors.GradstepValueError, match=r"opt\.step\(grads\)") as error:
+        opt.step()
+    assert clear(error)
+    assert opt.t == 0
+    opt.grads[...] = 1.0
+    opt.step()
+    assert opt.t == 1

@@ -221,14 +221,32 @@ class Program:
         if self.gathering is None:
             return True
         part, keys = self.gathering.parts[-1], self.gathering.keys[-1]
+        self.check_gathering(values)
         ended: set[bool] = set()
         for own, before in zip(values, memory, strict=True):
             hyper = {key: own[flat] for key, flat in keys.items()}
             _, after = part.rule.host(t, hyper, {key: before[f"{part.label}.{key}"] for key in part.rule.memory})
             ended.add(after[str(part.rule.every)] == 0.0)
-        if len(ended) > 1:
-            raise GradstepValueError(f"{part.label}: all groups must gather the gradients of as many calls.")
         return ended != {False}
+
+    def check_gathering(self, values: Sequence[Mapping[str, float]]) -> None:
+        """Refuse values with which groups would make their updates at different calls.
+
+        Raises
+        ------
+        GradstepValueError
+            With the hyperparameter and its values.
+        """
+        if self.gathering is None:
+            return
+        label = self.gathering.parts[-1].label
+        for flat in self.gathering.keys[-1].values():
+            found = sorted({own[flat] for own in values})
+            if len(found) > 1:
+                raise GradstepValueError(
+                    f"{label}: {flat} is {found[0]:g} in one group and {found[1]:g} in another, but all parameters "
+                    f"gather the gradients of as many calls; give {flat} where the stage is made, and not in groups."
+                )
 
     def refuse_gathering(self, who: str) -> None:
         """Refuse a program that does not make an update at each call.

@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from gradstep.errors import GradstepTypeError
 from gradstep.form import printing, vocabulary
 from gradstep.form.declaration import parameters
 from gradstep.form.rule import Rule
@@ -162,7 +163,15 @@ class Equation:
 
 
 def equation(rule: Rule) -> Equation:
-    """The equations of a rule or stage, from the rule itself."""
+    """Return the equations of a rule or stage, from the rule itself.
+
+    Raises
+    ------
+    GradstepTypeError
+        For anything else, such as a stage that has been given its hyperparameters.
+    """
+    if not isinstance(rule, Rule):
+        raise GradstepTypeError(f"equation takes a rule, such as gs.adam without parentheses, not {rule!r}.")
     inputs = {key: Expr("before", key) for key in (*rule.arrays, *rule.memory)}
     inputs |= {key: Expr("symbol", key) for key in ("g", *rule.inputs)}
     constants = {key: Expr("symbol", key) for key in ("t", *rule.measure, *rule.defaults)}
@@ -182,7 +191,18 @@ def equation(rule: Rule) -> Equation:
     values = [*changed.values(), *(x.value for x in sums)]
     uses = Counter(id(x) for value in values for x in _once_below(value, changed))
     shared = {key: out[key] for key in rule.numbers if uses[id(out[key])] > 1 and _changes(out[key], constants["t"])}
-    return Equation(rule, tuple(Line(key, x) for key, x in {**shared, **changed}.items()), sums)
+    return Equation(rule, tuple(Line(key, x) for key, x in {**shared, **_as_computed(changed)}.items()), sums)
+
+
+def _as_computed(lines: Mapping[str, Expr]) -> dict[str, Expr]:
+    """Return the lines such that each stands after those whose results it names; else their order is kept."""
+    rest, out = dict(lines), dict[str, Expr]()
+    while rest:
+        known = {id(x) for x in rest.values()}
+        ready = [key for key, x in rest.items() if not any(id(y) in known for y in _once_below(x, lines))]
+        key = (ready or list(rest))[0]
+        out[key] = rest.pop(key)
+    return out
 
 
 def branches(rule: Rule) -> bool:

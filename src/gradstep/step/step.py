@@ -117,6 +117,7 @@ class Step:
         check_parameters(self.names, leaves)
         check_writable(self.names, leaves)
         self.precision.check(self.names, leaves)
+        program.check_gathering(values)
         self.slots = self._started(leaves, values)
         memory = [program.memory() for _ in values]
         self._take(leaves, (0, 0, memory, 0, None))

@@ -6,6 +6,7 @@ says so, with the reason, in ``@rule(exceptions={law: reason})``; that the law t
 
 from collections.abc import Callable, Mapping
 
+from gradstep.errors import GradstepTypeError
 from gradstep.form.rule import Rule
 from gradstep.testing import engines, guard, namespaces, purity, symmetry, writing
 from gradstep.testing.case import BOUND, Case, Oracle
@@ -69,6 +70,8 @@ def check_rule(
     AssertionError
         Names every law that is broken, with the evidence; also an exception that is none, or that names no law.
     """
+    if not isinstance(rule, Rule):
+        raise GradstepTypeError(f"check_rule takes a rule, such as gs.adam without parentheses, not {rule!r}.")
     case = Case(rule, oracle, defaults, bound, seed)
     report: dict[str, str] = {}
     broken = [f"exceptions: {name!r} is no law" for name in rule.exceptions if name not in LAWS]
