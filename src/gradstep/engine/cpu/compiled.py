@@ -156,14 +156,12 @@ class Compiled:
 
     def measure(self, part: int, table: list[Row]) -> tuple[Sums, bool]:
         """Return the block sums of what a stage measures, and whether all gradients are good."""
-        rule = self.program.rules[part]
-        if rule.whole:
+        if part not in self.measures:
             return [], self._transform(part, table)
+        word, sums, blocks = self.measures[part]
         self._fill(table)
-        self._phases(at.MEASURE + reductions(self.program.rules).index(part), 0)
+        self._phases(word, 0)
         good = self._run() == DONE
-        sums = self.sums[:, : len(rule.measure)].T
-        blocks = [(0, len(self.sums))] if rule.over == "all" else self.blocks
         return [sums[:, begin:end].tolist() for begin, end in blocks], good
 
     def apply(self, table: list[Row], t: int) -> None:
@@ -252,8 +250,8 @@ class Compiled:
             self._pack(self._bytes, 0, *chain.from_iterable(chain.from_iterable(table)))
             return
         for k, row in enumerate(table):
-            own = list(chain.from_iterable(row))
-            self.scalars[k, : len(own)] = own
+            if own := list(chain.from_iterable(row)):
+                self.scalars[k, : len(own)] = own
 
     def _make_tables(self, chunk: int | None) -> int:
         """Make the table of chunks, sorted by layout, and that of portions, chunks of one layout; return their work."""
@@ -301,6 +299,14 @@ class Compiled:
         self.portions = np.array(portions, np.int64).reshape(-1, at.MEASURE + passes)
         self.sums = np.zeros((block, kernels.sum_count(self.program.rules)))
         self.meters = np.zeros((block if self.is_metered else 0, METERS))
+        self.measures = {  # of each stage that measures: its phase, its sums, and which of them are added up together
+            part: (
+                at.MEASURE + k,
+                self.sums[:, : len(self.program.rules[part].measure)].T,
+                [(0, block)] if self.program.rules[part].over == "all" else self.blocks,
+            )
+            for k, part in enumerate(reductions(self.program.rules))
+        }
         self.nbytes = np.array([own[0].nbytes for own in self.arrays], np.int64)
         return total
 
