@@ -109,7 +109,10 @@ def update(
         )
         if made.gathering is not None and not is_update:
             made = made.gathering
-            tensors = [replace(x, slots=x.slots[: len(made.parts)]) for x in tensors]
+            rows = range(len(tensors)) if made.over_tensor else [0] * len(tensors)
+            tensors = [
+                replace(x, slots=x.slots[: len(made.parts)], row=row) for x, row in zip(tensors, rows, strict=True)
+            ]
         bundles = eager.bundled(made, tensors, leaves)
         if on_nonfinite != "ignore":
             _guard(made, bundles, tensors, leaves)

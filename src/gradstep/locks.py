@@ -38,7 +38,8 @@ def refuse_reentry(lock: Any, what: str) -> None:
 
 def _open_all() -> None:
     for lock in list(_locks):
-        lock._at_fork_reinit()  # as the standard library's own modules do
+        if not lock._is_owned():  # the thread that forks goes on in the child, and leaves what it is in
+            lock._at_fork_reinit()  # as the standard library's own modules do
 
 
 if hasattr(os, "register_at_fork"):

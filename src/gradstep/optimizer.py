@@ -516,6 +516,8 @@ class Optimizer:
                 **self._options,
             )
             made._hyper.replace(self._hyper.raw)
+            if "_grads" in self.__dict__:
+                made.__dict__["_grads"] = deepcopy(self.grads, memo)
             pairs = [(made._step.slots[name][key], x) for name, y in self._step.slots.items() for key, x in y.items()]
             made._step.restore(now, pairs)
         return made
@@ -575,7 +577,7 @@ def _identity(nest: Nest, params: Any, leaves: tuple[Any, ...]) -> Callable[[], 
         try:
             if now != leaves:  # of tuples: it compares identities first, and arrays only where those differ
                 return False
-        except Exception:  # the comparison of arrays says that it has no truth value
+        except (ValueError, RuntimeError, TypeError):  # the comparison of arrays says that it has no truth value
             return False
         return all(now[k] is leaves[k] for k in single)  # those have one
 

@@ -9,6 +9,7 @@ from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
+from array_api_compat import is_jax_array
 
 from gradstep.array.namespaces import is_complex, largest, namespace
 from gradstep.errors import GradstepTypeError, GradstepValueError
@@ -98,8 +99,19 @@ def transformed(rule: Rule, theta: Any, g: Any, slots: Sequence[Any], numbers: S
     xp, out = namespace(theta), list[Any]()
     for x, like in zip(results, (theta, g, *slots), strict=True):
         same = [y for y, matrix in zip((theta, g, *slots), taken, strict=True) if x is matrix]
-        out.append(same[0] if same else xp.reshape(x, like.shape))  # an argument itself is known as one
+        if same:
+            out.append(same[0])  # an argument itself is known as one
+            continue
+        x = xp.reshape(x, like.shape)
+        out.append(xp.asarray(x, copy=True) if _may_share(x, [*arrays, *out]) else x)
     return tuple(out)
+
+
+def _may_share(x: Any, others: Sequence[Any]) -> bool:
+    """Return whether an array may be a view of another; in namespaces that do not tell, if views can be written."""
+    if isinstance(x, np.ndarray):
+        return any(np.may_share_memory(x, y) for y in others)
+    return not is_jax_array(x)
 
 
 def terms(rule: Rule, arrays: Sequence[Any], numbers: Sequence[Any], widened: Callable[[Any], Any]) -> list[Any]:
@@ -384,6 +396,12 @@ def program(stage: Stage) -> Program:
     if len(ends) > 1 or (ends and "rule" in kinds[: ends[0]]):
         label = stage.parts[ends[-1]].label
         raise GradstepValueError(f"{label}: it stands in front of the rule in a chain, once.")
+    for part in stage.parts[: ends[0]] if ends else ():
+        if part.rule.moves_theta:
+            raise GradstepValueError(
+                f"{stage.parts[ends[0]].label}: {part.label} in front of it would move the parameters at each "
+                f"call, also where no update is made; let it stand behind."
+            )
     slots = tuple(tuple(f"{p.label}.{slot}" for slot in p.rule.state) for p in stage.parts)
     return Program(stage.parts, keys, hyper, slots)
 

@@ -15,6 +15,7 @@ from types import MappingProxyType
 from typing import Any, Literal, TypedDict, Unpack
 
 from gradstep.errors import GradstepTypeError, GradstepValueError, RuleError
+from gradstep.form.checking import Checker
 from gradstep.form.declaration import declared_hyper, examine, parameters
 from gradstep.form.hyper import Domain, Fraction, Hyper, NonNegative, Positive, checked
 from gradstep.naming import find, unknown
@@ -214,6 +215,13 @@ class Rule:
     def arrays(self) -> tuple[str, ...]:
         """Names of the arrays that ``update`` takes, in order."""
         return (*(("before",) if self.wraps else ()), "theta", "g", *self.state)
+
+    @cached_property
+    def moves_theta(self) -> bool:
+        """True where the update gives another theta than it was handed."""
+        operands = {key: Checker(self.name).array(key) for key in self.arrays}
+        numbers = {key: Checker(self.name).scalar(key) for key in self.numbers}
+        return self.update(*operands.values(), **numbers)[0] is not operands["theta"]
 
     @cached_property
     def arguments(self) -> tuple[str, ...]:

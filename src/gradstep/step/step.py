@@ -12,7 +12,7 @@ from gradstep.array.memory import check_not_read_only, check_writable
 from gradstep.array.namespaces import as_reals, as_stored, copied, extremes, largest, put
 from gradstep.engine.eager import within
 from gradstep.engine.meters import Diagnostics, summed
-from gradstep.engine.tensor import Fit, Tensor, bad_gradient, check_alike
+from gradstep.engine.tensor import Engine, Fit, Tensor, bad_gradient, check_alike
 from gradstep.errors import GradstepTypeError, GradstepValueError, InUseError, NonFiniteError, ScalarError
 from gradstep.form.chain import Program, Row, Sums
 from gradstep.locks import new_lock
@@ -96,6 +96,16 @@ class Step:
     (array([0.5, 1. , 1.5]), 1)
     """
 
+    params: list[Any]
+    _tensors: list[Tensor]
+    _fit: Fit
+    _engine: Engine
+    _pins: list[Any]
+    _torn: bool  # whether arrays and progress are of two updates
+    _now: _Now
+    _next: _Now  # what the progress will be when the update at hand is made
+    _gathering: "Step | None"
+
     def __init__(
         self,
         program: Program,
@@ -113,6 +123,8 @@ class Step:
         self.groups = tuple([0] * len(self.names) if groups is None else groups)
         self.lock = new_lock()
         self._engine_options = engine, threads, diagnostics
+        self._began: _Now | None = None  # of a step that gathers: its progress at the beginning of a call,
+        self._began_at: _Now | None = None  # and that of the step that it belongs to
         leaves = list(params.values())
         check_parameters(self.names, leaves)
         check_writable(self.names, leaves)
@@ -124,7 +136,6 @@ class Step:
         rows = self.groups if program.over_tensor else range(len(values))
         self._host = Host(program, values, list(rows), extremes({x.dtype for x in self._tensors}))
         self._values: Values | None = values  # those that the host is ready for
-        self._gathering = self._part()
 
     def __call__(self, grads: Sequence[Any], values: Values, on_nonfinite: str = "raise") -> bool:
         """Make one update.
@@ -151,16 +162,20 @@ class Step:
         GradstepValueError, GradstepTypeError
             When gradients or values do not fit. Whatever is raised, nothing has been changed.
         """
-        grads = tuple(grads)
-        guard = on_nonfinite != "ignore"
+        if self._torn or self._engine.is_writing or self._gathering is not None:
+            self._recover()  # an exception may have come where that is done, or a fork in the midst of another's step
+            self._torn = False
+        return self._made(tuple(grads), values, on_nonfinite)
+
+    def _made(self, grads: tuple[Any, ...], values: Values, on_nonfinite: str) -> bool:
+        """Make one update, or gather gradients for it; see :meth:`__call__`."""
         if self._gathering is not None and not self.program.makes_update(self.t + 1, values, self.memory):
             return self._gathered(self._gathering, grads, values, on_nonfinite)
         try:
-            if not self.program.reduces and self._at_once(grads, values, guard):
+            if not self.program.reduces and self._at_once(grads, values, on_nonfinite != "ignore"):
                 return True
             return self._in_parts(grads, values, on_nonfinite)
         except BaseException:  # what is begun is finished, and then the interrupt goes on its way
-            self._engine.finish()
             self._recover()
             self._engine.forget()
             raise
@@ -193,26 +208,28 @@ class Step:
                         self._next = self._now = t, skipped + 1, memory, applied, table
                         return False
                     pairs.append((own[key], value))
-        before, made = [copied(slot) for slot, _ in pairs], False
+        began = self.t
+        before = [(slot, copied(slot)) for slot, _ in pairs]
+        taken = [(slot, copied(value)) for slot, value in pairs]  # an input may be a slot of this very state
+        self._torn = True  # inputs and t do not belong together until the update is made
         try:
-            for slot, value in pairs:
+            for slot, value in taken:
                 slot[...] = value
-            made = self(grads, values, on_nonfinite)
+            return self._made(tuple(grads), values, on_nonfinite)
         finally:
-            if not made:
-                for (slot, _), old in zip(pairs, before, strict=True):
-                    slot[...] = old
-        return made
+            for slot, old in before if self.t == began else ():
+                slot[...] = old
+            self._torn = False
 
     def _gathered(self, part: "Step", grads: tuple[Any, ...], values: Values, on_nonfinite: str) -> bool:
         """Add gradients to those before, for an update that a later call makes; t stays."""
-        t, skipped, memory, applied, table = self._now
-        part._now = part._next = t, skipped, memory, part._engine.applied, None
+        t, skipped, memory, _, _ = self._now
+        part._now = part._next = part._began = t, skipped, memory, part._engine.applied, None
+        part._began_at = self._now
         try:
-            part(grads, values, on_nonfinite)
+            part._made(grads, values, on_nonfinite)
         finally:  # also after an interrupt: what has been gathered is counted
-            _, skipped, memory, _, _ = part._now
-            self._next = self._now = t, skipped, memory, applied, table
+            self._recover()
         return False
 
     def _at_once(self, grads: tuple[Any, ...], values: Values, guard: bool) -> bool:
@@ -317,7 +334,9 @@ class Step:
         check_writable(self.names, params)
         t, skipped, memory, _, table = self._now
         self._take(list(params), (t, skipped, memory, 0, table))
-        self._gathering = self._part()
+        for x, own in zip(params, self.slots.values(), strict=True):
+            if "master" in own:
+                own["master"][...] = np.asarray(x, np.float32)
 
     def reset(self, values: Values) -> None:
         """Go back to the start: progress and state, which may start at a hyperparameter. Parameters stay."""
@@ -351,15 +370,14 @@ class Step:
                     put(x, numbers) if isinstance(numbers, np.ndarray) else x.__setitem__(..., numbers)
             memory = [dict(own) for own in snapshot.memory]
             self._next = self._now = snapshot.t, snapshot.skipped, memory, self._engine.applied, None
+            self._torn = False
 
-        self._torn = True
         try:
+            self._torn = True
             act()
         except BaseException:
             act()
             raise
-        finally:
-            self._torn = False
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Step":
         """Return a step of copies of the parameters, with copies of the state: it goes on as this one would."""
@@ -455,34 +473,34 @@ class Step:
         }
 
     def _take(self, leaves: list[Any], now: _Now) -> None:
-        """Make the engine for these parameters and the state that there is; progress changes with it."""
+        """Go on with these parameters and the state that there is; all that depends on them changes at once."""
+        new = self._made_for(self.program, leaves, now)
+        self.__dict__.update(new | {"_gathering": self._part(new, leaves, now)})
+
+    def _made_for(self, program: Program, leaves: list[Any], now: _Now) -> dict[str, Any]:
+        """Return the attributes that depend on where parameters lie, for a program."""
         each = zip(self.names, leaves, self.groups, strict=True)
-        over_tensor = self.program.over_tensor
         tensors: list[Tensor] = [
-            tensor(self.program, self.precision, name, x, self.slots[name], k if over_tensor else group)
+            tensor(program, self.precision, name, x, self.slots[name], k if program.over_tensor else group)
             for k, (name, x, group) in enumerate(each)
         ]
         kind, threads, diagnostics = self._engine_options
-        engine = engines.make(kind, self.program, tensors, threads, self.precision.seed, is_metered=diagnostics)
-        self.params, self._tensors, self._fit, self._engine = leaves, tensors, Fit(tensors), engine
-        self._pins = [weakref.ref(x) for x in leaves if isinstance(x, np.ndarray)]  # ndarray.resize refuses such arrays
-        self._torn = False
-        self._next: _Now = now  # what the progress will be when the update at hand is made
-        self._now: _Now = now
+        diagnostics = diagnostics and program is self.program
+        engine = engines.make(kind, program, tensors, threads, self.precision.seed, is_metered=diagnostics)
+        pins = [weakref.ref(x) for x in leaves if isinstance(x, np.ndarray)]  # ndarray.resize refuses such arrays
+        own = {"params": leaves, "_tensors": tensors, "_fit": Fit(tensors), "_engine": engine, "_pins": pins}
+        return own | {"_torn": False, "_next": now, "_now": now}
 
-    def _part(self) -> "Step | None":
+    def _part(self, new: Mapping[str, Any], leaves: list[Any], now: _Now) -> "Step | None":
         """Return a step of the stages that gather gradients, over the same arrays, where there are such."""
         program = self.program.gathering
         if program is None:
             return None
         part = object.__new__(Step)
-        part.__dict__.update(self.__dict__)
-        part.program, part._gathering = program, None
-        kind, threads, _ = self._engine_options
-        part._engine_options = kind, threads, False
-        part._take(self.params, self._now)
-        rows = self.groups if program.over_tensor else range(len(self.memory))
-        values = [dict.fromkeys(program.hyper, 1.0)] * len(self.memory)
+        part.__dict__.update(self.__dict__ | dict(new) | self._made_for(program, leaves, now))
+        part.program, part._gathering, part._began, part._began_at = program, None, None, None
+        rows = self.groups if program.over_tensor else range(len(now[2]))
+        values = [dict.fromkeys(program.hyper, 1.0)] * len(now[2])
         part._host = Host(program, values, list(rows), extremes({x.dtype for x in part._tensors}))
         part._values = None
         return part
@@ -493,9 +511,16 @@ class Step:
         self._values = values
 
     def _recover(self) -> None:
-        """Take the update that the engine has made, where an interrupt came before it was counted."""
+        """Finish what is half written, and count what the engine has made, where an interrupt came before that."""
+        self._engine.finish()
         if self._engine.applied == self._next[3]:
             self._now = self._next
+        part = self._gathering
+        if part is not None and part._began_at is self._now:
+            part._recover()
+            if part._now is not part._began:
+                t, _, _, applied, table = self._now
+                self._next = self._now = t, part.skipped, part._now[2], applied, table
 
     def _check_whole(self) -> None:
         """Make sure that arrays and progress are of one update, also within a signal handler."""

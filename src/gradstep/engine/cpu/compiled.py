@@ -208,7 +208,12 @@ class Compiled:
                 theta, g = (y.reshape(x.value.shape) for y in kept[2 * k : 2 * k + 2])
                 (numbers,) = as_arrays([table[x.row][part]], theta, x.dtype)
                 after = transformed(rules[part], theta, g, x.slots[part], numbers)
-                after = [y.copy() if any(np.may_share_memory(y, z) for z in (theta, g)) else y for y in after]
+                own_slots = x.slots[part]
+                kept_as_is = [None, None, *own_slots]  # a slot that is passed through need not be copied
+                after = [
+                    y.copy() if y is not old and any(np.may_share_memory(y, z) for z in (theta, g, *own_slots)) else y
+                    for y, old in zip(after, kept_as_is, strict=True)
+                ]
                 theta[...], g[...] = after[:2]
                 slots.append(tuple(after[2:]))
         self.outcomes[part] = slots

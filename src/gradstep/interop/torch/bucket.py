@@ -142,9 +142,10 @@ class Bucket:
             return tuple(map(as_array, tensors, self.is_low))
         return tuple(map(torch.Tensor.numpy, tensors))
 
-    def _lie(self) -> tuple[list[Any], list[Any]]:
+    def _lie(self) -> tuple[list[Any], list[Any], list[Any]]:
         """Return the addresses of parameters; torch reads what is written there while they are the same."""
-        return [*map(torch.Tensor.data_ptr, self.params)], [*map(torch.Tensor.stride, self.params)]
+        x = self.params
+        return [*map(torch.Tensor.data_ptr, x)], [*map(torch.Tensor.stride, x)], [p.shape for p in x]
 
     def _look(self) -> list[Any]:
         """Return what the state of each parameter depends on."""
