@@ -47,7 +47,8 @@ class Source:
     """
 
     def __init__(self, folder: Path) -> None:
-        self.trees = {module_of(path, folder): ast.parse(path.read_text("utf-8")) for path in folder.rglob("*.py")}
+        paths = sorted((folder / "gradstep").rglob("*.py"))
+        self.trees = {module_of(path, folder): ast.parse(path.read_text("utf-8")) for path in paths}
         self.imports = {name: list(imports(tree, self.trees.keys())) for name, tree in self.trees.items()}
 
     @property

@@ -5,6 +5,7 @@ import json
 import shutil
 import statistics
 import sys
+from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -59,7 +60,7 @@ def test_imports_point_downwards():
 
 
 def test_the_drawn_floors_are_those_of_the_imports():
-    drawn = (SOURCE.parent / "docs" / "floors.svg").read_text("utf-8")
+    drawn = (Path(__file__).resolve().parents[1] / "docs" / "floors.svg").read_text("utf-8")
     assert drawn == rooms.picture(CODE), "python tests/rooms.py --draw"
 
 

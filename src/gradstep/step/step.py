@@ -376,7 +376,10 @@ class Step:
             self._torn = True
             act()
         except BaseException:
-            act()
+            try:
+                act()
+            finally:
+                self._torn = False
             raise
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Step":
