@@ -16,7 +16,7 @@ from gradstep.engine.cpu.places import Places
 from gradstep.engine.meters import METERS, Columns, Ranges
 from gradstep.engine.meters import metered as squares
 from gradstep.engine.tensor import Tensor
-from gradstep.form.chain import Program, Row, Sums, Whole, reductions, run, terms, transformed, wholes
+from gradstep.form.chain import Program, Row, Sums, Whole, run, terms, transformed, wholes
 
 Slots = Sequence[Sequence[Any]]
 
@@ -173,7 +173,7 @@ class Eager:
     def measure(self, part: int, table: list[Row]) -> tuple[Sums, bool]:
         """Return the block sums of what a stage measures, and whether all gradients are good."""
         rules = self.program.rules
-        good = part != min([*reductions(rules), *wholes(rules)]) or self.look()
+        good = part != self.program.first_pass or self.look()
         rows = [table[x.row] for x in self.tensors]
         cases = zip(self.tensors, self.grads, rows, map(self._whole, range(len(rows))), strict=True)
         if rules[part].whole:

@@ -172,9 +172,14 @@ class Program:
         return tuple(part.rule for part in self.parts)
 
     @cached_property
+    def first_pass(self) -> int | None:
+        """The first stage that takes a pass before the one that writes; in it, gradients are looked at too."""
+        return min([*reductions(self.rules), *wholes(self.rules)], default=None)
+
+    @cached_property
     def reduces(self) -> bool:
         """True where a step takes several passes: a scalar depends on the gradients, or a rule sees whole arrays."""
-        return bool(reductions(self.rules) or wholes(self.rules))
+        return self.first_pass is not None
 
     @cached_property
     def remembers(self) -> bool:

@@ -195,6 +195,7 @@ class Step:
         NonFiniteError
             When an input is not finite, as for gradients. Whatever is raised, nothing has been changed.
         """
+        self._recover()  # as in :meth:`__call__`
         pairs: list[tuple[Any, Any]] = []
         for name, arrays in inputs.items():
             for key in self.program.inputs[name]:
@@ -204,9 +205,7 @@ class Step:
                         error = bad_gradient(x.name, value, largest(x.dtype), name)
                         if on_nonfinite == "raise":
                             raise error
-                        t, skipped, memory, applied, table = self._now
-                        self._next = self._now = t, skipped + 1, memory, applied, table
-                        return False
+                        return self._skipped()
                     pairs.append((own[key], value))
         began = self.t
         before = [(slot, copied(slot)) for slot, _ in pairs]
@@ -255,14 +254,18 @@ class Step:
         except NonFiniteError as error:
             if on_nonfinite != "skip" or isinstance(error, ScalarError):
                 raise
-            t, skipped, memory, applied, table = self._now
-            self._next = self._now = t, skipped + 1, memory, applied, table
-            return False
+            return self._skipped()
         t, skipped, _, applied, _ = self._now
         self._next = t + 1, skipped, memory, applied + 1, table
         self._engine.apply(table, t + 1)
         self._now = self._next
         return True
+
+    def _skipped(self) -> bool:
+        """Count a step that does not happen; return False, for no update is made."""
+        t, skipped, memory, applied, table = self._now
+        self._next = self._now = t, skipped + 1, memory, applied, table
+        return False
 
     def _prepared(
         self, grads: tuple[Any, ...], values: Values, guard: bool

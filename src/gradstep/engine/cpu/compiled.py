@@ -197,7 +197,7 @@ class Compiled:
             Whether all gradients are good, if no stage before this one has looked.
         """
         rules, own = self.program.rules, wholes(self.program.rules)
-        is_good = part != min([*own, *reductions(rules)]) or self.look()
+        is_good = part != self.program.first_pass or self.look()
         self._fill(table)
         k = own.index(part)
         self._phases(at.MEASURE + len(reductions(rules)) + k, 0)
