@@ -12,8 +12,8 @@ for squares 2 ** (e - 30), where that number is in [2 ** e, 2 ** (e + 1)), but n
 
 Rounded at random, |error| < (|x| + s) / 8 and the mean error is zero, for squares and sizes down to s / 8. One of those
 between 0 and s / 8 becomes s / 8: one that vanished would make a step without bound. Zeros stay zeros, of either sign.
-Sizes are what signed numbers are divided by, without a root. Their s is 2 ** (e - 11): the smallest size is the scale of
-signed numbers as large, and above that a signed number is rounded by less than an eighth of itself.
+Sizes are what signed numbers are divided by, without a root. Their s is 2 ** (e - 11): the smallest size is the scale
+of signed numbers as large, and above that a signed number is rounded by less than an eighth of itself.
 A block with a number that is not finite, or is 2 ** 127 or more, has the scale NaN, the codes 0, and decodes to NaN.
 """
 
