@@ -1,7 +1,8 @@
 """A program on its arrays: :class:`Step` takes gradients and the values of hyperparameters, and makes one update."""
 
 import weakref
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from copy import deepcopy
 from typing import Any, NamedTuple
 
@@ -169,8 +170,12 @@ class Step:
 
     def _made(self, grads: tuple[Any, ...], values: Values, on_nonfinite: str) -> bool:
         """Make one update, or gather gradients for it; see :meth:`__call__`."""
-        if self._gathering is not None and not self.program.makes_update(self.t + 1, values, self.memory):
-            return self._gathered(self._gathering, grads, values, on_nonfinite)
+        if self._gathering is not None and not self.makes_update(values):
+            try:
+                self._acting(values)._made(grads, values, on_nonfinite)
+            finally:  # also after an interrupt: what has been gathered is counted
+                self._recover()
+            return False
         try:
             if not self.program.reduces and self._at_once(grads, values, on_nonfinite != "ignore"):
                 return True
@@ -196,17 +201,30 @@ class Step:
             When an input is not finite, as for gradients. Whatever is raised, nothing has been changed.
         """
         self._recover()  # as in :meth:`__call__`
+        try:
+            pairs = self._placed(inputs, on_nonfinite != "ignore")
+        except NonFiniteError:
+            if on_nonfinite == "raise":
+                raise
+            return self._skipped()
+        with self._written(pairs):
+            return self._made(tuple(grads), values, on_nonfinite)
+
+    def _placed(self, inputs: Mapping[str, Sequence[Any]], guard: bool) -> list[tuple[Any, Any]]:
+        """Return the pairs of a slot and the input that goes there, all of which fit."""
         pairs: list[tuple[Any, Any]] = []
         for name, arrays in inputs.items():
-            for key in self.program.inputs[name]:
+            for key in self.program.inputs.get(name, ()):
                 for x, own, value in zip(self._tensors, self.slots.values(), arrays, strict=True):
                     check_alike(f"{name} of {x.name!r}", value, own[key])
-                    if on_nonfinite != "ignore" and not within(value, largest(x.dtype)):
-                        error = bad_gradient(x.name, value, largest(x.dtype), name)
-                        if on_nonfinite == "raise":
-                            raise error
-                        return self._skipped()
+                    if guard and not within(value, largest(x.dtype)):
+                        raise bad_gradient(x.name, value, largest(x.dtype), name)
                     pairs.append((own[key], value))
+        return pairs
+
+    @contextmanager
+    def _written(self, pairs: list[tuple[Any, Any]]) -> Iterator[None]:
+        """Write inputs into their slots; where no update comes of it, what was there comes back."""
         began = self.t
         before = [(slot, copied(slot)) for slot, _ in pairs]
         taken = [(slot, copied(value)) for slot, value in pairs]  # an input may be a slot of this very state
@@ -214,22 +232,25 @@ class Step:
         try:
             for slot, value in taken:
                 slot[...] = value
-            return self._made(tuple(grads), values, on_nonfinite)
+            yield
         finally:
             for slot, old in before if self.t == began else ():
                 slot[...] = old
             self._torn = False
 
-    def _gathered(self, part: "Step", grads: tuple[Any, ...], values: Values, on_nonfinite: str) -> bool:
-        """Add gradients to those before, for an update that a later call makes; t stays."""
+    def makes_update(self, values: Values) -> bool:
+        """Return whether the next call makes an update, or only gathers gradients for it."""
+        return self._gathering is None or self.program.makes_update(self.t + 1, values, self.memory)
+
+    def _acting(self, values: Values) -> "Step":
+        """Return the step that the next call makes: this one, or that of the stages which gather gradients; t stays."""
+        part = self._gathering
+        if part is None or self.makes_update(values):
+            return self
         t, skipped, memory, _, _ = self._now
         part._now = part._next = part._began = t, skipped, memory, part._engine.applied, None
         part._began_at = self._now
-        try:
-            part._made(grads, values, on_nonfinite)
-        finally:  # also after an interrupt: what has been gathered is counted
-            self._recover()
-        return False
+        return part
 
     def _at_once(self, grads: tuple[Any, ...], values: Values, guard: bool) -> bool:
         """Make the update by one call of the engine, where everything is usual; else nothing has happened."""
@@ -250,16 +271,26 @@ class Step:
     def _in_parts(self, grads: tuple[Any, ...], values: Values, on_nonfinite: str) -> bool:
         """Make the update part by part, with every check and the words for what is wrong."""
         try:
-            table, memory = self._prepared(grads, values, on_nonfinite != "ignore")
+            self._plan(grads, values, on_nonfinite != "ignore")
         except NonFiniteError as error:
             if on_nonfinite != "skip" or isinstance(error, ScalarError):
                 raise
             return self._skipped()
+        self._commit()
+        return True
+
+    def _plan(self, grads: tuple[Any, ...], values: Values, guard: bool) -> None:
+        """Do all of an update but the writing."""
+        table, memory = self._prepared(grads, values, guard)
         t, skipped, _, applied, _ = self._now
         self._next = t + 1, skipped, memory, applied + 1, table
-        self._engine.apply(table, t + 1)
+
+    def _commit(self) -> None:
+        """Write what is planned."""
+        t, _, _, _, table = self._next
+        assert table is not None  # noqa: S101 - a plan has scalars
+        self._engine.apply(table, t)
         self._now = self._next
-        return True
 
     def _skipped(self) -> bool:
         """Count a step that does not happen; return False, for no update is made."""
@@ -337,16 +368,11 @@ class Step:
         check_writable(self.names, params)
         t, skipped, memory, _, table = self._now
         self._take(list(params), (t, skipped, memory, 0, table))
-        for x, own in zip(params, self.slots.values(), strict=True):
-            if "master" in own:
-                own["master"][...] = np.asarray(x, np.float32)
 
     def reset(self, values: Values) -> None:
         """Go back to the start: progress and state, which may start at a hyperparameter. Parameters stay."""
         started = self._started(self.params, values)
-        pairs = [
-            (self.slots[name][key], x) for name, own in started.items() for key, x in own.items() if key != "master"
-        ]
+        pairs = [(self.slots[name][key], x) for name, own in started.items() for key, x in own.items()]
         self.restore(Snapshot(0, 0, [self.program.memory() for _ in self.memory]), pairs)
 
     def snapshot(self) -> Snapshot:
