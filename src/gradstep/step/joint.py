@@ -23,7 +23,7 @@ class JointStep:
     Parameters
     ----------
     programs
-        For each group of parameters its program; groups of one program make one :class:`Step`.
+        For each group of parameters a key and its program; the groups of one key make one :class:`Step`.
     params, values, groups, options
         As for :class:`Step`.
 
@@ -35,24 +35,24 @@ class JointStep:
 
     def __init__(
         self,
-        programs: Sequence[Program],
+        programs: Sequence[tuple[str, Program]],
         params: Mapping[str, Any],
         values: Values,
-        *,
         groups: Sequence[int],
         **options: Any,
     ) -> None:
         self.names, self.groups = tuple(params), tuple(groups)
         self.lock = new_lock()
-        check_parameters(self.names, list(params.values()))
-        check_writable(self.names, list(params.values()))
+        self._params = list(params.values())
+        check_parameters(self.names, self._params)
+        check_writable(self.names, self._params)
         self._own_groups: list[list[int]] = []  # of each step the groups, by their numbers here
         self._owned: list[list[int]] = []  # of each step the parameters
         self._steps: list[Step] = []
-        for program in dict.fromkeys(programs):
-            own = [k for k, x in enumerate(programs) if x is program]
+        for key, program in dict(programs).items():
+            own = [k for k, x in enumerate(programs) if x[0] == key]
             owned = [k for k, group in enumerate(self.groups) if group in own]
-            part = {self.names[k]: params[self.names[k]] for k in owned}
+            part = {self.names[k]: self._params[k] for k in owned}
             numbers = [own.index(self.groups[k]) for k in owned]
             self._steps.append(Step(program, part, [values[k] for k in own], groups=numbers, **options))
             self._own_groups.append(own)
@@ -60,7 +60,6 @@ class JointStep:
         slots = dict(chain.from_iterable(step.slots.items() for step in self._steps))
         self.slots = {name: slots[name] for name in self.names}
         self.precision = self._steps[0].precision
-        self._params = list(params.values())
         every = map(layout, chain(self._params, *(own.values() for own in self.slots.values())))
         self._kept = Regions([x for x in every if x is not None])
         self._planned: list[tuple[Step, Step]] = []  # steps to commit, and what each of them belongs to
@@ -289,6 +288,21 @@ class JointStep:
             found.add(None if part is None else tuple(own[0][flat] for flat in part.keys[-1].values()))
         if len(found) > 1:
             raise _disagreement()
+
+
+def joint_step(
+    programs: Sequence[tuple[str, Program]],
+    params: Mapping[str, Any],
+    values: Values,
+    groups: Sequence[int],
+    **options: Any,
+) -> Step | JointStep:
+    """Return a step for groups of parameters, of which each has a program: the plain one where all have the same."""
+    own = dict(programs)
+    if len(own) == 1:
+        (program,) = own.values()
+        return Step(program, params, values, groups=groups, **options)
+    return JointStep(programs, params, values, groups, **options)
 
 
 def _disagreement() -> GradstepValueError:
