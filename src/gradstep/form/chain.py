@@ -14,7 +14,7 @@ from array_api_compat import is_jax_array
 
 from gradstep.array.namespaces import is_complex, largest, namespace
 from gradstep.errors import GradstepTypeError, GradstepValueError
-from gradstep.form.hyper import Domain, Hyper, at
+from gradstep.form.hyper import Domain, Hyper, evaluated
 from gradstep.form.matrices import as_matrix, slot_shape
 from gradstep.form.rule import Part, Rule, Stage
 from gradstep.naming import unknown
@@ -306,10 +306,7 @@ class Program:
 
     def values(self, hyper: Mapping[str, Hyper], t: int) -> dict[str, float]:
         """The hyperparameters of the next update, when ``t`` updates have been made."""
-        return {
-            key: at(x, key, t, "hyperparameter", self.domains.get(key)) if callable(x) else x
-            for key, x in hyper.items()
-        }
+        return evaluated(hyper, self.domains)(t)
 
     def memory(self) -> dict[str, float]:
         """The host numbers before the first step."""
