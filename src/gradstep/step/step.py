@@ -3,6 +3,7 @@
 import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import deepcopy
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,12 +17,27 @@ from gradstep.engine.tensor import Engine, Fit, Tensor, bad_gradient, check_alik
 from gradstep.errors import GradstepTypeError, GradstepValueError, InUseError, NonFiniteError, ScalarError
 from gradstep.form.chain import Program, Row, Sums
 from gradstep.locks import new_lock
-from gradstep.step.host import Host
+from gradstep.step.host import Cohort, Host
 from gradstep.step.precision import Precision
 from gradstep.step.start import check_parameters, stored_slots, tensor
 
 Values = Sequence[Mapping[str, float]]  # of each group: {"lr": 0.1, "beta1": 0.9}
 Memory = Sequence[Mapping[str, float]]  # of each group: {"nadam.product": 0.9}
+
+
+class Own(NamedTuple):
+    """The numbers of one parameter, where they are not those that its group shares.
+
+    Attributes
+    ----------
+    began
+        For each stage whose state was started anew, the t at that time: the stage counts its updates from there.
+    memory
+        The host's numbers, where the group has others, or none.
+    """
+
+    began: Mapping[str, int] = MappingProxyType({})
+    memory: Mapping[str, float] = MappingProxyType({})
 
 
 class Snapshot(NamedTuple):
@@ -35,11 +51,14 @@ class Snapshot(NamedTuple):
         Steps that did not happen because of a non-finite gradient.
     memory
         The host's numbers of each group.
+    own
+        Parameters that have numbers of their own, by name.
     """
 
     t: int = 0
     skipped: int = 0
     memory: Memory = ()
+    own: Mapping[str, Own] = MappingProxyType({})
 
 
 # All of a step's progress, which changes by one assignment: t, skipped, memory, how many updates the engine has made,
@@ -97,8 +116,14 @@ class Step:
     """
 
     params: list[Any]
+    _cohorts: list[Cohort]  # parameters of one group whose state began together, and that share the host's memory
+    _cohort_of: Sequence[int]  # of each parameter
+    _firsts: list[int] | None  # the first cohort of each group; None: the cohorts are the groups
+    _began: Mapping[str, Mapping[str, int]]  # of parameters whose state did not begin at 0, by stage
     _tensors: list[Tensor]
     _fit: Fit
+    _host: Host
+    _values: Values | None  # those that the host is ready for
     _engine: Engine
     _pins: list[Any]
     _torn: bool  # whether arrays and progress are of two updates
@@ -123,19 +148,16 @@ class Step:
         self.groups = tuple([0] * len(self.names) if groups is None else groups)
         self.lock = new_lock()
         self._engine_options = engine, threads, diagnostics
-        self._began: _Now | None = None  # of a step that gathers: its progress at the beginning of a call,
-        self._began_at: _Now | None = None  # and that of the step that it belongs to
+        self._call_began: _Now | None = None  # of a step that gathers: its progress at the beginning of a call,
+        self._call_began_at: _Now | None = None  # and that of the step that it belongs to
         leaves = list(params.values())
         check_parameters(self.names, leaves)
         check_writable(self.names, leaves)
         self.precision.check(self.names, leaves)
         program.check_gathering(values)
         self.slots = self._started(leaves, values)
-        memory = [program.memory() for _ in values]
-        self._take(leaves, (0, 0, memory, 0, None))
-        rows = self.groups if program.over_tensor else range(len(values))
-        self._host = Host(program, values, list(rows), extremes({x.dtype for x in self._tensors}))
-        self._values: Values | None = values  # those that the host is ready for
+        memory, arranged = self._arranged([program.memory() for _ in values], {})
+        self.__dict__.update(self._taken(leaves, (0, 0, memory, 0, None), values, arranged))
 
     def __call__(self, grads: Sequence[Any], values: Values, on_nonfinite: str = "raise") -> bool:
         """Make one update.
@@ -223,8 +245,8 @@ class Step:
     def _gathered(self, part: "Step", grads: tuple[Any, ...], values: Values, on_nonfinite: str) -> bool:
         """Add gradients to those before, for an update that a later call makes; t stays."""
         t, skipped, memory, _, _ = self._now
-        part._now = part._next = part._began = t, skipped, memory, part._engine.applied, None
-        part._began_at = self._now
+        part._now = part._next = part._call_began = t, skipped, memory, part._engine.applied, None
+        part._call_began_at = self._now
         try:
             part._made(grads, values, on_nonfinite)
         finally:  # also after an interrupt: what has been gathered is counted
@@ -336,7 +358,7 @@ class Step:
         check_parameters(self.names, params)
         check_writable(self.names, params)
         t, skipped, memory, _, table = self._now
-        self._take(list(params), (t, skipped, memory, 0, table))
+        self.__dict__.update(self._taken(list(params), (t, skipped, memory, 0, table), self._host.values, {}))
         for x, own in zip(params, self.slots.values(), strict=True):
             if "master" in own:
                 own["master"][...] = np.asarray(x, np.float32)
@@ -358,7 +380,7 @@ class Step:
             When it is asked for, by a signal handler, while arrays are being written one after the other.
         """
         self._check_whole()
-        return Snapshot(self.t, self.skipped, [dict(own) for own in self.memory])
+        return Snapshot(self.t, self.skipped, [dict(own) for own in self.memory], self._own())
 
     def restore(self, snapshot: Snapshot, arrays: Iterable[tuple[Any, Any]] = ()) -> None:
         """Take a progress, and into each first array of ``arrays`` the numbers of the second.
@@ -366,13 +388,18 @@ class Step:
         An interrupt in the midst of it is raised when all of it is done.
         """
         pairs = list(arrays)
+        memory, arranged = self._arranged(snapshot.memory, snapshot.own)
+        now = snapshot.t, snapshot.skipped, memory, 0, None
+        new: Mapping[str, Any] = {}
+        if any(getattr(self, key) != x for key, x in arranged.items()):  # other rows of scalars
+            new = self._taken(self.params, now, self._host.values, arranged)
 
         def act() -> None:
             for x, numbers in pairs:
                 if x is not numbers:
                     put(x, numbers) if isinstance(numbers, np.ndarray) else x.__setitem__(..., numbers)
-            memory = [dict(own) for own in snapshot.memory]
-            self._next = self._now = snapshot.t, snapshot.skipped, memory, self._engine.applied, None
+            self.__dict__.update(new)
+            self._next = self._now = *now[:3], self._engine.applied, None
             self._torn = False
 
         try:
@@ -391,7 +418,7 @@ class Step:
         made = type(self)(
             self.program,
             {name: deepcopy(x, memo) for name, x in zip(self.names, self.params, strict=True)},
-            [own.values for own in self._host.parts[0]],
+            self._host.values,
             groups=self.groups,
             precision=self.precision,
             engine=kind,
@@ -420,7 +447,17 @@ class Step:
     @property
     def memory(self) -> Memory:
         """The host's numbers of each group."""
-        return self._now[2]
+        memory = self._now[2]
+        if self._firsts is None:
+            return memory
+        keys = self.program.memory()
+        return [{key: memory[first][key] for key in keys} for first in self._firsts]
+
+    @property
+    def began(self) -> dict[str, dict[str, int]]:
+        """For each parameter the t at which its state began, of each stage: 0, unless it was started anew."""
+        zeros = {part.label: 0 for part in self.program.parts}
+        return {name: zeros | dict(self._began.get(name, {})) for name in self.names}
 
     @property
     def progress(self) -> Any:
@@ -463,14 +500,15 @@ class Step:
         part, keys = self.program.parts[k], self.program.keys[k]
         groups = values() if part.rule.reads_scalars and self.t else [{}] * len(self.memory)
         hyper = [{key: own[flat] for key, flat in keys.items() if own} for own in groups]
-        memory = [{key: own[f"{part.label}.{key}"] for key in part.rule.memory} for own in self.memory]
+        memory = [{key: own[f"{part.label}.{key}"] for key in part.rule.memory} for own in self._now[2]]
 
-        def read(x: Tensor, group: int) -> Any:
+        def read(x: Tensor, cohort: int) -> Any:
             slots = [as_reals(y) for y in x.slots[k]]
-            shown = part.rule.shown(as_reals(x.value), slots, self.t, hyper[group], memory[group])
+            group, began = self._cohorts[cohort]
+            shown = part.rule.shown(as_reals(x.value), slots, self.t - began[k], hyper[group], memory[cohort])
             return copied(as_stored(shown, x.value))
 
-        return [read(x, group) for x, group in zip(self._tensors, self.groups, strict=True)]
+        return [read(x, cohort) for x, cohort in zip(self._tensors, self._cohort_of, strict=True)]
 
     def _started(self, leaves: Sequence[Any], values: Values) -> dict[str, dict[str, Any]]:
         return {
@@ -478,37 +516,84 @@ class Step:
             for name, x, group in zip(self.names, leaves, self.groups, strict=True)
         }
 
-    def _take(self, leaves: list[Any], now: _Now) -> None:
-        """Go on with these parameters and the state that there is; all that depends on them changes at once."""
-        new = self._made_for(self.program, leaves, now)
-        self.__dict__.update(new | {"_gathering": self._part(new, leaves, now)})
+    def _arranged(self, memory: Memory, own: Mapping[str, Own]) -> tuple[list[dict[str, float]], dict[str, Any]]:
+        """Sort parameters into cohorts; return the memory of each, and the attributes that say which there are."""
+        parts, kept = self.program.parts, self.program.memory_of_each()
+        began = {name: dict(x.began) for name, x in own.items() if any(x.began.values())}
+        if not own and not kept:
+            zeros = (0,) * len(parts)
+            cohorts = [(group, zeros) for group in range(len(memory))]
+            arranged = {"_cohorts": cohorts, "_cohort_of": self.groups, "_firsts": None, "_began": began}
+            return [dict(x) for x in memory], arranged
+        found: list[tuple[Any, ...]] = []
+        for k, (name, group) in enumerate(zip(self.names, self.groups, strict=True)):
+            mine = own.get(name, Own())
+            since = tuple(mine.began.get(part.label, 0) if part.rule.counts else 0 for part in parts)
+            numbers = tuple(sorted((kept | dict(memory[group]) | dict(mine.memory)).items()))
+            found.append((group, since, numbers, k if kept else 0))
+        empty = [(group, (0,) * len(parts), tuple(memory[group].items()), 0) for group in range(len(memory))]
+        each = [*found, *(x for x in empty if x[0] not in self.groups)]
+        ordered = sorted(dict.fromkeys(each), key=lambda x: x[0])  # in a group, in the order of the parameters
+        place = {x: k for k, x in enumerate(ordered)}
+        groups = [x[0] for x in ordered]
+        arranged = {
+            "_cohorts": [x[:2] for x in ordered],
+            "_cohort_of": tuple([place[x] for x in found]),
+            "_firsts": [groups.index(group) for group in range(len(memory))],
+            "_began": began,
+        }
+        return [dict(x[2]) for x in ordered], arranged
 
-    def _made_for(self, program: Program, leaves: list[Any], now: _Now) -> dict[str, Any]:
+    def _own(self) -> dict[str, Own]:
+        """Return the parameters that have numbers of their own."""
+        if self._firsts is None:
+            return {}
+        shared, out = self.memory, dict[str, Own]()
+        for name, group, cohort in zip(self.names, self.groups, self._cohort_of, strict=True):
+            memory = {key: x for key, x in self._now[2][cohort].items() if shared[group].get(key) != x}
+            if memory or name in self._began:
+                out[name] = Own(dict(self._began.get(name, {})), memory)
+        return out
+
+    def _taken(self, leaves: list[Any], now: _Now, values: Values, arranged: Mapping[str, Any]) -> dict[str, Any]:
+        """Return all attributes that depend on where parameters lie and on the rows of scalars; they change at once."""
+        new = dict(arranged) | self._made_for(self.program, leaves, now, self.__dict__ | dict(arranged))
+        if arranged:
+            new |= self._hosted(self.program, values, new)
+        return new | {"_gathering": self._part(self.__dict__ | new, leaves, now, values)}
+
+    def _made_for(self, program: Program, leaves: list[Any], now: _Now, own: Mapping[str, Any]) -> dict[str, Any]:
         """Return the attributes that depend on where parameters lie, for a program."""
-        each = zip(self.names, leaves, self.groups, strict=True)
+        each = zip(self.names, leaves, own["_cohort_of"], strict=True)
         tensors: list[Tensor] = [
-            tensor(program, self.precision, name, x, self.slots[name], k if program.over_tensor else group)
-            for k, (name, x, group) in enumerate(each)
+            tensor(program, self.precision, name, x, self.slots[name], k if program.over_tensor else cohort)
+            for k, (name, x, cohort) in enumerate(each)
         ]
         kind, threads, diagnostics = self._engine_options
         diagnostics = diagnostics and program is self.program
         engine = engines.make(kind, program, tensors, threads, self.precision.seed, is_metered=diagnostics)
         pins = [weakref.ref(x) for x in leaves if isinstance(x, np.ndarray)]  # ndarray.resize refuses such arrays
-        own = {"params": leaves, "_tensors": tensors, "_fit": Fit(tensors), "_engine": engine, "_pins": pins}
-        return own | {"_torn": False, "_next": now, "_now": now}
+        made = {"params": leaves, "_tensors": tensors, "_fit": Fit(tensors), "_engine": engine, "_pins": pins}
+        return made | {"_torn": False, "_next": now, "_now": now}
 
-    def _part(self, new: Mapping[str, Any], leaves: list[Any], now: _Now) -> "Step | None":
+    @staticmethod
+    def _hosted(program: Program, values: Values, own: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the host of a program, for the cohorts that there are."""
+        cohorts = [(group, began[: len(program.parts)]) for group, began in own["_cohorts"]]
+        rows = list(own["_cohort_of"]) if program.over_tensor else list(range(len(cohorts)))
+        host = Host(program, values, rows, extremes({x.dtype for x in own["_tensors"]}), cohorts)
+        return {"_host": host, "_values": None}
+
+    def _part(self, new: Mapping[str, Any], leaves: list[Any], now: _Now, values: Values) -> "Step | None":
         """Return a step of the stages that gather gradients, over the same arrays, where there are such."""
         program = self.program.gathering
         if program is None:
             return None
         part = object.__new__(Step)
-        part.__dict__.update(self.__dict__ | dict(new) | self._made_for(program, leaves, now))
-        part.program, part._gathering, part._began, part._began_at = program, None, None, None
-        rows = self.groups if program.over_tensor else range(len(now[2]))
-        values = [dict.fromkeys(program.hyper, 1.0)] * len(now[2])
-        part._host = Host(program, values, list(rows), extremes({x.dtype for x in part._tensors}))
-        part._values = None
+        part.__dict__.update(new)
+        part.__dict__.update(self._made_for(program, leaves, now, new))
+        part.__dict__.update(self._hosted(program, values, part.__dict__))
+        part.program, part._gathering, part._call_began, part._call_began_at = program, None, None, None
         return part
 
     def _refresh(self, values: Values) -> None:
@@ -522,9 +607,9 @@ class Step:
         if self._engine.applied == self._next[3]:
             self._now = self._next
         part = self._gathering
-        if part is not None and part._began_at is self._now:
+        if part is not None and part._call_began_at is self._now:
             part._recover()
-            if part._now is not part._began:
+            if part._now is not part._call_began:
                 t, _, _, applied, table = self._now
                 self._next = self._now = t, part.skipped, part._now[2], applied, table
 
