@@ -27,7 +27,7 @@ from gradstep.form.rule import Rule, Stage
 from gradstep.locks import refuse_reentry
 from gradstep.naming import unknown
 from gradstep.step import Snapshot, Step, choose_nonfinite
-from gradstep.step.groups import GroupValues, assign
+from gradstep.step.groups import GroupsView, GroupValues, assign
 from gradstep.step.precision import Precision
 
 if TYPE_CHECKING:
@@ -91,6 +91,8 @@ class Optimizer:
         ``opt.state["layer.w"]["adam.m"]``: the arrays that the rule keeps, of the parameter's shape and dtype.
     hyper
         Hyperparameters by name; ``opt.hyper["beta1"] = 0.8`` changes one from the next step on.
+    groups
+        Each group's own by its pattern: ``opt.groups["*.bias"]["lr"] = 1e-4``, likewise.
 
     Raises
     ------
@@ -174,8 +176,16 @@ class Optimizer:
 
     @property
     def hyper(self) -> HyperView:
-        """Hyperparameters by name; ``opt.hyper["beta1"] = 0.8`` changes one from the next step on."""
+        """Hyperparameters by name; ``opt.hyper["beta1"] = 0.8`` changes one from the next step on.
+
+        ``opt.hyper["lr"] = gs.schedules.cosine(0.01, 1000)`` replaces a schedule; it goes on at :attr:`t`.
+        """
         return self._hyper
+
+    @property
+    def groups(self) -> GroupsView:
+        """Each group's own hyperparameters by its pattern; ``opt.groups["*.bias"]["lr"] = 1e-4`` sets one."""
+        return GroupsView(self._step.program, self._groups, self._hyper)
 
     @property
     def state(self) -> Mapping[str, Mapping[str, Any]]:
@@ -320,12 +330,20 @@ class Optimizer:
     def grads(self) -> Any:
         """A nest like the parameters of arrays to write gradients into, zero at first; ``opt.step()`` takes them.
 
-        They are made when first asked for, and stay where they are: no step has to look for them.
+        They are made when first asked for, and stay where they are: no step has to look for them. A step leaves their
+        numbers as they are; :meth:`zero_grad` sets them to zero.
         """
         own = self.__dict__
         if "_grads" not in own:
             own.setdefault("_grads", self._nest.build([_zeros_like(x) for x in self._leaves]))  # the first one stays
         return own["_grads"]
+
+    def zero_grad(self) -> None:
+        """Set all of :attr:`grads` to zero. A step does not: gradients that are added up go on from what is there."""
+        refuse_reentry(self._lock, "opt.zero_grad")
+        with self._lock:
+            for x in self._nest.leaves(self.grads, "opt.grads"):
+                x[...] = 0
 
     def _written(self) -> Any:
         """Return :attr:`grads` for a step; refuse those that nobody has asked for, for they are all zero."""
@@ -354,7 +372,7 @@ class Optimizer:
 
     @property
     def lr(self) -> float:
-        """The learning rate of the next step. ``opt.lr = 1e-4`` sets it, unless it follows a schedule."""
+        """The learning rate of the next step. ``opt.lr = 1e-4`` sets it; only a schedule replaces a schedule."""
         if "lr" not in self.hyper:
             raise AttributeError(f"{self!r} has no shared lr; its hyperparameters are {', '.join(self.hyper)}.")
         return at(self.hyper["lr"], "lr", self.t, "optimizer")

@@ -313,11 +313,15 @@ class Program:
 
     def memory(self) -> dict[str, float]:
         """The host numbers of a group before the first step."""
-        return {f"{p.label}.{key}": x for p in self.parts if p.rule.over != "tensor" for key, x in p.rule.memory.items()}
+        return self._memory(of_each=False)
 
     def memory_of_each(self) -> dict[str, float]:
         """The host numbers before the first step that are kept for each parameter: of rules that sum over each."""
-        return {f"{p.label}.{key}": x for p in self.parts if p.rule.over == "tensor" for key, x in p.rule.memory.items()}
+        return self._memory(of_each=True)
+
+    def _memory(self, of_each: bool) -> dict[str, float]:
+        parts = [p for p in self.parts if (p.rule.over == "tensor") == of_each]
+        return {f"{p.label}.{key}": x for p in parts for key, x in p.rule.memory.items()}
 
     def limit(self, largest: float, first: int = 0) -> float:
         """The largest |g| that is safe for the parts from ``first`` on, in a dtype whose largest number is ``largest``.

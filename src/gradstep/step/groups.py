@@ -1,19 +1,19 @@
 """Groups of parameters by name pattern: hyperparameters of their own, or frozen."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any
 
 from gradstep.errors import GradstepTypeError, GradstepValueError
 from gradstep.form.chain import Program
-from gradstep.form.hyper import Domain, Hyper, HyperView, at, checked, in_domain, times
-from gradstep.naming import unknown
+from gradstep.form.hyper import Domain, Hyper, HyperView, at, checked, in_domain, refuse_number_for_schedule, times
+from gradstep.naming import find, unknown
 
 FREEZE = "freeze"
 
 
-@dataclass(frozen=True)
+@dataclass
 class Groups:
     """Which parameters differ in what.
 
@@ -26,13 +26,16 @@ class Groups:
     of
         For each parameter its group, or ``None`` where it is frozen.
     given
-        What the groups were made from: ``{pattern: {hyperparameter: value} or "freeze"}``.
+        The groups by pattern: ``{pattern: {hyperparameter: value} or "freeze"}``.
+    patterns
+        For each group the patterns that match its parameters.
     """
 
     labels: tuple[str, ...]
     overrides: tuple[Mapping[str, Hyper | times], ...]
     of: tuple[int | None, ...]
     given: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    patterns: tuple[tuple[str, ...], ...] = ()
 
     def scheduled(self, hyper: Mapping[str, Hyper]) -> bool:
         """Return whether a hyperparameter of any group changes with t."""
@@ -75,14 +78,83 @@ def assign(groups: Mapping[str, Any] | None, names: Sequence[str], program: Prog
     for pattern in clean:
         if not any(fnmatchcase(name, pattern) for name in names):
             raise GradstepValueError(f"groups: {pattern!r} matches no parameter; there are {', '.join(names[:8])}.")
+    given = {pattern: FREEZE if own is None else own for pattern, own in clean.items()}
     found: dict[tuple[str, ...], int] = {}
     of: list[int | None] = []
     for name in names:
         matching = tuple(pattern for pattern in clean if fnmatchcase(name, pattern))
         frozen = any(clean[pattern] is None for pattern in matching)
         of.append(None if frozen else found.setdefault(matching, len(found)))
-    overrides = [{k: x for pattern in patterns for k, x in (clean[pattern] or {}).items()} for patterns in found]
-    return Groups(tuple(" & ".join(patterns) for patterns in found), tuple(overrides), tuple(of), dict(groups or {}))
+    labels, patterns = tuple(" & ".join(own) for own in found), tuple(found)
+    return Groups(labels, _overrides(patterns, given), tuple(of), given, patterns)
+
+
+def _overrides(patterns: Sequence[Sequence[str]], given: Mapping[str, Any]) -> tuple[Mapping[str, Hyper | times], ...]:
+    """Return for each group the hyperparameters of its patterns, of which later ones win."""
+    return tuple({k: x for pattern in own for k, x in given[pattern].items()} for own in patterns)
+
+
+class GroupsView(Mapping[str, "GroupView"]):
+    """The hyperparameters of groups by pattern, without those that are frozen."""
+
+    def __init__(self, program: Program, groups: Groups, hyper: HyperView) -> None:
+        self._all = {
+            pattern: GroupView(pattern, program, groups, hyper)
+            for pattern, own in groups.given.items()
+            if isinstance(own, Mapping)
+        }
+
+    def __getitem__(self, pattern: str) -> "GroupView":
+        return find("groups: there is no", pattern, self._all)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._all)
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+    def __repr__(self) -> str:
+        return repr(self._all)
+
+
+class GroupView(MutableMapping[str, "Hyper | times"]):
+    """A group's own hyperparameters by name; a new value is checked, and holds from the next step on."""
+
+    def __init__(self, pattern: str, program: Program, groups: Groups, hyper: HyperView) -> None:
+        self._pattern, self._program, self._groups, self._hyper = pattern, program, groups, hyper
+
+    @property
+    def _own(self) -> Mapping[str, Hyper | times]:
+        return self._groups.given[self._pattern]
+
+    def __getitem__(self, name: str) -> Hyper | times:
+        return self._own[name]
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        new = (_check(self._pattern, {name: value}, self._program) or {})[name]
+        if name in self._own and not isinstance(new, times):
+            refuse_number_for_schedule(name, self._own[name], new, f"opt.groups[{self._pattern!r}][{name!r}]")
+        self._change({**self._own, name: new})
+
+    def __delitem__(self, name: str) -> None:
+        if name not in self._own:
+            raise KeyError(name)
+        self._change({key: x for key, x in self._own.items() if key != name})
+
+    def _change(self, own: Mapping[str, Hyper | times]) -> None:
+        groups = self._groups
+        groups.given = {**groups.given, self._pattern: own}
+        groups.overrides = _overrides(groups.patterns, groups.given)
+        self._hyper.touch()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._own)
+
+    def __len__(self) -> int:
+        return len(self._own)
+
+    def __repr__(self) -> str:
+        return repr(dict(self._own))
 
 
 class GroupValues:

@@ -1,7 +1,8 @@
 """A program on its arrays: :class:`Step` takes gradients and the values of hyperparameters, and makes one update."""
 
 import weakref
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from copy import deepcopy
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -119,7 +120,7 @@ class Step:
     _cohorts: list[Cohort]  # parameters of one group whose state began together, and that share the host's memory
     _cohort_of: Sequence[int]  # of each parameter
     _firsts: list[int] | None  # the first cohort of each group; None: the cohorts are the groups
-    _began: Mapping[str, Mapping[str, int]]  # of parameters whose state did not begin at 0, by stage
+    _since: Mapping[str, Mapping[str, int]]  # of parameters whose state did not begin at 0, by stage
     _tensors: list[Tensor]
     _fit: Fit
     _host: Host
@@ -148,8 +149,8 @@ class Step:
         self.groups = tuple([0] * len(self.names) if groups is None else groups)
         self.lock = new_lock()
         self._engine_options = engine, threads, diagnostics
-        self._call_began: _Now | None = None  # of a step that gathers: its progress at the beginning of a call,
-        self._call_began_at: _Now | None = None  # and that of the step that it belongs to
+        self._began: _Now | None = None  # of a step that gathers: its progress at the beginning of a call,
+        self._began_at: _Now | None = None  # and that of the step that it belongs to
         leaves = list(params.values())
         check_parameters(self.names, leaves)
         check_writable(self.names, leaves)
@@ -191,8 +192,12 @@ class Step:
 
     def _made(self, grads: tuple[Any, ...], values: Values, on_nonfinite: str) -> bool:
         """Make one update, or gather gradients for it; see :meth:`__call__`."""
-        if self._gathering is not None and not self.program.makes_update(self.t + 1, values, self.memory):
-            return self._gathered(self._gathering, grads, values, on_nonfinite)
+        if self._gathering is not None and not self.makes_update(values):
+            try:
+                self._acting(values)._made(grads, values, on_nonfinite)
+            finally:  # also after an interrupt: what has been gathered is counted
+                self._recover()
+            return False
         try:
             if not self.program.reduces and self._at_once(grads, values, on_nonfinite != "ignore"):
                 return True
@@ -218,17 +223,30 @@ class Step:
             When an input is not finite, as for gradients. Whatever is raised, nothing has been changed.
         """
         self._recover()  # as in :meth:`__call__`
+        try:
+            pairs = self._placed(inputs, on_nonfinite != "ignore")
+        except NonFiniteError:
+            if on_nonfinite == "raise":
+                raise
+            return self._skipped()
+        with self._written(pairs):
+            return self._made(tuple(grads), values, on_nonfinite)
+
+    def _placed(self, inputs: Mapping[str, Sequence[Any]], guard: bool) -> list[tuple[Any, Any]]:
+        """Return the pairs of a slot and the input that goes there, all of which fit."""
         pairs: list[tuple[Any, Any]] = []
         for name, arrays in inputs.items():
-            for key in self.program.inputs[name]:
+            for key in self.program.inputs.get(name, ()):
                 for x, own, value in zip(self._tensors, self.slots.values(), arrays, strict=True):
                     check_alike(f"{name} of {x.name!r}", value, own[key])
-                    if on_nonfinite != "ignore" and not within(value, largest(x.dtype)):
-                        error = bad_gradient(x.name, value, largest(x.dtype), name)
-                        if on_nonfinite == "raise":
-                            raise error
-                        return self._skipped()
+                    if guard and not within(value, largest(x.dtype)):
+                        raise bad_gradient(x.name, value, largest(x.dtype), name)
                     pairs.append((own[key], value))
+        return pairs
+
+    @contextmanager
+    def _written(self, pairs: list[tuple[Any, Any]]) -> Iterator[None]:
+        """Write inputs into their slots; where no update comes of it, what was there comes back."""
         began = self.t
         before = [(slot, copied(slot)) for slot, _ in pairs]
         taken = [(slot, copied(value)) for slot, value in pairs]  # an input may be a slot of this very state
@@ -236,22 +254,25 @@ class Step:
         try:
             for slot, value in taken:
                 slot[...] = value
-            return self._made(tuple(grads), values, on_nonfinite)
+            yield
         finally:
             for slot, old in before if self.t == began else ():
                 slot[...] = old
             self._torn = False
 
-    def _gathered(self, part: "Step", grads: tuple[Any, ...], values: Values, on_nonfinite: str) -> bool:
-        """Add gradients to those before, for an update that a later call makes; t stays."""
+    def makes_update(self, values: Values) -> bool:
+        """Return whether the next call makes an update, or only gathers gradients for it."""
+        return self._gathering is None or self.program.makes_update(self.t + 1, values, self.memory)
+
+    def _acting(self, values: Values) -> "Step":
+        """Return the step that the next call makes: this one, or that of the stages which gather gradients; t stays."""
+        part = self._gathering
+        if part is None or self.makes_update(values):
+            return self
         t, skipped, memory, _, _ = self._now
-        part._now = part._next = part._call_began = t, skipped, memory, part._engine.applied, None
-        part._call_began_at = self._now
-        try:
-            part._made(grads, values, on_nonfinite)
-        finally:  # also after an interrupt: what has been gathered is counted
-            self._recover()
-        return False
+        part._now = part._next = part._began = t, skipped, memory, part._engine.applied, None
+        part._began_at = self._now
+        return part
 
     def _at_once(self, grads: tuple[Any, ...], values: Values, guard: bool) -> bool:
         """Make the update by one call of the engine, where everything is usual; else nothing has happened."""
@@ -272,16 +293,26 @@ class Step:
     def _in_parts(self, grads: tuple[Any, ...], values: Values, on_nonfinite: str) -> bool:
         """Make the update part by part, with every check and the words for what is wrong."""
         try:
-            table, memory = self._prepared(grads, values, on_nonfinite != "ignore")
+            self._plan(grads, values, on_nonfinite != "ignore")
         except NonFiniteError as error:
             if on_nonfinite != "skip" or isinstance(error, ScalarError):
                 raise
             return self._skipped()
+        self._commit()
+        return True
+
+    def _plan(self, grads: tuple[Any, ...], values: Values, guard: bool) -> None:
+        """Do all of an update but the writing."""
+        table, memory = self._prepared(grads, values, guard)
         t, skipped, _, applied, _ = self._now
         self._next = t + 1, skipped, memory, applied + 1, table
-        self._engine.apply(table, t + 1)
+
+    def _commit(self) -> None:
+        """Write what is planned."""
+        t, _, _, _, table = self._next
+        assert table is not None  # noqa: S101 - a plan has scalars
+        self._engine.apply(table, t)
         self._now = self._next
-        return True
 
     def _skipped(self) -> bool:
         """Count a step that does not happen; return False, for no update is made."""
@@ -457,7 +488,7 @@ class Step:
     def began(self) -> dict[str, dict[str, int]]:
         """For each parameter the t at which its state began, of each stage: 0, unless it was started anew."""
         zeros = {part.label: 0 for part in self.program.parts}
-        return {name: zeros | dict(self._began.get(name, {})) for name in self.names}
+        return {name: zeros | dict(self._since.get(name, {})) for name in self.names}
 
     @property
     def progress(self) -> Any:
@@ -523,7 +554,7 @@ class Step:
         if not own and not kept:
             zeros = (0,) * len(parts)
             cohorts = [(group, zeros) for group in range(len(memory))]
-            arranged = {"_cohorts": cohorts, "_cohort_of": self.groups, "_firsts": None, "_began": began}
+            arranged = {"_cohorts": cohorts, "_cohort_of": self.groups, "_firsts": None, "_since": began}
             return [dict(x) for x in memory], arranged
         found: list[tuple[Any, ...]] = []
         for k, (name, group) in enumerate(zip(self.names, self.groups, strict=True)):
@@ -540,7 +571,7 @@ class Step:
             "_cohorts": [x[:2] for x in ordered],
             "_cohort_of": tuple([place[x] for x in found]),
             "_firsts": [groups.index(group) for group in range(len(memory))],
-            "_began": began,
+            "_since": began,
         }
         return [dict(x[2]) for x in ordered], arranged
 
@@ -551,8 +582,8 @@ class Step:
         shared, out = self.memory, dict[str, Own]()
         for name, group, cohort in zip(self.names, self.groups, self._cohort_of, strict=True):
             memory = {key: x for key, x in self._now[2][cohort].items() if shared[group].get(key) != x}
-            if memory or name in self._began:
-                out[name] = Own(dict(self._began.get(name, {})), memory)
+            if memory or name in self._since:
+                out[name] = Own(dict(self._since.get(name, {})), memory)
         return out
 
     def _taken(self, leaves: list[Any], now: _Now, values: Values, arranged: Mapping[str, Any]) -> dict[str, Any]:
@@ -593,7 +624,7 @@ class Step:
         part.__dict__.update(new)
         part.__dict__.update(self._made_for(program, leaves, now, new))
         part.__dict__.update(self._hosted(program, values, part.__dict__))
-        part.program, part._gathering, part._call_began, part._call_began_at = program, None, None, None
+        part.program, part._gathering, part._began, part._began_at = program, None, None, None
         return part
 
     def _refresh(self, values: Values) -> None:
@@ -607,9 +638,9 @@ class Step:
         if self._engine.applied == self._next[3]:
             self._now = self._next
         part = self._gathering
-        if part is not None and part._call_began_at is self._now:
+        if part is not None and part._began_at is self._now:
             part._recover()
-            if part._now is not part._call_began:
+            if part._now is not part._began:
                 t, _, _, applied, table = self._now
                 self._next = self._now = t, part.skipped, part._now[2], applied, table
 
