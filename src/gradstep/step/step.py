@@ -4,8 +4,7 @@ import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
-from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -18,48 +17,12 @@ from gradstep.engine.tensor import Engine, Fit, Tensor, bad_gradient, check_alik
 from gradstep.errors import GradstepTypeError, GradstepValueError, InUseError, NonFiniteError, ScalarError
 from gradstep.form.chain import Program, Row, Sums
 from gradstep.locks import new_lock
-from gradstep.step.host import Cohort, Host
+from gradstep.step.host import Host
 from gradstep.step.precision import Precision
+from gradstep.step.progress import Cohorts, Memory, Numbers, Own, Snapshot
 from gradstep.step.start import check_parameters, stored_slots, tensor
 
 Values = Sequence[Mapping[str, float]]  # of each group: {"lr": 0.1, "beta1": 0.9}
-Memory = Sequence[Mapping[str, float]]  # of each group: {"nadam.product": 0.9}
-
-
-class Own(NamedTuple):
-    """The numbers of one parameter, where they are not those that its group shares.
-
-    Attributes
-    ----------
-    began
-        For each stage whose state was started anew, the t at that time: the stage counts its updates from there.
-    memory
-        The host's numbers, where the group has others, or none.
-    """
-
-    began: Mapping[str, int] = MappingProxyType({})
-    memory: Mapping[str, float] = MappingProxyType({})
-
-
-class Snapshot(NamedTuple):
-    """The numbers that steps change besides arrays.
-
-    Attributes
-    ----------
-    t
-        Updates made.
-    skipped
-        Steps that did not happen because of a non-finite gradient.
-    memory
-        The host's numbers of each group.
-    own
-        Parameters that have numbers of their own, by name.
-    """
-
-    t: int = 0
-    skipped: int = 0
-    memory: Memory = ()
-    own: Mapping[str, Own] = MappingProxyType({})
 
 
 # All of a step's progress, which changes by one assignment: t, skipped, memory, how many updates the engine has made,
@@ -117,10 +80,7 @@ class Step:
     """
 
     params: list[Any]
-    _cohorts: list[Cohort]  # parameters of one group whose state began together, and that share the host's memory
-    _cohort_of: Sequence[int]  # of each parameter
-    _firsts: list[int] | None  # the first cohort of each group; None: the cohorts are the groups
-    _since: Mapping[str, Mapping[str, int]]  # of parameters whose state did not begin at 0, by stage
+    _cohorts: Cohorts
     _tensors: list[Tensor]
     _fit: Fit
     _host: Host
@@ -157,8 +117,8 @@ class Step:
         self.precision.check(self.names, leaves)
         program.check_gathering(values)
         self.slots = self._started(leaves, values)
-        memory, arranged = self._arranged([program.memory() for _ in values], {})
-        self.__dict__.update(self._taken(leaves, (0, 0, memory, 0, None), values, arranged))
+        cohorts, memory = self._sorted_out([program.memory() for _ in values], {})
+        self.__dict__.update(self._taken(leaves, (0, 0, memory, 0, None), values, cohorts))
 
     def __call__(self, grads: Sequence[Any], values: Values, on_nonfinite: str = "raise") -> bool:
         """Make one update.
@@ -389,7 +349,7 @@ class Step:
         check_parameters(self.names, params)
         check_writable(self.names, params)
         t, skipped, memory, _, table = self._now
-        self.__dict__.update(self._taken(list(params), (t, skipped, memory, 0, table), self._host.values, {}))
+        self.__dict__.update(self._taken(list(params), (t, skipped, memory, 0, table), self._host.values))
         for x, own in zip(params, self.slots.values(), strict=True):
             if "master" in own:
                 own["master"][...] = np.asarray(x, np.float32)
@@ -411,7 +371,7 @@ class Step:
             When it is asked for, by a signal handler, while arrays are being written one after the other.
         """
         self._check_whole()
-        return Snapshot(self.t, self.skipped, [dict(own) for own in self.memory], self._own())
+        return Snapshot(self.t, self.skipped, [dict(own) for own in self.memory], self.own)
 
     def restore(self, snapshot: Snapshot, arrays: Iterable[tuple[Any, Any]] = ()) -> None:
         """Take a progress, and into each first array of ``arrays`` the numbers of the second.
@@ -419,11 +379,11 @@ class Step:
         An interrupt in the midst of it is raised when all of it is done.
         """
         pairs = list(arrays)
-        memory, arranged = self._arranged(snapshot.memory, snapshot.own)
+        cohorts, memory = self._sorted_out(snapshot.memory, snapshot.own)
         now = snapshot.t, snapshot.skipped, memory, 0, None
         new: Mapping[str, Any] = {}
-        if any(getattr(self, key) != x for key, x in arranged.items()):  # other rows of scalars
-            new = self._taken(self.params, now, self._host.values, arranged)
+        if cohorts != self._cohorts:  # there will be other rows of scalars
+            new = self._taken(self.params, now, self._host.values, cohorts)
 
         def act() -> None:
             for x, numbers in pairs:
@@ -478,17 +438,18 @@ class Step:
     @property
     def memory(self) -> Memory:
         """The host's numbers of each group."""
-        memory = self._now[2]
-        if self._firsts is None:
-            return memory
-        keys = self.program.memory()
-        return [{key: memory[first][key] for key in keys} for first in self._firsts]
+        return self._cohorts.shared(self.program, self._now[2])
+
+    @property
+    def own(self) -> dict[str, Own]:
+        """Parameters that have numbers of their own, by name."""
+        return self._cohorts.own(self.program, self.names, self.groups, self._now[2])
 
     @property
     def began(self) -> dict[str, dict[str, int]]:
         """For each parameter the t at which its state began, of each stage: 0, unless it was started anew."""
         zeros = {part.label: 0 for part in self.program.parts}
-        return {name: zeros | dict(self._since.get(name, {})) for name in self.names}
+        return {name: zeros | dict(self._cohorts.since.get(name, {})) for name in self.names}
 
     @property
     def progress(self) -> Any:
@@ -535,11 +496,11 @@ class Step:
 
         def read(x: Tensor, cohort: int) -> Any:
             slots = [as_reals(y) for y in x.slots[k]]
-            group, began = self._cohorts[cohort]
+            group, began = self._cohorts.each[cohort]
             shown = part.rule.shown(as_reals(x.value), slots, self.t - began[k], hyper[group], memory[cohort])
             return copied(as_stored(shown, x.value))
 
-        return [read(x, cohort) for x, cohort in zip(self._tensors, self._cohort_of, strict=True)]
+        return [read(x, cohort) for x, cohort in zip(self._tensors, self._cohorts.of, strict=True)]
 
     def _started(self, leaves: Sequence[Any], values: Values) -> dict[str, dict[str, Any]]:
         return {
@@ -547,55 +508,19 @@ class Step:
             for name, x, group in zip(self.names, leaves, self.groups, strict=True)
         }
 
-    def _arranged(self, memory: Memory, own: Mapping[str, Own]) -> tuple[list[dict[str, float]], dict[str, Any]]:
-        """Sort parameters into cohorts; return the memory of each, and the attributes that say which there are."""
-        parts, kept = self.program.parts, self.program.memory_of_each()
-        began = {name: dict(x.began) for name, x in own.items() if any(x.began.values())}
-        if not own and not kept:
-            zeros = (0,) * len(parts)
-            cohorts = [(group, zeros) for group in range(len(memory))]
-            arranged = {"_cohorts": cohorts, "_cohort_of": self.groups, "_firsts": None, "_since": began}
-            return [dict(x) for x in memory], arranged
-        found: list[tuple[Any, ...]] = []
-        for k, (name, group) in enumerate(zip(self.names, self.groups, strict=True)):
-            mine = own.get(name, Own())
-            since = tuple(mine.began.get(part.label, 0) if part.rule.counts else 0 for part in parts)
-            numbers = tuple(sorted((kept | dict(memory[group]) | dict(mine.memory)).items()))
-            found.append((group, since, numbers, k if kept else 0))
-        empty = [(group, (0,) * len(parts), tuple(memory[group].items()), 0) for group in range(len(memory))]
-        each = [*found, *(x for x in empty if x[0] not in self.groups)]
-        ordered = sorted(dict.fromkeys(each), key=lambda x: x[0])  # in a group, in the order of the parameters
-        place = {x: k for k, x in enumerate(ordered)}
-        groups = [x[0] for x in ordered]
-        arranged = {
-            "_cohorts": [x[:2] for x in ordered],
-            "_cohort_of": tuple([place[x] for x in found]),
-            "_firsts": [groups.index(group) for group in range(len(memory))],
-            "_since": began,
-        }
-        return [dict(x[2]) for x in ordered], arranged
+    def _sorted_out(self, memory: Memory, own: Mapping[str, Own]) -> tuple[Cohorts, Numbers]:
+        return Cohorts.sorted_out(self.program, self.names, self.groups, memory, own)
 
-    def _own(self) -> dict[str, Own]:
-        """Return the parameters that have numbers of their own."""
-        if self._firsts is None:
-            return {}
-        shared, out = self.memory, dict[str, Own]()
-        for name, group, cohort in zip(self.names, self.groups, self._cohort_of, strict=True):
-            memory = {key: x for key, x in self._now[2][cohort].items() if shared[group].get(key) != x}
-            if memory or name in self._since:
-                out[name] = Own(dict(self._since.get(name, {})), memory)
-        return out
+    def _taken(self, leaves: list[Any], now: _Now, values: Values, cohorts: Cohorts | None = None) -> dict[str, Any]:
+        """Return all attributes that depend on where parameters lie and on their cohorts; they change at once."""
+        new = self._made_for(self.program, leaves, now, cohorts or self._cohorts)
+        if cohorts is not None:
+            new |= self._hosted(self.program, values, cohorts, new["_tensors"])
+        return new | {"_gathering": self._part(self.__dict__ | new, now, values)}
 
-    def _taken(self, leaves: list[Any], now: _Now, values: Values, arranged: Mapping[str, Any]) -> dict[str, Any]:
-        """Return all attributes that depend on where parameters lie and on the rows of scalars; they change at once."""
-        new = dict(arranged) | self._made_for(self.program, leaves, now, self.__dict__ | dict(arranged))
-        if arranged:
-            new |= self._hosted(self.program, values, new)
-        return new | {"_gathering": self._part(self.__dict__ | new, leaves, now, values)}
-
-    def _made_for(self, program: Program, leaves: list[Any], now: _Now, own: Mapping[str, Any]) -> dict[str, Any]:
+    def _made_for(self, program: Program, leaves: list[Any], now: _Now, cohorts: Cohorts) -> dict[str, Any]:
         """Return the attributes that depend on where parameters lie, for a program."""
-        each = zip(self.names, leaves, own["_cohort_of"], strict=True)
+        each = zip(self.names, leaves, cohorts.of, strict=True)
         tensors: list[Tensor] = [
             tensor(program, self.precision, name, x, self.slots[name], k if program.over_tensor else cohort)
             for k, (name, x, cohort) in enumerate(each)
@@ -604,26 +529,24 @@ class Step:
         diagnostics = diagnostics and program is self.program
         engine = engines.make(kind, program, tensors, threads, self.precision.seed, is_metered=diagnostics)
         pins = [weakref.ref(x) for x in leaves if isinstance(x, np.ndarray)]  # ndarray.resize refuses such arrays
-        made = {"params": leaves, "_tensors": tensors, "_fit": Fit(tensors), "_engine": engine, "_pins": pins}
-        return made | {"_torn": False, "_next": now, "_now": now}
+        own = {"params": leaves, "_tensors": tensors, "_fit": Fit(tensors), "_engine": engine, "_pins": pins}
+        return own | {"_cohorts": cohorts, "_torn": False, "_next": now, "_now": now}
 
     @staticmethod
-    def _hosted(program: Program, values: Values, own: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the host of a program, for the cohorts that there are."""
-        cohorts = [(group, began[: len(program.parts)]) for group, began in own["_cohorts"]]
-        rows = list(own["_cohort_of"]) if program.over_tensor else list(range(len(cohorts)))
-        host = Host(program, values, rows, extremes({x.dtype for x in own["_tensors"]}), cohorts)
-        return {"_host": host, "_values": None}
+    def _hosted(program: Program, values: Values, cohorts: Cohorts, tensors: Sequence[Tensor]) -> dict[str, Any]:
+        """Return the host of a program, which is ready for no values yet."""
+        each = [(group, began[: len(program.parts)]) for group, began in cohorts.each]
+        rows = list(cohorts.of if program.over_tensor else range(len(each)))
+        return {"_host": Host(program, values, rows, extremes({x.dtype for x in tensors}), each), "_values": None}
 
-    def _part(self, new: Mapping[str, Any], leaves: list[Any], now: _Now, values: Values) -> "Step | None":
+    def _part(self, new: Mapping[str, Any], now: _Now, values: Values) -> "Step | None":
         """Return a step of the stages that gather gradients, over the same arrays, where there are such."""
-        program = self.program.gathering
+        program, cohorts = self.program.gathering, new["_cohorts"]
         if program is None:
             return None
         part = object.__new__(Step)
-        part.__dict__.update(new)
-        part.__dict__.update(self._made_for(program, leaves, now, new))
-        part.__dict__.update(self._hosted(program, values, part.__dict__))
+        part.__dict__.update({**new, **self._made_for(program, new["params"], now, cohorts)})
+        part.__dict__.update(self._hosted(program, values, cohorts, part._tensors))
         part.program, part._gathering, part._began, part._began_at = program, None, None, None
         return part
 
