@@ -120,7 +120,7 @@ class Precision:
         return "squares8" if is_nonnegative else "signed8"
 
 
-def _encoded(form: Format, values: np.ndarray) -> list[np.ndarray]:
+def encoded(form: Format, values: np.ndarray) -> list[np.ndarray]:
     """Encode numbers in C order, part by part, to the nearest: a start is a number or a parameter."""
     parts = [form.encode(part) for part in pieces(values)] or [form.encode(values.reshape(-1))]
     return [np.concatenate(own) for own in zip(*parts, strict=True)]
@@ -140,7 +140,7 @@ def stored_start(layout: Layout, x: Any, start: dict[str, Any]) -> dict[str, Any
         if name is None:
             out[key] = values
             continue
-        codes, *scales = _encoded(FORMATS[name], values)
+        codes, *scales = encoded(FORMATS[name], values)
         out[key] = codes.reshape(values.shape)
         if scales:
             out[f"{key}.scale"] = scales[0]

@@ -1,0 +1,235 @@
+"""The part of a file that an optimizer takes where not all of it is the same, and the state that starts anew."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gradstep.array.memory import is_writable
+from gradstep.array.namespaces import copied, dtype_name, put
+from gradstep.array.storage import FORMATS
+from gradstep.checkpoint.state import PARAM, STATE, Saved, array_difference, describe, listed
+from gradstep.errors import CheckpointError
+from gradstep.form.chain import Program
+from gradstep.form.rule import Part
+from gradstep.step.groups import Groups
+from gradstep.step.precision import Precision, encoded
+from gradstep.step.progress import Own
+from gradstep.step.start import stored_slots
+
+Arrays = Mapping[str, NDArray[Any]]
+Pair = tuple[Any, Any]  # an array here, and the numbers that go into it
+
+
+class Adopted:
+    """The part of a file that an optimizer takes by name, once every parameter and stage has been looked at.
+
+    Parameters
+    ----------
+    program, groups, precision, params, state
+        Of the optimizer, as in :class:`gradstep.checkpoint.Parts`.
+    saved, arrays
+        The content of the file.
+    values
+        The hyperparameters of each group at the file's t: state may start at one.
+
+    Attributes
+    ----------
+    pairs
+        Each array here that changes, and the numbers that go into it.
+    anew
+        By parameter the stages whose state starts anew.
+    converted
+        Arrays, by their names in the file, whose numbers are taken in another dtype.
+
+    Raises
+    ------
+    CheckpointError
+        When a parameter does not fit.
+    """
+
+    def __init__(
+        self,
+        program: Program,
+        groups: Groups,
+        precision: Precision,
+        params: Mapping[str, Any],
+        state: Mapping[str, Mapping[str, Any]],
+        saved: Saved,
+        arrays: Arrays,
+        values: Sequence[Mapping[str, float]],
+    ) -> None:
+        self.program, self.groups, self.precision, self.params = program, groups, precision, params
+        self.state, self.saved, self.arrays, self.values = state, saved, arrays, values
+        self.pairs: list[Pair] = []
+        self.anew: dict[str, tuple[str, ...]] = {}
+        self.converted: dict[str, str] = {}
+        self.numbers: dict[str, Own] = {}
+        differences: list[str] = []
+        taken: dict[str, NDArray[Any]] = {}  # the numbers of parameters that the file has
+        for name, x in params.items():
+            if (y := arrays.get(PARAM + name)) is None:
+                continue
+            y, difference = self._parameter(name, x, y)
+            differences += [difference] if difference else []
+            taken[name] = y
+            if is_writable(x):
+                self.pairs.append((x, y))
+        if differences:
+            raise CheckpointError(listed(differences))
+        found = {(name, part.label): self._slots(name, i) for name in state for i, part in enumerate(program.parts)}
+        if (restarted := self._gathers_anew(found)) is not None:
+            found |= dict.fromkeys([(name, restarted) for name in state])
+        for name, group in zip(params, groups.of, strict=True):
+            if group is not None:
+                self._take(name, group, taken.get(name), found)
+
+    def progress(self) -> tuple[list[dict[str, float]], dict[str, Own]]:
+        """Return the memory of each group, and the parameters that have numbers of their own."""
+        return shared_out(self.program, self.groups, self.params, self.numbers)
+
+    def _parameter(self, name: str, x: Any, y: NDArray[Any]) -> tuple[NDArray[Any], str]:
+        """Return the numbers of a parameter in the dtype here, and the difference that forbids to take them."""
+        full = PARAM + name
+        if dtype_name(x) == dtype_name(y) or y.shape != tuple(x.shape):
+            return y, array_difference(full, y, x)
+        source = self.arrays.get(f"{STATE}{name}/master", y)
+        out = _converted(source, dtype_name(x))
+        if out is None:
+            return y, array_difference(full, y, x)
+        self.converted[full] = f"{dtype_name(source)} to {dtype_name(x)}"
+        if not np.isfinite(out).all():
+            return out, f"{describe(full)} has numbers that are too large for {dtype_name(x)}"
+        return out, array_difference(full, out, x)
+
+    def _slots(self, name: str, i: int) -> list[Pair] | None:
+        """Return the arrays of a stage here with the file's numbers; None where the file does not have them."""
+        part = self.program.parts[i]
+        if not self.saved.has(part) or name not in self.saved.active:
+            return None
+        if not {f"{part.label}.{key}" for key in part.rule.memory} <= self.saved.active[name].memory.keys():
+            return None
+        out: list[Pair] = []
+        for key, slot in zip(self.program.slots[i], part.rule.state, strict=True):
+            pairs = self._slot(name, key, "squares8" if slot in part.rule.nonnegative else "signed8")
+            if pairs is None:
+                return None
+            out += pairs
+        return out
+
+    def _slot(self, name: str, key: str, blocks: str) -> list[Pair] | None:
+        own, full = self.state[name], f"{STATE}{name}/{key}"
+        x, scale = own[key], own.get(f"{key}.scale")
+        y, their_scale = self.arrays.get(full), self.arrays.get(f"{full}.scale")
+        if y is None or y.shape != tuple(x.shape):
+            return None
+        if dtype_name(x) == dtype_name(y) and (scale is None) == (their_scale is None):
+            return [(x, y)] if scale is None else [(x, y), (scale, their_scale)]
+        try:
+            values = y if their_scale is None else FORMATS[blocks].decode((y.reshape(-1), their_scale)).reshape(y.shape)
+        except ValueError:  # scales of another number of blocks
+            return None
+        if scale is None:
+            out = _converted(values, dtype_name(x))
+            pairs = None if out is None else [(x, out)]
+        else:
+            single = _converted(values, "float32")
+            codes = None if single is None else encoded(FORMATS[blocks], single)
+            pairs = None if codes is None else [(x, codes[0].reshape(x.shape)), (scale, codes[1])]
+        if pairs is None or not all(np.isfinite(numbers).all() for _, numbers in pairs):
+            return None
+        here = dtype_name(x) if scale is None else "8bit"
+        self.converted[full] = f"{dtype_name(y) if their_scale is None else '8bit'} to {here}"
+        return pairs
+
+    def _gathers_anew(self, found: Mapping[tuple[str, str], Any]) -> str | None:
+        """Return the label of the stage that gathers gradients, where it starts anew for all parameters.
+
+        In the midst of a gathering a parameter that starts anew would miss the calls that were made.
+        """
+        if self.program.gathering is None:
+            return None
+        part = self.program.gathering.parts[-1]
+        is_midst = any(own.memory.get(f"{part.label}.{part.rule.every}") for own in self.saved.active.values())
+        return part.label if is_midst and any(found[name, part.label] is None for name in self.state) else None
+
+    def _take(self, name: str, group: int, value: Any, found: Mapping[tuple[str, str], list[Pair] | None]) -> None:
+        """Take the state of a parameter, and start the rest of it anew."""
+        theirs, own = self.saved.active.get(name, Own()), self.state[name]
+        began, memory, anew = dict[str, int](), dict[str, float](), list[int]()
+        for i, part in enumerate(self.program.parts):
+            pairs = found[name, part.label]
+            if pairs is not None:
+                self.pairs += pairs
+                since = theirs.began.get(part.label, 0)
+            else:
+                since = self.saved.t if part.rule.counts else 0
+            if since:
+                began[part.label] = since
+            if pairs is None and (part.rule.state or part.rule.counts):
+                anew.append(i)
+            memory |= _memory(part, theirs.memory if pairs is not None else {})
+        self.numbers[name] = Own(began, memory)
+        if anew:
+            self.anew[name] = tuple(self.program.parts[i].label for i in anew)
+            self._start(name, group, value, anew)
+        if "master" in own and value is not None:
+            master = self.arrays.get(f"{STATE}{name}/master", self.arrays[PARAM + name])
+            self.pairs.append((own["master"], np.asarray(master, np.float32)))
+
+    def _start(self, name: str, group: int, value: Any, stages: Sequence[int]) -> None:
+        """Let the state of some stages start, at the parameter as it will be."""
+        x, own = self.params[name], self.state[name]
+        if value is not None:
+            x = copied(x)
+            put(x, value)
+        started = stored_slots(self.program, self.precision, name, x, self.values[group])
+        for key in [key for i in stages for key in self.program.slots[i]]:
+            self.pairs += [(own[full], started[full]) for full in (key, f"{key}.scale") if full in started]
+
+
+def shared_out(
+    program: Program, groups: Groups, names: Mapping[str, Any], numbers: Mapping[str, Own]
+) -> tuple[list[dict[str, float]], dict[str, Own]]:
+    """Return the memory of each group, that of its first parameter, and the parameters that have other numbers.
+
+    Parameters
+    ----------
+    numbers
+        Of each parameter: the whole of its memory.
+
+    Raises
+    ------
+    CheckpointError
+        When a memory is not the program's.
+    """
+    shared, wanted = program.memory(), program.memory() | program.memory_of_each()
+    memory: dict[int, dict[str, float]] = {}
+    own: dict[str, Own] = {}
+    for name, group in zip(names, groups.of, strict=True):
+        if group is None:
+            continue
+        began, found = numbers[name]
+        if found.keys() != wanted.keys():
+            raise CheckpointError(f"its memory is {sorted(found)}, and {sorted(wanted)} here")
+        first = memory.setdefault(group, {key: found[key] for key in shared})
+        differing = {key: x for key, x in found.items() if first.get(key) != x}
+        if began or differing:
+            own[name] = Own(began, differing)
+    return [memory.get(group, dict(shared)) for group in range(len(groups.labels))], own
+
+
+def _memory(part: Part, known: Mapping[str, float]) -> dict[str, float]:
+    """Return the host's numbers of a stage, those that are known and the others as they start."""
+    return {f"{part.label}.{key}": known.get(f"{part.label}.{key}", x) for key, x in part.rule.memory.items()}
+
+
+def _converted(y: NDArray[Any], dtype: str) -> NDArray[Any] | None:
+    """Return numbers in another dtype, rounded to the nearest; None where they are of another kind."""
+    here = FORMATS["bfloat16"].dtype if dtype == "bfloat16" else np.dtype(dtype)
+    kinds = ["c" if name.startswith("complex") else "f" if "float" in name else "" for name in (dtype_name(y), dtype)]
+    if kinds[0] != kinds[1] or not kinds[0]:
+        return None
+    with np.errstate(over="ignore", under="ignore"):
+        return y.astype(here)
