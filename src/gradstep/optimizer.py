@@ -69,7 +69,7 @@ class Optimizer:
         the place in it alone.
     master
         Whether 16-bit parameters have a float32 copy in the state, ``opt.state["w"]["master"]``, which takes the
-        updates.
+        updates. A number of the parameter that is set in place counts: the copy takes it up in the next step.
     rounding
         Of 16-bit parameters without such a copy: ``"nearest"``, half to even, or ``"stochastic"``.
     seed

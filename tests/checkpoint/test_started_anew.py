@@ -307,6 +307,9 @@ class TestOtherStorage:
         """A float32 copy that is kept has all of a 16-bit parameter's digits."""
         pytest.importorskip("ml_dtypes")
         old = self.saved(path, "f2", master=True)
+        old.params["w"][0] = 3.0  # set in place: its copy is of another number
+        old.save(path)
+        old.state["w"]["master"][0] = 3.0
         opt = gs.Optimizer({"w": np.ones(600, "f4")}, "adam")
         opt.restore(path, strict=False)
         assert bits(opt.params["w"]) == bits(old.state["w"]["master"])

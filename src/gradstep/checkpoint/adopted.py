@@ -94,7 +94,7 @@ class Adopted:
         full = PARAM + name
         if dtype_name(x) == dtype_name(y) or y.shape != tuple(x.shape):
             return y, array_difference(full, y, x)
-        source = self.arrays.get(f"{STATE}{name}/master", y)
+        source = self._exact(name, y)
         out = _converted(source, dtype_name(x))
         if out is None:
             return y, array_difference(full, y, x)
@@ -102,6 +102,13 @@ class Adopted:
         if not np.isfinite(out).all():
             return out, f"{describe(full)} has numbers that are too large for {dtype_name(x)}"
         return out, array_difference(full, out, x)
+
+    def _exact(self, name: str, y: NDArray[Any]) -> NDArray[Any]:
+        """Return the file's numbers of a parameter, with the digits of its float32 copy where that belongs to them."""
+        master = self.arrays.get(f"{STATE}{name}/master")
+        if master is None or master.shape != y.shape:
+            return y
+        return np.where(_converted(master, dtype_name(y)) == y, master, y.astype(np.float32))
 
     def _slots(self, name: str, i: int) -> list[Pair] | None:
         """Return the arrays of a stage here with the file's numbers; None where the file does not have them."""
@@ -175,8 +182,7 @@ class Adopted:
             self.anew[name] = tuple(self.program.parts[i].label for i in anew)
             self._start(name, group, value, anew)
         if "master" in own and value is not None:
-            master = self.arrays.get(f"{STATE}{name}/master", self.arrays[PARAM + name])
-            self.pairs.append((own["master"], np.asarray(master, np.float32)))
+            self.pairs.append((own["master"], np.asarray(self._exact(name, self.arrays[PARAM + name]), np.float32)))
 
     def _start(self, name: str, group: int, value: Any, stages: Sequence[int]) -> None:
         """Let the state of some stages start, at the parameter as it will be."""

@@ -26,7 +26,8 @@ class Precision:
     state
         None: the dtype of the computation; ``"bfloat16"``; ``"8bit"``: blocks of 256 numbers with a scale.
     master
-        Whether 16-bit parameters have a float32 copy in the state, from which they are rounded.
+        Whether 16-bit parameters have a float32 copy in the state, from which they are rounded. A number that is not
+        its copy rounded, for it was set since, stands for itself.
     rounding
         Of 16-bit parameters: ``"nearest"`` (half to even) or ``"stochastic"``. State in fewer bits is always rounded
         stochastically, for an average that moves by less than half a step of the format would stand still.

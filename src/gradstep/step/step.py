@@ -350,16 +350,11 @@ class Step:
         check_writable(self.names, params)
         t, skipped, memory, _, table = self._now
         self.__dict__.update(self._taken(list(params), (t, skipped, memory, 0, table), self._host.values))
-        for x, own in zip(params, self.slots.values(), strict=True):
-            if "master" in own:
-                own["master"][...] = np.asarray(x, np.float32)
 
     def reset(self, values: Values) -> None:
         """Go back to the start: progress and state, which may start at a hyperparameter. Parameters stay."""
         started = self._started(self.params, values)
-        pairs = [
-            (self.slots[name][key], x) for name, own in started.items() for key, x in own.items() if key != "master"
-        ]
+        pairs = [(self.slots[name][key], x) for name, own in started.items() for key, x in own.items()]
         self.restore(Snapshot(0, 0, [self.program.memory() for _ in self.memory]), pairs)
 
     def snapshot(self) -> Snapshot:

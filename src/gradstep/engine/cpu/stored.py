@@ -43,9 +43,10 @@ class Memory:
         return self._load(self.layout.dtype, self.found, self.code.builder.add(self.start, i), mask)
 
     def theta(self, i: Any, mask: Any) -> Any:
-        """Theta, from the master copy where there is one."""
+        """Theta, from the master copy where there is one and theta is still that copy rounded."""
         if self.master is not None:
-            return self._load("float32", self.master, i, mask)
+            master = self._load("float32", self.master, i, mask)
+            return _FLOATS[self.layout.dtype].followed(self.code, master, self.theta_place, i, mask)
         return self._load(self.layout.dtype, self.theta_place, i, mask)
 
     def aside(self, k: int, i: Any, mask: Any) -> Any:
