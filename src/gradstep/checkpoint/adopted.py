@@ -216,7 +216,7 @@ def shared_out(
     for name, group in zip(names, groups.of, strict=True):
         if group is None:
             continue
-        began, found = numbers[name]
+        began, found = numbers.get(name) or Own({}, wanted)
         if found.keys() != wanted.keys():
             raise CheckpointError(f"its memory is {sorted(found)}, and {sorted(wanted)} here")
         first = memory.setdefault(group, {key: found[key] for key in shared})

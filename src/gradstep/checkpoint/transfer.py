@@ -203,7 +203,9 @@ def plan(
             if differences:
                 raise CheckpointError(listed(differences))
             taken = saved.hyperparameters(parts.hyper) if hyper else parts.hyper
-            pairs = [(x, found.arrays[name]) for name, x in places.items() if is_writable(x)]
+            pairs = [
+                (x, y) for name, x in places.items() if (y := found.arrays.get(name)) is not None and is_writable(x)
+            ]
             memory, own = shared_out(parts.program, parts.groups, parts.params, saved.active)
         else:
             if not any(map(saved.has, parts.program.parts)):
