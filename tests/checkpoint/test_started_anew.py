@@ -108,6 +108,37 @@ class TestGrown:
         go(alone, 5, 3)
         assert bits(opt.params["b"]) == bits(alone.params["b"])
 
+    def test_groups_with_a_rule_of_their_own(self, path):
+        """Each parameter steps as it would alone, by its own rule and from its own beginning."""
+        groups = {"m*": gs.nadam(lr=0.1)}
+        old = gs.Optimizer(params("a", "m1"), "adam", groups=groups)
+        go(old, 0, STEPS)
+        old.save(path)
+        opt = gs.Optimizer(params("a", "m1", "m2", "b"), "adam", groups=groups)
+        found = opt.restore(path, strict=False)
+        assert found.anew == {"m2": ("nadam",), "b": ("adam",)}
+        assert opt.began == {"a": {"adam": 0}, "m1": {"nadam": 0}, "m2": {"nadam": STEPS}, "b": {"adam": STEPS}}
+        go(opt, STEPS, 3)
+        opt.save(path)
+        again = gs.Optimizer(params("a", "m1", "m2", "b"), "adam", groups=groups)
+        again.restore(path)
+        go(old, STEPS, 6)
+        fresh = gs.Optimizer(params("m2", "b"), "adam", groups=groups)
+        go(fresh, STEPS, 6)
+        for other in (opt, again, deepcopy(again)):
+            go(other, STEPS + 3, 3)
+            for alone in (old, fresh):
+                assert all(bits(other.params[name]) == bits(x) for name, x in alone.params.items())
+
+    def test_another_rule_for_a_group_starts_anew_with_its_own_rate(self, path):
+        old = gs.Optimizer(params("a", "b"), gs.sgd(lr=7.0))
+        go(old, 0, STEPS)
+        old.save(path)
+        opt = gs.Optimizer(params("a", "b"), gs.sgd(lr=1.0), groups={"b": gs.adam(lr=0.25)})
+        found = opt.restore(path, strict=False)
+        assert found.anew == {"b": ("adam",)}
+        assert (opt.lr, opt.groups["b"]["lr"]) == (7.0, 0.25)
+
 
 class TestResumed:
     @engines

@@ -225,6 +225,27 @@ def test_averages_decay_as_they_should(state_dtype, room):
     assert v.astype("f8").mean() == pytest.approx(exact, rel=room)
 
 
+@pytest.mark.parametrize("state_dtype", [None, "bfloat16", "8bit"])
+@pytest.mark.parametrize("name", ["adamax", "adamax_eps_inside", "adamax_eps_outside"])
+@pytest.mark.parametrize("small", [1.0, 1e-2, 1e-3])
+def test_adamax_keeps_the_bound_of_its_paper(small, name, state_dtype):
+    """Steps of at most lr (Kingma & Ba 2015, section 7.1), beside a gradient a million times as large and more."""
+    w, g = np.zeros(256, "f4"), np.full(256, small, "f4")
+    g[0] = 1e6
+    opt = gs.Optimizer(w, name, lr=1e-3, state_dtype=state_dtype)
+    worst = 0.0
+    for _ in range(300):
+        before = w.copy()
+        opt.step(g)
+        worst = max(worst, float(np.abs(w - before).max()))
+    assert worst <= 1e-3 * {None: 1.001, "bfloat16": 1.05, "8bit": 1.15}[state_dtype]
+
+
+def test_what_has_no_bound_in_fewer_bits_is_refused():
+    with pytest.raises(gs.GradstepValueError, match="'8bit' is not for scale_by_centered_rms: a variance, which is a"):
+        gs.Optimizer(np.ones(2, "f4"), gs.conventions.torch.RMSprop(centered=True), state_dtype="8bit")
+
+
 @engines
 @pytest.mark.parametrize("way", WAYS)
 def test_reset_and_bytes(way, engine):

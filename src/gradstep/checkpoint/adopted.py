@@ -8,13 +8,12 @@ from numpy.typing import NDArray
 
 from gradstep.array.memory import is_writable
 from gradstep.array.namespaces import copied, dtype_name, put
-from gradstep.array.storage import FORMATS
+from gradstep.array.storage import BLOCKS, FORMATS
 from gradstep.checkpoint.state import PARAM, STATE, Saved, array_difference, describe, listed
 from gradstep.errors import CheckpointError
-from gradstep.form.chain import Program
 from gradstep.form.rule import Part
 from gradstep.step.groups import Groups
-from gradstep.step.precision import Precision, encoded
+from gradstep.step.precision import STATES, Precision, encoded
 from gradstep.step.progress import Own
 from gradstep.step.start import stored_slots
 
@@ -27,7 +26,7 @@ class Adopted:
 
     Parameters
     ----------
-    program, groups, precision, params, state
+    groups, precision, params, state
         Of the optimizer, as in :class:`gradstep.checkpoint.Parts`.
     saved, arrays
         The content of the file.
@@ -42,6 +41,8 @@ class Adopted:
         By parameter the stages whose state starts anew.
     converted
         Arrays, by their names in the file, whose numbers are taken in another dtype.
+    numbers
+        The numbers of each parameter that is not frozen.
 
     Raises
     ------
@@ -51,7 +52,6 @@ class Adopted:
 
     def __init__(
         self,
-        program: Program,
         groups: Groups,
         precision: Precision,
         params: Mapping[str, Any],
@@ -60,12 +60,13 @@ class Adopted:
         arrays: Arrays,
         values: Sequence[Mapping[str, float]],
     ) -> None:
-        self.program, self.groups, self.precision, self.params = program, groups, precision, params
+        self.groups, self.precision, self.params = groups, precision, params
         self.state, self.saved, self.arrays, self.values = state, saved, arrays, values
         self.pairs: list[Pair] = []
         self.anew: dict[str, tuple[str, ...]] = {}
         self.converted: dict[str, str] = {}
         self.numbers: dict[str, Own] = {}
+        self._theirs = self._their_precision()
         differences: list[str] = []
         taken: dict[str, NDArray[Any]] = {}  # the numbers of parameters that the file has
         for name, x in params.items():
@@ -78,16 +79,22 @@ class Adopted:
                 self.pairs.append((x, y))
         if differences:
             raise CheckpointError(listed(differences))
-        found = {(name, part.label): self._slots(name, i) for name in state for i, part in enumerate(program.parts)}
-        if (restarted := self._gathers_anew(found)) is not None:
-            found |= dict.fromkeys([(name, restarted) for name in state])
-        for name, group in zip(params, groups.of, strict=True):
-            if group is not None:
-                self._take(name, group, taken.get(name), found)
+        owners = {name: group for name, group in zip(params, groups.of, strict=True) if group is not None}
+        self.programs = {name: groups.programs[groups.rules[group]] for name, group in owners.items()}
+        found = {
+            (name, part.label): self._slots(name, i)
+            for name, program in self.programs.items()
+            for i, part in enumerate(program.parts)
+        }
+        found |= dict.fromkeys(self._gathers_anew(found))
+        for name, group in owners.items():
+            self._take(name, group, taken.get(name), found)
 
-    def progress(self) -> tuple[list[dict[str, float]], dict[str, Own]]:
-        """Return the memory of each group, and the parameters that have numbers of their own."""
-        return shared_out(self.program, self.groups, self.params, self.numbers)
+    def _their_precision(self) -> Precision:
+        state = self.saved.precision.get("state")
+        if state is not None and state not in STATES:
+            raise CheckpointError(f"its state_dtype makes no sense: {state!r}")
+        return Precision(state)
 
     def _parameter(self, name: str, x: Any, y: NDArray[Any]) -> tuple[NDArray[Any], str]:
         """Return the numbers of a parameter in the dtype here, and the difference that forbids to take them."""
@@ -112,60 +119,62 @@ class Adopted:
 
     def _slots(self, name: str, i: int) -> list[Pair] | None:
         """Return the arrays of a stage here with the file's numbers; None where the file does not have them."""
-        part = self.program.parts[i]
-        if not self.saved.has(part) or name not in self.saved.active:
+        program = self.programs[name]
+        part = program.parts[i]
+        if not self.saved.has(name, part):
             return None
         if not {f"{part.label}.{key}" for key in part.rule.memory} <= self.saved.active[name].memory.keys():
             return None
         out: list[Pair] = []
-        for key, slot in zip(self.program.slots[i], part.rule.state, strict=True):
-            pairs = self._slot(name, key, "squares8" if slot in part.rule.nonnegative else "signed8")
+        formats = zip(self._theirs.formats(part.rule), self.precision.formats(part.rule), strict=True)
+        for key, (theirs, ours) in zip(program.slots[i], formats, strict=True):
+            pairs = self._slot(name, key, theirs, ours)
             if pairs is None:
                 return None
             out += pairs
         return out
 
-    def _slot(self, name: str, key: str, blocks: str) -> list[Pair] | None:
+    def _slot(self, name: str, key: str, theirs: str | None, ours: str | None) -> list[Pair] | None:
+        """Return a slot's arrays here with the file's numbers, from one format to the other; None: it has none."""
         own, full = self.state[name], f"{STATE}{name}/{key}"
-        x, scale = own[key], own.get(f"{key}.scale")
-        y, their_scale = self.arrays.get(full), self.arrays.get(f"{full}.scale")
+        x, y = own[key], self.arrays.get(full)
         if y is None or y.shape != tuple(x.shape):
             return None
-        if dtype_name(x) == dtype_name(y) and (scale is None) == (their_scale is None):
-            return [(x, y)] if scale is None else [(x, y), (scale, their_scale)]
+        scale = self.arrays.get(f"{full}.scale") if theirs in BLOCKS else None
+        if theirs in BLOCKS and scale is None:
+            return None
+        stored = [y] if scale is None else [y, scale]
+        places = [x, own[f"{key}.scale"]] if ours in BLOCKS else [x]
+        if theirs == ours and dtype_name(x) == dtype_name(y):
+            return list(zip(places, stored, strict=True))
         try:
-            values = y if their_scale is None else FORMATS[blocks].decode((y.reshape(-1), their_scale)).reshape(y.shape)
+            values = y if theirs is None else FORMATS[theirs].decode((y.reshape(-1), *stored[1:])).reshape(y.shape)
         except ValueError:  # scales of another number of blocks
             return None
-        if scale is None:
-            out = _converted(values, dtype_name(x))
-            pairs = None if out is None else [(x, out)]
-        else:
-            single = _converted(values, "float32")
-            codes = None if single is None else encoded(FORMATS[blocks], single)
-            pairs = None if codes is None else [(x, codes[0].reshape(x.shape)), (scale, codes[1])]
-        if pairs is None or not all(np.isfinite(numbers).all() for _, numbers in pairs):
+        values = _converted(values, dtype_name(x) if ours is None else "float32")
+        if values is None or not np.isfinite(values).all():
             return None
-        here = dtype_name(x) if scale is None else "8bit"
-        self.converted[full] = f"{dtype_name(y) if their_scale is None else '8bit'} to {here}"
-        return pairs
+        self.converted[full] = f"{_storage(y, theirs)} to {_storage(x, ours)}"
+        codes = [values] if ours is None else encoded(FORMATS[ours], values)
+        return [(place, numbers.reshape(place.shape)) for place, numbers in zip(places, codes, strict=True)]
 
-    def _gathers_anew(self, found: Mapping[tuple[str, str], Any]) -> str | None:
-        """Return the label of the stage that gathers gradients, where it starts anew for all parameters.
+    def _gathers_anew(self, found: Mapping[tuple[str, str], Any]) -> list[tuple[str, str]]:
+        """Return each parameter with its stage that gathers gradients, where that starts anew for all.
 
         In the midst of a gathering a parameter that starts anew would miss the calls that were made.
         """
-        if self.program.gathering is None:
-            return None
-        part = self.program.gathering.parts[-1]
-        is_midst = any(own.memory.get(f"{part.label}.{part.rule.every}") for own in self.saved.active.values())
-        return part.label if is_midst and any(found[name, part.label] is None for name in self.state) else None
+        gathering = {name: program.gathering.parts[-1] for name, program in self.programs.items() if program.gathering}
+        counts = {name: f"{part.label}.{part.rule.every}" for name, part in gathering.items()}
+        is_midst = any(self.saved.active.get(name, Own()).memory.get(key) for name, key in counts.items())
+        each = [(name, part.label) for name, part in gathering.items()]
+        return each if is_midst and any(found[x] is None for x in each) else []
 
     def _take(self, name: str, group: int, value: Any, found: Mapping[tuple[str, str], list[Pair] | None]) -> None:
         """Take the state of a parameter, and start the rest of it anew."""
         theirs, own = self.saved.active.get(name, Own()), self.state[name]
         began, memory, anew = dict[str, int](), dict[str, float](), list[int]()
-        for i, part in enumerate(self.program.parts):
+        parts = self.programs[name].parts
+        for i, part in enumerate(parts):
             pairs = found[name, part.label]
             if pairs is not None:
                 self.pairs += pairs
@@ -179,7 +188,7 @@ class Adopted:
             memory |= _memory(part, theirs.memory if pairs is not None else {})
         self.numbers[name] = Own(began, memory)
         if anew:
-            self.anew[name] = tuple(self.program.parts[i].label for i in anew)
+            self.anew[name] = tuple(parts[i].label for i in anew)
             self._start(name, group, value, anew)
         if "master" in own and value is not None:
             self.pairs.append((own["master"], np.asarray(self._exact(name, self.arrays[PARAM + name]), np.float32)))
@@ -190,13 +199,14 @@ class Adopted:
         if value is not None:
             x = copied(x)
             put(x, value)
-        started = stored_slots(self.program, self.precision, name, x, self.values[group])
-        for key in [key for i in stages for key in self.program.slots[i]]:
+        program = self.programs[name]
+        started = stored_slots(program, self.precision, name, x, self.values[group])
+        for key in [key for i in stages for key in program.slots[i]]:
             self.pairs += [(own[full], started[full]) for full in (key, f"{key}.scale") if full in started]
 
 
 def shared_out(
-    program: Program, groups: Groups, names: Mapping[str, Any], numbers: Mapping[str, Own]
+    groups: Groups, names: Sequence[str], numbers: Mapping[str, Own]
 ) -> tuple[list[dict[str, float]], dict[str, Own]]:
     """Return the memory of each group, that of its first parameter, and the parameters that have other numbers.
 
@@ -208,14 +218,16 @@ def shared_out(
     Raises
     ------
     CheckpointError
-        When a memory is not the program's.
+        When a memory is not that of the parameter's rule.
     """
-    shared, wanted = program.memory(), program.memory() | program.memory_of_each()
+    programs = [groups.programs[rule] for rule in groups.rules]
     memory: dict[int, dict[str, float]] = {}
     own: dict[str, Own] = {}
     for name, group in zip(names, groups.of, strict=True):
         if group is None:
             continue
+        shared = programs[group].memory()
+        wanted = shared | programs[group].memory_of_each()
         began, found = numbers.get(name) or Own({}, wanted)
         if found.keys() != wanted.keys():
             raise CheckpointError(f"its memory is {sorted(found)}, and {sorted(wanted)} here")
@@ -223,7 +235,11 @@ def shared_out(
         differing = {key: x for key, x in found.items() if first.get(key) != x}
         if began or differing:
             own[name] = Own(began, differing)
-    return [memory.get(group, dict(shared)) for group in range(len(groups.labels))], own
+    return [memory.get(group, program.memory()) for group, program in enumerate(programs)], own
+
+
+def _storage(x: Any, form: str | None) -> str:
+    return "8bit" if form in BLOCKS else dtype_name(x)
 
 
 def _memory(part: Part, known: Mapping[str, float]) -> dict[str, float]:

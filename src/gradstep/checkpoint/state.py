@@ -16,7 +16,7 @@ from gradstep.form.hyper import Hyper, checked, times
 from gradstep.form.rule import Part
 from gradstep.naming import is_like
 from gradstep.schedules import from_json, to_json
-from gradstep.step.groups import Groups
+from gradstep.step.groups import FREEZE, Groups
 from gradstep.step.precision import Precision
 from gradstep.step.progress import Own, Snapshot
 
@@ -54,15 +54,18 @@ class Saved:
             del kept["seed"]  # nothing depends on it
         owned = [(group, name) for name, group in zip(names, groups.of, strict=True)]
         return cls(
-            rule=[{"rule": part.rule.name, "label": part.label} for part in program.parts],
+            rule=_rule(program),
             hyper=_as_json(hyper),
             groups=[
                 {
                     "members": sorted(name for group, name in owned if group == k),
                     "hyper": _as_json(own),
                     "memory": dict(numbers),
+                    **({"rule": _rule(groups.programs[key]), "shared": _as_json(groups.given[key])} if key else {}),
                 }
-                for k, (own, numbers) in enumerate(zip(groups.overrides, progress.memory, strict=True))
+                for k, (own, numbers, key) in enumerate(
+                    zip(groups.overrides, progress.memory, groups.rules, strict=True)
+                )
             ],
             precision=kept,
             frozen=sorted(name for group, name in owned if group is None),
@@ -90,10 +93,9 @@ class Saved:
         if not is_like(data, form) or not all(0 <= data[key] < _MOST_UPDATES for key in ("t", "skipped")):
             raise CheckpointError("it holds no optimizer; gs.load reads its arrays")
         saved = cls(**data)
-        labels = {part["label"] for part in saved.rule}
         for name, numbers in own.items():
-            began = numbers["began"]
-            if name not in saved.active or not labels.issuperset(began) or not _are_counts(began.values(), saved.t):
+            began, labels = numbers["began"], {stage["label"] for stage in saved.rules.get(name, ())}
+            if not labels or not labels.issuperset(began) or not _are_counts(began.values(), saved.t):
                 raise CheckpointError(f"what it says of {name!r} makes no sense")
         return saved
 
@@ -107,9 +109,19 @@ class Saved:
                 out[name] = Own(own["began"], {**group["memory"], **own["memory"]})
         return out
 
-    def has(self, part: Part) -> bool:
-        """Return whether the file's chain has a stage, under the same label."""
-        return {"rule": part.rule.name, "label": part.label} in self.rule
+    @cached_property
+    def rules(self) -> dict[str, list[dict[str, str]]]:
+        """The chain of each parameter that is not frozen."""
+        return {name: own.get("rule", self.rule) for own in self.groups for name in own["members"]}
+
+    def has(self, name: str, part: Part) -> bool:
+        """Return whether a parameter's chain in the file has a stage, under the same label."""
+        return _stage(part) in self.rules.get(name, ())
+
+    def shares_a_stage(self, mine: Groups) -> bool:
+        """Return whether a stage of any chain here is in a chain of the file."""
+        theirs = [stage for chain in (self.rule, *self.rules.values()) for stage in chain]
+        return any(_stage(part) in theirs for rule in mine.rules or [""] for part in mine.programs[rule].parts)
 
     def other_rule(self, mine: "Saved") -> str:
         """Return the difference of the rules in words."""
@@ -124,10 +136,45 @@ class Saved:
             theirs, ours = self.precision.get(key), mine.precision.get(key)
             if theirs != ours:
                 yield f"{'state_dtype' if key == 'state' else key} is {short(theirs)} in the file, and {ours!r} here"
-        theirs, ours = _by_name(self), _by_name(mine)
+        theirs, ours = self.rules, mine.rules
         for name in sorted(theirs.keys() & ours.keys()):
             if theirs[name] != ours[name]:
+                yield f"the rule of {name!r} is {_chain(theirs[name])} in the file, and {_chain(ours[name])} here"
+        theirs, ours = _by_name(self), _by_name(mine)
+        for name in sorted(theirs.keys() & ours.keys()):
+            if _keys(theirs[name]) != _keys(ours[name]):
                 yield f"parameter {name!r} {_own(theirs[name])} in the file, and {_own(ours[name])} here"
+
+    def given(self, mine: Groups, names: Sequence[str]) -> dict[str, Any]:
+        """Return the values of groups by the patterns of ``mine``, of which ``names`` are the parameters.
+
+        Raises
+        ------
+        CheckpointError
+            When parameters that share a value here have several in the file.
+        """
+        owners = {name: own for own in self.groups for name in own["members"]}
+        members: dict[int | None, list[str]] = {}
+        for name, group in zip(names, mine.of, strict=True):
+            members.setdefault(group, []).append(name)
+        out: dict[str, Any] = dict(mine.given)
+        for pattern, own in mine.given.items():
+            is_rule, users = pattern in mine.stages, mine.users(pattern)
+            place = "shared" if is_rule else "hyper"
+            for key, x in own.items() if own != FREEZE else ():
+                using = [k for k in users if is_rule or mine.overrides[k][key] is x]
+                found = [
+                    owners[n][place][key]
+                    for k in using
+                    for n in members[k]
+                    if key in owners.get(n, {}).get(place, {})
+                    and key in _common(mine.programs[mine.rules[k]], self.rules[n])
+                ]
+                if any(y != found[0] for y in found):
+                    raise CheckpointError(f"{key} of {pattern!r} has several values there")
+                if found:
+                    out[pattern] = {**out[pattern], key: _from_json(key, found[0], x)}
+        return out
 
     def hyperparameters(self, mine: Mapping[str, Hyper], program: Program | None = None) -> dict[str, Hyper]:
         """Return the file's hyperparameters; a plain function is the optimizer's own of that name.
@@ -135,14 +182,8 @@ class Saved:
         With a program those alone that belong to stages which the file has too; the others stay as they are.
         """
         if program is not None:
-            strange = set[str]()
-            for part, keys in zip(program.parts, program.keys, strict=True):
-                if not self.has(part):
-                    strange.update(keys.values())
-            return {
-                k: x if k in strange or k not in self.hyper else _from_json(k, self.hyper[k], x)
-                for k, x in mine.items()
-            }
+            common = _common(program, self.rule) & self.hyper.keys()
+            return {key: _from_json(key, self.hyper[key], x) if key in common else x for key, x in mine.items()}
         if self.hyper.keys() != mine.keys():
             raise CheckpointError(f"its hyperparameters are {sorted(self.hyper)}, and {sorted(mine)} here")
         return {key: _from_json(key, self.hyper[key], x) for key, x in mine.items()}
@@ -205,7 +246,7 @@ def _value(x: Hyper | times) -> Any:
         return {"function": getattr(x, "__qualname__", type(x).__qualname__)}
 
 
-def _from_json(key: str, saved: Any, mine: Hyper) -> Hyper:
+def _from_json(key: str, saved: Any, mine: Hyper | times) -> Any:
     if isinstance(saved, dict) and "function" in saved:
         if callable(mine) and _value(mine) == saved:
             return mine
@@ -214,9 +255,19 @@ def _from_json(key: str, saved: Any, mine: Hyper) -> Hyper:
             f"or restore with hyper=False"
         )
     try:
+        if isinstance(saved, dict) and saved.keys() == {"times"}:
+            return times(saved["times"])
         return from_json(saved) if isinstance(saved, dict) else checked(key, saved, "checkpoint")
     except (GradstepError, RecursionError) as error:
         raise CheckpointError(f"its {key} makes no sense: {error}") from None
+
+
+def _stage(part: Part) -> dict[str, str]:
+    return {"rule": part.rule.name, "label": part.label}
+
+
+def _rule(program: Program) -> list[dict[str, str]]:
+    return [{"rule": part.rule.name, "label": part.label} for part in program.parts]
 
 
 def _chain(rule: Sequence[Mapping[str, str]]) -> str:
@@ -230,14 +281,26 @@ def _by_name(saved: Saved) -> dict[str, dict[str, Any] | None]:
     return owned | dict.fromkeys(saved.frozen)
 
 
+def _common(program: Program, rule: Sequence[Mapping[str, str]]) -> set[str]:
+    """Return the hyperparameters of which each stage that takes them is in both chains."""
+    each = zip(program.parts, program.keys, strict=True)
+    return {*program.hyper} - {key for part, own in each if _stage(part) not in rule for key in own.values()}
+
+
+def _keys(hyper: dict[str, Any] | None) -> set[str] | None:
+    return None if hyper is None else {*hyper}
+
+
 def _own(hyper: dict[str, Any] | None) -> str:
     return "is frozen" if hyper is None else f"has {short(hyper)} of its own" if hyper else "has no values of its own"
 
 
+_RULE: Any = [{"rule": str, "label": str}]
+_GROUP: Any = {"members": [str], "hyper": {str: object}, "memory": {str: float}}
 _FORM: Any = {
-    "rule": [{"rule": str, "label": str}],
+    "rule": _RULE,
     "hyper": {str: object},
-    "groups": [{"members": [str], "hyper": {str: object}, "memory": {str: float}}],
+    "groups": [(_GROUP, _GROUP | {"rule": _RULE, "shared": {str: object}})],
     "precision": {str: object},
     "frozen": [str],
     "t": int,

@@ -202,27 +202,27 @@ def plan(
             differences = [*saved.differences(mine), *array_differences(found.arrays, places)]
             if differences:
                 raise CheckpointError(listed(differences))
-            taken = saved.hyperparameters(parts.hyper) if hyper else parts.hyper
-            pairs = [
-                (x, y) for name, x in places.items() if (y := found.arrays.get(name)) is not None and is_writable(x)
-            ]
-            memory, own = shared_out(parts.program, parts.groups, parts.params, saved.active)
+        elif not saved.shares_a_stage(parts.groups):
+            raise CheckpointError(saved.other_rule(mine))
+        names = list(parts.params)
+        taken = saved.hyperparameters(parts.hyper, None if strict else parts.program) if hyper else parts.hyper
+        given = saved.given(parts.groups, names) if hyper else parts.groups.given
+        if strict:
+            files = ((x, found.arrays.get(name)) for name, x in places.items())
+            pairs = [(x, y) for x, y in files if y is not None and is_writable(x)]
+            memory, own = shared_out(parts.groups, names, saved.active)
         else:
-            if not any(map(saved.has, parts.program.parts)):
-                raise CheckpointError(saved.other_rule(mine))
-            taken = saved.hyperparameters(parts.hyper, parts.program) if hyper else parts.hyper
-            own_values = parts.groups.values(parts.program, taken, saved.t)
-            some = Adopted(
-                parts.program, parts.groups, parts.precision, parts.params, parts.state, saved, found.arrays, own_values
-            )
-            pairs, (memory, own) = some.pairs, some.progress()
-            found = replace(found, anew=some.anew, converted=some.converted)
+            values = replace(parts.groups, given=given).values(taken, saved.t)
+            adopted = Adopted(parts.groups, parts.precision, parts.params, parts.state, saved, found.arrays, values)
+            pairs, (memory, own) = adopted.pairs, shared_out(parts.groups, names, adopted.numbers)
+            found = replace(found, anew=adopted.anew, converted=adopted.converted)
         put_rng = rng_setter({} if rng is None else rng, found.metadata.get("rng"))
     except CheckpointError as problem:
         message = f"checkpoint {os.fspath(path)!r} is not of this optimizer: {problem}. Nothing was changed."
         raise CheckpointError(message) from None
 
     def restore() -> None:
+        parts.groups.take(given)
         parts.take(taken, memory, saved.t, saved.skipped, pairs, own)
         put_rng()
 

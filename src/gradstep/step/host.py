@@ -121,8 +121,8 @@ class Host:
                 for row, numbers in zip(table, self._scalars(i, t, memory, after, self.rows, totals), strict=True):
                     row.append(numbers)
             else:
-                total = self._totals(i, t, memory, table, measure)
-                each = self._scalars(i, t, memory, after, range(len(places)), total * len(places))
+                total, cohorts = self._totals(i, t, memory, table, measure), range(len(places) if self.rows else 0)
+                each = self._scalars(i, t, memory, after, cohorts, total * len(cohorts))
                 for row, cohort in zip(table, self.rows, strict=True):
                     row.append(each[cohort])
             if self.program.rules[i].whole:

@@ -149,8 +149,8 @@ class Float16(Half):
 class Blocks:
     """The format of :class:`.storage.Blocks`; ``scale`` is the float32 of the block that the vector lies in."""
 
-    def __init__(self, signed: bool) -> None:
-        self.format = blocks.Blocks(signed)
+    def __init__(self, name: str) -> None:
+        self.format = blocks.Blocks(name)
 
     def scale(self, code: Function, largest: Any) -> Any:
         """The scale of a block, from the bits of its largest magnitude: one 32-bit integer."""

@@ -11,7 +11,7 @@ from gradstep.engine.cpu.codecs import Bfloat16, Blocks, Float16, draw, high, la
 from gradstep.engine.cpu.llvm import FLOATS, I32, Function, halved, i64
 
 _FLOATS: dict[str, Any] = {"bfloat16": Bfloat16(), "float16": Float16()}
-_BLOCKS = {"signed8": Blocks(True), "squares8": Blocks(False)}
+_BLOCKS = {name: Blocks(name) for name in BLOCKS}
 _SIZES = {"float64": 8, "float32": 4}
 
 
