@@ -212,7 +212,7 @@ def plan(
             pairs = [(x, y) for x, y in files if y is not None and is_writable(x)]
             memory, own = shared_out(parts.groups, names, saved.active)
         else:
-            values = replace(parts.groups, given=given).values(taken, saved.t)
+            values = replace(parts.groups, given=given).values(taken)(saved.t)
             adopted = Adopted(parts.groups, parts.precision, parts.params, parts.state, saved, found.arrays, values)
             pairs, (memory, own) = adopted.pairs, shared_out(parts.groups, names, adopted.numbers)
             found = replace(found, anew=adopted.anew, converted=adopted.converted)
