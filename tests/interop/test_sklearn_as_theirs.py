@@ -169,7 +169,11 @@ class TestMore:
     def test_verbose_prints_what_theirs_prints(self, pair, early, capsys):
         forms = []
         for kind in pair:
-            quiet(kind(hidden_layer_sizes=4, random_state=0, max_iter=2, early_stopping=early, verbose=True).fit, X, targets(kind))
+            quiet(
+                kind(hidden_layer_sizes=4, random_state=0, max_iter=2, early_stopping=early, verbose=True).fit,
+                X,
+                targets(kind),
+            )
             forms.append("".join(c for c in capsys.readouterr().out if not (c.isdigit() or c in ".-")))
         assert forms[0] == forms[1] != ""
         quiet(pair[0](4, max_iter=1).fit, X, targets(pair[0]))
