@@ -19,7 +19,7 @@ from .exact import exact
 
 CITATION = "Riedmiller & Braun 1993; Igel & Huesken 2003, iRprop-"
 DEFAULTS = {
-    "lr": 1e-2,  # torch, as all five; the last four are the papers', but for Delta_0 = 0.1 or 0.0125
+    "lr": 1e-2,  # torch, as all five (the paper's Delta_0 is 0.1)
     "shrink": 0.5,
     "grow": 1.2,
     "least": 1e-6,
@@ -34,7 +34,7 @@ def trajectory(theta0, gradients, *, lr, shrink, grow, least, most):
         if sign(last) * sign(g) > 0:
             delta = grow * delta
         elif sign(last) * sign(g) < 0:
-            delta, g = shrink * delta, mpf(0)  # noqa: PLW2901 - the gradient is forgotten
+            delta, g = shrink * delta, mpf(0)
         delta = min(max(delta, least), most)
         theta = theta - sign(g) * delta
         last = g

@@ -11,8 +11,8 @@ Here gamma is lr, T_warmup is warmup (zero: none); z_1 = x_1 = theta0. What is g
 taken.
 
 Named differences
-- The printed algorithm has sqrt(1 - beta2^t) as a factor of gamma_t, and so in the decay and in the weights c; here,
-  as in the authors' code since the first release (schedulefree/adamw_schedulefree_reference.py), it corrects v_t alone.
+- The paper's runs have sqrt(1 - beta2^t) as a factor of gamma_t, and so in the decay and the weights c (the authors'
+  adamw_schedulefree_paper.py); here it corrects v_t alone, as in their adamw_schedulefree_reference.py.
 - The weights are the squares of the largest gamma so far, as in the authors' code (weight_lr_power 2, r 0), which is
   the same while gamma_t does not fall.
 - lr = 0 gives 0/0: c is zero, as in the authors' code.
