@@ -7,7 +7,7 @@
 An array is a list of numbers; of several arrays, the list is that of them all. start is r_epsilon^2: a square.
 
 Named differences
-- eps is added to the root, as in optax 0.2.8 (optax/contrib/_dog.py), and lr multiplies the step; the paper has neither.
+- eps is added to the root, as in optax 0.2.8 (optax/contrib/_dog.py), and lr multiplies the step: not so in the paper.
 - No projection.
 """
 
