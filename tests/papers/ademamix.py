@@ -26,7 +26,7 @@ DEFAULTS = {
     "beta1": 0.9,
     "beta2": 0.999,
     "beta3": 0.9999,
-    "alpha": 5.0,  # the paper's experiments and the authors' optax file (their torch file has 2)
+    "alpha": 5.0,  # the authors' optax file (their torch file has 2)
     "eps": 1e-8,
     "alpha_steps": 0,
     "beta3_steps": 0,

@@ -1,4 +1,4 @@
-"""Schedule-free SGD. Defazio et al. 2024 (NeurIPS), arXiv:2405.15682, equations 3-5, with the weights of section 4.
+"""Schedule-free SGD. Defazio et al. 2024 (NeurIPS), arXiv:2405.15682, equations 3-5, with the weights of Algorithm 1.
 
     y_t     = (1 - beta) z_t + beta x_t                      (the gradient g_t is taken at y_t)
     z_{t+1} = z_t - gamma_t g_t

@@ -17,11 +17,11 @@ from .exact import exact, ratio
 
 CITATION = "Wortsman et al. 2023, arXiv:2304.13013, Algorithm 2"
 DEFAULTS = {
-    "lr": 1e-3,  # the custom of AdamW (the paper's is warmed up to 2e-3)
+    "lr": 1e-3,  # the custom of AdamW (the paper's experiments warm it up)
     "beta1": 0.9,  # the paper's experiments
-    "beta2": 0.99,  # optimi (the paper has the 0.999 of torch and lower values)
+    "beta2": 0.99,  # optimi (the paper compares values)
     "eps": 1e-8,  # AdamW's
-    "weight_decay": 1e-2,  # optimi (the paper's is 0.2)
+    "weight_decay": 1e-2,  # optimi
 }
 
 
