@@ -1,4 +1,4 @@
-"""ADOPT. Taniguchi et al. 2024 (NeurIPS), arXiv:2411.02853, the clipped ADOPT, and the authors' code (iShohei220/adopt).
+"""ADOPT. Taniguchi et al. 2024 (NeurIPS), arXiv:2411.02853, clipped, and the authors' code (iShohei220/adopt).
 
     v_0     = g_0^2,   m_0 = 0                                     (the first gradient moves nothing)
     n_t     = clip(g_t / max(sqrt(v_{t-1}), epsilon), c_t),   c_t = t^(1/4)
