@@ -91,45 +91,66 @@ class Box:
         return out, blocked / max(1, self.bounded)
 
 
-class Projection:
-    """A user's function that moves parameters to where they are allowed: all of them, or none is changed.
+class Limits:
+    """All that holds parameters where they may be: bounds, and a user's function that has the last word.
 
     Parameters
     ----------
-    function
-        Changes the nest ``params`` in place.
+    box
+        The bounds, or None.
+    project
+        A function that changes the nest ``params`` in place, or None.
     params, leaves
         The nest and its arrays.
     masters
         Copies of some of the arrays that have more bits, by their places; they follow what has moved.
     """
 
-    def __init__(self, function: Callable[[Any], Any], params: Any, leaves: Sequence[Any], masters: Masters) -> None:
-        if not callable(function):
-            raise GradstepTypeError(f"project must be a function, not {function!r}.")
-        self.function, self.params, self.leaves, self.masters = function, params, leaves, masters
+    def __init__(
+        self,
+        box: Box | None,
+        project: Callable[[Any], Any] | None,
+        params: Any,
+        leaves: Sequence[Any],
+        masters: Masters,
+    ) -> None:
+        if project is not None and not callable(project):
+            raise GradstepTypeError(f"project must be a function, not {project!r}.")
+        self.box, self.project, self.params, self.leaves, self.masters = box, project, params, leaves, masters
+        self.done: int | None = None  # the last t for which they have been applied
 
-    def __call__(self) -> None:
-        """Call the user's function, and check the result.
+    def apply(self, t: int) -> None:
+        """Move parameters to where they may be, once for each t: all of them, or none is projected.
 
         Raises
         ------
         GradstepTypeError
             When the function gives new arrays instead of changing those that are there.
         """
+        if self.done == t:
+            return
+        if self.box is not None:
+            self.box.clip(self.leaves, self.masters)
+        if self.project is not None:
+            self._project(self.project, t)
+        self.done = t
+
+    def _project(self, function: Callable[[Any], Any], t: int) -> None:
         before = [copied(x) for x in self.leaves]
         try:
-            given = self.function(self.params)
+            given = function(self.params)
             if self._is_new(given):
                 raise GradstepTypeError(
                     "project must change the parameters in place (x[...] = ...), not give new ones."
                 )
+            for k, master in self.masters.items():
+                np.copyto(master, self.leaves[k], where=self.leaves[k] != before[k])
+            self.done = t
         except BaseException:
-            for x, old in zip(self.leaves, before, strict=True):
-                put(x, to_numpy(old))
+            if self.done != t:
+                for x, old in zip(self.leaves, before, strict=True):
+                    put(x, to_numpy(old))
             raise
-        for k, master in self.masters.items():
-            np.copyto(master, self.leaves[k], where=self.leaves[k] != before[k])
 
     def _is_new(self, given: Any) -> bool:
         if isinstance(given, np.ndarray):

@@ -13,22 +13,33 @@ from gradstep.array.namespaces import copied, duplicate
 from gradstep.array.tree import flatten
 from gradstep.checkpoint import Checkpoint, Rng, as_saved, load, plan, user_metadata, write
 from gradstep.checkpoint.rng import put_back, states_as_json, taken
+from gradstep.checkpoint.transfer import uninterrupted
 from gradstep.engine.eager import within
-from gradstep.errors import CheckpointError, GradstepTypeError, GradstepValueError, NonFiniteError, ScalarError
+from gradstep.errors import (
+    CheckpointError,
+    GradstepTypeError,
+    GradstepValueError,
+    InUseError,
+    NonFiniteError,
+    ScalarError,
+)
 from gradstep.files import AnyPath
 from gradstep.form.chain import program
 from gradstep.form.hyper import at
+from gradstep.locks import new_lock, refuse_reentry
 from gradstep.loop import stop as stops
 from gradstep.loop.batches import Cursor, UsedUpError
-from gradstep.loop.bounds import Box, Projection
+from gradstep.loop.bounds import Box, Limits
 from gradstep.loop.evaluation import Evaluated, Functions, norm
 from gradstep.loop.files import Checkpoints
-from gradstep.loop.progress import Best, Counts, best_by, copied_memory
+from gradstep.loop.progress import Before, Best, Counts, best_by, copied_memory
 from gradstep.loop.signals import Signals
 from gradstep.loop.step import History, Step
 from gradstep.loop.stop import Point, Reason, Stop
 from gradstep.naming import Closed, Uncopied, whole
 from gradstep.optimizer import Optimizer
+
+WITHIN = "an evaluation or a step of the same run"
 
 
 class Run(Closed, Uncopied):
@@ -164,6 +175,7 @@ class Run(Closed, Uncopied):
         self.history = History() if history else None
         self.reason, self.unsaved, self.last_metrics = None, None, {}
         self._rng: Rng = {} if rng is None else rng
+        taken(self._rng)  # refuses what is no generator
         self._measures = diagnostics
         self._nest, self._leaves = flatten(self.params)
         made = program(self.opt.stage)
@@ -175,9 +187,11 @@ class Run(Closed, Uncopied):
         self._best = Best(best_by(keep_best, batches is not None, evaluate is not None), self._nest.names, self._leaves)
         self._limit(bounds, project)
         self._now = Counts()
-        self._before = self._now  # as it was before the evaluation at hand
-        self._random_before = taken(self._rng)
+        self._before: Before | None = None
         self._evaluated: Evaluated | None = None
+        self._lock = self.opt.parts().lock
+        self._turning = new_lock()  # held while a turn is made
+        self._is_changing = False  # within the lock: arrays and counts do not belong together
         self._started: float | None = None
         self._signals = Signals()
         self._checkpoints = Checkpoints(save_to, save_every, save_seconds, keep)
@@ -188,11 +202,11 @@ class Run(Closed, Uncopied):
     def _limit(self, bounds: Any, project: Callable[[Any], Any] | None) -> None:
         """Take bounds and projection, which also hold the float32 copies of parameters in fewer bits."""
         states = [self.opt.state.get(name, {}) for name in self._nest.names]
-        self._masters = {k: state["master"] for k, state in enumerate(states) if "master" in state}
+        masters = {k: state["master"] for k, state in enumerate(states) if "master" in state}
         self._box = None
         if bounds is not None:
             self._box = Box(bounds, self._nest.names, self._leaves, self.opt.state, ascends=_ascends(self.opt))
-        self._project = None if project is None else Projection(project, self.params, self._leaves, self._masters)
+        self._limits = Limits(self._box, project, self.params, self._leaves, masters)
 
     def _instead(self, name: str) -> str | None:
         return f"run.opt.{name} = ..." if name in self.opt.hyper or hasattr(self.opt, name) else None
@@ -256,7 +270,11 @@ class Run(Closed, Uncopied):
         GradstepValueError
             When the batches are used up.
         """
-        return self._evaluate()
+        if (evaluated := self.evaluated) is not None:
+            return evaluated
+        refuse_reentry(self._turning, "run.evaluation", WITHIN)
+        with self._turning:
+            return self._evaluate()
 
     def metrics(self) -> dict[str, float]:
         """Call ``evaluate`` at the current parameters."""
@@ -274,13 +292,20 @@ class Run(Closed, Uncopied):
                 self._now.seconds, self._started = self.seconds, None
 
     def _advance(self) -> Step | None:
-        """Make one turn: evaluate, ask the stops, step; None where the run has ended."""
+        """Make one turn, and what is due after it; None where the run has ended."""
         if self.reason is not None:
             return None
+        refuse_reentry(self._turning, "the next step", WITHIN)
+        with self._turning:
+            made = self._turn()
+        return self._end(made) if isinstance(made, Reason) else self._after_step(made)
+
+    def _turn(self) -> Step | Reason:
+        """Evaluate, ask the stops, step; return the step, or the reason to end."""
         try:
             evaluated = self._evaluate()
         except UsedUpError:
-            return self._end(Reason("batches", "the batches are used up"))
+            return Reason("batches", "the batches are used up")
         reason = self._reason_at(evaluated)
         bad: NonFiniteError | None = None
         if not evaluated.problem:
@@ -288,7 +313,7 @@ class Run(Closed, Uncopied):
                 bad = self.opt.look(evaluated.free)  # a step would do it, and the run ends here
             else:
                 try:
-                    return self._after_step(self._update(evaluated))
+                    return self._update(evaluated)
                 except ScalarError:
                     raise  # the hyperparameters are at fault, not a gradient
                 except NonFiniteError as error:
@@ -303,41 +328,48 @@ class Run(Closed, Uncopied):
                 "non-finite", f"{evaluated.problem} Without batches the next evaluation would give the same"
             )
         if reason is not None:
-            return self._end(reason)
-        self._evaluated = None
-        self._now.bad += 1
-        self._now.skipped += 1
-        return self._after_step(self._step(evaluated))
+            return reason
+        with self._lock:
+            self._now.bad += 1
+            self._now.skipped += 1
+            self._before = self._evaluated = None
+        return self._step(evaluated)
 
     def _evaluate(self) -> Evaluated:
         """Evaluate objective and gradient at the current parameters, on the next batch."""
         if (evaluated := self.evaluated) is not None:
             return evaluated
         self._after_update()  # an interrupt may have come between a step and this
-        random = taken(self._rng)
+        with self._lock:
+            self._before = before = Before(self.t, self._now.copy(), taken(self._rng))
         try:
-            batch = () if self._cursor is None else (self._cursor.next(),)
-            evaluated = self._functions(self.params, batch, self.t, self._now.measured != self.t)
-            if self._box is not None:
-                leaves, blocked = self._box.held(self._leaves, self._nest.leaves(evaluated.grads, "gradients"))
-                evaluated = replace(evaluated, free=dict(zip(self._nest.names, leaves, strict=True)), blocked=blocked)
-        except BaseException:
-            put_back(self._rng, random)  # the evaluation failed, and will be made again
+            evaluated = self._evaluated_on(() if self._cursor is None else (self._cursor(self._now.drawn),))
+            now = before.counts.copy()
+            now.evaluations += 1
+            now.drawn += self._cursor is not None
+            if evaluated.metrics:
+                now.measured, self.last_metrics = self.t, evaluated.metrics
+            if not evaluated.problem:
+                self._best.offer(evaluated.value, evaluated.metrics, self.t)
+            self._now, self._evaluated = now, evaluated
+        except BaseException:  # it will be made again
+            put_back(self._rng, before.random)
+            self._now, self._before, self._evaluated = before.counts, None, None
             raise
-        self._before, self._random_before, self._evaluated = self._now.copy(), random, evaluated
-        self._now.evaluations += 1
-        if self._cursor is not None:
-            self._cursor.advance()
-            self._now.drawn = self._cursor.drawn
-        if evaluated.metrics:
-            self._now.measured, self.last_metrics = self.t, evaluated.metrics
-        if not evaluated.problem:
-            self._best.offer(evaluated.value, evaluated.metrics, self.t)
         return evaluated
+
+    def _evaluated_on(self, batch: tuple[Any, ...]) -> Evaluated:
+        """Call the user's functions, and hold what points out of a bound."""
+        evaluated = self._functions(self.params, batch, self.t, self._now.measured != self.t)
+        if self._box is None:
+            return evaluated
+        leaves, blocked = self._box.held(self._leaves, self._nest.leaves(evaluated.grads, "gradients"))
+        return replace(evaluated, free=dict(zip(self._nest.names, leaves, strict=True)), blocked=blocked)
 
     def _reason_at(self, evaluated: Evaluated) -> Reason | None:
         """Ask the stops; they may be asked again, for each time they begin with their memory of before this point."""
-        self._now.stop = copied_memory(self._before.stop)
+        assert self._before is not None  # noqa: S101 - this point has been evaluated
+        self._now.stop = copied_memory(self._before.counts.stop)
         point = Point(
             t=self.t,
             evaluations=self.evaluations,
@@ -398,22 +430,39 @@ class Run(Closed, Uncopied):
         """Apply bounds and projection, once after each update, and set the count of bad steps to 0."""
         if self._now.settled == self.t:
             return
-        if self._box is not None:
-            self._box.clip(self._leaves, self._masters)
-        if self._project is not None:
-            self._project()
-        self._now.bad, self._now.settled = 0, self.t
+        self._is_changing = True
+        try:
+            with self._lock:
+                self._limits.apply(self.t)
+                self._now.bad, self._now.settled = 0, self.t
+        finally:
+            self._is_changing = False
 
     def save(self, path: AnyPath, *, extra: Any = None, keep: int = 1) -> None:
-        """Write all that the rest of the run depends on; see :meth:`gradstep.Optimizer.save`."""
-        arrays, manifest = as_saved(self.opt.parts())
-        best, data = self._best.to_save()
-        if self.evaluated is None:
-            now, random = self._now, taken(self._rng)
-        else:  # this point will be evaluated again
-            now, random = self._before, self._random_before
-        own = {"run": now.as_json(self.seconds), "best": data, "rng": states_as_json(random)}
-        write(path, arrays | best, manifest | user_metadata(extra, None) | own, keep)
+        """Write all that the rest of the run depends on; see :meth:`gradstep.Optimizer.save`.
+
+        It may be called at any time: by the objective, a callback, a signal handler, another thread. The file is of one
+        point of the run, at which it goes on: before the evaluation that is being made or has been made, or after the
+        last update.
+
+        Raises
+        ------
+        InUseError
+            When a signal handler calls it while arrays are being written one after the other.
+        """
+        if self._is_changing and self._lock._is_owned():
+            raise InUseError(
+                "the run's parameters are being changed just now, by bounds, a projection or a restoration; save when "
+                "that is done."
+            )
+        with self._lock:
+            arrays, manifest = as_saved(self.opt.parts())
+            best, data = self._best.to_save()
+            before = self._before
+            if before is None or before.t != manifest["optimizer"]["t"]:
+                before = Before(self.t, self._now, taken(self._rng))
+            own = {"run": before.counts.as_json(self.seconds), "best": data, "rng": states_as_json(before.random)}
+            write(path, arrays | best, manifest | user_metadata(extra, None) | own, keep)
 
     def restore(self, path: AnyPath) -> Checkpoint:
         """Go on from a checkpoint of a run like this one, or of its optimizer.
@@ -440,26 +489,37 @@ class Run(Closed, Uncopied):
 
     def take(self, found: Checkpoint, path: AnyPath) -> Checkpoint:
         """Go on from what has been loaded from ``path``; see :meth:`restore`."""
-        restore = plan(self.opt.parts(), found, path, rng=self._rng)
-        alone = Counts(drawn=found.t, evaluations=found.t).as_json(0.0)  # saved by its optimizer
-        best = found.metadata.get("best")
-        try:
-            now = Counts.from_json(found.metadata.get("run", alone))
-            self._best.check(best, found.arrays)
-        except CheckpointError as problem:
-            raise CheckpointError(
-                f"checkpoint {str(path)!r} is not of this run: {problem}. Nothing was changed."
-            ) from None
-        if self._cursor is not None:
-            self._cursor.move(now.drawn)
-        restore()
-        self._best.take(best, found.arrays)
-        self._now, self._evaluated, self.reason = now, None, None
-        self._started = None if self._started is None else time.monotonic()
-        self._signals.number = None
-        if self.history is not None:
-            self.history.clear()
-        self._checkpoints.written(self.t)
+        refuse_reentry(self._turning, "run.restore", WITHIN)
+        with self._turning, self._lock:
+            restore = plan(self.opt.parts(), found, path, rng=self._rng)
+            alone = Counts(drawn=found.t, evaluations=found.t).as_json(0.0)  # saved by its optimizer
+            best = found.metadata.get("best")
+            try:
+                now = Counts.from_json(found.metadata.get("run", alone))
+                self._best.check(best, found.arrays)
+            except CheckpointError as problem:
+                raise CheckpointError(
+                    f"checkpoint {str(path)!r} is not of this run: {problem}. Nothing was changed."
+                ) from None
+            if self._cursor is not None:
+                self._cursor.move(now.drawn)
+
+            def act() -> None:
+                restore()
+                self._best.take(best, found.arrays)
+                self._now, self._before, self._evaluated, self.reason = now.copy(), None, None, None
+                self._limits.done = None
+                self._started = None if self._started is None else time.monotonic()
+                self._signals.number = None
+                if self.history is not None:
+                    self.history.clear()
+                self._checkpoints.written(self.t)
+
+            self._is_changing = True
+            try:
+                uninterrupted(act)()
+            finally:
+                self._is_changing = False
         return found
 
 
