@@ -161,6 +161,10 @@ class Eager:
         self.places.check()
         self.grads = [_plain(g) for g in grads]
 
+    def check_places(self) -> None:
+        """Refuse to go on where an array that a step writes lies elsewhere than before."""
+        self.places.check()
+
     def forget(self) -> None:
         """Let go of gradients that were taken."""
         self.grads = ()

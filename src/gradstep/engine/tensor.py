@@ -115,6 +115,16 @@ class Engine(Protocol):
         """Know nothing of gradients that were taken: the step was broken off."""
         ...
 
+    def check_places(self) -> None:
+        """Refuse to go on where an array that a step writes lies elsewhere than before.
+
+        Raises
+        ------
+        GradstepValueError
+            With its name.
+        """
+        ...
+
     def look(self) -> bool:
         """Return whether all gradients are good."""
         ...

@@ -120,8 +120,23 @@ class times:  # noqa: N801 - reads as a word in groups={"embed*": {"lr": gs.time
             raise GradstepValueError(f"times: the factor must be a finite number, not {self.factor!r}.")
 
 
+def refuse_number_for_schedule(name: str, old: Any, new: Any, place: str) -> None:
+    """Refuse a number in the place of a schedule, which would end it unseen; another schedule may take its place.
+
+    Raises
+    ------
+    GradstepValueError
+        With the code that ends the schedule, ``place`` being where the value is set.
+    """
+    if callable(old) and not callable(new):
+        raise GradstepValueError(
+            f"{name} follows the schedule {old!r}, which a number does not end; write "
+            f"{place} = gs.schedules.constant({new!r}) where it should."
+        )
+
+
 class HyperView(MutableMapping[str, Hyper]):
-    """Hyperparameters by name; a new value is checked, a schedule stays, no name comes or goes."""
+    """Hyperparameters by name; a new value is checked, a schedule is replaced by a schedule, no name comes or goes."""
 
     def __init__(self, values: Mapping[str, Hyper], domains: Mapping[str, Domain] = MappingProxyType({})) -> None:
         self.raw, self._domains = dict(values), domains
@@ -135,14 +150,18 @@ class HyperView(MutableMapping[str, Hyper]):
     def __setitem__(self, name: str, value: Any) -> None:
         if name not in self.raw:
             raise unknown("unknown hyperparameter", name, self.raw)
-        if callable(self.raw[name]):
-            raise GradstepValueError(f"{name} follows the schedule {self.raw[name]!r}; it cannot be set by hand.")
-        self.raw[name] = checked(name, value, "optimizer", self._domains.get(name))
-        self.version = object()
+        new = checked(name, value, "optimizer", self._domains.get(name))
+        refuse_number_for_schedule(name, self.raw[name], new, f"opt.hyper[{name!r}]")
+        self.raw[name] = new
+        self.touch()
 
     def replace(self, values: Mapping[str, Hyper]) -> None:
         """Take checked values for all names, schedules too."""
         self.raw = dict(values)
+        self.touch()
+
+    def touch(self) -> None:
+        """Have the values evaluated anew: something that they depend on has been changed."""
         self.version = object()
 
     def __delitem__(self, name: str) -> None:

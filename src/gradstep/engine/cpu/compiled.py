@@ -136,7 +136,7 @@ class Compiled:
 
     def load(self, grads: Sequence[Any]) -> None:
         """Take gradients of any kind that fit."""
-        self._check_places()
+        self.check_places()
         if self.gather is None:
             self.gather = Gather(self.sizes, [own[0].dtype for own in self.arrays], self.kept)
         self.gather(grads if self.is_real else [self._reals(np.asarray(g)) for g in grads], self.found)
@@ -170,7 +170,7 @@ class Compiled:
         if self.is_random:
             self._roll(t)
         self._phases(0, APPLY)
-        self._check_places()  # a schedule may have moved an array
+        self.check_places()  # a schedule may have moved an array
         self.before, self.is_writing = self.applied, bool(self.copies or self.outcomes)
         self._run()
         self.finish()
@@ -230,7 +230,7 @@ class Compiled:
             several = min(several, allowed(self.threads))
         return helpers.lead(self.at, several) if several > 1 else self.functions.alone(self.at)
 
-    def _check_places(self) -> None:
+    def check_places(self) -> None:
         """Refuse to go on where an array that the step writes lies elsewhere than before."""
         if not self.reads or self._check(None):
             self.places.check()

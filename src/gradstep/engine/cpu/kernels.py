@@ -14,6 +14,7 @@ from llvmlite import ir
 
 from gradstep.array.reduction import BLOCK, LANES
 from gradstep.array.storage import BLOCK as NUMBERS
+from gradstep.array.storage import BLOCKS as BLOCKED
 from gradstep.array.storage import Layout
 from gradstep.engine.cpu.job import BLOCKS, LENGTH, METERED, ROW, SCALARS, STRIDE, SUMS, TABLE
 from gradstep.engine.cpu.llvm import FLOATS, Function, Operand, constant, halved, i64
@@ -23,7 +24,8 @@ from gradstep.form.chain import Whole, reductions, run, terms, wholes
 from gradstep.form.rule import Rule
 
 _WIDE = ir.VectorType(FLOATS["float64"], LANES)
-_BYTES = {"float64": 8, "float32": 4, "float16": 2, "bfloat16": 2, "signed8": 1, "squares8": 1}  # of a stored number
+# Of a stored number.
+_BYTES = {"float64": 8, "float32": 4, "float16": 2, "bfloat16": 2, **dict.fromkeys(BLOCKED, 1)}
 
 
 def slot_count(rules: Sequence[Rule]) -> int:
