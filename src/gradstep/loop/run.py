@@ -189,7 +189,7 @@ class Run(Closed, Uncopied):
         self._now = Counts()
         self._before: Before | None = None
         self._evaluated: Evaluated | None = None
-        self._lock = self.opt.parts().lock
+        self._lock: Any = self.opt.parts().lock
         self._turning = new_lock()  # held while a turn is made
         self._is_changing = False  # within the lock: arrays and counts do not belong together
         self._started: float | None = None
