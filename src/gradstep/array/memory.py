@@ -40,7 +40,7 @@ def check_writable(names: Sequence[str], leaves: Sequence[Any]) -> None:
             )
         if (first := seen.setdefault(id(leaf), name)) != name:
             raise _shared(first, name)
-        x = layout(leaf)
+        x = numpy_place(leaf)
         if x is None or not x.size:
             continue
         if _overlaps_itself(x):
@@ -94,7 +94,7 @@ class Regions:
 
 def apart(x: Any, regions: Regions) -> Any:
     """Return an array itself where it lies apart from regions of memory, else a copy."""
-    y = layout(x)
+    y = numpy_place(x)
     return x if y is not None and not (y.size and regions.touches(*byte_bounds(y))) else copied(x)
 
 
@@ -148,7 +148,7 @@ def _shared(name: str, other: str) -> GradstepValueError:
     return GradstepValueError(f"parameters {name!r} and {other!r} share memory; hand in each array once.")
 
 
-def layout(x: Any) -> NDArray[Any] | None:
+def numpy_place(x: Any) -> NDArray[Any] | None:
     """An array of NumPy's where ``x`` lies, never to be read (a tensor may be on a device); ``None`` if hidden."""
     if isinstance(x, np.ndarray):
         return x

@@ -3,9 +3,10 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from itertools import chain
+from types import MappingProxyType
 from typing import Any
 
-from gradstep.array.memory import Regions, apart, check_writable, layout
+from gradstep.array.memory import check_writable
 from gradstep.array.namespaces import copied
 from gradstep.engine.meters import METERS, Diagnostics, summed
 from gradstep.errors import GradstepValueError, NonFiniteError, ScalarError
@@ -13,6 +14,8 @@ from gradstep.form.chain import Program
 from gradstep.locks import new_lock
 from gradstep.step.start import check_parameters
 from gradstep.step.step import Snapshot, Step, Values, still_writing
+
+_NONE: Mapping[str, Any] = MappingProxyType({})
 
 
 class JointStep:
@@ -60,25 +63,31 @@ class JointStep:
         slots = dict(chain.from_iterable(step.slots.items() for step in self._steps))
         self.slots = {name: slots[name] for name in self.names}
         self.precision = self._steps[0].precision
-        every = map(layout, chain(self._params, *(own.values() for own in self.slots.values())))
-        self._kept = Regions([x for x in every if x is not None])
+        for step, owned in zip(self._steps, self._owned, strict=True):
+            others = [k for k in range(len(self.names)) if k not in owned]
+            slots = chain.from_iterable(self.slots[self.names[k]].values() for k in others)
+            step.keep_apart([*(self._params[k] for k in others), *slots])
         self._planned: list[tuple[Step, Step]] = []  # steps to commit, and what each of them belongs to
         self._torn = False
         self._values: Values | None = None
         self._own_values: list[Values] = []
         self._check_gathering(values)
 
-    def __call__(self, grads: Sequence[Any], values: Values, on_nonfinite: str = "raise") -> bool:
-        """Make one update, as :meth:`Step.__call__` does."""
-        return self.with_inputs(grads, values, on_nonfinite, {})
-
     def with_inputs(
         self, grads: Sequence[Any], values: Values, on_nonfinite: str, inputs: Mapping[str, Sequence[Any]]
     ) -> bool:
         """Make one update with arrays beside the gradient, as :meth:`Step.with_inputs` does."""
+        return self(grads, values, on_nonfinite, inputs)
+
+    def __call__(
+        self, grads: Sequence[Any], values: Values, on_nonfinite: str = "raise", inputs: Mapping[str, Any] = _NONE
+    ) -> bool:
+        """Make one update, as :meth:`Step.__call__` does."""
         self._recover()
         guard = on_nonfinite != "ignore"
         try:
+            if not inputs:
+                return self._made(grads, values, guard)
             placed = [
                 step.placed({name: [x[k] for k in owned] for name, x in inputs.items()}, guard)
                 for step, owned in zip(self._steps, self._owned, strict=True)
@@ -88,13 +97,12 @@ class JointStep:
                     if pairs:
                         stack.enter_context(step.written(pairs))
                 return self._made(grads, values, guard)
-        except NonFiniteError as error:
-            if on_nonfinite != "skip" or isinstance(error, ScalarError):
-                raise
-            return self._last.skip()
-        finally:
+        except BaseException as error:
             for step in self._steps:
                 step.forget()
+            if on_nonfinite != "skip" or not isinstance(error, NonFiniteError) or isinstance(error, ScalarError):
+                raise
+            return self._last.skip()
 
     def _made(self, grads: Sequence[Any], values: Values, guard: bool) -> bool:
         """Plan the update of all parts, and commit it; return whether it was more than to gather gradients."""
@@ -112,8 +120,6 @@ class JointStep:
 
     def _plan(self, grads: Sequence[Any], values: Values, guard: bool) -> list[tuple[Step, Step]]:
         """Do all of an update but the writing; return the steps that are to write, and which step each belongs to."""
-        self.check(grads)
-        grads = [apart(g, self._kept) for g in grads]  # one step may write what another one has to read
         own_values = self._split(values)
         if len({step.makes_update(own) for step, own in zip(self._steps, own_values, strict=True)}) > 1:
             raise _disagreement()
@@ -126,6 +132,7 @@ class JointStep:
         except ScalarError:
             raise
         except NonFiniteError as error:
+            self.check(grads)
             raise (self.first_bad(grads) or error) from None
         return planned
 

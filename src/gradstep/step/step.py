@@ -285,6 +285,12 @@ class Step:
         t, skipped, _, applied, _ = self._now
         self._next = t + 1, skipped, memory, applied + 1, table
 
+    def keep_apart(self, arrays: Sequence[Any]) -> None:
+        """Copy gradients that lie in these arrays, which another step writes in the same update."""
+        for step in (self, self._gathering):
+            if step is not None:
+                step._engine.keep_apart(arrays)
+
     def check_places(self) -> None:
         """Refuse to write where an array lies elsewhere than before, which a schedule may have done."""
         self._engine.check_places()
