@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from gradstep.array.namespaces import copied, dtype_name, put, to_numpy
 from gradstep.checkpoint.state import BEST
 from gradstep.errors import CheckpointError, GradstepTypeError, GradstepValueError
+from gradstep.loop.direction import VALUE, Directions
 from gradstep.naming import is_like
 
 _FORM: Any = {
@@ -110,10 +111,13 @@ class Best:
         ``"value"``, the name of a metric, or None: nothing is kept.
     names, params
         Of the nest.
+    directions
+        Whether less or more is better.
     """
 
-    def __init__(self, by: str | None, names: Sequence[str], params: Sequence[Any]) -> None:
+    def __init__(self, by: str | None, names: Sequence[str], params: Sequence[Any], directions: Directions) -> None:
         self.by, self.names, self.params = by, names, params
+        self.sign = 1.0 if by is None else directions.sign(by)
         self._kept: _Kept | None = None
 
     @property
@@ -133,8 +137,8 @@ class Best:
 
     def offer(self, value: float, metrics: Mapping[str, float], t: int) -> None:
         """Keep the parameters as they are now, if they are better than all before."""
-        x = value if self.by == "value" else metrics.get(self.by or "", math.nan)
-        if math.isfinite(x) and (self._kept is None or x < self._kept.value):
+        x = value if self.by == VALUE else metrics.get(self.by or "", math.nan)
+        if math.isfinite(x) and (self._kept is None or self.sign * x < self.sign * self._kept.value):
             self._kept = _Kept(x, t, [copied(x) for x in self.params])
 
     def to_save(self) -> tuple[dict[str, Any], dict[str, Any] | None]:
@@ -180,8 +184,19 @@ class _Kept(NamedTuple):
     arrays: list[Any]
 
 
-def best_by(keep: bool | str | None, has_batches: bool, has_metrics: bool) -> str | None:
+def best_by(keep: bool | str | None, is_noisy: bool, has_metrics: bool, directions: Directions) -> str | None:
     """Return the name of the number by which the best point is chosen; None: none is kept.
+
+    Parameters
+    ----------
+    keep
+        What a user asks for.
+    is_noisy
+        Whether the value is of a batch or a draw: its least one is the luckiest.
+    has_metrics
+        Whether there is an ``evaluate``.
+    directions
+        Of its numbers.
 
     Raises
     ------
@@ -189,11 +204,11 @@ def best_by(keep: bool | str | None, has_batches: bool, has_metrics: bool) -> st
         For a metric that nothing gives, and for anything but a name, True, False or None.
     """
     if isinstance(keep, str):
-        if keep != "value" and not has_metrics:
+        if keep != VALUE and not has_metrics:
             raise GradstepValueError(f"keep_best is {keep!r}, but there is no evaluate= that gives it.")
         return keep
     if keep is None:
-        return "value" if not has_batches else "val/loss" if has_metrics else None
+        return VALUE if not is_noisy else "val/loss" if has_metrics and directions.knows("val/loss") else None
     if not isinstance(keep, bool):
         raise GradstepTypeError(f"keep_best must be True, False or a name, not {keep!r}.")
-    return "value" if keep else None
+    return VALUE if keep else None

@@ -4,12 +4,9 @@ import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from numbers import Real
 from typing import Any
 
-import numpy as np
-
-from gradstep.array.namespaces import copied, duplicate
+from gradstep.array.namespaces import copied
 from gradstep.array.tree import flatten
 from gradstep.checkpoint import Checkpoint, Rng, as_saved, load, plan, user_metadata, write
 from gradstep.checkpoint.rng import put_back, states_as_json, taken
@@ -17,8 +14,6 @@ from gradstep.checkpoint.transfer import uninterrupted
 from gradstep.engine.eager import within
 from gradstep.errors import (
     CheckpointError,
-    GradstepTypeError,
-    GradstepValueError,
     InUseError,
     NonFiniteError,
     ScalarError,
@@ -27,15 +22,18 @@ from gradstep.files import AnyPath
 from gradstep.form.chain import program
 from gradstep.form.hyper import at
 from gradstep.locks import new_lock, refuse_reentry
+from gradstep.loop import start
 from gradstep.loop import stop as stops
 from gradstep.loop.batches import Cursor, UsedUpError
 from gradstep.loop.bounds import Box, Limits
+from gradstep.loop.direction import Mode
 from gradstep.loop.evaluation import Evaluated, Functions, norm
 from gradstep.loop.files import Checkpoints
 from gradstep.loop.progress import Before, Best, Counts, best_by, copied_memory
 from gradstep.loop.signals import Signals
 from gradstep.loop.step import History, Step
 from gradstep.loop.stop import Point, Reason, Stop
+from gradstep.loop.user import Handed, raised
 from gradstep.naming import Closed, Uncopied, whole
 from gradstep.optimizer import Optimizer
 
@@ -52,9 +50,11 @@ class Run(Closed, Uncopied):
     ----------
     value_and_grad
         ``params -> (value, gradients)``, or ``params, batch -> (value, gradients)`` with ``batches``: a number to be
-        made small, and a nest like the parameters (or a dict by dotted name).
+        made small, and a nest like the parameters (or a dict by dotted name), of NumPy or of another library. It is
+        handed the parameters read-only.
     x0
-        Start: an array or a nest of arrays, or a list of numbers. It is copied; :attr:`params` moves.
+        Start: an array or a nest of arrays, or a list of numbers. It is copied; :attr:`params` moves. JAX's arrays,
+        which cannot be changed, become NumPy's.
     rule
         As for :class:`gradstep.Optimizer`, which also takes ``**options``: ``lr`` and other hyperparameters,
         ``groups``, ``engine``, ``state_dtype`` ...
@@ -73,15 +73,20 @@ class Run(Closed, Uncopied):
         Called at the start and after each update with the parameters, which it changes in place to where they may be.
         It has the last word where there are bounds too.
     callbacks
-        Functions of a :class:`Step`, called after it; one that raises StopIteration ends the run.
+        Functions of a :class:`Step`, or of a step and this run, called after it; one that raises StopIteration ends the
+        run.
     keep_best
         The number by which :attr:`best` is chosen: ``"value"``, a metric such as ``"val/loss"``, or False. None: the
-        value, or, with batches, whose values are noise, the metric ``"val/loss"`` where there is one.
+        value, or, with ``batches`` or ``rng``, where it is noise, the metric ``"val/loss"`` where there is one.
+    mode
+        ``"max"`` makes the value large, as :func:`gradstep.maximize` in the rule does; the best point, targets and
+        plateaus follow. For metrics that are looked at by name: ``{"val/accuracy": "max"}``. A ``loss`` is known to be
+        made small; others have to be said.
     history
         Keep every step in :attr:`history`.
     on_nonfinite
         ``"stop"``, ``"skip"`` the batch, or ``"raise"`` where the objective or its gradient is not finite, or too large
-        for the rule. Nothing has been changed in any case.
+        for the rule; a hundred in a row end a run that skips. Nothing has been changed in any case.
     save_to, save_every, save_seconds, keep
         A checkpoint's path, after how many steps or seconds it is written, and how many are kept; it is also written
         at the end. When the disk is full the run goes on, with a warning.
@@ -99,7 +104,8 @@ class Run(Closed, Uncopied):
     opt
         Its :class:`gradstep.Optimizer`; ``run.opt.lr = 1e-4`` works between steps.
     stop
-        The stops, all in one.
+        The stops that were asked for, all in one; ``run.stop = gs.stop.steps(2000)`` gives more steps to a run that has
+        ended.
     reason
         The reason for which the run ended (:class:`gradstep.stop.Reason`), or None.
     history
@@ -124,9 +130,7 @@ class Run(Closed, Uncopied):
 
     params: Any
     opt: Optimizer
-    stop: Stop
-    on_nonfinite: str
-    callbacks: list[Callable[[Step], Any]]
+    callbacks: list[Callable[..., Any]]
     history: History | None
     reason: Reason | None
     unsaved: OSError | None
@@ -151,8 +155,9 @@ class Run(Closed, Uncopied):
         evaluate_every: int = 100,
         bounds: Any = None,
         project: Callable[[Any], Any] | None = None,
-        callbacks: Sequence[Callable[[Step], Any]] | Callable[[Step], Any] = (),
+        callbacks: Sequence[Callable[..., Any]] | Callable[..., Any] = (),
         keep_best: bool | str | None = None,
+        mode: Mode | Mapping[str, Mode] | None = None,
         history: bool = True,
         on_nonfinite: str = "stop",
         save_to: AnyPath | None = None,
@@ -164,27 +169,30 @@ class Run(Closed, Uncopied):
         diagnostics: bool = True,
         **options: Any,
     ) -> None:
-        if on_nonfinite not in ("stop", "skip", "raise"):
-            raise GradstepValueError(f'on_nonfinite must be "stop", "skip" or "raise", not {on_nonfinite!r}.')
         by_number = {"steps": max_steps, "evaluations": max_evaluations, "seconds": seconds, "grad_norm": grad_norm}
-        self.stop = _stops(stop, on_nonfinite == "stop", **by_number, target=target)
-        self.on_nonfinite = on_nonfinite
-        self.params = _begin(x0)
-        self.opt = Optimizer(self.params, rule, diagnostics=diagnostics, **options)
-        self.callbacks = _callbacks(callbacks)
+        stop, _ = start.ending(stop, on_nonfinite, **by_number, target=target)
+        self._on_nonfinite = on_nonfinite
+        self.params = start.parameters(x0)
+        stage, self._directions, options = start.rule_and_directions(rule, mode, options)
+        self.opt = Optimizer(self.params, stage, diagnostics=diagnostics, **options)
+        self.callbacks = start.callbacks(callbacks)
         self.history = History() if history else None
         self.reason, self.unsaved, self.last_metrics = None, None, {}
         self._rng: Rng = {} if rng is None else rng
-        taken(self._rng)  # refuses what is no generator
         self._measures = diagnostics
         self._nest, self._leaves = flatten(self.params)
         made = program(self.opt.stage)
         made.refuse_gathering("gs.Run")
         self._value_limits = made.cuts
         every = whole("evaluate_every", evaluate_every, least=1)
-        self._functions = Functions(value_and_grad, evaluate, every, _metrics_of(self.stop, keep_best))
+        is_noisy = batches is not None or bool(taken(self._rng))
+        by = best_by(keep_best, is_noisy, evaluate is not None, self._directions)
+        self._keeps = by if isinstance(keep_best, str) else None  # a metric that has to be there
+        self._functions = Functions(value_and_grad, evaluate, every)
+        self.stop = stop
+        self._handed = Handed(self._nest, self._leaves)
         self._cursor = None if batches is None else Cursor(batches)
-        self._best = Best(best_by(keep_best, batches is not None, evaluate is not None), self._nest.names, self._leaves)
+        self._best = Best(by, self._nest.names, self._leaves, self._directions)
         self._limit(bounds, project)
         self._now = Counts()
         self._before: Before | None = None
@@ -205,11 +213,33 @@ class Run(Closed, Uncopied):
         masters = {k: state["master"] for k, state in enumerate(states) if "master" in state}
         self._box = None
         if bounds is not None:
-            self._box = Box(bounds, self._nest.names, self._leaves, self.opt.state, ascends=_ascends(self.opt))
+            ascends = self._directions.ascends
+            self._box = Box(bounds, self._nest.names, self._leaves, self.opt.state, ascends=ascends)
         self._limits = Limits(self._box, project, self.params, self._leaves, masters)
 
     def _instead(self, name: str) -> str | None:
         return f"run.opt.{name} = ..." if name in self.opt.hyper or hasattr(self.opt, name) else None
+
+    @property
+    def stop(self) -> Stop:
+        """The stops that were asked for, all in one. To set them lets a run that has ended go on."""
+        return self._asked
+
+    @stop.setter
+    def stop(self, stop: Stop) -> None:
+        asked, ends = start.ending(stop, self._on_nonfinite)
+        self._functions.want(start.looked_at(asked, self._keeps, self._directions))
+        self._asked, self._ends, self.reason = asked, ends, None
+
+    @property
+    def on_nonfinite(self) -> str:
+        """``"stop"``, ``"skip"`` or ``"raise"``."""
+        return self._on_nonfinite
+
+    @on_nonfinite.setter
+    def on_nonfinite(self, policy: str) -> None:
+        self._ends = start.ending(self._asked, policy)[1]
+        self._on_nonfinite = policy
 
     @property
     def t(self) -> int:
@@ -278,11 +308,11 @@ class Run(Closed, Uncopied):
 
     def metrics(self) -> dict[str, float]:
         """Call ``evaluate`` at the current parameters."""
-        return self._functions.measure(self.params)
+        return self._functions.measure(self._handed())
 
     def __iter__(self) -> Iterator[Step]:
         """Iterate over the steps from the current parameters to the end. After a ``break`` another loop goes on."""
-        numbers = [n for one in self.stop if isinstance(one, stops.signals) for n in one.numbers]
+        numbers = [n for one in self._ends if isinstance(one, stops.signals) for n in one.numbers]
         with self._signals.caught(numbers):
             self._started = time.monotonic()
             try:
@@ -297,7 +327,10 @@ class Run(Closed, Uncopied):
             return None
         refuse_reentry(self._turning, "the next step", WITHIN)
         with self._turning:
-            made = self._turn()
+            try:
+                made = self._turn()
+            except StopIteration as error:  # which would end the loop without a word
+                raise raised("the objective, or evaluate,", error) from error
         return self._end(made) if isinstance(made, Reason) else self._after_step(made)
 
     def _turn(self) -> Step | Reason:
@@ -323,10 +356,8 @@ class Run(Closed, Uncopied):
             reason = self._reason_at(evaluated)
         if evaluated.problem and self.on_nonfinite == "raise":
             raise NonFiniteError(evaluated.problem)
-        if reason is None and self._cursor is None:
-            reason = Reason(
-                "non-finite", f"{evaluated.problem} Without batches the next evaluation would give the same"
-            )
+        if reason is None and self._gives_the_same():
+            reason = Reason("non-finite", f"{evaluated.problem} The next evaluation would give the same")
         if reason is not None:
             return reason
         with self._lock:
@@ -358,9 +389,17 @@ class Run(Closed, Uncopied):
             raise
         return evaluated
 
+    def _gives_the_same(self) -> bool:
+        """Return True where another evaluation here could give nothing else: no batches, and no numbers were drawn."""
+        if self._cursor is not None or self._before is None:
+            return False
+        return states_as_json(taken(self._rng)) == states_as_json(self._before.random)
+
     def _evaluated_on(self, batch: tuple[Any, ...]) -> Evaluated:
         """Call the user's functions, and hold what points out of a bound."""
-        evaluated = self._functions(self.params, batch, self.t, self._now.measured != self.t)
+        evaluated = self._functions(self._handed(), batch, self.t, self._now.measured != self.t)
+        if (grads := self._handed.gradients(evaluated.grads)) is not evaluated.grads:
+            evaluated = replace(evaluated, grads=grads, free=grads)
         if self._box is None:
             return evaluated
         leaves, blocked = self._box.held(self._leaves, self._nest.leaves(evaluated.grads, "gradients"))
@@ -380,8 +419,9 @@ class Run(Closed, Uncopied):
             bad=self._now.bad + bool(evaluated.problem),
             metrics=evaluated.metrics,
             signal=self._signals.number,
+            directions=self._directions,
         )
-        return self.stop.check(point, self._now.stop)
+        return self._ends.check(point, self._now.stop)
 
     def _update(self, evaluated: Evaluated) -> Step:
         lr = self.opt.lr if "lr" in self.opt.hyper else math.nan
@@ -412,7 +452,7 @@ class Run(Closed, Uncopied):
             self.history.append(step)
         for callback in self.callbacks:
             try:
-                callback(step)
+                callback(step, self) if start.takes_run(callback) else callback(step)
             except StopIteration:
                 self._end(Reason("callback", "a callback raised StopIteration"))
         if self.reason is None and self._checkpoints.is_due(self.t):
@@ -521,38 +561,3 @@ class Run(Closed, Uncopied):
             finally:
                 self._is_changing = False
         return found
-
-
-def _stops(stop: Stop | None, at_non_finite: bool, **by_number: float | None) -> Stop:
-    """Join all stops into one, which ends the run by the first that does."""
-    named = [getattr(stops, name)(value) for name, value in by_number.items() if value is not None]
-    return stops.any_of(*[stops.non_finite()] * at_non_finite, *named, *([] if stop is None else [stop]))
-
-
-def _metrics_of(stop: Stop, keep_best: bool | str | None) -> set[str]:
-    """Return the metrics that ``evaluate`` has to give: those of plateaus and of the best point."""
-    wanted = {one.metric for one in stop if isinstance(one, stops.plateau) and one.metric is not None}
-    return wanted | ({keep_best} if isinstance(keep_best, str) and keep_best != "value" else set())
-
-
-def _callbacks(callbacks: Any) -> list[Callable[[Step], Any]]:
-    functions = [callbacks] if callable(callbacks) or not isinstance(callbacks, Iterable) else list(callbacks)
-    for f in functions:
-        if not callable(f):
-            raise GradstepTypeError(f"callbacks must be functions of a step, not {f!r}.")
-    return functions
-
-
-def _begin(x0: Any) -> Any:
-    """Copy the start; a list of numbers, or an array of integers, becomes an array of float64."""
-    if isinstance(x0, list | tuple) and x0 and all(isinstance(x, Real) for x in x0):
-        x0 = np.array(x0)
-    if isinstance(x0, np.ndarray) and x0.dtype.kind in "iu":
-        x0 = x0.astype(np.float64)
-    nest, leaves = flatten(x0)
-    return nest.build([duplicate(x) for x in leaves])
-
-
-def _ascends(opt: Optimizer) -> bool:
-    """Return True for a chain that follows the gradient upwards."""
-    return sum(part.rule.ascends for part in opt.stage.parts) % 2 == 1

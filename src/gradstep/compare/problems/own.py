@@ -15,7 +15,7 @@ from gradstep.gradient_check import check_gradient
 from gradstep.loop.batches import Cursor, UsedUpError
 from gradstep.loop.evaluation import Functions
 from gradstep.loop.problem_file import OwnProblem, load, read, split
-from gradstep.loop.user import UserFunction
+from gradstep.loop.user import Handed, UserFunction
 
 STEPS, EVERY = 500, 10
 METRICS = {"loss": "val/loss", "accuracy": "val/accuracy"}  # under the names that a run gives them
@@ -143,14 +143,17 @@ def _task(own: OwnProblem, again: Callable[[], OwnProblem]) -> Task:
     else:
         batches = ((batch,) for batch in _batches(own))
 
+    handed = Handed(*flatten(params))
+
     def value_and_grad(batch: tuple[Any, ...]) -> tuple[float, Any]:
-        return _quietly(own.value_and_grad, params, *batch)
+        value, grads = _quietly(own.value_and_grad, handed(), *batch)
+        return value, handed.gradients(grads)
 
     def value() -> float:
         return math.fsum(value_and_grad(batch)[0] for batch in held) / len(held)
 
     def evaluate(_: Split) -> Values:
-        given = _quietly(measure, params)
+        given = _quietly(measure, handed())
         found = {name: given[key] for name, key in METRICS.items() if key in given}
         return found if "loss" in found else {"loss": value(), **found}
 
