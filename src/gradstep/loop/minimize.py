@@ -9,9 +9,8 @@ from gradstep.array.namespaces import copied
 from gradstep.array.tree import flatten
 from gradstep.errors import GradstepError, GradstepTypeError
 from gradstep.loop.batches import UsedUpError
-from gradstep.loop.direction import VALUE
 from gradstep.loop.run import Run
-from gradstep.loop.stop import Kind, Reason, steps
+from gradstep.loop.stop import Kind, Reason, plateau, steps
 
 if TYPE_CHECKING:
     from scipy.optimize import OptimizeResult
@@ -53,7 +52,7 @@ def minimize(
         ``history``. ``status`` is 0 where a tolerance, a target or a plateau was reached, 1 where steps, evaluations,
         seconds or batches were used up, 2 for a number that is not finite, 3 for a signal, 99 for a callback.
         ``success`` is true for 0, and for 1 where no tolerance was asked for; but not where the value at the end is
-        worse than that of the start, and no better one was met: the message says so then.
+        worse than that of the start: the message says so then.
 
     Raises
     ------
@@ -161,11 +160,12 @@ def summary(run: Run) -> dict[str, Any]:
     status = _STATUS[reason.kind]
     wanted = any(stop.arrives for stop in run.stop)
     success = status == 0 or (status == 1 and not wanted)
-    # The best value is that of the start, and it is not that of the end.
-    worse = success and here is not None and (run.best_by, run.best_t) == (VALUE, 0) and here.value != run.best_value
+    # A small gradient or a target is there or not; a plateau is one also where the value only grew.
+    shown = status == 0 and not any(isinstance(stop, plateau) for stop in run.stop)
+    worse = success and not shown and here is not None and run.is_worse(here.value)
     message = f"{reason.message[0].upper()}{reason.message[1:]}".rstrip(".") + "."
     if worse:
-        message += f" The value was never better than {run.best_value:.6g}, that of the start."
+        message += " The value is worse than that of the start."
     return {
         "x": copy_of(run),
         "fun": math.nan if here is None else here.value,

@@ -20,6 +20,7 @@ _FORM: Any = {
     "bad": int,
     "measured": (int, None),
     "settled": int,
+    "first": (float, None),
     "stop": {str: object},
 }
 
@@ -42,6 +43,8 @@ class Counts:
         The last t at which ``evaluate`` was called.
     settled
         The last t for which all is done that is due once after each update.
+    first
+        The value where the run began; None before it is known.
     stop
         The memory of the stops.
     """
@@ -53,6 +56,7 @@ class Counts:
     bad: int = 0
     measured: int | None = None
     settled: int = -1
+    first: float | None = None
     stop: dict[str, Any] = field(default_factory=dict[str, Any])
 
     def copy(self) -> "Counts":
@@ -74,6 +78,7 @@ class Counts:
         CheckpointError
             When it is none.
         """
+        data = {"first": None, **data} if isinstance(data, dict) else data  # files of before have none
         if not is_like(data, _FORM):
             raise CheckpointError("its run makes no sense")
         return cls(**data)

@@ -26,7 +26,7 @@ from gradstep.loop import start
 from gradstep.loop import stop as stops
 from gradstep.loop.batches import Cursor, UsedUpError
 from gradstep.loop.bounds import Box, Limits
-from gradstep.loop.direction import Mode
+from gradstep.loop.direction import VALUE, Mode
 from gradstep.loop.evaluation import Evaluated, Functions, norm
 from gradstep.loop.files import Checkpoints
 from gradstep.loop.progress import Before, Best, Counts, best_by, copied_memory
@@ -185,8 +185,8 @@ class Run(Closed, Uncopied):
         made.refuse_gathering("gs.Run")
         self._value_limits = made.cuts
         every = whole("evaluate_every", evaluate_every, least=1)
-        is_noisy = batches is not None or bool(taken(self._rng))
-        by = best_by(keep_best, is_noisy, evaluate is not None, self._directions)
+        self._is_noisy = batches is not None or bool(taken(self._rng))
+        by = best_by(keep_best, self._is_noisy, evaluate is not None, self._directions)
         self._keeps = by if isinstance(keep_best, str) else None  # a metric that has to be there
         self._functions = Functions(value_and_grad, evaluate, every)
         self.stop = stop
@@ -287,6 +287,11 @@ class Run(Closed, Uncopied):
         """The number by which :attr:`best` is chosen: ``"value"``, a metric, or None."""
         return self._best.by
 
+    def is_worse(self, value: float) -> bool:
+        """Return True for a value that is worse than that of the start; of noise nobody can say it."""
+        first, sign = self._now.first, self._directions.sign(VALUE)
+        return not self._is_noisy and first is not None and sign * value > sign * first
+
     @property
     def evaluated(self) -> Evaluated | None:
         """Objective and gradient at the current parameters, if they have been evaluated."""
@@ -381,6 +386,7 @@ class Run(Closed, Uncopied):
             if evaluated.metrics:
                 now.measured, self.last_metrics = self.t, evaluated.metrics
             if not evaluated.problem:
+                now.first = evaluated.value if now.first is None else now.first
                 self._best.offer(evaluated.value, evaluated.metrics, self.t)
             self._now, self._evaluated = now, evaluated
         except BaseException:  # it will be made again
