@@ -738,7 +738,7 @@ def test_each_line_of_the_page_has_its_test():
 
 
 class TestNumbersAndLengths:
-    @pytest.mark.parametrize("maxiter", [1e1, np.float64(10), np.int32(10), 10.0])
+    @pytest.mark.parametrize("maxiter", [1e1, np.float64(10), np.int32(10)])
     def test_whole_numbers_of_any_kind(self, maxiter):
         assert run(lr=0.01, maxiter=maxiter).nit == 10
 
