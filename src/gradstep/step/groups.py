@@ -78,9 +78,11 @@ class Groups:
         """By pattern, or ``""``, the programs that groups have."""
         return {"": self.program} | {pattern: program(stage) for pattern, stage in self.stages.items()}
 
-    def users(self, pattern: str) -> list[int]:
-        """Return the groups that the values of a pattern are for."""
-        return [k for k, own in enumerate(self.patterns) if pattern in self._from_the_rule_on(own)]
+    def users(self, pattern: str, name: str = "") -> list[int]:
+        """Return the groups that the values of a pattern are for; with a name, where no later pattern has that too."""
+        own = [self._from_the_rule_on(patterns) for patterns in self.patterns]
+        last = [next((p for p in reversed(patterns) if name in self.given[p]), pattern) for patterns in own]
+        return [k for k, patterns in enumerate(own) if pattern in patterns and (not name or last[k] == pattern)]
 
     def domain(self, pattern: str, name: str) -> Domain | None:
         """Return the values that a hyperparameter may take in the groups of a pattern.
@@ -109,7 +111,12 @@ class Groups:
     def values(self, hyper: Mapping[str, Hyper]) -> Callable[[int], list[dict[str, float]]]:
         """Return a function that gives, when ``t`` updates have been made, each group's hyperparameters of the next."""
         shared = {
-            rule: evaluated(self.given[rule] if rule else hyper, self.programs[rule].domains) for rule in {*self.rules}
+            rule: evaluated(
+                self.given[rule] if rule else hyper,
+                self.programs[rule].domains,
+                f"groups: {rule!r}" if rule else "hyperparameter",
+            )
+            for rule in dict.fromkeys(self.rules)
         }
         cases, count = list(zip(self.rules, self.labels, self.overrides, strict=True)), len(self.patterns)
         if len(shared) == 1 and not any(self.overrides):
