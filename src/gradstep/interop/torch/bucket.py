@@ -53,7 +53,7 @@ class Bucket:
         self.is_host = in_numpy(self.params[0])
         self.is_low = [x.dtype == torch.bfloat16 for x in self.params]
         self.program = program(settings[members[0].group].stage)
-        self.program.refuse_gathering("torch's step")
+        self.program.check_for_guest("torch's step")
         self.set_values(settings)
         order = [*self.spans]
         self.step = Step(
