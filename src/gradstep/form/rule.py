@@ -140,6 +140,9 @@ class Rule:
     early_numbers: tuple[str, ...] = ()  # the first of them
     operations: Mapping[str, int] = field(default_factory=dict[str, int])
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "__doc__", self.doc or repr(self))  # what help(gs.adam) shows
+
     def __call__(self, *values: Any, name: str | None = None, **hyper: Any) -> "Stage":
         """The stage with these hyperparameters; ``name`` gives it hyperparameters and state of its own.
 

@@ -122,7 +122,7 @@ def groups_and_chain(case: Case) -> None:
     grads = gradients(rng, thetas, 6)
     hyper: dict[str, Any] = case.settings()[-1]
     schedules: dict[str, Any] = {key: constant(x) for key, x in hyper.items()}
-    rule, scheduled = case.alone(**hyper), case.alone(**schedules)
+    rule, scheduled = case.stage(**hyper), case.stage(**schedules)
     before, after = clip_by_value(5.0, name="before"), ema(0.5, name="after")
     for engine in ENGINES:
         go: Any = partial(run, thetas=thetas, grads=grads, engine=engine)
