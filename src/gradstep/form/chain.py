@@ -285,6 +285,21 @@ class Program:
         if self.inputs:
             raise GradstepValueError(f"{who} hands over gradients alone, and {min(self.inputs)} is needed beside them.")
 
+    def check_for_guest(self, who: str) -> None:
+        """Refuse a program that a guest in another library cannot step.
+
+        Raises
+        ------
+        GradstepValueError
+            With what it needs.
+        """
+        self.refuse_gathering(who)
+        if kept := self.memory_of_each():
+            raise GradstepValueError(
+                f"{who} keeps the host's numbers for all arrays together, and {min(kept)} is kept for each; step a "
+                f"gs.Optimizer."
+            )
+
     @property
     def over_tensor(self) -> bool:
         """True where a scalar differs from tensor to tensor."""

@@ -145,11 +145,6 @@ def _check_names(made: Any) -> None:
             raise RuleError(f"rule {owner}: the name {key} is taken; choose another for the slot or hyperparameter.")
     if bool(made.measure) != (made.over is not None):
         raise RuleError(f'rule {owner}: reduce= and over="tensor" or "all" belong together.')
-    if made.over == "tensor" and made.memory:
-        raise RuleError(
-            f'rule {owner}: memory is kept once for all arrays of a group, and over="tensor" takes a sum of each; take '
-            f"the sum over all."
-        )
     if made.early is not None and not made.measure:
         raise RuleError(f"rule {owner}: early= is for numbers that reduce= needs; without it scalars() gives them all.")
     if made.wraps and made.kind == "rule":

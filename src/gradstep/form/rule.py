@@ -53,7 +53,8 @@ class Rule:
     start
         Where a slot does not start at 0: a number, a hyperparameter's name, ``"theta"`` or ``f(theta, **hyper)``.
     memory
-        Host floats kept between steps, with their first values.
+        Host floats kept between steps, with their first values: for all arrays of a group together, or for each array
+        where ``over`` is ``"tensor"``.
     defaults
         Hyperparameters and their defaults: the parameters of ``scalars`` and ``early`` that have one. ``None``: shared
         with another stage of the chain, or to be given.

@@ -78,9 +78,11 @@ def _steps(
         slots = start_slots(made, str(k), x, hyper)
         state = tuple(tuple(slots[key] for key in keys) for keys in made.slots)
         tensors.append(Tensor(str(k), x.copy(), state, k if made.over_tensor else 0))
-    engine, memory = make(made, tensors), [made.memory()]
-    rows = [0] * len(tensors) if made.over_tensor else [0]
-    host = Host(made, [hyper], rows, extremes({x.dtype for x in tensors}))
+    engine, kept = make(made, tensors), made.memory_of_each()
+    memory = [made.memory() | kept for _ in (tensors if kept else [0])]
+    rows = range(len(memory)) if kept else [0] * len(tensors) if made.over_tensor else [0]
+    cohorts = [(0, (0,) * len(made.parts))] * len(memory)
+    host = Host(made, [hyper], rows, extremes({x.dtype for x in tensors}), cohorts)
 
     def measure(part: int, table: list[Row]) -> Sums:
         return engine.measure(part, table)[0]

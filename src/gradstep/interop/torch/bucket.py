@@ -71,7 +71,7 @@ class Bucket:
         self._is_plain = self.is_host and not self.is_spread and rules.name != ROWS_ALONE
         self.is_low = any(x.dtype == torch.bfloat16 for x in self.params)
         self.program = program(settings[members[0].group].stage)
-        self.program.refuse_gathering("torch's step")
+        self.program.check_for_guest("torch's step")
         self._check_parameters()
         self.set_values(settings)
         order = [*self.spans]
