@@ -536,3 +536,38 @@ def test_inputs_that_lie_in_another_parts_inputs():
     opt = gs.Optimizer({"a": np.ones(2), "b": np.ones(2)}, "sgd", lr=1.0, groups={"b": newton_apart()})
     with pytest.raises(GradstepValueError, match="did you mean curvature"):
         opt.step({"a": np.ones(2), "b": np.ones(2)}, curvatur={})
+
+
+class TestRun:
+    """gs.Run looks at the rule of each parameter."""
+
+    def run(self, rule, groups, f=None, x=None, **options):
+        def up(x):
+            return x["a"].sum() + x["b"].sum(), {"a": np.ones(2), "b": np.ones(2)}
+
+        start = {"a": np.zeros(2), "b": np.zeros(2)} if x is None else x
+        return gs.Run(f or up, start, rule, groups=groups, **options)
+
+    def test_one_direction_for_all(self):
+        with pytest.raises(GradstepValueError, match='mode="max"'):
+            self.run(gs.sgd(lr=0.1), {"b": gs.chain(gs.maximize(), gs.sgd(lr=0.1))})
+        run = self.run(gs.sgd(lr=0.1), {"b": gs.momentum(lr=0.1)}, mode="max", bounds=(0, 1), max_steps=4)
+        list(run)
+        assert np.allclose(run.params["a"], 0.4)
+        assert (run.params["b"] > 0.4).all()
+
+    def test_what_gathers_is_refused_wherever_it_is(self):
+        with pytest.raises(GradstepValueError, match=r"gs\.Run makes an update at each call"):
+            self.run("adam", {"*": gs.chain(gs.accumulate(k=2), gs.adam())})
+
+    @pytest.mark.parametrize(
+        ("rule", "groups", "clipped"),
+        [
+            (gs.sgd(lr=0.1), {"b": gs.chain(gs.clip_by_value(max_value=0.5), gs.sgd(lr=0.1))}, True),
+            (gs.chain(gs.clip_by_value(max_value=0.5), gs.sgd(lr=0.1)), {"*": gs.sgd(lr=0.1)}, False),
+            (gs.chain(gs.clip_by_value(max_value=0.5), gs.sgd(lr=0.1)), {"*": {"max_value": 100.0}}, False),
+            (gs.chain(gs.clip_by_value(max_value=0.5), gs.sgd(lr=0.1)), {"a": {"max_value": 100.0}}, True),
+        ],
+    )
+    def test_what_is_clipped(self, rule, groups, clipped):
+        assert [step.clipped for step in self.run(rule, groups, max_steps=2)] == [clipped] * 2

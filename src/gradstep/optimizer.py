@@ -154,7 +154,7 @@ class Optimizer:
         self._values = GroupValues(self._groups, self._hyper)
         self._active = [k for k, group in enumerate(self._groups.of) if group is not None]
         self._step = joint_step(
-            [(rule, self._groups.programs[rule]) for rule in self._groups.rules or [""]],
+            [(rule, self._groups.used[rule]) for rule in self._groups.rules or [""]],
             {self._nest.names[k]: leaves[k] for k in self._active},
             self._values.at(0),
             [group for group in self._groups.of if group is not None],

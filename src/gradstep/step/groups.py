@@ -1,5 +1,6 @@
 """Groups of parameters by name pattern: hyperparameters or a rule of their own, or frozen."""
 
+import math
 from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -77,6 +78,16 @@ class Groups:
     def programs(self) -> Mapping[str, Program]:
         """By pattern, or ``""``, the programs that groups have."""
         return {"": self.program} | {pattern: program(stage) for pattern, stage in self.stages.items()}
+
+    @cached_property
+    def used(self) -> Mapping[str, Program]:
+        """The programs that parameters have; the shared one where all are frozen."""
+        return {rule: self.programs[rule] for rule in dict.fromkeys(self.rules)} or {"": self.program}
+
+    def limits(self, hyper: Mapping[str, Hyper], t: int) -> list[float]:
+        """Return for each group the least bound that its stages put on each element of a gradient, or infinity."""
+        each = zip(self.values(hyper)(t), self.rules, strict=True)
+        return [min((own[key] for key in self.programs[rule].cuts), default=math.inf) for own, rule in each]
 
     def users(self, pattern: str, name: str = "") -> list[int]:
         """Return the groups that the values of a pattern are for; with a name, where no later pattern has that too."""
