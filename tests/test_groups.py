@@ -20,7 +20,7 @@ def assigned(groups, tx=None):
 def values(groups, name, t=0, tx=None):
     made = program(tx or gs.adamw())
     found = assign(groups, NAMES, made)
-    return found.values(made, made.hyper, t)[found.of[NAMES.index(name)]]
+    return found.values(made.hyper, t)[found.of[NAMES.index(name)]]
 
 
 def nest(rng):
@@ -49,7 +49,7 @@ class TestMatching:
 
     def test_without_groups_all_are_one(self):
         assert assigned(None).of == assigned({}).of == (0,) * 6
-        assert assigned(None).labels == ("",)
+        assert assigned(None).labels == [""]
 
     def test_each_combination_is_a_group(self):
         found = assigned({"*.b": {"lr": 0.1}, "layer1.*": {"eps": 0.2}})
@@ -152,7 +152,7 @@ class TestTraining:
         ({"*.b": {"leraning": 0.1}}, ValueError, "unknown hyperparameter 'leraning'"),
         ({"*.b": {"lr": -0.1}}, ValueError, "groups: '*.b': lr must be finite and >= 0"),
         ({"*.b": {"lr": "0.1"}}, TypeError, "groups: '*.b': lr must be a number or a schedule"),
-        ({"*.b": 0.1}, TypeError, "groups: '*.b' must be a dict of hyperparameters or \"freeze\", not 0.1"),
+        ({"*.b": 0.1}, TypeError, "groups: '*.b' must be a dict of hyperparameters, a rule such as gs.sgd(lr=0.1) or"),
         ({"*.b": "frozen"}, TypeError, "must be a dict of hyperparameters"),
         ({"*.b": None}, TypeError, "must be a dict of hyperparameters"),
         ({"*.b": np.ones(3)}, TypeError, "must be a dict of hyperparameters"),
@@ -220,10 +220,7 @@ class TestSetInMidRun:
         twin.step(ones)
         assert twin.params["b"][0] == -0.25
         twin.save(tmp_path / "a.safetensors")
-        with pytest.raises(gs.CheckpointError, match=r"'b' has \{'lr': 0.25\} of its own in the file, and has"):
-            made(0.5).restore(tmp_path / "a.safetensors")
         again = made(0.5)
-        again.groups["b"]["lr"] = 0.25
         again.restore(tmp_path / "a.safetensors")
         again.step(ones)
         assert again.params["b"][0] == -0.5

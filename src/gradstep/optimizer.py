@@ -26,7 +26,7 @@ from gradstep.form.hyper import Hyper, HyperView, at
 from gradstep.form.rule import Rule, Stage
 from gradstep.locks import refuse_reentry
 from gradstep.naming import unknown
-from gradstep.step import Snapshot, Step, choose_nonfinite
+from gradstep.step import Snapshot, choose_nonfinite, joint_step
 from gradstep.step.groups import GroupsView, GroupValues, assign
 from gradstep.step.precision import Precision
 
@@ -53,6 +53,8 @@ class Optimizer:
     groups
         Hyperparameters by name pattern: ``{"*.bias": {"weight_decay": 0.0}, "embed*": {"lr": gs.times(0.1)},
         "frozen*": "freeze"}``. Where several patterns match, later ones win. A frozen parameter needs no gradient.
+        A rule as the value, ``{"*.bias": gs.adam(lr=1e-3)}``, takes the place of ``rule`` there; each rule sees the
+        parameters that it updates, and no others: a norm over all gradients is over those.
     on_nonfinite
         What to do about a gradient with NaN, an infinity or a number too large for the rule: ``"raise"``, ``"skip"``
         (the step does not happen; ``opt.skipped`` counts it) or ``"ignore"`` (no look at them; where a stage takes a
@@ -149,16 +151,17 @@ class Optimizer:
         self._leaves = tuple(leaves)
         self._groups = assign(groups, self._nest.names, made)
         self._hyper = HyperView(made.hyper, made.domains)
-        self._values = GroupValues(made, self._groups, self._hyper)
+        self._values = GroupValues(self._groups, self._hyper)
         self._active = [k for k, group in enumerate(self._groups.of) if group is not None]
-        self._step = Step(
-            made,
+        self._step = joint_step(
+            [(rule, self._groups.programs[rule]) for rule in self._groups.rules or [""]],
             {self._nest.names[k]: leaves[k] for k in self._active},
             self._values.at(0),
-            groups=[group for group in self._groups.of if group is not None],
+            [group for group in self._groups.of if group is not None],
             precision=precision,
             **self._options,
         )
+        self._takes_inputs = bool(self._step.inputs)
         self._lock = self._step.lock
         self._same = _identity(self._nest, params, self._leaves)
         self._state = MappingProxyType({name: MappingProxyType(own) for name, own in self._step.slots.items()})
@@ -185,7 +188,7 @@ class Optimizer:
     @property
     def groups(self) -> GroupsView:
         """Each group's own hyperparameters by its pattern; ``opt.groups["*.bias"]["lr"] = 1e-4`` sets one."""
-        return GroupsView(self._step.program, self._groups, self._hyper)
+        return GroupsView(self._groups, self._hyper.touch)
 
     @property
     def state(self) -> Mapping[str, Mapping[str, Any]]:
@@ -238,8 +241,8 @@ class Optimizer:
             leaves = tuple([leaves[k] for k in self._active])
         if not self._same():
             self._refuse_replaced()
-        if inputs or self._step.program.inputs:
-            self._step.program.check_inputs(inputs)
+        if inputs or self._takes_inputs:
+            self._step.check_inputs(inputs)
             arrays = {name: self._nest.leaves(nest, name) for name, nest in inputs.items()}
             active = {name: [own[k] for k in self._active] for name, own in arrays.items()}
             self._step.with_inputs(leaves, self._values.at(self._step.t), self._on_nonfinite, active)
@@ -511,7 +514,7 @@ class Optimizer:
 
         params = dict(zip(self._nest.names, self._leaves, strict=True))
         now = self._step.snapshot()
-        own = self._step.program, self._groups, self._step.precision
+        own = self._groups.program, self._groups, self._step.precision
         return Parts(*own, params, self._step.slots, self._hyper.raw, now.t, now.skipped, now.memory, take, self._lock)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Optimizer":
@@ -521,7 +524,7 @@ class Optimizer:
             now = self._step.snapshot()
             params = deepcopy(self._params, memo)
             own = self._step.precision
-            groups = {pattern: dict(x) if isinstance(x, Mapping) else x for pattern, x in self._groups.given.items()}
+            groups = {**self._groups.given, **self._groups.stages}
             made = type(self)(
                 params,
                 self._stage,
@@ -533,6 +536,7 @@ class Optimizer:
                 seed=own.seed,
                 **self._options,
             )
+            made._groups.take(self._groups.given)
             made._hyper.replace(self._hyper.raw)
             if "_grads" in self.__dict__:
                 made.__dict__["_grads"] = deepcopy(self.grads, memo)

@@ -14,7 +14,7 @@ from gradstep.form.chain import Program
 from gradstep.form.hyper import Hyper, checked, times
 from gradstep.naming import is_like
 from gradstep.schedules import from_json, to_json
-from gradstep.step.groups import Groups
+from gradstep.step.groups import FREEZE, Groups
 from gradstep.step.precision import Precision
 
 PARAM, STATE, BEST = "param/", "state/", "best/"
@@ -51,15 +51,16 @@ class Saved:
             del kept["seed"]  # nothing depends on it
         owned = [(group, name) for name, group in zip(names, groups.of, strict=True)]
         return cls(
-            rule=[{"rule": part.rule.name, "label": part.label} for part in program.parts],
+            rule=_rule(program),
             hyper=_as_json(hyper),
             groups=[
                 {
                     "members": sorted(name for group, name in owned if group == k),
                     "hyper": _as_json(own),
                     "memory": dict(numbers),
+                    **({"rule": _rule(groups.programs[key]), "shared": _as_json(groups.given[key])} if key else {}),
                 }
-                for k, (own, numbers) in enumerate(zip(groups.overrides, memory, strict=True))
+                for k, (own, numbers, key) in enumerate(zip(groups.overrides, memory, groups.rules, strict=True))
             ],
             precision=kept,
             frozen=sorted(name for group, name in owned if group is None),
@@ -89,9 +90,13 @@ class Saved:
             theirs, ours = self.precision.get(key), mine.precision.get(key)
             if theirs != ours:
                 yield f"{'state_dtype' if key == 'state' else key} is {short(theirs)} in the file, and {ours!r} here"
+        theirs, ours = _rules(self), _rules(mine)
+        for name in sorted(theirs.keys() & ours.keys()):
+            if theirs[name] != ours[name]:
+                yield f"the rule of {name!r} is {_chain(theirs[name])} in the file, and {_chain(ours[name])} here"
         theirs, ours = _by_name(self), _by_name(mine)
         for name in sorted(theirs.keys() & ours.keys()) if strict else ():
-            if theirs[name] != ours[name]:
+            if _keys(theirs[name]) != _keys(ours[name]):
                 yield f"parameter {name!r} {_own(theirs[name])} in the file, and {_own(ours[name])} here"
 
     def memory(self, mine: "Saved") -> list[dict[str, float]]:
@@ -101,6 +106,32 @@ class Saved:
         for found, own in zip(out, mine.groups, strict=True):
             if found.keys() != own["memory"].keys():
                 raise CheckpointError(f"its memory is {sorted(found)}, and {sorted(own['memory'])} here")
+        return out
+
+    def given(self, mine: Groups, names: Sequence[str]) -> dict[str, Any]:
+        """Return the values of groups by the patterns of ``mine``, of which ``names`` are the parameters.
+
+        Raises
+        ------
+        CheckpointError
+            When parameters that share a value here have several in the file.
+        """
+        owners = {name: own for own in self.groups for name in own["members"]}
+        members: dict[int | None, list[str]] = {}
+        for name, group in zip(names, mine.of, strict=True):
+            members.setdefault(group, []).append(name)
+        out: dict[str, Any] = dict(mine.given)
+        for pattern, own in mine.given.items():
+            is_rule, users = pattern in mine.stages, mine.users(pattern)
+            place = "shared" if is_rule else "hyper"
+            for key, x in own.items() if own != FREEZE else ():
+                using = [k for k in users if is_rule or mine.overrides[k][key] is x]
+                theirs = [owners.get(n, {}).get(place, {}) for k in using for n in members[k]]
+                found = [values[key] for values in theirs if key in values]
+                if any(y != found[0] for y in found):
+                    raise CheckpointError(f"{key} of {pattern!r} has several values there")
+                if found:
+                    out[pattern] = {**out[pattern], key: _from_json(key, found[0], x)}
         return out
 
     def hyperparameters(self, mine: Mapping[str, Hyper]) -> dict[str, Hyper]:
@@ -162,7 +193,7 @@ def _value(x: Hyper | times) -> Any:
         return {"function": getattr(x, "__qualname__", type(x).__qualname__)}
 
 
-def _from_json(key: str, saved: Any, mine: Hyper) -> Hyper:
+def _from_json(key: str, saved: Any, mine: Hyper | times) -> Any:
     if isinstance(saved, dict) and "function" in saved:
         if callable(mine) and _value(mine) == saved:
             return mine
@@ -171,9 +202,15 @@ def _from_json(key: str, saved: Any, mine: Hyper) -> Hyper:
             f"or restore with hyper=False"
         )
     try:
+        if isinstance(saved, dict) and saved.keys() == {"times"}:
+            return times(saved["times"])
         return from_json(saved) if isinstance(saved, dict) else checked(key, saved, "checkpoint")
     except (GradstepError, RecursionError) as error:
         raise CheckpointError(f"its {key} makes no sense: {error}") from None
+
+
+def _rule(program: Program) -> list[dict[str, str]]:
+    return [{"rule": part.rule.name, "label": part.label} for part in program.parts]
 
 
 def _chain(rule: Sequence[Mapping[str, str]]) -> str:
@@ -187,14 +224,25 @@ def _by_name(saved: Saved) -> dict[str, dict[str, Any] | None]:
     return owned | dict.fromkeys(saved.frozen)
 
 
+def _rules(saved: Saved) -> dict[str, list[dict[str, str]]]:
+    """Return the rule of each parameter that is updated."""
+    return {name: own.get("rule", saved.rule) for own in saved.groups for name in own["members"]}
+
+
+def _keys(hyper: dict[str, Any] | None) -> set[str] | None:
+    return None if hyper is None else {*hyper}
+
+
 def _own(hyper: dict[str, Any] | None) -> str:
     return "is frozen" if hyper is None else f"has {short(hyper)} of its own" if hyper else "has no values of its own"
 
 
+_RULE: Any = [{"rule": str, "label": str}]
+_GROUP: Any = {"members": [str], "hyper": {str: object}, "memory": {str: float}}
 _FORM: Any = {
-    "rule": [{"rule": str, "label": str}],
+    "rule": _RULE,
     "hyper": {str: object},
-    "groups": [{"members": [str], "hyper": {str: object}, "memory": {str: float}}],
+    "groups": [(_GROUP, _GROUP | {"rule": _RULE, "shared": {str: object}})],
     "precision": {str: object},
     "frozen": [str],
     "t": int,

@@ -187,6 +187,7 @@ def plan(
         if differences:
             raise CheckpointError(listed(differences))
         taken = saved.hyperparameters(parts.hyper) if hyper else parts.hyper
+        given = saved.given(parts.groups, list(parts.params)) if hyper else parts.groups.given
         memory = saved.memory(mine)
         put_rng = rng_setter({} if rng is None else rng, found.metadata.get("rng"))
     except CheckpointError as problem:
@@ -195,6 +196,7 @@ def plan(
     pairs = [(x, y) for name, x in places.items() if (y := found.arrays.get(name)) is not None and is_writable(x)]
 
     def restore() -> None:
+        parts.groups.take(given)
         parts.take(taken, memory, saved.t, saved.skipped, pairs)
         put_rng()
 

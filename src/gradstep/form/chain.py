@@ -353,14 +353,13 @@ class Program:
             part, axes = self.parts[i], self.parts[i].rule.axes
             if is_complex(x):
                 raise GradstepTypeError(
-                    f"parameter {name!r} is complex, and {part.label} is for real matrices; freeze it here "
-                    f'(groups={{{name!r}: "freeze"}}), and let another optimizer have it.'
+                    f"parameter {name!r} is complex, and {part.label} is for real matrices; give it a rule of its own: "
+                    f"groups={{{name!r}: gs.adam()}}."
                 )
             if axes is not None and len(x.shape) > axes:
                 raise GradstepValueError(
                     f"parameter {name!r} has {len(x.shape)} axes, and {part.label} is for matrices; hand in a view "
-                    f'such as w.reshape(len(w), -1), or freeze it here (groups={{{name!r}: "freeze"}}) and let another '
-                    f"optimizer have it."
+                    f"such as w.reshape(len(w), -1), or give it a rule of its own: groups={{{name!r}: gs.adam()}}."
                 )
 
     def start(self, part: int, slot: int, values: Mapping[str, float]) -> float | str | Callable[..., Any]:

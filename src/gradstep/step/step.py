@@ -1,7 +1,7 @@
 """A program on its arrays: :class:`Step` takes gradients and the values of hyperparameters, and makes one update."""
 
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from typing import Any, NamedTuple
@@ -12,7 +12,7 @@ from gradstep import engine as engines
 from gradstep.array.memory import check_not_read_only, check_writable
 from gradstep.array.namespaces import as_reals, as_stored, copied, extremes, largest, put
 from gradstep.engine.eager import within
-from gradstep.engine.meters import Diagnostics, summed
+from gradstep.engine.meters import Columns, Diagnostics, Ranges, summed
 from gradstep.engine.tensor import Engine, Fit, Tensor, bad_gradient, check_alike
 from gradstep.errors import GradstepTypeError, GradstepValueError, InUseError, NonFiniteError, ScalarError
 from gradstep.form.chain import Program, Row, Sums
@@ -164,7 +164,7 @@ class Step:
             When gradients or values do not fit. Whatever is raised, nothing has been changed.
         """
         if self._torn or self._engine.is_writing or self._gathering is not None:
-            self._recover()  # an exception may have come where that is done, or a fork in the midst of another's step
+            self.recover()  # an exception may have come where that is done, or a fork in the midst of another's step
             self._torn = False
         return self._made(tuple(grads), values, on_nonfinite)
 
@@ -172,16 +172,16 @@ class Step:
         """Make one update, or gather gradients for it; see :meth:`__call__`."""
         if self._gathering is not None and not self.makes_update(values):
             try:
-                self._acting(values)._made(grads, values, on_nonfinite)
+                self.acting(values)._made(grads, values, on_nonfinite)
             finally:  # also after an interrupt: what has been gathered is counted
-                self._recover()
+                self.recover()
             return False
         try:
             if not self.program.reduces and self._at_once(grads, values, on_nonfinite != "ignore"):
                 return True
             return self._in_parts(grads, values, on_nonfinite)
         except BaseException:  # what is begun is finished, and then the interrupt goes on its way
-            self._recover()
+            self.recover()
             self._engine.forget()
             raise
 
@@ -200,17 +200,17 @@ class Step:
         NonFiniteError
             When an input is not finite, as for gradients. Whatever is raised, nothing has been changed.
         """
-        self._recover()  # as in :meth:`__call__`
+        self.recover()  # as in :meth:`__call__`
         try:
-            pairs = self._placed(inputs, on_nonfinite != "ignore")
+            pairs = self.placed(inputs, on_nonfinite != "ignore")
         except NonFiniteError:
             if on_nonfinite == "raise":
                 raise
-            return self._skipped()
-        with self._written(pairs):
+            return self.skip()
+        with self.written(pairs):
             return self._made(tuple(grads), values, on_nonfinite)
 
-    def _placed(self, inputs: Mapping[str, Sequence[Any]], guard: bool) -> list[tuple[Any, Any]]:
+    def placed(self, inputs: Mapping[str, Sequence[Any]], guard: bool) -> list[tuple[Any, Any]]:
         """Return the pairs of a slot and the input that goes there, all of which fit."""
         pairs: list[tuple[Any, Any]] = []
         for name, arrays in inputs.items():
@@ -223,7 +223,7 @@ class Step:
         return pairs
 
     @contextmanager
-    def _written(self, pairs: list[tuple[Any, Any]]) -> Iterator[None]:
+    def written(self, pairs: list[tuple[Any, Any]]) -> Generator[None]:
         """Write inputs into their slots; where no update comes of it, what was there comes back."""
         began = self.t
         before = [(slot, copied(slot)) for slot, _ in pairs]
@@ -242,7 +242,7 @@ class Step:
         """Return whether the next call makes an update, or only gathers gradients for it."""
         return self._gathering is None or self.program.makes_update(self.t + 1, values, self.memory)
 
-    def _acting(self, values: Values) -> "Step":
+    def acting(self, values: Values) -> "Step":
         """Return the step that the next call makes: this one, or that of the stages which gather gradients; t stays."""
         part = self._gathering
         if part is None or self.makes_update(values):
@@ -271,28 +271,39 @@ class Step:
     def _in_parts(self, grads: tuple[Any, ...], values: Values, on_nonfinite: str) -> bool:
         """Make the update part by part, with every check and the words for what is wrong."""
         try:
-            self._plan(grads, values, on_nonfinite != "ignore")
+            self.plan(grads, values, on_nonfinite != "ignore")
         except NonFiniteError as error:
             if on_nonfinite != "skip" or isinstance(error, ScalarError):
                 raise
-            return self._skipped()
-        self._commit()
+            return self.skip()
+        self.commit()
         return True
 
-    def _plan(self, grads: tuple[Any, ...], values: Values, guard: bool) -> None:
+    def plan(self, grads: tuple[Any, ...], values: Values, guard: bool) -> None:
         """Do all of an update but the writing."""
         table, memory = self._prepared(grads, values, guard)
         t, skipped, _, applied, _ = self._now
         self._next = t + 1, skipped, memory, applied + 1, table
 
-    def _commit(self) -> None:
-        """Write what is planned."""
-        t, _, _, _, table = self._next
-        assert table is not None  # noqa: S101 - a plan has scalars
-        self._engine.apply(table, t)
+    def keep_apart(self, arrays: Sequence[Any]) -> None:
+        """Copy gradients that lie in these arrays, which another step writes in the same update."""
+        for step in (self, self._gathering):
+            if step is not None:
+                step._engine.keep_apart(arrays)
+
+    def check_places(self) -> None:
+        """Refuse to write where an array lies elsewhere than before, which a schedule may have done."""
+        self._engine.check_places()
+
+    def commit(self) -> None:
+        """Write what is planned, once."""
+        self._engine.finish()
+        t, _, _, applied, table = self._next
+        if table is not None and self._engine.applied != applied:
+            self._engine.apply(table, t)
         self._now = self._next
 
-    def _skipped(self) -> bool:
+    def skip(self) -> bool:
         """Count a step that does not happen; return False, for no update is made."""
         t, skipped, memory, applied, table = self._now
         self._next = self._now = t, skipped + 1, memory, applied, table
@@ -329,6 +340,12 @@ class Step:
         finally:
             self._engine.forget()
 
+    def forget(self) -> None:
+        """Let go of the gradients of a plan that is not committed."""
+        self._engine.forget()
+        if self._gathering is not None:
+            self._gathering._engine.forget()
+
     def check(self, grads: Sequence[Any]) -> None:
         """Refuse gradients whose shapes or dtypes do not fit.
 
@@ -341,11 +358,13 @@ class Step:
 
     def first_bad(self, grads: Sequence[Any]) -> NonFiniteError | None:
         """Return the error for the first gradient that is not finite or too large; None where all are good."""
-        for x, g in zip(self._tensors, grads, strict=True):
-            limit = self.program.limit_in(x.dtype)
-            if not within(g, limit):
-                return bad_gradient(x.name, g, limit)
-        return None
+        found = (self.bad(k, g) for k, g in enumerate(grads))
+        return next((error for error in found if error is not None), None)
+
+    def bad(self, k: int, g: Any) -> NonFiniteError | None:
+        """Return the error for a gradient of parameter ``k`` that is not finite or too large; None where it is good."""
+        x, limit = self._tensors[k], self.program.limit_in(self._tensors[k].dtype)
+        return None if within(g, limit) else bad_gradient(x.name, g, limit)
 
     def bind(self, params: Sequence[Any]) -> None:
         """Go on with other arrays of the same form, in order; state and progress stay.
@@ -383,7 +402,7 @@ class Step:
         InUseError
             When it is asked for, by a signal handler, while arrays are being written one after the other.
         """
-        self._check_whole()
+        self.check_whole()
         return Snapshot(self.t, self.skipped, [dict(own) for own in self.memory])
 
     def restore(self, snapshot: Snapshot, arrays: Iterable[tuple[Any, Any]] = ()) -> None:
@@ -433,6 +452,15 @@ class Step:
             "parameters and state, and make it again there."
         )
 
+    def check_inputs(self, given: Iterable[str]) -> None:
+        """Refuse arrays that no stage asks for, and demand those that one does; see :meth:`Program.check_inputs`."""
+        self.program.check_inputs(given)
+
+    @property
+    def inputs(self) -> Iterable[str]:
+        """The names of the arrays that stages ask for beside the gradient."""
+        return self.program.inputs
+
     @property
     def t(self) -> int:
         """Updates made."""
@@ -470,18 +498,20 @@ class Step:
 
     def diagnostics(self, labels: Sequence[str]) -> Diagnostics | None:
         """Return the norms of the last update, for each group under its label; None before the first."""
-        self._check_whole()
-        if self._engine.applied == 0 or self._now[4] is None:
-            return None
-        columns, ranges = self._engine.metered()
-        return summed(columns, ranges, self.groups, labels)
+        self.check_whole()
+        found = self.metered()
+        return None if found is None else summed(*found, self.groups, labels)
+
+    def metered(self) -> tuple[Columns, Ranges] | None:
+        """Return the sums of the last update, and where each parameter's stand; None before the first."""
+        return None if self._engine.applied == 0 or self._now[4] is None else self._engine.metered()
 
     def averaged(self, values: Callable[[], Values]) -> list[Any] | None:
         """Return copies of the averaged parameters that a stage such as :func:`gradstep.ema` keeps; None without.
 
         ``values`` gives those of the last update; it is asked where the average is read with scalars.
         """
-        self._check_whole()
+        self.check_whole()
         reading = [k for k, part in enumerate(self.program.parts) if part.rule.read is not None]
         if not reading:
             return None
@@ -542,33 +572,38 @@ class Step:
         self._host.refresh(values)
         self._values = values
 
-    def _recover(self) -> None:
+    def recover(self) -> None:
         """Finish what is half written, and count what the engine has made, where an interrupt came before that."""
         self._engine.finish()
         if self._engine.applied == self._next[3]:
             self._now = self._next
         part = self._gathering
         if part is not None and part._began_at is self._now:
-            part._recover()
+            part.recover()
             if part._now is not part._began:
                 t, _, _, applied, table = self._now
                 self._next = self._now = t, part.skipped, part._now[2], applied, table
 
-    def _check_whole(self) -> None:
+    def check_whole(self) -> None:
         """Make sure that arrays and progress are of one update, also within a signal handler."""
         part = self._gathering
         if self._torn or self._engine.is_writing or (part is not None and part._engine.is_writing):
-            raise InUseError(
-                "parameters and state are being written just now, one array after the other; ask again when the step "
-                "has returned."
-            )
-        self._recover()
+            raise still_writing()
+        self.recover()
 
     def _bad_gradient(self, grads: Sequence[Any]) -> NonFiniteError:
         """Return the error for the first gradient that is bad, where one is."""
         error = self.first_bad(grads)
         assert error is not None, "a gradient was bad, and is good now; did another thread write it?"  # noqa: S101
         return error
+
+
+def still_writing() -> InUseError:
+    """Return the error for who wants all arrays of one update while some are written."""
+    return InUseError(
+        "parameters and state are being written just now, one array after the other; ask again when the step has "
+        "returned."
+    )
 
 
 def choose_nonfinite(value: str) -> None:

@@ -16,7 +16,7 @@ from gradstep.locks import refuse_reentry
 from gradstep.naming import unknown
 from gradstep.optimizer import Optimizer
 from gradstep.step import Snapshot, Step, Values
-from gradstep.step.groups import Groups
+from gradstep.step.groups import numbered
 
 Places = Mapping[str, Mapping[str, str]]  # of each rule's slots: {"adam": {"m": "exp_avg", "v": "exp_avg_sq"}}
 Arrays = Mapping[str, Mapping[str, Any]]  # of each parameter: {"w": {"adam.m": array}}
@@ -46,6 +46,11 @@ def held(opt: Any, change: str = "") -> Generator[Parts]:
         return
     if not isinstance(opt, Optimizer):
         raise GradstepTypeError(f"expected a gradstep.Optimizer, not {type(opt).__name__}.")
+    if rules := sorted(opt.parts().groups.stages):
+        raise GradstepValueError(
+            f"the parameters of {rules[0]!r} have a rule of their own, and the state of another library is of one "
+            f"rule; make an optimizer for each."
+        )
     lock = opt.parts().lock
     if change:
         refuse_reentry(lock, change)
@@ -59,7 +64,7 @@ def step_parts(step: Step, values: Values) -> Parts:
     def take(_: Any, memory: Any, t: int, skipped: int, arrays: Any = ()) -> None:
         step.restore(Snapshot(t, skipped, memory), arrays)
 
-    groups = Groups(("",) * len(values), tuple(values), step.groups)
+    groups = numbered(step.program, values, step.groups)
     params, now = dict(zip(step.names, step.params, strict=True)), step.snapshot()
     own = step.program, groups, step.precision, params, step.slots, values[0]
     return Parts(*own, now.t, now.skipped, now.memory, take, step.lock)
