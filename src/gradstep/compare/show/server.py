@@ -254,7 +254,7 @@ def _wrong(status: int, sentence: str) -> Reply:
 
 
 class _InTime(io.RawIOBase):
-    """What a client sends, until its time is up: else one byte now and then would hold a thread for ever."""
+    """The bytes of a client, until its time is up: else one byte now and then would hold a thread for ever."""
 
     def __init__(self, connection: socket.socket, seconds: float) -> None:
         self._connection, self._end = connection, time.monotonic() + seconds
