@@ -20,7 +20,7 @@ def assigned(groups, tx=None):
 def values(groups, name, t=0, tx=None):
     made = program(tx or gs.adamw())
     found = assign(groups, NAMES, made)
-    return found.values(made.hyper, t)[found.of[NAMES.index(name)]]
+    return found.values(made.hyper)(t)[found.of[NAMES.index(name)]]
 
 
 def nest(rng):

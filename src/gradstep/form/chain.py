@@ -3,6 +3,7 @@
 One pass of a chain is written once, in :func:`run`; every engine calls it with its own kind of operand.
 """
 
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
@@ -13,12 +14,13 @@ from array_api_compat import is_jax_array
 
 from gradstep.array.namespaces import is_complex, largest, namespace
 from gradstep.errors import GradstepTypeError, GradstepValueError
-from gradstep.form.hyper import Domain, Hyper, at
+from gradstep.form.hyper import Domain, Hyper, evaluated
 from gradstep.form.matrices import as_matrix, slot_shape
 from gradstep.form.rule import Part, Rule, Stage
 from gradstep.naming import unknown
 
 Row = list[tuple[float, ...]]  # the scalars of each part, in the order of its rule's numbers
+_LARGEST_SUMMED = sys.float_info.max ** (1 / 2) / 1024  # a million such squares have a sum in float64
 Sums = list[list[list[float]]]  # block sums: of each tensor, or once for all of them, of each that is measured
 
 
@@ -304,10 +306,7 @@ class Program:
 
     def values(self, hyper: Mapping[str, Hyper], t: int) -> dict[str, float]:
         """The hyperparameters of the next update, when ``t`` updates have been made."""
-        return {
-            key: at(x, key, t, "hyperparameter", self.domains.get(key)) if callable(x) else x
-            for key, x in hyper.items()
-        }
+        return evaluated(hyper, self.domains)(t)
 
     def memory(self) -> dict[str, float]:
         """The host numbers before the first step."""
@@ -316,11 +315,13 @@ class Program:
     def limit(self, largest: float, first: int = 0) -> float:
         """The largest |g| that is safe for the parts from ``first`` on, in a dtype whose largest number is ``largest``.
 
-        Beyond it some state could overflow. A part that bounds g takes any, and answers for what follows it.
+        Beyond it some state could overflow. A part that bounds g takes any, or any that has a norm where it bounds
+        that, and answers for what follows it.
         """
         limit = largest
         for part in (*self.parts, *self.rest)[first:]:
             if part.rule.bounds:
+                limit = min(limit, _LARGEST_SUMMED) if part.rule.measure else limit
                 break
             if part.rule.kind == "rule" or part.rule.power > 1:
                 limit = min(limit, largest ** (1 / part.rule.power) / 1024)  # room for a thousand such squares, or more

@@ -91,9 +91,25 @@ def at(value: Hyper, name: str, t: int, owner: str, domain: Domain | None = None
     if not callable(value):
         return value
     x: Any = value(t)
+    if type(x) is float and domain is not None and x in domain:
+        return x  # the usual case first
     if not is_real(x):
         raise GradstepTypeError(f"{owner}: the schedule of {name} gave {x!r} at t = {t}; it must give a number.")
     return in_domain(name, _float(x), f"{owner}, schedule at t = {t}", domain)
+
+
+def evaluated(hyper: Mapping[str, Hyper], domains: Mapping[str, Domain]) -> Callable[[int], dict[str, float]]:
+    """Return a function that gives all hyperparameters at t; those without a schedule are looked at once."""
+    fixed = {key: x for key, x in hyper.items() if not callable(x)}
+    moving = [(key, x, domains.get(key)) for key, x in hyper.items() if callable(x)]
+
+    def at_t(t: int) -> dict[str, float]:
+        values: dict[str, float] = {**fixed}
+        for key, x, domain in moving:
+            values[key] = at(x, key, t, "hyperparameter", domain)
+        return values
+
+    return at_t
 
 
 def _float(x: Any) -> float:

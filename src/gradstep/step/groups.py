@@ -8,7 +8,17 @@ from typing import Any
 
 from gradstep.errors import GradstepTypeError, GradstepValueError
 from gradstep.form.chain import Program, program
-from gradstep.form.hyper import Domain, Hyper, HyperView, at, checked, in_domain, refuse_number_for_schedule, times
+from gradstep.form.hyper import (
+    Domain,
+    Hyper,
+    HyperView,
+    at,
+    checked,
+    evaluated,
+    in_domain,
+    refuse_number_for_schedule,
+    times,
+)
 from gradstep.form.rule import Rule, Stage
 from gradstep.naming import find, unknown
 
@@ -96,15 +106,24 @@ class Groups:
         every = [hyper, *(own for own in self.given.values() if own != FREEZE)]
         return any(callable(x) for own in every for x in own.values())
 
-    def values(self, hyper: Mapping[str, Hyper], t: int) -> list[dict[str, float]]:
-        """For each group the hyperparameters of the next update, when ``t`` updates have been made."""
-        shared = {rule: self.programs[rule].values(self.given[rule] if rule else hyper, t) for rule in {*self.rules}}
-        return [
-            {**shared[rule], **{k: self._value(rule, label, k, x, shared[rule], t) for k, x in own.items()}}
-            if own
-            else shared[rule]
-            for rule, label, own in zip(self.rules, self.labels, self.overrides, strict=True)
-        ]
+    def values(self, hyper: Mapping[str, Hyper]) -> Callable[[int], list[dict[str, float]]]:
+        """Return a function that gives, when ``t`` updates have been made, each group's hyperparameters of the next."""
+        shared = {
+            rule: evaluated(self.given[rule] if rule else hyper, self.programs[rule].domains) for rule in {*self.rules}
+        }
+        cases, count = list(zip(self.rules, self.labels, self.overrides, strict=True)), len(self.patterns)
+        if len(shared) == 1 and not any(self.overrides):
+            (one,) = shared.values()
+            return lambda t: [one(t)] * count
+
+        def at_t(t: int) -> list[dict[str, float]]:
+            now = {rule: own(t) for rule, own in shared.items()}
+            return [
+                {**now[rule], **{k: self._value(rule, label, k, x, now[rule], t) for k, x in own.items()}}
+                for rule, label, own in cases
+            ]
+
+        return at_t
 
     def _value(self, rule: str, label: str, key: str, x: Hyper | times, shared: Mapping[str, float], t: int) -> float:
         domain = self.programs[rule].domains.get(key)
@@ -226,6 +245,7 @@ class GroupValues:
         self._groups, self._hyper = groups, hyper
         self._version: Any = None
         self._is_scheduled = False
+        self._evaluate: Callable[[int], list[dict[str, float]]]
         self._values: list[dict[str, float]] | None = None
 
     def at(self, t: int) -> list[dict[str, float]]:
@@ -233,10 +253,11 @@ class GroupValues:
         version = self._hyper.version  # before the values: what is set meanwhile is seen the next time
         if version is not self._version:
             self._is_scheduled, self._values = self._groups.scheduled(self._hyper.raw), None
+            self._evaluate = self._groups.values(self._hyper.raw)
             self._version = version
         values = self._values
         if values is None or self._is_scheduled:
-            values = self._values = self._groups.values(self._hyper.raw, t)
+            values = self._values = self._evaluate(t)
         return values
 
 
