@@ -26,7 +26,7 @@ from gradstep.form.hyper import Hyper, HyperView, at
 from gradstep.form.rule import Rule, Stage
 from gradstep.locks import refuse_reentry
 from gradstep.naming import unknown
-from gradstep.step import Snapshot, choose_nonfinite, joint_step
+from gradstep.step import Own, Snapshot, choose_nonfinite, joint_step
 from gradstep.step.groups import GroupsView, GroupValues, assign
 from gradstep.step.precision import Precision
 
@@ -320,6 +320,15 @@ class Optimizer:
         return self._step.t
 
     @property
+    def began(self) -> dict[str, dict[str, int]]:
+        """For each parameter that is not frozen the :attr:`t` at which its state began, of each stage of the chain.
+
+        It is 0, unless :meth:`restore` has started it anew: ``opt.t - opt.began["layer.w"]["adam"]`` updates are
+        counted for Adam's averages of ``layer.w``.
+        """
+        return self._step.began
+
+    @property
     def skipped(self) -> int:
         """Steps that did not happen because of a non-finite gradient."""
         return self._step.skipped
@@ -470,8 +479,9 @@ class Optimizer:
             A file that :meth:`save` wrote.
         strict
             Whether every parameter and state of either side must be on the other, with the same rule, groups and
-            storage. If not, what both have is taken by name, and the rest stays as it is; shapes, dtypes and the rule
-            must fit all the same.
+            storage. If not, what both have is taken by name: of a model that has grown, was frozen in part, has a stage
+            more in its chain, or another dtype. State that the file does not have starts anew and counts its own
+            updates (:attr:`began`). Shapes of parameters must fit all the same, and some stage must be in both chains.
         hyper
             Whether the hyperparameters are taken too, schedules among them. A plain function as schedule is not in the
             file; it must be the one of that name that this optimizer was made with.
@@ -481,7 +491,7 @@ class Optimizer:
         Returns
         -------
         Checkpoint
-            What is in the file.
+            What is in the file; ``anew`` and ``converted`` say what was not simply taken.
 
         Raises
         ------
@@ -495,8 +505,7 @@ class Optimizer:
         refuse_reentry(self._lock, "opt.restore")
         with self._lock:
             self._refuse_replaced()
-            plan(self.parts(), found, path, strict=strict, hyper=hyper, rng=rng)()
-        return found
+            return plan(self.parts(), found, path, strict=strict, hyper=hyper, rng=rng)()
 
     def parts(self) -> "Parts":
         """Return the pieces of this optimizer, for :mod:`gradstep.checkpoint`."""
@@ -508,14 +517,15 @@ class Optimizer:
             t: int,
             skipped: int,
             arrays: Sequence[tuple[Any, Any]] = (),
+            own: Mapping[str, Own] = MappingProxyType({}),
         ) -> None:
             self._hyper.replace(hyper)
-            self._step.restore(Snapshot(t, skipped, memory), arrays)
+            self._step.restore(Snapshot(t, skipped, memory, own), arrays)
 
         params = dict(zip(self._nest.names, self._leaves, strict=True))
         now = self._step.snapshot()
-        own = self._groups.program, self._groups, self._step.precision
-        return Parts(*own, params, self._step.slots, self._hyper.raw, now.t, now.skipped, now.memory, take, self._lock)
+        first = self._groups.program, self._groups, self._step.precision, params, self._step.slots, self._hyper.raw
+        return Parts(*first, now.t, now.skipped, now.memory, take, self._lock, now.own)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Optimizer":
         """Return an optimizer of copies of the parameters, with copies of the state: it goes on as this one would."""

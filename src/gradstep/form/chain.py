@@ -232,6 +232,8 @@ class Program:
     ) -> bool:
         """Return whether the next call makes update ``t``, or only gathers gradients for it.
 
+        ``memory`` is that of each group whose ``values`` there are.
+
         Raises
         ------
         GradstepValueError
@@ -309,8 +311,16 @@ class Program:
         return evaluated(hyper, self.domains)(t)
 
     def memory(self) -> dict[str, float]:
-        """The host numbers before the first step."""
-        return {f"{p.label}.{key}": x for p in self.parts for key, x in p.rule.memory.items()}
+        """The host numbers of a group before the first step."""
+        return self._memory(of_each=False)
+
+    def memory_of_each(self) -> dict[str, float]:
+        """The host numbers before the first step that are kept for each parameter: of rules that sum over each."""
+        return self._memory(of_each=True)
+
+    def _memory(self, of_each: bool) -> dict[str, float]:
+        parts = [p for p in self.parts if (p.rule.over == "tensor") == of_each]
+        return {f"{p.label}.{key}": x for p in parts for key, x in p.rule.memory.items()}
 
     def limit(self, largest: float, first: int = 0) -> float:
         """The largest |g| that is safe for the parts from ``first`` on, in a dtype whose largest number is ``largest``.

@@ -12,8 +12,9 @@ from gradstep.engine.meters import METERS, Diagnostics, summed
 from gradstep.errors import GradstepValueError, NonFiniteError, ScalarError
 from gradstep.form.chain import Program
 from gradstep.locks import new_lock
+from gradstep.step.progress import Own, Snapshot
 from gradstep.step.start import check_parameters
-from gradstep.step.step import Snapshot, Step, Values, still_writing
+from gradstep.step.step import Step, Values, still_writing
 
 _NONE: Mapping[str, Any] = MappingProxyType({})
 
@@ -188,10 +189,12 @@ class JointStep:
     def snapshot(self) -> Snapshot:
         """Return the progress, as :meth:`Step.snapshot` does."""
         self._check_whole()
-        memory: dict[int, Mapping[str, float]] = {}
+        memory, numbers = dict[int, Mapping[str, float]](), dict[str, Own]()
         for step, own in zip(self._steps, self._own_groups, strict=True):
-            memory |= dict(zip(own, step.snapshot().memory, strict=True))
-        return self._last.snapshot()._replace(memory=[memory[k] for k in sorted(memory)])
+            part = step.snapshot()
+            memory |= dict(zip(own, part.memory, strict=True))
+            numbers |= part.own
+        return self._last.snapshot()._replace(memory=[memory[k] for k in sorted(memory)], own=numbers)
 
     def restore(self, snapshot: Snapshot, arrays: Iterable[tuple[Any, Any]] = ()) -> None:
         """Take a progress and numbers of arrays, as :meth:`Step.restore` does."""
@@ -200,7 +203,8 @@ class JointStep:
         def act() -> None:
             for step, own in zip(self._steps, self._own_groups, strict=True):
                 memory = [snapshot.memory[k] for k in own]
-                step.restore(snapshot._replace(memory=memory), pairs if step is self._last else ())
+                numbers = {name: x for name, x in snapshot.own.items() if name in step.slots}
+                step.restore(snapshot._replace(memory=memory, own=numbers), pairs if step is self._last else ())
 
         self._whole(act)
 
@@ -224,6 +228,12 @@ class JointStep:
     def t(self) -> int:
         """Updates made."""
         return self._last.t
+
+    @property
+    def began(self) -> dict[str, dict[str, int]]:
+        """For each parameter the t at which its state began, of each stage."""
+        began = dict(chain.from_iterable(step.began.items() for step in self._steps))
+        return {name: began[name] for name in self.names}
 
     @property
     def skipped(self) -> int:

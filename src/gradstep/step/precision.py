@@ -106,12 +106,12 @@ class Precision:
                 raise GradstepValueError(
                     f"state_dtype={self.state!r} is not for {part.label}, which adds gradients up; leave it out."
                 )
-        slots = [form for part in program.parts for form in self._formats(part.rule)]
+        slots = [form for part in program.parts for form in self.formats(part.rule)]
         low = is_low(x)
         dtype = dtype_name(x) if low else compute_dtype(x, name)
         return Layout(dtype, tuple(slots), self.master and low, self.rounding == "stochastic" and low)
 
-    def _formats(self, rule: Rule) -> list[str | None]:
+    def formats(self, rule: Rule) -> list[str | None]:
         """The formats of a rule's slots; what begins as the parameters, such as their average, stays as it is."""
         return [None if rule.start.get(slot) == "theta" else self._format(rule, slot) for slot in rule.state]
 
@@ -123,7 +123,7 @@ class Precision:
         return "sizes8" if rule.power == 1 else "squares8"  # a rule that forms no square keeps none
 
 
-def _encoded(form: Format, values: np.ndarray) -> list[np.ndarray]:
+def encoded(form: Format, values: np.ndarray) -> list[np.ndarray]:
     """Encode numbers in C order, part by part, to the nearest: a start is a number or a parameter."""
     parts = [form.encode(part) for part in pieces(values)] or [form.encode(values.reshape(-1))]
     return [np.concatenate(own) for own in zip(*parts, strict=True)]
@@ -143,7 +143,7 @@ def stored_start(layout: Layout, x: Any, start: dict[str, Any]) -> dict[str, Any
         if name is None:
             out[key] = values
             continue
-        codes, *scales = _encoded(FORMATS[name], values)
+        codes, *scales = encoded(FORMATS[name], values)
         out[key] = codes.reshape(values.shape)
         if scales:
             out[f"{key}.scale"] = scales[0]

@@ -4,7 +4,7 @@ import weakref
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -19,28 +19,10 @@ from gradstep.form.chain import Program, Row, Sums
 from gradstep.locks import new_lock
 from gradstep.step.host import Host
 from gradstep.step.precision import Precision
+from gradstep.step.progress import Cohorts, Memory, Numbers, Own, Snapshot
 from gradstep.step.start import check_parameters, stored_slots, tensor
 
 Values = Sequence[Mapping[str, float]]  # of each group: {"lr": 0.1, "beta1": 0.9}
-Memory = Sequence[Mapping[str, float]]  # of each group: {"nadam.product": 0.9}
-
-
-class Snapshot(NamedTuple):
-    """The numbers that steps change besides arrays.
-
-    Attributes
-    ----------
-    t
-        Updates made.
-    skipped
-        Steps that did not happen because of a non-finite gradient.
-    memory
-        The host's numbers of each group.
-    """
-
-    t: int = 0
-    skipped: int = 0
-    memory: Memory = ()
 
 
 # All of a step's progress, which changes by one assignment: t, skipped, memory, how many updates the engine has made,
@@ -98,8 +80,11 @@ class Step:
     """
 
     params: list[Any]
+    _cohorts: Cohorts
     _tensors: list[Tensor]
     _fit: Fit
+    _host: Host
+    _values: Values | None  # those that the host is ready for
     _engine: Engine
     _pins: list[Any]
     _torn: bool  # whether arrays and progress are of two updates
@@ -132,11 +117,8 @@ class Step:
         self.precision.check(self.names, leaves)
         program.check_gathering(values)
         self.slots = self._started(leaves, values)
-        memory = [program.memory() for _ in values]
-        self._take(leaves, (0, 0, memory, 0, None))
-        rows = self.groups if program.over_tensor else range(len(values))
-        self._host = Host(program, values, list(rows), extremes({x.dtype for x in self._tensors}))
-        self._values: Values | None = values  # those that the host is ready for
+        cohorts, memory = self._sorted_out([program.memory() for _ in values], {})
+        self.__dict__.update(self._taken(leaves, (0, 0, memory, 0, None), values, cohorts))
 
     def __call__(self, grads: Sequence[Any], values: Values, on_nonfinite: str = "raise") -> bool:
         """Make one update.
@@ -386,7 +368,7 @@ class Step:
         check_parameters(self.names, params)
         check_writable(self.names, params)
         t, skipped, memory, _, table = self._now
-        self._take(list(params), (t, skipped, memory, 0, table))
+        self.__dict__.update(self._taken(list(params), (t, skipped, memory, 0, table), self._host.values))
 
     def reset(self, values: Values) -> None:
         """Go back to the start: progress and state, which may start at a hyperparameter. Parameters stay."""
@@ -403,7 +385,7 @@ class Step:
             When it is asked for, by a signal handler, while arrays are being written one after the other.
         """
         self.check_whole()
-        return Snapshot(self.t, self.skipped, [dict(own) for own in self.memory])
+        return Snapshot(self.t, self.skipped, [dict(own) for own in self.memory], self.own)
 
     def restore(self, snapshot: Snapshot, arrays: Iterable[tuple[Any, Any]] = ()) -> None:
         """Take a progress, and into each first array of ``arrays`` the numbers of the second.
@@ -411,13 +393,18 @@ class Step:
         An interrupt in the midst of it is raised when all of it is done.
         """
         pairs = list(arrays)
+        cohorts, memory = self._sorted_out(snapshot.memory, snapshot.own)
+        now = snapshot.t, snapshot.skipped, memory, 0, None
+        new: Mapping[str, Any] = {}
+        if cohorts != self._cohorts:  # there will be other rows of scalars
+            new = self._taken(self.params, now, self._host.values, cohorts)
 
         def act() -> None:
             for x, numbers in pairs:
                 if x is not numbers:
                     put(x, numbers) if isinstance(numbers, np.ndarray) else x.__setitem__(..., numbers)
-            memory = [dict(own) for own in snapshot.memory]
-            self._next = self._now = snapshot.t, snapshot.skipped, memory, self._engine.applied, None
+            self.__dict__.update(new)
+            self._next = self._now = *now[:3], self._engine.applied, None
             self._torn = False
 
         try:
@@ -436,7 +423,7 @@ class Step:
         made = type(self)(
             self.program,
             {name: deepcopy(x, memo) for name, x in zip(self.names, self.params, strict=True)},
-            [own.values for own in self._host.parts[0]],
+            self._host.values,
             groups=self.groups,
             precision=self.precision,
             engine=kind,
@@ -474,7 +461,18 @@ class Step:
     @property
     def memory(self) -> Memory:
         """The host's numbers of each group."""
-        return self._now[2]
+        return self._cohorts.shared(self.program, self._now[2])
+
+    @property
+    def own(self) -> dict[str, Own]:
+        """Parameters that have numbers of their own, by name."""
+        return self._cohorts.own(self.program, self.names, self.groups, self._now[2])
+
+    @property
+    def began(self) -> dict[str, dict[str, int]]:
+        """For each parameter the t at which its state began, of each stage: 0, unless it was started anew."""
+        zeros = {part.label: 0 for part in self.program.parts}
+        return {name: zeros | dict(self._cohorts.since.get(name, {})) for name in self.names}
 
     @property
     def progress(self) -> Any:
@@ -519,14 +517,15 @@ class Step:
         part, keys = self.program.parts[k], self.program.keys[k]
         groups = values() if part.rule.reads_scalars and self.t else [{}] * len(self.memory)
         hyper = [{key: own[flat] for key, flat in keys.items() if own} for own in groups]
-        memory = [{key: own[f"{part.label}.{key}"] for key in part.rule.memory} for own in self.memory]
+        memory = [{key: own[f"{part.label}.{key}"] for key in part.rule.memory} for own in self._now[2]]
 
-        def read(x: Tensor, group: int) -> Any:
+        def read(x: Tensor, cohort: int) -> Any:
             slots = [as_reals(y) for y in x.slots[k]]
-            shown = part.rule.shown(as_reals(x.value), slots, self.t, hyper[group], memory[group])
+            group, began = self._cohorts.each[cohort]
+            shown = part.rule.shown(as_reals(x.value), slots, self.t - began[k], hyper[group], memory[cohort])
             return copied(as_stored(shown, x.value))
 
-        return [read(x, group) for x, group in zip(self._tensors, self.groups, strict=True)]
+        return [read(x, cohort) for x, cohort in zip(self._tensors, self._cohorts.of, strict=True)]
 
     def _started(self, leaves: Sequence[Any], values: Values) -> dict[str, dict[str, Any]]:
         return {
@@ -534,37 +533,46 @@ class Step:
             for name, x, group in zip(self.names, leaves, self.groups, strict=True)
         }
 
-    def _take(self, leaves: list[Any], now: _Now) -> None:
-        """Go on with these parameters and the state that there is; all that depends on them changes at once."""
-        new = self._made_for(self.program, leaves, now)
-        self.__dict__.update(new | {"_gathering": self._part(new, leaves, now)})
+    def _sorted_out(self, memory: Memory, own: Mapping[str, Own]) -> tuple[Cohorts, Numbers]:
+        return Cohorts.sorted_out(self.program, self.names, self.groups, memory, own)
 
-    def _made_for(self, program: Program, leaves: list[Any], now: _Now) -> dict[str, Any]:
+    def _taken(self, leaves: list[Any], now: _Now, values: Values, cohorts: Cohorts | None = None) -> dict[str, Any]:
+        """Return all attributes that depend on where parameters lie and on their cohorts; they change at once."""
+        new = self._made_for(self.program, leaves, now, cohorts or self._cohorts)
+        if cohorts is not None:
+            new |= self._hosted(self.program, values, cohorts, new["_tensors"])
+        return new | {"_gathering": self._part(self.__dict__ | new, now, values)}
+
+    def _made_for(self, program: Program, leaves: list[Any], now: _Now, cohorts: Cohorts) -> dict[str, Any]:
         """Return the attributes that depend on where parameters lie, for a program."""
-        each = zip(self.names, leaves, self.groups, strict=True)
+        each = zip(self.names, leaves, cohorts.of, strict=True)
         tensors: list[Tensor] = [
-            tensor(program, self.precision, name, x, self.slots[name], k if program.over_tensor else group)
-            for k, (name, x, group) in enumerate(each)
+            tensor(program, self.precision, name, x, self.slots[name], k if program.over_tensor else cohort)
+            for k, (name, x, cohort) in enumerate(each)
         ]
         kind, threads, diagnostics = self._engine_options
         diagnostics = diagnostics and program is self.program
         engine = engines.make(kind, program, tensors, threads, self.precision.seed, is_metered=diagnostics)
         pins = [weakref.ref(x) for x in leaves if isinstance(x, np.ndarray)]  # ndarray.resize refuses such arrays
         own = {"params": leaves, "_tensors": tensors, "_fit": Fit(tensors), "_engine": engine, "_pins": pins}
-        return own | {"_torn": False, "_next": now, "_now": now}
+        return own | {"_cohorts": cohorts, "_torn": False, "_next": now, "_now": now}
 
-    def _part(self, new: Mapping[str, Any], leaves: list[Any], now: _Now) -> "Step | None":
+    @staticmethod
+    def _hosted(program: Program, values: Values, cohorts: Cohorts, tensors: Sequence[Tensor]) -> dict[str, Any]:
+        """Return the host of a program, which is ready for no values yet."""
+        each = [(group, began[: len(program.parts)]) for group, began in cohorts.each]
+        rows = list(cohorts.of if program.over_tensor else range(len(each)))
+        return {"_host": Host(program, values, rows, extremes({x.dtype for x in tensors}), each), "_values": None}
+
+    def _part(self, new: Mapping[str, Any], now: _Now, values: Values) -> "Step | None":
         """Return a step of the stages that gather gradients, over the same arrays, where there are such."""
-        program = self.program.gathering
+        program, cohorts = self.program.gathering, new["_cohorts"]
         if program is None:
             return None
         part = object.__new__(Step)
-        part.__dict__.update(self.__dict__ | dict(new) | self._made_for(program, leaves, now))
+        part.__dict__.update({**new, **self._made_for(program, new["params"], now, cohorts)})
+        part.__dict__.update(self._hosted(program, values, cohorts, part._tensors))
         part.program, part._gathering, part._began, part._began_at = program, None, None, None
-        rows = self.groups if program.over_tensor else range(len(now[2]))
-        values = [dict.fromkeys(program.hyper, 1.0)] * len(now[2])
-        part._host = Host(program, values, list(rows), extremes({x.dtype for x in part._tensors}))
-        part._values = None
         return part
 
     def _refresh(self, values: Values) -> None:

@@ -53,7 +53,8 @@ def work(rules: Sequence[Rule], layout: Layout) -> int:
     size = _BYTES[layout.dtype]
     slots = sum(2 * _BYTES[layout.compute] if name is None else 16 + 2 * _BYTES[name] for name in layout.slots)
     passes = 3 + max(1, 2 * len(reductions(rules)))  # g, theta twice; g once more to look at it
-    slow = sum(16 * rule.operations.get("sqrt", 0) + 4 * rule.operations.get("/", 0) for rule in rules)
+    costs = {"sqrt": 16, "cbrt": 32, "/": 4}
+    slow = sum(cost * rule.operations.get(word, 0) for rule in rules for word, cost in costs.items())
     return passes * size + slots + (4 * slow if wide else slow)
 
 

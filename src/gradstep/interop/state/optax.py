@@ -153,7 +153,7 @@ def _dumped(there: "_ForeignState", like: Any) -> Any:
         new: dict[str, Any] = {}
         trees: dict[str, Any] = {}
         if _COUNT in node._fields:
-            new[_COUNT] = _as_theirs(ours, "t", np.asarray(ours.parts.t), node.count)
+            new[_COUNT] = _as_theirs(ours, "t", np.asarray(ours.count()), node.count)
         if kind in PLACES or node._fields == _OURS:
             for slot, field in next(kept)[1].items():
                 leaves, build = there.leaves(_tree(node, field))
