@@ -5,7 +5,6 @@ import io
 import json
 import logging
 import secrets
-import socket
 import threading
 import time
 from collections.abc import Callable, Generator, Mapping
@@ -256,7 +255,7 @@ def _wrong(status: int, sentence: str) -> Reply:
 class _InTime(io.RawIOBase):
     """The bytes of a client, until its time is up: else one byte now and then would hold a thread for ever."""
 
-    def __init__(self, connection: socket.socket, seconds: float) -> None:
+    def __init__(self, connection: Any, seconds: float) -> None:
         self._connection, self._end = connection, time.monotonic() + seconds
 
     def readable(self) -> bool:
@@ -287,7 +286,7 @@ class _Handler(BaseHTTPRequestHandler):
         """Return True where the client has closed the connection, or its half of it."""
         self.connection.setblocking(False)
         try:
-            return self.connection.recv(1, socket.MSG_PEEK) == b""
+            return self.connection.recv(1) == b""  # what follows a request is not answered
         except BlockingIOError:
             return False
         except OSError:
