@@ -16,7 +16,7 @@ from gradstep.gradient_check import check_gradient
 from gradstep.loop.batches import Cursor, UsedUpError
 from gradstep.loop.evaluation import Functions
 from gradstep.loop.problem_file import OwnProblem, load, read, split
-from gradstep.loop.user import UserFunction
+from gradstep.loop.user import Handed, UserFunction
 
 STEPS, EVERY = 500, 10
 METRICS = {"loss": "val/loss", "accuracy": "val/accuracy"}  # under the names that a run gives them
@@ -118,7 +118,7 @@ def described(sight: Sight) -> Problem:
 def wrong_gradient(own: OwnProblem) -> str | None:
     """One sentence where a gradient is wrong or not finite at the first point, on the first batch; None otherwise."""
     try:
-        batch: dict[str, Any] = {} if own.batches is None else {"batch": _cursor(own).next()}
+        batch: dict[str, Any] = {} if own.batches is None else {"batch": _cursor(own)(0)}
         found = _quietly(check_gradient, own.value_and_grad, own.params, directions=1, **batch)
     except NonFiniteError as error:
         return f"{own.path.name}:{own.name} at the first point: {error}"
@@ -161,18 +161,19 @@ def _cursor(own: OwnProblem) -> Cursor:
 
 def _batches(own: OwnProblem) -> Iterator[Any]:
     """Batches without end: those that are used up begin again, where they can."""
-    cursor = _cursor(own)
+    cursor, k = _cursor(own), 0
     while True:
         try:
-            yield cursor.next()
+            yield cursor(k)
         except UsedUpError:
-            if not cursor.drawn or isinstance(own.batches, Iterator):
+            if not k or isinstance(own.batches, Iterator):
                 raise GradstepValueError(
-                    f"{own.name}.batches were used up after {cursor.drawn}; give a list, or a function of the number."
+                    f"{own.name}.batches were used up after {k}; give a list, or a function of the number."
                 ) from None
             cursor.move(0)
+            k = 0
         else:
-            cursor.advance()
+            k += 1
 
 
 def _task(own: OwnProblem, again: Callable[[], OwnProblem]) -> Task:
@@ -183,14 +184,17 @@ def _task(own: OwnProblem, again: Callable[[], OwnProblem]) -> Task:
     else:
         batches = ((batch,) for batch in _batches(own))
 
+    handed = Handed(*flatten(params))
+
     def value_and_grad(batch: tuple[Any, ...]) -> tuple[float, Any]:
-        return _quietly(own.value_and_grad, params, *batch)
+        value, grads = _quietly(own.value_and_grad, handed(), *batch)
+        return value, handed.gradients(grads)
 
     def value() -> float:
         return math.fsum(value_and_grad(batch)[0] for batch in held) / len(held)
 
     def evaluate(_: Split) -> Values:
-        given = _quietly(measure, params)
+        given = _quietly(measure, handed())
         found = {name: given[key] for name, key in METRICS.items() if key in given}
         return found if "loss" in found else {"loss": value(), **found}
 
@@ -207,8 +211,7 @@ def _held(own: OwnProblem, again: Callable[[], OwnProblem]) -> list[tuple[Any, .
     held: list[tuple[Any, ...]] = []
     with contextlib.suppress(UsedUpError):
         while len(held) < HELD:
-            held.append((cursor.next(),))
-            cursor.advance()
+            held.append((cursor(len(held)),))
     if not held:
         raise GradstepValueError(f"{own.name}.batches has no batch.")
     return held
