@@ -91,7 +91,7 @@ class Folder:
         return folder._taken()
 
     def _taken(self) -> Self:
-        writable_folder(self.path)
+        writable_folder(self.path, self.shown)
         self.lock = lock_folder(self.path)
         return self
 
