@@ -107,7 +107,7 @@ class Objective:
         """
         try:
             given = self.function(params, *batch)
-        except Exception as error:
+        except (Exception, GeneratorExit) as error:
             raise raised(self.name, error, self.path) from error
         return pair(given, self.name)
 
@@ -130,7 +130,7 @@ class UserFunction:
         """
         try:
             return self.function(*arguments, **keywords)
-        except Exception as error:
+        except (Exception, GeneratorExit) as error:
             raise raised(self.name, error, self.path) from error
 
 
