@@ -334,7 +334,7 @@ class Run(Closed, Uncopied):
         with self._turning:
             try:
                 made = self._turn()
-            except StopIteration as error:  # which would end the loop without a word
+            except (StopIteration, GeneratorExit) as error:  # which would end the loop without a word
                 raise raised("the objective, or evaluate,", error) from error
         return self._end(made) if isinstance(made, Reason) else self._after_step(made)
 
