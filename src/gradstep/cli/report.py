@@ -62,6 +62,6 @@ def _run(folder: Path, out: Path | None) -> Path:
 
     kept = Folder(folder)
     summary, warnings = recalled(kept)
-    path = out or kept.report_file
+    path = out or kept.shown_report
     write_report(kept, Path(kept.spec().problem).name, summary, warnings, path)
     return path
