@@ -106,8 +106,8 @@ def rule_and_directions(
     for pattern, own in others.items():
         if _ascends(own) != _ascends(stage):
             raise GradstepValueError(
-                f"groups: gs.maximize is in one of the rules, that of {pattern!r} and that of the others, and not in the "
-                f'other; say mode="max" or mode="min" instead.'
+                f"groups: of the rule of {pattern!r} and that of the others, gs.maximize is in one alone; leave it out, "
+                f'and say mode="max".'
             )
     directions = Directions(mode, _ascends(stage))
     if directions.ascends and not _ascends(stage):
