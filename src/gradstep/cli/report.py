@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from gradstep.cli.common import require, writable_file
+from gradstep.cli.common import echo, require, writable_file
 from gradstep.errors import GradstepValueError
 
 
@@ -37,7 +37,7 @@ def report(
     else:
         written = [_run(folder, out)]
     for path in written:
-        typer.echo(f"wrote {path}")
+        echo(f"wrote {path}")
 
 
 def _study(folder: Path, out: Path | None, static: bool, csv: Path | None, parquet: Path | None) -> list[Path]:
