@@ -106,7 +106,7 @@ def rule_and_directions(
     for pattern, own in others.items():
         if _ascends(own) != _ascends(stage):
             raise GradstepValueError(
-                f"groups: of the rule of {pattern!r} and that of the others, gs.maximize is in one alone; leave it out, "
+                f"groups: gs.maximize is in the rule of {pattern!r} or in that of the others, but not in both; leave it out, "
                 f'and say mode="max".'
             )
     directions = Directions(mode, _ascends(stage))
