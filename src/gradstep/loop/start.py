@@ -106,8 +106,8 @@ def rule_and_directions(
     for pattern, own in others.items():
         if _ascends(own) != _ascends(stage):
             raise GradstepValueError(
-                f"groups: gs.maximize is in the rule of {pattern!r} or in that of the others, but not in both; leave it out, "
-                f'and say mode="max".'
+                f"groups: gs.maximize is in the rule of {pattern!r} or in that of the others, but not in both; "
+                f'leave it out, and say mode="max".'
             )
     directions = Directions(mode, _ascends(stage))
     if directions.ascends and not _ascends(stage):
