@@ -22,6 +22,7 @@ DEFAULTS = {
     "reps_rel": 1e-6,
     "eps": 1e-8,
 }
+BOUND = 1e-9  # The first distances are 1e-6 of theta, and differences: float64 has ten digits of them.
 
 
 def norm(values):

@@ -18,6 +18,7 @@ DEFAULTS = {
     "reps_rel": 1e-6,
     "eps": 1e-8,
 }
+BOUND = 1e-9  # As of DoG: the first distances are differences of 1e-6 of theta.
 
 
 @exact(DEFAULTS)

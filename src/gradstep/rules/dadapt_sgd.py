@@ -34,7 +34,8 @@ def squared(s):
 
 
 @rule(scalars, reduce={"along": way, "length": squared_gradient, "size": squared}, over="all", state="s x0",
-      start={"x0": "theta"}, memory={"d": 0.0, "product": 0.0, "first": 0.0}, power=2, units={"d0": "theta"})
+      start={"x0": "theta"}, memory={"d": 0.0, "product": 0.0, "first": 0.0}, power=2, units={"d0": "theta"},
+      exceptions={"smaller_state": "parameters are made from s anew at each step, and would move by its rounding"})
 def dadapt_sgd(theta, g, s, x0, gain, rest):
     s = s + gain * g
     theta = theta + rest * (x0 - s - theta)

@@ -16,7 +16,7 @@ def scalars(lr: Positive = 0.05, beta: NonNegative = 1.0, l1: NonNegative = 0.0,
 
 @rule(scalars, state="n z", nonnegative="n", power=2, units={"lr": "theta", "beta": "g", "l1": "g", "l2": "g/theta"},
       exceptions={"first_step_descends": "the first parameters are forgotten",
-                  "zero_rate_keeps_theta": "a rate of 0 has no inverse"})
+                  "smaller_state": "parameters are made from z anew at each step, and would move by its rounding"})
 def ftrl(theta, g, n, z, inverse, offset, high, low):
     grown = n + g * g
     z = z + g - (sqrt(grown) - sqrt(n)) * inverse * theta

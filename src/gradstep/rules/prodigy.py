@@ -47,7 +47,8 @@ def new_size(g, s, beta3, gain3):
 @rule(scalars, early=gains, reduce={"along": way, "size": new_size}, over="all",
       state="m v s x0", nonnegative="v", start={"x0": "theta"}, memory={"d": 0.0, "most": 0.0, "product": 0.0}, power=2,
       units={"d0": "theta", "eps": "g", "weight_decay": "1/theta"},
-      exceptions={"first_step_descends": "the decay pulls towards zero, whatever the gradient"})
+      exceptions={"first_step_descends": "the decay pulls towards zero, whatever the gradient",
+                  "refuses_nonfinite": "d grows, and state with it, as long as gradients do not get smaller"})
 def prodigy(theta, g, m, v, s, x0, beta1, gain1, beta2, gain2, beta3, gain3, rate, shrink, floor):
     m = beta1 * m + gain1 * g
     v = beta2 * v + gain2 * (g * g)

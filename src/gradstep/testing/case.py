@@ -8,7 +8,7 @@ import numpy as np
 
 from gradstep.engine import compiled_engine
 from gradstep.form.chain import chain
-from gradstep.form.hyper import Domain
+from gradstep.form.hyper import DOMAINS, Domain
 from gradstep.form.rule import Rule, Stage
 from gradstep.rules.sgd import sgd
 from gradstep.stages import maximize
@@ -92,11 +92,18 @@ class Case:
             "oracle": "" if self.oracle else "no oracle was given",
             "defaults": "" if self.defaults is not None else "no defaults were given",
             "first_step_descends": "" if rule.kind == "rule" else "it does not move the parameters by the gradient",
-            "zero_rate_keeps_theta": "" if "lr" in rule.defaults else "it has no lr",
+            "zero_rate_keeps_theta": _why_no_zero_rate(rule),
             "smaller_state": _why_no_smaller_state(rule),
             "concatenation": "it looks at whole arrays" if rule.measure or rule.whole else "",
         }
         return reasons.get(law, "")
+
+
+def _why_no_zero_rate(rule: Rule) -> str:
+    """Return the reason for which a rule's lr is never zero; empty where it may be."""
+    if "lr" not in rule.defaults:
+        return "it has no lr"
+    return "" if 0.0 in rule.domains.get("lr", DOMAINS["lr"]) else "its lr is above zero"
 
 
 def _why_no_smaller_state(rule: Rule) -> str:
