@@ -35,7 +35,7 @@ DEFAULTS = {
     "growth": 0,
     "correction": 0,
 }
-BOUND = 1e-9  # The way from the start is a difference of 1e-6 of theta at first, and d grows with it: float64 has ten digits.
+BOUND = 1e-9  # The way from the start is a difference of 1e-6 of theta at first, and d grows with it.
 
 
 @exact(DEFAULTS)

@@ -48,4 +48,5 @@ __all__ = [
     "adopt", "amsgrad", "asgd", "dadapt_adam", "dadapt_sgd", "dog", "dowg", "ftrl", "lamb", "laprop", "lars",
     "ldog", "lion", "madgrad", "momentum", "muon", "nadam", "nadamw", "nesterov", "novograd", "prodigy",
     "radam", "rmsprop", "rprop", "schedule_free_adamw", "schedule_free_sgd", "sgd", "sgdw", "signum",
+    "simplified_ademamix", "stable_adamw", "yogi",
 ]

@@ -1,13 +1,13 @@
 """AdaBelief. Zhuang et al. 2020 (NeurIPS 33), arXiv:2010.07468, Algorithm 2.
 
-s averages the square of what the gradient differs from its average by: a step is long where the gradient is as expected. As
-in the authors' code eps_root is added to s at each step and stays in it.
+s averages the square of what the gradient differs from its average by: a step is long where the gradient is as
+expected. As in the authors' code eps_root is added to s at each step and stays in it.
 
-On a gradient without noise s goes to eps_root / (1 - beta2), and a step to millions of times the gradient: for those, take a
-larger eps.
+On a gradient without noise s goes to eps_root / (1 - beta2), and a step to millions of times the gradient: for those,
+take a larger eps.
 
-Shapes: theta, g, m, s alike.   Units: [g] = loss/[theta]; m in [g]; s and eps_root in [g]^2; lr in [theta]; eps in [g]; beta1,
-beta2 are pure numbers.
+Shapes: theta, g, m, s alike.   Units: [g] = loss/[theta]; m in [g]; s and eps_root in [g]^2; lr in [theta]; eps in
+[g]; beta1, beta2 are pure numbers.
 """
 
 from gradstep.rule import Positive, rule

@@ -1,10 +1,10 @@
-"""AdamaxW: Adamax with decoupled weight decay. Kingma & Ba 2015, arXiv:1412.6980, Algorithm 2, and Loshchilov & Hutter 2019,
-arXiv:1711.05101.
+"""AdamaxW: Adamax with decoupled weight decay. Kingma & Ba 2015, arXiv:1412.6980, Algorithm 2.
 
-The decay is lr * weight_decay * theta. Where no gradient has come yet, 0/0 counts as a step of zero.
+The decay is that of Loshchilov & Hutter 2019, arXiv:1711.05101: lr * weight_decay * theta. Where no gradient has come
+yet, 0/0 counts as a step of zero.
 
-Shapes: theta, g, m, u alike.   Units: [g] = loss/[theta]; m, u in [g]; lr in [theta]; weight_decay in 1/[theta]; the betas are
-pure numbers.
+Shapes: theta, g, m, u alike.   Units: [g] = loss/[theta]; m, u in [g]; lr in [theta]; weight_decay in 1/[theta]; the
+betas are pure numbers.
 """
 
 from gradstep.rule import rule

@@ -1,10 +1,10 @@
-"""Adan. Xie et al. 2022, arXiv:2208.06677, Algorithm 1, without the decay: ``gs.chain(gs.adan(), gs.proximal_decay())``.
+"""Adan. Xie et al. 2022, arXiv:2208.06677, Algorithm 1, without the decay.
 
-The betas are ours: the paper writes 1 - beta. d is how the gradient has changed, v its average; the step looks ahead by
-beta2 of it. At t = 1 there is no change yet.
+The betas are ours: the paper writes 1 - beta. d is how the gradient has changed, v its average; the step looks ahead
+by beta2 of it. At t = 1 there is no change yet.
 
-Shapes: theta, g, m, v, n, last alike.   Units: [g] = loss/[theta]; m, v, last in [g]; n in [g]^2; lr in [theta]; eps in [g];
-the betas are pure numbers.
+Shapes: theta, g, m, v, n, last alike.   Units: [g] = loss/[theta]; m, v, last in [g]; n in [g]^2; lr in [theta]; eps
+in [g]; the betas are pure numbers.
 """
 
 from gradstep.rule import Fraction, rule

@@ -1,11 +1,11 @@
 """AdEMAMix. Pagliardini, Ablin & Grangier 2024, arXiv:2409.03137, Algorithm 1.
 
-Adam with a second, much slower average m2, which is not corrected. Until alpha_steps its weight grows to alpha, and until
-beta3_steps beta3 grows from beta1, linearly in the half-life of the average; the authors advise the length of the training
-for both. With 0, the default, both are constant.
+Adam with a second, much slower average m2, which is not corrected. Until alpha_steps its weight grows to alpha, and
+until beta3_steps beta3 grows from beta1, linearly in the half-life of the average; the authors advise the length of
+the training for both. With 0, the default, both are constant.
 
-Shapes: theta, g, m1, m2, v alike.   Units: [g] = loss/[theta]; m1, m2 in [g]; v in [g]^2; lr in [theta]; eps in [g]; the betas
-and alpha are pure numbers; alpha_steps, beta3_steps are numbers of updates.
+Shapes: theta, g, m1, m2, v alike.   Units: [g] = loss/[theta]; m1, m2 in [g]; v in [g]^2; lr in [theta]; eps in [g];
+the betas and alpha are pure numbers; alpha_steps, beta3_steps are numbers of updates.
 """
 
 import math
@@ -28,9 +28,9 @@ def warmed(t, beta1, beta3, steps):
 def scalars(t, lr=1e-3, beta1=0.9, beta2=0.999, beta3: Fraction = 0.9999, alpha: NonNegative = 5.0, eps=1e-8,
             alpha_steps: NonNegative = 0.0, beta3_steps: NonNegative = 0.0):
     slow = warmed(t, beta1, beta3, beta3_steps)
-    return dict(rate=lr / (1 - beta1**t), rate2=lr * alpha * (min(1.0, t / alpha_steps) if alpha_steps else 1.0), eps=eps,
-                beta1=beta1, rest1=1 - beta1, beta2=beta2, rest2=1 - beta2, slow=slow, rest3=1 - slow,
-                unbias2=1 / sqrt(1 - beta2**t))
+    share = min(1.0, t / alpha_steps) if alpha_steps else 1.0
+    return dict(rate=lr / (1 - beta1**t), rate2=lr * alpha * share, eps=eps, beta1=beta1, rest1=1 - beta1,
+                beta2=beta2, rest2=1 - beta2, slow=slow, rest3=1 - slow, unbias2=1 / sqrt(1 - beta2**t))
 
 
 @rule(scalars, state="m1 m2 v", nonnegative="v", power=2, units={"lr": "theta", "eps": "g"})

@@ -1,7 +1,7 @@
 """ADOPT. Taniguchi et al. 2024 (NeurIPS 37), arXiv:2411.02853, Algorithm 2 with the bound of the authors' later code.
 
-The gradient is divided by the root of v before this gradient is in it, so the first update only makes v. The quotient is cut
-at (t - 1) to the power clip_exponent, 0 at the first update. eps is the least that is divided by.
+The gradient is divided by the root of v before this gradient is in it, so the first update only makes v. The quotient
+is cut at (t - 1) to the power clip_exponent, 0 at the first update. eps is the least that is divided by.
 
 Shapes: theta, g, m, v alike.   Units: [g] = loss/[theta]; v in [g]^2; lr in [theta]; eps in [g]; m, the betas and
 clip_exponent are pure numbers.

@@ -1,10 +1,10 @@
 """Averaged SGD. Polyak & Juditsky 1992, SIAM J. Control Optim. 30, as Bottou's code and torch have it.
 
-The rate falls as lr (1 + lambd lr (t - 1))^-alpha. ``opt.averaged()`` reads the average of the parameters from update t0 on;
-up to there it is the parameters themselves.
+The rate falls as lr (1 + lambd lr (t - 1))^-alpha. ``opt.averaged()`` reads the average of the parameters from update
+t0 on; up to there it is the parameters themselves.
 
-Shapes: theta, g, average alike.   Units: [g] = loss/[theta]; average in [theta]; lr in [theta]/[g]; lambd in [g]/[theta];
-alpha is a pure number; t0 is a number of updates.
+Shapes: theta, g, average alike.   Units: [g] = loss/[theta]; average in [theta]; lr in [theta]/[g]; lambd in
+[g]/[theta]; alpha is a pure number; t0 is a number of updates.
 """
 
 from gradstep.rule import NonNegative, rule

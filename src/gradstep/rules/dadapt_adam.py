@@ -1,11 +1,11 @@
 """D-Adapted Adam. Defazio & Mishchenko 2023 (ICML), arXiv:2301.07733, Algorithm 5, as the authors' code has it.
 
-Adam whose rate is lr times d: a lower bound of the distance to the solution, from sums over all arrays, that starts at d0 and
-never falls. lr is 1, or a schedule that ends at 0. With correction = 1 averages are corrected as Adam's are; growth bounds
-the factor by which d grows in one update, and 0 leaves it without a bound.
+Adam whose rate is lr times d: a lower bound of the distance to the solution, from sums over all arrays, that starts
+at d0 and never falls. lr is 1, or a schedule that ends at 0. With correction = 1 averages are corrected as Adam's
+are; growth bounds the factor by which d grows in one update, and 0 leaves it without a bound.
 
-Shapes: theta, g, m, v, s alike.   Units: [g] = loss/[theta]; d, d0 in [theta]; m, s in [theta][g]; v in [g]^2; eps in [g];
-weight_decay in 1/[theta]; lr, the betas, growth are pure numbers.
+Shapes: theta, g, m, v, s alike.   Units: [g] = loss/[theta]; d, d0 in [theta]; m, s in [theta][g]; v in [g]^2; eps in
+[g]; weight_decay in 1/[theta]; lr, the betas, growth are pure numbers.
 """
 
 from gradstep.rule import NonNegative, Positive, rule
@@ -21,8 +21,8 @@ def gains(t, d, lr=1.0, beta1=0.9, beta2=0.999, eps=1e-8, weight_decay=0.0, d0: 
           correction: NonNegative = 0.0):
     _, rate = rated(t, d, lr, beta1, beta2, d0, correction)
     beta3 = sqrt(beta2)
-    return dict(beta1=beta1, gain1=(1 - beta1) * rate, beta2=beta2, rest2=1 - beta2, eps=eps, shrink=rate * weight_decay,
-                beta3=beta3, gain3=(1 - beta3) * rate)
+    return dict(beta1=beta1, gain1=(1 - beta1) * rate, beta2=beta2, rest2=1 - beta2, eps=eps,
+                shrink=rate * weight_decay, beta3=beta3, gain3=(1 - beta3) * rate)
 
 
 def scalars(t, along, size, d, product, beta3, lr=1.0, beta1=0.9, beta2=0.999, d0: Positive = 1e-6,

@@ -1,17 +1,19 @@
 """D-Adapted SGD. Defazio & Mishchenko 2023 (ICML), arXiv:2301.07733, Algorithm 4, as the authors' code has it.
 
-Dual averaging from the start x0 with a rate of lr d over the norm of the first gradient; d is a lower bound of the distance to
-the solution, from sums over all arrays, that starts at d0 and never falls. lr is 1, or a schedule that ends at 0. growth
-bounds the factor by which d grows in one update, and 0 leaves it without a bound.
+Dual averaging from the start x0 with a rate of lr d over the norm of the first gradient; d is a lower bound of the
+distance to the solution, from sums over all arrays, that starts at d0 and never falls. lr is 1, or a schedule that
+ends at 0. growth bounds the factor by which d grows in one update, and 0 leaves it without a bound.
 
-Shapes: theta, g, s, x0 alike.   Units: [g] = loss/[theta]; d, d0, s, x0 in [theta]; lr, momentum, growth are pure numbers.
+Shapes: theta, g, s, x0 alike.   Units: [g] = loss/[theta]; d, d0, s, x0 in [theta]; lr, momentum, growth are pure
+numbers.
 """
 
 from gradstep.rule import NonNegative, Positive, rule
 from gradstep.vocabulary import sqrt
 
 
-def scalars(t, along, length, size, d, product, first, lr=1.0, momentum=0.0, d0: Positive = 1e-6, growth: NonNegative = 0.0):
+def scalars(t, along, length, size, d, product, first, lr=1.0, momentum=0.0, d0: Positive = 1e-6,
+            growth: NonNegative = 0.0):
     now, first = d if t > 1 else d0, first if first else sqrt(length)
     gain = lr * now / first if first else 0.0
     product = product + gain * along

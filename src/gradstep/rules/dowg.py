@@ -1,9 +1,10 @@
 """DoWG: distance over weighted gradients. Khaled, Mishchenko & Jin 2023, arXiv:2305.16284, Algorithm 1.
 
-The rate is the largest squared distance from the start so far, over the root of the sum of squared gradients, each times the
-squared distance of its time. lr is a factor of it, 1 in the paper.
+The rate is the largest squared distance from the start so far, over the root of the sum of squared gradients, each
+times the squared distance of its time. lr is a factor of it, 1 in the paper.
 
-Shapes: theta, g, x0 alike.   Units: [g] = loss/[theta]; x0 in [theta]; start in [theta]^2; eps in [theta][g]; lr is a pure number.
+Shapes: theta, g, x0 alike.   Units: [g] = loss/[theta]; x0 in [theta]; start in [theta]^2; eps in [theta][g]; lr is a
+pure number.
 """
 
 from gradstep.rule import Positive, rule

@@ -1,9 +1,10 @@
 """FTRL-Proximal. McMahan et al. 2013 (KDD), "Ad click prediction", Algorithm 1, without its logistic loss.
 
-theta is a function of n and z alone: where it starts is forgotten, so start it at 0. Elements with |z| <= l1 are exactly 0. Keep
-lr constant, for z has it in it.
+theta is a function of n and z alone: where it starts is forgotten, so start it at 0. Elements with |z| <= l1 are
+exactly 0. Keep lr constant, for z has it in it.
 
-Shapes: theta, g, n, z alike.   Units: [g] = loss/[theta]; z, beta, l1 in [g]; n in [g]^2; lr in [theta]; l2 in [g]/[theta].
+Shapes: theta, g, n, z alike.   Units: [g] = loss/[theta]; z, beta, l1 in [g]; n in [g]^2; lr in [theta]; l2 in
+[g]/[theta].
 """
 
 from gradstep.rule import NonNegative, Positive, rule

@@ -1,9 +1,10 @@
 """LaProp. Ziyin, Wang & Ueda 2020, arXiv:2002.04839, Algorithm 1.
 
-The gradient is divided by the root of its average square before it is averaged. lr stands inside the average, so that a
-schedule acts late; c, the average of lr, corrects it.
+The gradient is divided by the root of its average square before it is averaged. lr stands inside the average, so that
+a schedule acts late; c, the average of lr, corrects it.
 
-Shapes: theta, g, m, v alike.   Units: [g] = loss/[theta]; m, lr in [theta]; v in [g]^2; eps in [g]; the betas are pure numbers.
+Shapes: theta, g, m, v alike.   Units: [g] = loss/[theta]; m, lr in [theta]; v in [g]^2; eps in [g]; the betas are
+pure numbers.
 """
 
 from gradstep.rule import rule

@@ -1,10 +1,10 @@
 """LARS. You, Gitman & Ginsburg 2017, arXiv:1708.03888, Algorithm 1.
 
-Each array has a rate of its own, trust |theta| / (|g| + weight_decay |theta|), times lr; where theta or the denominator is zero, lr
-alone. The rate is folded into the velocity.
+Each array has a rate of its own, trust |theta| / (|g| + weight_decay |theta|), times lr; where theta or the
+denominator is zero, lr alone. The rate is folded into the velocity.
 
-Shapes: theta, g, v alike.   Units: [g] = loss/[theta]; v in [theta]; weight_decay in [g]/[theta]; lr, momentum, trust are pure
-numbers.
+Shapes: theta, g, v alike.   Units: [g] = loss/[theta]; v in [theta]; weight_decay in [g]/[theta]; lr, momentum, trust
+are pure numbers.
 """
 
 from gradstep.rule import Positive, rule

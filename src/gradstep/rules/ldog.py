@@ -1,8 +1,8 @@
-"""L-DoG: distance over gradients for each array. Ivgi, Hinder & Carmon 2023 (ICML), arXiv:2302.12022, equation DoG of section 1 and 3.3.
+"""L-DoG: distance over gradients for each array. Ivgi, Hinder & Carmon 2023 (ICML), arXiv:2302.12022, section 3.3.
 
-The rate is the largest distance from the start so far over the root of the sum of all squared gradients; lr is a factor of it,
-1 in the paper. The first distance is reps_rel (1 + |theta_0|). The paper's results are those of averaged parameters:
-``gs.chain(gs.ldog(), gs.ema(...))``.
+The rate is the largest distance from the start so far over the root of the sum of all squared gradients; lr is a
+factor of it, 1 in the paper. The first distance is reps_rel (1 + |theta_0|). The paper's results are those of
+averaged parameters: ``gs.chain(gs.ldog(), gs.ema(...))``.
 
 Shapes: theta, g, x0 alike.   Units: [g] = loss/[theta]; x0 in [theta]; eps in [g]^2; lr is a pure number.
 """

@@ -2,8 +2,8 @@
 
 Dual averaging from the start x0, divided by a cube root. eps is added to the rate too, as in the code.
 
-Shapes: theta, g, s, v, x0 alike.   Units: as the cube root has it, lr is in [theta]^(3/2) [g]^(1/2); eps is added to lr and
-to the root, so that it has no unit; momentum is a pure number.
+Shapes: theta, g, s, v, x0 alike.   Units: as the cube root has it, lr is in [theta]^(3/2) [g]^(1/2); eps is added to
+lr and to the root, so that it has no unit; momentum is a pure number.
 """
 
 from gradstep.rule import rule

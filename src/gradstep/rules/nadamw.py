@@ -1,9 +1,10 @@
-"""NAdamW. Dahl et al. 2023, arXiv:2306.07179 (AlgoPerf), the baseline's NAdamW; Dozat 2016 (ICLR workshop) without a schedule.
+"""NAdamW. Dahl et al. 2023, arXiv:2306.07179 (AlgoPerf), as timm has it.
 
-Adam with the average that the next step will have, without its gradient, and decoupled decay.
+Dozat's NAdam without its schedule of momentum: Adam with the average that the next step will have, without its
+gradient, and decoupled decay.
 
-Shapes: theta, g, m, v alike.   Units: [g] = loss/[theta]; m in [g]; v in [g]^2; lr in [theta]; eps in [g]; weight_decay in
-1/[theta]; the betas are pure numbers.
+Shapes: theta, g, m, v alike.   Units: [g] = loss/[theta]; m in [g]; v in [g]^2; lr in [theta]; eps in [g];
+weight_decay in 1/[theta]; the betas are pure numbers.
 """
 
 from gradstep.rule import rule

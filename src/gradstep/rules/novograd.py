@@ -2,8 +2,8 @@
 
 Each array's gradient is divided by the root of an average of its squared norm, one number for the array.
 
-Shapes: theta, g, m alike.   Units: [g] = loss/[theta]; eps in [g]; m is a pure number; lr in [theta]; weight_decay in 1/[theta];
-beta1, beta2 are pure numbers.
+Shapes: theta, g, m alike.   Units: [g] = loss/[theta]; eps in [g]; m is a pure number; lr in [theta]; weight_decay in
+1/[theta]; beta1, beta2 are pure numbers.
 """
 
 from gradstep.rule import rule

@@ -1,11 +1,12 @@
 """Prodigy. Mishchenko & Defazio 2023, arXiv:2306.06101, Algorithm 4, and the authors' code.
 
-Adam whose rate is lr times d: an estimate of the distance to the solution, from sums over all arrays, that starts at d0 and
-never falls. lr is 1, or a schedule that ends at 0. With correction = 1 averages are corrected as Adam's are; growth bounds
-the factor by which d grows in one update, and 0 leaves it without a bound. While all gradients have been zero, nothing moves.
+Adam whose rate is lr times d: an estimate of the distance to the solution, from sums over all arrays, that starts at
+d0 and never falls. lr is 1, or a schedule that ends at 0. With correction = 1 averages are corrected as Adam's are;
+growth bounds the factor by which d grows in one update, and 0 leaves it without a bound. While all gradients have
+been zero, nothing moves.
 
-Shapes: theta, g, m, v, s, x0 alike.   Units: [g] = loss/[theta]; d, d0, x0 in [theta]; m, s in [theta][g]; v in the square of
-that; eps in [g]; weight_decay in 1/[theta]; lr, the betas, d_coef, growth are pure numbers.
+Shapes: theta, g, m, v, s, x0 alike.   Units: [g] = loss/[theta]; d, d0, x0 in [theta]; m, s in [theta][g]; v in the
+square of that; eps in [g]; weight_decay in 1/[theta]; lr, the betas, d_coef, growth are pure numbers.
 """
 
 from gradstep.rule import NonNegative, Positive, rule
@@ -32,7 +33,8 @@ def scalars(t, along, size, d, most, product, beta3, gain3, lr=1.0, beta1=0.9, b
     product = beta3 * product + gain3 * along
     found = d_coef * product / size
     most = max(most, found)
-    d = min(most, max(now, found) if now == d0 else now * growth if growth else most)
+    d = max(now, found) if now == d0 else now
+    d = min(most, d * growth) if growth else most
     return dict(d=d, most=most, product=product, rate=rate, shrink=rate * weight_decay, floor=d * eps)
 
 

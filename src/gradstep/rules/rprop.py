@@ -1,10 +1,11 @@
-"""Rprop. Riedmiller & Braun 1993 (ICNN), as iRprop-: Igel & Huesken 2003, Neurocomputing 50, Algorithm 4, and torch.
+"""Rprop. Riedmiller & Braun 1993 (ICNN), as iRprop-: Igel & Hüsken 2003, Neurocomputing 50, Algorithm 4, and torch.
 
-Each element has a step size of its own, which grows while the sign of the gradient stays and shrinks where it changes; there
-the element stays for one update. Signs are compared, so that a product of small gradients cannot vanish. lr is the size
-before the first update, and nothing afterwards.
+Each element has a step size of its own, which grows while the sign of the gradient stays and shrinks where it
+changes; there the element stays for one update. Signs are compared, so that a product of small gradients cannot
+vanish. lr is the size before the first update, and nothing afterwards.
 
-Shapes: theta, g, last, size alike.   Units: [g] = loss/[theta]; last is a pure number; size, lr, least, most in [theta].
+Shapes: theta, g, last, size alike.   Units: [g] = loss/[theta]; last is a pure number; size, lr, least, most in
+[theta].
 """
 
 from gradstep.rule import Fraction, Positive, rule

@@ -1,11 +1,11 @@
 """Schedule-free SGD. Defazio et al. 2024 (NeurIPS 37), arXiv:2405.15682, equations 3 to 5.
 
-theta is the paper's y, where gradients are taken; z goes by them; x, an average of z, is the result: ``opt.averaged()``. There
-is no mode to switch. Updates are weighed by the square of the largest rate so far. With warmup, the rate grows to lr in so
-many updates. Write y in this form, and an lr of 0 keeps it to the last bit.
+theta is the paper's y, where gradients are taken; z goes by them; x, an average of z, is the result:
+``opt.averaged()``. There is no mode to switch. Updates are weighed by the square of the largest rate so far. With
+warmup, the rate grows to lr in so many updates. In this form an lr of 0 keeps theta to the last bit.
 
-Shapes: theta, g, x, z alike.   Units: [g] = loss/[theta]; x, z in [theta]; lr in [theta]/[g]; beta1 is a pure number; warmup
-is a number of updates.
+Shapes: theta, g, x, z alike.   Units: [g] = loss/[theta]; x, z in [theta]; lr in [theta]/[g]; beta1 is a pure number;
+warmup is a number of updates.
 """
 
 from gradstep.rule import NonNegative, rule

@@ -2,8 +2,8 @@
 
 The decay is lr * weight_decay * theta, as libraries have it: the paper's lambda is that product.
 
-Shapes: theta, g, v alike.   Units: [g] = loss/[theta]; v in [theta]; lr in [theta]/[g]; weight_decay in [g]/[theta]; momentum is a
-pure number.
+Shapes: theta, g, v alike.   Units: [g] = loss/[theta]; v in [theta]; lr in [theta]/[g]; weight_decay in [g]/[theta];
+momentum is a pure number.
 """
 
 from gradstep.rule import rule

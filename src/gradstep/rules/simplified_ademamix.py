@@ -2,8 +2,8 @@
 
 m is a sum of gradients and no average, so a good rate is about 1 - beta1 times Adam's.
 
-Shapes: theta, g, m, v alike.   Units: [g] = loss/[theta]; m in [g]; v in [g]^2; lr in [theta]; eps in [g]; the betas and alpha
-are pure numbers.
+Shapes: theta, g, m, v alike.   Units: [g] = loss/[theta]; m in [g]; v in [g]^2; lr in [theta]; eps in [g]; the betas
+and alpha are pure numbers.
 """
 
 from gradstep.rule import NonNegative, rule

@@ -2,8 +2,8 @@
 
 Each array's rate is divided by the root mean square of g / sqrt(v), where that is more than one; so is the decay.
 
-Shapes: theta, g, m, v alike.   Units: [g] = loss/[theta]; m in [g]; v in [g]^2; lr in [theta]; eps in [g]; weight_decay in
-1/[theta]; the betas are pure numbers.
+Shapes: theta, g, m, v alike.   Units: [g] = loss/[theta]; m in [g]; v in [g]^2; lr in [theta]; eps in [g];
+weight_decay in 1/[theta]; the betas are pure numbers.
 """
 
 from gradstep.rule import rule

@@ -1,10 +1,10 @@
 """Yogi. Zaheer et al. 2018 (NeurIPS 31), Algorithm 2.
 
-v moves towards the square of the gradient by at most rest2 of that square, so that it falls slower than Adam's. The paper
-takes its start from a large batch; here it is a hyperparameter. Averages are not corrected.
+v moves towards the square of the gradient by at most rest2 of that square, so that it falls slower than Adam's. The
+paper takes its start from a large batch; here it is a hyperparameter. Averages are not corrected.
 
-Shapes: theta, g, m, v alike.   Units: [g] = loss/[theta]; m in [g]; v and initial_accumulator in [g]^2; lr in [theta]; eps in
-[g]; beta1, beta2 are pure numbers.
+Shapes: theta, g, m, v alike.   Units: [g] = loss/[theta]; m in [g]; v and initial_accumulator in [g]^2; lr in
+[theta]; eps in [g]; beta1, beta2 are pure numbers.
 """
 
 from gradstep.rule import Positive, rule

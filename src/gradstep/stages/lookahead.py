@@ -1,7 +1,7 @@
 """Lookahead. Zhang et al. 2019 (NeurIPS 32), arXiv:1907.08610, Algorithm 1, around the rule before it.
 
-Every k updates slow parameters go a share of the way to the fast ones, which go on from there. ``opt.averaged()`` reads the slow
-ones.
+Every k updates slow parameters go a share of the way to the fast ones, which go on from there. ``opt.averaged()``
+reads the slow ones.
 
 Shapes: theta, g, slow alike.   Units: slow in [theta]; share is a pure number; k is a number of updates.
 """

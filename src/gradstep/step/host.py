@@ -260,7 +260,7 @@ class _Scalars:
             ) from error
 
     def _checked(self, t: int, out: dict[str, Any], after: Memory) -> tuple[float, ...]:
-        """The scalars in the rule's order, if all are numbers of the dtype; the memory stays on the host, in float64."""
+        """The scalars in the rule's order, if they are numbers of the dtype, and the memory of float64."""
         numbers = self.pick(out)
         if not math.hypot(*numbers) <= self.largest:  # where it is, so is each of them
             self._check_range(t, dict(zip(self.numbers, numbers, strict=True)), self.largest)
