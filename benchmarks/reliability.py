@@ -31,6 +31,7 @@ PROMISES = {
     "P13": "Others can read it.",
     "P14": "Any input gives a state or a CheckpointError, in bounded memory.",
     "P15": "What was saved is what you had.",
+    "P21": "A save replaces ordinary files alone and keeps their mode; of savers at once none fails, and one wins.",
 }
 HEAD = """# Reliability
 
@@ -57,7 +58,8 @@ LIMITS = """
   have not.
 - The bits are those of this library's own arithmetic. Your model is outside, and so is BLAS, whose products differ
   from machine to machine and with the number of threads.
-- The file belongs to one optimizer in one process at a time: of two that save to one path at once, one wins, whole.
+- Of several that save to one path at once the last one wins, whole; they take turns, and one that has waited for ten
+  seconds goes on without its turn.
 - Linux on x86-64 is what these figures are from. On Windows no folder is forced to the disk, and what a killed writer
   has left stays.
 """

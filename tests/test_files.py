@@ -1,12 +1,18 @@
 """Files that are there whole or not at all: names, links, modes, what is swept, and systems that lack something."""
 
+import ast
 import errno
 import os
+import re
+import signal
+import socket
 import stat
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import gradstep as gs
@@ -88,12 +94,210 @@ class TestPaths:
             os.umask(before)
         assert stat.S_IMODE((tmp_path / "run.x").stat().st_mode) == 0o666 & ~umask
 
+    @pytest.mark.skipif(os.name != "posix", reason="modes of POSIX")
+    @pytest.mark.parametrize("mode", [0o600, 0o640, 0o400, 0o444, 0o664, 0o755])
+    def test_the_mode_of_what_is_replaced(self, tmp_path, mode):
+        put(tmp_path / "run.x", "old")
+        (tmp_path / "run.x").chmod(mode)
+        seen = []
+
+        def write(handle):
+            seen.append(stat.S_IMODE(os.fstat(handle).st_mode))  # nobody reads it while it is written either
+            files.write_all(handle, b"new")
+
+        files.write_whole(tmp_path / "run.x", write, keep=2)
+        modes = [stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("run.x", "run.1.x")]
+        assert seen + modes == [mode] * 3
+
+    @pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="only root gives files away")
+    def test_the_owner_of_what_is_replaced(self, tmp_path):
+        put(tmp_path / "run.x", "old")
+        os.chown(tmp_path / "run.x", 1234, 4321)
+        put(tmp_path / "run.x")
+        status = (tmp_path / "run.x").stat()
+        assert (status.st_uid, status.st_gid) == (1234, 4321)
+
     def test_text(self, tmp_path):
         files.write_text(tmp_path / "a.txt", "ä\n")
         assert (tmp_path / "a.txt").read_bytes() == "ä\n".encode()
 
 
+@pytest.fixture
+def no_waiting():
+    """Raise TimeoutError where a test would wait for ever."""
+
+    def late(*_):
+        raise TimeoutError
+
+    before = signal.signal(signal.SIGALRM, late)
+    signal.alarm(20)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
+
+
+def device(path):
+    try:
+        os.mknod(path, 0o600 | stat.S_IFCHR, os.makedev(1, 3))
+    except PermissionError:
+        pytest.skip("only root makes devices")
+
+
+def bound(path):
+    with socket.socket(socket.AF_UNIX) as made:
+        os.chdir(path.parent)  # names of sockets are short
+        made.bind(path.name)
+
+
+KINDS = {"FIFO": os.mkfifo, "socket": bound, "device": device, "folder": os.mkdir} if os.name == "posix" else {}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.usefixtures("no_waiting")
+class TestWhatIsNoOrdinaryFile:
+    """It is neither replaced nor opened, by none of those who write or read."""
+
+    @pytest.fixture
+    def make(self, kind, monkeypatch):
+        monkeypatch.chdir(".")
+
+        def make(path):
+            KINDS[kind](path)
+            return path.lstat()
+
+        return make
+
+    @pytest.mark.parametrize(("keep", "name"), [(1, "run.x"), (3, "run.x"), (2, "run.1.x"), (3, "run.2.x")])
+    def test_a_save(self, tmp_path, make, kind, keep, name):
+        there = make(tmp_path / name)
+        written = []
+        with pytest.raises(OSError, match=f"this is a {kind}, not") as error:
+            files.write_whole(tmp_path / "run.x", written.append, keep)
+        assert error.value.filename == str(tmp_path / name)
+        assert written == []
+        assert os.path.samestat((tmp_path / name).lstat(), there)
+        assert os.listdir(tmp_path) == [name]
+
+    def test_a_link_to_it(self, tmp_path, make, kind):
+        make(tmp_path / "it")
+        (tmp_path / "run.x").symlink_to("it")
+        with pytest.raises(OSError, match=f"this is a {kind}, not"):
+            put(tmp_path / "run.x")
+        assert (tmp_path / "run.x").is_symlink()
+
+    def test_one_beyond_those_that_are_kept(self, tmp_path, make):
+        make(tmp_path / "run.2.x")
+        for text in "abc":
+            put(tmp_path / "run.x", text, keep=2)
+        assert (tmp_path / "run.1.x").read_text() == "b"
+
+    def test_one_under_the_name_of_a_temporary_file(self, tmp_path, make):
+        path = tmp_path / f".run.x.{'0' * 12}.part"
+        there = make(path)
+        put(tmp_path / "run.x")
+        assert os.path.samestat(path.lstat(), there)
+
+    def test_reading(self, tmp_path, make, kind):
+        make(tmp_path / "run.safetensors")
+        with pytest.raises(OSError, match=f"this is a {kind}, not"):
+            gs.load(tmp_path / "run.safetensors")
+
+    def test_a_run_is_told_before_it_begins(self, tmp_path, make, kind):
+        make(tmp_path / "run.1.safetensors")
+        with pytest.raises(gs.GradstepValueError, match=f"no file can be written .* this is a {kind}, not") as error:
+            gs.Run(lambda x: (x @ x, 2 * x), np.ones(2), "sgd", save_to=tmp_path / "run.safetensors")
+        assert clear(error)
+
+    def test_opened_to_be_changed(self, tmp_path, make, kind):
+        make(tmp_path / "history.jsonl")
+        with pytest.raises(OSError, match=f"this is a {kind}, not"):
+            files.open_ordinary(tmp_path / "history.jsonl", change=True)
+
+
+def test_an_ordinary_file_is_opened(tmp_path):
+    with files.open_ordinary(tmp_path / "a", change=True) as file:
+        file.write(b"one")
+    with files.open_ordinary(tmp_path / "a", change=True) as file:
+        assert file.read() == b"one"
+    with files.open_ordinary(tmp_path / "a") as file:
+        assert file.read() == b"one"
+    with pytest.raises(FileNotFoundError):
+        files.open_ordinary(tmp_path / "b")
+
+
+class TestSaversAtOnce:
+    def test_each_waits_for_the_one_before(self, tmp_path, monkeypatch):
+        """A second saver comes between all calls that give names in the first one."""
+        real, others = os.replace, []
+
+        def replace(source, target):
+            if threading.current_thread() is threading.main_thread() and source.exists():
+                call = {"target": put, "args": (tmp_path / "run.x", f"other {len(others)}"), "kwargs": {"keep": 9}}
+                others.append(threading.Thread(**call))
+                others[-1].start()
+                others[-1].join(0.1)
+            real(source, target)
+
+        for text in "abc":
+            put(tmp_path / "run.x", text, keep=9)
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "replace", replace)
+            put(tmp_path / "run.x", "mine", keep=9)
+        for other in others:
+            other.join()
+        texts = read(tmp_path)
+        in_order = [texts.pop(name) for name in ("run.x", *(f"run.{k}.x" for k in range(1, 9))) if name in texts]
+        assert texts == {}
+        assert sorted(in_order[: len(others)]) == [f"other {k}" for k in range(len(others))]
+        assert in_order[len(others) :] == ["mine", "c", "b", "a"]
+
+    def test_a_save_within_a_save_does_not_wait_for_itself(self, tmp_path, monkeypatch):
+        """As from a signal handler, between all calls of the first."""
+        real, within = os.replace, []
+
+        def replace(source, target):
+            within.append(source)
+            if len(within) == 1:
+                put(tmp_path / "run.x", "inner", keep=3)
+            real(source, target)
+
+        put(tmp_path / "run.x", "old")
+        monkeypatch.setattr(files, "PATIENCE", 1000.0)
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "replace", replace)
+            put(tmp_path / "run.x", "outer", keep=3)
+        assert read(tmp_path)["run.x"] == "outer"
+        assert not any(name.endswith(".part") for name in os.listdir(tmp_path))
+
+    @pytest.mark.skipif(files.fcntl is None, reason="no locks here")
+    def test_one_that_is_stopped_is_not_waited_for_for_ever(self, tmp_path, monkeypatch):
+        put(tmp_path / "run.x", "old")
+        handle = os.open(tmp_path / "run.x", os.O_RDONLY)
+        assert files._lock(handle)
+        monkeypatch.setattr(files, "PATIENCE", 0.05)
+        put(tmp_path / "run.x", "new", keep=2)
+        os.close(handle)
+        assert read(tmp_path) == {"run.x": "new", "run.1.x": "old"}
+
+
 class TestKeep:
+    @pytest.mark.parametrize("keep", [0, -1, 1001, 10**6, 1.5, "2", True, None])
+    def test_out_of_bounds(self, tmp_path, keep):
+        opt = gs.Optimizer(np.zeros(2), "sgd")
+        for save in (
+            lambda: put(tmp_path / "run.x", keep=keep),
+            lambda: opt.save(tmp_path / "run.safetensors", keep=keep),
+            lambda: gs.Run(lambda x: (x @ x, 2 * x), np.ones(2), "sgd", save_to=tmp_path / "run.x", keep=keep),
+        ):
+            with pytest.raises((gs.GradstepTypeError, gs.GradstepValueError), match=r"^keep must be"):
+                save()
+        assert os.listdir(tmp_path) == []
+
+    def test_the_most(self, tmp_path):
+        put(tmp_path / "run.x", "a", keep=1000)
+        put(tmp_path / "run.x", "b", keep=np.int64(1000))
+        assert read(tmp_path) == {"run.x": "b", "run.1.x": "a"}
+
     def test_a_chain(self, tmp_path):
         for k in range(6):
             put(tmp_path / "run.x", str(k), keep=3)
@@ -281,3 +485,27 @@ class TestWritableFolder:
         with pytest.raises(gs.GradstepValueError, match="cannot write to the folder") as error:
             files.writable_folder(tmp_path / "file")
         assert clear(error)
+
+
+WRITING = {"write_bytes", "os.open", "os.replace", "os.rename", "os.link", "os.symlink", "os.truncate", "io.open"}
+
+
+def writes_by_itself(text):
+    """Return the calls in a module's source that make or change a file."""
+    found = []
+    for call in (node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Call)):
+        name = ast.unparse(call.func)
+        last = name.rpartition(".")[2]
+        modes = [ast.unparse(x) for x in (*call.args[:2], *(x.value for x in call.keywords if x.arg == "mode"))]
+        opens = last == "open" and any(re.fullmatch(r"'[rbt]*[wax+][wax+bt]*'", mode) for mode in modes)
+        if opens or last == "write_bytes" or name in WRITING or re.fullmatch(r".*\.write_text", name):
+            found.append(ast.unparse(call))
+    return found
+
+
+def test_one_place_writes_files():
+    allowed = {"files.py", "bench/memory.py"}  # the second: a counter of the kernel's under /proc
+    found = {path: writes_by_itself(path.read_text("utf-8")) for path in SOURCE.rglob("*.py")}
+    assert {path.relative_to(SOURCE / "gradstep").as_posix() for path, calls in found.items() if calls} == allowed
+    assert writes_by_itself("Path(a).open('w'); open(b, mode='r+b'); c.write_text('')") != []
+    assert writes_by_itself("open(a); Path(b).open('rb'); write_text(c, '')") == []

@@ -1,5 +1,7 @@
 """Groups by name pattern: who matches, what wins, factors and schedules, and what is refused."""
 
+import copy
+
 import numpy as np
 import pytest
 
@@ -18,7 +20,7 @@ def assigned(groups, tx=None):
 def values(groups, name, t=0, tx=None):
     made = program(tx or gs.adamw())
     found = assign(groups, NAMES, made)
-    return found.values(made, made.hyper, t)[found.of[NAMES.index(name)]]
+    return found.values(made.hyper)(t)[found.of[NAMES.index(name)]]
 
 
 def nest(rng):
@@ -47,7 +49,7 @@ class TestMatching:
 
     def test_without_groups_all_are_one(self):
         assert assigned(None).of == assigned({}).of == (0,) * 6
-        assert assigned(None).labels == ("",)
+        assert assigned(None).labels == [""]
 
     def test_each_combination_is_a_group(self):
         found = assigned({"*.b": {"lr": 0.1}, "layer1.*": {"eps": 0.2}})
@@ -150,7 +152,7 @@ class TestTraining:
         ({"*.b": {"leraning": 0.1}}, ValueError, "unknown hyperparameter 'leraning'"),
         ({"*.b": {"lr": -0.1}}, ValueError, "groups: '*.b': lr must be finite and >= 0"),
         ({"*.b": {"lr": "0.1"}}, TypeError, "groups: '*.b': lr must be a number or a schedule"),
-        ({"*.b": 0.1}, TypeError, "groups: '*.b' must be a dict of hyperparameters or \"freeze\", not 0.1"),
+        ({"*.b": 0.1}, TypeError, "groups: '*.b' must be a dict of hyperparameters, a rule such as gs.sgd(lr=0.1) or"),
         ({"*.b": "frozen"}, TypeError, "must be a dict of hyperparameters"),
         ({"*.b": None}, TypeError, "must be a dict of hyperparameters"),
         ({"*.b": np.ones(3)}, TypeError, "must be a dict of hyperparameters"),
@@ -171,3 +173,75 @@ def test_what_is_refused(groups, kind, text):
 def test_a_factor_that_leaves_the_domain_is_refused_at_once():
     with pytest.raises(gs.GradstepValueError, match=r"groups: 'a': beta1 must be finite and >= 0 and < 1, not 1.8"):
         gs.Optimizer({"a": np.ones(1)}, "adam", groups={"a": {"beta1": gs.times(2.0)}})
+
+
+class TestSetInMidRun:
+    @pytest.mark.parametrize("engine", ["auto", "eager"])
+    def test_a_group_is_then_an_optimizer_with_that_value(self, engine):
+        opts = {
+            name: gs.Optimizer({"a": np.ones(2), "b": np.ones(2)}, "adamw", engine=engine, groups={"b": {"lr": lr}})
+            for name, lr in {"set": 0.5, "schedule": lambda t: 0.5 if t < 2 else 0.25}.items()
+        }
+        for k in range(4):
+            if k == 2:
+                opts["set"].groups["b"]["lr"] = 0.25
+            for opt in opts.values():
+                opt.step({"a": np.ones(2) / (k + 1), "b": np.ones(2) / (k + 1)})
+        assert opts["set"].groups["b"]["lr"] == 0.25
+        assert same(opts["set"].params, opts["schedule"].params)
+
+    def test_a_value_that_it_had_not_and_one_taken_back(self):
+        opt = gs.Optimizer({"a": np.zeros(1), "b": np.zeros(1)}, "sgd", lr=1.0, groups={"b": {}})
+        ones = {"a": np.ones(1), "b": np.ones(1)}
+        opt.groups["b"]["lr"] = gs.times(0.5)
+        opt.step(ones)
+        assert [x[0] for x in opt.params.values()] == [-1.0, -0.5]
+        del opt.groups["b"]["lr"]
+        opt.step(ones)
+        assert [x[0] for x in opt.params.values()] == [-2.0, -1.5]
+
+    def test_later_patterns_still_win(self):
+        groups = {"*": {"lr": 0.5}, "b": {"lr": 0.25}, "frozen": "freeze"}
+        opt = gs.Optimizer({k: np.zeros(1) for k in ("a", "b", "frozen")}, "sgd", groups=groups)
+        opt.groups["*"]["lr"] = 2.0
+        opt.step({k: np.ones(1) for k in ("a", "b", "frozen")})
+        assert [x[0] for x in opt.params.values()] == [-2.0, -0.25, 0.0]
+        assert {pattern: dict(own) for pattern, own in opt.groups.items()} == {"*": {"lr": 2.0}, "b": {"lr": 0.25}}
+        assert groups["*"] == {"lr": 0.5}  # the caller's own
+
+    def test_copies_and_files_have_it(self, tmp_path):
+        def made(lr):
+            return gs.Optimizer({"a": np.zeros(1), "b": np.zeros(1)}, "sgd", groups={"b": {"lr": lr}})
+
+        opt, ones = made(0.5), {"a": np.ones(1), "b": np.ones(1)}
+        opt.groups["b"]["lr"] = 0.25
+        twin = copy.deepcopy(opt)
+        opt.groups["b"]["lr"] = 8.0
+        twin.step(ones)
+        assert twin.params["b"][0] == -0.25
+        twin.save(tmp_path / "a.safetensors")
+        again = made(0.5)
+        again.restore(tmp_path / "a.safetensors")
+        again.step(ones)
+        assert again.params["b"][0] == -0.5
+
+    @pytest.mark.parametrize(
+        ("change", "kind", "text"),
+        [
+            (lambda opt: opt.groups["*.bais"], ValueError, "groups: there is no '*.bais'; did you mean *.bias?"),
+            (lambda opt: opt.groups["c"], ValueError, "groups: there is no 'c'; known: *.bias."),
+            (lambda opt: opt.groups["*.bias"].__setitem__("rho", 1), ValueError, "unknown hyperparameter 'rho'"),
+            (lambda opt: opt.groups["*.bias"].__setitem__("lr", -1), ValueError, "lr must be finite and >= 0"),
+            (lambda opt: opt.groups["*.bias"].__setitem__("lr", "1"), TypeError, "lr must be a number or a schedule"),
+            (lambda opt: opt.groups["*.bias"].__setitem__("eps", 1.0), ValueError, "eps follows the schedule"),
+            (lambda opt: setattr(opt, "groups", {}), AttributeError, "opt.groups cannot be set"),
+        ],
+    )
+    def test_what_is_refused(self, change, kind, text):
+        groups = {"*.bias": {"lr": 0.5, "eps": gs.schedules.constant(0.1)}, "c": "freeze"}
+        opt = gs.Optimizer({"a.bias": np.zeros(1), "c": np.zeros(1)}, "adam", groups=groups)
+        with pytest.raises(kind) as error:
+            change(opt)
+        assert isinstance(error.value, gs.GradstepError)
+        assert text in str(error.value)
+        assert dict(opt.groups["*.bias"]) == groups["*.bias"]

@@ -18,7 +18,8 @@ from support import SOURCE, script
 # From the bottom to the top; a file imports only from lines above its own, or from its own package.
 LAYERS = [
     "errors version",
-    "naming locks files text",
+    "naming locks text",
+    "files",
     "array",
     "form",
     "rule vocabulary schedules",

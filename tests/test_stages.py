@@ -91,6 +91,28 @@ class TestNorms:
             np.testing.assert_allclose(x, grads[k] / 8, rtol=(2 if dtype == "f4" else 8) * unit, atol=0)
 
     @pytest.mark.parametrize("clip", [gs.clip_by_norm, gs.clip_by_global_norm])
+    def test_beyond_what_has_a_square_is_refused_by_name(self, clip, engine):
+        params = {"a": np.zeros(3), "b": np.zeros(2)}
+        opt = gs.Optimizer(params, gs.chain(clip(1.0), gs.sgd(lr=1.0)), engine=engine)
+        largest = 1e151
+        opt.step({"a": np.full(3, largest), "b": np.zeros(2)})
+        norm = math.hypot(*params["a"])
+        assert norm == pytest.approx(1.0)
+        with pytest.raises(
+            gs.NonFiniteError, match=r"gradient 'b' is too large for this rule in float64 .*\[1\] = 1e\+200"
+        ):
+            opt.step({"a": np.zeros(3), "b": np.array([0.0, 1e200])})
+        assert math.hypot(*params["a"]) == norm
+        with pytest.raises(gs.GradstepValueError, match="max_norm must be finite and >= 1e-150, not 1e-201"):
+            clip(1e-201)
+
+    @pytest.mark.parametrize("clip", [gs.clip_by_norm, gs.clip_by_global_norm])
+    @pytest.mark.parametrize("size", [1e-148, 1e-100, 1e100, 1e150])
+    def test_far_from_one(self, size, clip, engine):
+        out = left(clip(size / 8), {"a": np.array([3 * size, -4 * size])}, engine=engine)["a"]
+        assert out == pytest.approx(np.array([3, -4]) * size / 40, rel=1e-14)
+
+    @pytest.mark.parametrize("clip", [gs.clip_by_norm, gs.clip_by_global_norm])
     def test_nothing_at_all(self, clip, engine):
         out = left(clip(1.0), {"a": np.zeros(3), "b": np.zeros(0, "f4")}, engine=engine)
         assert out["a"].tolist() == [0.0] * 3
@@ -167,6 +189,34 @@ class TestEma:
         w = np.array([3.0, -2.0], "f4")
         opt = gs.Optimizer(w, gs.chain(gs.sgd, gs.ema), engine=engine)
         assert opt.averaged().tolist() == [3.0, -2.0]
+
+    @pytest.mark.parametrize("dtype", ["f2", "f4", "f8"])
+    @pytest.mark.parametrize("decay", [0.0, 0.3, 0.9, 0.999, 0.99999])
+    def test_what_stands_still_is_its_own_average(self, decay, dtype, engine):
+        w = np.random.default_rng(0).normal(size=300).astype(dtype)
+        opt = gs.Optimizer(w, gs.chain(gs.sgd(lr=0.0), gs.ema(decay=decay)), engine=engine)
+        for _ in range(200):
+            opt.step(np.zeros_like(w))
+        assert bits(opt.averaged()) == bits(w)
+
+    def test_without_decay_it_is_the_parameters(self, engine):
+        rng, w = np.random.default_rng(0), np.zeros(300, "f4")
+        opt = gs.Optimizer(w, gs.chain(gs.sgd(lr=1.0), gs.ema(decay=0.0)), engine=engine)
+        for _ in range(3):
+            opt.step((rng.normal(size=300) * 10.0 ** rng.integers(-9, 9, 300)).astype("f4"))
+            assert bits(opt.averaged()) == bits(w)
+
+    @pytest.mark.parametrize("decay", [0.9, 0.999, 0.9999])
+    def test_in_float32_it_is_near_the_exact_average(self, decay, engine):
+        """Within some units of the last digit for each update that it remembers; it was off by ten times as much."""
+        rng, w = np.random.default_rng(0), np.ones(300, "f4")
+        opt = gs.Optimizer(w, gs.chain(gs.sgd(lr=0.0), gs.ema(decay=decay)), engine=engine)
+        exact = np.ones(300)
+        for _ in range(400):
+            w[...] = 1 + 0.1 * rng.normal(size=300)
+            opt.step(np.zeros_like(w))
+            exact = decay * exact + (1 - decay) * w
+        assert np.abs(opt.averaged() - exact).max() < 2e-6
 
     def test_it_leaves_parameters_alone(self, engine):
         w, v = np.ones(5), np.ones(5)

@@ -11,7 +11,8 @@ from gradstep.array.storage.counter import _splitmix
 from gradstep.errors import GradstepTypeError
 
 EVERY = np.arange(1 << 16, dtype=np.uint32)  # all noises, and all codes of 16 bits
-SIGNED, SQUARES = FORMATS["signed8"], FORMATS["squares8"]
+SIGNED, SQUARES, SIZES = (FORMATS[name] for name in ("signed8", "squares8", "sizes8"))
+DEPTHS = {SIGNED: 14, SQUARES: 30, SIZES: 11}  # binary orders from the scale to the largest number
 
 
 def needs(name):
@@ -24,7 +25,7 @@ def half(request):
     return FORMATS[request.param]
 
 
-@pytest.fixture(params=[SIGNED, SQUARES], ids=lambda x: x.name)
+@pytest.fixture(params=[SIGNED, SQUARES, SIZES], ids=lambda x: x.name)
 def blocks(request):
     return request.param
 
@@ -157,7 +158,7 @@ def test_every_code_of_a_block_is_decoded(blocks):
 
 def test_what_was_decoded_is_encoded_as_it_was(blocks):
     """A block whose largest number keeps its scale: all codes up to the one of that number come back."""
-    last = (112 if blocks.signed else 240) + 7
+    last = 8 * DEPTHS[blocks] + 7
     codes = np.arange(last + 1, dtype=np.uint8)
     codes = np.concatenate([codes, codes | 0x80]) if blocks.signed else codes
     for order in (-100, -7, 0, 100 if blocks.signed else 90):
@@ -181,12 +182,12 @@ def test_the_error_is_below_an_eighth(blocks):
     x = x * rng.choice([-1, 1], x.shape).astype(np.float32) if blocks.signed else x
     flat = x.reshape(-1)
     top = np.abs(x).max(axis=1, keepdims=True).astype(float)
-    assert np.array_equal(blocks.encode(flat)[1], np.exp2(np.floor(np.log2(top[:, 0])) - (14 if blocks.signed else 30)))
+    assert np.array_equal(blocks.encode(flat)[1], np.exp2(np.floor(np.log2(top[:, 0])) - DEPTHS[blocks]))
     for noise in (None, *(rng.integers(0, 1 << 16, flat.size, np.uint32) for _ in range(3))):
         stored = blocks.encode(flat, noise)
         error = np.abs(blocks.decode(stored).reshape(x.shape).astype(float) - x)
         scale = stored[1].astype(float)[:, None]
-        assert (scale <= top * 2.0 ** -(14 if blocks.signed else 30)).all()
+        assert (scale <= top * 2.0 ** -DEPTHS[blocks]).all()
         # Half of it to the nearest; a square below the smallest code may be that code instead.
         bound = (np.abs(x.astype(float)) + scale) / (16 if noise is None else 8)
         assert (error <= (bound if blocks.signed else np.maximum(bound, scale / 8)) * (1 + 1e-6)).all()
@@ -198,7 +199,7 @@ def test_the_largest_number_of_a_block_fits(blocks):
         x = np.nextafter(np.ldexp(np.float32(1), order), np.float32(0), dtype=np.float32)
         for noise in (0, 0xFFFF):
             got = blocks.decode(blocks.encode(np.array([x]), np.array([noise], np.uint32)))
-            scale = max(2.0 ** (order - 1 - (14 if blocks.signed else 30)), 2.0**-100)
+            scale = max(2.0 ** (order - 1 - DEPTHS[blocks]), 2.0**-100)
             assert abs(float(got[0]) - float(x)) <= max((float(x) + scale) / 8, scale / 8)
 
 
@@ -214,6 +215,8 @@ def test_zeros_stay_and_squares_never_vanish(blocks):
     for tiny in (1e-45, 1e-38, 1e-20, 1e-9):
         got = SQUARES.decode(SQUARES.encode(np.float32([1.0, tiny]), np.zeros(2, np.uint32)))
         assert 0 < got[1] == pytest.approx(max(tiny, 2.0**-33), rel=1)
+        got = SIZES.decode(SIZES.encode(np.float32([1.0, tiny]), np.zeros(2, np.uint32)))
+        assert got[1] == 2.0**-14  # the scale of signed numbers up to 1
     got = SQUARES.decode(SQUARES.encode(np.full(1, 1e-45, np.float32), np.zeros(1, np.uint32)))
     assert got == np.float32(2.0**-103)
 
@@ -385,7 +388,7 @@ def test_the_halves_of_a_draw_are_unrelated():
 def test_the_mean_of_rounded_numbers_is_the_number(name, half):
     needs(name)
     made = FORMATS[name]
-    for k, x in enumerate(np.float32([0.3, 0.001234, 5e-7])):
+    for k, x in enumerate(np.float32([0.3, 0.001234, 5e-5 if name == "sizes8" else 5e-7])):
         row = np.full(N, x)
         row[::BLOCK] = 0.4  # keeps the scale of a block
         got = made.decode(made.encode(row, half(draws(KEYS[k], N))))

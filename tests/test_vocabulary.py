@@ -2,13 +2,16 @@
 
 import itertools
 import math
+from fractions import Fraction
 
 import numpy as np
 import pytest
 
 import gradstep as gs
 from gradstep import vocabulary as words
+from gradstep.form.equation import equation
 from gradstep.rule import stage
+from gradstep.vocabulary import cbrt
 from support import bits
 
 pytestmark = pytest.mark.usefixtures("own_registry")
@@ -231,3 +234,89 @@ def test_a_numpy_scalar_is_no_literal():
     out = words.maximum(np.float64(0.1), np.array([0.0], np.float64))
     assert out.dtype == np.float64
     assert type(words.abs(np.float64(-2.0))) is not float
+
+
+def integer_cube_root(x):
+    """Of |x|, to 80 bits more than a double has: by Newton's iteration on integers."""
+    mantissa, power = math.frexp(abs(x))
+    n, power = int(mantissa * 2**53) << 600, power - 53 - 600
+    n, power = n << power % 3, power - power % 3
+    root = 1 << -(-n.bit_length() // 3)
+    while (better := (2 * root + n // root**2) // 3) < root:
+        root = better
+    return Fraction(root) * Fraction(2) ** (power // 3)
+
+
+class TestCubeRoot:
+    """By the same operations everywhere, so that the bits are; less than an ulp from the root."""
+
+    def columns(self, dtype):
+        rng = np.random.default_rng(0)
+        most = 1023 if dtype == "float64" else 127
+        tiny = 2.0**-1074 if dtype == "float64" else 2.0**-149
+        plain = np.concatenate(
+            [
+                rng.uniform(1, 8, 300),
+                2.0 ** rng.uniform(-most - 20, most, 300) * rng.choice([-1, 1], 300),
+                np.arange(1, 40) ** 3.0,
+                [8.0, 1.0, 2.0**-126, tiny, 3 * tiny, np.nextafter(8, 9), np.nextafter(1, 0), np.finfo(dtype).max],
+            ]
+        ).astype(dtype)
+        return plain[np.isfinite(plain) & (plain != 0)]
+
+    @pytest.mark.parametrize("dtype", ["float32", "float64"])
+    def test_it_is_less_than_an_ulp_off(self, dtype):
+        x = self.columns(dtype)
+        for a, b in zip(x, words.cbrt(x), strict=True):
+            right = integer_cube_root(float(a))
+            off = abs(Fraction(float(abs(b))) - right) / Fraction(float(np.spacing(abs(b))))
+            assert off < 1, (a, b, float(off))
+            assert (b < 0) == (a < 0)
+
+    @pytest.mark.parametrize("dtype", ["float32", "float64"])
+    def test_cubes_of_small_numbers(self, dtype):
+        n = np.arange(40, dtype=dtype)
+        assert np.allclose(words.cbrt(n**3), n, rtol=np.finfo(dtype).eps, atol=0)
+
+    @pytest.mark.parametrize("dtype", ["float32", "float64"])
+    def test_zeros_infinities_and_nan_are_their_own(self, dtype):
+        x = np.array([0.0, -0.0, math.inf, -math.inf, math.nan], dtype)
+        with np.errstate(all="ignore"):
+            assert bits(words.cbrt(x)) == bits(x)
+
+    @pytest.mark.parametrize("dtype", ["float32", "float64"])
+    @pytest.mark.parametrize("kind", ["numpy", "strict", "torch", "compiled", "python"])
+    def test_the_same_bits_everywhere(self, kind, dtype):
+        x = np.concatenate([self.columns(dtype), np.array([0.0, -0.0, math.inf, -math.inf, math.nan], dtype)])
+        with np.errstate(all="ignore"):
+            expected = words.cbrt(x)
+            if kind == "compiled":
+                pytest.importorskip("llvmlite")
+                out = compiled(lambda theta, g, c: words.cbrt(theta), x, x)
+            elif kind == "python":
+                if dtype == "float32":
+                    pytest.skip("Python's floats are double")
+                out = np.array([words.cbrt(float(y)) for y in x])
+            else:
+                out = np.asarray(words.cbrt(namespaces()[kind](x)))
+        assert bits(out) == bits(expected)
+
+    def test_it_is_printed(self):
+        @stage(lambda: {}, state="out")  # noqa: PIE807 - dict has no signature
+        def rooted(theta, g, out):
+            return theta, g, cbrt(g + theta)
+
+        assert "∛(" in equation(rooted).text()
+        assert r"\sqrt[3]{" in equation(rooted).latex()
+
+
+def test_a_remainder_is_printed_and_computed():
+    @stage(lambda t, k=3.0: {"share": 1 - t % k / k}, state="out")
+    def counted(theta, g, out, share):
+        return theta, share * g, share * g
+
+    made = equation(counted)
+    assert "t mod k" in made.text()
+    assert r"t \bmod k" in made.latex()
+    found = made.evaluate({"theta": 1.0, "g": 2.0, "out": 0.0, "t": 5, "k": 3.0})
+    assert found["out"] == 2.0 * (1 - 2 / 3)

@@ -63,7 +63,7 @@ def test_before_is_theta_as_it_entered_the_rule(engine):
         v = 0.9 * v - 0.1 * g
         moved = decayed + v
         theta = np.where(np.sign(moved - decayed) * g < 0, moved, decayed)
-        average = 0.5 * average + 0.5 * theta
+        average = average + 0.5 * (theta - average)
     got = stepped(tx, engine=engine)["w"]
     assert got["theta"].tobytes() == theta.tobytes()
     assert got["ema.average"].tobytes() == average.tobytes()

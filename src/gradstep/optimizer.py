@@ -26,8 +26,8 @@ from gradstep.form.hyper import Hyper, HyperView, at
 from gradstep.form.rule import Rule, Stage
 from gradstep.locks import refuse_reentry
 from gradstep.naming import unknown
-from gradstep.step import Snapshot, Step, choose_nonfinite
-from gradstep.step.groups import GroupValues, assign
+from gradstep.step import Own, Snapshot, choose_nonfinite, joint_step
+from gradstep.step.groups import GroupsView, GroupValues, assign
 from gradstep.step.precision import Precision
 
 if TYPE_CHECKING:
@@ -53,6 +53,8 @@ class Optimizer:
     groups
         Hyperparameters by name pattern: ``{"*.bias": {"weight_decay": 0.0}, "embed*": {"lr": gs.times(0.1)},
         "frozen*": "freeze"}``. Where several patterns match, later ones win. A frozen parameter needs no gradient.
+        A rule as the value, ``{"*.bias": gs.adam(lr=1e-3)}``, takes the place of ``rule`` there; each rule sees the
+        parameters that it updates, and no others: a norm over all gradients is over those.
     on_nonfinite
         What to do about a gradient with NaN, an infinity or a number too large for the rule: ``"raise"``, ``"skip"``
         (the step does not happen; ``opt.skipped`` counts it) or ``"ignore"`` (no look at them; where a stage takes a
@@ -69,7 +71,7 @@ class Optimizer:
         the place in it alone.
     master
         Whether 16-bit parameters have a float32 copy in the state, ``opt.state["w"]["master"]``, which takes the
-        updates.
+        updates. A number of the parameter that is set in place counts: the copy takes it up in the next step.
     rounding
         Of 16-bit parameters without such a copy: ``"nearest"``, half to even, or ``"stochastic"``.
     seed
@@ -91,6 +93,8 @@ class Optimizer:
         ``opt.state["layer.w"]["adam.m"]``: the arrays that the rule keeps, of the parameter's shape and dtype.
     hyper
         Hyperparameters by name; ``opt.hyper["beta1"] = 0.8`` changes one from the next step on.
+    groups
+        Each group's own by its pattern: ``opt.groups["*.bias"]["lr"] = 1e-4``, likewise.
 
     Raises
     ------
@@ -147,16 +151,17 @@ class Optimizer:
         self._leaves = tuple(leaves)
         self._groups = assign(groups, self._nest.names, made)
         self._hyper = HyperView(made.hyper, made.domains)
-        self._values = GroupValues(made, self._groups, self._hyper)
+        self._values = GroupValues(self._groups, self._hyper)
         self._active = [k for k, group in enumerate(self._groups.of) if group is not None]
-        self._step = Step(
-            made,
+        self._step = joint_step(
+            [(rule, self._groups.programs[rule]) for rule in self._groups.rules or [""]],
             {self._nest.names[k]: leaves[k] for k in self._active},
             self._values.at(0),
-            groups=[group for group in self._groups.of if group is not None],
+            [group for group in self._groups.of if group is not None],
             precision=precision,
             **self._options,
         )
+        self._takes_inputs = bool(self._step.inputs)
         self._lock = self._step.lock
         self._same = _identity(self._nest, params, self._leaves)
         self._state = MappingProxyType({name: MappingProxyType(own) for name, own in self._step.slots.items()})
@@ -174,8 +179,16 @@ class Optimizer:
 
     @property
     def hyper(self) -> HyperView:
-        """Hyperparameters by name; ``opt.hyper["beta1"] = 0.8`` changes one from the next step on."""
+        """Hyperparameters by name; ``opt.hyper["beta1"] = 0.8`` changes one from the next step on.
+
+        ``opt.hyper["lr"] = gs.schedules.cosine(0.01, 1000)`` replaces a schedule; it goes on at :attr:`t`.
+        """
         return self._hyper
+
+    @property
+    def groups(self) -> GroupsView:
+        """Each group's own hyperparameters by its pattern; ``opt.groups["*.bias"]["lr"] = 1e-4`` sets one."""
+        return GroupsView(self._groups, self._hyper.touch)
 
     @property
     def state(self) -> Mapping[str, Mapping[str, Any]]:
@@ -228,8 +241,8 @@ class Optimizer:
             leaves = tuple([leaves[k] for k in self._active])
         if not self._same():
             self._refuse_replaced()
-        if inputs or self._step.program.inputs:
-            self._step.program.check_inputs(inputs)
+        if inputs or self._takes_inputs:
+            self._step.check_inputs(inputs)
             arrays = {name: self._nest.leaves(nest, name) for name, nest in inputs.items()}
             active = {name: [own[k] for k in self._active] for name, own in arrays.items()}
             self._step.with_inputs(leaves, self._values.at(self._step.t), self._on_nonfinite, active)
@@ -307,6 +320,15 @@ class Optimizer:
         return self._step.t
 
     @property
+    def began(self) -> dict[str, dict[str, int]]:
+        """For each parameter that is not frozen the :attr:`t` at which its state began, of each stage of the chain.
+
+        It is 0, unless :meth:`restore` has started it anew: ``opt.t - opt.began["layer.w"]["adam"]`` updates are
+        counted for Adam's averages of ``layer.w``.
+        """
+        return self._step.began
+
+    @property
     def skipped(self) -> int:
         """Steps that did not happen because of a non-finite gradient."""
         return self._step.skipped
@@ -320,12 +342,20 @@ class Optimizer:
     def grads(self) -> Any:
         """A nest like the parameters of arrays to write gradients into, zero at first; ``opt.step()`` takes them.
 
-        They are made when first asked for, and stay where they are: no step has to look for them.
+        They are made when first asked for, and stay where they are: no step has to look for them. A step leaves their
+        numbers as they are; :meth:`zero_grad` sets them to zero.
         """
         own = self.__dict__
         if "_grads" not in own:
             own.setdefault("_grads", self._nest.build([_zeros_like(x) for x in self._leaves]))  # the first one stays
         return own["_grads"]
+
+    def zero_grad(self) -> None:
+        """Set all of :attr:`grads` to zero. A step does not: gradients that are added up go on from what is there."""
+        refuse_reentry(self._lock, "opt.zero_grad")
+        with self._lock:
+            for x in self._nest.leaves(self.grads, "opt.grads"):
+                x[...] = 0
 
     def _written(self) -> Any:
         """Return :attr:`grads` for a step; refuse those that nobody has asked for, for they are all zero."""
@@ -354,7 +384,7 @@ class Optimizer:
 
     @property
     def lr(self) -> float:
-        """The learning rate of the next step. ``opt.lr = 1e-4`` sets it, unless it follows a schedule."""
+        """The learning rate of the next step. ``opt.lr = 1e-4`` sets it; only a schedule replaces a schedule."""
         if "lr" not in self.hyper:
             raise AttributeError(f"{self!r} has no shared lr; its hyperparameters are {', '.join(self.hyper)}.")
         return at(self.hyper["lr"], "lr", self.t, "optimizer")
@@ -449,8 +479,9 @@ class Optimizer:
             A file that :meth:`save` wrote.
         strict
             Whether every parameter and state of either side must be on the other, with the same rule, groups and
-            storage. If not, what both have is taken by name, and the rest stays as it is; shapes, dtypes and the rule
-            must fit all the same.
+            storage. If not, what both have is taken by name: of a model that has grown, was frozen in part, has a stage
+            more in its chain, or another dtype. State that the file does not have starts anew and counts its own
+            updates (:attr:`began`). Shapes of parameters must fit all the same, and some stage must be in both chains.
         hyper
             Whether the hyperparameters are taken too, schedules among them. A plain function as schedule is not in the
             file; it must be the one of that name that this optimizer was made with.
@@ -460,7 +491,7 @@ class Optimizer:
         Returns
         -------
         Checkpoint
-            What is in the file.
+            What is in the file; ``anew`` and ``converted`` say what was not simply taken.
 
         Raises
         ------
@@ -474,8 +505,7 @@ class Optimizer:
         refuse_reentry(self._lock, "opt.restore")
         with self._lock:
             self._refuse_replaced()
-            plan(self.parts(), found, path, strict=strict, hyper=hyper, rng=rng)()
-        return found
+            return plan(self.parts(), found, path, strict=strict, hyper=hyper, rng=rng)()
 
     def parts(self) -> "Parts":
         """Return the pieces of this optimizer, for :mod:`gradstep.checkpoint`."""
@@ -487,14 +517,15 @@ class Optimizer:
             t: int,
             skipped: int,
             arrays: Sequence[tuple[Any, Any]] = (),
+            own: Mapping[str, Own] = MappingProxyType({}),
         ) -> None:
             self._hyper.replace(hyper)
-            self._step.restore(Snapshot(t, skipped, memory), arrays)
+            self._step.restore(Snapshot(t, skipped, memory, own), arrays)
 
         params = dict(zip(self._nest.names, self._leaves, strict=True))
         now = self._step.snapshot()
-        own = self._step.program, self._groups, self._step.precision
-        return Parts(*own, params, self._step.slots, self._hyper.raw, now.t, now.skipped, now.memory, take, self._lock)
+        first = self._groups.program, self._groups, self._step.precision, params, self._step.slots, self._hyper.raw
+        return Parts(*first, now.t, now.skipped, now.memory, take, self._lock, now.own)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Optimizer":
         """Return an optimizer of copies of the parameters, with copies of the state: it goes on as this one would."""
@@ -503,7 +534,7 @@ class Optimizer:
             now = self._step.snapshot()
             params = deepcopy(self._params, memo)
             own = self._step.precision
-            groups = {pattern: dict(x) if isinstance(x, Mapping) else x for pattern, x in self._groups.given.items()}
+            groups = {**self._groups.given, **self._groups.stages}
             made = type(self)(
                 params,
                 self._stage,
@@ -515,6 +546,7 @@ class Optimizer:
                 seed=own.seed,
                 **self._options,
             )
+            made._groups.take(self._groups.given)
             made._hyper.replace(self._hyper.raw)
             if "_grads" in self.__dict__:
                 made.__dict__["_grads"] = deepcopy(self.grads, memo)

@@ -2,6 +2,7 @@
 
 from gradstep.form.vocabulary import (
     abs,
+    cbrt,
     columns,
     eigh,
     matmul,
@@ -23,6 +24,7 @@ from gradstep.form.vocabulary import (
 
 __all__ = [
     "abs",
+    "cbrt",
     "columns",
     "eigh",
     "matmul",

@@ -145,8 +145,8 @@ def test_errors_of_storage_need_bfloat16(capsys, monkeypatch):
         ("--threads 0", "--threads"),
         ("--seed -1", "--seed"),
         ("--json file/x.json", "cannot write to the folder file: "),
-        ("--json folder", "cannot write folder: it is a folder"),
-        ("--plot folder", "cannot write folder: it is a folder"),
+        ("--json folder", "folder: this is a folder, not a file)"),
+        ("--plot folder", "folder: this is a folder, not a file)"),
         ("adam", "adam"),
     ],
 )

@@ -19,8 +19,9 @@ from gradstep.engine.cpu.llvm import I32, Function, declared, halved, i64
 CODECS = {
     "bfloat16": codecs.Bfloat16(),
     "float16": codecs.Float16(),
-    "signed8": codecs.Blocks(True),
-    "squares8": codecs.Blocks(False),
+    "signed8": codecs.Blocks("signed8"),
+    "squares8": codecs.Blocks("squares8"),
+    "sizes8": codecs.Blocks("sizes8"),
 }
 ROUNDINGS = ["nearest", "low", "high"]
 LENGTHS = [*range(1, 68), 255, 256, 257, 4095, 4096, 4097]
@@ -240,7 +241,7 @@ def test_every_code_of_16_bits(name):
     assert numbers(decode(decoding(name), form, stored)) == numbers(form.decode(stored))
 
 
-@pytest.mark.parametrize("name", ["signed8", "squares8"])
+@pytest.mark.parametrize("name", ["signed8", "squares8", "sizes8"])
 def test_every_code_of_8_bits(name):
     form, _ = made(name)
     exponents = range(27, 240 if form.signed else 224)
@@ -249,10 +250,10 @@ def test_every_code_of_8_bits(name):
     assert numbers(decode(decoding(name), form, stored)) == numbers(form.decode(stored))
 
 
-@pytest.mark.parametrize("signed", [True, False])
-def test_every_scale(signed):
+@pytest.mark.parametrize("name", ["signed8", "squares8", "sizes8"])
+def test_every_scale(name):
     """One magnitude of each exponent, and those beside the limits."""
-    function = compiled("scale", 2, lambda code: _scale(code, codecs.Blocks(signed)))
+    function = compiled("scale", 2, lambda code: _scale(code, codecs.Blocks(name)))
     tops = np.arange(0, 1 << 31, 1 << 20, dtype=np.uint32)
     tops = np.concatenate([tops, tops[1:] - 1, tops + 1])
     out = np.zeros(1, np.float32)
@@ -260,7 +261,7 @@ def test_every_scale(signed):
     for top in tops:
         function(int(top), out.ctypes.data)
         got.append(out[0])
-    assert raw(np.array(got, np.float32)) == raw(Blocks(signed).scales(tops))
+    assert raw(np.array(got, np.float32)) == raw(Blocks(name).scales(tops))
 
 
 def _scale(code, codec):

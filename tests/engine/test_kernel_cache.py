@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import gradstep as gs
+from gradstep import files
 from gradstep.engine.cpu import kernel_cache
 from support import SOURCE, script
 
@@ -117,40 +118,37 @@ class TestFiles:
         assert len(keys) == 5
 
     def test_a_write_that_fails_half_way_leaves_nothing(self, cache, monkeypatch):
-        real = Path.write_bytes
-
-        def full(self, data):
-            real(self, data[:10])
+        def full(handle, data):
+            os.write(handle, data[:10])
             raise OSError(28, "No space left on device")
 
-        monkeypatch.setattr(kernel_cache.Path, "write_bytes", full)
+        monkeypatch.setattr(kernel_cache, "write_all", full)
         kernel_cache.save(KEY, CODE)
         assert list(cache.iterdir()) == []
         assert kernel_cache.load(KEY) is None
 
     def test_each_writer_has_a_file_of_its_own(self, cache, monkeypatch):
         """Else one could rename what the other has half written."""
-        real, written = Path.write_bytes, []
+        real, written = files._open_temporary, []
 
-        def watched(self, data):
-            written.append(self)
-            real(self, data)
+        def watched(target, made):
+            path, handle = real(target, made)
+            written.append(path)
+            return path, handle
 
-        monkeypatch.setattr(kernel_cache.Path, "write_bytes", watched)
+        monkeypatch.setattr(files, "_open_temporary", watched)
         kernel_cache.save(KEY, CODE)
         kernel_cache.save(KEY, CODE)
         assert len(set(written)) == 2
         assert {(x.parent, x.suffix) for x in written} == {(cache, ".part")}
 
     def test_a_folder_that_vanishes_while_it_is_written(self, cache, monkeypatch):
-        real = Path.write_bytes
-
-        def gone(self, data):
-            real(self, data)
+        def gone(handle, data):
+            os.write(handle, data)
             shutil.rmtree(cache)
 
         with monkeypatch.context() as patch:
-            patch.setattr(kernel_cache.Path, "write_bytes", gone)
+            patch.setattr(kernel_cache, "write_all", gone)
             kernel_cache.save(KEY, CODE)
         assert not cache.exists()
         assert kernel_cache.load(KEY) is None
@@ -168,10 +166,10 @@ class TestFiles:
         assert (cache / f"{KEY}.o").stat().st_mode & 0o777 == 0o644
 
     def test_an_interrupt_while_writing_leaves_nothing(self, cache, monkeypatch):
-        def stop(self, target):
+        def stop(*_):
             raise KeyboardInterrupt
 
-        monkeypatch.setattr(kernel_cache.Path, "replace", stop)
+        monkeypatch.setattr(os, "replace", stop)
         with pytest.raises(KeyboardInterrupt):
             kernel_cache.save(KEY, CODE)
         assert list(cache.iterdir()) == []
@@ -295,13 +293,23 @@ class TestSteps:
         fresh()
         step()
         assert kernel_cache.load(file.stem) is not None
-        assert [x.name for x in cache.iterdir()] == [file.name]
+        assert {x.name for x in cache.iterdir()} == {file.name, "nowhere"}
+
+    @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no FIFOs here")
+    def test_a_fifo_in_its_place(self, cache, fresh):
+        step()
+        (file,) = cache.iterdir()
+        file.unlink()
+        os.mkfifo(file)
+        fresh()
+        step()
+        assert file.is_fifo()
 
     def test_an_unwritable_folder(self, cache, fresh, monkeypatch):
-        def refuse(self, data):
+        def refuse(handle, data):
             raise PermissionError(13, "Permission denied")
 
-        monkeypatch.setattr(kernel_cache.Path, "write_bytes", refuse)
+        monkeypatch.setattr(kernel_cache, "write_all", refuse)
         step()
         assert list(cache.iterdir()) == []
 
@@ -350,13 +358,12 @@ print(step(), any(found), flush=True)
 STOPPED = """
 import os
 
-def stop(self, *data):
-    if data and isinstance(data[0], bytes):
-        write(self, data[0][:200])
+def stop(handle, data):
+    if isinstance(data, bytes):
+        os.write(handle, data[:200])
     os._exit(7)  # as when it is killed: nothing is tidied up
 
-write = kernel_cache.Path.write_bytes
-setattr(kernel_cache.Path, WHERE, stop)
+setattr(*WHERE, stop)
 step()
 """
 
@@ -427,10 +434,10 @@ class TestProcesses:
         assert all(kernel_cache.load(x.stem) for x in cache.iterdir())
         assert again(cache) == [right, "True", "True"]
 
-    @pytest.mark.parametrize("where", ["write_bytes", "replace"])
+    @pytest.mark.parametrize("where", ["kernel_cache, 'write_all'", "os, 'replace'"])
     def test_a_writer_that_is_killed_breaks_nothing(self, cache, right, where):
         killed = subprocess.run(
-            [sys.executable, "-c", STEP + STOPPED.replace("WHERE", repr(where))],
+            [sys.executable, "-c", STEP + STOPPED.replace("*WHERE", where)],
             env={**os.environ, "PYTHONPATH": str(SOURCE), "GRADSTEP_CACHE_DIR": str(cache)},
             check=False,
         )

@@ -29,6 +29,26 @@ except ModuleNotFoundError as error:
     assert told.endswith("; install it.")
 
 
+@pytest.mark.process
+def test_a_library_that_lacks_its_own_backend():
+    """Keras without TensorFlow, which is its default: installing Keras again would not help."""
+    pytest.importorskip("keras")
+    code = """
+import sys
+import gradstep as gs
+sys.modules["tensorflow"] = None
+try:
+    gs.interop.keras
+except ModuleNotFoundError as error:
+    print(error)
+"""
+    told = script(code, KERAS_BACKEND="tensorflow").strip()
+    assert told == (
+        "gs.interop.keras: keras is here and asks for 'tensorflow', which is not; set KERAS_BACKEND=torch or jax "
+        "before Python starts, or install it."
+    )
+
+
 def test_an_unknown_guest_is_refused_with_those_that_there_are():
     with pytest.raises(AttributeError, match=r"has no attribute 'tensorflow'; there are flower, keras, optax"):
         gs.interop.tensorflow  # noqa: B018 - asks for it

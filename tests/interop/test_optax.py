@@ -151,7 +151,7 @@ class TestNumbers:
             return abs(float(updates[0]) / wanted - 1)
 
         ours = transformation("adam", lr=1.0, beta2=beta2, eps=1e-30)
-        state = ours.init(one)._replace(count=jnp.int32(t - 1), slots={"adam.m": one, "adam.v": one})
+        state = ours.init(one)._replace(count=jnp.int32(t - 1), slots={"mu": one, "nu": one})
         theirs = optax.scale_by_adam(b2=beta2, eps=1e-30)
         other = theirs.init(one)._replace(count=jnp.int32(t - 1), mu=one, nu=one)
         exact, float32 = error(ours, state), error(optax.chain(theirs, optax.scale(-1.0)), (other, optax.EmptyState()))
@@ -229,7 +229,7 @@ class TestTransforms:
             lambda x: (x.shape, x.dtype), state
         )
         assert all(isinstance(x, jax.Array) for x in jax.tree.leaves(state))
-        assert jax.tree.structure(state.slots["nadam.m"]) == jax.tree.structure(params)
+        assert jax.tree.structure(state.slots["mu"]) == jax.tree.structure(params)
 
     def test_made_within_a_jit(self):
         @jax.jit
@@ -358,7 +358,7 @@ class TestTrees:
         params = {"a.b": Layer(jnp.ones(2), None), "a": {"b": (Layer(jnp.ones(()), jnp.ones((0, 3))), [])}, "c": None}
         tx = transformation("adam", lr=0.5)
         updates, state = jax.jit(tx.update)(params, tx.init(params), params)
-        assert jax.tree.structure(updates) == jax.tree.structure(state.slots["adam.v"]) == jax.tree.structure(params)
+        assert jax.tree.structure(updates) == jax.tree.structure(state.slots["nu"]) == jax.tree.structure(params)
         np.testing.assert_allclose(updates["a.b"].w, [-0.5, -0.5], rtol=1e-6)
 
     @pytest.mark.parametrize("params", [{}, [], {"a": None}])
@@ -385,10 +385,10 @@ class TestRefusals:
         assert clear(error)
 
     def test_no_parameters(self):
-        tx, x = transformation("adam"), jnp.ones(3)
+        tx, x = transformation("adamw"), jnp.ones(3)
         self.refused(
             ValueError,
-            "the parameters are missing; call update(grads, state, params)",
+            "the parameters are missing: adamw takes them; call update(grads, state, params)",
             lambda: tx.update(x, tx.init(x)),
         )
 
@@ -397,11 +397,6 @@ class TestRefusals:
         state = tx.init({"w": x})
         self.refused(
             ValueError, "gradients: ['w'] is not the same as in the parameters", lambda: tx.update([x], state, {"w": x})
-        )
-        self.refused(
-            TypeError,
-            "has dtype float16, its parameter float32",
-            lambda: tx.update({"w": x.astype("float16")}, state, {"w": x}),
         )
         self.refused(
             ValueError, "has shape (4,), its parameter (3,)", lambda: tx.update({"w": jnp.ones(4)}, state, {"w": x})
@@ -475,7 +470,7 @@ whole, _ = gs.update(gs.adam, apart, apart, gs.init(gs.adam, apart))
 assert whole.sharding == place
 for call in (tx.update, jax.jit(tx.update)):
     updates, state = call(apart, tx.init(apart), apart)
-    assert state.slots["adam.m"].sharding == updates.sharding == place
+    assert state.slots["mu"].sharding == updates.sharding == place
     np.testing.assert_allclose(np.asarray(updates), np.asarray(wanted), rtol=1e-6)
 """
     script(

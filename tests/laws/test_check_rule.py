@@ -66,6 +66,7 @@ def test_what_says_nothing_is_told():
         "defaults",
         "first_step_descends",
         "zero_rate_keeps_theta",
+        "smaller_state",
         "concatenation",
     }
 

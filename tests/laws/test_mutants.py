@@ -89,6 +89,7 @@ def largest_gradient(theta, g, m, u, rate, beta1, rest1, beta2):
 wrong(momentum, "nesterov", "oracle", update=nesterov.update)
 wrong(nesterov, "momentum", "oracle", update=momentum.update)
 wrong(adamax, "abs forgotten", "odd_symmetry", "oracle", update=largest_gradient)
+wrong(adamax, "a maximum kept like a square", "smaller_state", power=2)
 wrong(sgd, "uphill", "first_step_descends", "oracle", update=lambda theta, g, lr: (theta + lr * g, g))
 wrong(sgd, "prefers a direction", "odd_symmetry", update=lambda theta, g, lr: (theta - lr * maximum(g, 0.0), g))
 wrong(

@@ -169,7 +169,7 @@ def test_ema_of_a_run(name, engine):
     for i, start in enumerate(theta):
         path = [x[i] for x in values]
         exact = stages.ema(start, path, 0.9) if name == "ema" else stages.ema_after_first(path, 0.9)
-        # each step rounds two products and a sum, and 0.9 of what was lost before stays
+        # each step rounds a difference, a product and a sum, and 0.9 of what was lost before stays
         room = 10 * 3 * u * max(abs(start), *map(abs, path))
         within([x[i] for x in averages], exact, [room] * len(exact))
 

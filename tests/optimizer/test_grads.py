@@ -59,6 +59,19 @@ class TestForm:
         assert opt.grads is opt.grads
 
     @engines
+    def test_set_to_zero_by_one_call_and_by_no_step(self, engine):
+        opt = gs.Optimizer(nest(), "sgd", engine=engine)
+        twin = gs.Optimizer(nest(), "sgd", engine=engine)
+        for _ in range(3):
+            opt.zero_grad()
+            for g in flatten(opt.grads)[1]:
+                g += 1.0
+            opt.step()
+            twin.step(mapped(twin.params, np.ones_like))
+            assert all((g == 1.0).all() for g in flatten(opt.grads)[1])
+        assert same(opt.params, twin.params)
+
+    @engines
     def test_a_bare_array(self, engine):
         w = np.ones(3)
         opt = gs.Optimizer(w, "sgd", lr=0.5, engine=engine)

@@ -60,7 +60,8 @@ class TestHyperparameters:
             (lambda opt: opt.hyper.__setitem__("rho", 0.1), ValueError, "unknown hyperparameter 'rho'"),
             (lambda opt: opt.hyper.__setitem__("eps", 0.0), ValueError, "optimizer: eps must be finite and > 0"),
             (lambda opt: opt.hyper.__setitem__("eps", "1"), TypeError, "optimizer: eps must be a number or a schedule"),
-            (lambda opt: setattr(opt, "lr", -1.0), ValueError, "lr follows the schedule"),
+            (lambda opt: setattr(opt, "lr", 1.0), ValueError, "lr follows the schedule"),
+            (lambda opt: setattr(opt, "lr", -1.0), ValueError, "optimizer: lr must be finite and >= 0"),
             (lambda opt: opt.hyper.pop("eps"), TypeError, "hyperparameter eps cannot be removed"),
             (lambda opt: opt.hyper.clear(), TypeError, "cannot be removed"),
         ],
@@ -74,6 +75,25 @@ class TestHyperparameters:
         assert text in str(error.value)
         assert clear(error)
         assert fingerprint(opt) == before
+
+    @engines
+    def test_a_schedule_replaces_a_schedule(self, engine):
+        first, second = gs.schedules.linear(1.0, 4), gs.schedules.linear(0.5, 8)
+        opt = gs.Optimizer(np.ones(2), "adam", lr=first, engine=engine)
+        twin = gs.Optimizer(np.ones(2), "adam", lr=lambda t: (first if t < 2 else second)(t), engine=engine)
+        for k in range(4):
+            if k == 2:
+                opt.hyper["lr"] = second  # at t = 2, not anew
+            opt.step(np.ones(2) / (k + 1))
+            twin.step(np.ones(2) / (k + 1))
+        assert same(opt.params, twin.params)
+        opt.lr = gs.schedules.constant(0.25)
+        assert opt.lr == 0.25
+
+    def test_a_number_does_not_end_a_schedule_unseen(self):
+        opt = gs.Optimizer(np.ones(2), "adam", lr=gs.schedules.linear(1.0, 4))
+        with pytest.raises(gs.GradstepValueError, match=r"write opt.hyper\['lr'\] = gs.schedules.constant\(0.5\)"):
+            opt.lr = 0.5
 
     def test_without_a_shared_lr(self):
         opt = gs.Optimizer(np.ones(2), gs.adam(lr=0.1, name="mine"))

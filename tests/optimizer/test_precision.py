@@ -5,7 +5,10 @@ import pytest
 
 import gradstep as gs
 from gradstep.array.storage import FORMATS
+from gradstep.form.chain import program
 from gradstep.rule import registry
+from gradstep.step import Step
+from gradstep.step.precision import Precision
 from support import bits, engines, same, states
 
 ml_dtypes = pytest.importorskip("ml_dtypes")
@@ -108,6 +111,87 @@ def test_master_copies_follow_the_float32_run(engine):
         assert bits(x) == bits(wide[key].astype(LOW[1]))
 
 
+class TestNumbersSetBesideTheirMasters:
+    """What is set in a 16-bit parameter stands, as in float32; what is not set keeps the bits of its master."""
+
+    N = 700
+
+    def set_some(self, x, values, wide):
+        """Set two thirds of ``x``, and in ``wide`` those of them that were another number."""
+        before = x.copy()
+        x[::3] = values[::3]
+        x[1:40:3] = 0.0
+        x[2:41:3] = -0.0
+        is_set = x.view("u2") != before.view("u2")
+        wide[is_set] = x[is_set].astype("f4")
+
+    @engines
+    @pytest.mark.parametrize("tx", [gs.adam(lr=0.1), gs.chain(gs.clip_by_norm(3.0), gs.lamb(), gs.ema(0.9)), gs.muon()])
+    @pytest.mark.parametrize("dtype", LOW, ids=str)
+    def test_a_step_goes_from_what_was_set(self, dtype, tx, engine):
+        w, given = arrays(dtype, 0, (self.N,)), arrays(dtype, 9, (self.N,))[str(self.N)]
+        wide = {key: x.astype("f4") for key, x in w.items()}
+        opt = gs.Optimizer(w, tx, master=True, engine=engine)
+        twin = gs.Optimizer(wide, tx, engine=engine)
+        for t in range(4):
+            self.set_some(w[str(self.N)], given, wide[str(self.N)])
+            g = arrays(dtype, 1 + t, (self.N,))
+            opt.step(g)
+            twin.step({key: x.astype("f4") for key, x in g.items()})
+            assert bits(opt.state[str(self.N)]["master"]) == bits(wide[str(self.N)])
+
+    @engines
+    def test_weights_loaded_after_it_was_made(self, engine):
+        for dtype in LOW:
+            w = np.zeros(3, dtype)
+            opt = gs.Optimizer(w, "adam", master=True, engine=engine)
+            w[...] = [5, 6, 7]
+            opt.step(np.zeros(3, dtype))
+            assert w.tolist() == [5, 6, 7]
+
+    @engines
+    @pytest.mark.parametrize("kind", ["strided", "swapped", "0-d", "empty"])
+    def test_in_memory_of_any_kind(self, kind, engine):
+        x = {
+            "strided": lambda: np.zeros((9, 7), "f2")[::2, ::-2],
+            "swapped": lambda: np.zeros(21, ">f2"),
+            "0-d": lambda: np.zeros((), "f2"),
+            "empty": lambda: np.zeros((0, 3), "f2"),
+        }[kind]()
+        opt = gs.Optimizer(x, "sgd", lr=2.0**-14, master=True, engine=engine)
+        x[...] = 1.0
+        for _ in range(3):
+            opt.step(np.ones_like(x))
+        assert (x == 1.0).all()
+        assert (opt.state["params"]["master"] == 1 - 3 * 2.0**-14).all()
+
+    @engines
+    def test_other_arrays_keep_what_they_have_in_common(self, engine):
+        w, g, values = np.ones(2, "f2"), np.ones(2, "f2"), [{"lr": 2.0**-14}]
+        step = Step(program(gs.sgd()), {"w": w}, values, precision=Precision(master=True), engine=engine)
+        step((g,), values)
+        step.bind([np.array([1.0, 5.0], "f2")])
+        step((g,), values)
+        assert step.slots["w"]["master"].tolist() == [1 - 2.0**-13, 5 - 2.0**-14]
+
+    @engines
+    def test_not_a_number_is_not_hidden_by_a_master(self, engine):
+        w = np.ones(3, "f2")
+        opt = gs.Optimizer(w, "sgd", master=True, engine=engine)
+        w[1] = np.nan
+        opt.step(np.zeros(3, "f2"))
+        assert np.isnan(w).tolist() == [False, True, False]
+
+    @engines
+    def test_a_copy_beyond_sixteen_bits_comes_back(self, engine):
+        w = np.full(3, 65504, "f2")
+        opt = gs.Optimizer(w, "sgd", lr=1.0, master=True, engine=engine)
+        opt.step(np.full(3, -100, "f2"))
+        assert np.isinf(w).all()
+        opt.step(np.full(3, 200, "f2"))
+        assert opt.state["params"]["master"].tolist() == [65404.0] * 3
+
+
 def test_small_updates_are_not_lost_by_stochastic_rounding():
     """Steps of a hundredth of a bfloat16 spacing: the nearest stands still, random rounding goes on average."""
     n, lr, steps = 4096, 2.0**-14, 64
@@ -141,6 +225,27 @@ def test_averages_decay_as_they_should(state_dtype, room):
     assert v.astype("f8").mean() == pytest.approx(exact, rel=room)
 
 
+@pytest.mark.parametrize("state_dtype", [None, "bfloat16", "8bit"])
+@pytest.mark.parametrize("name", ["adamax", "adamax_eps_inside", "adamax_eps_outside"])
+@pytest.mark.parametrize("small", [1.0, 1e-2, 1e-3])
+def test_adamax_keeps_the_bound_of_its_paper(small, name, state_dtype):
+    """Steps of at most lr (Kingma & Ba 2015, section 7.1), beside a gradient a million times as large and more."""
+    w, g = np.zeros(256, "f4"), np.full(256, small, "f4")
+    g[0] = 1e6
+    opt = gs.Optimizer(w, name, lr=1e-3, state_dtype=state_dtype)
+    worst = 0.0
+    for _ in range(300):
+        before = w.copy()
+        opt.step(g)
+        worst = max(worst, float(np.abs(w - before).max()))
+    assert worst <= 1e-3 * {None: 1.001, "bfloat16": 1.05, "8bit": 1.15}[state_dtype]
+
+
+def test_what_has_no_bound_in_fewer_bits_is_refused():
+    with pytest.raises(gs.GradstepValueError, match="'8bit' is not for scale_by_centered_rms: a variance, which is a"):
+        gs.Optimizer(np.ones(2, "f4"), gs.conventions.torch.RMSprop(centered=True), state_dtype="8bit")
+
+
 @engines
 @pytest.mark.parametrize("way", WAYS)
 def test_reset_and_bytes(way, engine):
@@ -161,8 +266,9 @@ def test_reset_and_bytes(way, engine):
         }[way]
     )
     opt.reset()
-    for key, x in opt.state["10000"].items():
-        assert (bits(x) == bits(kept[key])) == (key == "master")
+    again = gs.Optimizer({"10000": opt.params["10000"].copy()}, gs.adam(lr=0.1), engine=engine, **WAYS[way])
+    assert same(dict(opt.state["10000"]), dict(again.state["10000"]))
+    assert not any(bits(x) == bits(kept[key]) for key, x in opt.state["10000"].items())
 
 
 @engines

@@ -201,7 +201,7 @@ def handler(*_):
     try:
         opt.save(sys.argv[1])
     except gs.errors.InUseError:
-        os.kill(os.getpid(), signal.SIGTERM)  # again, a little later
+        threading.Timer(0.01, os.kill, (os.getpid(), signal.SIGTERM)).start()  # at once, it would come within this one
     else:
         sys.exit(0)
 signal.signal(signal.SIGTERM, handler)

@@ -125,6 +125,7 @@ for _ in range(2):
     opt.save(sys.argv[1])
 """
 READING = {"newfstatat", "stat", "lstat", "fstat", "statx", "readlink", "ioctl", "flock", "getdents64", "fcntl"}
+READING |= {"fchown", "fchmod"}  # neither content nor names
 NAMES = {"rename": "replace", "renameat": "replace", "renameat2": "replace", "linkat": "link", "unlinkat": "unlink"}
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.lib.array_utils import byte_bounds
 from numpy.typing import NDArray
 
+from gradstep.array.namespaces import copied
 from gradstep.errors import GradstepTypeError, GradstepValueError
 
 _WRITEABLE = attrgetter("flags.writeable")
@@ -39,7 +40,7 @@ def check_writable(names: Sequence[str], leaves: Sequence[Any]) -> None:
             )
         if (first := seen.setdefault(id(leaf), name)) != name:
             raise _shared(first, name)
-        x = _layout(leaf)
+        x = numpy_place(leaf)
         if x is None or not x.size:
             continue
         if _overlaps_itself(x):
@@ -89,6 +90,12 @@ class Regions:
         k = np.searchsorted(self.ends, begins, side="right")
         inside = np.append(self.begins, np.iinfo(np.int64).max)[k] < ends
         return bool(np.any(inside & (begins < ends)))
+
+
+def apart(x: Any, regions: Regions) -> Any:
+    """Return an array itself where it lies apart from regions of memory, else a copy."""
+    y = numpy_place(x)
+    return x if y is not None and not (y.size and regions.touches(*byte_bounds(y))) else copied(x)
 
 
 def packed(arrays: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
@@ -141,7 +148,7 @@ def _shared(name: str, other: str) -> GradstepValueError:
     return GradstepValueError(f"parameters {name!r} and {other!r} share memory; hand in each array once.")
 
 
-def _layout(x: Any) -> NDArray[Any] | None:
+def numpy_place(x: Any) -> NDArray[Any] | None:
     """An array of NumPy's where ``x`` lies, never to be read (a tensor may be on a device); ``None`` if hidden."""
     if isinstance(x, np.ndarray):
         return x

@@ -166,6 +166,24 @@ def copied(x: Any) -> Any:
     return namespace(x).asarray(x, copy=True)
 
 
+def filled(x: Any, shape: tuple[int, ...], value: Any) -> Any:
+    """An array of that shape, all of whose real numbers are ``value``: of the dtype in which ``x`` is computed.
+
+    It lies where ``x`` lies. One of JAX's is bound to a device only where ``x`` is, for what is bound decides where a
+    jit runs, and is traced anew when what it is computed with is not.
+    """
+    xp, dtype = namespace(x), x.dtype if is_complex(x) else getattr(namespace(x), compute_dtype(x, "x"))
+    value = value + 1j * value if is_complex(x) else value
+    if not array_api_compat.is_jax_array(x):
+        return xp.full(shape, value, dtype=dtype, device=array_api_compat.device(x))
+    if shape == x.shape:
+        return xp.full_like(x, value, dtype=dtype)
+    from jax.core import Tracer  # pyright: ignore[reportMissingImports]  # jax is there when its arrays are
+
+    is_bound = not isinstance(x, Tracer) and x.committed
+    return xp.full(shape, value, dtype=dtype, device=array_api_compat.device(x) if is_bound else None)
+
+
 def duplicate(x: Any) -> Any:
     """Copy an array with all that a user relies on: a tensor that requires a gradient still does."""
     out = copied(x)

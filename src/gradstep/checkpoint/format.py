@@ -16,7 +16,6 @@ from dataclasses import replace
 from itertools import chain, islice
 from json.decoder import scanstring  # pyright: ignore[reportAttributeAccessIssue, reportUnknownVariableType]
 from json.encoder import encode_basestring_ascii as quoted
-from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -26,7 +25,7 @@ from gradstep.array.namespaces import dtype_name
 from gradstep.array.storage import FORMATS
 from gradstep.checkpoint.table import CODES, UNKNOWN_HASH, DamagedError, Entry, entries, place_of_table
 from gradstep.errors import CheckpointError, GradstepTypeError, GradstepValueError
-from gradstep.files import AnyPath, Descriptor, write_all, write_whole
+from gradstep.files import AnyPath, Descriptor, open_ordinary, write_all, write_whole
 
 FORMAT = 1
 Arrays = Mapping[str, NDArray[Any]]
@@ -102,7 +101,7 @@ def read(path: AnyPath) -> tuple[dict[str, NDArray[Any]], Manifest]:
     OSError
         When the system refuses to read it.
     """
-    with Path(path).open("rb") as file:
+    with open_ordinary(path) as file:
         try:
             return _read(file)
         except DamagedError as problem:

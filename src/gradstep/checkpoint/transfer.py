@@ -3,13 +3,14 @@
 import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from numpy.typing import NDArray
 
 from gradstep.array.memory import is_writable
 from gradstep.array.namespaces import is_masked, to_numpy
+from gradstep.checkpoint.adopted import Adopted, shared_out
 from gradstep.checkpoint.format import canonical, read
 from gradstep.checkpoint.rng import Rng, rng_setter, rng_state
 from gradstep.checkpoint.state import BEST, PARAM, STATE, Saved, array_differences, listed
@@ -19,6 +20,7 @@ from gradstep.form.chain import Program
 from gradstep.form.hyper import Hyper
 from gradstep.step.groups import Groups
 from gradstep.step.precision import Precision
+from gradstep.step.progress import Own, Snapshot
 from gradstep.version import __version__
 
 _DEEPEST = 100  # levels of nesting: far fewer than Python's JSON parser can read
@@ -35,9 +37,12 @@ class Parts:
     memory
         The host's numbers of each group.
     take
-        ``take(hyper, memory, t, skipped, arrays)``: into each first array of ``arrays`` go the numbers of the second.
+        ``take(hyper, memory, t, skipped, arrays, own)``: into each first array of ``arrays`` go the numbers of the
+        second. The last two may be left out.
     lock
         What a step holds; whoever reads or changes more than one of these while others step holds it too.
+    own
+        Parameters that have numbers of their own.
     """
 
     program: Program
@@ -51,6 +56,7 @@ class Parts:
     memory: Sequence[Mapping[str, float]]
     take: Callable[..., None]
     lock: AbstractContextManager[Any]
+    own: Mapping[str, Own] = field(default_factory=dict[str, Own])
 
     def places(self) -> dict[str, Any]:
         """Every array by its name in a file."""
@@ -60,7 +66,7 @@ class Parts:
 
     def saved(self) -> Saved:
         """Return everything but the arrays."""
-        progress = self.t, self.skipped, self.memory
+        progress = Snapshot(self.t, self.skipped, self.memory, self.own)
         return Saved.of(self.program, self.hyper, self.groups, list(self.params), self.precision, progress)
 
 
@@ -76,7 +82,7 @@ def as_saved(parts: Parts) -> tuple[dict[str, Any], dict[str, Any]]:
     for name, x in places.items():
         if is_masked(x):
             raise GradstepTypeError(f"checkpoint: {name!r} is a masked array, whose mask no file can hold.")
-    return {name: to_numpy(x) for name, x in places.items()}, {"optimizer": asdict(parts.saved())}
+    return {name: to_numpy(x) for name, x in places.items()}, {"optimizer": parts.saved().as_json()}
 
 
 def user_metadata(extra: Any, rng: Rng | None) -> dict[str, Any]:
@@ -116,10 +122,17 @@ class Checkpoint:
     metadata
         What the manifest says besides: ``format``, ``library`` (the version that wrote it), ``optimizer`` (rule,
         hyperparameters, groups, t ...), ``rng``, ``extra``, ``run``, ``best``.
+    anew
+        After ``opt.restore(path, strict=False)``: by parameter the stages whose state was not taken and started anew,
+        ``{"layer.w": ("clip", "adam")}``.
+    converted
+        Likewise: arrays whose numbers were taken in another dtype, ``{"param/layer.w": "float32 to float64"}``.
     """
 
     arrays: Mapping[str, NDArray[Any]]
     metadata: Mapping[str, Any]
+    anew: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
+    converted: Mapping[str, str] = field(default_factory=dict[str, str])
 
     @property
     def params(self) -> dict[str, NDArray[Any]]:
@@ -172,8 +185,10 @@ def load(path: AnyPath) -> Checkpoint:
 
 def plan(
     parts: Parts, found: Checkpoint, path: AnyPath, *, strict: bool = True, hyper: bool = True, rng: Rng | None = None
-) -> Callable[[], None]:
+) -> Callable[[], Checkpoint]:
     """Return the function that restores a checkpoint, once everything that could be wrong with it has been looked at.
+
+    It returns the checkpoint, with what was not simply taken.
 
     Raises
     ------
@@ -183,22 +198,39 @@ def plan(
     mine, places = parts.saved(), parts.places()
     try:
         saved = Saved.from_json(found.metadata.get("optimizer"))
-        differences = [*saved.differences(mine, strict), *array_differences(found.arrays, places, strict)]
-        if differences:
-            raise CheckpointError(listed(differences))
-        taken = saved.hyperparameters(parts.hyper) if hyper else parts.hyper
-        memory = saved.memory(mine)
+        if strict:
+            differences = [*saved.differences(mine), *array_differences(found.arrays, places)]
+            if differences:
+                raise CheckpointError(listed(differences))
+        elif not saved.shares_a_stage(parts.groups):
+            raise CheckpointError(saved.other_rule(mine))
+        names = list(parts.params)
+        taken = saved.hyperparameters(parts.hyper, None if strict else parts.program) if hyper else parts.hyper
+        given = saved.given(parts.groups, names) if hyper else parts.groups.given
+        if strict:
+            files = ((x, found.arrays.get(name)) for name, x in places.items())
+            pairs = [(x, y) for x, y in files if y is not None and is_writable(x)]
+            memory, own = shared_out(parts.groups, names, saved.active)
+        else:
+            values = replace(parts.groups, given=given).values(taken)(saved.t)
+            adopted = Adopted(parts.groups, parts.precision, parts.params, parts.state, saved, found.arrays, values)
+            pairs, (memory, own) = adopted.pairs, shared_out(parts.groups, names, adopted.numbers)
+            found = replace(found, anew=adopted.anew, converted=adopted.converted)
         put_rng = rng_setter({} if rng is None else rng, found.metadata.get("rng"))
     except CheckpointError as problem:
         message = f"checkpoint {os.fspath(path)!r} is not of this optimizer: {problem}. Nothing was changed."
         raise CheckpointError(message) from None
-    pairs = [(x, y) for name, x in places.items() if (y := found.arrays.get(name)) is not None and is_writable(x)]
 
     def restore() -> None:
-        parts.take(taken, memory, saved.t, saved.skipped, pairs)
+        parts.groups.take(given)
+        parts.take(taken, memory, saved.t, saved.skipped, pairs, own)
         put_rng()
 
-    return uninterrupted(restore)
+    def act() -> Checkpoint:
+        uninterrupted(restore)()
+        return found
+
+    return act
 
 
 def uninterrupted(act: Callable[[], None]) -> Callable[[], None]:

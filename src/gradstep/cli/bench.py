@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gradstep.cli.common import console, require
+from gradstep.cli.common import console, require, writable_file
 from gradstep.cli.info import OPTIONAL
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def bench(
         raise typer.BadParameter("--errors draws nothing, and takes dtypes of its own.")
     files = [path for path in (json, plot) if path is not None]
     for path in files:
-        writable(path)
+        writable_file(path)
     if errors:
         content, figure = inaccuracies(works[0])
     elif scaling:
@@ -175,13 +175,3 @@ def save(content: dict[str, Any], draw: Any, json: Path | None, plot: Path | Non
         write_text(plot, draw())
     if written := [str(path) for path in (json, plot) if path is not None]:
         console().print(f"wrote {' and '.join(written)}", markup=False, soft_wrap=True)
-
-
-def writable(path: Path) -> None:
-    """Refuse a file that could not be written, before the work."""
-    from gradstep.errors import GradstepValueError
-    from gradstep.files import writable_folder
-
-    writable_folder(path.parent)
-    if path.is_dir():
-        raise GradstepValueError(f"cannot write {path}: it is a folder.")

@@ -7,9 +7,11 @@ import sys
 import threading
 import webbrowser
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from gradstep.errors import GradstepError
+from gradstep.files import destination, writable_folder
 from gradstep.text import is_wide
 
 if TYPE_CHECKING:
@@ -57,6 +59,15 @@ def require(*packages: str) -> None:
     if missing:
         verb = "is" if len(missing) == 1 else "are"
         raise GradstepError(f"{', '.join(missing)} {verb} missing; pip install 'gradstep[compare]'")
+
+
+def writable_file(path: Path) -> Path:
+    """Return where a file will be written, whatever the current folder is then; refuse what could not be, before work.
+
+    Its folder is made.
+    """
+    writable_folder(path.parent)
+    return destination(path, f"cannot write {path}")
 
 
 def console() -> "Console":

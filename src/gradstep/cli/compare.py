@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gradstep.cli.common import INTERRUPTED, TERMINATED, WRONG, Ended, require, say
+from gradstep.cli.common import INTERRUPTED, TERMINATED, WRONG, Ended, require, say, writable_file
 
 if TYPE_CHECKING:
     from gradstep.compare import Spec
@@ -58,6 +58,7 @@ def compare(
 
     if parquet is not None:
         check_parquet()
+    csv, parquet = (None if path is None else writable_file(path) for path in (csv, parquet))
     plan = make_spec(
         problems,
         DEFAULT_OPTIMIZERS if optimizers is None else optimizers,

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from gradstep.cli.common import require
+from gradstep.cli.common import require, writable_file
 from gradstep.errors import GradstepValueError
 
 
@@ -25,6 +25,8 @@ def report(
     from gradstep.compare.store import NAME
     from gradstep.runs import Folder
 
+    for path in filter(None, (out, csv, parquet)):
+        writable_file(path)
     given = {"--static": static, "--csv": csv is not None, "--parquet": parquet is not None}
     if (folder / NAME).is_file():
         written = _study(folder, out, static, csv, parquet)

@@ -18,7 +18,7 @@ import msgspec
 
 from gradstep.compare.record import FORMAT, ProblemInfo, RunRecord, Spec, Timing
 from gradstep.errors import CheckpointError, GradstepValueError
-from gradstep.files import lock_folder, writable_folder
+from gradstep.files import destination, lock_folder, writable_folder
 
 NAME = "study.db"
 APPLICATION = 0x67726164  # "grad": whose database it is
@@ -69,7 +69,10 @@ class Store:
     def __init__(self, folder: Path | None, content: Content) -> None:
         self.folder, self._lock = folder, None
         if folder is not None:
-            self._lock = lock_folder(writable_folder(folder))
+            writable_folder(folder)
+            for name in (NAME, *(f"{NAME}-{log}" for log in ("wal", "shm", "journal"))):  # SQLite opens what is there
+                destination(folder / name, f"no study can be kept in {folder}")
+            self._lock = lock_folder(folder)
         try:
             with _as_checkpoint_error(self.path):
                 self._db = sqlite3.connect(":memory:" if folder is None else self.path, isolation_level=None)

@@ -298,13 +298,33 @@ class Constructor(Generic[P]):
         return value
 
 
+@dataclass(frozen=True, eq=False)
+class AsIs:
+    """A schedule whose values are left as they are: a guest that traces takes arrays that have no value yet.
+
+    Attributes
+    ----------
+    schedule
+        The function of the number of updates made.
+    """
+
+    schedule: Callable[[Any], Any]
+
+    def __call__(self, t: Any) -> Any:
+        """The schedule's own value."""
+        return self.schedule(t)
+
+    def __repr__(self) -> str:
+        return repr(self.schedule)
+
+
 def number(x: Any) -> Any:
     """Return another library's 0-d array as a float, and its schedule as one that gives floats; all else as it is.
 
     Schedules of gradstep are left as they are, and are saved with a run; others by their names alone.
     """
     if callable(x):
-        return x if isinstance(x, Schedule) else _in_python(x)
+        return x if isinstance(x, Schedule | AsIs) else _in_python(x)
     return float(x) if getattr(x, "shape", None) == () and hasattr(x, "__float__") else x
 
 

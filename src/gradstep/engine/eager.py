@@ -8,6 +8,7 @@ from typing import Any
 import array_api_compat
 import numpy as np
 
+from gradstep.array.memory import Regions, apart, numpy_place
 from gradstep.array.namespaces import as_complex, as_reals, as_stored, is_low, namespace, pieces, to_numpy
 from gradstep.array.reduction import block_sums
 from gradstep.array.storage import step_key
@@ -146,6 +147,7 @@ class Eager:
         self.sums: list[list[list[float]]] = []  # of the step made last, for each tensor
         self.outcomes: dict[int, list[tuple[Any, ...]]] = {}  # theta, g and slots of whole arrays, by stage
         self.applied = 0
+        self.others: Regions | None = None  # what another engine writes in the same update
         self.unwritten: tuple[list[list[tuple[Any, Any]]], list[list[list[float]]], int] | None = None
 
     def step(self, _grads: tuple[Any, ...], _table: list[Row], _t: int, _guard: bool, /) -> bool:
@@ -159,7 +161,15 @@ class Eager:
     def load(self, grads: Sequence[Any]) -> None:
         """Take gradients of any kind that fit."""
         self.places.check()
-        self.grads = [_plain(g) for g in grads]
+        self.grads = [_plain(g if self.others is None else apart(g, self.others)) for g in grads]
+
+    def keep_apart(self, arrays: Sequence[Any]) -> None:
+        """Copy gradients that lie in these arrays too, before anything is written."""
+        self.others = Regions([x for x in map(numpy_place, arrays) if x is not None])
+
+    def check_places(self) -> None:
+        """Refuse to go on where an array that a step writes lies elsewhere than before."""
+        self.places.check()
 
     def forget(self) -> None:
         """Let go of gradients that were taken."""

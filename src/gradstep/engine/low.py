@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gradstep.array.namespaces import as_reals
 from gradstep.array.storage import BLOCKS, FORMATS, draws, high, low, tensor_key
@@ -12,7 +13,7 @@ from gradstep.engine.tensor import Tensor
 
 def loaded(tensor: Tensor) -> tuple[Any, list[Any]]:
     """Theta and all slots as float32 arrays."""
-    theta = as_reals(tensor.value) if tensor.master is None else tensor.master
+    theta = as_reals(tensor.value) if tensor.master is None else _followed(tensor)
     scales = iter(tensor.scales)
     slots: list[Any] = []
     for x, name in zip(tensor.flat, tensor.storage.slots, strict=True):
@@ -22,6 +23,15 @@ def loaded(tensor: Tensor) -> tuple[Any, list[Any]]:
             stored = (x.reshape(-1), next(scales)) if name in BLOCKS else (x.reshape(-1),)
             slots.append(FORMATS[name].decode(stored).reshape(x.shape))
     return theta, slots
+
+
+def _followed(tensor: Tensor) -> NDArray[np.float32]:
+    """The master copies; a number of the parameter that is not its copy rounded, for it was set, stands for itself."""
+    form, x, master = FORMATS[tensor.storage.dtype], np.ravel(np.asarray(tensor.value)), np.ravel(tensor.master)
+    x = x.astype(x.dtype.newbyteorder("="))
+    (codes,) = form.encode(master)
+    theta = np.where(codes.view(np.uint16) == x.view(np.uint16), master, form.decode((x,)))
+    return theta.reshape(tensor.value.shape)
 
 
 def stored(tensor: Tensor, theta: Any, slots: Sequence[Any], step: int) -> list[tuple[Any, Any]]:

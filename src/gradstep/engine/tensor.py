@@ -115,6 +115,20 @@ class Engine(Protocol):
         """Know nothing of gradients that were taken: the step was broken off."""
         ...
 
+    def keep_apart(self, arrays: Sequence[Any]) -> None:
+        """Copy gradients that lie in these arrays too, before anything is written: another engine writes them."""
+        ...
+
+    def check_places(self) -> None:
+        """Refuse to go on where an array that a step writes lies elsewhere than before.
+
+        Raises
+        ------
+        GradstepValueError
+            With its name.
+        """
+        ...
+
     def look(self) -> bool:
         """Return whether all gradients are good."""
         ...

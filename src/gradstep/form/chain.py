@@ -3,6 +3,7 @@
 One pass of a chain is written once, in :func:`run`; every engine calls it with its own kind of operand.
 """
 
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
@@ -13,12 +14,13 @@ from array_api_compat import is_jax_array
 
 from gradstep.array.namespaces import is_complex, largest, namespace
 from gradstep.errors import GradstepTypeError, GradstepValueError
-from gradstep.form.hyper import Domain, Hyper, at
+from gradstep.form.hyper import Domain, Hyper, evaluated
 from gradstep.form.matrices import as_matrix, slot_shape
 from gradstep.form.rule import Part, Rule, Stage
 from gradstep.naming import unknown
 
 Row = list[tuple[float, ...]]  # the scalars of each part, in the order of its rule's numbers
+_LARGEST_SUMMED = sys.float_info.max ** (1 / 2) / 1024  # a million such squares have a sum in float64
 Sums = list[list[list[float]]]  # block sums: of each tensor, or once for all of them, of each that is measured
 
 
@@ -230,6 +232,8 @@ class Program:
     ) -> bool:
         """Return whether the next call makes update ``t``, or only gathers gradients for it.
 
+        ``memory`` is that of each group whose ``values`` there are.
+
         Raises
         ------
         GradstepValueError
@@ -304,23 +308,30 @@ class Program:
 
     def values(self, hyper: Mapping[str, Hyper], t: int) -> dict[str, float]:
         """The hyperparameters of the next update, when ``t`` updates have been made."""
-        return {
-            key: at(x, key, t, "hyperparameter", self.domains.get(key)) if callable(x) else x
-            for key, x in hyper.items()
-        }
+        return evaluated(hyper, self.domains)(t)
 
     def memory(self) -> dict[str, float]:
-        """The host numbers before the first step."""
-        return {f"{p.label}.{key}": x for p in self.parts for key, x in p.rule.memory.items()}
+        """The host numbers of a group before the first step."""
+        return self._memory(of_each=False)
+
+    def memory_of_each(self) -> dict[str, float]:
+        """The host numbers before the first step that are kept for each parameter: of rules that sum over each."""
+        return self._memory(of_each=True)
+
+    def _memory(self, of_each: bool) -> dict[str, float]:
+        parts = [p for p in self.parts if (p.rule.over == "tensor") == of_each]
+        return {f"{p.label}.{key}": x for p in parts for key, x in p.rule.memory.items()}
 
     def limit(self, largest: float, first: int = 0) -> float:
         """The largest |g| that is safe for the parts from ``first`` on, in a dtype whose largest number is ``largest``.
 
-        Beyond it some state could overflow. A part that bounds g takes any, and answers for what follows it.
+        Beyond it some state could overflow. A part that bounds g takes any, or any that has a norm where it bounds
+        that, and answers for what follows it.
         """
         limit = largest
         for part in (*self.parts, *self.rest)[first:]:
             if part.rule.bounds:
+                limit = min(limit, _LARGEST_SUMMED) if part.rule.measure else limit
                 break
             if part.rule.kind == "rule" or part.rule.power > 1:
                 limit = min(limit, largest ** (1 / part.rule.power) / 1024)  # room for a thousand such squares, or more
@@ -353,14 +364,13 @@ class Program:
             part, axes = self.parts[i], self.parts[i].rule.axes
             if is_complex(x):
                 raise GradstepTypeError(
-                    f"parameter {name!r} is complex, and {part.label} is for real matrices; freeze it here "
-                    f'(groups={{{name!r}: "freeze"}}), and let another optimizer have it.'
+                    f"parameter {name!r} is complex, and {part.label} is for real matrices; give it a rule of its own: "
+                    f"groups={{{name!r}: gs.adam()}}."
                 )
             if axes is not None and len(x.shape) > axes:
                 raise GradstepValueError(
                     f"parameter {name!r} has {len(x.shape)} axes, and {part.label} is for matrices; hand in a view "
-                    f'such as w.reshape(len(w), -1), or freeze it here (groups={{{name!r}: "freeze"}}) and let another '
-                    f"optimizer have it."
+                    f"such as w.reshape(len(w), -1), or give it a rule of its own: groups={{{name!r}: gs.adam()}}."
                 )
 
     def start(self, part: int, slot: int, values: Mapping[str, float]) -> float | str | Callable[..., Any]:

@@ -133,8 +133,8 @@ class Checked:
         "", "is turned into a Python number (float, math.*); use the words of gradstep.vocabulary"
     )
     __abs__ = _refused("(built-in abs)", "is not in the vocabulary; import abs from gradstep.vocabulary")
-    __pow__ = _refused("**", "is a power; write the product out, or use sqrt")
-    __rpow__ = _refused("**", "is a power; write the product out, or use sqrt", reflected=True)
+    __pow__ = _refused("**", "is a power; write the product out, or use sqrt or cbrt")
+    __rpow__ = _refused("**", "is a power; write the product out, or use sqrt or cbrt", reflected=True)
     __eq__, __ne__, __le__, __ge__ = (  # type: ignore[assignment]
         _refused(symbol, "is compared; only a single < or > is known") for symbol in ("==", "!=", "<=", ">=")
     )

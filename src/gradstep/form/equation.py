@@ -41,7 +41,7 @@ class Expr:
         """Raised where ``scalars`` does what is not printed: its numbers then keep their names."""
         raise Branches
 
-    __mod__ = __rmod__ = __floordiv__ = __rfloordiv__ = __divmod__ = __rdivmod__ = _unprinted
+    __floordiv__ = __rfloordiv__ = __divmod__ = __rdivmod__ = _unprinted
     __abs__ = __pos__ = __round__ = __trunc__ = __floor__ = __ceil__ = __le__ = __ge__ = _unprinted
     __matmul__ = __rmatmul__ = __and__ = __rand__ = __or__ = __ror__ = __xor__ = __rxor__ = __invert__ = _unprinted
 
@@ -73,6 +73,7 @@ class Expr:
 
     __truediv__, __rtruediv__ = _left("/"), _right("/")
     __pow__, __rpow__ = _left("**"), _right("**")
+    __mod__, __rmod__ = _left("%"), _right("%")
     __lt__, __gt__ = _left("<"), _left(">")
     del _left, _right
 
@@ -252,6 +253,7 @@ _OPERATIONS: Mapping[str, Callable[..., Any]] = {
     "*": lambda a, b: a * b,
     "/": lambda a, b: a / b,
     "**": lambda a, b: a**b,
+    "%": lambda a, b: a % b,
     "<": lambda a, b: a < b,
     ">": lambda a, b: a > b,
     "neg": lambda a: -a,

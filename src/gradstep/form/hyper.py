@@ -91,9 +91,25 @@ def at(value: Hyper, name: str, t: int, owner: str, domain: Domain | None = None
     if not callable(value):
         return value
     x: Any = value(t)
+    if type(x) is float and domain is not None and x in domain:
+        return x  # the usual case first
     if not is_real(x):
         raise GradstepTypeError(f"{owner}: the schedule of {name} gave {x!r} at t = {t}; it must give a number.")
     return in_domain(name, _float(x), f"{owner}, schedule at t = {t}", domain)
+
+
+def evaluated(hyper: Mapping[str, Hyper], domains: Mapping[str, Domain]) -> Callable[[int], dict[str, float]]:
+    """Return a function that gives all hyperparameters at t; those without a schedule are looked at once."""
+    fixed = {key: x for key, x in hyper.items() if not callable(x)}
+    moving = [(key, x, domains.get(key)) for key, x in hyper.items() if callable(x)]
+
+    def at_t(t: int) -> dict[str, float]:
+        values: dict[str, float] = {**fixed}
+        for key, x, domain in moving:
+            values[key] = at(x, key, t, "hyperparameter", domain)
+        return values
+
+    return at_t
 
 
 def _float(x: Any) -> float:
@@ -120,8 +136,23 @@ class times:  # noqa: N801 - reads as a word in groups={"embed*": {"lr": gs.time
             raise GradstepValueError(f"times: the factor must be a finite number, not {self.factor!r}.")
 
 
+def refuse_number_for_schedule(name: str, old: Any, new: Any, place: str) -> None:
+    """Refuse a number in the place of a schedule, which would end it unseen; another schedule may take its place.
+
+    Raises
+    ------
+    GradstepValueError
+        With the code that ends the schedule, ``place`` being where the value is set.
+    """
+    if callable(old) and not callable(new):
+        raise GradstepValueError(
+            f"{name} follows the schedule {old!r}, which a number does not end; write "
+            f"{place} = gs.schedules.constant({new!r}) where it should."
+        )
+
+
 class HyperView(MutableMapping[str, Hyper]):
-    """Hyperparameters by name; a new value is checked, a schedule stays, no name comes or goes."""
+    """Hyperparameters by name; a new value is checked, a schedule is replaced by a schedule, no name comes or goes."""
 
     def __init__(self, values: Mapping[str, Hyper], domains: Mapping[str, Domain] = MappingProxyType({})) -> None:
         self.raw, self._domains = dict(values), domains
@@ -135,14 +166,18 @@ class HyperView(MutableMapping[str, Hyper]):
     def __setitem__(self, name: str, value: Any) -> None:
         if name not in self.raw:
             raise unknown("unknown hyperparameter", name, self.raw)
-        if callable(self.raw[name]):
-            raise GradstepValueError(f"{name} follows the schedule {self.raw[name]!r}; it cannot be set by hand.")
-        self.raw[name] = checked(name, value, "optimizer", self._domains.get(name))
-        self.version = object()
+        new = checked(name, value, "optimizer", self._domains.get(name))
+        refuse_number_for_schedule(name, self.raw[name], new, f"opt.hyper[{name!r}]")
+        self.raw[name] = new
+        self.touch()
 
     def replace(self, values: Mapping[str, Hyper]) -> None:
         """Take checked values for all names, schedules too."""
         self.raw = dict(values)
+        self.touch()
+
+    def touch(self) -> None:
+        """Have the values evaluated anew: something that they depend on has been changed."""
         self.version = object()
 
     def __delitem__(self, name: str) -> None:

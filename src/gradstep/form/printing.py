@@ -38,6 +38,7 @@ class Printer(ABC):
 
     minus: ClassVar[str]
     equal: ClassVar[str]
+    modulo: ClassVar[str]
     arrow: ClassVar[str]
     dot: ClassVar[str]
     total: ClassVar[str]
@@ -101,6 +102,9 @@ class Printer(ABC):
                 return self.fraction(a, b)
             case "**":
                 return self.power(*x.args)
+            case "%":
+                a, b = x.args
+                return f"{self.within(a, ATOM)} {self.modulo} {self.within(b, ATOM)}", MULTIPLY
             case "<" | ">":
                 return f"{self.within(x.args[0], ADD)} {x.op} {self.within(x.args[1], ADD)}", ADD
             case "where":
@@ -178,7 +182,7 @@ class Printer(ABC):
 class Text(Printer):
     """Unicode for a terminal: ``mₜ = β₁ mₜ₋₁ + (1 − β₁) gₜ``."""
 
-    minus, equal, arrow, dot, total = "−", "=", "←", "·", "∑"
+    minus, equal, arrow, dot, total, modulo = "−", "=", "←", "·", "∑", "mod"
 
     def symbol(self, name: str, when: str) -> str:
         """Return a symbol at a time: ``mₜ₋₁``."""
@@ -218,6 +222,8 @@ class Text(Printer):
         texts = [text for text, _ in arguments]
         if word == "sqrt":
             return f"√{texts[0]}" if arguments[0][1] == ATOM else f"√({texts[0]})"
+        if word == "cbrt":
+            return f"∛{texts[0]}" if arguments[0][1] == ATOM else f"∛({texts[0]})"
         if word == "abs":
             return f"|{texts[0]}|"
         if word == "norm":
@@ -228,7 +234,7 @@ class Text(Printer):
 class Latex(Printer):
     """LaTeX for a page."""
 
-    minus, equal, arrow, dot, total = "-", "&=", r"&\leftarrow", r"\cdot", r"\sum"
+    minus, equal, arrow, dot, total, modulo = "-", "&=", r"&\leftarrow", r"\cdot", r"\sum", r"\bmod"
 
     def symbol(self, name: str, when: str) -> str:
         """Return a symbol at a time: ``mₜ₋₁``."""
@@ -263,6 +269,8 @@ class Latex(Printer):
         texts = [text for text, _ in arguments]
         if word == "sqrt":
             return rf"\sqrt{{{texts[0]}}}"
+        if word == "cbrt":
+            return rf"\sqrt[3]{{{texts[0]}}}"
         if word == "abs":
             return rf"\left|{texts[0]}\right|"
         if word == "norm":

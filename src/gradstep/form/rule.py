@@ -224,6 +224,11 @@ class Rule:
         return self.update(*operands.values(), **numbers)[0] is not operands["theta"]
 
     @cached_property
+    def counts(self) -> bool:
+        """True where its numbers depend on how many updates were made: by t, or by memory."""
+        return bool(self.memory) or "t" in self.arguments or (self.early is not None and "t" in parameters(self.early))
+
+    @cached_property
     def arguments(self) -> tuple[str, ...]:
         """Names of the arguments of ``scalars``."""
         return parameters(self.scalars)

@@ -1,6 +1,7 @@
 """Guests in other libraries: each submodule is loaded, and its library with it, when it is first asked for."""
 
 from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -17,10 +18,24 @@ def __getattr__(name: str) -> Any:
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("gradstep"):
             raise
+        needed = (error.name or "").partition(".")[0]
+        if needed != name and _is_installed(name):
+            backend = "set KERAS_BACKEND=torch or jax before Python starts, or " if name == "keras" else ""
+            raise ModuleNotFoundError(
+                f"gs.interop.{name}: {name} is here and asks for {needed!r}, which is not; {backend}install it.",
+                name=error.name,
+            ) from error
         raise ModuleNotFoundError(
             f"gs.interop.{name} is a guest of a library that is not here: no module named {error.name!r}; install it.",
             name=error.name,
         ) from error
+
+
+def _is_installed(name: str) -> bool:
+    try:
+        return find_spec(name) is not None
+    except ValueError:  # of a module that is there without a spec, or is to be taken as absent
+        return False
 
 
 def __dir__() -> list[str]:

@@ -2,10 +2,12 @@
 
 Import it (``gs.interop.keras``) before ``keras.saving.load_model`` meets a model with this optimizer.
 """
+# Keras is not installed where types are checked.
 # pyright: reportMissingImports=false, reportAttributeAccessIssue=false, reportUntypedBaseClass=false
-# pyright: reportUntypedClassDecorator=false
+# pyright: reportUntypedClassDecorator=false, reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false, reportPrivateUsage=false, reportIncompatibleMethodOverride=false
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from inspect import signature
 from typing import Any
 
@@ -17,12 +19,22 @@ from gradstep.errors import GradstepTypeError, GradstepValueError
 from gradstep.form.chain import program
 from gradstep.form.rule import Rule, Stage
 from gradstep.interop import traced
+from gradstep.interop.keras_config import from_config, to_config
 from gradstep.interop.keras_moved import dump_state as dump_state
 from gradstep.interop.keras_moved import load_state as load_state
 from gradstep.interop.keras_schedules import rate_of
 from gradstep.step import start_slots
 
 _BASE = signature(keras.optimizers.Optimizer.__init__).parameters
+
+
+def _outside_of_a_compiled_step(method: Any) -> Any:
+    """Let a method run as it is where torch compiles a training step: the host's half of an update is no graph."""
+    if keras.backend.backend() != "torch":
+        return method
+    from torch.compiler import disable  # torch is there when it is Keras's backend
+
+    return disable(method)
 
 
 @keras.saving.register_keras_serializable("gradstep")
@@ -48,7 +60,8 @@ class Optimizer(keras.optimizers.Optimizer):
     def __init__(self, rule: str | Rule | Stage, learning_rate: Any = None, **hyper: Any) -> None:
         if (backend := keras.backend.backend()) not in ("torch", "jax"):
             raise GradstepTypeError(f"Keras runs on {backend}; this optimizer needs KERAS_BACKEND=torch or jax.")
-        given = {key: x for key in _BASE if (x := hyper.pop(key, None)) is not None}
+        rule, hyper = from_config(rule), {key: from_config(x) for key, x in hyper.items()}
+        given = {key: hyper.pop(key) for key in _BASE if key in hyper}
         if "weight_decay" in given and "weight_decay" in arguments(rule):
             hyper["weight_decay"] = given.pop("weight_decay")
         needed = {"learning_rate": 0.0} if learning_rate is not None and "learning_rate" in arguments(rule) else {}
@@ -58,7 +71,9 @@ class Optimizer(keras.optimizers.Optimizer):
             raise GradstepValueError(f"{stage!r} has no lr that its stages share, and learning_rate would be nobody's.")
         super().__init__(rate_of(learning_rate, made.hyper["lr"]), **given)
         self.rule, self.hyper, self.stage, self.made = rule, hyper, stage, made
+        self._decay_is_keras_s = "weight_decay" not in arguments(rule)
 
+    @_outside_of_a_compiled_step
     def build(self, variables: Sequence[Any]) -> None:
         """Make the variables of the state: each slot's for each model variable, and host numbers as bits."""
         if not self.built:
@@ -70,34 +85,62 @@ class Optimizer(keras.optimizers.Optimizer):
 
     def _variable(self, name: str, start: Any) -> Any:
         dtype = keras.backend.standardize_dtype(start.dtype)
-        return self.add_variable(start.shape, lambda *_, **__: start, dtype, name=name.replace("/", "_"))
+        initializer: Any = lambda *_, **__: start  # noqa: E731 - its type is not the one that Keras tells
+        return self.add_variable(start.shape, initializer, dtype, name=name.replace("/", "_"))
 
+    @_outside_of_a_compiled_step
     def _backend_update_step(self, grads: Sequence[Any], variables: Sequence[Any], learning_rate: Any) -> None:
-        own = {f"{v.path} ({k})": v for k, v in enumerate(variables)}
+        rate = {"lr": ops.convert_to_tensor(learning_rate)}
+        takes: list[tuple[list[Any], dict[str, Any]]] = [([], rate), ([], {**rate, "weight_decay": 0.0})]
+        for v, g in zip(variables, grads, strict=True):
+            dense = ops.convert_to_tensor(ops.cast(g, v.dtype), sparse=False)
+            takes["weight_decay" in self.made.hyper and not self._use_weight_decay(v)][0].append((v, dense))
+        for variable, value in [x for own, hyper in takes if own for x in self._after(own, hyper)]:
+            self.assign(variable, value)
+
+    def _after(self, pairs: Sequence[tuple[Any, Any]], hyper: Mapping[str, Any]) -> list[tuple[Any, Any]]:
+        """Return the variables of model and state, each with its value after the update of those in ``pairs``."""
+        own = {f"{v.path} ({k})": v for k, (v, _) in enumerate(pairs)}
         slots = {name: self._slots[self._get_variable_index(v)] for name, v in own.items()}
         params, after, memory = traced.step(
             self.stage,
             {name: v.value for name, v in own.items()},
-            {name: ops.cast(g, v.dtype) for g, (name, v) in zip(grads, own.items(), strict=True)},
+            {name: g for name, (_, g) in zip(own, pairs, strict=True)},
             {name: {key: x.value for key, x in kept.items()} for name, kept in slots.items()},
             ops.convert_to_tensor(self.iterations),
             {key: x.value for key, x in self._memory.items()},
-            {"lr": ops.convert_to_tensor(learning_rate)},
+            dict(hyper),
         )
-        pairs = [(v, params[name]) for name, v in own.items()] + [(x, memory[key]) for key, x in self._memory.items()]
-        pairs += [(x, after[name][key]) for name, kept in slots.items() for key, x in kept.items()]
-        for variable, value in pairs:
-            self.assign(variable, value)
+        out = [(v, params[name]) for name, v in own.items()] + [(x, memory[key]) for key, x in self._memory.items()]
+        return out + [(x, after[name][key]) for name, kept in slots.items() for key, x in kept.items()]
 
     def exclude_from_weight_decay(self, *variables: Any, **names: Any) -> None:
-        """As in Keras, where Keras does the decay; a :class:`GradstepValueError` where the rule does it."""
-        if "weight_decay" in self.made.hyper:
-            raise GradstepValueError("the rule decays weights by itself; use one that does not, and weight_decay=.")
+        """Let variables be without weight decay: as in Keras, also where the rule does it.
+
+        Raises
+        ------
+        GradstepValueError
+            Where the rule does it and a stage takes one norm of all gradients: these make their step together.
+        """
+        together = [x.label for x in self.made.parts if x.rule.over == "all"]
+        if "weight_decay" in self.made.hyper and together:
+            raise GradstepValueError(
+                f"{together[0]} takes all variables together, and those without weight decay make a step of their own; "
+                f"leave it out of the chain, and give Keras global_clipnorm=."
+            )
         super().exclude_from_weight_decay(*variables, **names)
 
     def get_config(self) -> dict[str, Any]:
-        """Return the config that makes it again; a :class:`GradstepTypeError` for a stage that no config can hold."""
-        for x in (self.rule, *self.hyper.values()):
-            if callable(x) or isinstance(x, Stage):
-                raise GradstepTypeError(f"{x!r} cannot go into a Keras config; give a rule's name and numbers.")
-        return {**super().get_config(), **self.hyper, "rule": self.rule}
+        """Return the config that makes it again, schedules and chains too.
+
+        Raises
+        ------
+        GradstepTypeError
+            For a hyperparameter that is a plain function.
+        """
+        base = {key: x for key, x in super().get_config().items() if key != "weight_decay" or self._decay_is_keras_s}
+        return {
+            **base,
+            **{key: to_config(x, key) for key, x in self.hyper.items()},
+            "rule": to_config(self.rule, "rule"),
+        }

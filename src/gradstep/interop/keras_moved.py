@@ -9,7 +9,7 @@ from gradstep.checkpoint import Parts
 from gradstep.errors import GradstepTypeError, GradstepValueError
 from gradstep.interop import traced
 from gradstep.interop.state import keras as state
-from gradstep.step.groups import Groups
+from gradstep.step.groups import numbered
 from gradstep.step.precision import Precision
 
 
@@ -88,6 +88,6 @@ def _parts(guest: Any, names: Iterable[str] | None) -> Parts:
         for x, numbers in arrays:
             variables[id(x)].assign(numbers)
 
-    groups = Groups(("",), ({},), (0,) * len(params))
+    groups = numbered(guest.made, [{}], (0,) * len(params))
     own = guest.made, groups, Precision(), params, slots, guest.made.hyper
     return Parts(*own, int(guest.iterations.value), 0, [memory], take, nullcontext())

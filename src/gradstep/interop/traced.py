@@ -68,11 +68,12 @@ def step(
     host = _Host(stage, len(params) if made.over_tensor else 1, tuple(sorted(dtypes)))
     operands = (t, memory, hyper, _measured(made, params, grads, slots))
     if _is_traced(operands):
-        import jax  # pyright: ignore[reportMissingImports]  # jax is there when it traces
+        from jax import ShapeDtypeStruct as Form  # pyright: ignore[reportMissingImports]  # jax is there when it traces
 
-        form = jax.ShapeDtypeStruct
-        bits = dict.fromkeys(memory, form((2,), np.int32))
-        numbers, memory = jax.pure_callback(host, (form(*host.form), bits), *operands, vmap_method="sequential")
+        from gradstep.interop.derivatives import scalars
+
+        bits = dict.fromkeys(memory, Form((2,), np.int32))
+        numbers, memory = scalars(host, (Form(*host.form), bits), stage, *operands)
     else:
         numbers, memory = host(*operands)
     params, slots = apply_table(made, params, grads, slots, _table(made, numbers))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from gradstep.checkpoint import Checkpoint, load
 from gradstep.errors import CheckpointError, GradstepValueError
-from gradstep.files import AnyPath, earlier
+from gradstep.files import AnyPath, checked_keep, destination, earlier
 from gradstep.naming import real, whole
 
 
@@ -41,11 +41,11 @@ class Checkpoints:
         if path is None and (every is not None or seconds is not None):
             raise GradstepValueError("save_every and save_seconds need save_to=, the path of the checkpoint.")
         self.path = None if path is None else Path(path)
-        if self.path is not None and (self.path.is_dir() or not self.path.parent.is_dir()):
-            raise GradstepValueError(f"save_to: no file can be written at {str(self.path)!r}; is its folder there?")
         self.every = None if every is None else whole("save_every", every, least=1)
         self.seconds = None if seconds is None else real("save_seconds", seconds)
-        self.keep = whole("keep", keep, least=1)
+        self.keep = checked_keep(keep)
+        if self.path is not None:
+            destination(self.path, f"save_to: no file can be written at {str(self.path)!r}", self.keep)
         self.tell = tell
         self.t, self.at = 0, time.monotonic()
 

@@ -4,8 +4,8 @@ Five Newton-Schulz steps with the author's coefficients bring each singular valu
 are part of the rule. The scale is the square root of rows / columns where there are more rows: weights are (out, in).
 
 It is for matrices. An array of one axis is a column, and so moves by the direction of its momentum, all elements
-together: authors give biases, gains and embeddings to AdamW. Freeze them here and let a second optimizer have them. An
-array of more axes is refused: hand in a view, ``w.reshape(len(w), -1)``.
+together: authors give biases, gains and embeddings to AdamW, as ``groups={"*.bias": gs.adamw()}`` does. An array of
+more axes is refused: hand in a view, ``w.reshape(len(w), -1)``.
 
 Shapes: theta, g, b alike.   Units: [g] = loss/[theta]; b, eps in [g]; lr in [theta]; weight_decay in 1/[theta].
 """

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import IO, Any, Self
 
 from gradstep.errors import GradstepValueError
-from gradstep.files import Descriptor, lock_folder, writable_folder, write_all, write_text
+from gradstep.files import Descriptor, lock_folder, open_ordinary, writable_folder, write_all, write_text
 from gradstep.loop import Step
 from gradstep.runs.spec import RunSpec
 
@@ -108,7 +108,7 @@ class Folder:
         """The rows of the history, up to one that a crash has cut short."""
         if not self.history_file.exists():
             return
-        with self.history_file.open("rb") as file:
+        with open_ordinary(self.history_file) as file:
             for line in file:
                 row = _row(line)
                 if row is None:
@@ -119,7 +119,7 @@ class Folder:
         """Open the history at so many evaluations, to go on there; rows after them are cut off."""
         end = 0
         if self.history_file.exists():
-            with self.history_file.open("rb") as file:
+            with open_ordinary(self.history_file) as file:
                 for line in file:
                     row = _row(line)
                     if row is None or row["evaluations"] > evaluations:
@@ -138,7 +138,7 @@ class HistoryFile:
         self._file: IO[bytes] | None = None
 
     def __enter__(self) -> Self:
-        self._file = self.path.open("r+b" if self.path.exists() else "x+b", buffering=0)
+        self._file = open_ordinary(self.path, change=True)
         self._file.truncate(self.end)
         return self
 

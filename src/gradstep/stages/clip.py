@@ -1,9 +1,13 @@
 """Clipping of the gradient by value and by norm. Pascanu, Mikolov & Bengio 2013, arXiv:1211.5063, Algorithm 1.
 
-A gradient within the bound is left as it is, bit for bit. Units: max_value and the norms in [g].
+A gradient within the bound is left as it is, bit for bit. Units: max_value and the norms in [g]. The squares of a norm
+are numbers of float64: a bound so small that they would vanish is refused, a gradient so large that they would not be
+finite too.
 """
 
-from gradstep.rule import Positive, stage
+from typing import Annotated
+
+from gradstep.rule import Domain, Positive, stage
 from gradstep.vocabulary import maximum, minimum, sqrt
 
 
@@ -22,7 +26,7 @@ def square(theta, g):
     return g * g
 
 
-def shortened(total, max_norm: Positive = 1.0):
+def shortened(total, max_norm: Annotated[float, Domain(1e-150)] = 1.0):
     norm = sqrt(total)
     return dict(factor=max_norm / norm if norm > max_norm else 1.0)
 

@@ -1,7 +1,7 @@
 """The host's half of a step, in float64: hyperparameters, ``t`` and sums over the gradients to scalars."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import chain, repeat
 from operator import itemgetter
 from typing import Any
@@ -14,6 +14,7 @@ from gradstep.form.rule import Part
 
 Measure = Callable[[int, list[Row]], Sums]
 Memory = dict[str, float]
+Cohort = tuple[int, tuple[int, ...]]  # a group, and for each part the t at which its state began
 
 
 class Host:
@@ -26,9 +27,12 @@ class Host:
     values
         The hyperparameters of each group by flat name.
     rows
-        The group of each row of scalars; with a reduction over each tensor a row is a tensor.
+        The cohort of each row of scalars; with a reduction over each tensor a row is a tensor.
     extremes
         The smallest positive and the largest number of the narrowest compute dtype: scalars are rounded to it.
+    cohorts
+        Parameters that have the host's memory together: of one group, whose state began at one t. Left out: each group
+        is one, from the beginning.
 
     Raises
     ------
@@ -42,14 +46,20 @@ class Host:
         values: Sequence[Mapping[str, float]],
         rows: Sequence[int],
         extremes: tuple[float, float],
+        cohorts: Sequence[Cohort] | None = None,
     ) -> None:
         self.program, self.rows, self.largest = program, rows, extremes[1]
-        self.parts = [
-            [_Scalars(part, keys, extremes) for _ in values]
-            for part, keys in zip(program.parts, program.keys, strict=True)
-        ]
+        if cohorts is None:
+            cohorts = [(group, (0,) * len(program.parts)) for group in range(len(values))]
+        self.parts: list[list[_Scalars]] = []  # of each stage: for each group and beginning that there is
+        self.places: list[list[int]] = []  # of each stage: which of them each cohort has
+        for i, (part, keys) in enumerate(zip(program.parts, program.keys, strict=True)):
+            each = [(group, began[i]) for group, began in cohorts]
+            found = {key: k for k, key in enumerate(dict.fromkeys(each))}
+            self.parts.append([_Scalars(part, keys, extremes, group, began) for group, began in found])
+            self.places.append([found[key] for key in each])
         self.bounding = [i for i, part in enumerate(program.parts) if part.rule.bounds is not None]
-        is_usual = len(values) == len(rows) == 1 and not program.reduces
+        is_usual = len(cohorts) == len(rows) == 1 and not program.reduces
         is_usual = is_usual and all(own.needs_t_at_most for (own, *_) in self.parts)
         self.plain = [own for (own, *_) in self.parts] if is_usual else None
         self.refresh(values)
@@ -65,8 +75,9 @@ class Host:
         for i in self.bounding:
             _check_bound(self.program, i, values, self.largest)
         for part in self.parts:
-            for scalars, own in zip(part, values, strict=True):
-                scalars.refresh(own)
+            for scalars in part:
+                scalars.refresh(values[scalars.group])
+        self.values = values
 
     def table(self, t: int, memory: Sequence[Memory], measure: Measure) -> tuple[list[Row], Sequence[Memory]]:
         """The scalars of update ``t`` = 1, 2, ..., stage by stage.
@@ -74,7 +85,7 @@ class Host:
         Parameters
         ----------
         memory
-            The host numbers of each group before it. Nothing is changed.
+            The host numbers of each cohort before it. Nothing is changed.
         measure
             ``(part, rows so far) -> block sums`` of each tensor, or of all where they are summed together, and of
             each that is measured; asked of the engine. A row has the stage's early numbers, and zeros for its others.
@@ -83,7 +94,7 @@ class Host:
         Returns
         -------
         table, memory
-            For each row the scalars of each part, in their order; for each group the memory after the step.
+            For each row the scalars of each part, in their order; for each cohort the memory after the step.
 
         Raises
         ------
@@ -100,39 +111,63 @@ class Host:
         table: list[Row] = [[] for _ in self.rows]
         after = [dict(x) for x in memory] if self.program.remembers else memory
         for i, part in enumerate(self.parts):
+            places = self.places[i]
             if not part or part[0].needs_t_at_most:  # none: all is frozen
                 each = [own.at(t) for own in part]
-                for row, group in zip(table, self.rows, strict=True):
-                    row.append(each[group])
-            else:
+                for row, cohort in zip(table, self.rows, strict=True):
+                    row.append(each[places[cohort]])
+            elif self.program.rules[i].over == "tensor":
                 totals = self._totals(i, t, memory, table, measure)
-                known: dict[tuple[int, tuple[float, ...]], tuple[float, ...]] = {}
-                for row, case in zip(table, zip(self.rows, totals, strict=True), strict=True):
-                    if case not in known:
-                        group = case[0]
-                        known[case], new = part[group](t, memory[group], case[1])
-                        if new:
-                            after[group].update(new)
-                    row.append(known[case])
+                for row, numbers in zip(table, self._scalars(i, t, memory, after, self.rows, totals), strict=True):
+                    row.append(numbers)
+            else:
+                total, cohorts = self._totals(i, t, memory, table, measure), range(len(places) if self.rows else 0)
+                each = self._scalars(i, t, memory, after, cohorts, total * len(cohorts))
+                for row, cohort in zip(table, self.rows, strict=True):
+                    row.append(each[cohort])
             if self.program.rules[i].whole:
                 measure(i, table)
         return table, after
 
+    def _scalars(
+        self,
+        i: int,
+        t: int,
+        memory: Sequence[Memory],
+        after: Sequence[Memory],
+        cohorts: Iterable[int],
+        totals: Sequence[tuple[float, ...]],
+    ) -> list[tuple[float, ...]]:
+        """Return a stage's scalars for each of some cohorts with its sums; what it remembers goes into ``after``."""
+        part, places = self.parts[i], self.places[i]
+        known: dict[Any, tuple[tuple[float, ...], Memory]] = {}
+        out: list[tuple[float, ...]] = []
+        for cohort, sums in zip(cohorts, totals, strict=True):
+            own, before = part[places[cohort]], memory[cohort]
+            case = places[cohort], sums, *[before[place] for _, place in own.memory]
+            if case not in known:
+                known[case] = own(t, before, sums)
+            numbers, new = known[case]
+            if new:
+                after[cohort].update(new)
+            out.append(numbers)
+        return out
+
     def _totals(
         self, i: int, t: int, memory: Sequence[Memory], table: list[Row], measure: Measure
     ) -> list[tuple[float, ...]]:
-        """Return for each row the sums that a stage takes."""
+        """Return the sums that a stage takes: for each row, or once where they are not of each tensor."""
         part = self.program.parts[i]
         if not part.rule.measure:
-            return [()] * len(self.rows)
+            return [()]
         if part.rule.early is not None:
-            early = [of.early(t, before) for of, before in zip(self.parts[i], memory, strict=True)]
-            table = [[*row, early[group]] for row, group in zip(table, self.rows, strict=True)]
+            each = zip(self.places[i], memory, strict=True)
+            early = [self.parts[i][place].early(t, before) for place, before in each]
+            table = [[*row, early[cohort]] for row, cohort in zip(table, self.rows, strict=True)]
         sums = measure(i, table)
         if part.rule.over == "all" and len(sums) > 1:
             sums = [[list(chain(*blocks)) for blocks in zip(*sums, strict=True)]]
-        totals = [tuple(map(_total, repeat(part), part.rule.measure, own)) for own in sums]
-        return totals if part.rule.over == "tensor" else totals * len(self.rows)
+        return [tuple(map(_total, repeat(part), part.rule.measure, own)) for own in sums]
 
 
 _NONE: Memory = {}
@@ -144,10 +179,15 @@ def _picker(keys: tuple[str, ...]) -> Callable[[Mapping[str, float]], tuple[floa
 
 
 class _Scalars:
-    """One stage's scalars with one group's hyperparameters: called with ``t``, the memory and sums."""
+    """One stage's scalars with one group's hyperparameters: called with ``t``, the memory and sums.
 
-    def __init__(self, part: Part, keys: Mapping[str, str], extremes: tuple[float, float]) -> None:
-        self.part, self.keys = part, keys
+    The rule counts from the t at which its state ``began``.
+    """
+
+    def __init__(
+        self, part: Part, keys: Mapping[str, str], extremes: tuple[float, float], group: int, began: int
+    ) -> None:
+        self.part, self.keys, self.group, self.began = part, keys, group, began
         self.least, self.largest = extremes[0] / 2, extremes[1]
         self.numbers = part.rule.numbers
         self.pick = _picker(self.numbers)
@@ -194,7 +234,7 @@ class _Scalars:
         return tuple(float(out[key]) if key in self.part.rule.early_numbers else 0.0 for key in self.numbers)
 
     def _known(self, t: int, memory: Mapping[str, float]) -> dict[str, Any]:
-        known: dict[str, Any] = {**self.hyper, "t": t}
+        known: dict[str, Any] = {**self.hyper, "t": t - self.began}
         for key, place in self.memory:
             known[key] = memory[place]
         return known
@@ -203,7 +243,7 @@ class _Scalars:
         """The scalars of a stage that needs no more than t."""
         if self.constant is not None:
             return self.constant
-        out = self._asked(t, self.scalars, (t, *self.rest) if self.asks_t else self.rest)
+        out = self._asked(t, self.scalars, (t - self.began, *self.rest) if self.asks_t else self.rest)
         numbers = self._checked(t, out, _NONE)
         if not self.asks_t:
             self.constant = numbers

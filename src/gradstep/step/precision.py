@@ -26,7 +26,8 @@ class Precision:
     state
         None: the dtype of the computation; ``"bfloat16"``; ``"8bit"``: blocks of 256 numbers with a scale.
     master
-        Whether 16-bit parameters have a float32 copy in the state, from which they are rounded.
+        Whether 16-bit parameters have a float32 copy in the state, from which they are rounded. A number that is not
+        its copy rounded, for it was set since, stands for itself.
     rounding
         Of 16-bit parameters: ``"nearest"`` (half to even) or ``"stochastic"``. State in fewer bits is always rounded
         stochastically, for an average that moves by less than half a step of the format would stand still.
@@ -99,28 +100,30 @@ class Precision:
                 raise GradstepValueError(
                     f"state_dtype={self.state!r} is not for {part.label}, which takes {part.rule.inputs[0]} as it is."
                 )
+            if self.state and (reason := part.rule.exceptions.get("smaller_state")):
+                raise GradstepValueError(f"state_dtype={self.state!r} is not for {part.label}: {reason}; leave it out.")
             if part.rule.every is not None and self.state:
                 raise GradstepValueError(
                     f"state_dtype={self.state!r} is not for {part.label}, which adds gradients up; leave it out."
                 )
-        slots = [form for part in program.parts for form in self._formats(part.rule)]
+        slots = [form for part in program.parts for form in self.formats(part.rule)]
         low = is_low(x)
         dtype = dtype_name(x) if low else compute_dtype(x, name)
         return Layout(dtype, tuple(slots), self.master and low, self.rounding == "stochastic" and low)
 
-    def _formats(self, rule: Rule) -> list[str | None]:
+    def formats(self, rule: Rule) -> list[str | None]:
         """The formats of a rule's slots; what begins as the parameters, such as their average, stays as it is."""
-        return [
-            None if rule.start.get(slot) == "theta" else self._format(slot in rule.nonnegative) for slot in rule.state
-        ]
+        return [None if rule.start.get(slot) == "theta" else self._format(rule, slot) for slot in rule.state]
 
-    def _format(self, is_nonnegative: bool) -> str | None:
+    def _format(self, rule: Rule, slot: str) -> str | None:
         if self.state != "8bit":
             return self.state
-        return "squares8" if is_nonnegative else "signed8"
+        if slot not in rule.nonnegative:
+            return "signed8"
+        return "sizes8" if rule.power == 1 else "squares8"  # a rule that forms no square keeps none
 
 
-def _encoded(form: Format, values: np.ndarray) -> list[np.ndarray]:
+def encoded(form: Format, values: np.ndarray) -> list[np.ndarray]:
     """Encode numbers in C order, part by part, to the nearest: a start is a number or a parameter."""
     parts = [form.encode(part) for part in pieces(values)] or [form.encode(values.reshape(-1))]
     return [np.concatenate(own) for own in zip(*parts, strict=True)]
@@ -140,7 +143,7 @@ def stored_start(layout: Layout, x: Any, start: dict[str, Any]) -> dict[str, Any
         if name is None:
             out[key] = values
             continue
-        codes, *scales = _encoded(FORMATS[name], values)
+        codes, *scales = encoded(FORMATS[name], values)
         out[key] = codes.reshape(values.shape)
         if scales:
             out[f"{key}.scale"] = scales[0]

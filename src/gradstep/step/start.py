@@ -12,10 +12,10 @@ from gradstep.array.namespaces import (
     as_reals,
     compute_dtype,
     copied,
+    filled,
     is_complex,
     is_masked,
     largest,
-    namespace,
 )
 from gradstep.engine.eager import within
 from gradstep.engine.tensor import Tensor, check_alike
@@ -50,7 +50,6 @@ def start_slots(
     for_copies
         Whether NumPy's are there to be copied alone: then a number takes no memory, and ``"theta"`` is ``x``.
     """
-    xp, device = namespace(x), array_api_compat.device(x)
     is_light = for_copies and isinstance(x, np.ndarray)
     program.check_shape(name, x)
     out: dict[str, Any] = {}
@@ -70,8 +69,8 @@ def start_slots(
                 out[key] = np.broadcast_to(pair.astype(pair.dtype.newbyteorder("=")), shape)
                 continue
             else:
-                shape = (*shape, 2) if is_complex(x) else shape
-                start = xp.full(shape, how, dtype=getattr(xp, compute_dtype(x, name)), device=device)
+                out[key] = _native(filled(x, shape, how))
+                continue
             out[key] = _native(as_complex(start, x))
     return out
 

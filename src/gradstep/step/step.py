@@ -1,9 +1,10 @@
 """A program on its arrays: :class:`Step` takes gradients and the values of hyperparameters, and makes one update."""
 
 import weakref
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from contextlib import contextmanager
 from copy import deepcopy
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -11,35 +12,17 @@ from gradstep import engine as engines
 from gradstep.array.memory import check_not_read_only, check_writable
 from gradstep.array.namespaces import as_reals, as_stored, copied, extremes, largest, put
 from gradstep.engine.eager import within
-from gradstep.engine.meters import Diagnostics, summed
+from gradstep.engine.meters import Columns, Diagnostics, Ranges, summed
 from gradstep.engine.tensor import Engine, Fit, Tensor, bad_gradient, check_alike
 from gradstep.errors import GradstepTypeError, GradstepValueError, InUseError, NonFiniteError, ScalarError
 from gradstep.form.chain import Program, Row, Sums
 from gradstep.locks import new_lock
 from gradstep.step.host import Host
 from gradstep.step.precision import Precision
+from gradstep.step.progress import Cohorts, Memory, Numbers, Own, Snapshot
 from gradstep.step.start import check_parameters, stored_slots, tensor
 
 Values = Sequence[Mapping[str, float]]  # of each group: {"lr": 0.1, "beta1": 0.9}
-Memory = Sequence[Mapping[str, float]]  # of each group: {"nadam.product": 0.9}
-
-
-class Snapshot(NamedTuple):
-    """The numbers that steps change besides arrays.
-
-    Attributes
-    ----------
-    t
-        Updates made.
-    skipped
-        Steps that did not happen because of a non-finite gradient.
-    memory
-        The host's numbers of each group.
-    """
-
-    t: int = 0
-    skipped: int = 0
-    memory: Memory = ()
 
 
 # All of a step's progress, which changes by one assignment: t, skipped, memory, how many updates the engine has made,
@@ -97,8 +80,11 @@ class Step:
     """
 
     params: list[Any]
+    _cohorts: Cohorts
     _tensors: list[Tensor]
     _fit: Fit
+    _host: Host
+    _values: Values | None  # those that the host is ready for
     _engine: Engine
     _pins: list[Any]
     _torn: bool  # whether arrays and progress are of two updates
@@ -131,11 +117,8 @@ class Step:
         self.precision.check(self.names, leaves)
         program.check_gathering(values)
         self.slots = self._started(leaves, values)
-        memory = [program.memory() for _ in values]
-        self._take(leaves, (0, 0, memory, 0, None))
-        rows = self.groups if program.over_tensor else range(len(values))
-        self._host = Host(program, values, list(rows), extremes({x.dtype for x in self._tensors}))
-        self._values: Values | None = values  # those that the host is ready for
+        cohorts, memory = self._sorted_out([program.memory() for _ in values], {})
+        self.__dict__.update(self._taken(leaves, (0, 0, memory, 0, None), values, cohorts))
 
     def __call__(self, grads: Sequence[Any], values: Values, on_nonfinite: str = "raise") -> bool:
         """Make one update.
@@ -163,20 +146,24 @@ class Step:
             When gradients or values do not fit. Whatever is raised, nothing has been changed.
         """
         if self._torn or self._engine.is_writing or self._gathering is not None:
-            self._recover()  # an exception may have come where that is done, or a fork in the midst of another's step
+            self.recover()  # an exception may have come where that is done, or a fork in the midst of another's step
             self._torn = False
         return self._made(tuple(grads), values, on_nonfinite)
 
     def _made(self, grads: tuple[Any, ...], values: Values, on_nonfinite: str) -> bool:
         """Make one update, or gather gradients for it; see :meth:`__call__`."""
-        if self._gathering is not None and not self.program.makes_update(self.t + 1, values, self.memory):
-            return self._gathered(self._gathering, grads, values, on_nonfinite)
+        if self._gathering is not None and not self.makes_update(values):
+            try:
+                self.acting(values)._made(grads, values, on_nonfinite)
+            finally:  # also after an interrupt: what has been gathered is counted
+                self.recover()
+            return False
         try:
             if not self.program.reduces and self._at_once(grads, values, on_nonfinite != "ignore"):
                 return True
             return self._in_parts(grads, values, on_nonfinite)
         except BaseException:  # what is begun is finished, and then the interrupt goes on its way
-            self._recover()
+            self.recover()
             self._engine.forget()
             raise
 
@@ -195,18 +182,31 @@ class Step:
         NonFiniteError
             When an input is not finite, as for gradients. Whatever is raised, nothing has been changed.
         """
-        self._recover()  # as in :meth:`__call__`
+        self.recover()  # as in :meth:`__call__`
+        try:
+            pairs = self.placed(inputs, on_nonfinite != "ignore")
+        except NonFiniteError:
+            if on_nonfinite == "raise":
+                raise
+            return self.skip()
+        with self.written(pairs):
+            return self._made(tuple(grads), values, on_nonfinite)
+
+    def placed(self, inputs: Mapping[str, Sequence[Any]], guard: bool) -> list[tuple[Any, Any]]:
+        """Return the pairs of a slot and the input that goes there, all of which fit."""
         pairs: list[tuple[Any, Any]] = []
         for name, arrays in inputs.items():
-            for key in self.program.inputs[name]:
+            for key in self.program.inputs.get(name, ()):
                 for x, own, value in zip(self._tensors, self.slots.values(), arrays, strict=True):
                     check_alike(f"{name} of {x.name!r}", value, own[key])
-                    if on_nonfinite != "ignore" and not within(value, largest(x.dtype)):
-                        error = bad_gradient(x.name, value, largest(x.dtype), name)
-                        if on_nonfinite == "raise":
-                            raise error
-                        return self._skipped()
+                    if guard and not within(value, largest(x.dtype)):
+                        raise bad_gradient(x.name, value, largest(x.dtype), name)
                     pairs.append((own[key], value))
+        return pairs
+
+    @contextmanager
+    def written(self, pairs: list[tuple[Any, Any]]) -> Generator[None]:
+        """Write inputs into their slots; where no update comes of it, what was there comes back."""
         began = self.t
         before = [(slot, copied(slot)) for slot, _ in pairs]
         taken = [(slot, copied(value)) for slot, value in pairs]  # an input may be a slot of this very state
@@ -214,22 +214,25 @@ class Step:
         try:
             for slot, value in taken:
                 slot[...] = value
-            return self._made(tuple(grads), values, on_nonfinite)
+            yield
         finally:
             for slot, old in before if self.t == began else ():
                 slot[...] = old
             self._torn = False
 
-    def _gathered(self, part: "Step", grads: tuple[Any, ...], values: Values, on_nonfinite: str) -> bool:
-        """Add gradients to those before, for an update that a later call makes; t stays."""
+    def makes_update(self, values: Values) -> bool:
+        """Return whether the next call makes an update, or only gathers gradients for it."""
+        return self._gathering is None or self.program.makes_update(self.t + 1, values, self.memory)
+
+    def acting(self, values: Values) -> "Step":
+        """Return the step that the next call makes: this one, or that of the stages which gather gradients; t stays."""
+        part = self._gathering
+        if part is None or self.makes_update(values):
+            return self
         t, skipped, memory, _, _ = self._now
         part._now = part._next = part._began = t, skipped, memory, part._engine.applied, None
         part._began_at = self._now
-        try:
-            part._made(grads, values, on_nonfinite)
-        finally:  # also after an interrupt: what has been gathered is counted
-            self._recover()
-        return False
+        return part
 
     def _at_once(self, grads: tuple[Any, ...], values: Values, guard: bool) -> bool:
         """Make the update by one call of the engine, where everything is usual; else nothing has happened."""
@@ -250,18 +253,39 @@ class Step:
     def _in_parts(self, grads: tuple[Any, ...], values: Values, on_nonfinite: str) -> bool:
         """Make the update part by part, with every check and the words for what is wrong."""
         try:
-            table, memory = self._prepared(grads, values, on_nonfinite != "ignore")
+            self.plan(grads, values, on_nonfinite != "ignore")
         except NonFiniteError as error:
             if on_nonfinite != "skip" or isinstance(error, ScalarError):
                 raise
-            return self._skipped()
-        t, skipped, _, applied, _ = self._now
-        self._next = t + 1, skipped, memory, applied + 1, table
-        self._engine.apply(table, t + 1)
-        self._now = self._next
+            return self.skip()
+        self.commit()
         return True
 
-    def _skipped(self) -> bool:
+    def plan(self, grads: tuple[Any, ...], values: Values, guard: bool) -> None:
+        """Do all of an update but the writing."""
+        table, memory = self._prepared(grads, values, guard)
+        t, skipped, _, applied, _ = self._now
+        self._next = t + 1, skipped, memory, applied + 1, table
+
+    def keep_apart(self, arrays: Sequence[Any]) -> None:
+        """Copy gradients that lie in these arrays, which another step writes in the same update."""
+        for step in (self, self._gathering):
+            if step is not None:
+                step._engine.keep_apart(arrays)
+
+    def check_places(self) -> None:
+        """Refuse to write where an array lies elsewhere than before, which a schedule may have done."""
+        self._engine.check_places()
+
+    def commit(self) -> None:
+        """Write what is planned, once."""
+        self._engine.finish()
+        t, _, _, applied, table = self._next
+        if table is not None and self._engine.applied != applied:
+            self._engine.apply(table, t)
+        self._now = self._next
+
+    def skip(self) -> bool:
         """Count a step that does not happen; return False, for no update is made."""
         t, skipped, memory, applied, table = self._now
         self._next = self._now = t, skipped + 1, memory, applied, table
@@ -298,6 +322,12 @@ class Step:
         finally:
             self._engine.forget()
 
+    def forget(self) -> None:
+        """Let go of the gradients of a plan that is not committed."""
+        self._engine.forget()
+        if self._gathering is not None:
+            self._gathering._engine.forget()
+
     def check(self, grads: Sequence[Any]) -> None:
         """Refuse gradients whose shapes or dtypes do not fit.
 
@@ -310,11 +340,13 @@ class Step:
 
     def first_bad(self, grads: Sequence[Any]) -> NonFiniteError | None:
         """Return the error for the first gradient that is not finite or too large; None where all are good."""
-        for x, g in zip(self._tensors, grads, strict=True):
-            limit = self.program.limit_in(x.dtype)
-            if not within(g, limit):
-                return bad_gradient(x.name, g, limit)
-        return None
+        found = (self.bad(k, g) for k, g in enumerate(grads))
+        return next((error for error in found if error is not None), None)
+
+    def bad(self, k: int, g: Any) -> NonFiniteError | None:
+        """Return the error for a gradient of parameter ``k`` that is not finite or too large; None where it is good."""
+        x, limit = self._tensors[k], self.program.limit_in(self._tensors[k].dtype)
+        return None if within(g, limit) else bad_gradient(x.name, g, limit)
 
     def bind(self, params: Sequence[Any]) -> None:
         """Go on with other arrays of the same form, in order; state and progress stay.
@@ -336,17 +368,12 @@ class Step:
         check_parameters(self.names, params)
         check_writable(self.names, params)
         t, skipped, memory, _, table = self._now
-        self._take(list(params), (t, skipped, memory, 0, table))
-        for x, own in zip(params, self.slots.values(), strict=True):
-            if "master" in own:
-                own["master"][...] = np.asarray(x, np.float32)
+        self.__dict__.update(self._taken(list(params), (t, skipped, memory, 0, table), self._host.values))
 
     def reset(self, values: Values) -> None:
         """Go back to the start: progress and state, which may start at a hyperparameter. Parameters stay."""
         started = self._started(self.params, values)
-        pairs = [
-            (self.slots[name][key], x) for name, own in started.items() for key, x in own.items() if key != "master"
-        ]
+        pairs = [(self.slots[name][key], x) for name, own in started.items() for key, x in own.items()]
         self.restore(Snapshot(0, 0, [self.program.memory() for _ in self.memory]), pairs)
 
     def snapshot(self) -> Snapshot:
@@ -357,8 +384,8 @@ class Step:
         InUseError
             When it is asked for, by a signal handler, while arrays are being written one after the other.
         """
-        self._check_whole()
-        return Snapshot(self.t, self.skipped, [dict(own) for own in self.memory])
+        self.check_whole()
+        return Snapshot(self.t, self.skipped, [dict(own) for own in self.memory], self.own)
 
     def restore(self, snapshot: Snapshot, arrays: Iterable[tuple[Any, Any]] = ()) -> None:
         """Take a progress, and into each first array of ``arrays`` the numbers of the second.
@@ -366,13 +393,18 @@ class Step:
         An interrupt in the midst of it is raised when all of it is done.
         """
         pairs = list(arrays)
+        cohorts, memory = self._sorted_out(snapshot.memory, snapshot.own)
+        now = snapshot.t, snapshot.skipped, memory, 0, None
+        new: Mapping[str, Any] = {}
+        if cohorts != self._cohorts:  # there will be other rows of scalars
+            new = self._taken(self.params, now, self._host.values, cohorts)
 
         def act() -> None:
             for x, numbers in pairs:
                 if x is not numbers:
                     put(x, numbers) if isinstance(numbers, np.ndarray) else x.__setitem__(..., numbers)
-            memory = [dict(own) for own in snapshot.memory]
-            self._next = self._now = snapshot.t, snapshot.skipped, memory, self._engine.applied, None
+            self.__dict__.update(new)
+            self._next = self._now = *now[:3], self._engine.applied, None
             self._torn = False
 
         try:
@@ -391,7 +423,7 @@ class Step:
         made = type(self)(
             self.program,
             {name: deepcopy(x, memo) for name, x in zip(self.names, self.params, strict=True)},
-            [own.values for own in self._host.parts[0]],
+            self._host.values,
             groups=self.groups,
             precision=self.precision,
             engine=kind,
@@ -407,6 +439,15 @@ class Step:
             "parameters and state, and make it again there."
         )
 
+    def check_inputs(self, given: Iterable[str]) -> None:
+        """Refuse arrays that no stage asks for, and demand those that one does; see :meth:`Program.check_inputs`."""
+        self.program.check_inputs(given)
+
+    @property
+    def inputs(self) -> Iterable[str]:
+        """The names of the arrays that stages ask for beside the gradient."""
+        return self.program.inputs
+
     @property
     def t(self) -> int:
         """Updates made."""
@@ -420,7 +461,18 @@ class Step:
     @property
     def memory(self) -> Memory:
         """The host's numbers of each group."""
-        return self._now[2]
+        return self._cohorts.shared(self.program, self._now[2])
+
+    @property
+    def own(self) -> dict[str, Own]:
+        """Parameters that have numbers of their own, by name."""
+        return self._cohorts.own(self.program, self.names, self.groups, self._now[2])
+
+    @property
+    def began(self) -> dict[str, dict[str, int]]:
+        """For each parameter the t at which its state began, of each stage: 0, unless it was started anew."""
+        zeros = {part.label: 0 for part in self.program.parts}
+        return {name: zeros | dict(self._cohorts.since.get(name, {})) for name in self.names}
 
     @property
     def progress(self) -> Any:
@@ -444,18 +496,20 @@ class Step:
 
     def diagnostics(self, labels: Sequence[str]) -> Diagnostics | None:
         """Return the norms of the last update, for each group under its label; None before the first."""
-        self._check_whole()
-        if self._engine.applied == 0 or self._now[4] is None:
-            return None
-        columns, ranges = self._engine.metered()
-        return summed(columns, ranges, self.groups, labels)
+        self.check_whole()
+        found = self.metered()
+        return None if found is None else summed(*found, self.groups, labels)
+
+    def metered(self) -> tuple[Columns, Ranges] | None:
+        """Return the sums of the last update, and where each parameter's stand; None before the first."""
+        return None if self._engine.applied == 0 or self._now[4] is None else self._engine.metered()
 
     def averaged(self, values: Callable[[], Values]) -> list[Any] | None:
         """Return copies of the averaged parameters that a stage such as :func:`gradstep.ema` keeps; None without.
 
         ``values`` gives those of the last update; it is asked where the average is read with scalars.
         """
-        self._check_whole()
+        self.check_whole()
         reading = [k for k, part in enumerate(self.program.parts) if part.rule.read is not None]
         if not reading:
             return None
@@ -463,14 +517,15 @@ class Step:
         part, keys = self.program.parts[k], self.program.keys[k]
         groups = values() if part.rule.reads_scalars and self.t else [{}] * len(self.memory)
         hyper = [{key: own[flat] for key, flat in keys.items() if own} for own in groups]
-        memory = [{key: own[f"{part.label}.{key}"] for key in part.rule.memory} for own in self.memory]
+        memory = [{key: own[f"{part.label}.{key}"] for key in part.rule.memory} for own in self._now[2]]
 
-        def read(x: Tensor, group: int) -> Any:
+        def read(x: Tensor, cohort: int) -> Any:
             slots = [as_reals(y) for y in x.slots[k]]
-            shown = part.rule.shown(as_reals(x.value), slots, self.t, hyper[group], memory[group])
+            group, began = self._cohorts.each[cohort]
+            shown = part.rule.shown(as_reals(x.value), slots, self.t - began[k], hyper[group], memory[cohort])
             return copied(as_stored(shown, x.value))
 
-        return [read(x, group) for x, group in zip(self._tensors, self.groups, strict=True)]
+        return [read(x, cohort) for x, cohort in zip(self._tensors, self._cohorts.of, strict=True)]
 
     def _started(self, leaves: Sequence[Any], values: Values) -> dict[str, dict[str, Any]]:
         return {
@@ -478,37 +533,46 @@ class Step:
             for name, x, group in zip(self.names, leaves, self.groups, strict=True)
         }
 
-    def _take(self, leaves: list[Any], now: _Now) -> None:
-        """Go on with these parameters and the state that there is; all that depends on them changes at once."""
-        new = self._made_for(self.program, leaves, now)
-        self.__dict__.update(new | {"_gathering": self._part(new, leaves, now)})
+    def _sorted_out(self, memory: Memory, own: Mapping[str, Own]) -> tuple[Cohorts, Numbers]:
+        return Cohorts.sorted_out(self.program, self.names, self.groups, memory, own)
 
-    def _made_for(self, program: Program, leaves: list[Any], now: _Now) -> dict[str, Any]:
+    def _taken(self, leaves: list[Any], now: _Now, values: Values, cohorts: Cohorts | None = None) -> dict[str, Any]:
+        """Return all attributes that depend on where parameters lie and on their cohorts; they change at once."""
+        new = self._made_for(self.program, leaves, now, cohorts or self._cohorts)
+        if cohorts is not None:
+            new |= self._hosted(self.program, values, cohorts, new["_tensors"])
+        return new | {"_gathering": self._part(self.__dict__ | new, now, values)}
+
+    def _made_for(self, program: Program, leaves: list[Any], now: _Now, cohorts: Cohorts) -> dict[str, Any]:
         """Return the attributes that depend on where parameters lie, for a program."""
-        each = zip(self.names, leaves, self.groups, strict=True)
+        each = zip(self.names, leaves, cohorts.of, strict=True)
         tensors: list[Tensor] = [
-            tensor(program, self.precision, name, x, self.slots[name], k if program.over_tensor else group)
-            for k, (name, x, group) in enumerate(each)
+            tensor(program, self.precision, name, x, self.slots[name], k if program.over_tensor else cohort)
+            for k, (name, x, cohort) in enumerate(each)
         ]
         kind, threads, diagnostics = self._engine_options
         diagnostics = diagnostics and program is self.program
         engine = engines.make(kind, program, tensors, threads, self.precision.seed, is_metered=diagnostics)
         pins = [weakref.ref(x) for x in leaves if isinstance(x, np.ndarray)]  # ndarray.resize refuses such arrays
         own = {"params": leaves, "_tensors": tensors, "_fit": Fit(tensors), "_engine": engine, "_pins": pins}
-        return own | {"_torn": False, "_next": now, "_now": now}
+        return own | {"_cohorts": cohorts, "_torn": False, "_next": now, "_now": now}
 
-    def _part(self, new: Mapping[str, Any], leaves: list[Any], now: _Now) -> "Step | None":
+    @staticmethod
+    def _hosted(program: Program, values: Values, cohorts: Cohorts, tensors: Sequence[Tensor]) -> dict[str, Any]:
+        """Return the host of a program, which is ready for no values yet."""
+        each = [(group, began[: len(program.parts)]) for group, began in cohorts.each]
+        rows = list(cohorts.of if program.over_tensor else range(len(each)))
+        return {"_host": Host(program, values, rows, extremes({x.dtype for x in tensors}), each), "_values": None}
+
+    def _part(self, new: Mapping[str, Any], now: _Now, values: Values) -> "Step | None":
         """Return a step of the stages that gather gradients, over the same arrays, where there are such."""
-        program = self.program.gathering
+        program, cohorts = self.program.gathering, new["_cohorts"]
         if program is None:
             return None
         part = object.__new__(Step)
-        part.__dict__.update(self.__dict__ | dict(new) | self._made_for(program, leaves, now))
+        part.__dict__.update({**new, **self._made_for(program, new["params"], now, cohorts)})
+        part.__dict__.update(self._hosted(program, values, cohorts, part._tensors))
         part.program, part._gathering, part._began, part._began_at = program, None, None, None
-        rows = self.groups if program.over_tensor else range(len(now[2]))
-        values = [dict.fromkeys(program.hyper, 1.0)] * len(now[2])
-        part._host = Host(program, values, list(rows), extremes({x.dtype for x in part._tensors}))
-        part._values = None
         return part
 
     def _refresh(self, values: Values) -> None:
@@ -516,33 +580,38 @@ class Step:
         self._host.refresh(values)
         self._values = values
 
-    def _recover(self) -> None:
+    def recover(self) -> None:
         """Finish what is half written, and count what the engine has made, where an interrupt came before that."""
         self._engine.finish()
         if self._engine.applied == self._next[3]:
             self._now = self._next
         part = self._gathering
         if part is not None and part._began_at is self._now:
-            part._recover()
+            part.recover()
             if part._now is not part._began:
                 t, _, _, applied, table = self._now
                 self._next = self._now = t, part.skipped, part._now[2], applied, table
 
-    def _check_whole(self) -> None:
+    def check_whole(self) -> None:
         """Make sure that arrays and progress are of one update, also within a signal handler."""
         part = self._gathering
         if self._torn or self._engine.is_writing or (part is not None and part._engine.is_writing):
-            raise InUseError(
-                "parameters and state are being written just now, one array after the other; ask again when the step "
-                "has returned."
-            )
-        self._recover()
+            raise still_writing()
+        self.recover()
 
     def _bad_gradient(self, grads: Sequence[Any]) -> NonFiniteError:
         """Return the error for the first gradient that is bad, where one is."""
         error = self.first_bad(grads)
         assert error is not None, "a gradient was bad, and is good now; did another thread write it?"  # noqa: S101
         return error
+
+
+def still_writing() -> InUseError:
+    """Return the error for who wants all arrays of one update while some are written."""
+    return InUseError(
+        "parameters and state are being written just now, one array after the other; ask again when the step has "
+        "returned."
+    )
 
 
 def choose_nonfinite(value: str) -> None:

@@ -93,9 +93,17 @@ class Case:
             "defaults": "" if self.defaults is not None else "no defaults were given",
             "first_step_descends": "" if rule.kind == "rule" else "it does not move the parameters by the gradient",
             "zero_rate_keeps_theta": "" if "lr" in rule.defaults else "it has no lr",
+            "smaller_state": _why_no_smaller_state(rule),
             "concatenation": "it looks at whole arrays" if rule.measure or rule.whole else "",
         }
         return reasons.get(law, "")
+
+
+def _why_no_smaller_state(rule: Rule) -> str:
+    """Return the reason for which the state of a rule is never stored in fewer bits; empty where it may be."""
+    if not rule.state:
+        return "it has no state"
+    return "its state is not stored in fewer bits" if rule.whole or rule.inputs or rule.every is not None else ""
 
 
 def _near(value: float, rng: np.random.Generator, domain: Domain | None) -> float:

@@ -10,5 +10,4 @@ from gradstep.stages.ema import ema
 @variant(ema)
 def ema_after_first(t, decay: Fraction = 0.99):
     """Keras 3.15, use_ema=True: what :func:`gradstep.ema` is, but for the parameters before the first step."""
-    own = decay if t > 1 else 0.0
-    return dict(decay=own, rest=1 - own)
+    return dict(rest=1 - decay if t > 1 else 1.0)

@@ -10,7 +10,7 @@ from gradstep.array.storage.floats import Bfloat16, Float16
 from gradstep.array.storage.format import Format, Stored
 from gradstep.array.storage.layout import BLOCKS, LOW, Layout
 
-FORMATS: dict[str, Format] = {made.name: made for made in (Bfloat16(), Float16(), Blocks(True), Blocks(False))}
+FORMATS: dict[str, Format] = {made.name: made for made in (Bfloat16(), Float16(), *map(Blocks, BLOCKS))}
 
 __all__ = [
     "BLOCK",

@@ -7,11 +7,13 @@ The code c of a block with the scale s stands for
 which is 0 for c = 0, then nine numbers evenly apart by s / 8, then ever wider steps of at most an eighth of a number.
 The sum of a number and s is a float whose upper bits are the code: this is the whole of encoding, and nothing in it is
 a denormal float, so a CPU that flushes those gives the same bits. Signed numbers have c in 0 to 127 and a sign bit,
-squares have c in 0 to 255. s is such that the block's largest number has a code near the end: 2 ** (e - 14) or
-2 ** (e - 30) where that number is in [2 ** e, 2 ** (e + 1)), but no less than 2 ** -100.
+squares and sizes have c in 0 to 255. s is such that the block's largest number has a code near the end: 2 ** (e - 14),
+for squares 2 ** (e - 30), where that number is in [2 ** e, 2 ** (e + 1)), but no less than 2 ** -100.
 
-Rounded at random, |error| < (|x| + s) / 8 and the mean error is zero, for squares down to s / 8. A square between 0
-and s / 8 becomes s / 8, for one that vanished would make a step without bound. Zeros stay zeros, of either sign.
+Rounded at random, |error| < (|x| + s) / 8 and the mean error is zero, for squares and sizes down to s / 8. One of those
+between 0 and s / 8 becomes s / 8: one that vanished would make a step without bound. Zeros stay zeros, of either sign.
+Sizes are what signed numbers are divided by, without a root. Their s is 2 ** (e - 11): the smallest size is the scale
+of signed numbers as large, and above that a signed number is rounded by less than an eighth of itself.
 A block with a number that is not finite, or is 2 ** 127 or more, has the scale NaN, the codes 0, and decodes to NaN.
 """
 
@@ -27,6 +29,7 @@ LOST = 20  # bits of a float32's mantissa that are rounded away: three stay
 SMALLEST = 27 << 23  # 2 ** -100: denormal numbers vanish beside it
 TOO_LARGE = 254 << 23  # 2 ** 127: beside it a code might stand for infinity
 NAN = 0x7FC00000
+DEPTHS = {"signed8": 14, "squares8": 30, "sizes8": 11}  # binary orders from the scale to the largest number
 
 
 class Blocks(Format):
@@ -34,17 +37,16 @@ class Blocks(Format):
 
     Parameters
     ----------
-    signed
-        False for numbers that are never negative; a sign is dropped then.
+    name
+        ``"signed8"``, ``"squares8"`` or ``"sizes8"``; of the latter two, which are never negative, a sign is dropped.
     """
 
     bits = 8
     block: ClassVar[int] = BLOCK
 
-    def __init__(self, signed: bool) -> None:
-        self.signed = signed
-        self.name = "signed8" if signed else "squares8"
-        self.depth = 14 if signed else 30  # binary orders from the scale to the largest number
+    def __init__(self, name: str) -> None:
+        self.name, self.signed = name, name == "signed8"
+        self.depth = DEPTHS[name]
 
     @property
     def dtype(self) -> np.dtype[np.generic]:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 LOW = ("float16", "bfloat16")
-BLOCKS = ("signed8", "squares8")
+BLOCKS = ("signed8", "squares8", "sizes8")
 
 
 @dataclass(frozen=True)

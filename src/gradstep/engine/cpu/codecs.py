@@ -5,6 +5,7 @@ element, ``i`` the number of the vector's first one there, ``mask`` the lanes th
 vector of integers from 0 to 65535, or None to round to the nearest.
 """
 
+from abc import ABC, abstractmethod
 from typing import Any
 
 from llvmlite import ir
@@ -70,15 +71,41 @@ def high(code: Function, bits: Any) -> Any:
     return code.builder.lshr(bits, words(16))
 
 
-class Bfloat16:
-    """The format of :class:`.storage.Bfloat16`: integers only, for few CPUs and no llvmlite have the type."""
+class Half(ABC):
+    """A format of 16 bits. Codes are integers of 32, the upper half of them zero."""
 
     def load(self, code: Function, place: Any, i: Any, mask: Any) -> Any:
         """Sixteen numbers from number ``i`` on."""
-        return code.builder.bitcast(code.builder.shl(_load(code, place, i, mask, 16), words(16)), VALUES)
+        return self.decoded(code, _load(code, place, i, mask, 16))
 
     def store(self, code: Function, value: Any, place: Any, i: Any, mask: Any, noise: Any) -> None:
         """Store sixteen numbers from number ``i`` on."""
+        _store(code, self.encoded(code, value, noise), place, i, mask, 16)
+
+    def followed(self, code: Function, master: Any, place: Any, i: Any, mask: Any) -> Any:
+        """Return the master copies of sixteen numbers; a number that is not its copy rounded stands for itself."""
+        codes = _load(code, place, i, mask, 16)
+        is_same = code.builder.icmp_unsigned("==", codes, self.encoded(code, master, None))
+        return code.builder.select(is_same, master, self.decoded(code, codes))
+
+    @abstractmethod
+    def encoded(self, code: Function, value: Any, noise: Any) -> Any:
+        """Return the codes of sixteen numbers."""
+
+    @abstractmethod
+    def decoded(self, code: Function, codes: Any) -> Any:
+        """Return the numbers of sixteen codes."""
+
+
+class Bfloat16(Half):
+    """The format of :class:`.storage.Bfloat16`: integers only, for few CPUs and no llvmlite have the type."""
+
+    def decoded(self, code: Function, codes: Any) -> Any:
+        """Return the numbers of sixteen codes."""
+        return code.builder.bitcast(code.builder.shl(codes, words(16)), VALUES)
+
+    def encoded(self, code: Function, value: Any, noise: Any) -> Any:
+        """Return the codes of sixteen numbers."""
         builder = code.builder
         x = builder.bitcast(value, WORDS)
         if noise is None:
@@ -86,21 +113,19 @@ class Bfloat16:
         else:
             small = builder.icmp_unsigned("<", magnitude(code, value), words(floats.Bfloat16.largest))
             up = builder.select(small, noise, words(0x8000))
-        codes = _quiet(code, value, 0x7FC0, builder.lshr(builder.add(x, up), words(16)))
-        _store(code, codes, place, i, mask, 16)
+        return _quiet(code, value, 0x7FC0, builder.lshr(builder.add(x, up), words(16)))
 
 
-class Float16:
+class Float16(Half):
     """The format of :class:`.storage.Float16`, for CPUs that convert such numbers (native.has_float16)."""
 
-    def load(self, code: Function, place: Any, i: Any, mask: Any) -> Any:
-        """Sixteen numbers from number ``i`` on."""
-        builder = code.builder
-        stored = builder.trunc(_load(code, place, i, mask, 16), ir.VectorType(ir.IntType(16), LANES))
-        return builder.fpext(builder.bitcast(stored, HALVES), VALUES)
+    def decoded(self, code: Function, codes: Any) -> Any:
+        """Return the numbers of sixteen codes."""
+        stored = code.builder.trunc(codes, ir.VectorType(ir.IntType(16), LANES))
+        return code.builder.fpext(code.builder.bitcast(stored, HALVES), VALUES)
 
-    def store(self, code: Function, value: Any, place: Any, i: Any, mask: Any, noise: Any) -> None:
-        """Store sixteen numbers from number ``i`` on."""
+    def encoded(self, code: Function, value: Any, noise: Any) -> Any:
+        """Return the codes of sixteen numbers."""
         builder = code.builder
         stored = builder.bitcast(builder.fptrunc(value, HALVES), ir.VectorType(ir.IntType(16), LANES))
         codes = builder.zext(stored, WORDS)
@@ -108,7 +133,7 @@ class Float16:
             rounded = builder.or_(self._rounded(code, value, noise), _sign(code, value, 16))
             finite = builder.icmp_unsigned("<", magnitude(code, value), words(floats.Float16.infinite))
             codes = builder.select(finite, rounded, codes)
-        _store(code, _quiet(code, value, 0x7E00, codes), place, i, mask, 16)
+        return _quiet(code, value, 0x7E00, codes)
 
     def _rounded(self, code: Function, value: Any, noise: Any) -> Any:
         builder = code.builder
@@ -124,8 +149,8 @@ class Float16:
 class Blocks:
     """The format of :class:`.storage.Blocks`; ``scale`` is the float32 of the block that the vector lies in."""
 
-    def __init__(self, signed: bool) -> None:
-        self.format = blocks.Blocks(signed)
+    def __init__(self, name: str) -> None:
+        self.format = blocks.Blocks(name)
 
     def scale(self, code: Function, largest: Any) -> Any:
         """The scale of a block, from the bits of its largest magnitude: one 32-bit integer."""

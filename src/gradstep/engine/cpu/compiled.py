@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gradstep.array.memory import Regions, address, at_cache_line, owners
+from gradstep.array.memory import Regions, address, at_cache_line, numpy_place, owners
 from gradstep.array.reduction import BLOCK
 from gradstep.array.storage import BLOCK as NUMBERS
 from gradstep.array.storage import BLOCKS, Layout, step_key
@@ -70,8 +70,8 @@ class Compiled:
         self.outcomes: dict[int, list[tuple[Any, ...]]] = {}  # new slots of whole arrays, by stage, for each tensor
         masters = [[] if x.master is None else [x.master] for x in tensors]
         written = [(x.value, *x.flat, *x.scales, *own) for x, own in zip(tensors, masters, strict=True)]
-        every = [np.asarray(y) for own in written for y in own]
-        self.kept = Regions(every)
+        self.written = [np.asarray(y) for own in written for y in own]
+        self.kept = Regions(self.written)
         self.places = Places(program, tensors)
         self.arrays = [[self._flat(x.value, True), *(self._flat(y, False) for y in x.flat)] for x in tensors]
         self.is_real = all(np.asarray(x.value).dtype.kind != "c" for x in tensors)
@@ -90,7 +90,7 @@ class Compiled:
         self._make_job()
         self.reads = reader.is_on() and not self.copies and all(type(x.value) is np.ndarray for x in tensors)
         if self.reads:
-            self._teach_reader(every)
+            self._teach_reader(self.written)
 
     @staticmethod
     def cannot_run(tensors: Sequence[Tensor]) -> str:
@@ -98,6 +98,13 @@ class Compiled:
         if any(x.storage.dtype == "float16" for x in tensors) and not native.has_float16():
             return "this CPU has no instructions for float16 (F16C)"
         return ""
+
+    def keep_apart(self, arrays: Sequence[Any]) -> None:
+        """Copy gradients that lie in these arrays too, before anything is written."""
+        every = [*self.written, *(x for x in map(numpy_place, arrays) if x is not None)]
+        self.kept, self.gather = Regions(every), None
+        if self.reads:
+            self._teach_reader(every)
 
     def step(self, grads: tuple[Any, ...], table: list[Row], t: int, guard: bool, /) -> bool:
         """Make update ``t`` at once where all is usual; else change nothing and return False."""
@@ -136,7 +143,7 @@ class Compiled:
 
     def load(self, grads: Sequence[Any]) -> None:
         """Take gradients of any kind that fit."""
-        self._check_places()
+        self.check_places()
         if self.gather is None:
             self.gather = Gather(self.sizes, [own[0].dtype for own in self.arrays], self.kept)
         self.gather(grads if self.is_real else [self._reals(np.asarray(g)) for g in grads], self.found)
@@ -170,7 +177,7 @@ class Compiled:
         if self.is_random:
             self._roll(t)
         self._phases(0, APPLY)
-        self._check_places()  # a schedule may have moved an array
+        self.check_places()  # a schedule may have moved an array
         self.before, self.is_writing = self.applied, bool(self.copies or self.outcomes)
         self._run()
         self.finish()
@@ -230,7 +237,7 @@ class Compiled:
             several = min(several, allowed(self.threads))
         return helpers.lead(self.at, several) if several > 1 else self.functions.alone(self.at)
 
-    def _check_places(self) -> None:
+    def check_places(self) -> None:
         """Refuse to go on where an array that the step writes lies elsewhere than before."""
         if not self.reads or self._check(None):
             self.places.check()

@@ -9,6 +9,8 @@ import os
 import sys
 from pathlib import Path
 
+from gradstep.files import open_ordinary, write_all, write_whole
+
 _DIGEST = hashlib.sha256().digest_size
 
 
@@ -42,7 +44,8 @@ def load(key: str) -> bytes | None:
     if where is None:
         return None
     try:
-        data = (where / f"{key}.o").read_bytes()
+        with open_ordinary(where / f"{key}.o") as file:
+            data = file.read()
     except OSError:
         return None
     digest, code = data[:_DIGEST], data[_DIGEST:]
@@ -56,12 +59,8 @@ def save(key: str, code: bytes) -> None:
         return
     with contextlib.suppress(OSError):
         where.mkdir(parents=True, exist_ok=True)
-        part = where / f"{key}.{os.urandom(8).hex()}.part"  # a name of its own for each writer
-        try:
-            part.write_bytes(_checksum(key, code) + code)
-            part.replace(where / f"{key}.o")
-        finally:
-            part.unlink(missing_ok=True)
+        content = _checksum(key, code) + code  # which finds what a power loss has cut short
+        write_whole(where / f"{key}.o", lambda handle: write_all(handle, content), lasting=False)
 
 
 def _checksum(key: str, code: bytes) -> bytes:

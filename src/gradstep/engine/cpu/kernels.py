@@ -14,6 +14,7 @@ from llvmlite import ir
 
 from gradstep.array.reduction import BLOCK, LANES
 from gradstep.array.storage import BLOCK as NUMBERS
+from gradstep.array.storage import BLOCKS as BLOCKED
 from gradstep.array.storage import Layout
 from gradstep.engine.cpu.job import BLOCKS, LENGTH, METERED, ROW, SCALARS, STRIDE, SUMS, TABLE
 from gradstep.engine.cpu.llvm import FLOATS, Function, Operand, constant, halved, i64
@@ -23,7 +24,8 @@ from gradstep.form.chain import Whole, reductions, run, terms, wholes
 from gradstep.form.rule import Rule
 
 _WIDE = ir.VectorType(FLOATS["float64"], LANES)
-_BYTES = {"float64": 8, "float32": 4, "float16": 2, "bfloat16": 2, "signed8": 1, "squares8": 1}  # of a stored number
+# Of a stored number.
+_BYTES = {"float64": 8, "float32": 4, "float16": 2, "bfloat16": 2, **dict.fromkeys(BLOCKED, 1)}
 
 
 def slot_count(rules: Sequence[Rule]) -> int:
@@ -51,7 +53,8 @@ def work(rules: Sequence[Rule], layout: Layout) -> int:
     size = _BYTES[layout.dtype]
     slots = sum(2 * _BYTES[layout.compute] if name is None else 16 + 2 * _BYTES[name] for name in layout.slots)
     passes = 3 + max(1, 2 * len(reductions(rules)))  # g, theta twice; g once more to look at it
-    slow = sum(16 * rule.operations.get("sqrt", 0) + 4 * rule.operations.get("/", 0) for rule in rules)
+    costs = {"sqrt": 16, "cbrt": 32, "/": 4}
+    slow = sum(cost * rule.operations.get(word, 0) for rule in rules for word, cost in costs.items())
     return passes * size + slots + (4 * slow if wide else slow)
 
 

@@ -10,6 +10,8 @@ from typing import Any
 
 from llvmlite import ir
 
+from gradstep.form.vocabulary import cube_root
+
 _ORDER = "seq_cst"
 I1, I32, I64 = ir.IntType(1), ir.IntType(32), ir.IntType(64)
 FLOATS = {"float32": ir.FloatType(), "float64": ir.DoubleType()}
@@ -86,6 +88,9 @@ class Operand:
 
     def _sqrt(self, x: "Operand") -> "Operand":
         return x._intrinsic("llvm.sqrt")
+
+    def _cbrt(self, x: "Operand") -> "Operand":
+        return cube_root(x, _suffix(x.value.type).endswith("f64"))
 
     def _abs(self, x: "Operand") -> "Operand":
         return x._intrinsic("llvm.fabs")

@@ -11,7 +11,7 @@ from gradstep.engine.cpu.codecs import Bfloat16, Blocks, Float16, draw, high, la
 from gradstep.engine.cpu.llvm import FLOATS, I32, Function, halved, i64
 
 _FLOATS: dict[str, Any] = {"bfloat16": Bfloat16(), "float16": Float16()}
-_BLOCKS = {"signed8": Blocks(True), "squares8": Blocks(False)}
+_BLOCKS = {name: Blocks(name) for name in BLOCKS}
 _SIZES = {"float64": 8, "float32": 4}
 
 
@@ -43,9 +43,10 @@ class Memory:
         return self._load(self.layout.dtype, self.found, self.code.builder.add(self.start, i), mask)
 
     def theta(self, i: Any, mask: Any) -> Any:
-        """Theta, from the master copy where there is one."""
+        """Theta, from the master copy where there is one and theta is still that copy rounded."""
         if self.master is not None:
-            return self._load("float32", self.master, i, mask)
+            master = self._load("float32", self.master, i, mask)
+            return _FLOATS[self.layout.dtype].followed(self.code, master, self.theta_place, i, mask)
         return self._load(self.layout.dtype, self.theta_place, i, mask)
 
     def aside(self, k: int, i: Any, mask: Any) -> Any:

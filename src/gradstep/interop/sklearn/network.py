@@ -83,7 +83,7 @@ class Network:
         parts = self.optimizer.parts()
         kept = {"form": self.form, "stage": self.optimizer.stage, "options": self._options}
         progress = dict(parts.hyper), list(parts.memory), parts.t, parts.skipped
-        return {**kept, "arrays": parts.places(), "progress": progress}
+        return {**kept, "arrays": parts.places(), "progress": progress, "own": dict(parts.own)}
 
     @classmethod
     def from_arrays(cls, saved: Mapping[str, Any]) -> "Network":
@@ -92,5 +92,6 @@ class Network:
         dtype = next(x.dtype for name, x in arrays.items() if name.startswith(PARAM))
         made = cls(saved["form"], saved["form"].model(0, dtype), saved["stage"], saved["options"])
         parts = made.optimizer.parts()
-        parts.take(*saved["progress"], [(x, arrays[name]) for name, x in parts.places().items()])
+        pairs = [(x, arrays[name]) for name, x in parts.places().items()]
+        parts.take(*saved["progress"], pairs, saved.get("own", {}))
         return made

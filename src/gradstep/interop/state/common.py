@@ -2,6 +2,7 @@
 
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -15,8 +16,8 @@ from gradstep.interop.state.memory import counted
 from gradstep.locks import refuse_reentry
 from gradstep.naming import unknown
 from gradstep.optimizer import Optimizer
-from gradstep.step import Snapshot, Step, Values
-from gradstep.step.groups import Groups
+from gradstep.step import Own, Snapshot, Step, Values
+from gradstep.step.groups import numbered
 
 Places = Mapping[str, Mapping[str, str]]  # of each rule's slots: {"adam": {"m": "exp_avg", "v": "exp_avg_sq"}}
 Arrays = Mapping[str, Mapping[str, Any]]  # of each parameter: {"w": {"adam.m": array}}
@@ -46,6 +47,11 @@ def held(opt: Any, change: str = "") -> Generator[Parts]:
         return
     if not isinstance(opt, Optimizer):
         raise GradstepTypeError(f"expected a gradstep.Optimizer, not {type(opt).__name__}.")
+    if rules := sorted(opt.parts().groups.stages):
+        raise GradstepValueError(
+            f"the parameters of {rules[0]!r} have a rule of their own, and the state of another library is of one "
+            f"rule; make an optimizer for each."
+        )
     lock = opt.parts().lock
     if change:
         refuse_reentry(lock, change)
@@ -56,13 +62,13 @@ def held(opt: Any, change: str = "") -> Generator[Parts]:
 def step_parts(step: Step, values: Values) -> Parts:
     """Return a guest's step, whose groups have these hyperparameters, as the parts of an optimizer."""
 
-    def take(_: Any, memory: Any, t: int, skipped: int, arrays: Any = ()) -> None:
-        step.restore(Snapshot(t, skipped, memory), arrays)
+    def take(_: Any, memory: Any, t: int, skipped: int, arrays: Any = (), own: Any = MappingProxyType({})) -> None:
+        step.restore(Snapshot(t, skipped, memory, own), arrays)
 
-    groups = Groups(("",) * len(values), tuple(values), step.groups)
+    groups = numbered(step.program, values, step.groups)
     params, now = dict(zip(step.names, step.params, strict=True)), step.snapshot()
     own = step.program, groups, step.precision, params, step.slots, values[0]
-    return Parts(*own, now.t, now.skipped, now.memory, take, step.lock)
+    return Parts(*own, now.t, now.skipped, now.memory, take, step.lock, now.own)
 
 
 class OptimizerState:
@@ -227,7 +233,36 @@ class OptimizerState:
 
     def memory_of(self, name: str) -> Mapping[str, float]:
         """The host's numbers that belong to a parameter: ``{"nadam.product": 0.1}``."""
-        return self.parts.memory[self.groups[name]]
+        return {**self.parts.memory[self.groups[name]], **self.parts.own.get(name, Own()).memory}
+
+    def count_of(self, name: str) -> int:
+        """Return the updates that a parameter's state counts: fewer than t where it was started anew.
+
+        Raises
+        ------
+        GradstepValueError
+            When the stages count from different updates.
+        """
+        began = self.parts.own.get(name, Own()).began
+        starts = {began.get(part.label, 0) for part in self.parts.program.parts if part.rule.counts} or {0}
+        if len(starts) > 1:
+            raise self.refused(f"stages of {name!r} began at t = {sorted(starts)}, and there is one count there")
+        return self.parts.t - starts.pop()
+
+    def count(self) -> int:
+        """Return the updates made, for a library that counts them once for all parameters.
+
+        Raises
+        ------
+        GradstepValueError
+            When state of a parameter was started anew.
+        """
+        for name in self.names:
+            if (count := self.count_of(name)) != self.parts.t:
+                raise self.refused(
+                    f"{name!r} counts {count} updates, and t is {self.parts.t}; there is one count there"
+                )
+        return self.parts.t
 
     def take(
         self, t: int, arrays: Arrays, memory: Arrays | None = None, exact: Mapping[str, float] | None = None

@@ -61,9 +61,9 @@ def dump_state(opt: Optimizer | Parts, keras_optimizer: Any, names: Iterable[str
                 raise ours.refused(f"{key} differs from group to group here, and there is one there")
             pairs += [(x, value) for value in values]
         count = to_numpy(there.iterations.value)
-        if ours.parts.t > np.iinfo(count.dtype).max:
-            raise ours.refused(f"t = {ours.parts.t} is no {count.dtype.name}")
-        pairs.append((there.iterations, ours.parts.t))
+        if (t := ours.count()) > np.iinfo(count.dtype).max:
+            raise ours.refused(f"t = {t} is no {count.dtype.name}")
+        pairs.append((there.iterations, t))
 
         def act() -> None:
             for x, values in pairs:

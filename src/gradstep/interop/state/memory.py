@@ -12,10 +12,11 @@ def counted(parts: Parts, t: int, group: int) -> dict[str, float]:
     memory = program.memory()
     if not memory:
         return memory
-    values = parts.groups.values(program, parts.hyper, 0)[group]
+    values_at = parts.groups.values(parts.hyper)
+    values = values_at(0)[group]
     for k in range(1, t + 1):
         if changes:
-            values = parts.groups.values(program, parts.hyper, k - 1)[group]
+            values = values_at(k - 1)[group]
         after = dict(memory)
         for part, keys in zip(program.parts, program.keys, strict=True):
             if part.rule.memory:

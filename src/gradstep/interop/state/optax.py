@@ -1,5 +1,6 @@
 """State from and to optax: nests of named tuples, as ``tx.init`` and ``tx.update`` give them, walked by name."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from typing import Any
@@ -11,6 +12,7 @@ from gradstep.array.namespaces import to_numpy
 from gradstep.array.tree import BARE
 from gradstep.checkpoint import Parts
 from gradstep.errors import GradstepTypeError
+from gradstep.form.chain import Program
 from gradstep.interop import traced
 from gradstep.interop.state.common import OptimizerState, Places, held
 from gradstep.optimizer import Optimizer
@@ -57,6 +59,17 @@ _AROUND = {  # fields in which other states stand
 }
 _COUNT = "count"
 _OURS = ("count", "memory", "slots")  # fields of the state of gs.interop.optax.transformation
+
+
+def fields(program: Program) -> dict[str, str]:
+    """Return the name that optax has for each slot: ``{"adam.m": "mu"}``; the slot's own where two would have one."""
+    known = {rule: own for kind in PLACES.values() for rule, own in kind.items()}
+    out: dict[str, str] = {}
+    for part, keys in zip(program.parts, program.slots, strict=True):
+        own = known.get(part.rule.name) or (_MEAN if "m" in part.rule.state else {})
+        out |= {key: own.get(slot, key) for slot, key in zip(part.rule.state, keys, strict=True)}
+    times = Counter(out.values())
+    return {key: name if times[name] == 1 else key for key, name in out.items()}
 
 
 def load_state(opt: Optimizer, state: Any, names: Iterable[str] | None = None, *, t: int | None = None) -> None:
@@ -140,7 +153,7 @@ def _dumped(there: "_ForeignState", like: Any) -> Any:
         new: dict[str, Any] = {}
         trees: dict[str, Any] = {}
         if _COUNT in node._fields:
-            new[_COUNT] = _as_theirs(ours, "t", np.asarray(ours.parts.t), node.count)
+            new[_COUNT] = _as_theirs(ours, "t", np.asarray(ours.count()), node.count)
         if kind in PLACES or node._fields == _OURS:
             for slot, field in next(kept)[1].items():
                 leaves, build = there.leaves(_tree(node, field))
@@ -191,7 +204,7 @@ class _ForeignState:
         self.kept: list[tuple[Any, dict[str, str]]] = []
         if len(found) == 1 and found[0][0]._fields == _OURS:  # one for the whole chain, by the names here
             node = found[0][0]
-            places = {slot: slot for _, slots in rules for slot in slots}
+            places = fields(parts.program)
             self.ours.covered(places, node.slots)
             self.memory = {key: traced.from_bits(x) for key, x in node.memory.items()}
             self.kept.append((node, places))

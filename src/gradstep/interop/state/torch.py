@@ -74,7 +74,7 @@ def dump_state(opt: Optimizer | Parts, like: Mapping[str, Any], names: Iterable[
             old = state.get(index, {})
             made: dict[str, Any] = {}
             if there.kind != "SGD":
-                made["step"] = _scalar(ours, ours.parts.t, old.get("step"), "t")
+                made["step"] = _scalar(ours, ours.count_of(name), old.get("step"), "t")
             for own, key in there.memory.items():
                 made[key] = _scalar(ours, ours.memory_of(name)[own], old.get(key))
             if there.kind != "SGD" or ours.parts.t > 0:  # else torch makes its buffer of the first gradient

@@ -1,0 +1,53 @@
+"""Torch's test/test_optim.py, which takes in test/optim/*.py; it needs ``pip install expecttest``."""
+
+from importlib.util import find_spec
+from typing import Any
+
+from peers.suite import Expected, Suite
+
+PAGE = "docs/migrating/torch.md"
+
+
+def swap() -> None:
+    """Replace the constructors that are known here in ``torch.optim`` and in torch's list of what is to be tested."""
+    import torch
+
+    import gradstep as gs
+
+    made = {name: _guest(gs, name) for name in gs.conventions.torch.__all__}
+    for name, guest in made.items():
+        setattr(torch.optim, name, guest)
+        globals()[name] = guest  # pickle looks it up here
+    if find_spec("expecttest") is None:
+        return  # nor can torch's own tests be collected
+    from torch.testing._internal import common_optimizers
+
+    for name, guest in made.items():
+        if hasattr(common_optimizers, name):
+            setattr(common_optimizers, name, guest)
+    for info in common_optimizers.optim_db:
+        if info.optim_cls.__name__ in made:
+            info.optim_cls = made[info.optim_cls.__name__]
+            info.supported_impls = tuple(x for x in info.supported_impls if x != "differentiable")
+
+
+def _guest(gs: Any, name: str) -> type:
+    from peers.plugin import counted
+
+    takes = list(getattr(gs.conventions.torch, name).takes)
+    own = gs.interop.torch.Optimizer
+
+    def __init__(self: Any, params: Any, *args: Any, **given: Any) -> None:  # noqa: N807
+        own.__init__(self, params, f"torch.{name}", **dict(zip(takes, args, strict=False)), **given)
+
+    return type(name, (own,), {"__init__": counted(__init__), "__module__": __name__})
+
+
+SUITE = Suite(
+    files=("test/test_optim.py",),
+    swap=swap,
+    packages=("torch",),
+    options=("--noconftest",),
+    paths=("test",),
+    expected=(Expected("", "differentiable=True cannot be had here", "a step is not recorded for autograd", PAGE),),
+)
