@@ -478,7 +478,9 @@ def test_generators_are_put_back_before_each_call():
     with pytest.raises(gs.GradstepValueError, match="or name the generator that it draws from, rng") as error:
         gs.check_gradient(f, np.ones(3), rng=one)
     assert clear(error)
-    with pytest.raises(gs.GradstepTypeError, match="rng must be a numpy.random.Generator or a dict"):
+    with pytest.raises(
+        gs.GradstepTypeError, match="rng must be a"
+    ):
         gs.check_gradient(f, np.ones(3), rng=np.random.RandomState(0))
 
 
@@ -512,7 +514,7 @@ def test_progress_tells_names_and_counts():
 def test_gradients_of_jax(wide, own):
     """``jax.value_and_grad`` as it is, of parameters of NumPy or its own, in 64 bits or 32."""
     jax = pytest.importorskip("jax")
-    with jax.experimental.enable_x64(wide):
+    with jax.enable_x64(wide):
         f = jax.value_and_grad(lambda p: jax.numpy.sum((p["w"] - 1) ** 2) * jax.numpy.exp(p["b"]))
         params = {"w": np.array([3.0, 4.0, -1.0]), "b": np.array(0.3)}
         if own:

@@ -12,7 +12,6 @@ import pytest
 
 import gradstep as gs
 
-
 # -- functions: each of four to six numbers near 1, with its gradient ------
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from gradstep.checkpoint.rng import Rng
+from gradstep.checkpoint.rng import Rng, put_back, taken
 from gradstep.errors import GradstepValueError
 from gradstep.gradient_check.function import RealFunction
 from gradstep.gradient_check.judge import Judge
@@ -81,8 +81,9 @@ def check_gradient(
     derivatives of real functions, SIAM Review 40 (1998); Martins, Sturdza and Alonso, The complex-step derivative
     approximation, ACM Trans. Math. Softw. 29 (2003). Since ``abs``, ``.real`` and conversions break it silently,
     it is believed only as far as central differences agree, which are extrapolated from three steps, and are all there
-    is where it is not possible. How far a value may be off is estimated from differences of values (Moré and Wild,
-    Estimating computational noise, SIAM J. Sci. Comput. 33, 2011) and from the digits that it has. Differences are made in float64 also for parameters of fewer bits, if the function takes it.
+    is where it is not possible. They are made in float64 also for parameters of fewer bits, if the function takes it.
+    How far a value may be off is estimated from differences of values near by, and from the digits that they have:
+    Moré and Wild, Estimating computational noise, SIAM J. Sci. Comput. 33 (2011).
 
     Examples
     --------
@@ -101,18 +102,19 @@ def check_gradient(
     if rtol is not None and not 0 < rtol < 1:
         raise GradstepValueError(f"rtol must be between 0 and 1, not {rtol!r}.")
     listener = _Listener(progress)
-    function = RealFunction(
-        _objective(value_and_grad), params, () if batch is NO_BATCH else (batch,), rng, progress and listener.called
-    )
+    batches = () if batch is NO_BATCH else (batch,)
+    generators: Rng = {} if rng is None else rng
+    before = taken(generators)
     try:
+        function = RealFunction(_objective(value_and_grad), params, batches, generators, listener.called)
         with np.errstate(all="ignore"), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # warnings of the function at points that only the check evaluates
             judge = Judge(function, np.random.default_rng(seed), rtol)
             found: list[ParameterCheck] = []
             for k, listener.name in enumerate(function.names):
-                found.append(judge.parameter(k, directions))  # noqa: PERF401 - the name is for the listener
+                found.append(judge.parameter(k, directions))
     finally:
-        function.put_back()
+        put_back(generators, before)
     return GradientReport(all(p.ok for p in found), function.value, tuple(found))
 
 

@@ -60,8 +60,8 @@ class Line:
     ----------
     at, here
         The function, and its value at 0.
-    first, finest
-        The step to be tried first, and the least.
+    first, finest, length
+        The step to be tried first, the least, and one that is as long as the parameters are large.
     noise
         The noise of the function's value. Where the values of a line lie on a staircase, its steps count too.
     rounding
@@ -69,9 +69,15 @@ class Line:
     """
 
     def __init__(
-        self, at: Callable[[float], float], here: float, first: float, finest: float, noise: float, rounding: float
+        self,
+        at: Callable[[float], float],
+        here: float,
+        steps: tuple[float, float, float],
+        noise: float,
+        rounding: float,
     ) -> None:
-        self.at, self.here, self.first, self.finest = at, here, first, finest
+        self.at, self.here = at, here
+        self.first, self.finest, self.length = steps
         self.noise, self.rounding = noise, rounding
 
     def slopes(self) -> Iterator[Slope]:
@@ -94,7 +100,7 @@ class Line:
             slope = self.slope(self.first * 10**n)
             if slope is None:
                 break
-            if slope.flat:
+            if slope.flat and slope.step > self.length:
                 continue  # a function that turns within so large a step may come back
             yield slope
             if n >= 3 and slope.error > 10 * least:
@@ -102,7 +108,7 @@ class Line:
             least = min(least, slope.error)
 
     def slope(self, h: float) -> Slope | None:
-        """Extrapolate from three steps, ``h``, a half and a quarter of it (Richardson); None where there is no value."""
+        """Extrapolate from three steps, ``h``, a half and a quarter (Richardson); None where there is no value."""
         steps = h / np.array([1.0, 2.0, 4.0])
         above, below = (np.array([self.at(sign * t) for t in steps]) for sign in (1.0, -1.0))
         if not (np.isfinite(above).all() and np.isfinite(below).all()):

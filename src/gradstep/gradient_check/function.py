@@ -98,13 +98,9 @@ class RealFunction:
 
     def _again(self) -> None:
         """Put the generators back: each call draws the same numbers."""
-        self.put_back()
+        put_back(self._rng, self._random)
         if self._listen is not None:
             self._listen()
-
-    def put_back(self) -> None:
-        """Put the generators where they were before the first call."""
-        put_back(self._rng, self._random)
 
     def _params(self, moved: dict[int, Any]) -> Any:
         return self.nest.build([self._leaf(k, moved[k]) if k in moved else x for k, x in enumerate(self.still)])
@@ -158,8 +154,8 @@ class RealFunction:
         if what:
             raise GradstepValueError(
                 f"{name} gives another {what} when it is called again with the same parameters: it is random, or keeps "
-                f"something from one call to the next; make it give the same to be checked, or name the generator that it "
-                f"draws from, rng."
+                f"something from one call to the next; make it give the same to be checked, or name the generator "
+                f"that it draws from, rng."
             )
         return value, grads
 

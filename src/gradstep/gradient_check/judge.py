@@ -52,7 +52,6 @@ class Comparison:
     d: Reals = field(default_factory=lambda: np.zeros(0), repr=False)
     reach: float = np.nan
 
-
     def is_near(self, measured: float) -> bool:
         """Return True where another measurement is within this one's tolerance."""
         return abs(measured - self.measured) <= self.tolerance
@@ -70,6 +69,7 @@ class Judge:
         moved = list(enumerate(zip(function.origins, ways, strict=True)))
         along = lambda t: function.at({k: x + t * way for k, (x, way) in moved})  # noqa: E731
         self.noise = noise(along, function.eps, function.value)
+        self.heaviest = max(float(np.max(self.weights(k), initial=0.0)) for k in range(len(function.origins)))
 
     def parameter(self, k: int, directions: int) -> ParameterCheck:
         """Judge parameter number ``k`` along so many random directions, and along groups of like elements."""
@@ -82,7 +82,8 @@ class Judge:
         groups = [y for way in self.groups(k) if not self.is_lost(k, way, y := self.line(k, way))]
         if any(line.state in DOUBTED for line in groups):
             return self.closer(k, groups)
-        return self.passed(k, [*(line for line in lines if line.state == "right"), *groups] or lines)
+        right = [line for line in lines if line.state == "right"]
+        return self.passed(k, [line for line in groups if line.state != "right"] or right or groups or lines)
 
     def passed(self, k: int, lines: list[Comparison]) -> ParameterCheck:
         """Return the finding for a parameter of which nothing is wrong."""
@@ -156,14 +157,8 @@ class Judge:
         d = way / length
         rounding = function.eps * norm((function.grads[k] * origin)[d != 0])
         first = length * (function.eps**0.2 if near is None else near)
-        line = Line(
-            lambda t: function.at({k: origin + t * d}),
-            function.value,
-            first,
-            length * function.eps * 1e3,
-            self.noise,
-            rounding,
-        )
+        steps = first, length * function.eps * 1e3, length
+        line = Line(lambda t: function.at({k: origin + t * d}), function.value, steps, self.noise, rounding)
         stepped = complex_step(function, k, d, 1e-30 * length, self.noise)
         slopes: list[Slope] = []
         for slope in line.slopes():
@@ -172,6 +167,8 @@ class Judge:
                 break
             slopes.append(slope)
             rough = self.compared(k, d, slope)
+            if slope.flat and rough.given == 0 and self.is_seen(length * slope.error):
+                return replace(rough, state="right", d=way, reach=slope.step / length)
             if rough.state == "right" and SAFETY * slope.error <= self.allowed(k) * rough.size:
                 break
             is_fine = SAFETY * slope.error <= 1e-3 * rough.size
@@ -206,11 +203,13 @@ class Judge:
         return rough
 
     def is_sure(self, k: int, d: Reals, best: Slope, slopes: Sequence[Slope], stepped: float | None) -> bool:
-        """Return True where a second step finds the gradient wrong too, and nothing that was measured finds it right."""
+        """Return True where a second step finds the gradient wrong too, and nothing that was measured right."""
         others = [(one, self.compared(k, d, one)) for one in slopes if one is not best]
         agree = any(y.state == "wrong" and not one.excludes(best) for one, y in others)
         contradicted = any(y.error <= y.tolerance and one.excludes(best) for one, y in others)
-        as_stepped = stepped is not None and self.compared(k, d, replace(best, value=stepped, error=0.0)).state != "wrong"
+        as_stepped = (
+            stepped is not None and self.compared(k, d, replace(best, value=stepped, error=0.0)).state != "wrong"
+        )
         return agree and not contradicted and not as_stepped
 
     def compared(self, k: int, d: Reals, slope: Slope, way: str = CENTRAL) -> Comparison:
@@ -224,10 +223,15 @@ class Judge:
         off = abs(given - measured)
         if off <= tolerance:
             is_small = tolerance <= max(max(RESOLVED, 2 * self.allowed(k)) * size, 1e-5 * usual, 2 * ROUNDED * rounding)
-            state = "right" if is_small or (slope.flat and given == 0) else "coarse"
+            state = "right" if is_small else "coarse"
         else:
             state = "wrong" if off > max(2 * allowed, allowed + LOST * rounding) else "unsure"
-        return Comparison(state, given, measured, off, tolerance, size or usual, way, slope.left, slope.right)
+        return Comparison(state, given, measured, off, tolerance, max(size, 0.01 * usual), way, slope.left, slope.right)
+
+    def is_seen(self, change: float) -> bool:
+        """Return True where such a change of the value would not be lost beside those that the gradients make."""
+        is_exact = self.noise <= 100 * self.function.eps * abs(self.function.value)
+        return is_exact or SAFETY * change <= SMALL * self.heaviest
 
     def rounding(self, k: int, d: Reals) -> float:
         """Return the rounding along ``d``: that of larger elements, or of larger terms, which cancel here, not nearby.
@@ -245,7 +249,7 @@ class Judge:
         return self.function.rtol(k, self.noise) if self.rtol is None else self.rtol
 
     def groups(self, k: int) -> list[Reals]:
-        """Return directions of elements that weigh alike, each by as much as it takes to change the value as the others.
+        """Return directions of elements that weigh alike, each by what it takes to change the value as the others do.
 
         Whatever units elements have, one that is wrong is seen among its like. Those with the gradient zero are one
         group.
