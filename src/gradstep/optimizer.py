@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gradstep.array.namespaces import copied, duplicate, namespace, to_numpy
-from gradstep.array.tree import Nest, flatten
+from gradstep.array.tree import Nest, ReadOnly, flatten
 from gradstep.conventions import stage_of
 from gradstep.engine.cpu.threads import checked_threads
 from gradstep.engine.meters import Diagnostics
@@ -164,7 +164,7 @@ class Optimizer:
         self._takes_inputs = bool(self._step.inputs)
         self._lock = self._step.lock
         self._same = _identity(self._nest, params, self._leaves)
-        self._state = MappingProxyType({name: MappingProxyType(own) for name, own in self._step.slots.items()})
+        self._state = ReadOnly({name: ReadOnly(own) for name, own in self._step.slots.items()})
         self._asked: tuple[Any, list[Any]] | None = None  # the point last asked for, until it is answered
 
     @property

@@ -140,6 +140,54 @@ def test_counters_and_masks_take_the_average():
     assert exact["batches"] == 2**62 + 1
 
 
+class TestBuffers:
+    """Floating layers that clients compute: the average is right, a rule's step from the old one is not."""
+
+    @pytest.mark.parametrize("rule", RULES)
+    @pytest.mark.parametrize(
+        "name", ["bn.running_var", "running_mean", "bn/moving_variance", "moving_mean", "batch_stats.b.var"]
+    )
+    def test_of_known_names_take_the_average(self, rule, name):
+        server = ServerOptimizer(rule)
+        now = {"w": np.ones(3, "f4"), name: np.ones(3, "f4"), "n": np.array(3)}
+        for k in range(30):
+            mean = {"w": now["w"] - np.float32(0.1), name: np.full(3, 0.02 + k / 100, "f4"), "n": np.array(4.4)}
+            now = server.step(now, mean)
+            assert bits(now[name]) == bits(mean[name])
+            assert now["n"] == 4
+        assert set(server.optimizer.params) == {"w"}
+
+    def test_by_pattern(self):
+        now = {"0": np.ones(3, "f4"), "1": np.ones(3, "f4")}
+        mean = {"0": np.full(3, 0.5, "f4"), "1": np.full(3, 0.25, "f8")}
+        for buffers in ("1", ["1"], ["[1-9]"]):
+            after = ServerOptimizer("adam", lr=0.01, buffers=buffers).step(now, mean | {"1": mean["1"].astype("f4")})
+            assert (after["1"].tolist(), after["1"].dtype) == ([0.25] * 3, "float32")
+            assert after["0"][0] > 0.9
+        optimized = ServerOptimizer("sgd", lr=0.5, buffers=()).step({"running_var": np.ones(1)}, {"running_var": [0.0]})
+        assert optimized["running_var"] == 0.5
+
+    def test_complex_ones_and_an_average_that_is_not_finite(self):
+        now = {"w": np.ones(2), "z": np.ones(2, "c8")}
+        server = ServerOptimizer("adam", buffers="z")
+        with pytest.raises(gs.NonFiniteError, match="layer 'z' holds NaN"):
+            server.step(now, now | {"z": np.full(2, np.nan, "c8")})
+        assert server.t == 0
+        assert server.step(now, now | {"z": np.full(2, 2j, "c8")})["z"].tolist() == [2j, 2j]
+
+    def test_what_matches_nothing_is_refused(self):
+        with pytest.raises(gs.GradstepValueError, match=r"buffers: 'bn\.\*' matches no layer; there are w"):
+            ServerOptimizer("adam", buffers="bn.*").step({"w": np.ones(2)}, {"w": np.zeros(2)})
+        with pytest.raises(gs.GradstepTypeError, match="buffers must be patterns of layers' names, not 3"):
+            ServerOptimizer("adam", buffers=[3])
+
+    def test_of_flower_s_strategy(self, flwr):
+        strategy = flower.Strategy("adam", buffers="b")
+        now = {"w": np.ones(2, np.float32), "b": np.ones(2, np.float32)}
+        answers = [reply(flwr, m, {"w": now["w"], "b": 0 * now["b"]}, 1) for m in sent(flwr, strategy, 1, now)]
+        assert not strategy.aggregate_train(1, answers)[0]["b"].numpy().any()
+
+
 def test_what_comes_in_is_left_alone():
     now = model()
     mean = moved(now, 0)

@@ -112,6 +112,7 @@ class RealFunction:
     def precision(self, k: int, noise: float) -> float:
         """Return the precision in which the gradient of parameter ``k`` may have been computed, relative to it."""
         own = min(noise / abs(self.value), float(np.finfo(np.float32).eps)) if self.value else 0.0
+        own = own if own > 1e3 * self.eps else 0.0  # a long sum's rounding, and not fewer digits
         return max(precision(self.leaves[k]), self.narrow[k], self.eps, own)
 
     def _leaf(self, k: int, reals: Any) -> Any:

@@ -32,6 +32,23 @@ def reals(what: str, x: Any, dtype: np.dtype[Any]) -> Array:
     return x
 
 
+def as_shares(weights: Any, count: int, dtype: np.dtype[Any]) -> Array:
+    """Weights of ``count`` examples, checked, and scaled to the mean one.
+
+    Raises
+    ------
+    GradstepTypeError, GradstepValueError
+        For what is no real number, another shape, a weight that is below zero or not finite, and zeros alone.
+    """
+    w = reals("weights", weights, np.dtype(np.float64))
+    if w.shape != (count,):
+        raise GradstepValueError(f"there are {count} examples, but the weights have shape {w.shape}.")
+    total = float(w.sum())
+    if (w < 0).any() or not total > 0:
+        raise GradstepValueError("the weights must not be below zero, and not all be zero.")
+    return (w * (count / total)).astype(dtype)
+
+
 def chunks(*arrays: Array) -> Iterator[tuple[Array, ...]]:
     """Generate the same pieces of each array, of at most ``CHUNK`` examples."""
     for i in range(0, len(arrays[0]), CHUNK):

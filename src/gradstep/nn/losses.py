@@ -25,7 +25,8 @@ class Loss:
     targets
         ``(y, shape, dtype) -> y`` checked and converted, for outputs of ``shape`` = (examples, ...).
     value_and_gradient
-        ``(outputs, targets) -> (float, array shaped like outputs)``.
+        ``(outputs, targets, weights) -> (float, array shaped like outputs)``; weights of the examples have the mean
+        one, or are None.
     correct
         ``(outputs, targets) -> int``: how many examples are classified rightly; ``None`` where there are no classes.
     """
@@ -33,7 +34,7 @@ class Loss:
     name: str
     on_logits: bool
     targets: Callable[[Any, tuple[int, ...], np.dtype[Any]], Array]
-    value_and_gradient: Callable[[Array, Array], tuple[float, Array]]
+    value_and_gradient: Callable[..., tuple[float, Array]]
     correct: Callable[[Array, Array], int] | None = None
 
 
@@ -46,9 +47,13 @@ def _numbers(y: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
     return y
 
 
-def _squares(outputs: Array, targets: Array) -> tuple[float, Array]:
+def _squares(outputs: Array, targets: Array, weights: Array | None = None) -> tuple[float, Array]:
     difference = outputs - targets
-    return float(np.mean(difference * difference, dtype=np.float64)), difference * (2.0 / difference.size)
+    squares, gradient = difference * difference, difference * (2.0 / difference.size)
+    if weights is not None:
+        each = weights.reshape(-1, *[1] * (difference.ndim - 1))
+        squares, gradient = squares * each, gradient * each
+    return float(np.mean(squares, dtype=np.float64)), gradient
 
 
 def _classes(y: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
@@ -72,7 +77,7 @@ def _classes(y: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
     return y
 
 
-def _surprise(logits: Array, targets: Array) -> tuple[float, Array]:
+def _surprise(logits: Array, targets: Array, weights: Array | None = None) -> tuple[float, Array]:
     # Softmax and logarithm together: log p = shifted - log(total) is finite where p itself would round to 0,
     # and the gradient is p - target, with no division by p.
     shifted = logits - logits.max(axis=1, keepdims=True)
@@ -87,7 +92,10 @@ def _surprise(logits: Array, targets: Array) -> tuple[float, Array]:
         chosen = (shifted * targets).sum(axis=1)
         gradient -= targets
     gradient *= 1.0 / len(targets)
-    return float(np.mean(np.log(total[:, 0]) - chosen, dtype=np.float64)), gradient
+    each = np.log(total[:, 0]) - chosen
+    if weights is not None:
+        each, gradient = each * weights, gradient * weights[:, None]
+    return float(np.mean(each, dtype=np.float64)), gradient
 
 
 def _hits(outputs: Array, targets: Array) -> int:

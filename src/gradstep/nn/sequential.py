@@ -10,7 +10,7 @@ from gradstep.errors import GradstepValueError
 from gradstep.form.rule import Rule, Stage
 from gradstep.naming import Closed, is_whole
 from gradstep.nn.activations import Array
-from gradstep.nn.data import Evaluation, History, batches, chunks, pair, reals
+from gradstep.nn.data import Evaluation, History, as_shares, batches, chunks, pair, reals
 from gradstep.nn.layers import Layer, Shape, Weighted, positive
 from gradstep.nn.losses import Loss, loss_named
 from gradstep.nn.progress import reporter
@@ -159,7 +159,9 @@ class Sequential(Closed):
                 report.epoch(f"epoch {epoch + 1}/{epochs}  {history.last()}")
         return history
 
-    def value_and_grad(self, x: Any, y: Any, loss: str | None = None) -> tuple[float, dict[str, dict[str, Array]]]:
+    def value_and_grad(
+        self, x: Any, y: Any, loss: str | None = None, *, weights: Any = None
+    ) -> tuple[float, dict[str, dict[str, Array]]]:
         """Loss of one batch and its gradient, for a loop of one's own: no parameter changes.
 
         Dropout is on and takes its next random numbers; the layers keep ``delta_weights`` and ``delta_biases``.
@@ -170,6 +172,8 @@ class Sequential(Closed):
             One batch, as for :meth:`fit`.
         loss
             The loss's name; ``None``: the one given to ``compile``.
+        weights
+            Of the examples in the mean, (n,): none below zero, and not all zero; ``None``: all alike.
 
         Returns
         -------
@@ -181,10 +185,12 @@ class Sequential(Closed):
         Raises
         ------
         GradstepValueError, GradstepTypeError
-            For data or a loss that do not fit.
+            For data, weights or a loss that do not fit.
         """
         chosen = self._chosen(loss)
-        _, value, grads = self._learn(*self._checked(x, y, chosen), chosen)
+        inputs, targets = self._checked(x, y, chosen)
+        shares = None if weights is None else as_shares(weights, len(inputs), self.dtype)
+        _, value, grads = self._learn(inputs, targets, chosen, shares)
         return value, grads
 
     def evaluate(self, x: Any, y: Any, loss: str | None = None) -> Evaluation:
@@ -250,10 +256,12 @@ class Sequential(Closed):
         return last.affine(x) if logits and isinstance(last, Weighted) else last.forward(x, training)
 
     @np.errstate(over="ignore", invalid="ignore")  # a diverging run shows in its loss; the optimizer refuses the step
-    def _learn(self, x: Array, y: Array, loss: Loss) -> tuple[Array, float, dict[str, dict[str, Array]]]:
+    def _learn(
+        self, x: Array, y: Array, loss: Loss, weights: Array | None = None
+    ) -> tuple[Array, float, dict[str, dict[str, Array]]]:
         """Outputs (or logits), loss and gradients of one checked batch."""
         outputs = self._forward(x, training=True, logits=loss.on_logits)
-        value, d = loss.value_and_gradient(outputs, y)
+        value, d = loss.value_and_gradient(outputs, y, weights)
         *learning, last = self.layers[self._first :]  # layers before it have no parameters and need no gradient
         pull = last.adjoint if loss.on_logits and isinstance(last, Weighted) else last.backward
         d = pull(d, bool(learning))

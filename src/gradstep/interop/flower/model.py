@@ -1,5 +1,6 @@
 """Layers of the global model: checks of their form, and buffers, which are not optimized."""
 
+from fnmatch import fnmatchcase
 from typing import Any
 
 import numpy as np
@@ -10,9 +11,47 @@ Array = np.ndarray[Any, np.dtype[Any]]
 Layers = dict[str, Array]
 
 
-def is_buffer(x: Array) -> bool:
-    """Return True for a layer of integers or booleans, which is not optimized."""
+BUFFERS = ("*running_mean", "*running_var", "*moving_mean", "*moving_variance", "batch_stats*")
+"""Names of floating layers that clients compute and do not train: those of torch, Keras and Flax."""
+
+
+def is_whole(x: Array) -> bool:
+    """Return True for a layer of integers or booleans."""
     return x.dtype.kind in "iub"
+
+
+class Buffers:
+    """The layers that are not optimized: those of integers or booleans, and those whose names match a pattern.
+
+    Parameters
+    ----------
+    patterns
+        A pattern or several, as those of groups; those of the user's own are held to match a layer.
+
+    Raises
+    ------
+    GradstepTypeError
+        For what is no str.
+    """
+
+    def __init__(self, patterns: Any) -> None:
+        self.patterns = (patterns,) if isinstance(patterns, str) else tuple(patterns)
+        if odd := [x for x in self.patterns if not isinstance(x, str)]:
+            raise GradstepTypeError(f"buffers must be patterns of layers' names, not {odd[0]!r}.")
+
+    def among(self, layers: Layers) -> set[str]:
+        """Return the names of those that are not optimized.
+
+        Raises
+        ------
+        GradstepValueError
+            For a pattern that matches no layer.
+        """
+        for pattern in self.patterns if self.patterns != BUFFERS else ():
+            if not any(fnmatchcase(name, pattern) for name in layers):
+                raise GradstepValueError(f"buffers: {pattern!r} matches no layer; there are {', '.join(layers)}.")
+        named = {name for name in layers for pattern in self.patterns if fnmatchcase(name, pattern)}
+        return named | {name for name, x in layers.items() if is_whole(x)}
 
 
 def check_alike(current: Layers, mean: Layers) -> None:
@@ -30,7 +69,7 @@ def check_alike(current: Layers, mean: Layers) -> None:
         y = mean[name]
         if y.shape != x.shape:
             raise GradstepValueError(f"layer {name!r} has shape {x.shape}, but {y.shape} in the aggregate.")
-        if not np.can_cast(y.dtype, float if is_buffer(x) else x.dtype, "same_kind"):
+        if not np.can_cast(y.dtype, float if is_whole(x) else x.dtype, "same_kind"):
             raise GradstepTypeError(f"layer {name!r} is {x.dtype}, but {y.dtype} in the aggregate.")
 
 
@@ -54,7 +93,7 @@ def check_same(known: Layers, params: Layers) -> None:
 
 
 def as_buffer(name: str, mean: Array, like: Array) -> Array:
-    """The average of a buffer, in the dtype of the buffer; where it is no integer, rounded half to even.
+    """The average of a buffer, in the dtype of the buffer; for one of integers rounded half to even.
 
     Raises
     ------
@@ -63,4 +102,4 @@ def as_buffer(name: str, mean: Array, like: Array) -> Array:
     """
     if not np.isfinite(mean).all():
         raise NonFiniteError(f"layer {name!r} holds NaN or infinity in the aggregate.")
-    return np.asarray(mean if is_buffer(mean) else np.rint(mean)).astype(like.dtype)
+    return np.asarray(np.rint(mean) if is_whole(like) and not is_whole(mean) else mean).astype(like.dtype)

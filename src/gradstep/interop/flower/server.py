@@ -1,6 +1,6 @@
 """One update of the global model from the average of the clients' models."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -9,7 +9,7 @@ from gradstep.checkpoint import Checkpoint, load
 from gradstep.errors import GradstepTypeError, GradstepValueError
 from gradstep.files import AnyPath
 from gradstep.form.rule import Rule, Stage
-from gradstep.interop.flower.model import Layers, as_buffer, check_alike, check_same, is_buffer
+from gradstep.interop.flower.model import BUFFERS, Buffers, Layers, as_buffer, check_alike, check_same
 from gradstep.naming import Closed
 from gradstep.optimizer import Optimizer
 
@@ -24,6 +24,11 @@ class ServerOptimizer(Closed):
     ----------
     rule, **options
         As for :class:`gradstep.Optimizer`, and with its errors; ``groups`` go by the layers' names.
+    buffers
+        Name patterns of the floating layers that clients compute and do not train, such as the running variance of a
+        batch normalization, which a rule would carry below zero: they take the average. Left out: the names that torch,
+        Keras and Flax give to these; where layers have numbers for names, give those of the buffers. Layers of integers
+        and booleans are buffers whatever their names.
 
     Attributes
     ----------
@@ -33,7 +38,8 @@ class ServerOptimizer(Closed):
 
     optimizer: Optimizer | None
 
-    def __init__(self, rule: str | Rule | Stage, **options: Any) -> None:
+    def __init__(self, rule: str | Rule | Stage, *, buffers: str | Iterable[str] = BUFFERS, **options: Any) -> None:
+        self._buffers = Buffers(buffers)
         self._made_of: tuple[Any, dict[str, Any]] = (rule, options)
         self.optimizer = None
         self._new({}, groups=None)  # raise errors in the rule now, not in the first round
@@ -56,8 +62,9 @@ class ServerOptimizer(Closed):
         Parameters
         ----------
         current
-            The global model that the clients started from, by name: floating and complex layers are optimized. Integer
-            and boolean ones (counters, masks) take the average; where that is no integer, rounded half to even.
+            The global model that the clients started from, by name: floating and complex layers are optimized, but for
+            those that are ``buffers``. These, integer and boolean ones (counters, masks) take the average; for integers
+            rounded half to even.
         aggregated
             The average of what the clients sent: the same names and shapes. None or empty: nobody answered;
             ``current`` comes back, and no update is counted.
@@ -77,8 +84,9 @@ class ServerOptimizer(Closed):
             return now
         mean = {name: np.asarray(x) for name, x in aggregated.items()}
         check_alike(now, mean)
-        params = {name: x for name, x in now.items() if not is_buffer(x)}
-        buffers = {name: as_buffer(name, mean[name], x) for name, x in now.items() if name not in params}
+        untrained = self._buffers.among(now)
+        params = {name: x for name, x in now.items() if name not in untrained}
+        buffers = {name: as_buffer(name, mean[name], x) for name, x in now.items() if name in untrained}
         with np.errstate(over="ignore", invalid="ignore"):  # the optimizer refuses numbers that are not finite, by name
             grads = {name: np.asarray(x - mean[name]).astype(x.dtype, copy=False) for name, x in params.items()}
         opt = self.optimizer or self._new({name: x.copy() for name, x in params.items()})

@@ -29,12 +29,12 @@ class MLPClassifier(ClassifierMixin, Trained):
     _ending = ("softmax", "cross_entropy", 1.0)
     classes_: Array
 
-    def partial_fit(self, X: Any, y: Any, classes: Any = None) -> Self:  # noqa: N803 - scikit-learn's name
+    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None) -> Self:  # noqa: N803 - scikit-learn's name
         """One pass over these examples, going on with weights, moments and t: also after ``fit`` and after a pickle.
 
         Parameters
         ----------
-        X, y
+        X, y, sample_weight
             As for :meth:`fit`.
         classes
             All labels that will ever come; needed in the first call.
@@ -44,11 +44,16 @@ class MLPClassifier(ClassifierMixin, Trained):
         ValueError
             Without ``classes`` in the first call, for labels that are none of them, and as :meth:`fit` does.
         """
-        return self._one_pass(X, y, classes=classes)
+        return self._one_pass(X, y, sample_weight, classes=classes)
 
     def predict_proba(self, X: Any) -> Array:  # noqa: N803
         """Probabilities of the classes, (n_samples, n_classes), in the order of ``classes_``."""
         return self._outputs(X)
+
+    def predict_log_proba(self, X: Any) -> Array:  # noqa: N803
+        """Logarithms of :meth:`predict_proba`; minus infinity where that is 0."""
+        with np.errstate(divide="ignore"):
+            return np.log(self.predict_proba(X))
 
     def predict(self, X: Any) -> Array:  # noqa: N803
         """The most probable labels, (n_samples,)."""
@@ -71,8 +76,8 @@ class MLPClassifier(ClassifierMixin, Trained):
         self.classes_ = known
         return x, np.searchsorted(known, y), len(known)
 
-    def _held_score(self, x: Array, targets: Array) -> float:
-        return float(np.mean(self.network_.model.predict(x).argmax(axis=1) == targets))
+    def _score_of(self, outputs: Array, targets: Array, weights: Array | None) -> float:
+        return float(np.average(outputs.argmax(axis=1) == targets, weights=weights))
 
     def _strata(self, targets: Array) -> Array | None:
         return targets

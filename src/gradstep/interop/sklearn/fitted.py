@@ -1,6 +1,6 @@
 """The fitted part of an estimator: a network, made when a fit begins, read, and stored as arrays."""
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -20,6 +20,32 @@ FLOATS = (np.float64, np.float32)
 read: Any = partial(validate_data, dtype=FLOATS)  # the type of scikit-learn's result depends on its arguments
 
 
+class Layers(list[Array]):
+    """The arrays of all layers: what is set in their place is written into them, when all of it fits."""
+
+    def __init__(self, name: str, arrays: Iterable[Array]) -> None:
+        super().__init__(arrays)
+        self._name = name
+
+    def __setitem__(self, place: Any, values: Any) -> None:
+        """Write ``values``: an array for an index, several of them for a slice.
+
+        Raises
+        ------
+        ValueError
+            For other numbers, shapes or counts than there are.
+        """
+        own = self[place] if isinstance(place, slice) else [self[place]]
+        given = [np.asarray(x) for x in (values if isinstance(place, slice) else [values])]
+        if [x.shape for x in given] != [x.shape for x in own] or any(x.dtype.kind not in "fiu" for x in given):
+            there, here = (", ".join(str(x.shape) for x in arrays) or "none" for arrays in (given, own))
+            raise ValueError(f"{self._name}: the layers have real numbers of shapes {here}, and what is set {there}.")
+        if not all(np.isfinite(x).all() for x in given):
+            raise ValueError(f"{self._name}: what is set holds NaN or infinity.")
+        for x, new in zip(own, given, strict=True):
+            x[...] = new
+
+
 class Fitted(Parameters):
     """Parameters and a network.
 
@@ -37,13 +63,21 @@ class Fitted(Parameters):
 
     @property
     def coefs_(self) -> list[Array]:
-        """The weights of each layer, (inputs, outputs): the arrays themselves."""
-        return [own["weights"] for own in self.network_.model.params.values()]
+        """The weights of each layer, (inputs, outputs): the arrays themselves; setting them writes into these."""
+        return Layers("coefs_", [own["weights"] for own in self.network_.model.params.values()])
+
+    @coefs_.setter
+    def coefs_(self, arrays: Iterable[Any]) -> None:
+        self.coefs_[:] = arrays
 
     @property
     def intercepts_(self) -> list[Array]:
-        """The biases of each layer: the arrays themselves."""
-        return [own["biases"] for own in self.network_.model.params.values()]
+        """The biases of each layer: the arrays themselves; setting them writes into these."""
+        return Layers("intercepts_", [own["biases"] for own in self.network_.model.params.values()])
+
+    @intercepts_.setter
+    def intercepts_(self, arrays: Iterable[Any]) -> None:
+        self.intercepts_[:] = arrays
 
     def __getstate__(self) -> dict[str, Any]:
         state: dict[str, Any] = {**super().__getstate__()}  # pyright: ignore[reportGeneralTypeIssues]

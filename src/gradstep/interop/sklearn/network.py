@@ -63,17 +63,26 @@ class Network:
         if lr is not None:
             self.optimizer.hyper["lr"] = lr
 
-    def epoch(self, x: Array, y: Array, batches: Sequence[Array], alpha: float) -> float:
-        """Make a step for each batch of indices; return the mean of the loss, with the penalty on the weights."""
+    def epoch(
+        self, x: Array, y: Array, batches: Sequence[Array], alpha: float, of_examples: Array | None = None
+    ) -> float:
+        """Make a step for each batch of indices; return the mean of the loss, with the penalty on the weights.
+
+        ``of_examples`` has the weight of each example. A batch whose weights are all zero makes no step.
+        """
         total = 0.0
         for part in batches:
-            value, grads = self.model.value_and_grad(x[part], y[part], self.form.loss)
-            value, decay = self.form.scale * value, alpha / len(part)
-            for name, own in grads.items():
+            own = None if of_examples is None else of_examples[part]
+            mass = len(part) if own is None else float(own.sum())
+            if not mass > 0:
+                continue
+            value, grads = self.model.value_and_grad(x[part], y[part], self.form.loss, weights=own)
+            value, decay = self.form.scale * value, alpha / mass
+            for name, g in grads.items():
                 weights = self.model.params[name]["weights"]
                 value += 0.5 * decay * float(np.vdot(weights, weights))
-                own["weights"] = self.form.scale * own["weights"] + decay * weights
-                own["biases"] = self.form.scale * own["biases"]
+                g["weights"] = self.form.scale * g["weights"] + decay * weights
+                g["biases"] = self.form.scale * g["biases"]
             self.optimizer.step(grads)
             total += value * len(part)
         return total / len(x)

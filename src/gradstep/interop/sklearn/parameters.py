@@ -3,8 +3,9 @@
 from numbers import Integral, Real
 from typing import Any, ClassVar
 
+import numpy as np
 from sklearn.base import BaseEstimator
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils._param_validation import Interval, Options, StrOptions
 
 from gradstep.form.rule import Rule, Stage
 from gradstep.interop.sklearn.network import ACTIVATIONS
@@ -31,14 +32,17 @@ class Parameters(BaseEstimator):
         Examples in a batch; ``"auto"``: ``min(200, n_samples)``.
     max_iter, tol, n_iter_no_change
         ``fit`` ends after ``max_iter`` passes over the examples, with a ``ConvergenceWarning``; or before, when for
-        more than ``n_iter_no_change`` passes in a row the loss was not lower than the lowest by ``tol``.
+        more than ``n_iter_no_change`` passes in a row the loss was not lower than the lowest by ``tol``; with infinity
+        never.
     shuffle, random_state
         Whether each pass takes the examples in a new order; the seed of the orders and of the first weights.
     warm_start
         Whether ``fit`` starts from the weights of the last fit. Moments and t begin anew all the same.
     early_stopping, validation_fraction
         Whether that share of the examples is held out, its score watched in place of the loss, and the weights of the
-        best score taken.
+        best score taken; also when the run diverges, which is told by a ``ConvergenceWarning``.
+    verbose
+        Whether loss and score of each pass are printed.
     """
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
@@ -56,7 +60,8 @@ class Parameters(BaseEstimator):
         "warm_start": ["boolean"],
         "early_stopping": ["boolean"],
         "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
-        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
+        "n_iter_no_change": [Interval(Integral, 1, None, closed="left"), Options(Real, {np.inf})],
+        "verbose": ["verbose"],
     }
 
     def __init__(
@@ -76,7 +81,8 @@ class Parameters(BaseEstimator):
         warm_start: bool = False,
         early_stopping: bool = False,
         validation_fraction: float = 0.1,
-        n_iter_no_change: int = 10,
+        n_iter_no_change: float = 10,
+        verbose: bool | int = False,
     ) -> None:
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
@@ -93,3 +99,4 @@ class Parameters(BaseEstimator):
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction
         self.n_iter_no_change = n_iter_no_change
+        self.verbose = verbose

@@ -21,9 +21,9 @@ class MLPRegressor(MultiOutputMixin, RegressorMixin, Trained):
 
     _ending = ("linear", "mse", 0.5)
 
-    def partial_fit(self, X: Any, y: Any) -> Self:  # noqa: N803
+    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:  # noqa: N803
         """One pass over these examples, going on with weights, moments and t: also after ``fit`` and after a pickle."""
-        return self._one_pass(X, y)
+        return self._one_pass(X, y, sample_weight)
 
     def predict(self, X: Any) -> Array:  # noqa: N803
         """Numbers, (n_samples,), or (n_samples, n_outputs) where there are several."""
@@ -34,5 +34,5 @@ class MLPRegressor(MultiOutputMixin, RegressorMixin, Trained):
         x, y = read(self, X, y, multi_output=True, y_numeric=True, reset=first)
         return x, y, 1 if y.ndim == 1 else y.shape[1]
 
-    def _held_score(self, x: Array, targets: Array) -> float:
-        return float(r2_score(targets, self.network_.model.predict(x)))
+    def _score_of(self, outputs: Array, targets: Array, weights: Array | None) -> float:
+        return float(r2_score(targets, outputs, sample_weight=weights))
