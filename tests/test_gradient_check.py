@@ -478,9 +478,7 @@ def test_generators_are_put_back_before_each_call():
     with pytest.raises(gs.GradstepValueError, match="or name the generator that it draws from, rng") as error:
         gs.check_gradient(f, np.ones(3), rng=one)
     assert clear(error)
-    with pytest.raises(
-        gs.GradstepTypeError, match="rng must be a"
-    ):
+    with pytest.raises(gs.GradstepTypeError, match="rng must be a"):
         gs.check_gradient(f, np.ones(3), rng=np.random.RandomState(0))
 
 
