@@ -23,6 +23,7 @@ PROMISES = {
     "P4c": "A full disk, an I/O error or an interrupt leaves the old file and nothing else.",
     "P5": "Stop anywhere, go on in a new process: the same bits.",
     "P5b": "A run of the command line goes on after SIGKILL as if nothing had happened.",
+    "P5c": "A run saved at any time, by a handler or another thread, is of one of its points, or that is refused.",
     "P6": "State that does not belong is refused by name, and the optimizer stays as it was.",
     "P7": "A gradient that is not finite never reaches parameters or state.",
     "P8": "16-bit parameters are safe.",
@@ -31,7 +32,9 @@ PROMISES = {
     "P13": "Others can read it.",
     "P14": "Any input gives a state or a CheckpointError, in bounded memory.",
     "P15": "What was saved is what you had.",
+    "P16": "What a run or a comparison writes goes where it was asked for, wherever its own code goes.",
     "P21": "A save replaces ordinary files alone and keeps their mode; of savers at once none fails, and one wins.",
+    "P22": "Processes that a study starts end with it; code that ends its process is told of, and ends no study.",
 }
 HEAD = """# Reliability
 

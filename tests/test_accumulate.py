@@ -133,14 +133,20 @@ def test_groups_must_agree(engine):
 
 
 class TestRefused:
-    @pytest.mark.parametrize(
-        "stages",
-        [(gs.sgd(lr=0.1), gs.accumulate()), (gs.accumulate(), gs.accumulate(name="again"), gs.sgd(lr=0.1))],
-        ids=["behind", "twice"],
-    )
-    def test_in_another_place(self, stages):
-        with pytest.raises(gs.GradstepValueError, match="it stands in front of the rule in a chain, once"):
-            gs.Optimizer(np.zeros(3), gs.chain(*stages))
+    def test_behind_the_rule(self):
+        with pytest.raises(gs.GradstepValueError, match="accumulate: it stands in front of the rule in a chain"):
+            gs.Optimizer(np.zeros(3), gs.chain(gs.sgd(lr=0.1), gs.accumulate()))
+
+    @pytest.mark.parametrize("name", [None, "again"])
+    def test_twice(self, name):
+        with pytest.raises(gs.GradstepValueError, match="both gather the gradients of several calls; once is all"):
+            gs.chain(gs.accumulate(), gs.accumulate(name=name), gs.sgd(lr=0.1))
+
+    def test_a_part_of_a_call(self):
+        with pytest.raises(gs.GradstepValueError, match=r"accumulate: k must be finite and >= 1 and whole, not 2\.5"):
+            gs.accumulate(k=2.5)
+        with pytest.raises(gs.GradstepValueError, match="schedule at t = 0: k must be finite and >= 1 and whole"):
+            gs.Optimizer(np.zeros(3), gs.chain(gs.accumulate(k=lambda t: 2.5), gs.sgd(lr=0.1)))
 
     def test_by_whoever_makes_an_update_at_each_call(self):
         tx, params = gs.chain(gs.accumulate(), gs.sgd(lr=0.1)), np.zeros(3)

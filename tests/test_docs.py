@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from gradstep.cli import main
+from gradstep.loop.start import SKIPS
 from gradstep.runs import findings
-from gradstep.runs.spec import SKIPS
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "docs/migrating").glob("*.md"))]

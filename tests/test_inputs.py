@@ -5,7 +5,7 @@ import pytest
 
 import gradstep as gs
 from gradstep.errors import RuleError
-from gradstep.rule import rule
+from gradstep.rule import rule, stage
 from gradstep.vocabulary import maximum, minimum
 from support import bits
 
@@ -121,3 +121,85 @@ def test_badly_declared():
         rule(inputs="h", whole=True)(lambda theta, g, h: (theta - h, g))
     with pytest.raises(RuleError, match="update must return theta, g, h, m"):
         rule(inputs="h", state="m")(lambda theta, g, h, m: (theta - h, g))
+
+
+def with_a_gatherer():
+    """A stage with an input before the one that gathers gradients, and a rule with an input behind it."""
+
+    @stage(inputs="early", state="seen")
+    def before_it(theta, g, early, seen):
+        seen = seen + early
+        g = g * early
+        return theta, g, seen
+
+    @rule(lambda lr=0.1: {"lr": lr}, inputs="late", state="kept")
+    def behind_it(theta, g, late, kept, lr):
+        kept = kept + late
+        theta = theta - lr * g * late
+        return theta, g, kept
+
+    return gs.chain(before_it(), gs.accumulate(3), behind_it())
+
+
+def arrays(k, n):
+    return {"a": np.full(n, float(k)), "b": np.full(n, -2.0 * k)}
+
+
+@pytest.mark.parametrize("n", [3, 20_000])
+def test_what_runs_when_gradients_are_gathered_keeps_its_input(n, engine):
+    """As in the pure pair: an input stays where its stage has run, and what follows keeps the one it ran with."""
+    tx, pure = with_a_gatherer(), arrays(1, n)
+    opt, state = gs.Optimizer(arrays(1, n), tx, engine=engine), gs.init(tx, pure)
+    for k in range(1, 8):
+        inputs = {"early": arrays(k, n), "late": arrays(10 * k, n)}
+        opt.step(arrays(k, n), **inputs)
+        pure, state = gs.update(tx, pure, arrays(k, n), state, **inputs)
+        assert opt.t == state.t == k // 3
+        assert opt.state["a"]["before_it.early"][0] == k
+        assert opt.state["a"]["behind_it.late"][0] == 10 * (k // 3 * 3)
+        for name, own in state.slots.items():
+            assert bits(opt.params[name]) == bits(pure[name])
+            assert {key: bits(x) for key, x in own.items()} == {key: bits(x) for key, x in opt.state[name].items()}
+
+
+def test_a_refused_or_skipped_call_leaves_all_inputs(engine):
+    opt = gs.Optimizer(arrays(1, 3), with_a_gatherer(), engine=engine, on_nonfinite="skip")
+    opt.step(arrays(1, 3), early=arrays(1, 3), late=arrays(1, 3))
+    bad = {"a": np.full(3, np.nan), "b": np.zeros(3)}
+    opt.step(bad, early=arrays(2, 3), late=arrays(2, 3))
+    opt.on_nonfinite = "raise"
+    with pytest.raises(gs.NonFiniteError, match="gradient 'a' is not finite"):
+        opt.step(bad, early=arrays(2, 3), late=arrays(2, 3))
+    assert (opt.skipped, opt.state["a"]["before_it.early"][0], opt.state["a"]["behind_it.late"][0]) == (1, 1.0, 0.0)
+
+
+@pytest.mark.parametrize("n", [3, 20_000])
+@pytest.mark.parametrize("rules", [1, 2])
+def test_an_input_may_be_the_state_of_another_parameter(rules, n, engine):
+    tx = declared()(lr=0.5)
+    groups = {"b": tx} if rules == 2 else None
+    opts = [gs.Optimizer(arrays(1, n), tx, groups=groups, engine=engine) for _ in range(2)]
+    pure = arrays(1, n)
+    state = gs.init(tx, pure)
+    for k in range(1, 5):
+        crossed = []
+        for opt in opts:
+            rule_of = {name: next(key for key in own if key.endswith(".curvature")) for name, own in opt.state.items()}
+            crossed.append({"a": opt.state["b"][rule_of["b"]], "b": opt.state["a"][rule_of["a"]]})
+        if k == 1:
+            crossed = [arrays(3, n), arrays(3, n)]
+        opts[0].step(arrays(k, n), curvature=crossed[0])
+        opts[1].step(arrays(k, n), curvature={name: x.copy() for name, x in crossed[1].items()})
+        assert all(bits(opts[0].params[name]) == bits(opts[1].params[name]) for name in ("a", "b"))
+        if not groups:
+            own = state.slots
+            given = (
+                {"a": own["b"]["newtonian.curvature"], "b": own["a"]["newtonian.curvature"]} if k > 1 else arrays(3, n)
+            )
+            held = [x.copy() for y in own.values() for x in y.values()]
+            before = [x for y in own.values() for x in y.values()]
+            pure, state = gs.update(tx, pure, arrays(k, n), state, curvature=given)
+            assert all(bits(x) == bits(y) for x, y in zip(before, held, strict=True))
+            after = [x for y in state.slots.values() for x in y.values()]
+            assert not any(np.shares_memory(x, y) for x in after for y in before)
+            assert all(bits(opts[0].params[name]) == bits(pure[name]) for name in ("a", "b"))

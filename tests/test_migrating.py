@@ -69,7 +69,7 @@ def theirs(library, call):
         w = torch.tensor(START, requires_grad=True)
         opt = eval(call, vars(module) | {"params": [w]})  # noqa: S307
         for g in GRADS:
-            w.grad = torch.tensor(g)
+            w.grad = torch.tensor(g).to_sparse() if call.startswith("SparseAdam") else torch.tensor(g)
             opt.step()
         return w.detach().numpy()
     if library == "optax":

@@ -178,8 +178,16 @@ DECLARATIONS = {
     "over alone": (lambda: rule(rates, over="all")(plain), "belong together"),
     "memory lost": (lambda: rule(lambda n: {"n": n}, memory={"k": 1.0})(counted), "memory k|asks for n"),
     "memory not returned": (lambda: rule(lambda k: {"n": k}, memory={"k": 1.0})(counted), "memory k"),
-    "unit of nothing": (lambda: rule(rates, units={"eps": "g"})(plain), "eps is declared in units or start"),
-    "start of nothing": (lambda: rule(rates, start={"m": 1.0})(plain), "m is declared in units or start"),
+    "unit of nothing": (lambda: rule(rates, units={"eps": "g"})(plain), "units= has 'eps'; known: g, lr."),
+    "start of nothing": (lambda: rule(rates, start={"m": 1.0})(plain), "start= has 'm', and the rule has no slot"),
+    "unit of a typo": (lambda: rule(rates, units={"Lr": "g"})(plain), "units= has 'Lr'; did you mean lr?"),
+    "unit that is none": (lambda: rule(rates, units={"lr": "thta/g"})(plain), "has 'thta'; did you mean theta?"),
+    "exception from nothing": (
+        lambda: rule(rates, exceptions={"first_step_descend": "it goes uphill now and then"})(plain),
+        "exceptions= has 'first_step_descend'; did you mean first_step_descends?",
+    ),
+    "letter of nothing": (lambda: rule(rates, symbols={"rate": "r"})(plain), "symbols= has 'rate'; did you mean lr?"),
+    "square of nothing": (lambda: rule(rates, nonnegative="v")(plain), "has 'v', and the rule has no slot"),
     "a schedule as default": (
         lambda: rule(lambda lr=lambda t: 0.1: {"lr": lr})(plain), "the default of lr must be a number"),
     "scalars that fail": (lambda: rule(lambda lr=0.1: {"lr": lr + None})(plain), "scalars fails"),
@@ -381,3 +389,13 @@ def test_a_printed_line_stands_after_those_that_it_names(name):
         later = {id(x.value): x.name for x in lines[k + 1 :]}
         named = {later[id(x)] for x in below(line.value) if id(x) in later}
         assert not named, f"{line.name} is printed before {named}"
+
+
+@pytest.mark.parametrize("name", ["adam", "accumulate", "clip_by_norm", "ema", "torch_like"])
+def test_help_is_that_of_the_rule(name):
+    import pydoc
+
+    made = gs.conventions.constructor("nadam_torch") if name == "torch_like" else getattr(gs, name)
+    text = pydoc.plain(pydoc.render_doc(made))
+    assert made.doc.splitlines()[0] in text
+    assert "Host floats kept between steps" not in text

@@ -147,3 +147,50 @@ def test_any_nest_is_rebuilt_or_refused(tree):
     assert [id(y) for y in nest.leaves(tree, "gradients")] == [id(y) for y in leaves]
     by_name = dict(zip(nest.names, leaves, strict=True))
     assert [id(y) for y in nest.leaves(by_name, "gradients")] == [id(y) for y in leaves]
+
+
+class TestDeepNests:
+    def test_as_deep_as_it_may_be(self):
+        x = np.zeros(1)
+        tree = x
+        for _ in range(100):
+            tree = [tree]
+        nest, leaves = flatten(tree)
+        assert leaves == [x]
+        assert nest.leaves(tree, "gradients") == (x,)
+        again = nest.build([x])
+        for _ in range(100):
+            (again,) = again
+        assert again is x
+        with pytest.raises(gs.GradstepValueError, match=r"the nest is more than 100 levels deep, at '0\.0\.0"):
+            flatten([tree])
+
+    @pytest.mark.parametrize("levels", [900, 5000])
+    def test_deeper_than_python_calls(self, levels):
+        tree = np.zeros(1)
+        for k in range(levels):
+            tree = ([tree], (tree,), {"a": tree})[k % 3]
+        for use in (flatten, lambda x: gs.Optimizer(x, "sgd"), lambda x: gs.init(gs.sgd(), x)):
+            with pytest.raises(gs.GradstepValueError, match="more than 100 levels deep"):
+                use(tree)
+
+    @pytest.mark.parametrize("kind", ["dict", "list", "twice", "within"])
+    def test_one_that_contains_itself(self, kind):
+        tree = {"w": np.zeros(1)}
+        if kind == "dict":
+            tree["a"] = tree
+        elif kind == "list":
+            tree["a"] = [tree]
+        elif kind == "twice":
+            tree |= {"a": tree, "b": [tree, tree], "w": np.zeros(1)}
+            tree["a"] = tree["b"][1] = tree
+        else:
+            tree["a"] = {"c": (inner := [np.zeros(1)])}
+            inner.append(inner)
+        for use in (flatten, lambda x: gs.Optimizer(x, "sgd"), lambda x: gs.init(gs.sgd(), x)):
+            with pytest.raises(gs.GradstepValueError, match=r"the nest contains itself, at '[abc.01]+'"):
+                use(tree)
+
+    def test_a_part_that_stands_there_twice_is_no_cycle(self):
+        part = {"w": np.zeros(1)}
+        assert flatten({"a": part, "b": [part]})[0].names == ("a.w", "b.0.w")

@@ -20,6 +20,7 @@ from gradstep.step import check_parameters, choose_nonfinite, start_slots
 from gradstep.step.host import Host
 
 Slots = Mapping[str, Mapping[str, Any]]
+Memory = Mapping[str, Any]  # numbers, or for each parameter one
 Scalars = Mapping[str, Mapping[str, Mapping[str, Any]]]
 ALL = ""  # the row of scalars that all arrays share
 
@@ -32,13 +33,14 @@ class State(NamedTuple):
     t
         The number of updates made.
     memory
-        Host numbers that some rules keep, such as ``nadam.product``.
+        Host numbers that some rules keep, such as ``nadam.product``; a dict by parameter where a rule keeps them for
+        each.
     slots
         ``slots["layer.w"]["adam.m"]``: arrays of the parameter's shape and dtype.
     """
 
     t: int
-    memory: Mapping[str, float]
+    memory: Memory
     slots: Slots
 
 
@@ -66,7 +68,9 @@ def init(tx: Stage | Rule, params: Any) -> State:
     values = made.values(made.hyper, 0)
     check_parameters(nest.names, leaves)
     slots = {name: start_slots(made, name, x, values) for name, x in zip(nest.names, leaves, strict=True)}
-    return State(0, made.memory(), slots)
+    return State(
+        0, made.memory() | {key: dict.fromkeys(nest.names, x) for key, x in made.memory_of_each().items()}, slots
+    )
 
 
 def update(
@@ -150,7 +154,7 @@ def _guard_inputs(made: Program, tensors: Sequence[Tensor], slots: Slots) -> Non
                 raise bad_gradient(x.name, slots[x.name][keys[0]], limit, key)
 
 
-def scalars(tx: Stage | Rule, params: Any, grads: Any, state: State) -> tuple[Scalars, Mapping[str, float]]:
+def scalars(tx: Stage | Rule, params: Any, grads: Any, state: State) -> tuple[Scalars, Memory]:
     """The host's half of an update: the numbers that :func:`apply` takes, and the memory after it.
 
     Returns
@@ -179,23 +183,28 @@ def host_half(
     tensors: Sequence[Tensor],
     grads: Sequence[Any],
     t: int,
-    memory: Mapping[str, float],
-) -> tuple[list[Row], Mapping[str, float]]:
+    memory: Memory,
+) -> tuple[list[Row], Memory]:
     """Return the scalars of the update after ``t``, a row for all tensors or one for each, and the memory after it.
 
     ``hyper`` has each hyperparameter's value for this update, and ``dtypes`` those in which parameters are computed.
     Tensors and gradients are asked for sums alone: where nothing is measured there need be none.
     """
-    groups = [0] * len(tensors) if made.over_tensor else [0]
-    host = Host(made, [hyper], groups, extremes(set(dtypes)))
+    kept, names = made.memory_of_each(), [x.name for x in tensors]
+    own = [{**memory, **{key: memory[key][name] for key in kept}} for name in names] if kept else [dict(memory)]
+    rows = range(len(own)) if kept else [0] * len(names) if made.over_tensor else [0]
+    cohorts = [(0, (0,) * len(made.parts))] * len(own)
+    host = Host(made, [hyper], rows, extremes(set(dtypes)), cohorts)
 
     def measure(part: int, rows: list[Row]) -> Sums:
         if made.rules[part].whole:  # it is run when the arrays are computed
             return []
         return [eager.measured(made, part, x, g, rows[x.row]) for x, g in zip(tensors, grads, strict=True)]
 
-    table, after = host.table(t + 1, [dict(memory)], measure)
-    return table, after[0]
+    table, after = host.table(t + 1, own, measure)
+    shared = {key: x for numbers in after[:1] for key, x in numbers.items() if key not in kept}
+    each = {key: {name: x[key] for name, x in zip(names, after, strict=True)} for key in kept}
+    return table, {**memory, **shared, **each}
 
 
 def apply(tx: Stage | Rule, params: Any, grads: Any, slots: Slots, scalars: Scalars) -> tuple[Any, Slots]:
@@ -254,10 +263,13 @@ def _named(made: Program, row: Row) -> dict[str, dict[str, float]]:
 def _check_state(made: Program, state: Any) -> None:
     if not isinstance(state, State):
         raise GradstepTypeError(f"state must come from gs.init or gs.update, not be a {type(state).__name__}.")
-    if set(state.memory) != set(made.memory()):
-        raise GradstepValueError(
-            f"state: memory has {sorted(state.memory)}, but this stage keeps {sorted(made.memory())}."
-        )
+    wanted = {**made.memory(), **made.memory_of_each()}
+    if set(state.memory) != set(wanted):
+        raise GradstepValueError(f"state: memory has {sorted(state.memory)}, but this stage keeps {sorted(wanted)}.")
+    for key in made.memory_of_each():
+        known = state.memory[key]
+        if not isinstance(known, Mapping) or set(known) != set(state.slots):
+            raise GradstepValueError(f"state: memory of {key} must have a number for each of the parameters.")
 
 
 def _prepared(made: Program, params: Any, grads: Any, slots: Slots) -> tuple[Nest, list[Tensor], tuple[Any, ...]]:

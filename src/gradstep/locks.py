@@ -21,8 +21,8 @@ def new_lock() -> Any:
     return lock
 
 
-def refuse_reentry(lock: Any, what: str) -> None:
-    """Raise where this thread holds the lock already; ``what`` is the call, for the error.
+def refuse_reentry(lock: Any, what: str, within: str = "a step of the same optimizer") -> None:
+    """Raise where this thread holds the lock already; ``what`` is the call, ``within`` what is made, for the error.
 
     Raises
     ------
@@ -31,7 +31,7 @@ def refuse_reentry(lock: Any, what: str) -> None:
     """
     if lock._is_owned():  # of the standard library's own Condition
         raise InUseError(
-            f"{what} was called while a step of the same optimizer is being made, by a schedule, a callback, a "
+            f"{what} was called while {within} is being made, by a schedule, a callback, a "
             f"finalizer or a signal handler; call it when the step has returned. Nothing was changed by this call."
         )
 

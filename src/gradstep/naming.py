@@ -12,10 +12,18 @@ from gradstep.errors import GradstepAttributeError, GradstepTypeError, GradstepV
 T = TypeVar("T")
 
 
+_ALSO_CALLED: Mapping[str, str] = dict.fromkeys(
+    ("learning_rate", "learningrate", "learn_rate", "rate", "step_size", "stepsize"), "lr"
+)
+
+
 def unknown(what: str, name: str, known: Iterable[str]) -> GradstepValueError:
-    """The error ``what 'name'``, with close matches or, failing those, all known names."""
+    """The error ``what 'name'``, with close matches, in letters of any case, or, failing those, all known names."""
     names = sorted(known)
-    close = difflib.get_close_matches(name, names, n=3)
+    lowered, asked = {x.lower(): x for x in names}, name.lower()
+    asked = asked if asked in lowered else _ALSO_CALLED.get(asked, asked)
+    matches = [asked] if asked in lowered else difflib.get_close_matches(asked, lowered, n=3)
+    close = [lowered[x] for x in matches]
     hint = f"did you mean {' or '.join(close)}?" if close else f"known: {', '.join(names)}."
     return GradstepValueError(f"{what} {name!r}; {hint}")
 

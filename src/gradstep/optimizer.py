@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gradstep.array.namespaces import copied, duplicate, namespace, to_numpy
-from gradstep.array.tree import Nest, flatten
+from gradstep.array.tree import Nest, ReadOnly, flatten
 from gradstep.conventions import stage_of
 from gradstep.engine.cpu.threads import checked_threads
 from gradstep.engine.meters import Diagnostics
@@ -154,7 +154,7 @@ class Optimizer:
         self._values = GroupValues(self._groups, self._hyper)
         self._active = [k for k, group in enumerate(self._groups.of) if group is not None]
         self._step = joint_step(
-            [(rule, self._groups.programs[rule]) for rule in self._groups.rules or [""]],
+            [(rule, self._groups.used[rule]) for rule in self._groups.rules or [""]],
             {self._nest.names[k]: leaves[k] for k in self._active},
             self._values.at(0),
             [group for group in self._groups.of if group is not None],
@@ -164,7 +164,7 @@ class Optimizer:
         self._takes_inputs = bool(self._step.inputs)
         self._lock = self._step.lock
         self._same = _identity(self._nest, params, self._leaves)
-        self._state = MappingProxyType({name: MappingProxyType(own) for name, own in self._step.slots.items()})
+        self._state = ReadOnly({name: ReadOnly(own) for name, own in self._step.slots.items()})
         self._asked: tuple[Any, list[Any]] | None = None  # the point last asked for, until it is answered
 
     @property
@@ -567,7 +567,8 @@ class Optimizer:
         )
 
     def __repr__(self) -> str:
-        return f"<Optimizer {self.stage!r} of {len(self._leaves)} arrays, t={self.t}, {self.engine}>"
+        others = "".join(f", {own!r} for {pattern!r}" for pattern, own in self._groups.stages.items())
+        return f"<Optimizer {self.stage!r}{others} of {len(self._leaves)} arrays, t={self.t}, {self.engine}>"
 
     def _refuse_replaced(self) -> None:
         """Refuse parameters that are no longer the arrays of the nest: a step would go to the old ones.

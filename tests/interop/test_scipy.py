@@ -735,3 +735,28 @@ def test_each_line_of_the_page_has_its_test():
     page = (Path(__file__).parents[2] / "docs/migrating/scipy.md").read_text(encoding="utf-8")
     lines = re.findall(r"^\| (.*?) \| .* \|$", page, flags=re.MULTILINE)
     assert [line for line in lines if line != "autograd"] == list(LINES)
+
+
+class TestNumbersAndLengths:
+    @pytest.mark.parametrize("maxiter", [1e1, np.float64(10), np.int32(10)])
+    def test_whole_numbers_of_any_kind(self, maxiter):
+        assert run(lr=0.01, maxiter=maxiter).nit == 10
+
+    def test_infinity_is_no_limit(self):
+        assert run(lr=0.1, maxiter=np.inf).success
+
+    @pytest.mark.parametrize(
+        "bounds", [[(0, 1)], [(0, 1)] * 4, [(0, 1), (0, 1), (0,)], [(0, 1), (0, 1, 2), (0, 1)], [0, 1, 2]], ids=repr
+    )
+    def test_a_wrong_number_of_bounds_is_told(self, bounds):
+        with pytest.raises(gs.GradstepValueError, match=r"a pair \(low, high\) for each of the 3 elements") as error:
+            run(lr=0.1, more={"bounds": bounds})
+        assert clear(error)
+
+    def test_pairs_are_scipys_where_ours_would_be_refused(self):
+        """For every method of SciPy's they are pairs; here two lists, for two elements."""
+        both = [
+            minimize(lambda x: x @ x, [0.5, 0.6], jac=lambda x: 2 * x, method=how, bounds=([0, 0.1], [0.2, 1])).x
+            for how in (method("adam", lr=0.05), "L-BFGS-B")
+        ]
+        assert np.allclose(*both, atol=1e-4)

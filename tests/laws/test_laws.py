@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import gradstep as gs
+from gradstep.form import declaration
 from gradstep.rule import registry
 from gradstep.testing import LAWS
 from gradstep.testing.case import ENGINES
@@ -36,6 +37,7 @@ def test_every_rule_has_an_oracle(name):
 
 
 def test_exceptions_name_laws_and_have_reasons():
+    assert tuple(LAWS) == declaration.LAWS
     for name in CASES:
         for law, reason in CASES[name].rule.exceptions.items():
             assert law in LAWS, name

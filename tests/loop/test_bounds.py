@@ -334,3 +334,99 @@ def test_quadratics_in_a_box_beside_l_bfgs_b(rule, seed):
     assert (mine.jac[mine.x == low] >= -1e-7).all()  # Karush, Kuhn and Tucker: a bound holds what pulls outwards,
     assert (mine.jac[mine.x == high] <= 1e-7).all()
     assert np.abs(mine.jac[~held]).max(initial=0.0) <= 1e-7  # and elsewhere nothing pulls
+
+
+TWO = np.array([0.2, 0.3])
+
+
+def ends_at(bounds, x0=TWO):
+    """Where a run ends whose minimum is at 0.5 everywhere."""
+    run = gs.Run(
+        lambda x: (float(((x - 0.5) ** 2).sum()), 2 * (x - 0.5)), x0, "adam", lr=0.05, bounds=bounds, max_steps=300
+    )
+    list(run)
+    return run.params
+
+
+class TestForms:
+    @pytest.mark.parametrize(
+        "bounds",
+        [
+            ([0, 0], [1, 1]),
+            [[0, 0], [1, 1]],
+            [[0, 1], [0, 1]],
+            ([0, 1], [0, 1]),
+            np.array([[0, 1], [0, 1]]),
+            np.array([[0, 0], [1, 1]]),
+            [np.zeros(2), np.ones(2)],
+            ((0, 0), (1, 1)),
+            {"params": ([0, 0], [1, 1])},
+            zip([0, 0], [1, 1], strict=True) and ([0.0, 0.0], [1.0, 1.0]),
+        ],
+        ids=repr,
+    )
+    def test_what_may_be_two_things_is_refused(self, bounds):
+        with pytest.raises(gs.GradstepValueError, match=r"two pairs .* or a lower and an upper bound") as error:
+            ends_at(bounds)
+        assert clear(error)
+
+    @pytest.mark.parametrize(
+        "bounds",
+        [
+            [(0, 0.4), (0, 0.4)],
+            ((0, 0.4), (None, 0.4)),
+            [[None, 0.4], [0, 0.4]],
+            zip(np.zeros(2), np.full(2, 0.4), strict=True),
+            (np.zeros(2), np.full(2, 0.4)),
+            (0, 0.4),
+            [0, 0.4],
+            (None, [0.4, 0.4]),
+            ([0], [0.4]),
+            optimize.Bounds(0, 0.4),
+            optimize.Bounds([0, 0], [0.4, 0.4]),
+        ],
+        ids=repr,
+    )
+    def test_two_elements(self, bounds):
+        assert (ends_at(bounds) == 0.4).all()
+
+    @pytest.mark.parametrize(
+        "bounds",
+        [
+            ([0, 0, 0], [0.4, 0.4, 0.4]),
+            [[0, 0, 0], [0.4, 0.4, 0.4]],
+            ((0, 0, 0), (0.4, 0.4, 0.4)),
+            [(0, 0.4)] * 3,
+            [[0, 0.4]] * 3,
+            np.array([[0, 0.4]] * 3),
+            np.array([[0, 0, 0], [0.4, 0.4, 0.4]]),
+            optimize.Bounds(np.zeros(3), np.full(3, 0.4)),
+        ],
+        ids=repr,
+    )
+    def test_three_elements(self, bounds):
+        assert (ends_at(bounds, np.array([0.1, 0.2, 0.3])) == 0.4).all()
+
+    @pytest.mark.parametrize(
+        "bounds", [([[0], [0]], [[0.4], [0.4]]), (0, [0.4, 0.4, 0.4]), (np.zeros((2, 3)), 0.4)], ids=repr
+    )
+    def test_two_axes(self, bounds):
+        assert (ends_at(bounds, np.full((2, 3), 0.1)) == 0.4).all()
+
+    @pytest.mark.parametrize(
+        ("bounds", "match"),
+        [
+            ([(0, 1)] * 3, "3 entries"),
+            ([(0, 1)], "1 entries"),
+            ([(0, 1, 2), (0, 1)], "2 entries|fits the shape"),
+            ("ab", "bounds must be"),
+            (3.0, "bounds must be"),
+            (optimize.Bounds([0, 0, 0], 1), "lower bound"),
+            ((0, [1, 2, 3]), "upper bound"),
+        ],
+        ids=repr,
+    )
+    def test_what_does_not_fit(self, bounds, match):
+        with pytest.raises(gs.GradstepError, match=match) as error:
+            ends_at(bounds)
+        assert clear(error)

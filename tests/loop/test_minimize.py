@@ -19,8 +19,8 @@ FIELDS = {
 
 
 def test_every_field():
-    result = gs.minimize(bowl, X0, "sgd", lr=0.4, max_steps=5)
-    run = gs.Run(bowl, X0, "sgd", lr=0.4, max_steps=5)
+    result = gs.minimize(bowl, X0, "sgd", lr=0.3, max_steps=5)
+    run = gs.Run(bowl, X0, "sgd", lr=0.3, max_steps=5)
     steps = list(run)
     assert isinstance(result, optimize.OptimizeResult)
     assert result.keys() == FIELDS
@@ -177,3 +177,141 @@ def test_it_finds_what_scipy_finds(rule, lr, seed):
 def test_the_minimum_of_a_bowl():
     result = gs.minimize(bowl, X0, "adam", lr=0.05, grad_norm=1e-8)
     assert np.abs(result.x - TARGET).max() <= 1e-8 / (2 * SCALES.min())
+
+
+class TestNamesOfSciPys:
+    def test_they_mean_ours(self):
+        ours = gs.minimize(bowl, X0, "sgd", lr=0.1, max_steps=7, max_evaluations=50, grad_norm=1e-9)
+        theirs = gs.minimize(fun=bowl, x0=X0, method="sgd", lr=0.1, maxiter=7, maxfev=50, tol=1e-9, jac=True)
+        assert bits(ours.x) == bits(theirs.x)
+        assert (ours.nit, ours.message) == (theirs.nit, theirs.message)
+        assert gs.minimize(bowl, X0, "sgd", maxiter=1e1).nit == 10
+
+    def test_value_and_gradient_apart_with_arguments(self):
+        found = gs.minimize(
+            lambda x, a: float(a * x @ x), X0, "sgd", lr=0.1, jac=lambda x, a: 2 * a * x, args=(0.5,), max_steps=5
+        )
+        ours = gs.minimize(lambda x, a: (float(a * x @ x), 2 * a * x), X0, "sgd", lr=0.1, args=(0.5,), max_steps=5)
+        assert bits(found.x) == bits(ours.x)
+        assert bits(found.x) == bits(gs.minimize(lambda x: (0.0, x), X0, "sgd", lr=0.1, max_steps=5).x)
+
+    @pytest.mark.parametrize(
+        ("options", "match"),
+        [
+            ({"maxiter": 3, "max_steps": 3}, "two names of one thing"),
+            ({"jac": "2-point"}, "jac must be True"),
+            ({"gtol": 1e-3}, "grad_norm="),
+            ({"constraints": ()}, "project="),
+            ({"ftol": 1e-3}, "plateau"),
+        ],
+    )
+    def test_what_is_refused(self, options, match):
+        with pytest.raises(gs.GradstepTypeError, match=match) as error:
+            gs.minimize(bowl, X0, "sgd", **options)
+        assert clear(error)
+
+    def test_a_run_says_ours(self):
+        with pytest.raises(gs.GradstepTypeError, match="max_steps="):
+            gs.Run(bowl, X0, "sgd", maxiter=3)
+
+
+class TestCallbacks:
+    def test_of_parameters(self):
+        seen = []
+        found = gs.minimize(bowl, X0, "sgd", lr=0.1, max_steps=3, callback=lambda xk: seen.append(xk))
+        assert len(seen) == 3
+        assert bits(seen[-1]) == bits(found.x)
+        seen[-1][:] = 9.0
+        assert bits(seen[0]) != bits(seen[1])
+
+    def test_of_an_intermediate_result(self):
+        seen = []
+        found = gs.minimize(
+            bowl, X0, lr=0.1, max_steps=3, callback=lambda intermediate_result: seen.append(intermediate_result)
+        )
+        assert [one.fun for one in seen] == [bowl(one.x)[0] for one in seen]
+        assert seen[-1].fun == found.fun
+        assert found.nfev == 4
+
+    def test_stop_iteration(self):
+        def stop(_):
+            raise StopIteration
+
+        found = gs.minimize(bowl, X0, "sgd", max_steps=9, callback=stop)
+        assert (found.nit, found.status, found.success) == (1, 99, False)
+
+    def test_of_a_step_and_its_run(self):
+        seen = []
+        gs.minimize(
+            bowl, X0, "sgd", lr=0.1, max_steps=3, callbacks=[lambda step, run: seen.append((step.t, run.params.copy()))]
+        )
+        assert [t for t, _ in seen] == [1, 2, 3]
+        assert bits(seen[0][1]) == bits(X0 - 0.1 * bowl(X0)[1])
+        one = []
+        gs.minimize(bowl, X0, "sgd", max_steps=3, callbacks=[one.append, lambda step, more=None: None])
+        assert len(one) == 3
+
+
+class TestOnlyGrew:
+    @pytest.mark.parametrize(
+        "options", [{"max_steps": 50}, {"stop": gs.stop.plateau(5)}, {"max_evaluations": 9}, {"seconds": 0.05}]
+    )
+    def test_no_success_and_a_remark(self, options):
+        found = gs.minimize(lambda x: (float(x @ x), -2 * x), X0, "sgd", lr=0.01, **options)
+        assert not found.success
+        assert found.message.endswith(". The value is worse than that of the start.")
+        assert found.fun > found.fun_best
+
+    def test_a_complex_gradient_in_the_other_convention(self):
+        z0 = np.array([1 + 2j, 3 - 1j])
+        f = lambda z: (float((abs(z) ** 2).sum()), 2 * z.conj())  # noqa: E731
+        assert not gs.minimize(f, z0, "adam", lr=0.1, max_steps=200).success
+        assert gs.minimize(lambda z: (f(z)[0], 2 * z), z0, "adam", lr=0.1, max_steps=200).success
+
+    def test_one_that_stays_or_comes_back_is_a_success(self):
+        assert gs.minimize(bowl, TARGET, "sgd", max_steps=5).success
+        assert gs.minimize(bowl, X0, "sgd", lr=0.3, max_steps=12).success
+
+    def test_also_after_it_has_gone_on(self, tmp_path):
+        path = tmp_path / "run.safetensors"
+        for last in (5, 10):
+            found = gs.minimize(
+                lambda x: (float(x @ x), -2 * x), X0, "sgd", lr=0.01, max_steps=last, save_to=path, resume=True
+            )
+            assert not found.success
+
+    def test_of_noise_nobody_can_say_it(self):
+        rng = np.random.default_rng(0)
+        for more in ({"batches": lambda k: k}, {"rng": rng}):
+            found = gs.minimize(lambda x, *_: (float(x @ x), -2 * x), X0, "sgd", lr=0.01, max_steps=9, **more)
+            assert found.success
+
+
+class TestMoreSteps:
+    def test_a_run_that_has_ended_goes_on(self):
+        whole = gs.Run(bowl, X0, "adam", lr=0.1, max_steps=12)
+        list(whole)
+        run = gs.Run(bowl, X0, "adam", lr=0.1, max_steps=5)
+        list(run)
+        run.stop = gs.stop.steps(12)
+        assert run.reason is None
+        assert [step.t for step in run] == list(range(6, 13))
+        assert bits(run.params) == bits(whole.params)
+        assert run.evaluations == whole.evaluations
+
+    def test_what_is_not_finite_still_ends_it(self):
+        run = gs.Run(lambda x, k: (np.nan if k > 6 else 1.0, x), X0, "sgd", batches=lambda k: k, max_steps=2)
+        list(run)
+        run.stop = gs.stop.steps(20)
+        list(run)
+        assert (run.t, run.reason.kind) == (7, "non-finite")
+        run.on_nonfinite = "skip"
+        with pytest.raises(gs.GradstepValueError, match="on_nonfinite"):
+            run.on_nonfinite = "jump"
+
+    @pytest.mark.parametrize("stop", [5, "steps", [gs.stop.steps(3)]])
+    def test_what_is_no_stop(self, stop):
+        run = gs.Run(bowl, X0, "sgd", max_steps=2)
+        with pytest.raises(gs.GradstepTypeError, match="is no stop"):
+            run.stop = stop
+        assert len(list(run)) == 2

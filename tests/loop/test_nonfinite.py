@@ -139,3 +139,53 @@ def test_the_best_is_none_of_them():
     )
     list(run)
     assert (run.best_value, run.best_t) == (2.0, 1)
+
+
+class TestDraws:
+    """A generator draws anew: what was not finite is left out, as a batch is."""
+
+    @staticmethod
+    def make(seed=3, **options):
+        rng = np.random.default_rng(seed)
+
+        def f(x, *_):
+            e = rng.normal(size=2)
+            if e[0] > 1.8:
+                return math.inf, np.full(2, math.nan)
+            return float((x - 1 + 0.1 * e) @ (x - 1 + 0.1 * e)), 2 * (x - 1 + 0.1 * e)
+
+        return gs.Run(f, np.zeros(2), "adam", lr=0.05, rng=rng, on_nonfinite="skip", **{"max_steps": 200} | options)
+
+    def test_a_draw_is_left_out(self):
+        run, other = self.make(), self.make(batches=lambda k: k)
+        list(run)
+        list(other)
+        assert run.reason.kind == "budget"
+        assert run.skipped == other.skipped > 2
+        assert bits(run.params) == bits(other.params)
+
+    def test_a_resumed_run_goes_on_as_the_whole_one(self, tmp_path):
+        whole = self.make()
+        list(whole)
+        path = tmp_path / "run.safetensors"
+        for last in (30, 90, 200):
+            run = self.make(save_to=path, resume=True, max_steps=last)
+            list(run)
+        assert bits(run.params) == bits(whole.params)
+        assert (run.skipped, run.evaluations) == (whole.skipped, whole.evaluations)
+
+    def test_it_ends_where_nothing_is_drawn(self):
+        rngs = {"a": np.random.default_rng(0), "b": np.random.Generator(np.random.MT19937(1))}
+        run = gs.Run(lambda x: (math.nan, x), X0, "adam", rng=rngs, on_nonfinite="skip", max_steps=3)
+        list(run)
+        assert run.reason.kind == "non-finite"
+        assert "would give the same" in run.reason.message
+        assert run.skipped == 0
+
+    @pytest.mark.parametrize("which", ["rng", "batches"])
+    def test_it_ends_where_all_are_bad(self, which):
+        rng = np.random.default_rng(0)
+        more = {"rng": rng} if which == "rng" else {"batches": lambda k: k}
+        run = gs.Run(lambda x, *_: (math.nan, x + rng.normal()), X0, "adam", on_nonfinite="skip", max_steps=3, **more)
+        list(run)
+        assert (run.reason.kind, run.skipped) == ("non-finite", 99)

@@ -78,13 +78,14 @@ def test_plateau_of_a_metric_looks_only_where_it_was_measured():
         lambda x: (1.0, np.zeros(1)),
         [0.0],
         "sgd",
-        evaluate=lambda _: {"acc": next(measured)},
+        evaluate=lambda _: {"error": next(measured)},
         evaluate_every=5,
-        stop=stop.plateau(2, metric="val/acc"),
+        mode={"val/error": "min"},
+        stop=stop.plateau(2, metric="val/error"),
     )
     list(run)
     assert (run.t, run.reason.kind) == (15, "converged")
-    assert run.reason.message == "val/acc has not become better than 2 for 2 evaluations"
+    assert run.reason.message == "val/error has not become better than 2 for 2 evaluations"
 
 
 def test_plateau_does_not_count_what_is_not_finite():
@@ -373,3 +374,70 @@ def test_handlers_are_back_after_a_break_and_an_error():
     with pytest.raises(ZeroDivisionError):
         list(run)
     assert {n: signal.getsignal(n) for n in before} == before
+
+
+class TestOfOnesOwn:
+    class Counting(stop.Stop):
+        """Remembers NumPy's numbers, and answers with what it is told to."""
+
+        def __init__(self, at=3, says=True):
+            self.at, self.says = at, says
+
+        def check(self, point, memory):
+            memory["n"] = np.int64(memory.get("n", 0) + 1)
+            memory["seen"] = [*memory.get("seen", []), np.float32(point.value)][-2:]
+            memory["flag"] = {"is": np.bool_(True), "half": np.array(0.5)}
+            return self.says if memory["n"] > self.at else None
+
+    def run(self, rule, **options):
+        return gs.Run(bowl, np.zeros(3), "adam", lr=0.1, stop=rule, **{"max_steps": 20} | options)
+
+    @pytest.mark.parametrize("yes", [True, np.bool_(True)])
+    def test_true_ends_the_run(self, yes):
+        run = self.run(self.Counting(says=yes))
+        list(run)
+        assert (run.t, run.reason.kind, run.reason.message) == (3, "callback", "the stop Counting ended it")
+        assert len(list(self.run(self.Counting(says=False)))) == 20
+
+    def test_one_that_arrives_has_converged(self):
+        class Arriving(self.Counting):
+            arrives = True
+
+        run = self.run(Arriving())
+        list(run)
+        assert run.reason.kind == "converged"
+
+    def test_numpys_numbers_are_saved(self, tmp_path):
+        path = tmp_path / "run.safetensors"
+        list(self.run(self.Counting(at=7), max_steps=4, save_to=path))
+        again = self.run(self.Counting(at=7), save_to=path, resume=True)
+        list(again)
+        assert again.t == 7
+        (own,) = [x for key, x in gs.load(path).metadata["run"]["stop"].items() if "Counting" in key]
+        assert own["flag"] == {"is": True, "half": 0.5}
+
+    @pytest.mark.parametrize("said", ["yes", 1, 0.5, np.zeros(2)], ids=repr)
+    def test_another_answer_is_refused_at_once(self, said):
+        with pytest.raises(gs.GradstepTypeError, match="stop Counting: check must give a Reason, True") as error:
+            list(self.run(self.Counting(at=0, says=said)))
+        assert clear(error)
+
+    @pytest.mark.parametrize("x", [np.zeros(3), object(), 1j, b"x", np.nan, {1: 2}, [[np.inf]]], ids=repr)
+    def test_what_no_file_can_keep_is_refused_at_once(self, x):
+        class Keeping(stop.Stop):
+            def check(self, point, memory):
+                memory["it"] = x
+
+        run = self.run(Keeping())
+        with pytest.raises(gs.GradstepTypeError, match=r"stop Keeping: its memory\['it'\]") as error:
+            list(run)
+        assert clear(error)
+        assert run.t == 0
+
+
+@pytest.mark.parametrize("make", [stop.steps, stop.evaluations, stop.plateau, stop.non_finite])
+def test_whole_numbers_may_be_written_as_floats(make):
+    assert make(1e3) == make(1000)
+    assert repr(make(1e3)) == repr(make(1000))
+    with pytest.raises(gs.GradstepTypeError, match="must be an integer"):
+        make(1.5)

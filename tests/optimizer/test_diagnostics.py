@@ -13,7 +13,7 @@ from gradstep.testing import Case
 from support import ENGINES, LONG, clear, engines, fingerprint, mapped, normal, numbers, script
 
 EACH = gs.chain(gs.l2(0.5), gs.clip_by_norm(0.25), gs.adam(lr=0.1))
-ALL = [Case(rule).alone() for rule in registry(None).values() if not rule.every]  # each step is an update
+ALL = [Case(rule).stage() for rule in registry(None).values() if not rule.every]  # each step is an update
 SIZES = [0, 1, 15, 16, 17, 4095, 4096, 4097, 70_001, 40]
 NORMS = ("grad_norm", "update_norm", "param_norm")
 whole = pytest.mark.parametrize("tx", [*ALL, LONG, EACH], ids=lambda x: "-".join(p.label for p in x.parts))

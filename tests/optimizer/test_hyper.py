@@ -127,6 +127,39 @@ class TestHyperparameters:
         opt.step(grads)
         assert same(opt.params, twin.params)
 
+    @pytest.mark.parametrize(
+        "schedule", [lambda: 0.1, lambda a, b: 0.1, type("Own", (), {"__call__": lambda self: 0.1})()]
+    )
+    def test_a_schedule_that_takes_no_t_is_named(self, schedule):
+        for options, owner in (
+            ({"lr": schedule}, "hyperparameter"),
+            ({"groups": {"*": {"lr": schedule}}}, "groups: '"),
+        ):
+            with pytest.raises(
+                gs.GradstepTypeError, match="the schedule of lr must be a function of one number"
+            ) as error:
+                gs.Optimizer(np.ones(2), "adam", **options)
+            assert str(error.value).startswith(owner)
+        opt = gs.Optimizer(np.ones(2), "adam", lr=gs.schedules.constant(0.1))
+        opt.lr = schedule
+        with pytest.raises(gs.GradstepTypeError, match="the schedule of lr must be a function of one number"):
+            opt.step(np.ones(2))
+
+    def test_what_a_schedule_raises_says_whose_it_is(self):
+        opt = gs.Optimizer(np.ones(2), "adam", beta1=lambda t: 0.5 / (2 - t))
+        opt.step(np.ones(2))
+        opt.step(np.ones(2))
+        with pytest.raises(ZeroDivisionError) as error:
+            opt.step(np.ones(2))
+        assert error.value.__notes__ == [
+            "hyperparameter: this came from the schedule of beta1 at t = 2; nothing was changed."
+        ]
+
+    def test_a_type_error_within_a_schedule_is_its_own(self):
+        with pytest.raises(TypeError, match="unsupported operand") as error:
+            gs.Optimizer(np.ones(2), "adam", lr=lambda t: t + "1")
+        assert not isinstance(error.value, gs.GradstepError)
+
     def test_schedules_out_of_range_stop_at_their_step(self):
         opt = gs.Optimizer(np.ones(2), "sgd", lr=lambda t: 0.1 - t)
         opt.step(np.ones(2))
@@ -136,6 +169,49 @@ class TestHyperparameters:
         ):
             opt.step(np.ones(2))
         assert fingerprint(opt) == before
+
+
+@pytest.mark.parametrize("name", ["learning_rate", "Learning_Rate", "LR", "rate", "step_size"])
+def test_the_learning_rate_by_another_name(name):
+    calls = [
+        lambda: gs.adam(**{name: 0.1}),
+        lambda: gs.Optimizer(np.ones(2), "adam", **{name: 0.1}),
+        lambda: gs.Optimizer(np.ones(2), "adam", groups={"*": {name: 0.1}}),
+        lambda: gs.Optimizer(np.ones(2), "adam").hyper.update({name: 0.1}),
+    ]
+    for call in calls:
+        with pytest.raises(gs.GradstepValueError, match=rf"unknown hyperparameter '{name}'; did you mean lr\?"):
+            call()
+
+
+@pytest.mark.parametrize(("given", "meant"), [("AdamW", "adamw"), ("SGD", "sgd"), ("RMSProp", "rmsprop")])
+def test_names_of_rules_in_letters_of_another_case(given, meant):
+    with pytest.raises(gs.GradstepValueError, match=rf"unknown rule '{given}'; did you mean {meant}\?"):
+        gs.Optimizer(np.ones(2), given)
+
+
+@pytest.mark.parametrize(
+    "stage",
+    [
+        gs.clip_by_value(1.0),
+        gs.chain(gs.clip_by_global_norm(1.0), gs.unscale),
+        gs.chain(gs.accumulate(), gs.l2),
+        gs.maximize(),
+        "clip_by_norm",
+    ],
+    ids=str,
+)
+def test_a_chain_that_would_move_nothing_is_refused(stage):
+    with pytest.raises(gs.GradstepValueError, match="nothing here turns the gradient into an update"):
+        gs.Optimizer(np.ones(2), stage)
+    if not isinstance(stage, str):
+        with pytest.raises(gs.GradstepValueError, match="put a rule behind"):
+            gs.init(stage, np.ones(2))
+
+
+@pytest.mark.parametrize("stage", [gs.ema(), gs.decay(lr=0.1), gs.chain(gs.clip_by_value, gs.sgd)], ids=str)
+def test_a_chain_that_moves_or_averages_is_taken(stage):
+    gs.Optimizer(np.ones(2), stage).step(np.ones(2))
 
 
 def test_a_hyperparameter_set_as_an_attribute_is_refused_by_how_to_set_it():

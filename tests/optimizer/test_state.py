@@ -1,5 +1,8 @@
 """State by name, reset, averages."""
 
+import copy
+import pickle
+
 import numpy as np
 import pytest
 
@@ -54,10 +57,8 @@ class TestState:
         rng = np.random.default_rng(0)
         for _ in range(3):
             opt.step({"a": normal(rng, params["a"]), "b": [normal(rng, x) for x in params["b"]]})
-            track["a"] = np.float32(0.75) * track["a"] + np.float32(0.25) * params["a"]
-            track["b"] = [
-                x.dtype.type(0.75) * x + x.dtype.type(0.25) * y for x, y in zip(track["b"], params["b"], strict=True)
-            ]
+            track["a"] += np.float32(0.25) * (params["a"] - track["a"])
+            track["b"] = [x + x.dtype.type(0.25) * (y - x) for x, y in zip(track["b"], params["b"], strict=True)]
         out = opt.averaged()
         assert same({k: out[k] for k in "ab"}, track)
         assert out["f"].tolist() == [0, 1, 2]
@@ -83,3 +84,21 @@ class TestState:
         opt = gs.Optimizer([np.ones(2), np.ones(3)], "adam", lr=0.1, engine="eager")
         opt.step([np.ones(2), np.ones(3)])
         assert repr(opt) == "<Optimizer adam(lr=0.1) of 2 arrays, t=1, eager>"
+
+
+def test_copies_of_the_state_are_dicts_of_copies():
+    opt = gs.Optimizer({"w": np.ones(3), "b": np.ones(2)}, "adam")
+    opt.step({"w": np.ones(3), "b": np.ones(2)})
+    kept = {name: {key: x.copy() for key, x in own.items()} for name, own in opt.state.items()}
+    copies = [copy.deepcopy(opt.state), pickle.loads(pickle.dumps(opt.state)), {"w": copy.deepcopy(opt.state["w"])}]  # noqa: S301
+    opt.step({"w": np.ones(3), "b": np.ones(2)})
+    for made in copies:
+        assert type(made) is type(made["w"]) is dict
+        assert same(made, {name: kept[name] for name in made})
+        made["w"]["adam.m"][...] = 5.0  # their owner's
+    assert opt.state["w"]["adam.m"][0] != 5.0
+    with pytest.raises(TypeError, match="does not support item assignment"):
+        opt.state["w"] = {}
+    with pytest.raises(TypeError, match="does not support item assignment"):
+        opt.state["w"]["adam.m"] = np.zeros(3)
+    assert repr(opt.state["w"]).startswith("{'adam.m': array(")

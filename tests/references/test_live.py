@@ -47,6 +47,7 @@ ARGUMENTS = {
         "Adamax": TORCH_ADAM,
         "NAdam": {**TORCH_ADAM, "momentum_decay": DECAY, "decoupled_weight_decay": FLAG},
         "RAdam": {**TORCH_ADAM, "decoupled_weight_decay": FLAG},
+        "SparseAdam": {"lr": ANY_RATE, "betas": BETAS, "eps": EPS, "maximize": FLAG},
     },
     "optax": {
         "sgd": {**OPTAX, "momentum": BETA, "nesterov": FLAG},

@@ -4,14 +4,44 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from operator import itemgetter
-from typing import Any
+from typing import Any, TypeVar
 
 import array_api_compat
 
 from gradstep.errors import GradstepTypeError, GradstepValueError
 
+T = TypeVar("T")
 Pick = Callable[[Any], tuple[Any, ...] | None]
 BARE = "params"  # the name of a leaf that is the whole nest
+DEEPEST = 100  # levels of a nest: far fewer than Python can call functions within one another
+
+
+class ReadOnly(Mapping[str, T]):
+    """A mapping that cannot be written into. A copy of it, deep or pickled, is a dict of copies."""
+
+    __slots__ = ("_own",)
+
+    def __init__(self, own: Mapping[str, T]) -> None:
+        self._own = own
+
+    def __getitem__(self, key: str) -> T:
+        return self._own[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._own)
+
+    def __len__(self) -> int:
+        return len(self._own)
+
+    def __repr__(self) -> str:
+        return repr(self._own)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return dict, (dict(self._own),)
+
+    def copy(self) -> dict[str, T]:
+        """Return a dict with the same values."""
+        return dict(self._own)
 
 
 @dataclass(frozen=True)
@@ -83,11 +113,11 @@ def flatten(tree: Any) -> tuple[Nest, list[Any]]:
     GradstepTypeError
         For anything else than an array at the end of a branch.
     GradstepValueError
-        When two leaves would have the same name.
+        When two leaves would have the same name, or the nest is more than 100 levels deep, or contains itself.
     """
     names: list[str] = []
     leaves: list[Any] = []
-    root = _survey(tree, "", names, leaves)
+    root = _survey(tree, "", names, leaves, ())
     seen: set[str] = set()
     for name in names:
         if name in seen:
@@ -103,11 +133,16 @@ def is_array(x: Any) -> bool:
     return array_api_compat.is_array_api_obj(x)
 
 
-def _survey(tree: Any, name: str, names: list[str], leaves: list[Any]) -> Node:
+def _survey(tree: Any, name: str, names: list[str], leaves: list[Any], above: tuple[int, ...]) -> Node:
     if is_array(tree):
         names.append(name or BARE)
         leaves.append(tree)
         return Node(None)
+    if id(tree) in above:
+        raise GradstepValueError(f"parameters: the nest contains itself, at {name!r}.")
+    if len(above) == DEEPEST:
+        raise GradstepValueError(f"parameters: the nest is more than {DEEPEST} levels deep, at {name[:20]!r}...")
+    above = (*above, id(tree))
     if isinstance(tree, Mapping):
         items = list(tree.items())
         kind: type = dict
@@ -119,7 +154,7 @@ def _survey(tree: Any, name: str, names: list[str], leaves: list[Any]) -> Node:
             f"parameter {name or BARE!r} is of type {type(tree).__name__}; a nest is made of dicts, lists and tuples "
             f"of arrays (a number needs numpy.array(...) around it)."
         )
-    children = tuple(_survey(x, f"{name}.{key}" if name else str(key), names, leaves) for key, x in items)
+    children = tuple(_survey(x, f"{name}.{key}" if name else str(key), names, leaves, above) for key, x in items)
     return Node(kind, tuple(key for key, _ in items), children)
 
 

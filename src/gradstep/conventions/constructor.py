@@ -5,10 +5,13 @@ name. So one constructor with the same switches always gives the same chain, wha
 """
 
 import inspect
+import math
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property, update_wrapper, wraps
+from itertools import product
 from typing import Any, Generic, Literal, NamedTuple, ParamSpec
 
 from gradstep.errors import GradstepTypeError, GradstepValueError
@@ -200,6 +203,15 @@ class Constructor(Generic[P]):
             return self._forms.setdefault(on, made)
         return self._forms[on]
 
+    def forms(self) -> list[Form]:
+        """Return the chain of each choice of switches, but of those that do not go together."""
+        found: list[Form] = []
+        for on in product((False, True), repeat=len(self._switches)):
+            given = {x.name: _turned(x, is_on) for x, is_on in zip(self._switches, on, strict=True)}
+            with suppress(GradstepValueError):
+                found.append(self.form(given))
+        return found
+
     def stage(self, given: Mapping[str, Any]) -> Stage:
         """Return the stage with these arguments; a required one that is left out has the rule's default, or is 1.
 
@@ -279,8 +291,11 @@ class Constructor(Generic[P]):
         if x.kind == "number":
             if x.is_rate and _holds_many(value):
                 name = self.owner.rpartition(".")[2]
-                raise GradstepTypeError(
-                    f"{self.owner}: the learning rate is {type(value).__name__}; parameters are given to the "
+                shape = getattr(value, "shape", None)
+                kind = GradstepTypeError if shape is None else GradstepValueError
+                size = "" if shape is None else f" of {math.prod(shape)} elements"
+                raise kind(
+                    f"{self.owner}: the learning rate is {type(value).__name__}{size}; parameters are given to the "
                     f'optimizer, gs.Optimizer(params, "{self.owner}", ...), and {name}(...) takes what stands behind '
                     f"them."
                 )
@@ -319,13 +334,18 @@ class AsIs:
 
 
 def number(x: Any) -> Any:
-    """Return another library's 0-d array as a float, and its schedule as one that gives floats; all else as it is.
+    """Return another library's array of one element as a float, and its schedule as one that gives floats.
+
+    All else is returned as it is.
 
     Schedules of gradstep are left as they are, and are saved with a run; others by their names alone.
     """
     if callable(x):
         return x if isinstance(x, Schedule | AsIs) else _in_python(x)
-    return float(x) if getattr(x, "shape", None) == () and hasattr(x, "__float__") else x
+    shape = getattr(x, "shape", None)
+    if shape == () and hasattr(x, "__float__"):
+        return float(x)
+    return float(x.reshape(())) if isinstance(shape, tuple) and shape and math.prod(shape) == 1 else x
 
 
 def _in_python(schedule: Callable[[int], Any]) -> Callable[[int], float]:
@@ -336,8 +356,18 @@ def _in_python(schedule: Callable[[int], Any]) -> Callable[[int], float]:
     return at
 
 
+def _turned(x: Argument, is_on: bool) -> Any:
+    """Return a value of a switch, or of a number that is there or not."""
+    if x.kind == "switch":
+        return is_on
+    return 1.0 if is_on else None if x.default is None else 0.0
+
+
 def _holds_many(x: Any) -> bool:
-    return not callable(x) and not isinstance(x, str) and isinstance(x, Iterable) and getattr(x, "shape", None) != ()
+    if callable(x) or isinstance(x, str) or not isinstance(x, Iterable):
+        return False
+    shape = getattr(x, "shape", None)
+    return not isinstance(shape, tuple) or math.prod(shape) != 1
 
 
 def _sources(part: Part, becomes: Mapping[str, Argument], parts: int) -> dict[str, Argument]:

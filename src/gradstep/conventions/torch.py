@@ -12,7 +12,7 @@ from gradstep.errors import GradstepValueError
 from gradstep.form.chain import chain
 from gradstep.form.rule import Rule, Stage
 
-__all__ = ["SGD", "Adadelta", "Adagrad", "Adam", "AdamW", "Adamax", "NAdam", "RAdam", "RMSprop"]
+__all__ = ["SGD", "Adadelta", "Adagrad", "Adam", "AdamW", "Adamax", "NAdam", "RAdam", "RMSprop", "SparseAdam"]
 
 constructor = Library(
     "torch",
@@ -145,6 +145,21 @@ def AdamW(
 ) -> Stage:
     """``torch.optim.AdamW``: Adam with decoupled weight decay, ``lr * weight_decay``."""
     return _after_decay(maximize, variants.amsgrad_corrected if amsgrad else rules.adam, decoupled=True)
+
+
+@constructor
+def SparseAdam(
+    lr: Any = 1e-3,
+    betas: Any = (0.9, 0.999),
+    eps: float = 1e-8,
+    maximize: bool = False,
+) -> Stage:
+    """``torch.optim.SparseAdam``: Adam with eps added to the root before its correction.
+
+    torch moves those rows of a parameter and its state that a sparse gradient has, as the guest in torch does. On
+    arrays, whose gradients are dense, these are all rows.
+    """
+    return chain(*[stages.maximize] * maximize, variants.adam_eps_hat)
 
 
 @constructor

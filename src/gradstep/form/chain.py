@@ -285,6 +285,21 @@ class Program:
         if self.inputs:
             raise GradstepValueError(f"{who} hands over gradients alone, and {min(self.inputs)} is needed beside them.")
 
+    def check_for_guest(self, who: str) -> None:
+        """Refuse a program that a guest in another library cannot step.
+
+        Raises
+        ------
+        GradstepValueError
+            With what it needs.
+        """
+        self.refuse_gathering(who)
+        if kept := self.memory_of_each():
+            raise GradstepValueError(
+                f"{who} keeps the host's numbers for all arrays together, and {min(kept)} is kept for each; step a "
+                f"gs.Optimizer."
+            )
+
     @property
     def over_tensor(self) -> bool:
         """True where a scalar differs from tensor to tensor."""
@@ -408,9 +423,13 @@ def program(stage: Stage) -> Program:
         if part.rule.wraps and "rule" not in kinds[:i]:
             raise GradstepValueError(f"{part.label}: it wraps the rule before it in a chain, and there is none.")
     ends = [i for i, part in enumerate(stage.parts) if part.rule.every is not None]
-    if len(ends) > 1 or (ends and "rule" in kinds[: ends[0]]):
-        label = stage.parts[ends[-1]].label
-        raise GradstepValueError(f"{label}: it stands in front of the rule in a chain, once.")
+    if ends and "rule" in kinds[: ends[0]]:
+        raise GradstepValueError(f"{stage.parts[ends[0]].label}: it stands in front of the rule in a chain.")
+    if not any(part.rule.kind == "rule" or part.rule.read or part.rule.moves_theta for part in stage.parts):
+        raise GradstepValueError(
+            f"{' and '.join(part.label for part in stage.parts)}: nothing here turns the gradient into an update, so a "
+            f"step would move nothing; put a rule behind: gs.chain(..., gs.sgd(lr=0.01))."
+        )
     for part in stage.parts[: ends[0]] if ends else ():
         if part.rule.moves_theta:
             raise GradstepValueError(
@@ -423,7 +442,12 @@ def program(stage: Stage) -> Program:
 
 def _merge(parts: Sequence[Part]) -> tuple[dict[str, Hyper], tuple[dict[str, str], ...]]:
     """Hyperparameters by flat name, and where each part finds its own: a bare name is shared through the chain."""
-    labels = [p.label for p in parts]
+    labels, gathering = [p.label for p in parts], [p.label for p in parts if p.rule.every is not None]
+    if len(gathering) > 1:
+        raise GradstepValueError(
+            f"chain: {gathering[0]} and {gathering[1]} both gather the gradients of several calls; once is all that a "
+            f"chain does: leave one out, and give the other the product of their numbers."
+        )
     for label in labels:
         if labels.count(label) > 1:
             raise GradstepValueError(f"chain: two stages are called {label!r}; give one of them name=.")

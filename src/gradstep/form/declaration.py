@@ -1,7 +1,8 @@
 """Checks of a rule's declaration: its names, its two functions, and the update called with checking operands."""
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -9,6 +10,14 @@ from gradstep.errors import RuleError
 from gradstep.form.checking import ARRAY, Checked, Checker
 from gradstep.form.hyper import DOMAINS, Domain, checked
 from gradstep.form.matrices import SHAPES
+from gradstep.naming import unknown
+
+# What gradstep.testing holds every rule to, by name: an exception names one of them.
+LAWS = (
+    "form", "equation", "namespaces", "compiled_equals_eager", "oracle", "defaults", "units", "purity",
+    "refuses_nonfinite", "odd_symmetry", "nonnegative_slots", "first_step_descends", "zero_rate_keeps_theta",
+    "smaller_state", "concatenation", "groups_and_chain",
+)  # fmt: skip
 
 
 def parameters(function: Callable[..., Any]) -> tuple[str, ...]:
@@ -71,6 +80,8 @@ def examine(made: Any) -> tuple[tuple[str, ...], tuple[str, ...], dict[str, int]
     if twice := early.keys() & out.keys():
         raise RuleError(f"rule {owner}: early() and scalars() both return {min(twice)}; leave it to one of them.")
     numbers = tuple(key for key in out if key not in made.memory)
+    named = [*made.state, *made.defaults, *made.memory, *made.measure, *early, *numbers]
+    _check_known(owner, "symbols", made.symbols, named)
     first, takes = made.arrays, parameters(made.update)
     if takes[: len(first)] != first or set(takes[len(first) :]) != {*early, *numbers}:
         raise RuleError(
@@ -121,21 +132,19 @@ def _check_known_from_t(made: Any, known: Mapping[str, Any], asked: Sequence[str
 
 def _check_names(made: Any) -> None:
     owner = made.name
-    for key in {*made.units, *made.start} - {*made.defaults, *made.state, "g"}:
-        raise RuleError(f"rule {owner}: {key} is declared in units or start, but is no hyperparameter or slot.")
-    if strange := set(made.nonnegative) - set(made.state):
-        raise RuleError(f"rule {owner}: nonnegative has {min(strange)}, which is none of its slots {made.state}.")
+    own = [*made.state, *made.defaults]
+    _check_known(owner, "units", made.units, [*own, "g"])
+    _check_known(owner, "start", made.start, made.state)
+    _check_known(owner, "nonnegative", made.nonnegative, made.state)
+    _check_known(owner, "exceptions", made.exceptions, LAWS)
+    for key, unit in made.units.items():
+        _check_known(owner, f"units of {key}", [x.strip() for x in re.split("[*/]", unit)], ("theta", "g", "1"))
     named = [*made.state, *made.memory, *made.defaults, *made.measure]
     for key in named:
         if key in ("before", "theta", "g", "t", "name") or named.count(key) > 1:
             raise RuleError(f"rule {owner}: the name {key} is taken; choose another for the slot or hyperparameter.")
     if bool(made.measure) != (made.over is not None):
         raise RuleError(f'rule {owner}: reduce= and over="tensor" or "all" belong together.')
-    if made.over == "tensor" and made.memory:
-        raise RuleError(
-            f'rule {owner}: memory is kept once for all arrays of a group, and over="tensor" takes a sum of each; take '
-            f"the sum over all."
-        )
     if made.early is not None and not made.measure:
         raise RuleError(f"rule {owner}: early= is for numbers that reduce= needs; without it scalars() gives them all.")
     if made.wraps and made.kind == "rule":
@@ -158,6 +167,15 @@ def _check_names(made: Any) -> None:
         raise RuleError(f"rule {owner}: clips= names the factor that a sum gives, and there is no reduce=.")
     if made.bounds is not None and made.bounds not in made.defaults:
         raise RuleError(f"rule {owner}: bounds={made.bounds!r} is none of its hyperparameters.")
+
+
+def _check_known(owner: str, option: str, given: Iterable[str], known: Collection[str]) -> None:
+    """Refuse a name in an option that stands for nothing, with close matches."""
+    for key in given:
+        if not known:
+            raise RuleError(f"rule {owner}: {option}= has {key!r}, and the rule has no slot.")
+        if key not in known:
+            raise RuleError(str(unknown(f"rule {owner}: {option}= has", key, known)))
 
 
 def _numbers(made: Any, name: str, function: Callable[..., Any], known: Mapping[str, Any]) -> dict[str, Any]:

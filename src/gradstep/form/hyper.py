@@ -1,5 +1,6 @@
 """Hyperparameters: one name everywhere, the values that each may take, and schedules in their place."""
 
+import inspect
 import math
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from dataclasses import dataclass
@@ -15,27 +16,29 @@ Hyper = float | Schedule
 
 @dataclass(frozen=True)
 class Domain:
-    """The values from ``low`` to ``high``; ``open_low`` and ``open_high`` leave an end out."""
+    """The values from ``low`` to ``high``; ``open_low`` and ``open_high`` leave an end out, ``whole`` all fractions."""
 
     low: float
     high: float = math.inf
     open_low: bool = False
     open_high: bool = False
+    whole: bool = False
 
     def __contains__(self, x: float) -> bool:
         above = self.low < x if self.open_low else self.low <= x
         below = x < self.high if self.open_high else x <= self.high
-        return above and below and math.isfinite(x)
+        return above and below and math.isfinite(x) and (not self.whole or x == math.floor(x))
 
     def __and__(self, other: "Domain") -> "Domain":
         """The values in both."""
         low, open_low = max((self.low, self.open_low), (other.low, other.open_low))
         high, closed = min((self.high, not self.open_high), (other.high, not other.open_high))
-        return Domain(low, high, open_low, not closed)
+        return Domain(low, high, open_low, not closed, self.whole or other.whole)
 
     def __str__(self) -> str:
         low = f"{'>' if self.open_low else '>='} {self.low:g}"
-        return low if self.high == math.inf else f"{low} and {'<' if self.open_high else '<='} {self.high:g}"
+        ends = low if self.high == math.inf else f"{low} and {'<' if self.open_high else '<='} {self.high:g}"
+        return f"{ends} and whole" if self.whole else ends
 
 
 NonNegative = Annotated[float, Domain(0.0)]
@@ -90,7 +93,16 @@ def at(value: Hyper, name: str, t: int, owner: str, domain: Domain | None = None
     """Return the value of a hyperparameter for the next update, when ``t`` updates have been made."""
     if not callable(value):
         return value
-    x: Any = value(t)
+    try:
+        x: Any = value(t)
+    except Exception as error:
+        if isinstance(error, TypeError) and not _takes_one(value):
+            raise GradstepTypeError(
+                f"{owner}: the schedule of {name} must be a function of one number, the updates made, and {value!r} "
+                f"cannot be called with one."
+            ) from error
+        error.add_note(f"{owner}: this came from the schedule of {name} at t = {t}; nothing was changed.")
+        raise
     if type(x) is float and domain is not None and x in domain:
         return x  # the usual case first
     if not is_real(x):
@@ -98,7 +110,9 @@ def at(value: Hyper, name: str, t: int, owner: str, domain: Domain | None = None
     return in_domain(name, _float(x), f"{owner}, schedule at t = {t}", domain)
 
 
-def evaluated(hyper: Mapping[str, Hyper], domains: Mapping[str, Domain]) -> Callable[[int], dict[str, float]]:
+def evaluated(
+    hyper: Mapping[str, Hyper], domains: Mapping[str, Domain], owner: str = "hyperparameter"
+) -> Callable[[int], dict[str, float]]:
     """Return a function that gives all hyperparameters at t; those without a schedule are looked at once."""
     fixed = {key: x for key, x in hyper.items() if not callable(x)}
     moving = [(key, x, domains.get(key)) for key, x in hyper.items() if callable(x)]
@@ -106,10 +120,21 @@ def evaluated(hyper: Mapping[str, Hyper], domains: Mapping[str, Domain]) -> Call
     def at_t(t: int) -> dict[str, float]:
         values: dict[str, float] = {**fixed}
         for key, x, domain in moving:
-            values[key] = at(x, key, t, "hyperparameter", domain)
+            values[key] = at(x, key, t, owner, domain)
         return values
 
     return at_t
+
+
+def _takes_one(function: Callable[..., Any]) -> bool:
+    """Return False for a function that cannot be called with one argument, True where that is not known."""
+    try:
+        inspect.signature(function).bind(0)
+    except TypeError:
+        return False
+    except ValueError:  # a built-in function without a signature
+        return True
+    return True
 
 
 def _float(x: Any) -> float:

@@ -53,7 +53,8 @@ class Rule:
     start
         Where a slot does not start at 0: a number, a hyperparameter's name, ``"theta"`` or ``f(theta, **hyper)``.
     memory
-        Host floats kept between steps, with their first values.
+        Host floats kept between steps, with their first values: for all arrays of a group together, or for each array
+        where ``over`` is ``"tensor"``.
     defaults
         Hyperparameters and their defaults: the parameters of ``scalars`` and ``early`` that have one. ``None``: shared
         with another stage of the chain, or to be given.
@@ -138,6 +139,9 @@ class Rule:
     numbers: tuple[str, ...] = ()
     early_numbers: tuple[str, ...] = ()  # the first of them
     operations: Mapping[str, int] = field(default_factory=dict[str, int])
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "__doc__", self.doc or repr(self))  # what help(gs.adam) shows
 
     def __call__(self, *values: Any, name: str | None = None, **hyper: Any) -> "Stage":
         """The stage with these hyperparameters; ``name`` gives it hyperparameters and state of its own.

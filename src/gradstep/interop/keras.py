@@ -68,7 +68,7 @@ class Optimizer(keras.optimizers.Optimizer):
                 raise GradstepValueError(f"{rule}: weight_decay must be a number, not None; 0.0 is none of it.")
         needed = {"learning_rate": 0.0} if learning_rate is not None and "learning_rate" in arguments(rule) else {}
         made = program(stage := stage_of(rule, hyper | needed))
-        made.refuse_gathering("Keras")
+        made.check_for_guest("Keras")
         if "lr" not in made.hyper:
             raise GradstepValueError(f"{stage!r} has no lr that its stages share, and learning_rate would be nobody's.")
         super().__init__(rate_of(learning_rate, made.hyper["lr"]), **given)

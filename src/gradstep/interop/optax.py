@@ -87,7 +87,7 @@ def transformation(rule: str | Rule | Stage, **hyper: Any) -> Any:
     stored = {_STORED[key]: hyper.pop(key) for key in _STORED if key in hyper and key in arguments(rule)}
     stage = stage_of(rule, {key: _as_is(x) for key, x in hyper.items()})
     made = program(stage)
-    made.refuse_gathering("a transformation")
+    made.check_for_guest("a transformation")
     traces, values = _at_first(made)
     names_of = fields(made)
     dtypes = {key: jnp.dtype(stored[own]) for key, own in names_of.items() if stored.get(own) is not None}

@@ -11,7 +11,10 @@ from gradstep.form.hyper import Hyper, checked
 from gradstep.form.rule import Rule, Stage, lookup, registry
 
 RATE = "lr"  # what schedulers change in a group, whatever a constructor calls it
-_PLAIN = {float, int, bool, tuple, type(None)}  # what a group most often holds
+_PLAIN = {float, int, bool, type(None)}  # what a group most often holds
+_FLAGS = {"switch", "ignored", "label", "refused"}  # arguments that a group from an older version may be without
+# A constructor that the library has as another one with an argument fixed; its groups hold that argument too.
+_AS: Mapping[str, tuple[str, Mapping[str, Any]]] = {"torch.AdamW": ("torch.Adam", {"decoupled_weight_decay": True})}
 
 
 class Setting(NamedTuple):
@@ -43,6 +46,8 @@ class Settings:
     ----------
     defaults
         The arguments of a constructor, the learning rate as ``lr``; else the hyperparameters by their flat names.
+    name
+        Of the rule or constructor; of a chain the rules. Optimizers with the same name take each other's state.
 
     Raises
     ------
@@ -52,14 +57,19 @@ class Settings:
 
     def __init__(self, rule: str | Rule | Constructor[...] | Stage, hyper: Mapping[str, Any]) -> None:
         rule = rule.owner if isinstance(rule, Constructor) else rule
-        self._rule, self._stage = rule, stage_of(rule, hyper)
-        self._constructor = described(rule) if isinstance(rule, str) and "." in rule else None
-        self._rate = (self._constructor and self._constructor.rate) or RATE
-        self.defaults: dict[str, Any] = dict(program(self._stage).hyper)
-        if self._constructor:
-            own = self._constructor.takes.values()
+        numbers = {key: x if callable(x) else _plain(x) for key, x in hyper.items()}
+        self._rule, self._stage = rule, stage_of(rule, numbers)
+        self._constructor, self._fixed = None, dict[str, Any]()
+        self.name = " + ".join(part.rule.name for part in self._stage.parts)
+        self._rate = RATE
+        self.defaults: dict[str, Any] = {**program(self._stage).hyper, **hyper}
+        if isinstance(rule, str) and "." in rule:
+            self.name, fixed = _AS.get(rule, (rule, {}))
+            self._constructor, self._fixed = described(self.name), dict(fixed)
+            self._rate = self._constructor.rate or RATE
+            own = described(rule).takes.values()
             known = {x.name: x.default for x in own if x.default is not REQUIRED and not x.is_shared}
-            self.defaults = self.renamed(known | dict(hyper))
+            self.defaults = self.renamed(known | dict(hyper)) | self._fixed
         self.of([self.defaults])
 
     def of(self, groups: Sequence[Mapping[str, Any]]) -> list[Setting]:
@@ -70,7 +80,19 @@ class Settings:
         """Return the hyperparameters among a group's entries; tensors, which may change in place, as numbers."""
         if self._rate != RATE and self._rate in group:
             raise GradstepValueError(f"a group has {self._rate} = {group[self._rate]!r}; in groups it is {RATE}.")
-        return {key: x if type(x := group[key]) in _PLAIN else number(x) for key in self.defaults if key in group}
+        return {key: x if type(x := group[key]) in _PLAIN else _plain(x) for key in self.defaults if key in group}
+
+    def completed(self, group: Mapping[str, Any]) -> dict[str, Any]:
+        """Return a group that was saved elsewhere with the flags that the library fills in where it loads one.
+
+        A flag that is missing is at its default; an argument that a constructor fixes has its value.
+        """
+        takes = self._constructor.takes.values() if self._constructor else ()
+        return {x.name: x.default for x in takes if x.kind in _FLAGS and not x.is_shared} | dict(group) | self._fixed
+
+    def stages(self) -> list[Stage]:
+        """Return the chain of each choice of switches."""
+        return [x.stage for x in self._constructor.forms()] if self._constructor else [self._stage]
 
     def renamed(self, group: Mapping[str, Any]) -> dict[str, Any]:
         """Return a group's entries with the learning rate, where it has the constructor's name, as ``lr``."""
@@ -78,7 +100,7 @@ class Settings:
 
     def check(self, group: Mapping[str, Any], owner: str) -> None:
         """Refuse hyperparameters that this optimizer does not have; other entries of a group are its owner's affair."""
-        known = {key for rule in registry(None).values() for key in rule.defaults} | {"betas"}
+        known = {key for rule in registry(None).values() for key in rule.defaults} | {"betas", "alpha", "rho"}
         for key in group:
             if key in known and key not in self.defaults:
                 raise GradstepValueError(
@@ -112,8 +134,16 @@ class Settings:
     def __reduce__(self) -> tuple[Any, ...]:
         """Rules go by their names: what they are made of cannot be copied, and need not be."""
         if isinstance(self._rule, str):
-            return Settings, (self._rule, self._its_own(self.defaults))
+            own = {key: x for key, x in self.defaults.items() if key not in self._fixed}
+            return Settings, (self._rule, self._its_own(own))
         return _restored, tuple((part.rule.name, dict(part.given), part.name) for part in self._stage.parts)
+
+
+def _plain(x: Any) -> Any:
+    """Return a tensor, which may change in place, as a number, and a pair of them as a pair of numbers."""
+    if (kind := type(x)) is tuple or kind is list:
+        return tuple([y if type(y) in _PLAIN else number(y) for y in x])
+    return number(x)
 
 
 def _restored(*parts: tuple[str, dict[str, Any], str | None]) -> Settings:

@@ -81,9 +81,10 @@ class UsedUpError(GradstepValueError):
 
 
 class Cursor:
-    """The place in a series of batches, which is a function of their number or an iterable.
+    """A series of batches, which is a function of their number or an iterable: ``cursor(k)`` is batch number ``k``.
 
-    What can only be iterated over is begun again and gone through up to the place, where a run goes on.
+    What can only be iterated over gives them in order, each as often as it is asked for until the next one is; it is
+    begun again and gone through up to the place, where a run goes on.
     """
 
     def __init__(self, batches: Callable[[int], Any] | Iterable[Any]) -> None:
@@ -94,27 +95,26 @@ class Cursor:
             )
         self._batches = batches
         self._rest: Iterator[Any] | None = None
-        self._held: tuple[Any, ...] = ()  # drawn from an iterator, and not used yet
-        self.drawn = 0
+        self._held: tuple[int, Any] | None = None  # the last one from an iterator, with its number
 
-    def move(self, drawn: int) -> None:
-        """Move to the place at which ``drawn`` batches have been used.
+    def move(self, k: int) -> None:
+        """Move to the place at which batch number ``k`` is the next one.
 
         Raises
         ------
         GradstepValueError
             When they come from an iterator that has been used, which cannot begin again.
         """
-        if not callable(self._batches):
-            if self._rest is not None and isinstance(self._batches, Iterator):
-                raise GradstepValueError(
-                    "batches: an iterator cannot go back; hand in gs.Batches, or a function of the batch's number."
-                )
-            self._rest, self._held = islice(iter(self._batches), drawn, None), ()
-        self.drawn = drawn
+        if callable(self._batches):
+            return
+        if self._rest is not None and isinstance(self._batches, Iterator):
+            raise GradstepValueError(
+                "batches: an iterator cannot go back; hand in gs.Batches, or a function of the batch's number."
+            )
+        self._rest, self._held = islice(iter(self._batches), k, None), None
 
-    def next(self) -> Any:
-        """Return the next batch: the same one until :meth:`advance`.
+    def __call__(self, k: int) -> Any:
+        """Return batch number ``k``.
 
         Raises
         ------
@@ -123,15 +123,10 @@ class Cursor:
         """
         try:
             if callable(self._batches):
-                return self._batches(self.drawn)
-            if not self._held:
+                return self._batches(k)
+            if self._held is None or self._held[0] != k:
                 self._rest = iter(self._batches) if self._rest is None else self._rest
-                self._held = (next(self._rest),)
+                self._held = (k, next(self._rest))
         except StopIteration:
             raise UsedUpError("the batches are used up.") from None
-        return self._held[0]
-
-    def advance(self) -> None:
-        """Count the next batch as used."""
-        self._held = ()
-        self.drawn += 1
+        return self._held[1]

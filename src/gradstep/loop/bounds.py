@@ -5,19 +5,23 @@ gradient points out, that element of the gradient is set to zero: the averages o
 can move nothing, and the parameter leaves the bound as soon as the gradient turns.
 """
 
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
+from reprlib import repr as short
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gradstep.array.namespaces import copied, is_complex, put, to_numpy
+from gradstep.array.tree import Nest
 from gradstep.errors import GradstepTypeError, GradstepValueError
 
 Arrays = Sequence[NDArray[Any]]
 Masters = Mapping[int, NDArray[Any]]  # float32 copies of parameters, by the parameters' numbers
-_WAYS = '(low, high), a list of such pairs for an array of one axis, or {"pattern": (low, high)}'
+_WAYS = (
+    '(low, high), scipy.optimize.Bounds, a list of pairs (low, high) for an array of one axis, or {"pattern": bounds}'
+)
 
 
 class Box:
@@ -28,7 +32,7 @@ class Box:
     bounds
         ``(low, high)`` for all: numbers, None for no bound, or arrays that broadcast; a list of such pairs, one for
         each element of an array of one axis, as SciPy has it, or SciPy's ``Bounds``; or a dict of these by name
-        pattern, of which later ones win.
+        pattern, of which later ones win. For an array of two elements two lists may be either, and are refused.
     names, params
         Of the nest.
     free
@@ -91,45 +95,73 @@ class Box:
         return out, blocked / max(1, self.bounded)
 
 
-class Projection:
-    """A user's function that moves parameters to where they are allowed: all of them, or none is changed.
+class Limits:
+    """All that holds parameters where they may be: bounds, and a user's function that has the last word.
 
     Parameters
     ----------
-    function
-        Changes the nest ``params`` in place.
-    params, leaves
-        The nest and its arrays.
-    masters
-        Copies of some of the arrays that have more bits, by their places; they follow what has moved.
+    bounds
+        As :class:`Box` takes them, or None.
+    project
+        A function that changes the nest ``params`` in place, or None.
+    params, nest, leaves
+        The parameters, their form and their arrays.
+    state
+        That of the optimizer, by name: float32 copies of parameters in fewer bits follow what has moved.
+    ascends
+        As for :class:`Box`.
     """
 
-    def __init__(self, function: Callable[[Any], Any], params: Any, leaves: Sequence[Any], masters: Masters) -> None:
-        if not callable(function):
-            raise GradstepTypeError(f"project must be a function, not {function!r}.")
-        self.function, self.params, self.leaves, self.masters = function, params, leaves, masters
+    def __init__(
+        self,
+        bounds: Any,
+        project: Callable[[Any], Any] | None,
+        params: Any,
+        nest: Nest,
+        leaves: Sequence[Any],
+        state: Mapping[str, Mapping[str, Any]],
+        ascends: bool = False,
+    ) -> None:
+        if project is not None and not callable(project):
+            raise GradstepTypeError(f"project must be a function, not {project!r}.")
+        self.box = None if bounds is None else Box(bounds, nest.names, leaves, state, ascends)
+        self.project, self.params, self.leaves = project, params, leaves
+        own = [state.get(name, {}) for name in nest.names]
+        self.masters: Masters = {k: slots["master"] for k, slots in enumerate(own) if "master" in slots}
+        self.done: int | None = None  # the last t for which they have been applied
 
-    def __call__(self) -> None:
-        """Call the user's function, and check the result.
+    def apply(self, t: int) -> None:
+        """Move parameters to where they may be, once for each t: all of them, or none is projected.
 
         Raises
         ------
         GradstepTypeError
             When the function gives new arrays instead of changing those that are there.
         """
+        if self.done == t:
+            return
+        if self.box is not None:
+            self.box.clip(self.leaves, self.masters)
+        if self.project is not None:
+            self._project(self.project, t)
+        self.done = t
+
+    def _project(self, function: Callable[[Any], Any], t: int) -> None:
         before = [copied(x) for x in self.leaves]
         try:
-            given = self.function(self.params)
+            given = function(self.params)
             if self._is_new(given):
                 raise GradstepTypeError(
                     "project must change the parameters in place (x[...] = ...), not give new ones."
                 )
+            for k, master in self.masters.items():
+                np.copyto(master, self.leaves[k], where=self.leaves[k] != before[k])
+            self.done = t
         except BaseException:
-            for x, old in zip(self.leaves, before, strict=True):
-                put(x, to_numpy(old))
+            if self.done != t:
+                for x, old in zip(self.leaves, before, strict=True):
+                    put(x, to_numpy(old))
             raise
-        for k, master in self.masters.items():
-            np.copyto(master, self.leaves[k], where=self.leaves[k] != before[k])
 
     def _is_new(self, given: Any) -> bool:
         if isinstance(given, np.ndarray):
@@ -153,23 +185,51 @@ def _by_name(bounds: Any, names: Sequence[str]) -> dict[str, Any]:
 def _sides(name: str, x: NDArray[Any], bounds: Any) -> tuple[tuple[str, Any], tuple[str, Any]]:
     """Return the lower and the upper bound of an array as they were handed in."""
     if hasattr(bounds, "lb") and hasattr(bounds, "ub"):  # scipy.optimize.Bounds
-        bounds = (bounds.lb, bounds.ub)
-    if not isinstance(bounds, tuple | list):
+        return ("lower", bounds.lb), ("upper", bounds.ub)
+    if isinstance(bounds, str) or not isinstance(bounds, Iterable):
         raise GradstepTypeError(f"bounds must be {_WAYS}, not {bounds!r}.")
-    if isinstance(bounds, tuple) and len(bounds) == 2 and not any(isinstance(side, tuple | list) for side in bounds):
-        return ("lower", bounds[0]), ("upper", bounds[1])
-    if x.ndim != 1 or len(bounds) != len(x):
-        raise GradstepValueError(
-            f"bounds: a list of {len(bounds)} pairs is for an array of that many elements, and {name!r} has the shape "
-            f"{x.shape}; write {_WAYS}."
+    given = bounds if isinstance(bounds, tuple) else list(bounds)
+    pairs = x.ndim == 1 and len(given) == len(x) and all(_is_pair(own) for own in given)
+    sides = len(given) == 2 and all(_fits(own, x) for own in given)
+    if pairs and sides:
+        sides = isinstance(given, tuple) and all(isinstance(own, np.ndarray) for own in given)
+        if not sides and not _are_pairs(given):
+            raise GradstepValueError(
+                f"bounds: {short(given)} may be two pairs (low, high) or a lower and an upper bound, for {name!r} has "
+                f"two elements; write [(low, high), (low, high)], scipy.optimize.Bounds(lower, upper) or "
+                f"(numpy.array(lower), numpy.array(upper))."
+            )
+        pairs = not sides
+    if sides:
+        return ("lower", given[0]), ("upper", given[1])
+    if pairs:
+        return (
+            ("lower", [-np.inf if low is None else low for low, _ in given]),
+            ("upper", [np.inf if high is None else high for _, high in given]),
         )
-    for pair in bounds:
-        if not isinstance(pair, tuple | list) or len(pair) != 2:
-            raise GradstepTypeError(f"bounds: {pair!r} is no pair (low, high).")
-    return (
-        ("lower", [-np.inf if low is None else low for low, _ in bounds]),
-        ("upper", [np.inf if high is None else high for _, high in bounds]),
+    if len(given) == 2 and not all(_is_pair(own) for own in given):
+        return ("lower", given[0]), ("upper", given[1])  # one of which does not fit, as will be said
+    raise GradstepValueError(
+        f"bounds: {short(given)} has {len(given)} entries, and {name!r} has the shape {x.shape}; write {_WAYS}."
     )
+
+
+def _is_pair(own: Any) -> bool:
+    return (isinstance(own, tuple | list) and len(own) == 2) or (isinstance(own, np.ndarray) and own.shape == (2,))
+
+
+def _fits(own: Any, x: NDArray[Any]) -> bool:
+    """Return True for what may be one side of the bounds of an array: a number, None, or numbers that broadcast."""
+    try:
+        wide = np.broadcast_to(np.asarray(0.0 if own is None else own, np.float64), x.shape)
+    except (TypeError, ValueError):
+        return False
+    return not np.isnan(wide).any()  # as a None among numbers is
+
+
+def _are_pairs(given: Any) -> bool:
+    """Return True for pairs as SciPy's users write them, tuples, unless they would leave no room to anything."""
+    return all(isinstance(own, tuple) for own in given) and any(low != high for low, high in given)
 
 
 def _wide(name: str, x: NDArray[Any], side: tuple[str, Any]) -> NDArray[np.float64]:

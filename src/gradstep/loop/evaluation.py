@@ -11,7 +11,7 @@ from gradstep.array.namespaces import as_reals, to_numpy
 from gradstep.array.reduction import block_sums, joined
 from gradstep.engine.eager import within
 from gradstep.errors import GradstepTypeError, GradstepValueError
-from gradstep.loop.user import number, pair
+from gradstep.loop.user import changes_in_place, number, pair, raised
 
 
 @dataclass(frozen=True)
@@ -65,8 +65,11 @@ class Functions:
     ----------
     value_and_grad, evaluate, every
         As :class:`gradstep.Run` takes them.
+
+    Attributes
+    ----------
     wanted
-        Metrics that ``evaluate`` has to give, because a stop looks at them.
+        Metrics that ``evaluate`` has to give, because they are looked at.
     """
 
     def __init__(
@@ -74,21 +77,31 @@ class Functions:
         value_and_grad: Callable[..., Any],
         evaluate: Callable[[Any], Any] | None,
         every: int,
-        wanted: Collection[str] = (),
     ) -> None:
         if not callable(value_and_grad):
             raise GradstepTypeError(f"value_and_grad must be a function, not {value_and_grad!r}.")
         if evaluate is not None and not callable(evaluate):
             raise GradstepTypeError(f"evaluate must be a function, not {evaluate!r}.")
-        if evaluate is None and wanted:
-            raise GradstepValueError(f"there is no evaluate= that gives {min(wanted)!r}.")
-        self.value_and_grad, self.evaluate, self.every, self.wanted = value_and_grad, evaluate, every, wanted
+        self.value_and_grad, self.evaluate, self.every = value_and_grad, evaluate, every
+        self.wanted: Collection[str] = ()
+
+    def want(self, metrics: Collection[str]) -> None:
+        """Ask for these metrics from now on.
+
+        Raises
+        ------
+        GradstepValueError
+            When there is nothing that gives them.
+        """
+        if self.evaluate is None and metrics:
+            raise GradstepValueError(f"there is no evaluate= that gives {min(metrics)!r}.")
+        self.wanted = metrics
 
     def __call__(self, params: Any, batch: tuple[Any, ...], t: int, measure: bool) -> Evaluated:
         """Evaluate objective and gradient, and the metrics where they are due."""
         due = measure and self.evaluate is not None and t % self.every == 0
         metrics = self.measure(params) if due else {}  # before the objective: it may use the gradients' arrays
-        value, grads = pair(self.value_and_grad(params, *batch), "value_and_grad")
+        value, grads = pair(_called("value_and_grad", self.value_and_grad, params, *batch), "value_and_grad")
         problem = "" if math.isfinite(value) else f"the value at step {t + 1} is {value}; nothing was changed."
         return Evaluated(t, value, grads, grads, 0.0, problem, metrics)
 
@@ -96,7 +109,7 @@ class Functions:
         """Return the metrics by name."""
         if self.evaluate is None:
             return {}
-        out = self.evaluate(params)
+        out = _called("evaluate", self.evaluate, params)
         named = out if isinstance(out, Mapping) else {"loss": out}
         for name in named:
             if not isinstance(name, str):
@@ -108,3 +121,19 @@ class Functions:
                     f"evaluate gave no {name!r}, which is looked at; it gave {', '.join(metrics)}."
                 )
         return metrics
+
+
+def _called(name: str, function: Callable[..., Any], *arguments: Any) -> Any:
+    """Call a user's function; its errors pass as they are, but for that of changing the parameters in place.
+
+    Raises
+    ------
+    UserCodeError
+        When it does so.
+    """
+    try:
+        return function(*arguments)
+    except ValueError as error:
+        if changes_in_place(error):
+            raise raised(name, error) from error
+        raise

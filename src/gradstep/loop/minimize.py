@@ -2,14 +2,15 @@
 
 import math
 from collections.abc import Callable
+from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 from gradstep.array.namespaces import copied
 from gradstep.array.tree import flatten
-from gradstep.errors import GradstepError
+from gradstep.errors import GradstepError, GradstepTypeError
 from gradstep.loop.batches import UsedUpError
 from gradstep.loop.run import Run
-from gradstep.loop.stop import Kind, steps
+from gradstep.loop.stop import Kind, Reason, plateau, steps
 
 if TYPE_CHECKING:
     from scipy.optimize import OptimizeResult
@@ -18,14 +19,29 @@ DEFAULT_STEPS = 10_000
 _STATUS: dict[Kind, int] = {"converged": 0, "budget": 1, "batches": 1, "non-finite": 2, "signal": 3, "callback": 99}
 
 
-def minimize(value_and_grad: Callable[..., Any], x0: Any, rule: Any = "adam", **options: Any) -> "OptimizeResult":
+def minimize(
+    value_and_grad: Callable[..., Any] | None = None,
+    x0: Any = None,
+    rule: Any = None,
+    *,
+    callback: Callable[..., Any] | None = None,
+    args: tuple[Any, ...] = (),
+    **options: Any,
+) -> "OptimizeResult":
     """Minimize an objective.
 
     Parameters
     ----------
     value_and_grad, x0, rule, **options
         As for :class:`gradstep.Run`. Without a limit of steps, evaluations or seconds it makes
-        10 000 steps at most.
+        10 000 steps at most. SciPy's names are known too: ``fun`` (the objective), ``method`` (the rule), ``maxiter``
+        (``max_steps``), ``maxfev`` (``max_evaluations``), ``tol`` (``grad_norm``); ``jac`` may be True, or the gradient
+        of a ``fun`` that gives the value alone.
+    callback
+        Called after each step as SciPy calls it: with a copy of the parameters, or, where its parameter is called
+        ``intermediate_result``, with an ``OptimizeResult`` of ``x`` and ``fun``. StopIteration ends the run.
+    args
+        Further arguments of the objective.
 
     Returns
     -------
@@ -35,7 +51,8 @@ def minimize(value_and_grad: Callable[..., Any], x0: Any, rule: Any = "adam", **
         ``status``, ``message``; ``nit`` (updates), ``nfev``, ``njev`` (evaluations), ``skipped``, ``seconds``,
         ``history``. ``status`` is 0 where a tolerance, a target or a plateau was reached, 1 where steps, evaluations,
         seconds or batches were used up, 2 for a number that is not finite, 3 for a signal, 99 for a callback.
-        ``success`` is true for 0, and for 1 where no tolerance was asked for.
+        ``success`` is true for 0, and for 1 where no tolerance was asked for; but not where the value at the end is
+        worse than that of the start: the message says so then.
 
     Raises
     ------
@@ -55,12 +72,81 @@ def minimize(value_and_grad: Callable[..., Any], x0: Any, rule: Any = "adam", **
         raise GradstepError(
             "gs.minimize gives SciPy's result, and SciPy is not installed: pip install scipy, or iterate over gs.Run."
         ) from None
-    run = Run(value_and_grad, x0, rule, **options)
+    run = Run(**_ours({"value_and_grad": value_and_grad, "x0": x0, "rule": rule}, options, args))
     if not run.stop.limits():
         run.stop |= steps(DEFAULT_STEPS)
+    call, needs_value = called(callback)
     for _ in run:
-        pass
+        if callback is not None:
+            value = _value(run) if needs_value else math.nan
+            try:
+                call(copy_of(run), value)
+            except StopIteration:
+                run.reason = Reason("callback", "`callback` raised `StopIteration`")
     return OptimizeResult(summary(run))
+
+
+_NAMES = {
+    "fun": "value_and_grad",
+    "method": "rule",
+    "maxiter": "max_steps",
+    "maxfev": "max_evaluations",
+    "tol": "grad_norm",
+}
+
+
+def _ours(own: dict[str, Any], options: dict[str, Any], args: tuple[Any, ...]) -> dict[str, Any]:
+    """Return arguments of a run, from those by its names and by SciPy's.
+
+    Raises
+    ------
+    GradstepTypeError
+        When one is given twice, or missing.
+    """
+    given = {key: x for key, x in own.items() if x is not None} | options
+    for theirs, ours in _NAMES.items():
+        if theirs in given:
+            if given.get(ours) is not None:
+                raise GradstepTypeError(f"{theirs} and {ours} are two names of one thing; give one of them.")
+            given[ours] = given.pop(theirs)
+    for name in ("value_and_grad", "x0"):
+        if name not in given:
+            raise GradstepTypeError(f"gs.minimize needs {name}: gs.minimize(value_and_grad, x0, rule).")
+    jac, function = given.pop("jac", None), given["value_and_grad"]
+    if callable(jac):
+        given["value_and_grad"] = lambda x, *more: (function(x, *more, *args), jac(x, *more, *args))
+    elif jac not in (None, True):
+        raise GradstepTypeError(f"jac must be True, or a function that gives the gradient, not {jac!r}.")
+    elif args:
+        given["value_and_grad"] = lambda x, *more: function(x, *more, *args)
+    return given
+
+
+def called(callback: Callable[..., Any] | None) -> tuple[Callable[[Any, float], Any], bool]:
+    """Return a callback as a function of point and value, and whether it needs the value.
+
+    SciPy goes by the names of its parameters.
+    """
+    if callback is None:
+        return lambda x, value: None, False  # noqa: ARG005
+    if set(signature(callback).parameters) != {"intermediate_result"}:
+        return lambda x, _: callback(x), False
+    from scipy.optimize import OptimizeResult
+
+    return lambda x, value: callback(intermediate_result=OptimizeResult(x=x, fun=value)), True
+
+
+def copy_of(run: Run) -> Any:
+    """Return a copy of a run's parameters."""
+    nest, leaves = flatten(run.params)
+    return nest.build([copied(x) for x in leaves])
+
+
+def _value(run: Run) -> float:
+    try:
+        return run.evaluation().value
+    except UsedUpError:
+        return math.nan
 
 
 def summary(run: Run) -> dict[str, Any]:
@@ -73,14 +159,20 @@ def summary(run: Run) -> dict[str, Any]:
         here = None
     status = _STATUS[reason.kind]
     wanted = any(stop.arrives for stop in run.stop)
-    nest, leaves = flatten(run.params)
+    success = status == 0 or (status == 1 and not wanted)
+    # A small gradient or a target is there or not; a plateau is one also where the value only grew.
+    shown = status == 0 and not any(isinstance(stop, plateau) for stop in run.stop)
+    worse = success and not shown and here is not None and run.is_worse(here.value)
+    message = f"{reason.message[0].upper()}{reason.message[1:]}".rstrip(".") + "."
+    if worse:
+        message += " The value is worse than that of the start."
     return {
-        "x": nest.build([copied(x) for x in leaves]),
+        "x": copy_of(run),
         "fun": math.nan if here is None else here.value,
         "jac": None if here is None else here.grads,
-        "success": status == 0 or (status == 1 and not wanted),
+        "success": success and not worse,
         "status": status,
-        "message": f"{reason.message[0].upper()}{reason.message[1:]}".rstrip(".") + ".",
+        "message": message,
         "nit": run.t,
         "nfev": run.evaluations,
         "njev": run.evaluations,

@@ -4,31 +4,33 @@ import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from numbers import Real
 from typing import Any
 
-import numpy as np
-
-from gradstep.array.namespaces import copied, duplicate
+from gradstep.array.namespaces import copied
 from gradstep.array.tree import flatten
 from gradstep.checkpoint import Checkpoint, Rng, as_saved, load, plan, user_metadata, write
 from gradstep.checkpoint.rng import put_back, states_as_json, taken
+from gradstep.checkpoint.transfer import uninterrupted
 from gradstep.engine.eager import within
-from gradstep.errors import CheckpointError, GradstepTypeError, GradstepValueError, NonFiniteError, ScalarError
+from gradstep.errors import CheckpointError, InUseError, NonFiniteError, ScalarError
 from gradstep.files import AnyPath
-from gradstep.form.chain import program
-from gradstep.form.hyper import at
+from gradstep.locks import new_lock, refuse_reentry
+from gradstep.loop import start
 from gradstep.loop import stop as stops
 from gradstep.loop.batches import Cursor, UsedUpError
-from gradstep.loop.bounds import Box, Projection
+from gradstep.loop.bounds import Limits
+from gradstep.loop.direction import VALUE, Mode
 from gradstep.loop.evaluation import Evaluated, Functions, norm
 from gradstep.loop.files import Checkpoints
-from gradstep.loop.progress import Best, Counts, best_by, copied_memory
+from gradstep.loop.progress import Before, Best, Counts, best_by, copied_memory
 from gradstep.loop.signals import Signals
 from gradstep.loop.step import History, Step
 from gradstep.loop.stop import Point, Reason, Stop
+from gradstep.loop.user import Handed, raised
 from gradstep.naming import Closed, Uncopied, whole
 from gradstep.optimizer import Optimizer
+
+WITHIN = "an evaluation or a step of the same run"
 
 
 class Run(Closed, Uncopied):
@@ -41,9 +43,11 @@ class Run(Closed, Uncopied):
     ----------
     value_and_grad
         ``params -> (value, gradients)``, or ``params, batch -> (value, gradients)`` with ``batches``: a number to be
-        made small, and a nest like the parameters (or a dict by dotted name).
+        made small, and a nest like the parameters (or a dict by dotted name), of NumPy or of another library. It is
+        handed the parameters read-only.
     x0
-        Start: an array or a nest of arrays, or a list of numbers. It is copied; :attr:`params` moves.
+        Start: an array or a nest of arrays, or a list of numbers. It is copied; :attr:`params` moves. JAX's arrays,
+        which cannot be changed, become NumPy's.
     rule
         As for :class:`gradstep.Optimizer`, which also takes ``**options``: ``lr`` and other hyperparameters,
         ``groups``, ``engine``, ``state_dtype`` ...
@@ -62,15 +66,20 @@ class Run(Closed, Uncopied):
         Called at the start and after each update with the parameters, which it changes in place to where they may be.
         It has the last word where there are bounds too.
     callbacks
-        Functions of a :class:`Step`, called after it; one that raises StopIteration ends the run.
+        Functions of a :class:`Step`, or of a step and this run, called after it; one that raises StopIteration ends the
+        run.
     keep_best
         The number by which :attr:`best` is chosen: ``"value"``, a metric such as ``"val/loss"``, or False. None: the
-        value, or, with batches, whose values are noise, the metric ``"val/loss"`` where there is one.
+        value, or, with ``batches`` or ``rng``, where it is noise, the metric ``"val/loss"`` where there is one.
+    mode
+        ``"max"`` makes the value large, as :func:`gradstep.maximize` in the rule does; the best point, targets and
+        plateaus follow. For metrics that are looked at by name: ``{"val/accuracy": "max"}``. A ``loss`` is known to be
+        made small; others have to be said.
     history
         Keep every step in :attr:`history`.
     on_nonfinite
         ``"stop"``, ``"skip"`` the batch, or ``"raise"`` where the objective or its gradient is not finite, or too large
-        for the rule. Nothing has been changed in any case.
+        for the rule; a hundred in a row end a run that skips. Nothing has been changed in any case.
     save_to, save_every, save_seconds, keep
         A checkpoint's path, after how many steps or seconds it is written, and how many are kept; it is also written
         at the end. When the disk is full the run goes on, with a warning.
@@ -88,7 +97,8 @@ class Run(Closed, Uncopied):
     opt
         Its :class:`gradstep.Optimizer`; ``run.opt.lr = 1e-4`` works between steps.
     stop
-        The stops, all in one.
+        The stops that were asked for, all in one; ``run.stop = gs.stop.steps(2000)`` gives more steps to a run that has
+        ended.
     reason
         The reason for which the run ended (:class:`gradstep.stop.Reason`), or None.
     history
@@ -113,9 +123,7 @@ class Run(Closed, Uncopied):
 
     params: Any
     opt: Optimizer
-    stop: Stop
-    on_nonfinite: str
-    callbacks: list[Callable[[Step], Any]]
+    callbacks: list[Callable[..., Any]]
     history: History | None
     reason: Reason | None
     unsaved: OSError | None
@@ -140,8 +148,9 @@ class Run(Closed, Uncopied):
         evaluate_every: int = 100,
         bounds: Any = None,
         project: Callable[[Any], Any] | None = None,
-        callbacks: Sequence[Callable[[Step], Any]] | Callable[[Step], Any] = (),
+        callbacks: Sequence[Callable[..., Any]] | Callable[..., Any] = (),
         keep_best: bool | str | None = None,
+        mode: Mode | Mapping[str, Mode] | None = None,
         history: bool = True,
         on_nonfinite: str = "stop",
         save_to: AnyPath | None = None,
@@ -153,31 +162,40 @@ class Run(Closed, Uncopied):
         diagnostics: bool = True,
         **options: Any,
     ) -> None:
-        if on_nonfinite not in ("stop", "skip", "raise"):
-            raise GradstepValueError(f'on_nonfinite must be "stop", "skip" or "raise", not {on_nonfinite!r}.')
         by_number = {"steps": max_steps, "evaluations": max_evaluations, "seconds": seconds, "grad_norm": grad_norm}
-        self.stop = _stops(stop, on_nonfinite == "stop", **by_number, target=target)
-        self.on_nonfinite = on_nonfinite
-        self.params = _begin(x0)
-        self.opt = Optimizer(self.params, rule, diagnostics=diagnostics, **options)
-        self.callbacks = _callbacks(callbacks)
+        stop, _ = start.ending(stop, on_nonfinite, **by_number, target=target)
+        self._on_nonfinite = on_nonfinite
+        self.params = start.parameters(x0)
+        stage, self._directions, options = start.rule_and_directions(rule, mode, options)
+        self.opt = Optimizer(self.params, stage, diagnostics=diagnostics, **options)
+        self.callbacks = start.callbacks(callbacks)
+        self._known: list[Callable[..., Any]] = []  # callbacks of the last step,
+        self._taking: list[bool] = []  # and whether each takes the run, too
         self.history = History() if history else None
         self.reason, self.unsaved, self.last_metrics = None, None, {}
         self._rng: Rng = {} if rng is None else rng
         self._measures = diagnostics
         self._nest, self._leaves = flatten(self.params)
-        made = program(self.opt.stage)
-        made.refuse_gathering("gs.Run")
-        self._value_limits = made.cuts
+        self._groups = self.opt.parts().groups
+        for made in self._groups.used.values():
+            made.refuse_gathering("gs.Run")
         every = whole("evaluate_every", evaluate_every, least=1)
-        self._functions = Functions(value_and_grad, evaluate, every, _metrics_of(self.stop, keep_best))
+        self._is_noisy = batches is not None or bool(taken(self._rng))
+        by = best_by(keep_best, self._is_noisy, evaluate is not None, self._directions)
+        self._keeps = by if isinstance(keep_best, str) else None  # a metric that has to be there
+        self._functions = Functions(value_and_grad, evaluate, every)
+        self.stop = stop
+        self._handed = Handed(self._nest, self._leaves)
         self._cursor = None if batches is None else Cursor(batches)
-        self._best = Best(best_by(keep_best, batches is not None, evaluate is not None), self._nest.names, self._leaves)
-        self._limit(bounds, project)
+        self._best = Best(by, self._nest.names, self._leaves, self._directions)
+        own = self._nest, self._leaves, self.opt.state
+        self._limits = Limits(bounds, project, self.params, *own, ascends=self._directions.ascends)
         self._now = Counts()
-        self._before = self._now  # as it was before the evaluation at hand
-        self._random_before = taken(self._rng)
+        self._before: Before | None = None
         self._evaluated: Evaluated | None = None
+        self._lock: Any = self.opt.parts().lock
+        self._turning = new_lock()  # held while a turn is made
+        self._is_changing = False  # within the lock: arrays and counts do not belong together
         self._started: float | None = None
         self._signals = Signals()
         self._checkpoints = Checkpoints(save_to, save_every, save_seconds, keep)
@@ -185,17 +203,29 @@ class Run(Closed, Uncopied):
             self._after_update()
         self._checkpoints.written(self.t)
 
-    def _limit(self, bounds: Any, project: Callable[[Any], Any] | None) -> None:
-        """Take bounds and projection, which also hold the float32 copies of parameters in fewer bits."""
-        states = [self.opt.state.get(name, {}) for name in self._nest.names]
-        self._masters = {k: state["master"] for k, state in enumerate(states) if "master" in state}
-        self._box = None
-        if bounds is not None:
-            self._box = Box(bounds, self._nest.names, self._leaves, self.opt.state, ascends=_ascends(self.opt))
-        self._project = None if project is None else Projection(project, self.params, self._leaves, self._masters)
-
     def _instead(self, name: str) -> str | None:
         return f"run.opt.{name} = ..." if name in self.opt.hyper or hasattr(self.opt, name) else None
+
+    @property
+    def stop(self) -> Stop:
+        """The stops that were asked for, all in one. To set them lets a run that has ended go on."""
+        return self._asked
+
+    @stop.setter
+    def stop(self, stop: Stop) -> None:
+        asked, ends = start.ending(stop, self._on_nonfinite)
+        self._functions.want(start.looked_at(asked, self._keeps, self._directions))
+        self._asked, self._ends, self.reason = asked, ends, None
+
+    @property
+    def on_nonfinite(self) -> str:
+        """``"stop"``, ``"skip"`` or ``"raise"``."""
+        return self._on_nonfinite
+
+    @on_nonfinite.setter
+    def on_nonfinite(self, policy: str) -> None:
+        self._ends = start.ending(self._asked, policy)[1]
+        self._on_nonfinite = policy
 
     @property
     def t(self) -> int:
@@ -243,6 +273,11 @@ class Run(Closed, Uncopied):
         """The number by which :attr:`best` is chosen: ``"value"``, a metric, or None."""
         return self._best.by
 
+    def is_worse(self, value: float) -> bool:
+        """Return True for a value that is worse than that of the start; of noise nobody can say it."""
+        first, sign = self._now.first, self._directions.sign(VALUE)
+        return not self._is_noisy and first is not None and sign * value > sign * first
+
     @property
     def evaluated(self) -> Evaluated | None:
         """Objective and gradient at the current parameters, if they have been evaluated."""
@@ -256,15 +291,19 @@ class Run(Closed, Uncopied):
         GradstepValueError
             When the batches are used up.
         """
-        return self._evaluate()
+        if (evaluated := self.evaluated) is not None:
+            return evaluated
+        refuse_reentry(self._turning, "run.evaluation", WITHIN)
+        with self._turning:
+            return self._evaluate()
 
     def metrics(self) -> dict[str, float]:
         """Call ``evaluate`` at the current parameters."""
-        return self._functions.measure(self.params)
+        return self._functions.measure(self._handed())
 
     def __iter__(self) -> Iterator[Step]:
         """Iterate over the steps from the current parameters to the end. After a ``break`` another loop goes on."""
-        numbers = [n for one in self.stop if isinstance(one, stops.signals) for n in one.numbers]
+        numbers = [n for one in self._ends if isinstance(one, stops.signals) for n in one.numbers]
         with self._signals.caught(numbers):
             self._started = time.monotonic()
             try:
@@ -274,13 +313,23 @@ class Run(Closed, Uncopied):
                 self._now.seconds, self._started = self.seconds, None
 
     def _advance(self) -> Step | None:
-        """Make one turn: evaluate, ask the stops, step; None where the run has ended."""
+        """Make one turn, and what is due after it; None where the run has ended."""
         if self.reason is not None:
             return None
+        refuse_reentry(self._turning, "the next step", WITHIN)
+        with self._turning:
+            try:
+                made = self._turn()
+            except (StopIteration, GeneratorExit) as error:  # which would end the loop without a word
+                raise raised("the objective, or evaluate,", error) from error
+        return self._end(made) if isinstance(made, Reason) else self._after_step(made)
+
+    def _turn(self) -> Step | Reason:
+        """Evaluate, ask the stops, step; return the step, or the reason to end."""
         try:
             evaluated = self._evaluate()
         except UsedUpError:
-            return self._end(Reason("batches", "the batches are used up"))
+            return Reason("batches", "the batches are used up")
         reason = self._reason_at(evaluated)
         bad: NonFiniteError | None = None
         if not evaluated.problem:
@@ -288,7 +337,7 @@ class Run(Closed, Uncopied):
                 bad = self.opt.look(evaluated.free)  # a step would do it, and the run ends here
             else:
                 try:
-                    return self._after_step(self._update(evaluated))
+                    return self._update(evaluated)
                 except ScalarError:
                     raise  # the hyperparameters are at fault, not a gradient
                 except NonFiniteError as error:
@@ -298,46 +347,60 @@ class Run(Closed, Uncopied):
             reason = self._reason_at(evaluated)
         if evaluated.problem and self.on_nonfinite == "raise":
             raise NonFiniteError(evaluated.problem)
-        if reason is None and self._cursor is None:
-            reason = Reason(
-                "non-finite", f"{evaluated.problem} Without batches the next evaluation would give the same"
-            )
+        if reason is None and self._gives_the_same():
+            reason = Reason("non-finite", f"{evaluated.problem} The next evaluation would give the same")
         if reason is not None:
-            return self._end(reason)
-        self._evaluated = None
-        self._now.bad += 1
-        self._now.skipped += 1
-        return self._after_step(self._step(evaluated))
+            return reason
+        with self._lock:
+            self._now.bad += 1
+            self._now.skipped += 1
+            self._before = self._evaluated = None
+        return self._step(evaluated)
 
     def _evaluate(self) -> Evaluated:
         """Evaluate objective and gradient at the current parameters, on the next batch."""
         if (evaluated := self.evaluated) is not None:
             return evaluated
         self._after_update()  # an interrupt may have come between a step and this
-        random = taken(self._rng)
+        with self._lock:
+            self._before = before = Before(self.t, self._now.copy(), taken(self._rng))
         try:
-            batch = () if self._cursor is None else (self._cursor.next(),)
-            evaluated = self._functions(self.params, batch, self.t, self._now.measured != self.t)
-            if self._box is not None:
-                leaves, blocked = self._box.held(self._leaves, self._nest.leaves(evaluated.grads, "gradients"))
-                evaluated = replace(evaluated, free=dict(zip(self._nest.names, leaves, strict=True)), blocked=blocked)
-        except BaseException:
-            put_back(self._rng, random)  # the evaluation failed, and will be made again
+            evaluated = self._evaluated_on(() if self._cursor is None else (self._cursor(self._now.drawn),))
+            now = before.counts.copy()
+            now.evaluations += 1
+            now.drawn += self._cursor is not None
+            if evaluated.metrics:
+                now.measured, self.last_metrics = self.t, evaluated.metrics
+            if not evaluated.problem:
+                now.first = evaluated.value if now.first is None else now.first
+                self._best.offer(evaluated.value, evaluated.metrics, self.t)
+            self._now, self._evaluated = now, evaluated
+        except BaseException:  # it will be made again
+            put_back(self._rng, before.random)
+            self._now, self._before, self._evaluated = before.counts, None, None
             raise
-        self._before, self._random_before, self._evaluated = self._now.copy(), random, evaluated
-        self._now.evaluations += 1
-        if self._cursor is not None:
-            self._cursor.advance()
-            self._now.drawn = self._cursor.drawn
-        if evaluated.metrics:
-            self._now.measured, self.last_metrics = self.t, evaluated.metrics
-        if not evaluated.problem:
-            self._best.offer(evaluated.value, evaluated.metrics, self.t)
         return evaluated
+
+    def _gives_the_same(self) -> bool:
+        """Return True where another evaluation here could give nothing else: no batches, and no numbers were drawn."""
+        if self._cursor is not None or self._before is None:
+            return False
+        return states_as_json(taken(self._rng)) == states_as_json(self._before.random)
+
+    def _evaluated_on(self, batch: tuple[Any, ...]) -> Evaluated:
+        """Call the user's functions, and hold what points out of a bound."""
+        evaluated = self._functions(self._handed(), batch, self.t, self._now.measured != self.t)
+        if (grads := self._handed.gradients(evaluated.grads)) is not evaluated.grads:
+            evaluated = replace(evaluated, grads=grads, free=grads)
+        if self._limits.box is None:
+            return evaluated
+        leaves, blocked = self._limits.box.held(self._leaves, self._nest.leaves(evaluated.grads, "gradients"))
+        return replace(evaluated, free=dict(zip(self._nest.names, leaves, strict=True)), blocked=blocked)
 
     def _reason_at(self, evaluated: Evaluated) -> Reason | None:
         """Ask the stops; they may be asked again, for each time they begin with their memory of before this point."""
-        self._now.stop = copied_memory(self._before.stop)
+        assert self._before is not None  # noqa: S101 - this point has been evaluated
+        self._now.stop = copied_memory(self._before.counts.stop)
         point = Point(
             t=self.t,
             evaluations=self.evaluations,
@@ -348,8 +411,9 @@ class Run(Closed, Uncopied):
             bad=self._now.bad + bool(evaluated.problem),
             metrics=evaluated.metrics,
             signal=self._signals.number,
+            directions=self._directions,
         )
-        return self.stop.check(point, self._now.stop)
+        return self._ends.check(point, self._now.stop)
 
     def _update(self, evaluated: Evaluated) -> Step:
         lr = self.opt.lr if "lr" in self.opt.hyper else math.nan
@@ -369,18 +433,21 @@ class Run(Closed, Uncopied):
 
     def _is_clipped(self, evaluated: Evaluated) -> bool:
         """Return True where a stage clips the gradient by value; what comes before it in the chain is not looked at."""
-        if not self._value_limits:
+        if not any(made.cuts for made in self._groups.used.values()):
             return False
-        limit = min(at(self.opt.hyper[key], key, self.t, "run") for key in self._value_limits)
-        return any(not within(g, limit) for g in self.opt.fitting(evaluated.free))
+        limits = self._groups.limits(self.opt.hyper.raw, self.t)
+        active = [limits[group] for group in self._groups.of if group is not None]
+        return any(not within(g, limit) for g, limit in zip(self.opt.fitting(evaluated.free), active, strict=True))
 
     def _after_step(self, step: Step) -> Step:
         """Do what is due after a step: history, callbacks, checkpoint."""
         if self.history is not None:
             self.history.append(step)
-        for callback in self.callbacks:
+        if self._known != self.callbacks:
+            self._known, self._taking = list(self.callbacks), [start.takes_run(f) for f in self.callbacks]
+        for callback, takes_run in zip(self._known, self._taking, strict=True):
             try:
-                callback(step)
+                callback(step, self) if takes_run else callback(step)
             except StopIteration:
                 self._end(Reason("callback", "a callback raised StopIteration"))
         if self.reason is None and self._checkpoints.is_due(self.t):
@@ -398,22 +465,39 @@ class Run(Closed, Uncopied):
         """Apply bounds and projection, once after each update, and set the count of bad steps to 0."""
         if self._now.settled == self.t:
             return
-        if self._box is not None:
-            self._box.clip(self._leaves, self._masters)
-        if self._project is not None:
-            self._project()
-        self._now.bad, self._now.settled = 0, self.t
+        self._is_changing = True
+        try:
+            with self._lock:
+                self._limits.apply(self.t)
+                self._now.bad, self._now.settled = 0, self.t
+        finally:
+            self._is_changing = False
 
     def save(self, path: AnyPath, *, extra: Any = None, keep: int = 1) -> None:
-        """Write all that the rest of the run depends on; see :meth:`gradstep.Optimizer.save`."""
-        arrays, manifest = as_saved(self.opt.parts())
-        best, data = self._best.to_save()
-        if self.evaluated is None:
-            now, random = self._now, taken(self._rng)
-        else:  # this point will be evaluated again
-            now, random = self._before, self._random_before
-        own = {"run": now.as_json(self.seconds), "best": data, "rng": states_as_json(random)}
-        write(path, arrays | best, manifest | user_metadata(extra, None) | own, keep)
+        """Write all that the rest of the run depends on; see :meth:`gradstep.Optimizer.save`.
+
+        It may be called at any time: by the objective, a callback, a signal handler, another thread. The file is of one
+        point of the run, at which it goes on: before the evaluation that is being made or has been made, or after the
+        last update.
+
+        Raises
+        ------
+        InUseError
+            When a signal handler calls it while arrays are being written one after the other.
+        """
+        if self._is_changing and self._lock._is_owned():
+            raise InUseError(
+                "the run's parameters are being changed just now, by bounds, a projection or a restoration; save when "
+                "that is done."
+            )
+        with self._lock:
+            arrays, manifest = as_saved(self.opt.parts())
+            best, data = self._best.to_save()
+            before = self._before
+            if before is None or before.t != manifest["optimizer"]["t"]:
+                before = Before(self.t, self._now, taken(self._rng))
+            own = {"run": before.counts.as_json(self.seconds), "best": data, "rng": states_as_json(before.random)}
+            write(path, arrays | best, manifest | user_metadata(extra, None) | own, keep)
 
     def restore(self, path: AnyPath) -> Checkpoint:
         """Go on from a checkpoint of a run like this one, or of its optimizer.
@@ -440,59 +524,35 @@ class Run(Closed, Uncopied):
 
     def take(self, found: Checkpoint, path: AnyPath) -> Checkpoint:
         """Go on from what has been loaded from ``path``; see :meth:`restore`."""
-        restore = plan(self.opt.parts(), found, path, rng=self._rng)
-        alone = Counts(drawn=found.t, evaluations=found.t).as_json(0.0)  # saved by its optimizer
-        best = found.metadata.get("best")
-        try:
-            now = Counts.from_json(found.metadata.get("run", alone))
-            self._best.check(best, found.arrays)
-        except CheckpointError as problem:
-            raise CheckpointError(
-                f"checkpoint {str(path)!r} is not of this run: {problem}. Nothing was changed."
-            ) from None
-        if self._cursor is not None:
-            self._cursor.move(now.drawn)
-        restore()
-        self._best.take(best, found.arrays)
-        self._now, self._evaluated, self.reason = now, None, None
-        self._started = None if self._started is None else time.monotonic()
-        self._signals.number = None
-        if self.history is not None:
-            self.history.clear()
-        self._checkpoints.written(self.t)
+        refuse_reentry(self._turning, "run.restore", WITHIN)
+        with self._turning, self._lock:
+            restore = plan(self.opt.parts(), found, path, rng=self._rng)
+            alone = Counts(drawn=found.t, evaluations=found.t).as_json(0.0)  # saved by its optimizer
+            best = found.metadata.get("best")
+            try:
+                now = Counts.from_json(found.metadata.get("run", alone))
+                self._best.check(best, found.arrays)
+            except CheckpointError as problem:
+                raise CheckpointError(
+                    f"checkpoint {str(path)!r} is not of this run: {problem}. Nothing was changed."
+                ) from None
+            if self._cursor is not None:
+                self._cursor.move(now.drawn)
+
+            def act() -> None:
+                restore()
+                self._best.take(best, found.arrays)
+                self._now, self._before, self._evaluated, self.reason = now.copy(), None, None, None
+                self._limits.done = None
+                self._started = None if self._started is None else time.monotonic()
+                self._signals.number = None
+                if self.history is not None:
+                    self.history.clear()
+                self._checkpoints.written(self.t)
+
+            self._is_changing = True
+            try:
+                uninterrupted(act)()
+            finally:
+                self._is_changing = False
         return found
-
-
-def _stops(stop: Stop | None, at_non_finite: bool, **by_number: float | None) -> Stop:
-    """Join all stops into one, which ends the run by the first that does."""
-    named = [getattr(stops, name)(value) for name, value in by_number.items() if value is not None]
-    return stops.any_of(*[stops.non_finite()] * at_non_finite, *named, *([] if stop is None else [stop]))
-
-
-def _metrics_of(stop: Stop, keep_best: bool | str | None) -> set[str]:
-    """Return the metrics that ``evaluate`` has to give: those of plateaus and of the best point."""
-    wanted = {one.metric for one in stop if isinstance(one, stops.plateau) and one.metric is not None}
-    return wanted | ({keep_best} if isinstance(keep_best, str) and keep_best != "value" else set())
-
-
-def _callbacks(callbacks: Any) -> list[Callable[[Step], Any]]:
-    functions = [callbacks] if callable(callbacks) or not isinstance(callbacks, Iterable) else list(callbacks)
-    for f in functions:
-        if not callable(f):
-            raise GradstepTypeError(f"callbacks must be functions of a step, not {f!r}.")
-    return functions
-
-
-def _begin(x0: Any) -> Any:
-    """Copy the start; a list of numbers, or an array of integers, becomes an array of float64."""
-    if isinstance(x0, list | tuple) and x0 and all(isinstance(x, Real) for x in x0):
-        x0 = np.array(x0)
-    if isinstance(x0, np.ndarray) and x0.dtype.kind in "iu":
-        x0 = x0.astype(np.float64)
-    nest, leaves = flatten(x0)
-    return nest.build([duplicate(x) for x in leaves])
-
-
-def _ascends(opt: Optimizer) -> bool:
-    """Return True for a chain that follows the gradient upwards."""
-    return sum(part.rule.ascends for part in opt.stage.parts) % 2 == 1

@@ -11,11 +11,15 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, Literal
 
+import numpy as np
+
 from gradstep.errors import GradstepTypeError, GradstepValueError
-from gradstep.naming import real, whole
+from gradstep.loop.direction import VALUE, Directions
+from gradstep.naming import is_real, is_whole, real, whole
 
 # The ways in which a run ends: it converged, it used up a limit, or something stopped it.
 Kind = Literal["converged", "budget", "non-finite", "signal", "callback", "batches"]
+DOWN = Directions()
 _NEVER_CAUGHT = [getattr(signal, name) for name in ("SIGKILL", "SIGSTOP") if hasattr(signal, name)]
 
 
@@ -47,6 +51,8 @@ class Point:
         What ``evaluate`` gave here.
     signal
         The number of a signal that has come, or None.
+    directions
+        Whether less or more is better, of the value and of each metric.
     """
 
     t: int
@@ -58,6 +64,7 @@ class Point:
     bad: int = 0
     metrics: Mapping[str, float] | None = None
     signal: int | None = None
+    directions: Directions = DOWN
 
 
 @dataclass(frozen=True)
@@ -67,8 +74,11 @@ class Stop(ABC):
     arrives: ClassVar[bool] = False  # True: a run that ends by it has converged
 
     @abstractmethod
-    def check(self, point: Point, memory: dict[str, Any]) -> Reason | None:
-        """Return the reason to end at this point, or None; ``memory`` is this stop's own, and saved with the run."""
+    def check(self, point: Point, memory: dict[str, Any]) -> "Reason | Any | None":
+        """Return the reason to end at this point, or None; True and False will do for a stop of one's own.
+
+        ``memory`` is this stop's own, and saved with the run: text, numbers (also NumPy's), lists and dicts by name.
+        """
 
     def __or__(self, other: "Stop") -> "Stop":
         return any_of(*_flat(any_of, self, other))
@@ -109,9 +119,9 @@ class _Several(Stop):
         out: list[Reason | None] = []
         for name, stop in zip(self.names, self.stops, strict=True):
             own = memory.get(name, {})
-            out.append(stop.check(point, own))
+            out.append(_reason(stop, stop.check(point, own)))
             if own:
-                memory[name] = own
+                memory[name] = _plain(own, f"stop {stop.name}: its memory")
         return out
 
     @property
@@ -160,6 +170,9 @@ class _Number(Stop):
         for own in fields(self):
             what, value = f"stop.{type(self).__name__}: {own.name}", getattr(self, own.name)
             if own.type is int:
+                if is_real(value) and not is_whole(value) and float(value).is_integer():  # 1e3
+                    object.__setattr__(self, own.name, int(value))
+                    value = int(value)
                 whole(what, value)
             elif own.type is float:
                 real(what, value)
@@ -215,7 +228,7 @@ class grad_norm(_Number):  # noqa: N801
 
 @dataclass(frozen=True)
 class target(_Number):  # noqa: N801
-    """Ends where the objective is at most ``value``."""
+    """Ends where the objective is at most ``value``; in a run that makes it large, at least."""
 
     arrives = True
 
@@ -223,7 +236,8 @@ class target(_Number):  # noqa: N801
 
     def check(self, point: Point, memory: dict[str, Any]) -> Reason | None:  # noqa: ARG002
         """End where the value is small enough."""
-        if point.problem or not point.value <= self.value:
+        sign = point.directions.sign(VALUE)
+        if point.problem or not sign * point.value <= sign * self.value:
             return None
         return Reason("converged", f"the value, {point.value:.6g}, has reached {self.value:g}")
 
@@ -237,10 +251,10 @@ class plateau(_Number):  # noqa: N801
     patience
         How many evaluations in a row may bring no better value.
     min_delta
-        By how much a value must be below the best one to count as better, in units of the objective.
+        By how much a value must be better than the best one to count as better, in units of the objective.
     metric
         What is looked at instead of the objective: a number that ``evaluate`` gives, such as ``"val/loss"``; only
-        where it was called.
+        where it was called. The run says whether less or more of it is better: ``gs.Run(..., mode=...)``.
     """
 
     arrives = True
@@ -264,8 +278,8 @@ class plateau(_Number):  # noqa: N801
         x = point.value if self.metric is None else (point.metrics or {}).get(self.metric, math.nan)
         if not math.isfinite(x):  # NaN also stands for a metric that was not evaluated here
             return None
-        best = memory.get("best")
-        if best is None or x < best - self.min_delta:
+        best, sign = memory.get("best"), point.directions.sign(self.metric or VALUE)
+        if best is None or sign * x < sign * best - self.min_delta:
             memory.update(best=x, since=0)
             return None
         memory["since"] += 1
@@ -310,3 +324,45 @@ class signals(Stop):  # noqa: N801
 
 def _flat(kind: type[_Several], *stops: Any) -> list[Any]:
     return [inner for stop in stops for inner in (stop.stops if type(stop) is kind else [stop])]
+
+
+def _reason(stop: Stop, said: Any) -> Reason | None:
+    """Return a stop's answer as a reason; True is one without words.
+
+    Raises
+    ------
+    GradstepTypeError
+        For another answer.
+    """
+    if said is None or isinstance(said, Reason):
+        return said
+    if not isinstance(said, bool | np.bool_):
+        raise GradstepTypeError(f"stop {stop.name}: check must give a Reason, True, False or None, not {said!r}.")
+    return Reason("converged" if stop.arrives else "callback", f"the stop {stop.name} ended it") if said else None
+
+
+def _plain(x: Any, what: str) -> Any:
+    """Return what a stop remembers as a checkpoint keeps it, with NumPy's numbers as Python's.
+
+    Raises
+    ------
+    GradstepTypeError
+        For what no checkpoint can keep: said where it is remembered, and not at the end of the run.
+    """
+    if isinstance(x, dict):
+        if not all(isinstance(key, str) for key in x):
+            raise GradstepTypeError(f"{what} must have names that are text, not {next(iter(x))!r}.")
+        return {key: _plain(y, f"{what}[{key!r}]") for key, y in x.items()}
+    if isinstance(x, list | tuple):
+        return [_plain(y, what) for y in x]
+    if isinstance(x, np.generic) or (isinstance(x, np.ndarray) and not x.shape):
+        x = x.item()
+    if x is not None and not isinstance(x, str | bool | int | float):
+        raise GradstepTypeError(
+            f"{what} must be text, numbers, lists or dicts, for it is saved with the run, not {type(x).__name__}."
+        )
+    if isinstance(x, float) and not math.isfinite(x):
+        raise GradstepTypeError(
+            f"{what} is {x}, and a checkpoint keeps finite numbers alone; leave it out, or use None."
+        )
+    return x

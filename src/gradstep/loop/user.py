@@ -1,16 +1,77 @@
 """Calls of a user's functions: an error becomes one sentence with file and line, and results are checked."""
 
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gradstep.array.namespaces import is_complex, to_numpy
-from gradstep.array.tree import is_array
+import numpy as np
+
+from gradstep.array.namespaces import duplicate, is_complex, to_numpy
+from gradstep.array.tree import Nest, is_array
 from gradstep.errors import GradstepTypeError, GradstepValueError, UserCodeError
 
 OURS = str(Path(__file__).parents[1])
+
+
+@dataclass(frozen=True)
+class Handed:
+    """Parameters as a user's functions are handed them, which must not change them; and gradients as they come back.
+
+    NumPy's arrays are handed out as views that cannot be written to, which costs no copy; others are copies. The nest
+    is a new one each time.
+
+    Attributes
+    ----------
+    nest, leaves
+        The parameters.
+    """
+
+    nest: Nest
+    leaves: Sequence[Any]
+
+    def __call__(self) -> Any:
+        """Return the nest."""
+        return self.nest.build([_read_only(x) for x in self.leaves])
+
+    def gradients(self, grads: Any) -> Any:
+        """Return gradients with NumPy's arrays for NumPy's parameters, whatever library has computed them."""
+        if isinstance(grads, np.ndarray):
+            return grads
+        found = self.nest.leaves(grads, "gradients")
+        if as_is(found, self.leaves):
+            return grads
+        return self.nest.build(on_host(found, self.leaves))
+
+
+def _read_only(x: Any) -> Any:
+    if not isinstance(x, np.ndarray):
+        return duplicate(x)
+    view = x.view()
+    view.flags.writeable = False
+    return view
+
+
+def as_is(grads: Sequence[Any], leaves: Sequence[Any]) -> bool:
+    """Return True where no gradient of a NumPy parameter is another library's array."""
+    return all(
+        isinstance(g, np.ndarray | np.generic) or not isinstance(x, np.ndarray) or not is_array(g)
+        for g, x in zip(grads, leaves, strict=True)
+    )
+
+
+def on_host(grads: Sequence[Any], leaves: Sequence[Any]) -> list[Any]:
+    """Return gradients, those of NumPy's parameters as NumPy's arrays wherever another library has made them."""
+    return [
+        to_numpy(g) if isinstance(x, np.ndarray) and not isinstance(g, np.ndarray) and is_array(g) else g
+        for g, x in zip(grads, leaves, strict=True)
+    ]
+
+
+def changes_in_place(error: BaseException) -> bool:
+    """Return True for the error of writing to an array that is read-only, as parameters are handed out."""
+    return isinstance(error, ValueError) and "read-only" in str(error)
 
 
 @dataclass(frozen=True)
@@ -46,7 +107,7 @@ class Objective:
         """
         try:
             given = self.function(params, *batch)
-        except Exception as error:
+        except (Exception, GeneratorExit) as error:
             raise raised(self.name, error, self.path) from error
         return pair(given, self.name)
 
@@ -69,7 +130,7 @@ class UserFunction:
         """
         try:
             return self.function(*arguments, **keywords)
-        except Exception as error:
+        except (Exception, GeneratorExit) as error:
             raise raised(self.name, error, self.path) from error
 
 
@@ -129,6 +190,11 @@ def kind(x: Any) -> str:
 
 def raised(name: str, error: BaseException, path: Path | None = None) -> UserCodeError:
     """Return the error for a user's code, called ``name``, that raised ``error``."""
+    if changes_in_place(error):
+        return UserCodeError(
+            f"{name} changes its parameters in place, which it is handed read-only{place(error, path)}; let it work on "
+            f"a copy (x = x.copy())."
+        )
     message = " ".join(str(error).split()).rstrip(".")
     if len(message) > 200:
         message = f"{message[:200].rstrip()} ..."

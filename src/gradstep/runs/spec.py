@@ -21,7 +21,6 @@ from gradstep.naming import find
 from gradstep.text import read_names
 
 FORMAT = 1
-SKIPS = 100  # batches in a row that are skipped before the run ends: t stands still, and no limit of steps is reached
 
 
 @dataclass(frozen=True)
@@ -41,11 +40,11 @@ class Limits:
         return replace(earlier, **mine)
 
     def as_options(self, has_metrics: bool) -> dict[str, Any]:
-        """Return options of :class:`gradstep.Run`; signals and a series of skipped batches end a run too."""
+        """Return options of :class:`gradstep.Run`; signals end a run too."""
         options = asdict(self)
         patience = options.pop("plateau")
         plateaus = [] if patience is None else [stop.plateau(patience, metric="val/loss" if has_metrics else None)]
-        return {**options, "stop": stop.any_of(stop.signals(), stop.non_finite(SKIPS), *plateaus)}
+        return {**options, "stop": stop.any_of(stop.signals(), *plateaus)}
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,9 @@ from typing import Annotated
 from gradstep.rule import Domain, stage
 
 
-def scalars(calls, k: Annotated[float, Domain(1.0)] = 2.0):
-    n = -(-k // 1)  # a whole number of calls
-    is_last = calls + 1 >= n
-    return dict(share=1 / n, keep=0.0 if is_last else 1.0, calls=0.0 if is_last else calls + 1)
+def scalars(calls, k: Annotated[float, Domain(1.0, whole=True)] = 2.0):
+    is_last = calls + 1 >= k
+    return dict(share=1 / k, keep=0.0 if is_last else 1.0, calls=0.0 if is_last else calls + 1)
 
 
 @stage(scalars, state="total", memory={"calls": 0.0}, every="calls")

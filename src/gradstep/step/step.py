@@ -145,7 +145,7 @@ class Step:
         GradstepValueError, GradstepTypeError
             When gradients or values do not fit. Whatever is raised, nothing has been changed.
         """
-        if self._torn or self._engine.is_writing or self._gathering is not None:
+        if self._torn or self._next is not self._now or self._engine.is_writing or self._gathering is not None:
             self.recover()  # an exception may have come where that is done, or a fork in the midst of another's step
             self._torn = False
         return self._made(tuple(grads), values, on_nonfinite)
@@ -184,40 +184,43 @@ class Step:
         """
         self.recover()  # as in :meth:`__call__`
         try:
-            pairs = self.placed(inputs, on_nonfinite != "ignore")
+            placed = self.placed(inputs, on_nonfinite != "ignore")
         except NonFiniteError:
             if on_nonfinite == "raise":
                 raise
             return self.skip()
-        with self.written(pairs):
+        with self.written(placed):
             return self._made(tuple(grads), values, on_nonfinite)
 
-    def placed(self, inputs: Mapping[str, Sequence[Any]], guard: bool) -> list[tuple[Any, Any]]:
-        """Return the pairs of a slot and the input that goes there, all of which fit."""
-        pairs: list[tuple[Any, Any]] = []
+    def placed(self, inputs: Mapping[str, Sequence[Any]], guard: bool) -> list[tuple[str, Any, Any]]:
+        """Return the name of each slot that takes an input, the slot and a copy of the input; all of them fit."""
+        found: list[tuple[str, Any, Any]] = []
         for name, arrays in inputs.items():
             for key in self.program.inputs.get(name, ()):
                 for x, own, value in zip(self._tensors, self.slots.values(), arrays, strict=True):
                     check_alike(f"{name} of {x.name!r}", value, own[key])
                     if guard and not within(value, largest(x.dtype)):
                         raise bad_gradient(x.name, value, largest(x.dtype), name)
-                    pairs.append((own[key], value))
-        return pairs
+                    found.append((key, own[key], copied(value)))  # it may be a slot of this very state
+        return found
 
     @contextmanager
-    def written(self, pairs: list[tuple[Any, Any]]) -> Generator[None]:
-        """Write inputs into their slots; where no update comes of it, what was there comes back."""
-        began = self.t
-        before = [(slot, copied(slot)) for slot, _ in pairs]
-        taken = [(slot, copied(value)) for slot, value in pairs]  # an input may be a slot of this very state
+    def written(self, placed: list[tuple[str, Any, Any]]) -> Generator[None]:
+        """Write inputs into their slots; of stages that do not run by it, what was there comes back."""
+        t, _, memory, _, _ = self._now
+        before = [(key, slot, copied(slot)) for key, slot, _ in placed]
         self._torn = True  # inputs and t do not belong together until the update is made
         try:
-            for slot, value in taken:
+            for _, slot, value in placed:
                 slot[...] = value
             yield
         finally:
-            for slot, old in before if self.t == began else ():
-                slot[...] = old
+            has_run: set[str] = set()  # in a call that gathers gradients, which counts itself in the memory
+            if self._gathering is not None and self.memory is not memory:
+                has_run = {key for own in self._gathering.program.slots for key in own}
+            for key, slot, old in before if self.t == t else ():
+                if key not in has_run:
+                    slot[...] = old
             self._torn = False
 
     def makes_update(self, values: Values) -> bool:
@@ -273,9 +276,11 @@ class Step:
             if step is not None:
                 step._engine.keep_apart(arrays)
 
-    def check_places(self) -> None:
-        """Refuse to write where an array lies elsewhere than before, which a schedule may have done."""
-        self._engine.check_places()
+    def ready(self) -> None:
+        """Do all of :meth:`commit` that may fail, so that it only writes."""
+        t, _, _, _, table = self._next
+        assert table is not None  # noqa: S101 - a plan has scalars
+        self._engine.ready(table, t)
 
     def commit(self) -> None:
         """Write what is planned, once."""
@@ -372,9 +377,13 @@ class Step:
 
     def reset(self, values: Values) -> None:
         """Go back to the start: progress and state, which may start at a hyperparameter. Parameters stay."""
+        self.restore(*self.start(values))
+
+    def start(self, values: Values) -> tuple[Snapshot, list[tuple[Any, Any]]]:
+        """Return the progress at the start, and the pairs of an array of the state and its numbers then."""
         started = self._started(self.params, values)
         pairs = [(self.slots[name][key], x) for name, own in started.items() for key, x in own.items()]
-        self.restore(Snapshot(0, 0, [self.program.memory() for _ in self.memory]), pairs)
+        return Snapshot(0, 0, [self.program.memory() for _ in self.memory]), pairs
 
     def snapshot(self) -> Snapshot:
         """Return the progress; arrays are in :attr:`params` and :attr:`slots`.

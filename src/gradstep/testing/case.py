@@ -27,7 +27,7 @@ def _keep(theta: Any, g: Any, _: Any) -> tuple[Any, Any, Any]:
 
 # What a stage leaves of the gradient is seen by a probe behind it, and a stage that wraps a rule has a plain one before
 # it; both are in no registry.
-probe = replace(maximize, name="probe", update=_keep, state=("g",), operations={})
+probe = replace(maximize, name="probe", update=_keep, state=("g",), read=lambda theta: theta, operations={})
 wrapped = replace(sgd, name="wrapped")
 RATE = 0.25  # its lr
 
@@ -113,4 +113,5 @@ def _near(value: float, rng: np.random.Generator, domain: Domain | None) -> floa
         odds = value / (1 - value) * 2 ** rng.uniform(-2, 0)
         return float(odds / (1 + odds))
     drawn = float(value * 2 ** rng.uniform(-2, 2))
+    drawn = float(round(drawn)) if domain is not None and domain.whole else drawn
     return drawn if domain is None or drawn in domain else value

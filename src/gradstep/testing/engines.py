@@ -78,9 +78,11 @@ def _steps(
         slots = start_slots(made, str(k), x, hyper)
         state = tuple(tuple(slots[key] for key in keys) for keys in made.slots)
         tensors.append(Tensor(str(k), x.copy(), state, k if made.over_tensor else 0))
-    engine, memory = make(made, tensors), [made.memory()]
-    rows = [0] * len(tensors) if made.over_tensor else [0]
-    host = Host(made, [hyper], rows, extremes({x.dtype for x in tensors}))
+    engine, kept = make(made, tensors), made.memory_of_each()
+    memory = [made.memory() | kept for _ in (tensors if kept else [0])]
+    rows = range(len(memory)) if kept else [0] * len(tensors) if made.over_tensor else [0]
+    cohorts = [(0, (0,) * len(made.parts))] * len(memory)
+    host = Host(made, [hyper], rows, extremes({x.dtype for x in tensors}), cohorts)
 
     def measure(part: int, table: list[Row]) -> Sums:
         return engine.measure(part, table)[0]
@@ -120,7 +122,7 @@ def groups_and_chain(case: Case) -> None:
     grads = gradients(rng, thetas, 6)
     hyper: dict[str, Any] = case.settings()[-1]
     schedules: dict[str, Any] = {key: constant(x) for key, x in hyper.items()}
-    rule, scheduled = case.alone(**hyper), case.alone(**schedules)
+    rule, scheduled = case.stage(**hyper), case.stage(**schedules)
     before, after = clip_by_value(5.0, name="before"), ema(0.5, name="after")
     for engine in ENGINES:
         go: Any = partial(run, thetas=thetas, grads=grads, engine=engine)

@@ -39,9 +39,10 @@ def agrees(case: Case, name: str) -> None:
         stage = case.stage()
         state = init(stage, params)
         for theta in params:  # alone: small arrays may be put together before the rule
-            one = [theta], [theta], init(stage, [theta]).slots
+            start = init(stage, [theta])
+            one = [theta], [theta], start.slots
             taken = [_nest(lambda x: _moved(xp, x), own) for own in one]
-            update(stage, taken[0], taken[1], State(0, state.memory, taken[2]))
+            update(stage, taken[0], taken[1], State(0, start.memory, taken[2]))
             for own, original in zip(taken, one, strict=True):
                 _compare(own, original, original, 0, f"{name}, {dtype}, alone: an argument")
         for t, grads in enumerate(gradients(rng, params, STEPS), 1):

@@ -2,12 +2,15 @@
 
 import sys
 from pathlib import Path
+from typing import Any
 
 if __name__ == "__main__":  # this folder has a file of the library's own name: look in tests/ instead
     sys.path[0:1] = []
     sys.path.append(str(Path(__file__).parents[2]))
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from references.cases import SHAPES, Arrays, Case, Problem, Trajectory
 from references.record.common import main
@@ -27,18 +30,23 @@ def run(case: Case, task: Problem) -> Trajectory:
         if schedule:
             opt.param_groups[0]["lr"] = schedule(k)
         for x, g in zip(params, grads.values(), strict=True):
-            x.grad = torch.tensor(g)
+            x.grad = _sparse(g) if case.constructor == "SparseAdam" else torch.tensor(g)
         opt.step()
         theta.append(_arrays(params))
         state.append(
             {
-                f"{i}/{name}": x.numpy().copy()
+                f"{i}/{name}": np.array(x.numpy() if torch.is_tensor(x) else x)
                 for i, own in opt.state_dict()["state"].items()
                 for name, x in own.items()
                 if x is not None
             }
         )
     return Trajectory(theta, state, {"param_groups": [group]})
+
+
+def _sparse(g: NDArray[Any]) -> torch.Tensor:
+    """Return a sparse gradient of which all rows are there."""
+    return torch.sparse_coo_tensor(torch.arange(len(g))[None], torch.tensor(g), g.shape, check_invariants=True)
 
 
 def _arrays(params: list[torch.Tensor]) -> Arrays:

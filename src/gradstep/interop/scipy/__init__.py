@@ -1,16 +1,16 @@
 """A rule as a method of SciPy's: ``minimize(f, x0, jac=g, method=gs.interop.scipy.method("adam", lr=0.05))``."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from scipy.optimize import OptimizeResult
 
 from gradstep.conventions import arguments
 from gradstep.errors import GradstepTypeError, GradstepValueError
-from gradstep.interop.scipy.function import FunAndJac, called, sides
+from gradstep.interop.scipy.function import FunAndJac, sides
 from gradstep.interop.scipy.options import Tolerances, split_options
-from gradstep.loop.minimize import summary
+from gradstep.loop.minimize import called, summary
 from gradstep.loop.run import Run
 from gradstep.loop.stop import Reason, Stop, steps
 from gradstep.optimizer import Optimizer
@@ -78,8 +78,10 @@ class method:  # noqa: N801 - reads as SciPy's keyword
         run = Run(function, x, self.rule, stop=self.stop, bounds=within, history=False, **self.options | more)
         run.opt.hyper.replace({**run.opt.hyper, **own})
         run.opt.reset()  # a state may start at a hyperparameter
-        run.stop |= Tolerances(run, function, options) | steps(options.maxiter)
-        call = called(callback)
+        run.stop |= Tolerances(run, function, options)
+        if np.isfinite(options.maxiter):
+            run.stop |= steps(cast("int", options.maxiter))  # which takes 1e3 too
+        call, _ = called(callback)
         run.evaluation()  # evaluated here, outside the iterator, so that errors of fun pass unchanged
         path = [run.params.copy()]
         for _ in run:
@@ -91,7 +93,7 @@ class method:  # noqa: N801 - reads as SciPy's keyword
             except StopIteration:
                 run.reason = Reason("callback", "`callback` raised `StopIteration`")
         found = OptimizeResult(summary(run))
-        found.update(success=found.status == 0, nfev=function.calls)
+        found.update(success=found.success and found.status == 0, nfev=function.calls)
         del found["history"]
         if options.return_all:
             found["allvecs"] = path

@@ -1,15 +1,15 @@
-"""Arguments of SciPy's ``minimize`` in this library's form: ``fun`` and ``jac`` as one function, callbacks, bounds."""
+"""Arguments of SciPy's ``minimize`` in this library's form: ``fun`` and ``jac`` as one function, and bounds."""
 
 from collections.abc import Callable
-from inspect import signature
+from reprlib import repr as short
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import Bounds, OptimizeResult
+from scipy.optimize import Bounds
 
 from gradstep.array.tree import BARE
-from gradstep.errors import GradstepTypeError
+from gradstep.errors import GradstepTypeError, GradstepValueError
 from gradstep.loop.bounds import Box
 from gradstep.loop.user import number
 
@@ -75,17 +75,23 @@ class FunAndJac:
         return out
 
 
-def called(callback: Callable[..., Any] | None) -> Callable[[NDArray[Any], float], Any]:
-    """Return a callback as a function of point and value: SciPy goes by the names of its parameters."""
-    if callback is None:
-        return lambda x, value: None  # noqa: ARG005
-    if set(signature(callback).parameters) == {"intermediate_result"}:
-        return lambda x, value: callback(intermediate_result=OptimizeResult(x=x, fun=value))
-    return lambda x, _: callback(x)
-
-
 def sides(bounds: Any, x: NDArray[Any]) -> Sides:
-    """Lower and upper bounds in the dtype of ``x``, from ``Bounds`` or pairs of any kind."""
-    pairs = bounds if isinstance(bounds, Bounds) else [tuple(p) if np.iterable(p) else p for p in bounds]
-    _, low, high = Box(pairs, [BARE], [x], [BARE]).sides[0]
+    """Lower and upper bounds in the dtype of ``x``, from ``Bounds`` or pairs of any kind.
+
+    Raises
+    ------
+    GradstepValueError
+        For another number of pairs than there are elements, and what are no pairs.
+    """
+    if not isinstance(bounds, Bounds):
+        pairs: list[tuple[Any, ...]] = [tuple(p) if np.iterable(p) else (p,) for p in bounds]
+        if len(pairs) != len(x) or any(len(pair) != 2 for pair in pairs):
+            raise GradstepValueError(
+                f"bounds: there must be a pair (low, high) for each of the {len(x)} elements of x0, or "
+                f"scipy.optimize.Bounds, not {short(bounds)}."
+            )
+        make: Any = Bounds
+        low = np.array([-np.inf if pair[0] is None else pair[0] for pair in pairs])
+        bounds = make(low, np.array([np.inf if pair[1] is None else pair[1] for pair in pairs]))
+    _, low, high = Box(bounds, [BARE], [x], [BARE]).sides[0]
     return low, high

@@ -23,7 +23,7 @@ class Options:
     Attributes
     ----------
     maxiter
-        Updates at most.
+        Updates at most; a whole number, ``1e3`` too, or infinity.
     maxfev
         Calls of ``fun``, those for differences among them, after which a run ends where it stands.
     tol
@@ -40,7 +40,7 @@ class Options:
         Whether the result has all points, in ``allvecs``.
     """
 
-    maxiter: int = DEFAULT_STEPS
+    maxiter: float = DEFAULT_STEPS
     maxfev: float = np.inf
     tol: float = 1e-5
     gtol: float | None = None

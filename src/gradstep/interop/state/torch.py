@@ -29,6 +29,7 @@ PLACES: Mapping[str, Places] = {
     "Adam": {"adam": _MEAN, "adamw": _MEAN, "amsgrad_corrected": {**_MEAN, "top": "max_exp_avg_sq"}},
     "RAdam": {"radam_torch": _MEAN},
     "Adamax": {"adamax_eps_inside": {"m": "exp_avg", "u": "exp_inf"}},
+    "SparseAdam": {"adam_eps_hat": _MEAN},
 }
 _KNOWN_BY = {  # options that a kind alone has, or that no kind before it has
     "SGD": {"momentum", "dampening", "nesterov"},
@@ -39,6 +40,7 @@ _KNOWN_BY = {  # options that a kind alone has, or that no kind before it has
     "Adam": {"betas", "eps", "amsgrad"},
     "RAdam": {"betas", "eps", "decoupled_weight_decay"},
     "Adamax": {"betas", "eps", "weight_decay"},
+    "SparseAdam": {"betas", "eps", "maximize"},
 }
 _ONLY_WITH = {"momentum_buffer": "momentum", "max_exp_avg_sq": "amsgrad", "grad_avg": "centered"}  # options that say so
 _MEMORY = {"NAdam": {"nadam_torch.product": "mu_product"}}
@@ -73,7 +75,9 @@ def dump_state(opt: Optimizer | Parts, like: Mapping[str, Any], names: Iterable[
         for name, index in there.indices.items():
             old = state.get(index, {})
             made: dict[str, Any] = {}
-            if there.kind != "SGD":
+            if there.kind == "SparseAdam":
+                made["step"] = ours.count_of(name)  # an int there
+            elif there.kind != "SGD":
                 made["step"] = _scalar(ours, ours.count_of(name), old.get("step"), "t")
             for own, key in there.memory.items():
                 made[key] = _scalar(ours, ours.memory_of(name)[own], old.get(key))

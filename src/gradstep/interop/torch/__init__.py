@@ -9,6 +9,7 @@ from importlib import import_module
 from types import SimpleNamespace
 from typing import Any
 
+from gradstep.errors import GradstepValueError
 from gradstep.form.rule import Rule, Stage
 from gradstep.interop.settings import Settings
 from gradstep.interop.torch.buckets import Buckets, State
@@ -20,6 +21,7 @@ from gradstep.step import choose_nonfinite
 torch: Any = import_module("torch")  # type checkers would take this package for it
 
 OWN = ("skipped", "_how")  # attributes that torch does not know
+RULE = "rule"  # the entry of a state dict that says whose it is
 
 
 class Optimizer(torch.optim.Optimizer):
@@ -88,13 +90,16 @@ class Optimizer(torch.optim.Optimizer):
                 loss = closure()
         refuse_reentry(self._lock, "opt.step")
         with self._lock:
-            self.skipped += not self.buckets().step()
+            if self._buckets.have_gradients(self.param_groups):
+                self.skipped += not self.buckets().step()
+            else:
+                self._buckets.warn_of_none()
         return loss
 
     def buckets(self) -> Buckets:
         """Return the parameters in the order of steps, with all changes of groups and state: for this package."""
         if not self._buckets.follow(self.param_groups, self.state):
-            self._buckets = Buckets(self.param_groups, self.state, *self._how)
+            self._buckets = Buckets(self.param_groups, self.state, *self._how, self._buckets)
         return self._buckets
 
     def go_on_from(self, state: State) -> None:
@@ -106,12 +111,12 @@ class Optimizer(torch.optim.Optimizer):
     def state_dict(self) -> dict[str, Any]:
         """See torch; within a step it is that before it or after it."""
         self._buckets.settle()
-        return super().state_dict()
+        return super().state_dict() | {RULE: self._how[0].name}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """See torch; but state is taken as it was saved, to the bit, and refused where it is of another optimizer."""
         refuse_reentry(self._lock, "opt.load_state_dict")
-        handle = self.register_load_state_dict_pre_hook(_out_of_reach)
+        handle = self.register_load_state_dict_pre_hook(type(self)._examined)
         try:
             super().load_state_dict(state_dict)
         finally:
@@ -126,10 +131,17 @@ class Optimizer(torch.optim.Optimizer):
         self.__dict__.setdefault("_lock", new_lock())
         found = {p: x.kept if isinstance(x, SimpleNamespace) else x for p, x in state["state"].items()}
         kept: Any = defaultdict(dict, found)
-        self._buckets = Buckets(state["param_groups"], kept, *self._how)
-        super().__setstate__(state | {"state": kept})
+        groups = [self._how[0].completed(group) for group in state["param_groups"]]
+        for k, group in enumerate(groups):
+            self._how[0].check(group, f"group {k}")
+        self._buckets = Buckets(groups, kept, *self._how)
+        super().__setstate__(state | {"state": kept, "param_groups": groups})
 
-
-def _out_of_reach(_: Any, state_dict: dict[str, Any]) -> dict[str, Any]:
-    """Return the state in boxes: torch would cast what it sees to the parameters' dtype."""
-    return state_dict | {"state": {k: SimpleNamespace(kept=x) for k, x in state_dict["state"].items()}}
+    def _examined(self, state_dict: dict[str, Any]) -> dict[str, Any]:
+        """Refuse another rule's state; return it in boxes: torch would cast what it sees to the parameters' dtype."""
+        theirs, ours = state_dict.get(RULE, self._how[0].name), self._how[0].name
+        if theirs != ours:
+            raise GradstepValueError(
+                f"the state is one of {theirs}, and this optimizer is {ours}; nothing was changed."
+            )
+        return state_dict | {"state": {k: SimpleNamespace(kept=x) for k, x in state_dict["state"].items()}}

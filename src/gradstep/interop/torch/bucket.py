@@ -1,30 +1,41 @@
 """Tensors of torch that have made the same steps, and the step that updates them in one pass."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from importlib import import_module
-from importlib.util import find_spec
 from itertools import chain, groupby
 from operator import is_
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from gradstep.array.storage import FORMATS
 from gradstep.errors import GradstepTypeError, GradstepValueError
-from gradstep.form.chain import Program, program
-from gradstep.interop.settings import Setting
+from gradstep.form.chain import program
+from gradstep.interop.settings import Setting, Settings
+from gradstep.interop.torch.local import (
+    as_array,
+    as_tensor,
+    check_parameter,
+    in_numpy,
+    is_dtensor,
+    is_whole,
+    local,
+    local_gradient,
+    spread,
+    torch,
+)
+from gradstep.interop.torch.rows import DENSE, Rows, rows_suffice
+from gradstep.interop.torch.state import STEP, converted, fitting, state_names
 from gradstep.step import Snapshot, Step
 
-torch: Any = import_module("torch")  # type checkers would take this package's torch.py for it
-STEP = "step"  # torch's name for the number of updates, which its optimizers count for each parameter
+ROWS_ALONE = "torch.SparseAdam"  # which moves the rows of a sparse gradient, and nothing else of its state either
 
 
 class Member(NamedTuple):
-    """A parameter, the number of its group, and its name in messages."""
+    """A parameter, the number of its group, its name in messages, and how often it is in its group."""
 
     group: int
     name: str
     value: Any
+    times: int = 1
 
 
 class Bucket:
@@ -38,6 +49,8 @@ class Bucket:
         Of each group by its number; those of the members have one stage.
     state
         Of each parameter that has any: it is copied.
+    rules
+        The meaning of the groups' values.
 
     Raises
     ------
@@ -45,15 +58,21 @@ class Bucket:
         When a parameter cannot be optimized, or its state is of another stage or parameter.
     """
 
-    def __init__(self, members: Sequence[Member], settings: Sequence[Setting], state: Mapping[Any, Any]) -> None:
-        self.members = members
+    def __init__(
+        self, members: Sequence[Member], settings: Sequence[Setting], state: Mapping[Any, Any], rules: Settings
+    ) -> None:
+        self.members, self.rules = members, rules
         self.params = [x.value for x in members]
         self.names = [x.name for x in members]
+        self.times = members[0].times
         self.spans = {k: len([*own]) for k, own in groupby(x.group for x in members)}
-        self.is_host = in_numpy(self.params[0])
-        self.is_low = [x.dtype == torch.bfloat16 for x in self.params]
+        self.is_spread = is_dtensor(self.params[0])
+        self.is_host = in_numpy(local(self.params[0]))
+        self._is_plain = self.is_host and not self.is_spread and rules.name != ROWS_ALONE
+        self.is_low = any(x.dtype == torch.bfloat16 for x in self.params)
         self.program = program(settings[members[0].group].stage)
-        self.program.refuse_gathering("torch's step")
+        self.program.check_for_guest("torch's step")
+        self._check_parameters()
         self.set_values(settings)
         order = [*self.spans]
         self.step = Step(
@@ -63,10 +82,10 @@ class Bucket:
             groups=[order.index(x.group) for x in members],
         )
         self.numbers = {key: np.full(len(members), x) for key, x in (self.program.memory() | {STEP: 0}).items()}
-        self.state = [self._own(k) for k in range(len(members))]
+        self.own = [self._own(k) for k in range(len(members))]
+        self._take(state)
         self._kept = self._tensors()
         self._places, self._forms = self._lie(), self._look()
-        self._take(state)
 
     def set_values(self, settings: Sequence[Setting]) -> None:
         """Take the hyperparameters of all groups from the next step on."""
@@ -77,6 +96,9 @@ class Bucket:
         state = self._tensors()
         if len(state) != len(self._kept) or not all(map(is_, state, self._kept)):
             return False
+        for key, x in self.numbers.items():
+            if x.tobytes() != self._written[key]:
+                return False  # written in place, as by a checkpoint that is read into the state
         if (places := self._lie()) != self._places:
             if self._look() != self._forms:
                 return False
@@ -84,44 +106,71 @@ class Bucket:
             self._places = places
         return True
 
-    def gradients(self) -> tuple[Any, ...] | None:
-        """Return the gradients in order; None where one is missing.
+    def moved(self, state: Mapping[Any, Any]) -> dict[Any, Any]:
+        """Return the state of the parameters that have another dtype or device now, in their new form."""
+        numbers = [short for short, key in state_names(self.program).items() if key in self.numbers]
+        pairs = zip(self.params, self._forms, self._look(), strict=True)
+        return {x: converted(state.get(x, {}), x, numbers) for x, old, new in pairs if old != new}
+
+    def gradients(self) -> "tuple[Any, ...] | Rows | None":
+        """Return the gradients in order; None where one is missing, or some are sparse.
 
         Raises
         ------
         GradstepTypeError
-            For a sparse gradient.
+            For sparse gradients of a rule that moves all elements.
         """
         found = [x.grad for x in self.params]
-        if self.is_host:
+        if self._is_plain:
             try:
                 return self._in_numpy(found)
             except (AttributeError, RuntimeError, TypeError):
                 pass  # one is missing, has a graph, or is no plain memory: each is looked at
-        for name, g in zip(self.names, found, strict=True):
-            if g is not None and g.layout is not torch.strided:
-                raise GradstepTypeError(f"gradient {name!r} is sparse ({g.layout}); make it dense: g.to_dense().")
-        if any(g is None for g in found):
+        if len({None if g is None else g.layout for g in found}) > 1 or found[0] is None:
             return None
-        dense = [g.detach().resolve_conj().resolve_neg() for g in found]
+        if found[0].layout is not torch.strided:
+            if self._takes_rows():
+                return Rows(self.step, self.values, self._local(), found)
+            found = [g.to_dense() for g in found]
+        elif self.rules.name == ROWS_ALONE:
+            text = f"{ROWS_ALONE} takes sparse gradients alone, and torch.Adam dense ones"
+            raise GradstepTypeError(f"gradient {self.names[0]!r} is dense; {text}.")
+        dense = [
+            local_gradient(name, g.detach(), x).resolve_conj().resolve_neg()
+            for name, g, x in zip(self.names, found, self.params, strict=True)
+        ]
         return self._in_numpy(dense) if self.is_host else tuple(dense)
 
-    def parted(self) -> tuple[list[Member], list[Member]]:
-        """Return the members that have a gradient, and those that have none."""
-        some = [x for x in self.members if x.value.grad is not None]
-        return some, [x for x in self.members if x.value.grad is None]
+    def parted(self) -> list[list[Member]]:
+        """Return the members by whether they have a gradient, and of which layout: those with one first."""
+        found: dict[Any, list[Member]] = {}
+        for x in self.members:
+            g = x.value.grad
+            found.setdefault(None if g is None else g.layout, []).append(x)
+        return sorted(found.values(), key=lambda own: own[0].value.grad is None)
 
-    def update(self, grads: tuple[Any, ...], policy: str) -> bool:
+    def rehearse(self, grads: "tuple[Any, ...] | Rows", policy: str) -> None:
+        """Do all of an update but the writing: its errors, and no change."""
+        if isinstance(grads, Rows):
+            grads.rehearse(self.values, policy)
+        else:
+            self.step.rehearse(grads, self.values, policy)
+
+    def update(self, grads: "tuple[Any, ...] | Rows", policy: str) -> bool:
         """Make a step, tell autograd of it, and count it; false where it was left out."""
         try:
-            return self.step(grads, self.values, policy)
+            for _ in range(self.times):
+                rows = isinstance(grads, Rows)
+                if not (grads(self.values, policy) if rows else self.step(grads, self.values, policy)):
+                    return False
+            return True
         finally:  # an interrupt may come out of a step that was made
             self.settle()
 
     def settle(self) -> None:
         """Count the update that has been made, if it has not been counted."""
         if self.step.t != self._counted:
-            torch.autograd.graph.increment_version(self.params)
+            torch.autograd.graph.increment_version(self._local() if self.is_spread else self.params)
             self.count()
 
     def count(self) -> None:
@@ -131,29 +180,65 @@ class Bucket:
             for where, memory in zip(self._slices(), self.step.memory, strict=True):
                 for key, x in memory.items():
                     self.numbers[key][where] = x
+        self._written = {key: x.tobytes() for key, x in self.numbers.items()}
         self._counted = self.step.t
+
+    def _takes_rows(self) -> bool:
+        """Return True where a step moves the rows of sparse gradients alone, false where these are made dense.
+
+        Raises
+        ------
+        GradstepTypeError
+            Where neither is so.
+        """
+        if self.rules.name == ROWS_ALONE or rows_suffice(self.program, self.values, self.step):
+            return True
+        moving = [part.label for part in self.program.parts if part.rule.kind == "rule"]
+        if {part.rule.name for part in self.program.parts} & DENSE:
+            return False
+        raise GradstepTypeError(
+            f"gradient {self.names[0]!r} is sparse, and {' and '.join(moving) or self.rules.name} with these "
+            f"hyperparameters moves all rows; make it dense, g.to_dense(), or use torch.SparseAdam, torch.Adagrad or "
+            f"torch.SGD without weight_decay."
+        )
+
+    def _check_parameters(self) -> None:
+        """Refuse parameters of whose memory this process has not what the program needs."""
+        for name, x in zip(self.names, self.params, strict=True):
+            check_parameter(name, x)
+            if self.program.reduces and not is_whole(x):
+                part = self.program.parts[self.program.first_pass or 0]
+                raise GradstepValueError(
+                    f"{part.label} looks at whole arrays or their norms, and of parameter {name!r}, a DTensor, this "
+                    f"process has a shard; torch.nn.utils.clip_grad_norm_ knows of shards."
+                )
+
+    def _local(self) -> list[Any]:
+        return [local(x) for x in self.params] if self.is_spread else self.params
 
     def _arrays(self) -> Sequence[Any]:
         """Return the parameters as the engine takes them."""
-        return self._in_numpy([x.detach() for x in self.params]) if self.is_host else self.params
+        return self._in_numpy([x.detach() for x in self._local()]) if self.is_host else self._local()
 
     def _in_numpy(self, tensors: Sequence[Any]) -> tuple[Any, ...]:
-        if any(self.is_low):
-            return tuple(map(as_array, tensors, self.is_low))
-        return tuple(map(torch.Tensor.numpy, tensors))
+        return tuple(map(as_array if self.is_low else torch.Tensor.numpy, tensors))
 
     def _lie(self) -> tuple[list[Any], list[Any], list[Any]]:
         """Return the addresses of parameters; torch reads what is written there while they are the same."""
-        x = self.params
+        x = self._local()
         return [*map(torch.Tensor.data_ptr, x)], [*map(torch.Tensor.stride, x)], [p.shape for p in x]
 
     def _look(self) -> list[Any]:
         """Return what the state of each parameter depends on."""
-        return [(x.dtype, x.device, x.shape, in_numpy(x)) for x in self.params]
+        return [(x.dtype, x.device, x.shape, in_numpy(x)) for x in self._local()]
 
     def _tensors(self) -> list[Any]:
         """Return all tensors of the state; a user may have put others in their place."""
         return [*chain.from_iterable(map(dict[str, Any].values, self.state))]
+
+    def _forms_of_state(self) -> list[frozenset[str]]:
+        """Return the names of the state for each choice of switches."""
+        return [frozenset(state_names(program(stage))) for stage in self.rules.stages()]
 
     def _slices(self) -> Iterator[slice]:
         """Generate the slice of each group's members."""
@@ -163,67 +248,22 @@ class Bucket:
             begin += n
 
     def _own(self, k: int) -> dict[str, Any]:
-        """Return the state of a member, as torch's users see it."""
+        """Return the state of a member by the names of torch's users."""
         slots = self.step.slots[self.names[k]]
         numbers = {key: x[k : k + 1].reshape(()) for key, x in self.numbers.items()}
         return {short: as_tensor((numbers | slots)[key]) for short, key in state_names(self.program).items()}
 
     def _take(self, state: Mapping[Any, Any]) -> None:
         """Copy the state of those that have some; its numbers are the same within a group."""
-        for member, own in zip(self.members, self.state, strict=True):
-            if found := state.get(member.value):
-                check_state(member.name, found, own)
-                for key, x in own.items():
-                    x.copy_(torch.as_tensor(found[key]))
+        self.state: list[dict[str, Any]] = []
+        names = state_names(self.program)
+        for member, own in zip(self.members, self.own, strict=True):
+            found = state.get(member.value)
+            taken, beside = fitting(member.name, found, own, self._forms_of_state) if found else ({}, {})
+            for key, y in taken.items():
+                own[key].copy_(y)
+            x = member.value
+            self.state.append({k: y if names[k] in self.numbers else spread(y, x) for k, y in own.items()} | beside)
         memory = [{key: float(self.numbers[key][x][0]) for key in self.program.memory()} for x in self._slices()]
         self.step.restore(Snapshot(int(self.numbers[STEP][0]), 0, memory))
-        self._counted = self.step.t
-
-
-def in_numpy(x: Any) -> bool:
-    """Return True where NumPy can share a tensor's memory: then the compiled engine runs on it."""
-    is_known = x.dtype != torch.bfloat16 or find_spec("ml_dtypes") is not None
-    return x.device.type == "cpu" and is_known and not x.is_conj() and not x.is_neg()
-
-
-def as_array(x: Any, is_low: bool) -> Any:
-    """Return the array that shares a tensor's memory; ``is_low`` says that it is of bfloat16, which torch hides."""
-    return x.view(torch.int16).numpy().view(FORMATS["bfloat16"].dtype) if is_low else x.numpy()
-
-
-def as_tensor(x: Any) -> Any:
-    """Return the tensor that shares an array's memory."""
-    return torch.from_numpy(x) if isinstance(x, np.ndarray) else x
-
-
-def state_names(made: Program) -> dict[str, str]:
-    """Return the name in torch of each slot and host number, with its whole name: ``{"m": "adam.m", "step": "step"}``.
-
-    The label is left out where one stage alone keeps anything.
-    """
-    kept = [(part.label, key) for part in made.parts for key in (*part.rule.state, *part.rule.memory)]
-    is_short = len({label for label, _ in kept}) == 1 and all(key != STEP for _, key in kept)
-    return {key if is_short else f"{label}.{key}": f"{label}.{key}" for label, key in kept} | {STEP: STEP}
-
-
-def check_state(name: str, found: Any, own: Mapping[str, Any]) -> None:
-    """Refuse a state that is not like a member's own.
-
-    Raises
-    ------
-    GradstepValueError
-        When something is missing, unknown, or of another shape or dtype.
-    """
-    if not isinstance(found, Mapping) or set(found) != set(own):
-        keys = ", ".join(sorted(map(str, found))) if isinstance(found, Mapping) else repr(found)
-        raise GradstepValueError(
-            f"state of {name!r} is {keys}; this optimizer keeps {', '.join(sorted(own))}; "
-            f"gs.interop.torch.load_state(opt, state_dict) takes that of torch's own optimizers."
-        )
-    for key, x in own.items():
-        y = torch.as_tensor(found[key])
-        is_count = key == STEP and y.numel() == 1 and y.dtype != torch.bool and float(y) == max(0, int(y))
-        if y.shape != x.shape or (y.dtype != x.dtype and not is_count):
-            raise GradstepValueError(
-                f"state of {name!r}: {key} is {y.dtype}{list(y.shape)}, and must be {x.dtype}{list(x.shape)}."
-            )
+        self.count()

@@ -1,13 +1,17 @@
 """Groups of torch's parameters sorted into buckets, most often one, which a single pass over memory steps."""
 
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gradstep.checkpoint.transfer import uninterrupted
-from gradstep.errors import GradstepValueError, InUseError, NonFiniteError, ScalarError
+from gradstep.errors import GradstepTypeError, GradstepValueError, InUseError, NonFiniteError, ScalarError
 from gradstep.form.chain import program
 from gradstep.interop.settings import Setting, Settings
-from gradstep.interop.torch.bucket import STEP, Bucket, Member, in_numpy, state_names
+from gradstep.interop.torch.bucket import Bucket, Member
+from gradstep.interop.torch.local import in_numpy, is_dtensor, is_ready, local
+from gradstep.interop.torch.rows import Rows
+from gradstep.interop.torch.state import STEP, state_names
 
 Groups = Sequence[Mapping[str, Any]]
 State = dict[Any, Any]  # by parameter
@@ -25,6 +29,13 @@ class Buckets:
         What the groups' values stand for.
     policy
         What to do about gradients that are not finite.
+    before
+        The buckets in whose place these are, where parameters may have another dtype or device since.
+
+    Attributes
+    ----------
+    waiting
+        Parameters that have no numbers yet: of lazy modules, and on the meta device. Their state begins when they have.
 
     Raises
     ------
@@ -32,12 +43,20 @@ class Buckets:
         For values, parameters and state that cannot be taken. Nothing has been changed.
     """
 
-    def __init__(self, groups: Groups, state: State, settings: Settings, policy: str) -> None:
+    def __init__(
+        self, groups: Groups, state: State, settings: Settings, policy: str, before: "Buckets | None" = None
+    ) -> None:
         self.groups, self.state, self.rules, self.policy = groups, state, settings, policy
         self.settings = settings.of(groups)
         if strange := [x for x in state if isinstance(x, int)]:
             raise GradstepValueError(f"the state has an entry {strange[0]}, which is none of the parameters.")
-        self.each = [self._made(own) for own in sorted_out(groups, self.settings, state)]
+        taken: Mapping[Any, Any] = state
+        for bucket in before.each if before is not None else ():
+            taken = {**taken, **bucket.moved(state)}
+        self.waiting = [x for x in members_of(groups) if not is_ready(x.value)]
+        self.each = [self._made(own, taken) for own in sorted_out(groups, self.settings, taken)]
+        self._check_spread()
+        self._warned = False
         self._begun: list[tuple[Bucket, Any]] = []  # the passes of the last step of several, and their progress before
         self._install()
 
@@ -46,6 +65,8 @@ class Buckets:
         for bucket in self.each:
             bucket.settle()
         if groups is not self.groups or state is not self.state or self._owners() != self._owned:
+            return False
+        if self.waiting and any(is_ready(x.value) for x in self.waiting):
             return False
         if not all(bucket.follow() for bucket in self.each):
             return False
@@ -90,7 +111,7 @@ class Buckets:
         self._check_norms([bucket for bucket, _ in ready])
         for bucket, grads in ready:  # what one of them refuses, it refuses before any other has stepped
             try:
-                bucket.step.rehearse(grads, bucket.values, self.policy)
+                bucket.rehearse(grads, self.policy)
             except NonFiniteError as error:
                 if self.policy != "skip" or isinstance(error, ScalarError):
                     raise
@@ -105,25 +126,61 @@ class Buckets:
         uninterrupted(act)()
         return True
 
-    def _ready(self) -> list[tuple[Bucket, tuple[Any, ...]]]:
-        """Return the buckets that step, each with its gradients; members without one leave those that have one."""
+    @staticmethod
+    def have_gradients(groups: Groups) -> bool:
+        """Return True where there is anything to step."""
+        for group in groups:
+            for x in group["params"]:
+                if x.grad is not None:
+                    return True
+        return False
+
+    def warn_of_none(self) -> None:
+        """Warn, once, where no parameter has a gradient and some never will."""
+        if self.waiting and not self._warned and any(x.value.device.type == "meta" for x in self.waiting):
+            self._warned = True
+            warnings.warn(
+                "no parameter has a gradient, and some are on the meta device, where they have no numbers; if the "
+                "model has been given memory since this optimizer was made, to_empty(), it has new parameters: make "
+                "the optimizer of those.",
+                stacklevel=4,
+            )
+
+    def _ready(self) -> list[tuple[Bucket, tuple[Any, ...] | Rows]]:
+        """Return the buckets that step, each with its gradients; members of different kinds of gradient are parted."""
+        for name, x in ((x.name, x.value) for x in self.waiting):
+            if x.grad is not None:
+                raise GradstepTypeError(
+                    f"parameter {name!r} is on the meta device and has no numbers that a gradient could move; "
+                    f"give the model memory, model.to_empty(device=...), and make the optimizer of its new parameters."
+                )
         ready: list[tuple[Bucket, Any]] = []
         each: list[Bucket] = []
         for bucket in self.each:
             grads, own = bucket.gradients(), [bucket]
-            if grads is None and all(parts := bucket.parted()):
-                own = [self._made(part) for part in parts]
-                grads = own[0].gradients()
+            if grads is None and len(parts := bucket.parted()) > 1:
+                own = [self._made(part, self.state) for part in parts]
+                found = [(made, made.gradients()) for made in own]
+            else:
+                found = [(bucket, grads)]
             each += own
-            if grads is not None:
-                ready.append((own[0], grads))
+            ready += [(made, grads) for made, grads in found if grads is not None]
         if len(each) > len(self.each):
             self.each = each
             self._install()
         return ready
 
-    def _made(self, members: Sequence[Member]) -> Bucket:
-        return Bucket(members, self.settings, self.state)
+    def _made(self, members: Sequence[Member], state: Mapping[Any, Any]) -> Bucket:
+        return Bucket(members, self.settings, state, self.rules)
+
+    def _check_spread(self) -> None:
+        """Refuse a policy by which the processes that share parameters would go different ways."""
+        for bucket in self.each if self.policy == "skip" else ():
+            if bucket.is_spread:
+                raise GradstepValueError(
+                    f"parameter {bucket.names[0]!r} is a DTensor, of which each process sees its shard; with "
+                    f"on_nonfinite='skip' some would step and others not. Use 'raise', or a GradScaler, which asks all."
+                )
 
     def _install(self) -> None:
         for bucket in self.each:
@@ -148,21 +205,39 @@ class Buckets:
                 )
 
 
-def sorted_out(groups: Groups, settings: Sequence[Setting], state: State) -> list[list[Member]]:
-    """Return members by what a bucket has in common: stage, kind of memory, updates, and a group's host numbers."""
-    found: dict[Any, list[Member]] = {}
-    numbers: dict[Any, list[Any]] = {}
+def members_of(groups: Groups) -> list[Member]:
+    """Return the parameters of all groups; one that is in its group several times, with how often it is."""
+    found: dict[int, Member] = {}
     for k, group in enumerate(groups):
-        made = program(settings[k].stage)
-        kept = [short for short, key in state_names(made).items() if key in made.memory()]
         params = group["params"]
         names = group.get("param_names", ())
         for i, x in enumerate(params):
-            name = names[i] if len(set(names)) == len(params) else i
-            own = state.get(x) or {}
-            like = settings[k].form, in_numpy(x), float(own.get(STEP, 0))
-            variants = numbers.setdefault((k, *like), [])
-            if (memory := [float(own[key]) for key in kept if key in own]) not in variants:
-                variants.append(memory)
-            found.setdefault((*like, variants.index(memory)), []).append(Member(k, f"{k}.{name}", x))
+            if (known := found.get(id(x))) is not None:
+                found[id(x)] = known._replace(times=known.times + 1)
+            else:
+                name = names[i] if len(set(names)) == len(params) else i
+                found[id(x)] = Member(k, f"{k}.{name}", x)
+    return list(found.values())
+
+
+def sorted_out(groups: Groups, settings: Sequence[Setting], state: Mapping[Any, Any]) -> list[list[Member]]:
+    """Return members that have numbers, by what a bucket has in common.
+
+    That is the stage, the kind of memory, the updates, what is kept, and the host's numbers of a group.
+    """
+    found: dict[Any, list[Member]] = {}
+    numbers: dict[Any, list[Any]] = {}
+    for member in members_of(groups):
+        k, x = member.group, member.value
+        if not is_ready(x):
+            continue
+        made = program(settings[k].stage)
+        kept = [short for short, key in state_names(made).items() if key in made.memory()]
+        own = state.get(x) or {}
+        kind = is_dtensor(x), in_numpy(local(x)), member.times
+        like = settings[k].form, kind, float(own.get(STEP, 0)), frozenset(map(str, own))
+        variants = numbers.setdefault((k, *like), [])
+        if (memory := [float(own[key]) for key in kept if key in own]) not in variants:
+            variants.append(memory)
+        found.setdefault((*like, variants.index(memory)), []).append(member)
     return list(found.values())

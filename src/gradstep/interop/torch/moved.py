@@ -7,8 +7,9 @@ from typing import Any
 from gradstep.errors import GradstepTypeError, GradstepValueError
 from gradstep.interop.state import torch as state
 from gradstep.interop.state.common import step_parts
-from gradstep.interop.torch.bucket import STEP, Bucket
+from gradstep.interop.torch.bucket import Bucket
 from gradstep.interop.torch.buckets import Buckets, sorted_out
+from gradstep.interop.torch.state import STEP
 
 Indices = Mapping[Any, Any]  # of each parameter, its number in a state dict
 
@@ -54,7 +55,7 @@ def load_state(
     kept: dict[Any, Any] = defaultdict(dict)
     for members in sorted_out(buckets.groups, buckets.settings, counts):
         if own := [x for x in members if x.value in counts]:
-            made, first = Bucket(own, buckets.settings, {}), own[0].value
+            made, first = Bucket(own, buckets.settings, {}, buckets.rules), own[0].value
             is_counted = STEP in theirs.get(indices[first], {})
             own_t = t if is_counted else counts[first][STEP]
             state.load_state(step_parts(made.step, made.values), _part(state_dict, made, indices), t=own_t)

@@ -74,7 +74,7 @@ def stops(name: str, domain: Domain) -> tuple[float, ...]:
         near = (0.92, 0.95, 0.97, 0.98, 0.99, 0.993, 0.995, 0.997, 0.998, 0.999, 0.9995, 0.9999)
         return (*even(0, 0.9, 0.05), *near, *(() if domain.open_high else (1.0,)))
     if domain.low >= 1:
-        return even(domain.low, domain.low + 6, 0.25)
+        return even(domain.low, domain.low + 6, 1 if domain.whole else 0.25)
     rates = decades(-5, 1) if name == "lr" else decades(-12, 0) if name == "eps" else decades(-6, 1)
     return (0.0, *rates) if 0.0 in domain and name != "lr" else rates
 

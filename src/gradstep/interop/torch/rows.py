@@ -1,0 +1,89 @@
+"""A step over those rows alone that sparse gradients name, as of ``torch.nn.Embedding(sparse=True)``."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from gradstep.checkpoint.transfer import uninterrupted
+from gradstep.form.chain import Program
+from gradstep.interop.torch.local import as_array, as_tensor, in_numpy, torch
+from gradstep.step import Snapshot, Step, Values
+
+# Torch takes sparse gradients for these although each of their steps moves all rows: the gradient is made dense.
+DENSE = {"unfolded_momentum", "unfolded_nesterov"}
+
+
+class Rows:
+    """The rows of parameters and state that sparse gradients name, with a step of their own.
+
+    Parameters
+    ----------
+    whole
+        The step of the whole parameters; its state is changed where the rows lie, and its count.
+    values
+        Hyperparameters of each group.
+    params
+        Local tensors, in order.
+    grads
+        Sparse; equal indices are added up.
+    """
+
+    def __init__(self, whole: Step, values: Values, params: Sequence[Any], grads: Sequence[Any]) -> None:
+        self.whole = whole
+        found = [(g.detach() if g.layout is torch.sparse_coo else g.detach().to_sparse_coo()).coalesce() for g in grads]
+        places = [tuple(g.indices()) for g in found]
+        rows = [_array(x.detach()[place]) for x, place in zip(params, places, strict=True)]
+        self.grads = tuple(_array(g.values()) for g in found)
+        self.step = Step(whole.program, dict(zip(whole.names, rows, strict=True)), values, groups=whole.groups)
+        self._pairs = [(x.detach(), place, row) for x, place, row in zip(params, places, rows, strict=True)]
+        started: list[tuple[Any, Any]] = []
+        for (name, own), place in zip(self.step.slots.items(), places, strict=True):
+            for key, row in own.items():
+                slot = as_tensor(whole.slots[name][key])
+                started.append((row, _array(slot[place])))
+                self._pairs.append((slot, place, row))
+        self.step.restore(Snapshot(whole.t, whole.skipped, whole.memory), started)
+
+    def rehearse(self, values: Values, policy: str) -> None:
+        """Do all of an update but the writing: its errors, and no change."""
+        self.step.rehearse(self.grads, values, policy)
+
+    def __call__(self, values: Values, policy: str) -> bool:
+        """Make an update; false where it was left out."""
+        if not self.step(self.grads, values, policy):
+            return False
+
+        def act() -> None:
+            for x, place, row in self._pairs:
+                x[place] = _tensor(row, x)
+            self.whole.restore(Snapshot(self.step.t, self.whole.skipped, self.step.memory))
+
+        uninterrupted(act)()
+        return True
+
+
+def rows_suffice(made: Program, values: Values, step: Step) -> bool:
+    """Return True where the next update leaves what has a gradient of zero as it is, so that rows are all that moves.
+
+    It is tried out on a few numbers: no list of rules is to be kept, and a weight decay of 0 counts as none.
+    """
+    if made.reduces:
+        return False
+    for own, memory in zip(values, step.memory, strict=True):
+        theta = np.array([3.0, -1e-3, 0.5, -700.0])
+        probe = Step(made, {"x": theta.copy()}, [own], engine="eager")
+        slots = [np.full(4, 0.7 + k) for k, _ in enumerate(probe.slots["x"])]
+        probe.restore(Snapshot(step.t, 0, [memory]), list(zip(probe.slots["x"].values(), slots, strict=True)))
+        probe((np.zeros(4),), [own])
+        if not all(map(np.array_equal, [*probe.params, *probe.slots["x"].values()], [theta, *slots])):
+            return False
+    return True
+
+
+def _array(x: Any) -> Any:
+    return as_array(x) if in_numpy(x) else x
+
+
+def _tensor(row: Any, x: Any) -> Any:
+    return torch.from_numpy(row.view(np.int16)).view(x.dtype) if x.dtype == torch.bfloat16 else as_tensor(row)
