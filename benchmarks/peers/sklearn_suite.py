@@ -66,6 +66,8 @@ SUITE = Suite(
         Expected("test_preserve_feature_names", "holds one class", "One class alone is refused", PAGE),
         Expected("test_fit$", "not fitted", "it writes the layers of a network that is not there before fit"),
         Expected("test_n_iter_no_change", "_no_improvement_count", "it reads a private count"),
-        Expected("test_early_stopping_stratified", "only 1 member", "a label is called True there, and 1 as given here"),
+        Expected(
+            "test_early_stopping_stratified", "only 1 member", "a label is called True there, and 1 as given here"
+        ),
     ),
 )
