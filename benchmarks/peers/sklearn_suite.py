@@ -20,9 +20,8 @@ def swap() -> None:
 
 
 def _guest(name: str, theirs: Any) -> type:
-    from peers.plugin import counted
-
     import gradstep as gs
+    from peers.plugin import counted
 
     own: Any = getattr(gs.interop.sklearn, name)
 
