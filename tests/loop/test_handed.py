@@ -8,6 +8,7 @@ import pytest
 import gradstep as gs
 from gradstep.compare import compare
 from gradstep.errors import UserCodeError
+from gradstep.loop.user import Objective, UserFunction
 from loop.cases import TARGET, bowl
 from support import bits, clear
 
@@ -103,11 +104,21 @@ def test_other_errors_pass_as_they_are():
     with pytest.raises(ValueError, match=r"^mine$"):
         list(gs.Run(f, np.zeros(3), "adam", max_steps=2))
 
-    def stops(_):
-        raise StopIteration("mine")
 
-    with pytest.raises(UserCodeError, match=r"raised StopIteration: mine \(test_handed.py, line \d+\)"):
+@pytest.mark.parametrize("kind", [StopIteration, GeneratorExit])
+def test_what_would_end_a_loop_unseen_is_an_error(kind):
+    def stops(_):
+        raise kind("mine")
+
+    said = rf"raised {kind.__name__}: mine \(test_handed.py, line \d+\)"
+    with pytest.raises(UserCodeError, match=said):
         list(gs.Run(stops, np.zeros(3), "adam", max_steps=2))
+    with pytest.raises(UserCodeError, match=said):
+        gs.minimize(stops, np.zeros(3), "adam", max_steps=2)
+    with pytest.raises(UserCodeError, match=f"stops {said}"):  # as the shell calls it
+        Objective(stops, "stops")(np.zeros(3))
+    with pytest.raises(UserCodeError, match=f"stops {said}"):
+        UserFunction(stops, "stops")(np.zeros(3))
 
 
 @pytest.mark.parametrize("x0", [np.ma.array([1.0, 2.0], mask=[False, True]), {"w": np.ma.array([1, 2], mask=[0, 1])}])
