@@ -32,7 +32,9 @@ PROMISES = {
     "P13": "Others can read it.",
     "P14": "Any input gives a state or a CheckpointError, in bounded memory.",
     "P15": "What was saved is what you had.",
+    "P16": "What a run or a comparison writes goes where it was asked for, wherever its own code goes.",
     "P21": "A save replaces ordinary files alone and keeps their mode; of savers at once none fails, and one wins.",
+    "P22": "Processes that a study starts end with it; code that ends its process is told of, and ends no study.",
 }
 HEAD = """# Reliability
 

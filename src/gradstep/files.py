@@ -180,8 +180,10 @@ def sync_folder(folder: Path) -> None:
         _close(handle)
 
 
-def writable_folder(path: Path) -> Path:
+def writable_folder(path: Path, shown: AnyPath | None = None) -> Path:
     """Make a folder if need be, with those above it, and return it once a file could be written there.
+
+    ``shown`` is what an error calls it; left out, its path.
 
     Raises
     ------
@@ -197,7 +199,7 @@ def writable_folder(path: Path) -> Path:
         with tempfile.TemporaryFile(dir=path):
             return path
     except OSError as error:
-        raise GradstepValueError(f"cannot write to the folder {path}: {error.strerror or error}.") from None
+        raise GradstepValueError(f"cannot write to the folder {shown or path}: {error.strerror or error}.") from None
 
 
 def lock_folder(folder: Path) -> Descriptor | None:

@@ -154,7 +154,7 @@ class Optimizer:
         self._values = GroupValues(self._groups, self._hyper)
         self._active = [k for k, group in enumerate(self._groups.of) if group is not None]
         self._step = joint_step(
-            [(rule, self._groups.programs[rule]) for rule in self._groups.rules or [""]],
+            [(rule, self._groups.used[rule]) for rule in self._groups.rules or [""]],
             {self._nest.names[k]: leaves[k] for k in self._active},
             self._values.at(0),
             [group for group in self._groups.of if group is not None],
@@ -567,7 +567,8 @@ class Optimizer:
         )
 
     def __repr__(self) -> str:
-        return f"<Optimizer {self.stage!r} of {len(self._leaves)} arrays, t={self.t}, {self.engine}>"
+        others = "".join(f", {own!r} for {pattern!r}" for pattern, own in self._groups.stages.items())
+        return f"<Optimizer {self.stage!r}{others} of {len(self._leaves)} arrays, t={self.t}, {self.engine}>"
 
     def _refuse_replaced(self) -> None:
         """Refuse parameters that are no longer the arrays of the nest: a step would go to the old ones.

@@ -3,11 +3,14 @@
 import json
 import math
 import re
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from gradstep.errors import GradstepValueError
+
+_TURNS = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
 
 
 @dataclass(frozen=True)
@@ -74,6 +77,21 @@ def duration(seconds: float) -> str:
     if minutes < 60:
         return f"{minutes} min {rest} s"
     return f"{minutes // 60} h {minutes % 60} min"
+
+
+def printable(text: str) -> str:
+    """Return the text for a terminal: what would command it is written as its code (``x1b``); lines and tabs stay.
+
+    That is control characters, halves of characters, and marks that turn the direction of writing, which make a name
+    look like another.
+    """
+    if text.isprintable():
+        return text
+    return "".join(x.encode("unicode_escape").decode() if _commands(x) and x not in "\n\t" else x for x in text)
+
+
+def _commands(x: str) -> bool:
+    return unicodedata.category(x) in ("Cc", "Cs", "Zl", "Zp") or unicodedata.bidirectional(x) in _TURNS
 
 
 def is_wide(values: Sequence[float]) -> bool:

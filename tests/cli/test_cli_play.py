@@ -47,7 +47,7 @@ def test_it_prints_an_address_serves_it_and_ends_at_ctrl_c(started, tmp_path):
     )
     for path in ("/", f"/picture?{query}"):
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
-        connection.request("GET", path)
+        connection.request("GET", path, headers={"Sec-Fetch-Site": "same-origin"})
         assert connection.getresponse().status == 200
         connection.close()
     assert process.stdout.readline() == "Open it in a browser; Ctrl-C ends it.\n"

@@ -3,10 +3,12 @@
 import math
 import re
 import shlex
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from gradstep.cli import main
 from gradstep.compare import Study, compare, make_spec
 from gradstep.compare.problems.own import ChangedError, is_own, own_problem
 from gradstep.compare.show.wording import failures, goal
@@ -280,3 +282,30 @@ def test_a_missing_name_is_told_before_any_run(name, says, at):
 def test_a_missing_file_is_told(tmp_path):
     with pytest.raises(GradstepError, match="there is no file"):
         run(f"{tmp_path}/no.py:f")
+
+
+MOVES = (
+    LINE
+    + """
+import os, tempfile
+
+class Moves(Batches):
+    def value_and_grad(self, params, batch):
+        os.chdir(tempfile.gettempdir())
+        return super().value_and_grad(params, batch)
+"""
+)
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_problem_that_changes_folder(tmp_path, monkeypatch, jobs):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "own.py").write_text(MOVES)
+    run("own.py:Moves", "sgd,adam", out="study", jobs=jobs)
+    assert Study.load(tmp_path / "study").finished
+    arguments = ["own.py:Moves", "--optimizers", "sgd", "--trials", "1", "--steps", "5", "--jobs", str(jobs)]
+    assert main(["compare", *arguments, "--out", "b", "--csv", "c.csv"]) == 0
+    assert {path.name for path in (tmp_path / "b").iterdir()} == {"study.db", "report.html"}
+    assert (tmp_path / "c.csv").read_text().count("own.py:Moves") == 4
+    assert Path.cwd() == tmp_path

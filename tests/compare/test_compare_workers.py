@@ -97,7 +97,7 @@ def test_a_run_that_kills_its_process_is_known_and_the_others_are_kept(tmp_path)
     study = compare("sgd:lr=0.1", f"{tmp_path}/own.py:P", seeds=3, steps=10, jobs=2)
     assert study.finished
     runs = study.evaluated("own.py:P", "sgd:lr=0.1")
-    assert [run.error for run in runs] == [None, "its process was killed 3 times.", None]
+    assert [run.error for run in runs] == [None, "its process was ended 3 times, by SIGKILL.", None]
     assert runs[0].finished
 
 

@@ -128,6 +128,6 @@ def test_control_the_run_as_it_is_just_then(in_memory, control):
 
 
 def test_control_while_arrays_are_written(in_memory, control):
-    with mock.patch.object(Step, "_check_whole", return_value=None):
+    with mock.patch.object(Step, "check_whole", return_value=None):
         assert not all_go_on("bounds", in_memory, 1)
     control("P5c", "without the look whether arrays are being written: other bits")

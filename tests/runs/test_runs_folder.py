@@ -103,7 +103,8 @@ def test_what_is_discarded_is_what_was_made(tmp_path, monkeypatch):
             Path("mine").mkdir()
             Path("mine/notes.txt").touch()
         with Folder.new(path, "fit") as folder:
-            assert folder.path == (path or Path("runs/fit"))
+            assert folder.shown == (path or Path("runs/fit"))
+            assert folder.path == tmp_path / folder.shown
             with folder.history(0) as history:
                 history.flush()
             folder.spec_file.touch()

@@ -99,7 +99,7 @@ def show(result: "Result") -> None:
     from gradstep.bench.tables import HEADINGS, cells, table, title
 
     screen = console()
-    screen.print(title(result), style="bold", markup=False, soft_wrap=True)
+    screen.print(title(result), style="bold", soft_wrap=True)
     if result.rows:
         screen.print(table(HEADINGS, [cells(row) for row in result.rows]))
     remark([result])
@@ -111,7 +111,7 @@ def remark(results: "Sequence[Result]") -> None:
     from gradstep.bench.tables import remarks
 
     for line in remarks(results):
-        console().print(line, markup=False, soft_wrap=True)
+        console().print(line, soft_wrap=True)
 
 
 def grown(work: "Work", kinds: "Sequence[Kind]", seconds: float, pause: float) -> tuple[dict[str, Any], Any]:
@@ -127,12 +127,12 @@ def grown(work: "Work", kinds: "Sequence[Kind]", seconds: float, pause: float) -
     for name, sizes in (("elements", ELEMENTS), ("tensors", TENSORS)):
         axes[name] = measure_all(work, sizes, kinds, seconds, pause)
         exponents[name] = slopes(axes[name], lambda r, name=name: float(getattr(r, name)))
-        screen.print(f"{work} {work.dtype} against {name}; slope over the upper decade", style="bold", markup=False)
+        screen.print(f"{work} {work.dtype} against {name}; slope over the upper decade", style="bold")
         screen.print(curves(axes[name], exponents[name]))
         remark(axes[name])
         screen.print()
     gains = speedups(work, THREADED, cores(), seconds, pause)
-    screen.print(f"{work} {work.dtype} on 1 to {cores()} threads", style="bold", markup=False)
+    screen.print(f"{work} {work.dtype} on 1 to {cores()} threads", style="bold")
     rows = [
         [gain.contender, gain.size, str(n), digits(us), f"{factor:.2f}"]
         for gain in gains
@@ -153,7 +153,7 @@ def inaccuracies(work: "Work") -> tuple[dict[str, Any], None]:
 
     found = storage_errors(work)
     screen = console()
-    screen.print(f"{work}: distance from float64 over length of path, {STEPS} updates", style="bold", markup=False)
+    screen.print(f"{work}: distance from float64 over length of path, {STEPS} updates", style="bold")
     screen.print(errors(found))
     return {"errors": [asdict(error) for error in found]}, None
 
@@ -174,4 +174,4 @@ def save(content: dict[str, Any], draw: Any, json: Path | None, plot: Path | Non
     if plot is not None:
         write_text(plot, draw())
     if written := [str(path) for path in (json, plot) if path is not None]:
-        console().print(f"wrote {' and '.join(written)}", markup=False, soft_wrap=True)
+        console().print(f"wrote {' and '.join(written)}", soft_wrap=True)

@@ -55,12 +55,12 @@ def show(report: "GradientReport", title: str) -> None:
     for p in report.parameters:
         table.add_row(*map(Text, p.cells()), style=STYLES[p.verdict])
     screen = console()
-    screen.print(f"{title}: value {report.value:.6g}", markup=False, soft_wrap=True)
+    screen.print(f"{title}: value {report.value:.6g}", soft_wrap=True)
     screen.print(table)
     for word, names in {"wrong": report.wrong, "undecided": report.undecided}.items():
         if names:
             many = "gradient is" if len(names) == 1 else "gradients are"
-            screen.print(f"The {many} {word}: {', '.join(names)}.", markup=False, soft_wrap=True)
+            screen.print(f"The {many} {word}: {', '.join(names)}.", soft_wrap=True)
     if not report.wrong and not report.undecided:
         screen.print("All gradients are right.")
 

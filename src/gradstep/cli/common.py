@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Self
 
 from gradstep.errors import GradstepError
 from gradstep.files import destination, writable_folder
-from gradstep.text import is_wide
+from gradstep.text import is_wide, printable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -44,7 +44,13 @@ class Ended(Exception):  # noqa: N818 - a signal is no error
 
 def say(message: str) -> None:
     """Write one line on stderr."""
-    sys.stderr.write(f"gradstep: {' '.join(message.split())}\n")
+    sys.stderr.write(f"gradstep: {printable(' '.join(message.split()))}\n")
+
+
+def echo(text: str) -> None:
+    """Write text on stdout at once, and a new line."""
+    sys.stdout.write(f"{printable(text)}\n")
+    sys.stdout.flush()
 
 
 def complain(message: str) -> int:
@@ -71,15 +77,18 @@ def writable_file(path: Path) -> Path:
 
 
 def console() -> "Console":
-    """Return Rich's console on stdout, in colour at a terminal. NO_COLOR is honoured by Rich, COLUMNS here."""
-    from rich.console import Console
+    """Return Rich's console on stdout, in colour at a terminal. NO_COLOR is honoured by Rich, COLUMNS here.
 
-    terminal = Console(highlight=False)
+    Text is printed as it is: nothing in it is taken for markup, and nothing in it reaches the terminal as a command.
+    """
+    from gradstep.cli.screen import Screen
+
+    terminal = Screen()
     if terminal.is_terminal:
-        return terminal if terminal.width > 0 else Console(highlight=False, width=80)  # COLUMNS=0
+        return terminal if terminal.width > 0 else Screen(width=80)  # COLUMNS=0
     columns = os.environ.get("COLUMNS", "")
     width = int(columns) if columns.isdecimal() else 0
-    return Console(highlight=False, width=width or PLAIN_WIDTH)
+    return Screen(width=width or PLAIN_WIDTH)
 
 
 class Lines:
@@ -96,7 +105,7 @@ class Lines:
 
     def say(self, line: str) -> None:
         """Write one line, however long."""
-        self.console.print(line, markup=False, soft_wrap=True)
+        self.console.print(line, soft_wrap=True)
 
 
 def sparkline(values: Sequence[float], width: int = WIDTH) -> str:
@@ -117,8 +126,7 @@ def serve(routes: "Mapping[str, Route]", port: int, query: str = "", no_browser:
 
     with Server(routes, port) as server:
         address = f"{server.address}?{query}" if query else server.address
-        sys.stdout.write(f"{address}\nOpen it in a browser; Ctrl-C ends it.\n")
-        sys.stdout.flush()
+        echo(f"{address}\nOpen it in a browser; Ctrl-C ends it.")
         if not no_browser:
             threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()  # some of them wait
         server.serve_forever()

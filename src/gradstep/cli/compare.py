@@ -58,7 +58,7 @@ def compare(
 
     if parquet is not None:
         check_parquet()
-    csv, parquet = (None if path is None else writable_file(path) for path in (csv, parquet))
+    places = [None if path is None else writable_file(path) for path in (csv, parquet)]
     plan = make_spec(
         problems,
         DEFAULT_OPTIMIZERS if optimizers is None else optimizers,
@@ -73,22 +73,22 @@ def compare(
     )
     workers = Workers(jobs, backend)
     folder = out or free_folder(problems, plan.spec)
+    here = folder.absolute()  # code of the user's may change the current folder
     for note in plan.notes:
         say(note)
     try:
         with reporter(json) as shown:
             study = run_study(plan, folder, workers, shown)
     except KeyboardInterrupt as error:
-        if not (folder / NAME).is_file():
+        if not (here / NAME).is_file():
             raise
-        kept = Study.load(folder)
+        kept = Study.load(here)
         total = counted(sum(kept.total.values()), "run")
         text = f"interrupted; {len(kept.runs)} of {total} are kept in {folder}, and the same command goes on."
         raise Ended(TERMINATED if isinstance(error, Terminated) else INTERRUPTED, text) from error
-    page = folder / "report.html"
-    study.report(page)
-    tables = write_tables(study, csv, parquet)
-    shown.end(study, [folder / NAME, page, *tables])
+    study.report(here / "report.html")
+    write_tables(study, *places)
+    shown.end(study, [folder / NAME, folder / "report.html", *filter(None, (csv, parquet))])
     for failure in (failed := failures(study)):
         say(failure)
     return WRONG if failed else 0

@@ -57,22 +57,22 @@ def print_differences(screen: "Console", sides: Sequence[Side]) -> None:
     wide = max(len(side.label) for side in sides)
     for side in sides:
         name = side.label.partition(":")[0].rpartition(".")[2]
-        screen.print(f"{side.label:{wide}}  {side.made.summary.replace('``', '')}", markup=False, soft_wrap=True)
-        screen.print(f"{'':{wide}}  {name}({side.call()})", markup=False, soft_wrap=True)
+        screen.print(f"{side.label:{wide}}  {side.made.summary.replace('``', '')}", soft_wrap=True)
+        screen.print(f"{'':{wide}}  {name}({side.call()})", soft_wrap=True)
     rows = {**equations(stages), **defaults(sides, stages), **first_steps(stages)}
     different = {key: cells for key, cells in rows.items() if len(set(cells)) > 1}
     if different:
         screen.print("\nWhat differs", style="bold")
     for key, cells in different.items():
-        screen.print(f"  {key}", markup=False)
+        screen.print(f"  {key}")
         for side, cell in zip(sides, cells, strict=True):
-            screen.print(f"    {side.label:{wide}}  {cell}", markup=False, soft_wrap=True)
+            screen.print(f"    {side.label:{wide}}  {cell}", soft_wrap=True)
     screen.print("\nThe same in all" if len(sides) > 1 else "\nWhat it is", style="bold")
     for key, cells in rows.items():
         if key not in different:
-            screen.print(f"  {key}{':' if ' ' in key else ' ='} {cells[0]}", markup=False, soft_wrap=True)
+            screen.print(f"  {key}{':' if ' ' in key else ' ='} {cells[0]}", soft_wrap=True)
     for name in dict.fromkeys(part.rule.name for stage in stages for part in stage.parts if branches(part.rule)):
-        screen.print(f"\nThe numbers of {name} depend on the step: gradstep show {name}", markup=False, soft_wrap=True)
+        screen.print(f"\nThe numbers of {name} depend on the step: gradstep show {name}", soft_wrap=True)
 
 
 def equations(stages: Sequence[Stage]) -> Rows:

@@ -29,7 +29,7 @@ def info() -> None:
     }
     width = max(map(len, lines))
     for key, value in lines.items():
-        console().print(f"{key:{width}}  {value}", markup=False, soft_wrap=True)
+        console().print(f"{key:{width}}  {value}", soft_wrap=True)
 
 
 def problems() -> None:

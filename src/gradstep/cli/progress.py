@@ -160,7 +160,8 @@ class LiveRows(PlainLines):
 
     def __enter__(self) -> Self:
         super().__enter__()
-        columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[note]}")
+        name, note = (TextColumn(x, markup=False) for x in ("{task.description}", "{task.fields[note]}"))
+        columns = name, BarColumn(), MofNCompleteColumn(), note
         self.progress = Progress(*columns, console=self.console)
         return self
 

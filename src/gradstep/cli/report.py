@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from gradstep.cli.common import require, writable_file
+from gradstep.cli.common import echo, require, writable_file
 from gradstep.errors import GradstepValueError
 
 
@@ -37,7 +37,7 @@ def report(
     else:
         written = [_run(folder, out)]
     for path in written:
-        typer.echo(f"wrote {path}")
+        echo(f"wrote {path}")
 
 
 def _study(folder: Path, out: Path | None, static: bool, csv: Path | None, parquet: Path | None) -> list[Path]:
@@ -62,6 +62,6 @@ def _run(folder: Path, out: Path | None) -> Path:
 
     kept = Folder(folder)
     summary, warnings = recalled(kept)
-    path = out or kept.report_file
+    path = out or kept.shown_report
     write_report(kept, Path(kept.spec().problem).name, summary, warnings, path)
     return path

@@ -91,7 +91,7 @@ def run(
                 raise
             raise told from error
         if made.unsaved is not None:
-            code = complain(f"not saved: {folder.path}: {made.unsaved.strerror or made.unsaved}.")
+            code = complain(f"not saved: {folder.shown}: {made.unsaved.strerror or made.unsaved}.")
     return code
 
 
@@ -110,12 +110,13 @@ def _new(
 
     if settings["on_nonfinite"] not in ("stop", "skip"):
         raise GradstepValueError(f"--on-nonfinite must be stop or skip, not {settings['on_nonfinite']!r}.")
+    start = Path.cwd()  # the problem may change it
     own = load(problem, settings["seed"])
     endless = limits.max_steps is None and limits.seconds is None and limits.max_evaluations is None
     limits = limits.over(Limits(max_steps=1000)) if endless else limits
     spec = RunSpec(f"{own.path}:{own.name}", own.source_sha256, limits=limits, **settings)
     made = spec.make(own)
-    folder = held.enter_context(Folder.new(out, own.name))
+    folder = held.enter_context(Folder.new(out, own.name, start))
     folder.begin(spec)
     return folder, spec, own, made
 

@@ -38,7 +38,7 @@ class PlainLines(Lines):
     def start(self) -> None:
         """Say what is run, and from where on."""
         whence = f"goes on from step {self.run.t}" if self.run.t else "begins"
-        self.say(f"{self.spec.problem.rpartition('/')[2]} by {self.run.opt.stage!r} {whence} in {self.folder.path}")
+        self.say(f"{self.spec.problem.rpartition('/')[2]} by {self.run.opt.stage!r} {whence} in {self.folder.shown}")
 
     def step(self, step: Step) -> None:
         """Print the numbers of the step, now and then."""
@@ -74,7 +74,7 @@ class PlainLines(Lines):
         for text in warnings:
             self.console.print(Text(f"warning: {text}", style="yellow"), soft_wrap=True)
         if self.run.unsaved is None:
-            self.say(f"wrote {self.folder.report_file}; to go on: {self.folder.resume} --max-steps N")
+            self.say(f"wrote {self.folder.shown_report}; to go on: {self.folder.resume} --max-steps N")
 
 
 class LiveTable(PlainLines):
@@ -144,7 +144,7 @@ class JsonLines(PlainLines):
         self.put(
             "run",
             {
-                "folder": str(self.folder.path),
+                "folder": str(self.folder.shown),
                 "t": self.run.t,
                 **self.spec.__dict__,
                 "limits": self.spec.limits.__dict__,
@@ -157,4 +157,11 @@ class JsonLines(PlainLines):
 
     def end(self, summary: Summary, warnings: Sequence[str]) -> None:
         """The summary."""
-        self.put("end", {**summary.as_json(), "warnings": list(warnings), "report": str(self.folder.report_file)})
+        self.put(
+            "end",
+            {
+                **summary.as_json(),
+                "warnings": list(warnings),
+                "report": str(self.folder.shown_report),
+            },
+        )

@@ -39,10 +39,10 @@ def show(
         print_differences(screen, sides)
         return
     for i, rule in enumerate(rules):
-        screen.print("\n" * (i > 0) + rule.name, style="bold", markup=False)
+        screen.print("\n" * (i > 0) + rule.name, style="bold")
         for title, text in sections(rule, latex).items():
-            screen.print(f"\n{title}", style="bold", markup=False)
-            screen.print(textwrap.indent(text, "  "), markup=False, soft_wrap=True)
+            screen.print(f"\n{title}", style="bold")
+            screen.print(textwrap.indent(text, "  "), soft_wrap=True)
 
 
 def sections(rule: "Rule", latex: bool = False) -> dict[str, str]:

@@ -69,13 +69,14 @@ def compare(
     (1, 2, 2)
     """
     names = [optimizers] if isinstance(optimizers, str) else optimizers
+    folder = None if out is None else Path(out).absolute()  # code of the user's may change the current folder
     plan = make_spec(
         [problems] if isinstance(problems, str) else problems,
         ",".join(names),
         target=target,
         **options,
     )
-    return run_study(plan, None if out is None else Path(out), Workers(jobs, backend))
+    return run_study(plan, folder, Workers(jobs, backend))
 
 
 def run_study(

@@ -17,8 +17,9 @@ import numpy as np
 import gradstep
 from gradstep.compare.contender import Contender, contender
 from gradstep.compare.problems import FULL, QUICK, Problem, Task, find_problem
-from gradstep.compare.problems.own import ChangedError, is_own, own_problem, wrong_gradient
+from gradstep.compare.problems.own import ChangedError, Sight, described, is_own, look, own_problem
 from gradstep.compare.problems.targets import records
+from gradstep.compare.processes import EndedError, apart
 from gradstep.compare.record import Goal, Options, PlannedRun, Ruleset, RunRecord, Search, Source, Spec, Tune
 from gradstep.compare.search import at, is_searched, space, table
 from gradstep.errors import GradstepError, GradstepValueError, NonFiniteError
@@ -88,7 +89,7 @@ def make_spec(
             one.stage({})  # which may lack a learning rate
     goals = {label: goal for label, problem in found.items() if (goal := _goal_of(problem)) is not None}
     if target is not None:
-        goals = {label: _given(target, problem) for label, problem in found.items()}
+        goals = {label: _given(target, problem, sources.get(label)) for label, problem in found.items()}
     spec = Spec(
         problems=tuple(found),
         optimizers=tuple(contenders),
@@ -262,10 +263,11 @@ def _problems(texts: Sequence[str]) -> tuple[dict[str, Problem], dict[str, Sourc
     notes: list[str] = []
     for text in [name for given in texts for name in SETS.get(given, (given,))]:
         if is_own(text):
-            problem, own = own_problem(text)
-            sources[problem.name] = Source(str(own.path), own.source_sha256)
-            if (wrong := wrong_gradient(own)) is not None:
-                notes.append(wrong)
+            sight = _seen(text)
+            problem = described(sight)
+            sources[problem.name] = Source(sight.path, sight.sha256)
+            if sight.wrong is not None:
+                notes.append(sight.wrong)
         else:
             problem = find_problem(text)
         if problem.name in found:
@@ -276,6 +278,21 @@ def _problems(texts: Sequence[str]) -> tuple[dict[str, Problem], dict[str, Sourc
     return found, sources, notes
 
 
+def _seen(text: str) -> Sight:
+    """Return what a problem file is at first sight; in another process, which it may end."""
+    try:
+        return apart(look, text)
+    except EndedError as error:
+        raise GradstepValueError(
+            f"{text} ended the process that evaluated it first, by {error.how}; nothing was compared. "
+            f"gradstep check {text} evaluates it alone."
+        ) from None
+
+
+def _has_accuracy(label: str, source: Source | None, split: Any) -> bool:
+    return "accuracy" in problem_of(label, source).begin(0).evaluate(split)
+
+
 def _goal_of(problem: Problem) -> Goal | None:
     """Return the target of a problem, or None; its origin says whether it is frozen or its definition's."""
     own = problem.target
@@ -284,7 +301,7 @@ def _goal_of(problem: Problem) -> Goal | None:
     return Goal(own.metric, own.level, own.split, "frozen" if problem.name in records() else "problem")
 
 
-def _given(text: str, problem: Problem) -> Goal:
+def _given(text: str, problem: Problem, source: Source | None) -> Goal:
     """The target that ``loss=0.1`` is for a problem, on the data that its own is measured on."""
     metric, _, level = text.partition("=")
     try:
@@ -294,7 +311,8 @@ def _given(text: str, problem: Problem) -> Goal:
     if metric not in ("loss", "accuracy") or not math.isfinite(value):
         raise GradstepValueError(f"target must be loss=NUMBER or accuracy=NUMBER, not {text!r}.")
     split = "train" if problem.target is None else problem.target.split
-    if metric == "accuracy" and "accuracy" not in problem.begin(0).evaluate(split):
+    asked = problem.name, source, split
+    if metric == "accuracy" and not (_has_accuracy(*asked) if source is None else apart(_has_accuracy, *asked)):
         raise GradstepValueError(f"{problem.name} has no accuracy; give a target as loss={short(value)}.")
     return Goal("accuracy" if metric == "accuracy" else "loss", value, split, "given")
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from gradstep.array.tree import flatten
+from gradstep.compare.processes import EndedError, apart
 from gradstep.compare.protocol import problem_of, started
 from gradstep.compare.record import PlannedRun, Timing
 from gradstep.compare.workers import thread_pools
@@ -26,10 +27,21 @@ def measure(planned: PlannedRun, rate: str | None) -> Timing:
     """
     planned = replace(planned, hyper={**planned.hyper, rate: 0.0} if rate else planned.hyper)
     try:
+        return _timed(planned) if planned.source is None else apart(_timed, planned)
+    except EndedError:  # its runs tell why
+        return _untimed(planned)
+
+
+def _timed(planned: PlannedRun) -> Timing:
+    try:
         with thread_pools(planned.problem, planned.source).limit(limits=1), np.errstate(all="ignore"):
             return _measured(planned)
-    except (GradstepError, SystemExit):  # its runs tell why
-        return Timing(planned.problem, planned.optimizer, math.nan, math.nan, math.nan)
+    except (GradstepError, SystemExit):
+        return _untimed(planned)
+
+
+def _untimed(planned: PlannedRun) -> Timing:
+    return Timing(planned.problem, planned.optimizer, math.nan, math.nan, math.nan)
 
 
 def _measured(planned: PlannedRun) -> Timing:

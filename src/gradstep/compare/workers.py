@@ -2,14 +2,15 @@
 
 import os
 import threading
-import time
 import warnings
 from collections.abc import Callable, Generator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, chdir, contextmanager, suppress
 from functools import cache
 from multiprocessing import resource_tracker
+from pathlib import Path
 from typing import Any
 
+from gradstep.compare.processes import EndedError, apart, end_with
 from gradstep.compare.protocol import problem_of, train
 from gradstep.compare.record import PlannedRun, RunRecord, Source
 from gradstep.compare.signals import deferred_signals
@@ -20,6 +21,7 @@ HANDED_OUT = 3  # runs for each worker, at most, that joblib has handed out befo
 FEW = 4  # runs for each worker of a backend that gives all results at once
 MOST_JOBS = 1024
 LOKY = "loky"
+OURS = (LOKY, "multiprocessing")  # backends whose processes belong to this one
 
 
 class Workers:
@@ -28,7 +30,8 @@ class Workers:
     Parameters
     ----------
     jobs
-        How many at a time; None: a process for each core. One: in this process, with the ordinary backend.
+        How many at a time; None: a process for each core. One: in this process, with the ordinary backend; but runs
+        of a problem file in another one, since they may end it.
     backend
         Of joblib: ``"loky"``, ``"threading"``, ``"dask"``, ``"ray"``, ... The numbers are the same.
 
@@ -53,12 +56,12 @@ class Workers:
         import joblib  # 0.2 s
 
         if self.jobs == 1 and self.backend == LOKY:
-            yield lambda planned: (_alone(todo, watch=False) for todo in planned)
+            yield lambda planned: (_alone(todo) if todo.source is None else self._apart(todo) for todo in planned)
             return
         with ExitStack() as held:
             prepare(self.backend, held)
             try:
-                held.enter_context(joblib.parallel_config(backend=self.backend))
+                held.enter_context(joblib.parallel_config(backend=self.backend, **_watched(self.backend)))
             except (ValueError, ImportError, TypeError) as error:
                 reason = " ".join(str(error).split())[:200].rstrip(".")
                 raise GradstepValueError(f"backend {self.backend}: {reason}.") from error
@@ -83,15 +86,13 @@ class Workers:
 
     def _apart(self, todo: PlannedRun) -> RunRecord:
         """A run with a process to itself, tried again when that is killed."""
-        from joblib.externals.loky.process_executor import BrokenProcessPool
-
+        how = ""
         for _ in range(TRIES):
             try:
-                [run] = self._together([todo])
-            except BrokenProcessPool:
-                continue
-            return run
-        error = f"its process was killed {TRIES} times."
+                return apart(_alone, todo)
+            except EndedError as error:
+                how = error.how
+        error = f"its process was ended {TRIES} times, by {how}."
         return RunRecord(*todo.key, todo.hyper, *([], [], [], [], {}), error=error)
 
     def _together(self, planned: list[PlannedRun]) -> Generator[RunRecord]:
@@ -104,16 +105,15 @@ class Workers:
         except ValueError:  # a backend that gives all results at once: it gets few at a time
             parallel = joblib.Parallel(**settings)
             for k in range(0, len(planned), FEW * self.jobs):
-                yield from parallel(joblib.delayed(_alone)(todo, False) for todo in planned[k : k + FEW * self.jobs])
+                yield from parallel(joblib.delayed(_alone)(todo) for todo in planned[k : k + FEW * self.jobs])
             return
         results: Generator[RunRecord] | None = None
         before = set(threading.enumerate())
-        watch = self.backend == LOKY
         try:
-            if watch:
+            if self.backend == LOKY:
                 resource_tracker.ensure_running()  # first: Python 3.11 unblocks SIGINT when it starts one
             with deferred_signals():
-                results = parallel(joblib.delayed(_alone)(todo, watch) for todo in planned)
+                results = parallel(joblib.delayed(_alone)(todo) for todo in planned)
             assert results is not None  # noqa: S101 - for the type checker
             for result in results:  # noqa: UP028 - yield from would close them before the filter below
                 yield result
@@ -149,11 +149,17 @@ def prepare(backend: str, held: ExitStack) -> None:
         raise GradstepError(f"backend {backend}: {error.name} is missing; pip install '{package}'.") from error
 
 
-def _alone(todo: PlannedRun, watch: bool) -> RunRecord:
-    """A run on one thread: the bits do not depend on the cores, and runs side by side do not take them from another."""
-    if watch:
-        _end_with_parent()
-    with thread_pools(todo.problem, todo.source).limit(limits=1):
+def _watched(backend: str) -> dict[str, Any]:
+    """Return the settings of joblib by which the processes of a backend end with this one, however that ends."""
+    return {"initializer": end_with, "initargs": (os.getpid(),)} if backend in OURS else {}
+
+
+def _alone(todo: PlannedRun) -> RunRecord:
+    """A run on one thread: the bits do not depend on the cores, and runs side by side do not take them from another.
+
+    The next one begins in the folder in which this one began, whatever the problem changes to.
+    """
+    with chdir(Path.cwd()), thread_pools(todo.problem, todo.source).limit(limits=1):
         return train(todo)
 
 
@@ -165,16 +171,3 @@ def thread_pools(problem: str, source: Source | None) -> Any:
     with suppress(GradstepError, SystemExit):  # the run will tell
         problem_of(problem, source).begin(0)
     return threadpoolctl.ThreadpoolController()
-
-
-@cache
-def _end_with_parent() -> None:
-    """End this process, from now on, when the one that started it is gone: killed, it could not stop its workers."""
-    parent = os.getppid()
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(0.5)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()

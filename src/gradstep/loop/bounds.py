@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradstep.array.namespaces import copied, is_complex, put, to_numpy
+from gradstep.array.tree import Nest
 from gradstep.errors import GradstepTypeError, GradstepValueError
 
 Arrays = Sequence[NDArray[Any]]
@@ -99,27 +100,34 @@ class Limits:
 
     Parameters
     ----------
-    box
-        The bounds, or None.
+    bounds
+        As :class:`Box` takes them, or None.
     project
         A function that changes the nest ``params`` in place, or None.
-    params, leaves
-        The nest and its arrays.
-    masters
-        Copies of some of the arrays that have more bits, by their places; they follow what has moved.
+    params, nest, leaves
+        The parameters, their form and their arrays.
+    state
+        That of the optimizer, by name: float32 copies of parameters in fewer bits follow what has moved.
+    ascends
+        As for :class:`Box`.
     """
 
     def __init__(
         self,
-        box: Box | None,
+        bounds: Any,
         project: Callable[[Any], Any] | None,
         params: Any,
+        nest: Nest,
         leaves: Sequence[Any],
-        masters: Masters,
+        state: Mapping[str, Mapping[str, Any]],
+        ascends: bool = False,
     ) -> None:
         if project is not None and not callable(project):
             raise GradstepTypeError(f"project must be a function, not {project!r}.")
-        self.box, self.project, self.params, self.leaves, self.masters = box, project, params, leaves, masters
+        self.box = None if bounds is None else Box(bounds, nest.names, leaves, state, ascends)
+        self.project, self.params, self.leaves = project, params, leaves
+        own = [state.get(name, {}) for name in nest.names]
+        self.masters: Masters = {k: slots["master"] for k, slots in enumerate(own) if "master" in slots}
         self.done: int | None = None  # the last t for which they have been applied
 
     def apply(self, t: int) -> None:

@@ -21,7 +21,7 @@ class Checkpoints:
     Parameters
     ----------
     path
-        Where it stands; None: nowhere.
+        Where it stands; None: nowhere. Made absolute here: the objective may change the current folder.
     every, seconds
         After how many steps, and after what time, another one is due; None: never.
     keep
@@ -40,12 +40,12 @@ class Checkpoints:
     ) -> None:
         if path is None and (every is not None or seconds is not None):
             raise GradstepValueError("save_every and save_seconds need save_to=, the path of the checkpoint.")
-        self.path = None if path is None else Path(path)
+        given, self.path = path, None if path is None else Path(path).absolute()
         self.every = None if every is None else whole("save_every", every, least=1)
         self.seconds = None if seconds is None else real("save_seconds", seconds)
         self.keep = checked_keep(keep)
         if self.path is not None:
-            destination(self.path, f"save_to: no file can be written at {str(self.path)!r}", self.keep)
+            destination(self.path, f"save_to: no file can be written at {str(given)!r}", self.keep)
         self.tell = tell
         self.t, self.at = 0, time.monotonic()
 

@@ -12,20 +12,13 @@ from gradstep.checkpoint import Checkpoint, Rng, as_saved, load, plan, user_meta
 from gradstep.checkpoint.rng import put_back, states_as_json, taken
 from gradstep.checkpoint.transfer import uninterrupted
 from gradstep.engine.eager import within
-from gradstep.errors import (
-    CheckpointError,
-    InUseError,
-    NonFiniteError,
-    ScalarError,
-)
+from gradstep.errors import CheckpointError, InUseError, NonFiniteError, ScalarError
 from gradstep.files import AnyPath
-from gradstep.form.chain import program
-from gradstep.form.hyper import at
 from gradstep.locks import new_lock, refuse_reentry
 from gradstep.loop import start
 from gradstep.loop import stop as stops
 from gradstep.loop.batches import Cursor, UsedUpError
-from gradstep.loop.bounds import Box, Limits
+from gradstep.loop.bounds import Limits
 from gradstep.loop.direction import VALUE, Mode
 from gradstep.loop.evaluation import Evaluated, Functions, norm
 from gradstep.loop.files import Checkpoints
@@ -176,14 +169,16 @@ class Run(Closed, Uncopied):
         stage, self._directions, options = start.rule_and_directions(rule, mode, options)
         self.opt = Optimizer(self.params, stage, diagnostics=diagnostics, **options)
         self.callbacks = start.callbacks(callbacks)
+        self._known: list[Callable[..., Any]] = []  # callbacks of the last step,
+        self._taking: list[bool] = []  # and whether each takes the run, too
         self.history = History() if history else None
         self.reason, self.unsaved, self.last_metrics = None, None, {}
         self._rng: Rng = {} if rng is None else rng
         self._measures = diagnostics
         self._nest, self._leaves = flatten(self.params)
-        made = program(self.opt.stage)
-        made.refuse_gathering("gs.Run")
-        self._value_limits = made.cuts
+        self._groups = self.opt.parts().groups
+        for made in self._groups.used.values():
+            made.refuse_gathering("gs.Run")
         every = whole("evaluate_every", evaluate_every, least=1)
         self._is_noisy = batches is not None or bool(taken(self._rng))
         by = best_by(keep_best, self._is_noisy, evaluate is not None, self._directions)
@@ -193,7 +188,8 @@ class Run(Closed, Uncopied):
         self._handed = Handed(self._nest, self._leaves)
         self._cursor = None if batches is None else Cursor(batches)
         self._best = Best(by, self._nest.names, self._leaves, self._directions)
-        self._limit(bounds, project)
+        own = self._nest, self._leaves, self.opt.state
+        self._limits = Limits(bounds, project, self.params, *own, ascends=self._directions.ascends)
         self._now = Counts()
         self._before: Before | None = None
         self._evaluated: Evaluated | None = None
@@ -206,16 +202,6 @@ class Run(Closed, Uncopied):
         if not (resume and self.resume()):
             self._after_update()
         self._checkpoints.written(self.t)
-
-    def _limit(self, bounds: Any, project: Callable[[Any], Any] | None) -> None:
-        """Take bounds and projection, which also hold the float32 copies of parameters in fewer bits."""
-        states = [self.opt.state.get(name, {}) for name in self._nest.names]
-        masters = {k: state["master"] for k, state in enumerate(states) if "master" in state}
-        self._box = None
-        if bounds is not None:
-            ascends = self._directions.ascends
-            self._box = Box(bounds, self._nest.names, self._leaves, self.opt.state, ascends=ascends)
-        self._limits = Limits(self._box, project, self.params, self._leaves, masters)
 
     def _instead(self, name: str) -> str | None:
         return f"run.opt.{name} = ..." if name in self.opt.hyper or hasattr(self.opt, name) else None
@@ -406,9 +392,9 @@ class Run(Closed, Uncopied):
         evaluated = self._functions(self._handed(), batch, self.t, self._now.measured != self.t)
         if (grads := self._handed.gradients(evaluated.grads)) is not evaluated.grads:
             evaluated = replace(evaluated, grads=grads, free=grads)
-        if self._box is None:
+        if self._limits.box is None:
             return evaluated
-        leaves, blocked = self._box.held(self._leaves, self._nest.leaves(evaluated.grads, "gradients"))
+        leaves, blocked = self._limits.box.held(self._leaves, self._nest.leaves(evaluated.grads, "gradients"))
         return replace(evaluated, free=dict(zip(self._nest.names, leaves, strict=True)), blocked=blocked)
 
     def _reason_at(self, evaluated: Evaluated) -> Reason | None:
@@ -447,18 +433,21 @@ class Run(Closed, Uncopied):
 
     def _is_clipped(self, evaluated: Evaluated) -> bool:
         """Return True where a stage clips the gradient by value; what comes before it in the chain is not looked at."""
-        if not self._value_limits:
+        if not any(made.cuts for made in self._groups.used.values()):
             return False
-        limit = min(at(self.opt.hyper[key], key, self.t, "run") for key in self._value_limits)
-        return any(not within(g, limit) for g in self.opt.fitting(evaluated.free))
+        limits = self._groups.limits(self.opt.hyper.raw, self.t)
+        active = [limits[group] for group in self._groups.of if group is not None]
+        return any(not within(g, limit) for g, limit in zip(self.opt.fitting(evaluated.free), active, strict=True))
 
     def _after_step(self, step: Step) -> Step:
         """Do what is due after a step: history, callbacks, checkpoint."""
         if self.history is not None:
             self.history.append(step)
-        for callback in self.callbacks:
+        if self._known != self.callbacks:
+            self._known, self._taking = list(self.callbacks), [start.takes_run(f) for f in self.callbacks]
+        for callback, takes_run in zip(self._known, self._taking, strict=True):
             try:
-                callback(step, self) if start.takes_run(callback) else callback(step)
+                callback(step, self) if takes_run else callback(step)
             except StopIteration:
                 self._end(Reason("callback", "a callback raised StopIteration"))
         if self.reason is None and self._checkpoints.is_due(self.t):

@@ -19,9 +19,18 @@ BUFFER = 1 << 13  # bytes of rows from one write to the next
 
 
 class Folder:
-    """The folder of a run; one process at a time holds it, until it leaves the ``with`` block."""
+    """The folder of a run; one process at a time holds it, until it leaves the ``with`` block.
 
-    def __init__(self, path: Path) -> None:
+    Attributes
+    ----------
+    path
+        Where it is, absolute: code of the user's may change the current folder.
+    shown
+        The same as it was given, for people at the shell.
+    """
+
+    def __init__(self, path: Path, start: Path | None = None) -> None:
+        self.shown, path = path, (Path.cwd() if start is None else start) / path
         self.path = path
         self.lock: Descriptor | None = None
         self.made = [x for x in (path, *path.parents) if not x.exists()]
@@ -29,7 +38,7 @@ class Folder:
         self.history_file = path / "history.jsonl"
         self.checkpoint = path / "checkpoint.safetensors"
         self.result_file = path / "result.json"
-        self.report_file = path / "report.html"
+        self.report_file, self.shown_report = path / "report.html", self.shown / "report.html"
 
     def __enter__(self) -> Self:
         return self
@@ -42,11 +51,13 @@ class Folder:
     @property
     def resume(self) -> str:
         """The command that goes on with the run, for a shell."""
-        return f"gradstep run --resume {shlex.quote(str(self.path))}"
+        return f"gradstep run --resume {shlex.quote(str(self.shown))}"
 
     @classmethod
-    def new(cls, path: Path | None, name: str) -> "Folder":
+    def new(cls, path: Path | None, name: str, start: Path | None = None) -> "Folder":
         """A folder that has no run yet; without a path, ``runs/NAME`` or, where there is one, ``runs/NAME-2`` ...
+
+        A relative path begins at ``start``, left out at the current folder.
 
         Raises
         ------
@@ -54,10 +65,10 @@ class Folder:
             When there is a run already, or the folder cannot be written.
         """
         if path is None:
-            k, path = 1, Path("runs") / name
-            while path.exists():
+            k, path, start = 1, Path("runs") / name, start or Path.cwd()
+            while (start / path).exists():
                 k, path = k + 1, Path("runs") / f"{name}-{k + 1}"
-        folder = cls(path)._taken()
+        folder = cls(path, start)._taken()
         if folder._there():
             folder.__exit__()
             raise GradstepValueError(
@@ -76,11 +87,11 @@ class Folder:
         """
         folder = cls(path)
         if not folder.spec_file.is_file():
-            raise GradstepValueError(f"there is no run in {path}: {folder.spec_file} is missing.")
+            raise GradstepValueError(f"there is no run in {path}: {path / folder.spec_file.name} is missing.")
         return folder._taken()
 
     def _taken(self) -> Self:
-        writable_folder(self.path)
+        writable_folder(self.path, self.shown)
         self.lock = lock_folder(self.path)
         return self
 

@@ -128,7 +128,7 @@ def recalled(folder: Folder) -> tuple[Summary, list[str]]:
     """
     file = folder.result_file
     if not file.is_file():
-        raise GradstepValueError(f"the run in {folder.path} has not ended; {folder.resume} goes on with it.")
+        raise GradstepValueError(f"the run in {folder.shown} has not ended; {folder.resume} goes on with it.")
     curves: dict[str, Curve] = {}
     for row in folder.rows():
         _add(curves, row)

@@ -11,21 +11,35 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from gradstep.compare.show import server as server_module
 from gradstep.compare.show.play import optimizers, pages
 from gradstep.compare.show.play.surfaces import SURFACES
-from gradstep.compare.show.server import HEADERS, LONGEST_QUERY, Server, as_json, fixed, read_query
+from gradstep.compare.show.server import (
+    CONCURRENT,
+    CONNECTIONS,
+    HEADERS,
+    LONGEST_QUERY,
+    WAITING,
+    Server,
+    as_json,
+    fixed,
+    read_query,
+)
 from gradstep.errors import GradstepValueError
 
 ANSWERS = ("/names", "/path", "/picture", "/rate")
 FILES = ("/", "/play.css", "/play.js", "/page.css", "/dark.css", "/play-dark.css", "/charts.js", "/plotly.js")
 
 
-def ask(server, target, method="GET", host=None, headers=None):
+OWN = {"Sec-Fetch-Site": "same-origin"}  # as a browser marks what a page asks of its own server
+
+
+def ask(server, target, method="GET", host=None, headers=OWN):
     connection = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=30)
     connection.putrequest(method, target, skip_host=True)
     if host != "":
         connection.putheader("Host", host or f"127.0.0.1:{server.server_port}")
-    for key, value in (headers or {}).items():
+    for key, value in headers.items():
         connection.putheader(key, value)
     connection.endheaders()
     reply = connection.getresponse()
@@ -93,6 +107,157 @@ def test_other_hosts_are_refused(server, host, path):
     status, headers, body = ask(server, path, host=host.format(port=server.server_port))
     assert (status, headers["Content-Type"]) == (403, "application/json")
     assert server.address in sentence(body)
+
+
+SITES = ["cross-site", "same-site", "cross-origin", "", "same-origin, none", "SAME-ORIGIN", "none\t;"]
+
+
+@pytest.mark.parametrize("site", SITES)
+@pytest.mark.parametrize("path", ["/", "/plotly.js", "/picture", "/rate"])
+def test_what_another_website_asks_for_is_refused(server, path, site):
+    """As by an <img> or a link there, which no same-origin policy holds back."""
+    cookie = ask(server, "/")[1]["Set-Cookie"].partition(";")[0]
+    for more in ({}, {"Cookie": cookie}):
+        status, _, body = ask(server, path, headers={"Sec-Fetch-Site": site, **more})
+        assert status == 403
+        assert f"open {server.address} in a browser" in sentence(body)
+
+
+def test_a_browser_that_marks_nothing_is_known_by_the_cookie_of_the_page(server):
+    status, headers, _ = ask(server, "/", headers={})
+    cookie, *settings = headers["Set-Cookie"].split("; ")
+    assert status == 200
+    assert settings == ["Path=/", "HttpOnly", "SameSite=Strict"]
+    for path in ANSWERS:
+        assert ask(server, path, headers={})[0] == 403
+        assert ask(server, path, headers={"Cookie": cookie[:-1]})[0] == 403
+        assert ask(server, path, headers={"Cookie": f"a=b; {cookie}"})[0] == 200
+    for path in FILES:
+        assert ask(server, path, headers={})[0] == 200
+
+
+def test_a_link_elsewhere_opens_the_page_and_nothing_else(server):
+    link = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
+    assert ask(server, "/?steps=10", headers=link)[0] == 200
+    assert ask(server, "/picture", headers=link)[0] == 403
+    for wrong in ({"Sec-Fetch-Dest": "iframe"}, {"Sec-Fetch-Mode": "no-cors"}):
+        assert ask(server, "/", headers={**link, **wrong})[0] == 403
+
+
+def test_what_the_user_types_is_answered(server):
+    assert ask(server, "/path", headers={"Sec-Fetch-Site": "none"})[0] == 200
+
+
+class Gate:
+    """A route that computes until it is let go, in a server of its own."""
+
+    def __enter__(self):
+        self.open, self.begun = threading.Event(), []
+        self.server = Server({"/": fixed("page", "text/html"), "/slow": self.slow})
+        self.thread = threading.Thread(target=self.server.serve_forever, args=(0.01,))
+        self.thread.start()
+        self.clients = []
+        return self
+
+    def __exit__(self, *_):
+        self.open.set()
+        self.server.shutdown()
+        self.thread.join()
+        self.server.server_close()
+        for client in self.clients:
+            client.close()
+
+    def slow(self, query):
+        self.begun.append(dict(query))
+        self.open.wait(30)
+        return as_json(dict(query))
+
+    def asked(self, count, **more):
+        for k in range(count):
+            client = socket.create_connection(("127.0.0.1", self.server.server_port), timeout=30)
+            host = f"Host: 127.0.0.1:{self.server.server_port}\r\n"
+            client.sendall(f"GET /slow?k={k} HTTP/1.0\r\n{host}Sec-Fetch-Site: same-origin\r\n\r\n".encode())
+            self.clients.append(client)
+
+    def until(self, is_so):
+        end = time.monotonic() + 20
+        while not is_so():
+            assert time.monotonic() < end
+            time.sleep(0.005)
+
+
+def test_the_queue_is_bounded_and_files_do_not_stand_in_it():
+    with Gate() as gate:
+        gate.asked(CONCURRENT + WAITING)
+        gate.until(lambda: gate.server._places._value == 0)
+        status, headers, body = ask(gate.server, "/slow")
+        assert (status, headers["Retry-After"]) == (503, "5")
+        assert "ask again later" in sentence(body)
+        assert ask(gate.server, "/")[2] == b"page"
+        gate.open.set()
+        assert all(b" 200 OK" in client.recv(100) for client in gate.clients)
+        assert len(gate.begun) == CONCURRENT + WAITING
+
+
+def test_nothing_is_computed_for_those_who_left():
+    with Gate() as gate:
+        gate.asked(CONCURRENT + 20)
+        gate.until(lambda: gate.server._places._value == WAITING - 20)
+        for client in gate.clients:
+            client.close()
+        gate.until(lambda: gate.server._places._value == WAITING)
+        gate.open.set()
+        assert ask(gate.server, "/slow?k=own")[0] == 200
+        assert len(gate.begun) == CONCURRENT + 1
+
+
+def test_one_who_sends_a_byte_now_and_then_is_dropped(monkeypatch):
+    monkeypatch.setattr(server_module, "TIMEOUT", 0.5)
+    with Gate() as gate, socket.create_connection(("127.0.0.1", gate.server.server_port), timeout=30) as client:
+        client.sendall(b"GET / HTTP/1.0\r\nX: ")
+        began, dropped = time.monotonic(), False
+        while not dropped and time.monotonic() - began < 10:
+            client.settimeout(0.1)
+            try:
+                client.sendall(b"a")
+                dropped = client.recv(1) == b""
+            except TimeoutError:
+                pass
+            except OSError:
+                dropped = True
+        assert dropped
+        assert time.monotonic() - began < 5
+
+
+def test_one_who_does_not_read_is_dropped(monkeypatch):
+    monkeypatch.setattr(server_module, "TIMEOUT", 0.3)
+    made = Server({"/": fixed("x" * 50_000_000, "text/html")})
+    thread = threading.Thread(target=made.serve_forever, args=(0.01,))
+    thread.start()
+    with socket.create_connection(("127.0.0.1", made.server_port)) as client:
+        client.sendall(f"GET / HTTP/1.0\r\nHost: 127.0.0.1:{made.server_port}\r\n\r\n".encode())
+        end = time.monotonic() + 20
+        while made._connections._value == CONNECTIONS and time.monotonic() < end:
+            time.sleep(0.005)
+        while made._connections._value < CONNECTIONS and time.monotonic() < end:
+            time.sleep(0.005)
+        assert made._connections._value == CONNECTIONS
+    made.shutdown()
+    thread.join()
+    made.server_close()
+
+
+def test_connections_are_bounded(monkeypatch):
+    monkeypatch.setattr(server_module, "CONNECTIONS", 3)
+    with Gate() as gate:
+        gate.asked(3)
+        gate.until(lambda: gate.server._connections._value == 0)
+        with socket.create_connection(("127.0.0.1", gate.server.server_port), timeout=30) as client:
+            assert client.recv(1) == b""
+        gate.open.set()
+        assert all(b" 200 OK" in client.recv(100) for client in gate.clients)
+        gate.until(lambda: gate.server._connections._value == 3)
+        assert ask(gate.server, "/")[2] == b"page"
 
 
 def test_two_hosts_are_refused_and_localhost_is_ours(server):

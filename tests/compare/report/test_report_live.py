@@ -32,13 +32,19 @@ def begun(tmp_path):
             server.shutdown()
 
 
+OWN = {"Sec-Fetch-Site": "same-origin"}  # as a browser marks what a page asks of its own server
+
+
 def ask(address, path):
-    with urllib.request.urlopen(address + path, timeout=30) as reply:  # noqa: S310 - our own server
+    asked = urllib.request.Request(address + path, headers=OWN)  # noqa: S310 - our own server
+    with urllib.request.urlopen(asked, timeout=30) as reply:  # noqa: S310
         return json.loads(reply.read())
 
 
 def refused(asked):
     """Status and body of what is not answered."""
+    if isinstance(asked, str):
+        asked = urllib.request.Request(asked, headers=OWN)  # noqa: S310 - our own server
     with pytest.raises(urllib.error.HTTPError) as raised:
         urllib.request.urlopen(asked, timeout=30)  # noqa: S310 - our own server
     with raised.value as reply:
@@ -76,7 +82,8 @@ def test_any_token_is_taken_for_an_old_one(begun, seen):
 def test_other_hosts_and_paths_are_refused(begun):
     address = begun[2]
     request = urllib.request.Request(f"{address}state", headers={"Host": "example.org"})  # noqa: S310
-    for asked, code in ((request, 403), (f"{address}study.db", 404), (f"{address}../study.db", 404)):
+    unmarked = urllib.request.Request(f"{address}state")  # noqa: S310
+    for asked, code in ((request, 403), (unmarked, 403), (f"{address}study.db", 404), (f"{address}../study.db", 404)):
         assert refused(asked)[0] == code
 
 

@@ -5,6 +5,7 @@ import hashlib
 import math
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,43 @@ def is_own(text: str) -> bool:
     return text.endswith(".py") or file.endswith(".py") or "/" in file or "\\" in file
 
 
+@dataclass(frozen=True)
+class Sight:
+    """A problem file at first sight: all that a plan needs of it, so that nothing of it runs where the plan is made.
+
+    Attributes
+    ----------
+    path, name
+        The file, resolved, and the name in it.
+    sha256
+        Of the file's bytes.
+    count
+        Numbers in all parameters.
+    on_batches
+        True where the file has batches.
+    wrong
+        A sentence on a gradient that is wrong; None where nothing is to be said.
+    """
+
+    path: str
+    name: str
+    sha256: str
+    count: int
+    on_batches: bool
+    wrong: str | None = None
+
+
+def look(text: str) -> Sight:
+    """Run a problem file and evaluate it once, and return what was seen; errors as :func:`own_problem`."""
+    sight = _sight(own := _quietly(load, text, 0))
+    return replace(sight, wrong=wrong_gradient(own))
+
+
+def _sight(own: OwnProblem) -> Sight:
+    count = sum(math.prod(x.shape) for x in flatten(own.params)[1])
+    return Sight(str(own.path), own.name, own.source_sha256, count, own.batches is not None)
+
+
 def own_problem(text: str, sha256: str | None = None) -> tuple[Problem, OwnProblem]:
     """The problem that a file defines, and what the file says for seed 0.
 
@@ -52,18 +90,22 @@ def own_problem(text: str, sha256: str | None = None) -> tuple[Problem, OwnProbl
     """
     _unchanged(text, sha256)
     first = _quietly(load, text, 0)
-    name = f"{first.path.name}:{first.name}"
-    count = sum(math.prod(x.shape) for x in flatten(first.params)[1])
+    return described(_sight(first)), first
+
+
+def described(sight: Sight) -> Problem:
+    """Return the problem of a file that was seen; the file is run when a run of it begins."""
+    text, file = f"{sight.path}:{sight.name}", Path(sight.path).name
 
     def begin(seed: int) -> Task:
-        _unchanged(text, first.source_sha256)
+        _unchanged(text, sight.sha256)
         return _task(_quietly(load, text, seed), lambda: _quietly(load, text, seed))
 
-    problem = Problem(
-        name=name,
-        summary="your own function" + (" on batches" if first.batches is not None else ""),
-        source=first.path.name,
-        size=f"{count} parameters",
+    return Problem(
+        name=f"{file}:{sight.name}",
+        summary="your own function" + (" on batches" if sight.on_batches else ""),
+        source=file,
+        size=f"{sight.count} parameters",
         target=None,
         steps=STEPS,
         every=EVERY,
@@ -71,7 +113,6 @@ def own_problem(text: str, sha256: str | None = None) -> tuple[Problem, OwnProbl
         begin=begin,
         exact=True,
     )
-    return problem, first
 
 
 def wrong_gradient(own: OwnProblem) -> str | None:

@@ -14,6 +14,7 @@ from gradstep.errors import GradstepError
 from gradstep.files import write_all, write_text, write_whole
 from gradstep.text import short
 
+FORMULA = ("=", "+", "-", "@", "\t", "\r")  # with which a formula may begin
 FlatRow = dict[str, str | int | float | None]
 COLUMNS: dict[str, type] = {
     "problem": str,
@@ -60,12 +61,19 @@ def _values(study: Study, run: RunRecord) -> tuple[str | int | float | None, ...
 
 
 def write_csv(study: Study, path: Path) -> None:
-    """Write the table as CSV, whole or not at all: every digit, ``inf`` for a miss, nothing where nothing is."""
+    """Write the table as CSV, whole or not at all: every digit, ``inf`` for a miss, nothing where nothing is.
+
+    An apostrophe stands before text that a spreadsheet would take for a formula.
+    """
     out = io.StringIO()
     writer = csv.DictWriter(out, list(COLUMNS), lineterminator="\n")
     writer.writeheader()
-    writer.writerows(rows(study))
+    writer.writerows({key: _cell(x) for key, x in row.items()} for row in rows(study))
     write_text(path, out.getvalue())
+
+
+def _cell(x: str | float | None) -> str | float | None:
+    return f"'{x}" if isinstance(x, str) and x.startswith(FORMULA) else x
 
 
 def check_parquet() -> None:

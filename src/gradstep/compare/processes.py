@@ -1,0 +1,122 @@
+"""Processes that make runs: they end with the one that started them, and a crash in one is an error in words."""
+
+import contextlib
+import os
+import re
+import threading
+import time
+from collections.abc import Callable
+from multiprocessing import resource_tracker
+from pathlib import Path
+from typing import Any, TypeVar
+
+from gradstep.compare.signals import deferred_signals
+from gradstep.errors import GradstepError
+
+IDLE = 20.0  # seconds after which a process apart ends that nobody asks for anything
+OFTEN = 0.5  # seconds from one look for the parent to the next
+
+T = TypeVar("T")
+
+
+class EndedError(GradstepError):
+    """Code of the user's ended the process that ran it; ``how`` is the signal or the exit code, in words."""
+
+    def __init__(self, how: str) -> None:
+        super().__init__(f"its process was ended by {how}.")
+        self.how = how
+
+
+def end_with(parent: int) -> None:
+    """End this process, from now on, when ``parent``, which started it, is gone: killed, it could not end it.
+
+    To be called first of all. The number is told by the parent, since it may be gone by now.
+    """
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(OFTEN)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def apart(function: Callable[..., T], *arguments: Any) -> T:
+    """Call a function in another process, in this one's current folder, and return what it returns.
+
+    The process is kept for a while, for the next call.
+
+    Parameters
+    ----------
+    function, arguments
+        As pickle takes them: the function by its name in a module.
+
+    Raises
+    ------
+    EndedError
+        When the call ended its process.
+    Exception
+        Whatever the function raises.
+    """
+    from joblib.externals.loky.process_executor import BrokenProcessPool
+
+    with _turn:
+        try:
+            future = _submit(function, arguments)
+        except BrokenProcessPool:  # by an end between two calls
+            _end()
+            future = _submit(function, arguments)
+        try:
+            return future.result()
+        except BrokenProcessPool as error:
+            _end()
+            raise EndedError(_how(str(error))) from None
+        except KeyboardInterrupt:
+            _end()
+            raise
+
+
+_turn = threading.Lock()
+_executors: list[Any] = []  # the process apart, while there is one
+
+
+def _submit(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+    from joblib.externals.loky import ProcessPoolExecutor
+
+    resource_tracker.ensure_running()  # first: Python 3.11 unblocks SIGINT when it starts one
+    with deferred_signals():
+        if not _executors:
+            _executors.append(ProcessPoolExecutor(1, timeout=IDLE, initializer=end_with, initargs=(os.getpid(),)))
+        return _executors[0].submit(_called, str(Path.cwd()), function, arguments)
+
+
+def _called(folder: str, function: Callable[..., T], arguments: tuple[Any, ...]) -> T:
+    with contextlib.chdir(folder):
+        return function(*arguments)
+
+
+def _end() -> None:
+    """End the process apart, whatever it is at."""
+    with deferred_signals():
+        while _executors:
+            _executors.pop().shutdown(wait=True, kill_workers=True)
+
+
+def _how(text: str) -> str:
+    """Return the way in which a process ended, out of loky's sentence on it."""
+    found = re.search(r"exit codes of the workers are \{(\w+)\((-?\d+)\)", text)
+    if found is None:
+        return "a signal or an exit"
+    name, code = found.groups()
+    return name if name.startswith("SIG") else f"an exit with code {code}"
+
+
+def _forget() -> None:
+    """Forget the process apart in the child of a fork: it is its parent's."""
+    global _turn
+    _turn = threading.Lock()
+    _executors.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)
