@@ -154,7 +154,7 @@ class Optimizer:
         self._values = GroupValues(self._groups, self._hyper)
         self._active = [k for k, group in enumerate(self._groups.of) if group is not None]
         self._step = joint_step(
-            [(rule, self._groups.programs[rule]) for rule in self._groups.rules or [""]],
+            [(rule, self._groups.used[rule]) for rule in self._groups.rules or [""]],
             {self._nest.names[k]: leaves[k] for k in self._active},
             self._values.at(0),
             [group for group in self._groups.of if group is not None],
@@ -166,6 +166,8 @@ class Optimizer:
         self._same = _identity(self._nest, params, self._leaves)
         self._state = ReadOnly({name: ReadOnly(own) for name, own in self._step.slots.items()})
         self._asked: tuple[Any, list[Any]] | None = None  # the point last asked for, until it is answered
+        # Slow to import, so not with Gradstep; but here, since a handler that interrupts the import could not save.
+        import gradstep.checkpoint  # noqa: F401  # pyright: ignore[reportUnusedImport]
 
     @property
     def params(self) -> Any:
@@ -461,7 +463,7 @@ class Optimizer:
         InUseError
             When a signal handler calls it while arrays are being written one after the other.
         """
-        from gradstep.checkpoint import as_saved, user_metadata, write  # slow to import, and not everybody saves
+        from gradstep.checkpoint import as_saved, user_metadata, write
 
         with self._lock:
             self._refuse_replaced()
@@ -567,7 +569,8 @@ class Optimizer:
         )
 
     def __repr__(self) -> str:
-        return f"<Optimizer {self.stage!r} of {len(self._leaves)} arrays, t={self.t}, {self.engine}>"
+        others = "".join(f", {own!r} for {pattern!r}" for pattern, own in self._groups.stages.items())
+        return f"<Optimizer {self.stage!r}{others} of {len(self._leaves)} arrays, t={self.t}, {self.engine}>"
 
     def _refuse_replaced(self) -> None:
         """Refuse parameters that are no longer the arrays of the nest: a step would go to the old ones.

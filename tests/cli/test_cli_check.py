@@ -1,13 +1,17 @@
 """``gradstep check``: right, wrong and undecided problem files, their exit codes, and one line for every error."""
 
 import json
+import re
 import sys
+import time
 
 import pytest
 
 from gradstep.cli import main
 
 LINE = """
+import time
+
 import numpy as np
 
 x = np.linspace(0.0, 1.0, 16)[:, None]
@@ -53,6 +57,28 @@ def norm(z):
 
 
 norm.params = np.array([1 + 2j, 3 - 1j])
+
+
+class Draws:
+    def __init__(self, seed=0):
+        self.rng = np.random.default_rng(seed)
+
+    def params(self):
+        return np.ones(2)
+
+    def value_and_grad(self, x):
+        noise = self.rng.normal(size=2)
+        return np.sum((x + noise) ** 2), 2 * (x + noise)
+
+
+def coarse(params):
+    value, grads = loss(params)
+    return value, {name: 1.001 * g for name, g in grads.items()}
+
+
+def slow(params):
+    time.sleep(0.02)
+    return loss(params)
 
 
 class Batched:
@@ -117,11 +143,34 @@ def test_wrong_gradients(capsys):
 
 
 def test_undecided_gradients(capsys):
-    lines = check(capsys, "mine.py:absolute").splitlines()
+    lines = check(capsys, "mine.py:absolute", code=3).splitlines()
     assert any(
         "[red]x" in line and "2 elements at a kink, at [0]: one-sided derivatives -1 and 1" in line for line in lines
     )
     assert lines[-1] == "The gradient is undecided: [red]x."
+
+
+def test_a_problem_that_draws_from_rng(capsys):
+    assert check(capsys, "mine.py:Draws").splitlines()[-1] == "All gradients are right."
+
+
+def test_a_tolerance(capsys):
+    check(capsys, "mine.py:coarse", code=1)
+    check(capsys, "mine.py:coarse", "--rtol", "0.01")
+    assert main(["check", "mine.py:loss", "--rtol", "2"]) == 2
+    assert "rtol must be between 0 and 1, not 2.0." in capsys.readouterr().err
+
+
+def test_a_slow_one_says_how_far_it_is(capsys, monkeypatch):
+    started = time.monotonic()
+    monkeypatch.setattr(time, "monotonic", lambda: started + 100 * (time.perf_counter() - started_at))
+    started_at = time.perf_counter()
+    assert main(["check", "mine.py:slow", "--json"]) == 0
+    out, err = capsys.readouterr()
+    assert json.loads(out)["ok"]
+    assert err
+    for line in err.splitlines():
+        assert re.fullmatch(r"gradstep: mine.py:slow: (gradient of [wb], )?[0-9]+ evaluations", line)
 
 
 def test_the_seed_is_that_of_params(capsys):
@@ -155,7 +204,7 @@ def test_json(capsys):
         ("mine.py:los", "mine.py has no 'los'; did you mean loss"),
         ("other.py:loss", "there is no file other.py"),
         ("mine.py:missing", "gradients: 'b' is missing"),
-        ("mine.py:broken", "broken raised ValueError: not today (mine.py, line 28)."),
+        ("mine.py:broken", "broken raised ValueError: not today (mine.py, line 30)."),
         ("mine.py:loss --directions 0", "--directions"),
         ("mine.py:loss --seed -1", "--seed"),
         ("mine.py:loss --batch -1", "--batch"),
@@ -163,13 +212,13 @@ def test_json(capsys):
         ("mine.py:Iterated --batch 3", "Iterated.batches has no batch 3."),
         (
             "mine.py:Function --batch 3",
-            "Function.batches raised IndexError: tuple index out of range (mine.py, line 62).",
+            "Function.batches raised IndexError: tuple index out of range (mine.py, line 86).",
         ),
         (
             "mine.py:Wrong",
             "Wrong.batches must be a function of k, a sequence or an iterable, not an object of type float.",
         ),
-        ("mine.py:Raising", "Raising.batches raised OSError: no disk (mine.py, line 77)."),
+        ("mine.py:Raising", "Raising.batches raised OSError: no disk (mine.py, line 101)."),
         ("mine.py:loss extra", "extra"),
     ],
 )

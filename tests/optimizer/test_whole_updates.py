@@ -223,3 +223,36 @@ def test_a_schedule_may_fork():
         os._exit(0 if right else 1)
     assert right
     assert os.waitstatus_to_exitcode(os.waitpid(children[0], 0)[1]) == 0
+
+
+@ENGINES
+@pytest.mark.parametrize("rule", ["sgd", "clipped"])
+def test_two_interrupts_in_a_row(rule, engine, monkeypatch):
+    """The second one comes where the first is dealt with: the next call finds out what has been made."""
+    plain = Step.recover
+    tx = gs.sgd(lr=1.0) if rule == "sgd" else gs.chain(gs.clip_by_global_norm(max_norm=100.0), gs.sgd(lr=1.0))
+
+    def interrupt():
+        left.append(True)
+        raise KeyboardInterrupt
+
+    def recover(step):
+        if left:
+            left.clear()
+            raise KeyboardInterrupt
+        plain(step)
+
+    monkeypatch.setattr(Step, "recover", recover)
+    for k in range(1, 2000):
+        x, left = np.zeros(3), []
+        opt = gs.Optimizer(x, tx, engine=engine)
+        opt.step(np.ones(3))
+        try:
+            if not at_line(k, interrupt, lambda opt=opt: opt.step(np.ones(3))):
+                break
+        except KeyboardInterrupt:
+            pass
+        left.clear()
+        opt.step(np.ones(3))
+        assert (x == -opt.t).all(), k
+    assert k > 20

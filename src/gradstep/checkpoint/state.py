@@ -61,7 +61,7 @@ class Saved:
                     "members": sorted(name for group, name in owned if group == k),
                     "hyper": _as_json(own),
                     "memory": dict(numbers),
-                    **({"rule": _rule(groups.programs[key]), "shared": _as_json(groups.given[key])} if key else {}),
+                    **(_own_rule(groups, key) if key else {}),
                 }
                 for k, (own, numbers, key) in enumerate(
                     zip(groups.overrides, progress.memory, groups.rules, strict=True)
@@ -140,6 +140,7 @@ class Saved:
         for name in sorted(theirs.keys() & ours.keys()):
             if theirs[name] != ours[name]:
                 yield f"the rule of {name!r} is {_chain(theirs[name])} in the file, and {_chain(ours[name])} here"
+        yield from _parted(_sharing(self), _sharing(mine))
         theirs, ours = _by_name(self), _by_name(mine)
         for name in sorted(theirs.keys() & ours.keys()):
             if _keys(theirs[name]) != _keys(ours[name]):
@@ -159,10 +160,10 @@ class Saved:
             members.setdefault(group, []).append(name)
         out: dict[str, Any] = dict(mine.given)
         for pattern, own in mine.given.items():
-            is_rule, users = pattern in mine.stages, mine.users(pattern)
+            is_rule = pattern in mine.stages
             place = "shared" if is_rule else "hyper"
             for key, x in own.items() if own != FREEZE else ():
-                using = [k for k in users if is_rule or mine.overrides[k][key] is x]
+                using = mine.users(pattern, "" if is_rule else key)
                 found = [
                     owners[n][place][key]
                     for k in using
@@ -270,6 +271,34 @@ def _rule(program: Program) -> list[dict[str, str]]:
     return [{"rule": part.rule.name, "label": part.label} for part in program.parts]
 
 
+def _own_rule(groups: Groups, pattern: str) -> dict[str, Any]:
+    """Return a rule of a group: its stages, its values, and the number that groups of the same rule have in common."""
+    number = list(dict.fromkeys(groups.rules)).index(pattern)
+    return {"rule": _rule(groups.programs[pattern]), "shared": _as_json(groups.given[pattern]), "number": number}
+
+
+def _sharing(saved: Saved) -> dict[str, int | None]:
+    """Return for each parameter the number of its own rule; None where it has the optimizer's."""
+    return {name: own.get("number") for own in saved.groups for name in own["members"]}
+
+
+def _parted(theirs: Mapping[str, int | None], ours: Mapping[str, int | None]) -> Iterator[str]:
+    """Generate the difference where parameters that share a rule on one side do not on the other."""
+    pairs: dict[tuple[bool, int | None], tuple[int | None, str]] = {}
+    for name in sorted(theirs.keys() & ours.keys()):
+        a, b = theirs[name], ours[name]
+        if (a is None) != (b is None):
+            here, there = ("the optimizer's rule" if x is None else "a rule of its own" for x in (b, a))
+            yield f"parameter {name!r} has {there} in the file, and {here} here"
+            return
+        for is_file, one, other in ((True, a, b), (False, b, a)):
+            seen, first = pairs.setdefault((is_file, one), (other, name))
+            if seen != other:
+                side, without = ("in the file", "not here") if is_file else ("here", "not in the file")
+                yield f"parameters {first!r} and {name!r} share a rule of their own {side}, and {without}"
+                return
+
+
 def _chain(rule: Sequence[Mapping[str, str]]) -> str:
     names = [p["rule"] if p["label"] == p["rule"] else f"{p['rule']} called {p['label']!r}" for p in rule]
     return names[0] if len(names) == 1 else f"chain({', '.join(names)})"
@@ -300,7 +329,7 @@ _GROUP: Any = {"members": [str], "hyper": {str: object}, "memory": {str: float}}
 _FORM: Any = {
     "rule": _RULE,
     "hyper": {str: object},
-    "groups": [(_GROUP, _GROUP | {"rule": _RULE, "shared": {str: object}})],
+    "groups": [(_GROUP, _GROUP | {"rule": _RULE, "shared": {str: object}, "number": int})],
     "precision": {str: object},
     "frozen": [str],
     "t": int,

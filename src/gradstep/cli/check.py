@@ -1,9 +1,10 @@
 """``gradstep check``: whether the gradients of a problem file are right."""
 
 import sys
+import time
 from dataclasses import asdict
 from itertools import islice
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
 import typer
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from gradstep.gradient_check import GradientReport
     from gradstep.loop.problem_file import OwnProblem
 
+UNDECIDED = 3  # the exit code where no gradient is wrong, and one is not known to be right
 STYLES = {"right": "green", "wrong": "bold red", "undecided": "yellow"}
 
 
@@ -22,23 +24,59 @@ def check(
     seed: Annotated[int, typer.Option(min=0, help="Of the directions, and of a class or params that take it.")] = 0,
     directions: Annotated[int, typer.Option(min=1, help="Directions to try in each parameter.")] = 3,
     batch: Annotated[int, typer.Option(min=0, help="Which of the problem's batches.")] = 0,
+    rtol: Annotated[
+        float | None, typer.Option(help="How far a gradient may be off, relative to its size. Default: by its digits.")
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout, and nothing else.")] = False,
 ) -> int:
-    """Compare the gradients of your own problem with derivatives measured; exit code 1 where one is wrong."""
+    """Compare the gradients of your own problem with derivatives measured.
+
+    The exit code is 0 where all are right, 1 where one is wrong, 3 where none is wrong and one undecided.
+    """
     require("rich")
     from gradstep.gradient_check import check_gradient
     from gradstep.loop.problem_file import load
 
     own = load(problem, seed)
     options: dict[str, Any] = {} if own.batches is None else {"batch": nth(own, batch)}
-    report = check_gradient(own.value_and_grad, own.params, seed=seed, directions=directions, **options)
+    with Progress(f"{own.path.name}:{own.name}") as progress:
+        options |= {"rtol": rtol, "rng": own.rng, "progress": progress.evaluated}
+        report = check_gradient(own.value_and_grad, own.params, seed=seed, directions=directions, **options)
     if json:
         from gradstep.text import to_json
 
         sys.stdout.write(to_json(content(report)) + "\n")
     else:
         show(report, f"{own.path.name}:{own.name}")
-    return 0 if report.ok else WRONG
+    return 0 if report.ok else WRONG if report.wrong else UNDECIDED
+
+
+class Progress:
+    """Lines on stderr while a check takes long: one that is written over at a terminal, one now and then elsewhere."""
+
+    def __init__(self, title: str) -> None:
+        self.title, self.terminal = title, sys.stderr.isatty()
+        self.every = 0.2 if self.terminal else 5.0
+        self.at = time.monotonic() + (self.every if not self.terminal else 1.0)
+        self.written = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.written and self.terminal:
+            sys.stderr.write("\r\x1b[K")
+            sys.stderr.flush()
+
+    def evaluated(self, name: str, count: int) -> None:
+        """Say how far it is, if it is time to."""
+        now = time.monotonic()
+        if now < self.at:
+            return
+        self.at, self.written = now + self.every, True
+        text = f"{self.title}: {f'gradient of {name}, ' if name else ''}{count} evaluations"
+        sys.stderr.write(f"\r\x1b[K{text}" if self.terminal else f"gradstep: {text}\n")
+        sys.stderr.flush()
 
 
 def show(report: "GradientReport", title: str) -> None:

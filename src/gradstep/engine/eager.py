@@ -148,6 +148,7 @@ class Eager:
         self.outcomes: dict[int, list[tuple[Any, ...]]] = {}  # theta, g and slots of whole arrays, by stage
         self.applied = 0
         self.others: Regions | None = None  # what another engine writes in the same update
+        self.results: tuple[list[list[tuple[Any, Any]]], list[list[list[float]]], int] | None = None
         self.unwritten: tuple[list[list[tuple[Any, Any]]], list[list[list[float]]], int] | None = None
 
     def step(self, _grads: tuple[Any, ...], _table: list[Row], _t: int, _guard: bool, /) -> bool:
@@ -161,19 +162,16 @@ class Eager:
     def load(self, grads: Sequence[Any]) -> None:
         """Take gradients of any kind that fit."""
         self.places.check()
+        self.results = None
         self.grads = [_plain(g if self.others is None else apart(g, self.others)) for g in grads]
 
     def keep_apart(self, arrays: Sequence[Any]) -> None:
         """Copy gradients that lie in these arrays too, before anything is written."""
         self.others = Regions([x for x in map(numpy_place, arrays) if x is not None])
 
-    def check_places(self) -> None:
-        """Refuse to go on where an array that a step writes lies elsewhere than before."""
-        self.places.check()
-
     def forget(self) -> None:
         """Let go of gradients that were taken."""
-        self.grads = ()
+        self.grads, self.results = (), None
 
     def look(self) -> bool:
         """Return whether all gradients are good."""
@@ -197,13 +195,19 @@ class Eager:
 
     def apply(self, table: list[Row], t: int) -> None:
         """Write parameters and state of update ``t``. All is computed before the first array is written."""
+        if self.results is None:
+            self.ready(table, t)
+        self.unwritten = self.results
+        self.finish()
+        self.forget()
+
+    def ready(self, table: list[Row], t: int) -> None:
+        """Do all of :meth:`apply` that may fail: compute the update."""
         sums: list[list[list[float]]] = []
         self.places.check()  # a schedule may have moved an array
         cases = zip(self.tensors, self.grads, map(self._whole, range(len(self.tensors))), strict=True)
         results = [self._result(x, g, table[x.row], t, sums, whole) for x, g, whole in cases]
-        self.unwritten = results, sums, self.applied + 1
-        self.finish()
-        self.grads = ()
+        self.results = results, sums, self.applied + 1
 
     def finish(self) -> None:
         """Write the rest of what was begun."""

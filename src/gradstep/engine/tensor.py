@@ -119,13 +119,13 @@ class Engine(Protocol):
         """Copy gradients that lie in these arrays too, before anything is written: another engine writes them."""
         ...
 
-    def check_places(self) -> None:
-        """Refuse to go on where an array that a step writes lies elsewhere than before.
+    def ready(self, table: list[Row], t: int) -> None:
+        """Do all of :meth:`apply` that may fail, so that it only writes.
 
         Raises
         ------
         GradstepValueError
-            With its name.
+            When an array that a step writes lies elsewhere than before.
         """
         ...
 

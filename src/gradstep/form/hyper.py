@@ -110,7 +110,9 @@ def at(value: Hyper, name: str, t: int, owner: str, domain: Domain | None = None
     return in_domain(name, _float(x), f"{owner}, schedule at t = {t}", domain)
 
 
-def evaluated(hyper: Mapping[str, Hyper], domains: Mapping[str, Domain]) -> Callable[[int], dict[str, float]]:
+def evaluated(
+    hyper: Mapping[str, Hyper], domains: Mapping[str, Domain], owner: str = "hyperparameter"
+) -> Callable[[int], dict[str, float]]:
     """Return a function that gives all hyperparameters at t; those without a schedule are looked at once."""
     fixed = {key: x for key, x in hyper.items() if not callable(x)}
     moving = [(key, x, domains.get(key)) for key, x in hyper.items() if callable(x)]
@@ -118,7 +120,7 @@ def evaluated(hyper: Mapping[str, Hyper], domains: Mapping[str, Domain]) -> Call
     def at_t(t: int) -> dict[str, float]:
         values: dict[str, float] = {**fixed}
         for key, x, domain in moving:
-            values[key] = at(x, key, t, "hyperparameter", domain)
+            values[key] = at(x, key, t, owner, domain)
         return values
 
     return at_t

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from gradstep.checkpoint.rng import Rng, put_back, taken
 from gradstep.errors import GradstepValueError
 from gradstep.gradient_check.function import RealFunction
 from gradstep.gradient_check.judge import Judge
@@ -25,6 +26,8 @@ def check_gradient(
     seed: int = 0,
     directions: int = 3,
     rtol: float | None = None,
+    rng: Rng | None = None,
+    progress: Callable[[str, int], Any] | None = None,
 ) -> GradientReport:
     """Compare the gradients that a function gives with derivatives measured.
 
@@ -43,22 +46,29 @@ def check_gradient(
     directions
         How many to try in each parameter.
     rtol
-        How far a gradient may be off, relative to its size. By default what the precision of the parameter, the
-        gradient and the function allow: 1e-7 in float64, 8e-4 in float32. What the measurement itself is uncertain
-        by comes on top.
+        How far a gradient may be off, relative to its size. By default what the digits of the parameter, the
+        gradient and the value allow: 1e-7 in float64, 8e-4 in float32, 2e-4 for a value of eight digits. What the
+        measurement itself is uncertain by comes on top.
+    rng
+        The generator that the function draws from, or a dict of several by name: it is put back before each call, so
+        that all calls draw the same, and in the end to where it was.
+    progress
+        Called before each evaluation with the name of the parameter at hand and the number of evaluations so far.
 
     Returns
     -------
     GradientReport
-        ``ok``, and a line for each parameter: right, wrong (with the worst element, and what is wrong with it if that
-        can be seen) or undecided: at a kink, where the derivatives from the two sides differ and the gradient lies
-        between them, or where the function is too rough to tell.
+        ``ok``, where all gradients are right, and a line for each parameter: right, wrong (with the worst element, and
+        what is wrong with it if that can be seen) or undecided: at a kink, where the derivatives from the two sides
+        differ and the gradient lies between them; where the value has too few digits, or measurements contradict each
+        other. A gradient is called wrong only where two measurements say so and none says the contrary, and right only
+        where it is seen to a hundredth.
 
     Raises
     ------
     GradstepTypeError, GradstepValueError
         When a gradient is missing or does not fit its parameter; when the function changes parameters, or does not give
-        the same again.
+        the same again though ``rng`` is put back; when ``rng`` is no generator of NumPy.
     NonFiniteError
         When the value or a gradient is NaN or infinite.
     UserCodeError
@@ -72,6 +82,8 @@ def check_gradient(
     approximation, ACM Trans. Math. Softw. 29 (2003). Since ``abs``, ``.real`` and conversions break it silently,
     it is believed only as far as central differences agree, which are extrapolated from three steps, and are all there
     is where it is not possible. They are made in float64 also for parameters of fewer bits, if the function takes it.
+    How far a value may be off is estimated from differences of values near by, and from the digits that they have:
+    Moré and Wild, Estimating computational noise, SIAM J. Sci. Comput. 33 (2011).
 
     Examples
     --------
@@ -89,12 +101,34 @@ def check_gradient(
         raise GradstepValueError(f"seed must be a whole number of at least 0, not {seed!r}.")
     if rtol is not None and not 0 < rtol < 1:
         raise GradstepValueError(f"rtol must be between 0 and 1, not {rtol!r}.")
-    function = RealFunction(_objective(value_and_grad), params, () if batch is NO_BATCH else (batch,))
-    with np.errstate(all="ignore"), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # warnings of the function at points that only the check evaluates
-        judge = Judge(function, np.random.default_rng(seed), rtol)
-        found = tuple(judge.parameter(k, directions) for k in range(len(function.names)))
-    return GradientReport(all(p.ok or p.undecided for p in found), function.value, found)
+    listener = _Listener(progress)
+    batches = () if batch is NO_BATCH else (batch,)
+    generators: Rng = {} if rng is None else rng
+    before = taken(generators)
+    try:
+        function = RealFunction(_objective(value_and_grad), params, batches, generators, listener.called)
+        with np.errstate(all="ignore"), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # warnings of the function at points that only the check evaluates
+            judge = Judge(function, np.random.default_rng(seed), rtol)
+            found: list[ParameterCheck] = []
+            for k, listener.name in enumerate(function.names):
+                found.append(judge.parameter(k, directions))
+    finally:
+        put_back(generators, before)
+    return GradientReport(all(p.ok for p in found), function.value, tuple(found))
+
+
+class _Listener:
+    """Counts evaluations, and tells them with the name of the parameter at hand."""
+
+    def __init__(self, progress: Callable[[str, int], Any] | None) -> None:
+        self.progress, self.name, self.count = progress, "", 0
+
+    def called(self) -> None:
+        """Note one more evaluation."""
+        if self.progress is not None:
+            self.progress(self.name, self.count)
+        self.count += 1
 
 
 def _objective(function: Callable[..., Any]) -> Objective:

@@ -1,6 +1,7 @@
 """The function that is checked, seen as one of a flat vector of reals for each parameter."""
 
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import array_api_compat
@@ -17,7 +18,8 @@ from gradstep.array.namespaces import (
     namespace,
     to_numpy,
 )
-from gradstep.array.tree import flatten
+from gradstep.array.tree import flatten, is_array
+from gradstep.checkpoint.rng import Rng, put_back, taken
 from gradstep.engine.tensor import bad_gradient, check_gradient
 from gradstep.errors import GradstepTypeError, GradstepValueError, NonFiniteError
 from gradstep.loop.user import Objective
@@ -42,10 +44,21 @@ class RealFunction:
         What the function gives here, in the precision of :attr:`eps`.
     eps
         The precision in which it is called to measure: that of float64 wherever it takes that.
+    narrow
+        The precisions of gradients that came in fewer bits than their parameters; 0 elsewhere.
     """
 
-    def __init__(self, objective: Objective, params: Any, batch: tuple[Any, ...]) -> None:
-        self.objective, self.batch = objective, batch
+    def __init__(
+        self,
+        objective: Objective,
+        params: Any,
+        batch: tuple[Any, ...],
+        rng: Rng | None = None,
+        listen: Callable[[], Any] | None = None,
+    ) -> None:
+        self.objective, self.batch, self._listen = objective, batch, listen
+        self._rng: Rng = {} if rng is None else rng
+        self._random = taken(self._rng)
         self.nest, leaves = flatten(params)
         self.names = self.nest.names
         if not leaves:
@@ -69,22 +82,38 @@ class RealFunction:
 
     def raw(self, k: int, reals: Any) -> Any:
         """Return the value that the user's function gives where parameter ``k`` has other (or complex) numbers."""
+        self._again()
         return self.objective.function(self._params({k: reals}), *self.batch)[0]
 
     def at(self, moved: dict[int, Reals]) -> float:
         """Return the value where some parameters have other numbers; NaN where the function refuses them."""
         try:
-            return self.objective(self._params(moved), *self.batch)[0]
+            return self._asked(self._params(moved))[0]
         except Exception:  # noqa: BLE001, RUF100 - outside of its domain a function may do anything
             return np.nan
+
+    def _asked(self, params: Any) -> tuple[float, Any]:
+        self._again()
+        return self.objective(params, *self.batch)
+
+    def _again(self) -> None:
+        """Put the generators back: each call draws the same numbers."""
+        put_back(self._rng, self._random)
+        if self._listen is not None:
+            self._listen()
 
     def _params(self, moved: dict[int, Any]) -> Any:
         return self.nest.build([self._leaf(k, moved[k]) if k in moved else x for k, x in enumerate(self.still)])
 
     def rtol(self, k: int, noise: float) -> float:
         """Return the relative error that a right gradient of parameter ``k`` may have."""
+        return self.precision(k, noise) ** POWER
+
+    def precision(self, k: int, noise: float) -> float:
+        """Return the precision in which the gradient of parameter ``k`` may have been computed, relative to it."""
         own = min(noise / abs(self.value), float(np.finfo(np.float32).eps)) if self.value else 0.0
-        return max(precision(self.leaves[k]), self.eps, own) ** POWER
+        own = own if own > 1e3 * self.eps else 0.0  # a long sum's rounding, and not fewer digits
+        return max(precision(self.leaves[k]), self.narrow[k], self.eps, own)
 
     def _leaf(self, k: int, reals: Any) -> Any:
         """Parameter ``k`` with other numbers, in its own dtype or in double precision, where it was in memory."""
@@ -107,7 +136,7 @@ class RealFunction:
             with np.errstate(all="ignore"), warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 params = self.nest.build([self._leaf(k, x) for k, x in there.items()])
-                grads = self.nest.leaves(self.objective(params, *self.batch)[1], "gradients")
+                grads = self.nest.leaves(self._asked(params)[1], "gradients")
             found = [np.nan_to_num(np.abs(_flat(g)), nan=0.0, posinf=0.0) for g in grads]
         except Exception:  # noqa: BLE001, RUF100 - nothing is asked of it there
             return zeros
@@ -126,13 +155,14 @@ class RealFunction:
         if what:
             raise GradstepValueError(
                 f"{name} gives another {what} when it is called again with the same parameters: it is random, or keeps "
-                f"something from one call to the next; make it give the same to be checked."
+                f"something from one call to the next; make it give the same to be checked, or name the generator "
+                f"that it draws from, rng."
             )
         return value, grads
 
     def _call(self) -> tuple[float, list[Reals]]:
         name, leaves = self.objective.name, self.leaves
-        value, grads = self.objective(self.nest.build(leaves), *self.batch)
+        value, grads = self._asked(self.nest.build(leaves))
         for leaf, x, before in zip(self.names, leaves, self.origins, strict=True):
             if not np.array_equal(_flat(x), before):
                 raise GradstepValueError(f"{name} changes parameter {leaf!r} in place; let it work on a copy.")
@@ -141,6 +171,8 @@ class RealFunction:
                 f"the value that {name} gives is {value}; a gradient can be checked where it is finite."
             )
         found = self.nest.leaves(grads, "gradients")
+        self.narrow = [precision(g) if _is_foreign(g, x) else 0.0 for g, x in zip(found, leaves, strict=True)]
+        found = [_as_like(g, x) if _is_foreign(g, x) else g for g, x in zip(found, leaves, strict=True)]
         for leaf, g, x in zip(self.names, found, leaves, strict=True):
             check_gradient(leaf, g, x)
             if not np.isfinite(_flat(g)).all():
@@ -182,6 +214,18 @@ def precision(x: Any) -> float:
     """The spacing of an array's numbers, relative to them."""
     name = dtype_name(x)
     return 2.0**-7 if name == "bfloat16" else float(np.finfo(name).eps)
+
+
+def _is_foreign(g: Any, x: Any) -> bool:
+    """Return True for a gradient of another library of a NumPy parameter, as JAX gives it."""
+    numpy = np.ndarray | np.generic
+    return isinstance(x, numpy) and is_array(g) and not isinstance(g, numpy)
+
+
+def _as_like(g: Any, x: Any) -> Any:
+    """Return the gradient as NumPy's, in its parameter's dtype where its own has but fewer bits."""
+    own = to_numpy(g)
+    return own.astype(x.dtype) if own.dtype.kind == x.dtype.kind and own.dtype.itemsize < x.dtype.itemsize else own
 
 
 def _flat(x: Any) -> Reals:

@@ -1,18 +1,24 @@
 """A gradient against derivatives measured along directions; where they differ, element by element."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gradstep.array.namespaces import is_complex
-from gradstep.gradient_check.derivative import SAFETY, Slope, complex_step, differences, noise
+from gradstep.gradient_check.derivative import SAFETY, Line, Slope, complex_step, is_rough, settled
 from gradstep.gradient_check.function import RealFunction, Reals, norm, sizes, typical
 from gradstep.gradient_check.guess import guess
+from gradstep.gradient_check.noise import noise
 from gradstep.gradient_check.report import Element, ParameterCheck
 
 COMPLEX, CENTRAL = "complex step", "central differences"
 ALL = 64  # elements that are tested one by one
+RESOLVED = 0.01  # of the gradient along a line: a tolerance that is larger says nothing
+ROUNDED, LOST = 64, 256  # roundings of the largest element by which another may be off: it is right; that is not known
+DECADES = 1e4  # elements whose weights are within this factor move together
+SMALL = 1e-3  # a weight, relative to the largest, that needs not be seen beside it
 
 
 @dataclass(frozen=True)
@@ -22,14 +28,16 @@ class Comparison:
     Attributes
     ----------
     state
-        ``right``, ``wrong``, ``kink``, ``coarse`` (differences say too little), ``unsure`` (the complex step says that
-        it is wrong, and differences say too little) or ``outside`` (there are no values).
+        ``right``, ``wrong``, ``kink``, ``coarse`` (what was measured says too little), ``unsure`` (it contradicts
+        itself, or the difference may be rounding) or ``outside`` (there are no values).
     given, measured
         The derivative that the gradient has, and the function.
     error, tolerance, size
         How far they are apart, how far they may be, and the size of the gradient to see it by.
     left, right
         The one-sided derivatives.
+    d, reach
+        The direction, and the step at which it was measured, relative to the parameter's numbers.
     """
 
     state: str
@@ -41,6 +49,15 @@ class Comparison:
     way: str = ""
     left: float = np.nan
     right: float = np.nan
+    d: Reals = field(default_factory=lambda: np.zeros(0), repr=False)
+    reach: float = np.nan
+
+    def is_near(self, measured: float) -> bool:
+        """Return True where another measurement is within this one's tolerance."""
+        return abs(measured - self.measured) <= self.tolerance
+
+
+DOUBTED = ("wrong", "kink", "unsure")
 
 
 class Judge:
@@ -48,29 +65,39 @@ class Judge:
 
     def __init__(self, function: RealFunction, rng: np.random.Generator, rtol: float | None) -> None:
         self.function, self.rng, self.rtol = function, rng, rtol
-        self.noise = noise(function, rng)
+        ways = [sizes(x) * rng.choice([-1.0, 1.0], x.shape) for x in function.origins]
+        moved = list(enumerate(zip(function.origins, ways, strict=True)))
+        along = lambda t: function.at({k: x + t * way for k, (x, way) in moved})  # noqa: E731
+        self.noise = noise(along, function.eps, function.value)
+        self.heaviest = max(float(np.max(self.weights(k), initial=0.0)) for k in range(len(function.origins)))
 
     def parameter(self, k: int, directions: int) -> ParameterCheck:
-        """Judge parameter number ``k`` along so many directions."""
+        """Judge parameter number ``k`` along so many random directions, and along groups of like elements."""
         name, x = self.function.names[k], self.function.origins[k]
         if not x.size:
             return ParameterCheck(name, True, False, "", 0.0, 0.0, message="has no elements")
         lines = [self.line(k, self.direction(k, i)) for i in range(directions)]
-        doubted = ("wrong", "kink", "unsure")
-        return self.closer(k, lines) if any(line.state in doubted for line in lines) else self.passed(k, lines)
+        if any(line.state in DOUBTED for line in lines):
+            return self.closer(k, lines)
+        groups = [y for way in self.groups(k) if not self.is_lost(k, way, y := self.line(k, way))]
+        if any(line.state in DOUBTED for line in groups):
+            return self.closer(k, groups)
+        right = [line for line in lines if line.state == "right"]
+        return self.passed(k, [line for line in groups if line.state != "right"] or right or groups or lines)
 
     def passed(self, k: int, lines: list[Comparison]) -> ParameterCheck:
         """Return the finding for a parameter of which nothing is wrong."""
-        right = [line for line in lines if line.state == "right"]
-        return self.said(k, right or lines, ok=bool(right), message="" if right else reason(lines[0]))
+        unknown = [line for line in lines if line.state != "right"]
+        return self.said(k, unknown or lines, ok=not unknown, message=reason(unknown[0]) if unknown else "")
 
     def closer(self, k: int, lines: list[Comparison]) -> ParameterCheck:
         """Check a parameter that looks wrong, or has a kink, element by element."""
         small = self.function.origins[k].size <= ALL
-        found = {j: self.line(k, self.axis(k, j)) for j in self.elements(k)}
         odd = [line for line in lines if line.state == "wrong"]
+        near = min(1.0, max(line.reach for line in odd)) if odd else None
+        found = {j: self.line(k, self.axis(k, j), near) for j in self.elements(k)}
         if odd and not small and not states(found, "wrong"):
-            j = self.searched(k)
+            j = self.searched(k, odd[0].d)
             found[j] = self.line(k, self.axis(k, j))
         wrong, kinks = states(found, "wrong"), states(found, "kink")
         if wrong:
@@ -114,56 +141,159 @@ class Judge:
             self.function.names[k], ok, undecided, line.way, error, tolerance, worst, *counts, message
         )
 
-    def line(self, k: int, way: Reals) -> Comparison:
-        """Compare along ``way``, which is as long as the parameter's numbers are large."""
+    def line(self, k: int, way: Reals, near: float | None = None) -> Comparison:
+        """Compare along ``way``, which is as long as the parameter's numbers are large.
+
+        Parameters
+        ----------
+        k, way
+            The parameter, and the direction.
+        near
+            The step, relative to ``way``, at which others have been measured, to begin with; two steps that agree are
+            enough there.
+        """
         function, origin = self.function, self.function.origins[k]
         length = norm(way)
         d = way / length
         rounding = function.eps * norm((function.grads[k] * origin)[d != 0])
-        step, finest = length * function.eps**0.2, length * function.eps * 1e3
-        line = lambda t: function.at({k: origin + t * d})  # noqa: E731
-        slope = differences(line, function.value, step, finest, self.noise, rounding, self.allowed(k) / 10)
-        if slope is None:
-            return Comparison("outside", float(function.grads[k] @ d))
+        first = length * (function.eps**0.2 if near is None else near)
+        steps = first, length * function.eps * 1e3, length
+        line = Line(lambda t: function.at({k: origin + t * d}), function.value, steps, self.noise, rounding)
         stepped = complex_step(function, k, d, 1e-30 * length, self.noise)
-        return self.judged(k, d, slope, stepped)
+        slopes: list[Slope] = []
+        for slope in line.slopes():
+            if slope.kink:
+                slopes = [slope]
+                break
+            slopes.append(slope)
+            rough = self.compared(k, d, slope)
+            if slope.flat and rough.given == 0 and self.is_seen(length * slope.error):
+                return replace(rough, state="right", d=way, reach=slope.step / length)
+            if rough.state == "right" and SAFETY * slope.error <= self.allowed(k) * rough.size:
+                break
+            is_fine = SAFETY * slope.error <= 1e-3 * rough.size
+            if stepped is not None and rough.is_near(stepped) and is_fine:
+                break
+            if near is not None and is_fine and len(slopes) > 1 and not slope.excludes(slopes[-2]):
+                break
+        best = settled(slopes, line.noise)
+        if best is None:
+            return Comparison("outside", float(function.grads[k] @ d))
+        out = self.judged(k, d, best, slopes, stepped)
+        is_lost = best.step > length and abs(best.value) * best.step <= 20 * line.noise  # it may turn within the step
+        if out.state == "wrong" and (is_lost or is_rough(best, slopes, line.noise)):
+            out = replace(out, state="unsure")
+        return replace(out, d=way, reach=function.eps**0.2 if best.kink else best.step / length)
 
-    def judged(self, k: int, d: Reals, slope: Slope, stepped: float | None) -> Comparison:
+    def judged(self, k: int, d: Reals, best: Slope, slopes: Sequence[Slope], stepped: float | None) -> Comparison:
         """Compare the gradient along ``d`` with differences and, where there is one, with a complex step."""
-        grad = self.function.grads[k]
-        given, usual = float(grad @ d), norm(self.function.nearby[k] * d)
-        # An element's rounding is that of its neighbours.
-        own = 0.01 * float(np.max(np.abs(grad))) if np.count_nonzero(d) == 1 else norm(grad * d)
+        rough = self.compared(k, d, best)
+        usual = max(rough.size, norm(self.function.nearby[k] * d))
+        if best.kink and best.gap > 1e-3 * max(rough.size, 0.01 * usual):
+            low, high = sorted((best.left, best.right))
+            slack = self.allowed(k) * rough.size + 1e-3 * best.gap
+            return replace(rough, state="kink" if low - slack <= rough.given <= high + slack else "wrong")
+        if stepped is not None and rough.is_near(stepped):
+            fine = self.compared(k, d, replace(best, value=stepped, error=0.0), COMPLEX)
+            if fine.state == "wrong" and rough.state != "wrong":
+                return replace(fine, state="unsure")
+            return fine if fine.state != "right" or rough.tolerance <= 0.1 * usual else rough
+        if rough.state == "wrong" and not self.is_sure(k, d, best, slopes, stepped):
+            return replace(rough, state="unsure")
+        return rough
 
-        def made(measured: float, uncertain: float, way: str) -> Comparison:
-            size = max(abs(given), abs(measured), own, 0.01 * usual)
-            tolerance = self.allowed(k) * size + SAFETY * uncertain
-            off = abs(given - measured)
-            state = "wrong" if off > tolerance else "right" if tolerance <= 0.1 * max(size, usual) else "coarse"
-            return Comparison(state, given, measured, off, tolerance, size, way, slope.left, slope.right)
+    def is_sure(self, k: int, d: Reals, best: Slope, slopes: Sequence[Slope], stepped: float | None) -> bool:
+        """Return True where a second step finds the gradient wrong too, and nothing that was measured right."""
+        others = [(one, self.compared(k, d, one)) for one in slopes if one is not best]
+        agree = any(y.state == "wrong" and not one.excludes(best) for one, y in others)
+        contradicted = any(y.error <= y.tolerance and one.excludes(best) for one, y in others)
+        as_stepped = (
+            stepped is not None and self.compared(k, d, replace(best, value=stepped, error=0.0)).state != "wrong"
+        )
+        return agree and not contradicted and not as_stepped
 
-        rough = made(slope.value, slope.error, CENTRAL)
-        if slope.kink and slope.gap > 1e-3 * rough.size:
-            low, high = sorted((slope.left, slope.right))
-            slack = self.allowed(k) * rough.size + 1e-3 * slope.gap
-            return replace(rough, state="kink" if low - slack <= given <= high + slack else "wrong")
-        if stepped is not None and abs(stepped - slope.value) <= rough.tolerance:
-            fine = made(stepped, 0.0, COMPLEX)
-            return replace(fine, state="unsure") if fine.state == "wrong" and rough.state != "wrong" else fine
-        return replace(rough, state="right") if slope.value == 0 == given else rough
+    def compared(self, k: int, d: Reals, slope: Slope, way: str = CENTRAL) -> Comparison:
+        """Compare the gradient along ``d`` with one derivative."""
+        grad, nearby, measured = self.function.grads[k], self.function.nearby[k], slope.value
+        given, usual = float(grad @ d), norm(nearby * d)
+        size = max(abs(given), abs(measured), norm(grad * d))
+        rounding = self.rounding(k, d)
+        allowed = self.allowed(k) * max(size, 0.01 * usual) + SAFETY * slope.error
+        tolerance = allowed + ROUNDED * rounding
+        off = abs(given - measured)
+        if off <= tolerance:
+            is_small = tolerance <= max(max(RESOLVED, 2 * self.allowed(k)) * size, 1e-5 * usual, 2 * ROUNDED * rounding)
+            state = "right" if is_small else "coarse"
+        else:
+            state = "wrong" if off > max(2 * allowed, allowed + LOST * rounding) else "unsure"
+        return Comparison(state, given, measured, off, tolerance, max(size, 0.01 * usual), way, slope.left, slope.right)
+
+    def is_seen(self, change: float) -> bool:
+        """Return True where such a change of the value would not be lost beside those that the gradients make."""
+        is_exact = self.noise <= 100 * self.function.eps * abs(self.function.value)
+        return is_exact or SAFETY * change <= SMALL * self.heaviest
+
+    def rounding(self, k: int, d: Reals) -> float:
+        """Return the rounding along ``d``: that of larger elements, or of larger terms, which cancel here, not nearby.
+
+        Large are those in the gradient as it is, or by what they weigh, where that is less.
+        """
+        grad, nearby, size = np.abs(self.function.grads[k]), self.function.nearby[k], sizes(self.function.origins[k])
+        moved = d != 0
+        plain = max(np.max(grad), np.max(nearby[moved]))
+        weighed = max(np.max(grad * size), np.max((nearby * size)[moved])) * norm(d / size)
+        return float(self.function.precision(k, self.noise) * min(plain, weighed))
 
     def allowed(self, k: int) -> float:
         """Return the error that a gradient may have, relative to its size."""
         return self.function.rtol(k, self.noise) if self.rtol is None else self.rtol
 
+    def groups(self, k: int) -> list[Reals]:
+        """Return directions of elements that weigh alike, each by what it takes to change the value as the others do.
+
+        Whatever units elements have, one that is wrong is seen among its like. Those with the gradient zero are one
+        group.
+        """
+        x, size = self.function.origins[k], self.weights(k)
+        out: list[Reals] = []
+        left = size > 0
+        if not left.all():
+            out.append(np.where(left, 0.0, self.direction(k, 1)))
+        while left.any():
+            top = float(np.max(size[left]))
+            group = left & (size >= top / DECADES)
+            signs = self.rng.uniform(0.5, 1.5, x.shape) * self.rng.choice([-1.0, 1.0], x.shape)
+            least = float(np.min(size[group]))
+            out.append(np.where(group, signs * sizes(x) * least / np.where(group, size, 1.0), 0.0))
+            left &= ~group
+        return out
+
+    def weights(self, k: int) -> Reals:
+        """Return how much the value changes, about, where each element moves by its own size."""
+        size = np.maximum(np.abs(self.function.grads[k]), self.function.nearby[k])
+        return size * sizes(self.function.origins[k])
+
+    def is_lost(self, k: int, way: Reals, line: Comparison) -> bool:
+        """Return True for a group that the function's digits do not show, and that does not count beside the others.
+
+        Elements that are zero have no size of their own to tell.
+        """
+        moved = way != 0
+        most = (abs(line.given) + line.tolerance) * norm(way)
+        return bool(
+            line.state in ("coarse", "unsure")
+            and self.function.origins[k][moved].all()
+            and most <= SMALL * float(np.max(self.weights(k)))
+        )
+
     def direction(self, k: int, i: int) -> Reals:
-        """Return a random direction: all elements moved alike, or, every second time, each in proportion to its size.
+        """Return a random direction: elements moved alike, but by at most a hundred times their size, or in proportion.
 
         No element is left out, as it may be under normal numbers, and no two errors cancel, as they may under signs.
         """
         x = self.function.origins[k]
         r = self.rng.uniform(0.5, 1.5, x.shape) * self.rng.choice([-1.0, 1.0], x.shape)
-        return r * (sizes(x) if i % 2 else typical(x))
+        return r * (sizes(x) if i % 2 else np.minimum(typical(x), 100 * sizes(x)))
 
     def axis(self, k: int, j: int) -> Reals:
         """The direction of element ``j`` alone."""
@@ -181,14 +311,14 @@ class Judge:
         some = self.rng.choice(n, ALL, replace=False).tolist()
         return sorted(some if largest in some else [largest, *some[1:]])
 
-    def searched(self, k: int) -> int:
-        """Find an element that is wrong, by halves."""
-        where: NDArray[np.int64] = np.arange(self.function.origins[k].size)
+    def searched(self, k: int, way: Reals) -> int:
+        """Find an element that is wrong, by halves of the direction along which it was seen."""
+        where: NDArray[np.int64] = np.flatnonzero(way)
         while len(where) > 1:
             half = where[: len(where) // 2]
-            way = np.zeros_like(self.function.origins[k])
-            way[half] = self.direction(k, 0)[half]
-            where = half if self.line(k, way).state == "wrong" else where[len(half) :]
+            part = np.zeros_like(way)
+            part[half] = way[half]
+            where = half if self.line(k, part).state == "wrong" else where[len(half) :]
         return int(where[0])
 
     def element(self, k: int, j: int, found: dict[int, Comparison]) -> Element:

@@ -70,7 +70,7 @@ class GradientReport:
     Attributes
     ----------
     ok
-        Whether no gradient is wrong. An undecided one does not count against it: see ``undecided``.
+        Whether all gradients are right. One that is undecided is not: see ``wrong`` and ``undecided``.
     value
         The function's value.
     parameters

@@ -14,8 +14,6 @@ from gradstep.checkpoint.transfer import uninterrupted
 from gradstep.engine.eager import within
 from gradstep.errors import CheckpointError, InUseError, NonFiniteError, ScalarError
 from gradstep.files import AnyPath
-from gradstep.form.chain import program
-from gradstep.form.hyper import at
 from gradstep.locks import new_lock, refuse_reentry
 from gradstep.loop import start
 from gradstep.loop import stop as stops
@@ -178,9 +176,9 @@ class Run(Closed, Uncopied):
         self._rng: Rng = {} if rng is None else rng
         self._measures = diagnostics
         self._nest, self._leaves = flatten(self.params)
-        made = program(self.opt.stage)
-        made.refuse_gathering("gs.Run")
-        self._value_limits = made.cuts
+        self._groups = self.opt.parts().groups
+        for made in self._groups.used.values():
+            made.refuse_gathering("gs.Run")
         every = whole("evaluate_every", evaluate_every, least=1)
         self._is_noisy = batches is not None or bool(taken(self._rng))
         by = best_by(keep_best, self._is_noisy, evaluate is not None, self._directions)
@@ -435,10 +433,11 @@ class Run(Closed, Uncopied):
 
     def _is_clipped(self, evaluated: Evaluated) -> bool:
         """Return True where a stage clips the gradient by value; what comes before it in the chain is not looked at."""
-        if not self._value_limits:
+        if not any(made.cuts for made in self._groups.used.values()):
             return False
-        limit = min(at(self.opt.hyper[key], key, self.t, "run") for key in self._value_limits)
-        return any(not within(g, limit) for g in self.opt.fitting(evaluated.free))
+        limits = self._groups.limits(self.opt.hyper.raw, self.t)
+        active = [limits[group] for group in self._groups.of if group is not None]
+        return any(not within(g, limit) for g, limit in zip(self.opt.fitting(evaluated.free), active, strict=True))
 
     def _after_step(self, step: Step) -> Step:
         """Do what is due after a step: history, callbacks, checkpoint."""

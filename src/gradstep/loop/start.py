@@ -13,7 +13,7 @@ from gradstep.array.tree import flatten
 from gradstep.conventions import stage_of
 from gradstep.errors import GradstepTypeError, GradstepValueError
 from gradstep.form.chain import chain
-from gradstep.form.rule import Stage
+from gradstep.form.rule import Rule, Stage
 from gradstep.loop import stop as stops
 from gradstep.loop.direction import VALUE, Directions, Mode
 from gradstep.loop.stop import Stop
@@ -99,12 +99,26 @@ def rule_and_directions(
     hyper = {key: x for key, x in options.items() if key not in _OPTIONS}
     if known := sorted(hyper.keys() & ELSEWHERE.keys()):
         raise GradstepTypeError(f"there is no {known[0]}= here; write {ELSEWHERE[known[0]]} instead.")
-    stage = stage_of(rule, hyper)
-    ascends = sum(part.rule.ascends for part in stage.parts) % 2 == 1
-    directions = Directions(mode, ascends)
-    if directions.ascends and not ascends:
+    stage, groups = stage_of(rule, hyper), dict(options.get("groups") or {})
+    others = {
+        pattern: x if isinstance(x, Stage) else x() for pattern, x in groups.items() if isinstance(x, Stage | Rule)
+    }
+    for pattern, own in others.items():
+        if _ascends(own) != _ascends(stage):
+            raise GradstepValueError(
+                f"groups: gs.maximize is in the rule of {pattern!r} or in that of the others, but not in both; "
+                f'leave it out, and say mode="max".'
+            )
+    directions = Directions(mode, _ascends(stage))
+    if directions.ascends and not _ascends(stage):
         stage = chain(maximize(), stage)
-    return stage, directions, {key: x for key, x in options.items() if key in _OPTIONS}
+        others = {pattern: chain(maximize(), own) for pattern, own in others.items()}
+    kept = {key: x for key, x in options.items() if key in _OPTIONS}
+    return stage, directions, kept | ({"groups": groups | others} if others else {})
+
+
+def _ascends(stage: Stage) -> bool:
+    return sum(part.rule.ascends for part in stage.parts) % 2 == 1
 
 
 def callbacks(given: Any) -> list[Callable[..., Any]]:

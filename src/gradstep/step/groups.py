@@ -1,5 +1,6 @@
 """Groups of parameters by name pattern: hyperparameters or a rule of their own, or frozen."""
 
+import math
 from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -78,9 +79,21 @@ class Groups:
         """By pattern, or ``""``, the programs that groups have."""
         return {"": self.program} | {pattern: program(stage) for pattern, stage in self.stages.items()}
 
-    def users(self, pattern: str) -> list[int]:
-        """Return the groups that the values of a pattern are for."""
-        return [k for k, own in enumerate(self.patterns) if pattern in self._from_the_rule_on(own)]
+    @cached_property
+    def used(self) -> Mapping[str, Program]:
+        """The programs that parameters have; the shared one where all are frozen."""
+        return {rule: self.programs[rule] for rule in dict.fromkeys(self.rules)} or {"": self.program}
+
+    def limits(self, hyper: Mapping[str, Hyper], t: int) -> list[float]:
+        """Return for each group the least bound that its stages put on each element of a gradient, or infinity."""
+        each = zip(self.values(hyper)(t), self.rules, strict=True)
+        return [min((own[key] for key in self.programs[rule].cuts), default=math.inf) for own, rule in each]
+
+    def users(self, pattern: str, name: str = "") -> list[int]:
+        """Return the groups that the values of a pattern are for; with a name, where no later pattern has that too."""
+        own = [self._from_the_rule_on(patterns) for patterns in self.patterns]
+        last = [next((p for p in reversed(patterns) if name in self.given[p]), pattern) for patterns in own]
+        return [k for k, patterns in enumerate(own) if pattern in patterns and (not name or last[k] == pattern)]
 
     def domain(self, pattern: str, name: str) -> Domain | None:
         """Return the values that a hyperparameter may take in the groups of a pattern.
@@ -109,7 +122,12 @@ class Groups:
     def values(self, hyper: Mapping[str, Hyper]) -> Callable[[int], list[dict[str, float]]]:
         """Return a function that gives, when ``t`` updates have been made, each group's hyperparameters of the next."""
         shared = {
-            rule: evaluated(self.given[rule] if rule else hyper, self.programs[rule].domains) for rule in {*self.rules}
+            rule: evaluated(
+                self.given[rule] if rule else hyper,
+                self.programs[rule].domains,
+                f"groups: {rule!r}" if rule else "hyperparameter",
+            )
+            for rule in dict.fromkeys(self.rules)
         }
         cases, count = list(zip(self.rules, self.labels, self.overrides, strict=True)), len(self.patterns)
         if len(shared) == 1 and not any(self.overrides):

@@ -12,11 +12,15 @@ from gradstep.engine.meters import METERS, Diagnostics, summed
 from gradstep.errors import GradstepValueError, NonFiniteError, ScalarError
 from gradstep.form.chain import Program
 from gradstep.locks import new_lock
+from gradstep.naming import unknown
 from gradstep.step.progress import Own, Snapshot
 from gradstep.step.start import check_parameters
 from gradstep.step.step import Step, Values, still_writing
 
 _NONE: Mapping[str, Any] = MappingProxyType({})
+
+# A step to commit, the one that it is or is a part of, and its gradients, which stay alive as long.
+Planned = tuple[Step, Step, tuple[Any, ...]]
 
 
 class JointStep:
@@ -68,8 +72,8 @@ class JointStep:
             others = [k for k in range(len(self.names)) if k not in owned]
             slots = chain.from_iterable(self.slots[self.names[k]].values() for k in others)
             step.keep_apart([*(self._params[k] for k in others), *slots])
-        self._planned: list[tuple[Step, Step]] = []  # steps to commit, and what each of them belongs to
-        self._torn = False
+        self._planned: list[Planned] = []
+        self._torn = self._is_stepping = False
         self._values: Values | None = None
         self._own_values: list[Values] = []
         self._check_gathering(values)
@@ -86,6 +90,7 @@ class JointStep:
         """Make one update, as :meth:`Step.__call__` does."""
         self._recover()
         guard = on_nonfinite != "ignore"
+        self._is_stepping = True
         try:
             if not inputs:
                 return self._made(grads, values, guard)
@@ -99,50 +104,55 @@ class JointStep:
                         stack.enter_context(step.written(pairs))
                 return self._made(grads, values, guard)
         except BaseException as error:
-            for step in self._steps:
-                step.forget()
+            self._forget()
             if on_nonfinite != "skip" or not isinstance(error, NonFiniteError) or isinstance(error, ScalarError):
                 raise
             return self._last.skip()
+        finally:
+            self._is_stepping = False
 
     def _made(self, grads: Sequence[Any], values: Values, guard: bool) -> bool:
         """Plan the update of all parts, and commit it; return whether it was more than to gather gradients."""
         try:
             planned = self._plan(grads, values, guard)
-            for acting, _ in planned:
-                acting.check_places()
+            for acting, _, _ in planned:
+                acting.ready()
             self._planned = planned
             self._commit()
         except BaseException:  # what is begun is finished, and then the interrupt goes on its way
             self._recover()
             raise
-        acting, step = planned[-1]
+        acting, step, _ = planned[-1]
         return acting is step
 
-    def _plan(self, grads: Sequence[Any], values: Values, guard: bool) -> list[tuple[Step, Step]]:
-        """Do all of an update but the writing; return the steps that are to write, and which step each belongs to."""
+    def _plan(self, grads: Sequence[Any], values: Values, guard: bool) -> list[Planned]:
+        """Do all of an update but the writing; return the steps that are to write."""
         own_values = self._split(values)
         if len({step.makes_update(own) for step, own in zip(self._steps, own_values, strict=True)}) > 1:
             raise _disagreement()
-        planned: list[tuple[Step, Step]] = []
+        planned: list[Planned] = []
         try:
             for step, owned, own in zip(self._steps, self._owned, own_values, strict=True):
-                acting = step.acting(own)
-                acting.plan(tuple([grads[k] for k in owned]), own, guard)
-                planned.append((acting, step))
-        except ScalarError:
-            raise
+                acting, taken = step.acting(own), tuple([grads[k] for k in owned])
+                planned.append((acting, step, taken))
+                acting.plan(taken, own, guard)
         except NonFiniteError as error:
             self.check(grads)
-            raise (self.first_bad(grads) or error) from None
+            raise ((self.first_bad(grads) if guard else None) or error) from None
         return planned
 
     def _commit(self) -> None:
         """Write what is planned and not written yet."""
-        for acting, step in self._planned:
+        for acting, step, _ in self._planned:
             acting.commit()
             step.recover()
         self._planned = []
+
+    def _forget(self) -> None:
+        """Let go of gradients, but of those that are still to be written."""
+        if not self._planned:
+            for step in self._steps:
+                step.forget()
 
     def _recover(self) -> None:
         """Finish what is half written."""
@@ -156,8 +166,7 @@ class JointStep:
         try:
             self._plan(grads, values, on_nonfinite != "ignore")
         finally:
-            for step in self._steps:
-                step.forget()
+            self._forget()
 
     def check(self, grads: Sequence[Any]) -> None:
         """Refuse gradients whose shapes or dtypes do not fit, as :meth:`Step.check` does."""
@@ -167,6 +176,8 @@ class JointStep:
     def check_inputs(self, given: Iterable[str]) -> None:
         """Refuse arrays that no stage of any group asks for, and demand those that one does."""
         names, known = set(given), set(self.inputs)
+        for name in sorted(names - known) if known else ():
+            raise unknown("step: unknown input", name, known)
         for step in self._steps:
             step.check_inputs(names - (known - set(step.inputs)))
 
@@ -183,8 +194,8 @@ class JointStep:
 
     def reset(self, values: Values) -> None:
         """Go back to the start: progress and state. Parameters stay."""
-        own_values = self._split(values)
-        self._whole(lambda: [step.reset(own) for step, own in zip(self._steps, own_values, strict=True)])
+        starts = [step.start(own) for step, own in zip(self._steps, self._split(values), strict=True)]
+        self._whole(lambda: [step.restore(*start) for step, start in zip(self._steps, starts, strict=True)])
 
     def snapshot(self) -> Snapshot:
         """Return the progress, as :meth:`Step.snapshot` does."""
@@ -210,7 +221,8 @@ class JointStep:
 
     def _whole(self, act: Callable[[], Any]) -> None:
         """Do what may be done twice; an interrupt in the midst of it is raised when all of it is done."""
-        self._torn, self._planned = True, []
+        self._recover()
+        self._torn = True
         try:
             act()
         except BaseException:
@@ -292,8 +304,9 @@ class JointStep:
 
     def _check_whole(self) -> None:
         """Make sure that all arrays and counts are of one update, also within a signal handler."""
-        if self._torn or self._planned:
+        if self._torn or (self._planned and self._is_stepping):
             raise still_writing()
+        self._recover()
         for step in self._steps:
             step.check_whole()
 

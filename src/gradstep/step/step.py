@@ -145,7 +145,7 @@ class Step:
         GradstepValueError, GradstepTypeError
             When gradients or values do not fit. Whatever is raised, nothing has been changed.
         """
-        if self._torn or self._engine.is_writing or self._gathering is not None:
+        if self._torn or self._next is not self._now or self._engine.is_writing or self._gathering is not None:
             self.recover()  # an exception may have come where that is done, or a fork in the midst of another's step
             self._torn = False
         return self._made(tuple(grads), values, on_nonfinite)
@@ -276,9 +276,11 @@ class Step:
             if step is not None:
                 step._engine.keep_apart(arrays)
 
-    def check_places(self) -> None:
-        """Refuse to write where an array lies elsewhere than before, which a schedule may have done."""
-        self._engine.check_places()
+    def ready(self) -> None:
+        """Do all of :meth:`commit` that may fail, so that it only writes."""
+        t, _, _, _, table = self._next
+        assert table is not None  # noqa: S101 - a plan has scalars
+        self._engine.ready(table, t)
 
     def commit(self) -> None:
         """Write what is planned, once."""
@@ -375,9 +377,13 @@ class Step:
 
     def reset(self, values: Values) -> None:
         """Go back to the start: progress and state, which may start at a hyperparameter. Parameters stay."""
+        self.restore(*self.start(values))
+
+    def start(self, values: Values) -> tuple[Snapshot, list[tuple[Any, Any]]]:
+        """Return the progress at the start, and the pairs of an array of the state and its numbers then."""
         started = self._started(self.params, values)
         pairs = [(self.slots[name][key], x) for name, own in started.items() for key, x in own.items()]
-        self.restore(Snapshot(0, 0, [self.program.memory() for _ in self.memory]), pairs)
+        return Snapshot(0, 0, [self.program.memory() for _ in self.memory]), pairs
 
     def snapshot(self) -> Snapshot:
         """Return the progress; arrays are in :attr:`params` and :attr:`slots`.

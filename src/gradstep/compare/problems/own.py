@@ -119,7 +119,7 @@ def wrong_gradient(own: OwnProblem) -> str | None:
     """One sentence where a gradient is wrong or not finite at the first point, on the first batch; None otherwise."""
     try:
         batch: dict[str, Any] = {} if own.batches is None else {"batch": _cursor(own)(0)}
-        found = _quietly(check_gradient, own.value_and_grad, own.params, directions=1, **batch)
+        found = _quietly(check_gradient, own.value_and_grad, own.params, directions=1, rng=own.rng, **batch)
     except NonFiniteError as error:
         return f"{own.path.name}:{own.name} at the first point: {error}"
     except (GradstepError, SystemExit):

@@ -143,7 +143,7 @@ class Compiled:
 
     def load(self, grads: Sequence[Any]) -> None:
         """Take gradients of any kind that fit."""
-        self.check_places()
+        self._check_places()
         if self.gather is None:
             self.gather = Gather(self.sizes, [own[0].dtype for own in self.arrays], self.kept)
         self.gather(grads if self.is_real else [self._reals(np.asarray(g)) for g in grads], self.found)
@@ -177,7 +177,7 @@ class Compiled:
         if self.is_random:
             self._roll(t)
         self._phases(0, APPLY)
-        self.check_places()  # a schedule may have moved an array
+        self._check_places()  # a schedule may have moved an array
         self.before, self.is_writing = self.applied, bool(self.copies or self.outcomes)
         self._run()
         self.finish()
@@ -237,7 +237,11 @@ class Compiled:
             several = min(several, allowed(self.threads))
         return helpers.lead(self.at, several) if several > 1 else self.functions.alone(self.at)
 
-    def check_places(self) -> None:
+    def ready(self, _table: list[Row], _t: int) -> None:
+        """Do all of :meth:`apply` that may fail: there is no more than to look where arrays lie."""
+        self._check_places()
+
+    def _check_places(self) -> None:
         """Refuse to go on where an array that the step writes lies elsewhere than before."""
         if not self.reads or self._check(None):
             self.places.check()
