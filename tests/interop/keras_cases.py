@@ -276,8 +276,8 @@ def case_weight_decay_is_the_rule_s_where_it_has_one():
     assert made.stage.parts[0].given["weight_decay"] == 0.25
     assert made.weight_decay is None
     assert Optimizer.from_config(made.get_config()).stage.parts[0].given["weight_decay"] == 0.25
-    refused(TypeError, "weight_decay must be a number", lambda: Optimizer("adamw", weight_decay=None))
-    refused(TypeError, "weight_decay must be a number", lambda: Optimizer("keras.AdamW", weight_decay=None))
+    refused(ValueError, "weight_decay must be a number", lambda: Optimizer("adamw", weight_decay=None))
+    refused(ValueError, "weight_decay must be a number", lambda: Optimizer("keras.AdamW", weight_decay=None))
     fit(made := model(Optimizer("keras.Adam", learning_rate=0.05, weight_decay=None)), 1)
     fit(other := model(Optimizer("keras.Adam", learning_rate=0.05)), 1)
     same(made.get_weights(), other.get_weights())

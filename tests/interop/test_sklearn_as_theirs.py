@@ -191,6 +191,8 @@ class TestMore:
         for own in (made, again):
             np.testing.assert_array_equal(own.coefs_[0], 0.0)
         assert made.predict(X)[0] == again.predict(X)[0]
+        with pytest.raises(NotFittedError):
+            kind().coefs_ = made.coefs_
         kept = [x.copy() for x in learned(made)]
         for wrong in ([np.zeros((4, 3))], [np.zeros((3, 4)), before], [np.full((4, 3), np.nan), before]):
             with pytest.raises(ValueError, match="coefs_: "):

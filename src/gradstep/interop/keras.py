@@ -64,6 +64,8 @@ class Optimizer(keras.optimizers.Optimizer):
         given = {key: hyper.pop(key) for key in _BASE if key in hyper}
         if "weight_decay" in given and "weight_decay" in arguments(rule):
             hyper["weight_decay"] = given.pop("weight_decay")
+            if hyper["weight_decay"] is None and arguments(rule)["weight_decay"].default is not None:
+                raise GradstepValueError(f"{rule}: weight_decay must be a number, not None; 0.0 is none of it.")
         needed = {"learning_rate": 0.0} if learning_rate is not None and "learning_rate" in arguments(rule) else {}
         made = program(stage := stage_of(rule, hyper | needed))
         made.check_for_guest("Keras")

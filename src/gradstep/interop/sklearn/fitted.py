@@ -68,6 +68,7 @@ class Fitted(Parameters):
 
     @coefs_.setter
     def coefs_(self, arrays: Iterable[Any]) -> None:
+        check_is_fitted(self, "network_")
         self.coefs_[:] = arrays
 
     @property
@@ -77,6 +78,7 @@ class Fitted(Parameters):
 
     @intercepts_.setter
     def intercepts_(self, arrays: Iterable[Any]) -> None:
+        check_is_fitted(self, "network_")
         self.intercepts_[:] = arrays
 
     def __getstate__(self) -> dict[str, Any]:

@@ -55,7 +55,7 @@ class Trained(Fitted):
             x, targets, weights = parts[0], parts[2], None if weights is None else parts[4]
             held = parts[1], parts[3], None if weights is None else parts[5]
             if len(parts[1]) < 2:
-                raise ValueError("one example is too few to hold out; give a larger validation_fraction.")
+                raise ValueError("The validation set is too small: one example; give a larger validation_fraction.")
         self._begin(x.shape[1], outputs, x.dtype, first)
         self._pass_until_enough((x, targets, weights), held)
         return self
@@ -64,7 +64,7 @@ class Trained(Fitted):
         """Make one pass over the examples, for ``partial_fit``."""
         self._validate_params()
         if self.early_stopping:
-            raise ValueError("partial_fit makes one pass, and early_stopping is about many; set it to False.")
+            raise ValueError("partial_fit does not support early_stopping=True: it makes one pass; set it to False.")
         first = not hasattr(self, "network_")
         x, targets, outputs = self._examples(X, y, first, **more)
         weights = self._weights(sample_weight, x)
