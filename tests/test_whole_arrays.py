@@ -1,5 +1,6 @@
 """Rules of whole arrays beyond the laws: how they are declared, state of other shapes, and who refuses what."""
 
+import mpmath
 import numpy as np
 import pytest
 
@@ -7,9 +8,10 @@ import gradstep as gs
 from gradstep.array.reduction import axis_sums
 from gradstep.errors import RuleError
 from gradstep.form.equation import equation
-from gradstep.rule import rule
-from gradstep.vocabulary import eigh, matmul, mean, norm, qr, repeat, rows, transpose
+from gradstep.rule import rule, stage
+from gradstep.vocabulary import eigh, matmul, mean, norm, qr, repeat, rows, sqrt, transpose
 from gradstep.vocabulary import max as largest
+from papers.exact import exact
 from support import bits, fingerprint
 
 ENGINES = ["eager", "compiled"]
@@ -259,3 +261,177 @@ class TestSums:
         table = x.reshape((1, -1) if axis == -1 else (-1, 1))
         assert axis_sums(table, axis).item() == lanes[0]
         assert axis_sums(np.asfortranarray(table)[::1], axis).item() == lanes[0]
+
+
+SHAMPOO = {"lr": 0.1, "eps": 1e-2}
+
+
+def shampoo():
+    """Declare Shampoo, whose preconditioners start at a multiple of the identity."""
+
+    def root(x):
+        values, vectors = eigh(x)
+        return matmul(vectors * (1.0 / sqrt(sqrt(values))), transpose(vectors))
+
+    def update(theta, g, left, right, lr):
+        left = left + matmul(g, transpose(g))
+        right = right + matmul(transpose(g), g)
+        theta = theta - lr * matmul(matmul(root(left), g), root(right))
+        return theta, g, left, right
+
+    update.__name__ = "shampoo"
+    return rule(
+        lambda lr=0.1, eps=1e-2: {"lr": lr},
+        state="left right",
+        shapes={"left": "rows rows", "right": "columns columns"},
+        start={"left": "eps identity", "right": "eps identity"},
+        whole=True,
+        power=2,
+        axes=2,
+        units={"lr": "theta", "eps": "g*g"},
+    )(update)
+
+
+def _times(p, q):
+    return [[sum(x * q[k][j] for k, x in enumerate(row)) for j in range(len(q[0]))] for row in p]
+
+
+def _turned(p):
+    return [list(column) for column in zip(*p, strict=True)]
+
+
+@exact(SHAMPOO)
+def shampoo_of_the_paper(theta0, gradients, *, lr, eps):
+    """Gupta, Koren & Singer 2018, arXiv:1802.09568, Algorithm 1.
+
+    L_0 = eps I, R_0 = eps I;  L_t = L_{t-1} + G G^T;  R_t = R_{t-1} + G^T G;  W_{t+1} = W_t - eta L^{-1/4} G R^{-1/4}
+    """
+
+    def identity(n):
+        return [[eps * (i == j) for j in range(n)] for i in range(n)]
+
+    def root(p):
+        values, vectors = mpmath.eigsy(mpmath.matrix(p))
+        n = len(p)
+        scaled = [[vectors[i, j] / mpmath.root(values[j], 4) for j in range(n)] for i in range(n)]
+        return _times(scaled, [[vectors[j, i] for j in range(n)] for i in range(n)])
+
+    w, left, right = theta0, identity(len(theta0)), identity(len(theta0[0]))
+    for g in gradients:
+        left = [[a + b for a, b in zip(x, y, strict=True)] for x, y in zip(left, _times(g, _turned(g)), strict=True)]
+        right = [[a + b for a, b in zip(x, y, strict=True)] for x, y in zip(right, _times(_turned(g), g), strict=True)]
+        step = _times(_times(root(left), g), root(right))
+        w = [[a - lr * b for a, b in zip(x, y, strict=True)] for x, y in zip(w, step, strict=True)]
+        yield w
+
+
+@pytest.mark.usefixtures("own_registry")
+class TestStarts:
+    def test_shampoo_is_the_papers(self, engine):
+        params = {"w": problem()["w"][:3]}
+        grads = [problem(seed)["w"][:3] for seed in (1, 2, 3)]
+        oracle = shampoo_of_the_paper(params["w"].tolist(), [g.tolist() for g in grads], **SHAMPOO)
+        opt = gs.Optimizer(params, shampoo()(), engine=engine)
+        for g, wanted in zip(grads, oracle, strict=True):
+            opt.step({"w": g})
+            np.testing.assert_allclose(opt.params["w"], np.array(wanted, float), rtol=1e-11)
+
+    def test_identities_of_stacks_numbers_and_other_namespaces(self, engine):
+        """A square slot begins as the identity, of each matrix of a stack, in the parameter's dtype."""
+
+        def turning(theta, g, q, top, lr):
+            return theta - lr * matmul(q, g) * mean(top, "all"), g, q, top
+
+        made = rule(
+            lambda lr=0.5: {"lr": lr},
+            state="q top",
+            shapes={"q": "rows rows", "top": "rows"},
+            start={"q": "identity", "top": 1.0},
+            whole=True,
+        )(turning)
+        params = {
+            "w": np.ones((3, 2)),
+            "x": np.ones((2, 3, 4), "f4"),
+            "b": np.ones(5),
+            "s": np.ones(()),
+            "e": np.ones((0, 2)),
+        }
+        opt = gs.Optimizer(params, made(), engine=engine)
+        for name, x in params.items():
+            n = x.shape[-2] if x.ndim > 1 else x.size
+            q = opt.state[name]["turning.q"]
+            assert q.dtype == x.dtype
+            assert q.flags.c_contiguous
+            assert (q == np.broadcast_to(np.eye(n), q.shape)).all()
+            assert q.shape == (*x.shape[:-2], n, n)
+        opt.step({name: np.full_like(x, 0.5) for name, x in params.items()})
+        assert all((x == 0.75).all() for x in params.values())
+        opt.reset()
+        assert (opt.state["x"]["turning.q"][1] == np.eye(3)).all()
+        state = gs.init(made(), params)
+        assert (state.slots["w"]["turning.q"] == np.eye(3)).all()
+
+    def test_a_grown_model_begins_at_it(self, tmp_path):
+        made = shampoo()
+        old = gs.Optimizer({"w": problem()["w"]}, made(eps=0.5))
+        old.step({"w": problem(1)["w"]})
+        old.save(tmp_path / "a.safetensors")
+        opt = gs.Optimizer({"w": problem()["w"], "new": np.ones((2, 3))}, made())
+        opt.restore(tmp_path / "a.safetensors", strict=False)
+        assert (opt.state["new"]["shampoo.left"] == 0.5 * np.eye(2)).all()
+        assert bits(opt.state["w"]["shampoo.left"]) == bits(old.state["w"]["shampoo.left"])
+
+    def test_torch(self):
+        torch = pytest.importorskip("torch")
+        w = torch.ones(3, 2)
+        opt = gs.Optimizer({"w": w}, shampoo()(eps=0.25))
+        assert torch.equal(opt.state["w"]["shampoo.left"], 0.25 * torch.eye(3))
+
+    @pytest.mark.parametrize(
+        ("options", "said"),
+        [
+            ({"shapes": {"m": "rows"}, "start": {"m": "identity"}}, "an identity is for the shapes rows rows and"),
+            ({"start": {"m": "identity"}}, "an identity is for the shapes"),
+            ({"shapes": {"m": "rows rows"}, "start": {"m": "eps identity"}}, "'eps' is no hyperparameter"),
+            ({"shapes": {"m": "rows"}, "start": {"m": "theta"}}, "has another shape than theta"),
+            ({"shapes": {"m": "rows"}, "start": {"m": lambda theta: theta}}, "has another shape than theta"),
+            ({"start": {"m": "thetta"}}, "cannot start as 'thetta'; a start is a number"),
+        ],
+    )
+    def test_starts_that_cannot_be(self, options, said):
+        with pytest.raises(RuleError, match=said):
+            declare(lambda theta, g, m: (theta, g, m), state="m", **options)
+
+    def test_a_start_of_an_elementwise_rule_is_looked_at_too(self):
+        """It was a KeyError of the first optimizer."""
+        with pytest.raises(RuleError, match="cannot start as 'first'"):
+            rule(state="m", start={"m": "first"})(lambda theta, g, m: (theta, g, m))
+
+    def test_a_read_of_whole_arrays(self, engine):
+        """An average may be read by words for matrices; a number and a vector are matrices there too."""
+
+        def centred(theta, g, m, lr):
+            return theta - lr * g, g, 0.5 * m + 0.5 * theta
+
+        made = rule(
+            lambda lr=0.5: {"lr": lr}, state="m", whole=True, read=lambda theta, m: theta - mean(m, "rows") + 0.0 * m
+        )(centred)
+        params = problem()
+        opt = gs.Optimizer(params, made(), engine=engine)
+        opt.step(problem(1))
+        for name, x in params.items():
+            m = opt.state[name]["centred.m"]
+            table = m.reshape(m.shape if m.ndim > 1 else (-1, 1))
+            wanted = x - table.mean(axis=0).reshape((1, -1) if m.ndim > 1 else ())
+            assert opt.averaged()[name].shape == x.shape
+            np.testing.assert_allclose(opt.averaged()[name], wanted, rtol=1e-12, atol=1e-15)
+        with pytest.raises(RuleError, match=r"read returns .*which has another shape than theta"):
+            rule(state="m", whole=True, read=lambda m: mean(m, "rows"))(lambda theta, g, m: (theta, g, m))
+
+    def test_no_wraps(self):
+        with pytest.raises(RuleError, match=r"a stage of whole arrays has no wraps=; an elementwise stage may wrap"):
+            stage(wraps=True, whole=True)(lambda before, theta, g: (theta, g))
+        tx = gs.chain(gs.muon(), gs.cautious())
+        w = problem()["w"]
+        gs.Optimizer({"w": w}, tx).step({"w": problem(1)["w"]})
+        assert not np.array_equal(w, problem()["w"])

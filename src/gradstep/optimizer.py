@@ -166,6 +166,8 @@ class Optimizer:
         self._same = _identity(self._nest, params, self._leaves)
         self._state = ReadOnly({name: ReadOnly(own) for name, own in self._step.slots.items()})
         self._asked: tuple[Any, list[Any]] | None = None  # the point last asked for, until it is answered
+        # Slow to import, so not with Gradstep; but here, since a handler that interrupts the import could not save.
+        import gradstep.checkpoint  # noqa: F401  # pyright: ignore[reportUnusedImport]
 
     @property
     def params(self) -> Any:
@@ -461,7 +463,7 @@ class Optimizer:
         InUseError
             When a signal handler calls it while arrays are being written one after the other.
         """
-        from gradstep.checkpoint import as_saved, user_metadata, write  # slow to import, and not everybody saves
+        from gradstep.checkpoint import as_saved, user_metadata, write
 
         with self._lock:
             self._refuse_replaced()

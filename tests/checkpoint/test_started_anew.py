@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import gradstep as gs
+import gradstep.variants  # registers them
 from gradstep.form.rule import registry
 from support import bits, engines, fingerprint
 

@@ -331,6 +331,14 @@ class TestModels:
         with pytest.raises(gs.GradstepValueError, match=r"m is torch\.float64\[3\], and must be torch\.float64\[4\]"):
             steps(opt, [p], 1)
 
+    def test_an_average_begins_at_the_parameters_of_the_first_step(self):
+        p = parameter(0.0, 0.0)
+        opt = Optimizer([p], gs.chain(gs.sgd(lr=0.0), gs.ema(decay=0.5)))
+        with torch.no_grad():
+            p.fill_(8.0)  # as weights are loaded
+        steps(opt, [p], 2)
+        assert opt.state[p]["average"].tolist() == [8.0, 8.0]
+
     def test_lazy_modules(self):
         def run(kind):
             torch.manual_seed(0)
@@ -388,7 +396,7 @@ class TestModels:
         p = torch.Tensor._make_subclass(Mine, torch.ones(2), True)
         with pytest.raises(gs.GradstepTypeError, match=r"parameter '0\.0' is a Mine, a tensor subclass"):
             Optimizer([p], "adam")
-        with pytest.raises(gs.GradstepTypeError, match=r"parameter '0\.0' is sparse"):
+        with pytest.raises(gs.GradstepValueError, match=r"parameter '0\.0' is sparse"):
             Optimizer([torch.ones(2).to_sparse().requires_grad_()], "adam")
 
     @pytest.mark.parametrize("name", ["Adam", "SGD", "NAdam"])

@@ -377,3 +377,34 @@ def test_gradients_that_nobody_has_written_are_refused():
     opt.grads[...] = 1.0
     opt.step()
     assert opt.t == 1
+
+
+FIRST = """
+import sys
+import numpy as np
+import gradstep as gs
+
+opt = gs.Optimizer({"w": np.zeros(3)}, "adam")
+opt.step({"w": np.ones(3)})
+seen, within = [], []
+
+def handler(frame, event, _):
+    if event == "call" and frame.f_code.co_name == "<module>" and not within:
+        within.append(True)
+        opt.save(sys.argv[1])
+        seen.append(frame.f_code.co_filename)
+        within.clear()
+
+sys.settrace(handler)
+opt.save(sys.argv[1] + ".first")
+opt.restore(sys.argv[1] + ".first")
+gs.Run, gs.layers
+sys.settrace(None)
+print(len(seen) > 3, gs.load(sys.argv[1]).t, gs.load(sys.argv[1] + ".first").t)
+"""
+
+
+@pytest.mark.process
+def test_a_handler_saves_within_the_first_save_and_within_any_import(tmp_path):
+    """A module that is being imported is half there for a handler."""
+    assert script(FIRST, str(tmp_path / "a")) == "True 1 1\n"

@@ -2,13 +2,16 @@
 
 from collections.abc import Callable, Mapping
 from reprlib import repr as short
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from gradstep.errors import CheckpointError, GradstepTypeError
 
-Rng = np.random.Generator | Mapping[str, np.random.Generator]
+if TYPE_CHECKING:
+    Rng = np.random.Generator | Mapping[str, np.random.Generator]
+else:
+    Rng = Any  # numpy.random is loaded by those who have a generator
 
 _PLACES = {"pos": 624, "buffer_pos": 4}  # positions in the buffers of MT19937 and Philox, which NumPy does not check
 
@@ -60,7 +63,7 @@ def rng_setter(rng: Rng, saved: Any) -> Callable[[], None]:
     return lambda: put_back(generators, states)
 
 
-def _named(rng: Rng) -> dict[str, np.random.Generator]:
+def _named(rng: Rng) -> "dict[str, np.random.Generator]":
     named = dict(rng) if isinstance(rng, Mapping) else {"rng": rng}
     for name, one in named.items():
         if not isinstance(name, str) or not isinstance(one, np.random.Generator):

@@ -15,7 +15,7 @@ from array_api_compat import is_jax_array
 from gradstep.array.namespaces import is_complex, largest, namespace
 from gradstep.errors import GradstepTypeError, GradstepValueError
 from gradstep.form.hyper import Domain, Hyper, evaluated
-from gradstep.form.matrices import as_matrix, slot_shape
+from gradstep.form.matrices import Identity, as_matrix, identity_factor, slot_shape
 from gradstep.form.rule import Part, Rule, Stage
 from gradstep.naming import unknown
 
@@ -388,10 +388,12 @@ class Program:
                     f"such as w.reshape(len(w), -1), or give it a rule of its own: groups={{{name!r}: gs.adam()}}."
                 )
 
-    def start(self, part: int, slot: int, values: Mapping[str, float]) -> float | str | Callable[..., Any]:
-        """Return the start of a slot: a number, ``"theta"``, or a function of theta and the hyperparameters."""
+    def start(self, part: int, slot: int, values: Mapping[str, float]) -> float | str | Identity | Callable[..., Any]:
+        """Return the start of a slot: a number, ``"theta"``, an identity, or a function of theta and its numbers."""
         rule = self.parts[part].rule
         how = rule.start.get(rule.state[slot], 0.0)
+        if (factor := identity_factor(how)) is not None:
+            return Identity(values[self.keys[part][factor]] if factor else 1.0)
         if isinstance(how, str) and how != "theta":
             return values[self.keys[part][how]]
         return how

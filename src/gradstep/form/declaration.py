@@ -9,7 +9,7 @@ from typing import Any
 from gradstep.errors import RuleError
 from gradstep.form.checking import ARRAY, Checked, Checker
 from gradstep.form.hyper import DOMAINS, Domain, checked
-from gradstep.form.matrices import SHAPES
+from gradstep.form.matrices import SHAPES, SQUARES, identity_factor
 from gradstep.naming import unknown
 
 # What gradstep.testing holds every rule to, by name: an exception names one of them.
@@ -104,7 +104,10 @@ def examine(made: Any) -> tuple[tuple[str, ...], tuple[str, ...], dict[str, int]
     if made.read is not None:
         shown = {key: x for key, x in operands.items() if key not in ("before", "g")}
         shown = {key: shown[key] for key in _known(made, "read", made.read, shown)}
-        _check_result(owner, "read", (_call(owner, "read", made.read, **shown),), ("average",))
+        average = _call(owner, "read", made.read, **shown)
+        _check_result(owner, "read", (average,), ("average",))
+        if made.whole and average.shape != operands["theta"].shape:
+            raise RuleError(f"rule {owner}: read returns {average}, which has another shape than theta.")
         _check_known_from_t(made, known, [key for key in shown if key in (*early, *numbers)])
     return tuple(early), numbers, operations
 
@@ -155,14 +158,19 @@ def _check_names(made: Any) -> None:
         raise RuleError(f"rule {owner}: every= names a memory number of a stage without reduce= that counts calls.")
     if (made.shapes or made.axes is not None) and not made.whole:
         raise RuleError(f"rule {owner}: shapes= and axes= are for rules of whole arrays (whole=True).")
-    if made.whole and (made.measure or made.wraps or made.read is not None):
-        raise RuleError(f"rule {owner}: a rule of whole arrays has no reduce=, wraps= or read=; it sees all elements.")
+    if made.whole and made.measure:
+        raise RuleError(f"rule {owner}: a rule of whole arrays has no reduce=; it sees all elements: mean, max, norm.")
+    if made.whole and made.wraps:
+        raise RuleError(
+            f"rule {owner}: a stage of whole arrays has no wraps=; an elementwise stage may wrap such a rule."
+        )
     for key, word in made.shapes.items():
-        if key not in made.state or word not in SHAPES or key in made.start:
+        if key not in made.state or word not in SHAPES:
             raise RuleError(
-                f"rule {owner}: the shape of {key} is {word!r}; shapes= is for slots that start at 0, and knows "
-                f"{', '.join(SHAPES)}."
+                f"rule {owner}: the shape of {key} is {word!r}; shapes= is for slots, and knows {', '.join(SHAPES)}."
             )
+    for key, how in made.start.items():
+        _check_start(made, key, how)
     if made.clips is not None and made.over is None:
         raise RuleError(f"rule {owner}: clips= names the factor that a sum gives, and there is no reduce=.")
     if made.bounds is not None and made.bounds not in made.defaults:
@@ -176,6 +184,25 @@ def _check_known(owner: str, option: str, given: Iterable[str], known: Collectio
             raise RuleError(f"rule {owner}: {option}= has {key!r}, and the rule has no slot.")
         if key not in known:
             raise RuleError(str(unknown(f"rule {owner}: {option}= has", key, known)))
+
+
+def _check_start(made: Any, key: str, how: Any) -> None:
+    """Refuse a start that there is not, or that does not have the slot's shape."""
+    owner, word, factor = made.name, made.shapes.get(key), identity_factor(how)
+    if factor is not None:
+        if word not in SQUARES:
+            raise RuleError(
+                f"rule {owner}: {key} cannot start as {how!r}; an identity is for the shapes {' and '.join(SQUARES)}."
+            )
+        if factor and factor not in made.defaults:
+            raise RuleError(f"rule {owner}: {key} starts as {how!r}, and {factor!r} is no hyperparameter.")
+    elif isinstance(how, str) and how != "theta" and how not in made.defaults:
+        raise RuleError(
+            f'rule {owner}: {key} cannot start as {how!r}; a start is a number, a hyperparameter, "theta", "identity" '
+            f"or a function of theta."
+        )
+    elif word is not None and (how == "theta" or callable(how)):
+        raise RuleError(f"rule {owner}: {key} has another shape than theta, and cannot start from it.")
 
 
 def _numbers(made: Any, name: str, function: Callable[..., Any], known: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,10 +5,12 @@ axis is a column; a number is a matrix of one element.
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from math import prod
 from typing import Any
 
 import numpy as np
+from array_api_compat import device, is_jax_array
 
 from gradstep.array.namespaces import namespace
 from gradstep.array.reduction import axis_sums
@@ -23,6 +25,28 @@ SHAPES: Mapping[str, Callable[[int, int], tuple[int, int]]] = {
     "columns columns": lambda _, columns: (columns, columns),
     "one": lambda _rows, _columns: (1, 1),
 }
+
+
+SQUARES = ("rows rows", "columns columns")  # the shapes that have an identity
+
+
+@dataclass(frozen=True)
+class Identity:
+    """The start of a square slot: the identity times a factor."""
+
+    factor: float = 1.0
+
+    def added_to(self, x: Any) -> Any:
+        """Return the sum with a square matrix, or a stack of them."""
+        place = None if is_jax_array(x) else device(x)  # JAX's own lies where it is needed
+        one = namespace(x).eye(x.shape[-1], dtype=x.dtype, device=place)
+        return x + one * self.factor
+
+
+def identity_factor(how: Any) -> str | None:
+    """Return the hyperparameter of a start such as ``"eps identity"``, ``""`` without one; None for other starts."""
+    words = how.split() if isinstance(how, str) else []
+    return " ".join(words[:-1]) if words[-1:] == ["identity"] else None
 
 
 def matrix_shape(shape: tuple[int, ...]) -> tuple[int, ...]:

@@ -14,10 +14,12 @@ from importlib import import_module
 from types import MappingProxyType
 from typing import Any, Literal, TypedDict, Unpack
 
+from gradstep.array.namespaces import namespace
 from gradstep.errors import GradstepTypeError, GradstepValueError, RuleError
 from gradstep.form.checking import Checker
 from gradstep.form.declaration import declared_hyper, examine, parameters
 from gradstep.form.hyper import Domain, Fraction, Hyper, NonNegative, Positive, checked
+from gradstep.form.matrices import as_matrix
 from gradstep.naming import find, unknown
 
 __all__ = [
@@ -51,7 +53,8 @@ class Rule:
     nonnegative
         Those of them that are never below zero, such as averages of squares.
     start
-        Where a slot does not start at 0: a number, a hyperparameter's name, ``"theta"`` or ``f(theta, **hyper)``.
+        Where a slot does not start at 0: a number, a hyperparameter's name, ``"theta"`` or ``f(theta, **hyper)``; of a
+        square slot ``"identity"``, or ``"eps identity"``: times that hyperparameter.
     memory
         Host floats kept between steps, with their first values: for all arrays of a group together, or for each array
         where ``over`` is ``"tensor"``.
@@ -203,12 +206,15 @@ class Rule:
         """Return what ``read`` gives after update ``t``; theta before the first one where it asks for scalars."""
         assert self.read is not None  # noqa: S101 - only such a rule is asked
         known = {"theta": theta, **dict(zip(self.state, slots, strict=True))}
+        if self.whole:
+            known = {key: as_matrix(x) for key, x in known.items()}
         asked = parameters(self.read)
         if names := tuple(key for key in asked if key not in known):
             if t == 0:
                 return theta
             known |= self.host(t, hyper, memory, dict.fromkeys(self.measure, 1.0), names)[0]
-        return self.read(**{key: known[key] for key in asked})
+        shown = self.read(**{key: known[key] for key in asked})
+        return namespace(theta).reshape(shown, theta.shape) if self.whole else shown
 
     @cached_property
     def reads_scalars(self) -> bool:

@@ -61,7 +61,8 @@ class Counts:
 
     def copy(self) -> "Counts":
         """Return a copy."""
-        other = copy.copy(self)
+        other = object.__new__(Counts)  # copy.copy takes ten times as long, and this is done at each step
+        other.__dict__.update(self.__dict__)
         other.stop = copied_memory(self.stop)
         return other
 

@@ -49,13 +49,13 @@ def _read_only(x: Any) -> Any:
     if not isinstance(x, np.ndarray):
         return duplicate(x)
     view = x.view()
-    view.flags.writeable = False
+    view.setflags(write=False)
     return view
 
 
 def as_is(grads: Sequence[Any], leaves: Sequence[Any]) -> bool:
     """Return True where no gradient of a NumPy parameter is another library's array."""
-    return all(
+    return set(map(type, grads)) == {np.ndarray} or all(
         isinstance(g, np.ndarray | np.generic) or not isinstance(x, np.ndarray) or not is_array(g)
         for g, x in zip(grads, leaves, strict=True)
     )

@@ -21,6 +21,7 @@ from gradstep.engine.eager import within
 from gradstep.engine.tensor import Tensor, check_alike
 from gradstep.errors import GradstepTypeError, NonFiniteError
 from gradstep.form.chain import Program
+from gradstep.form.matrices import Identity
 from gradstep.step.precision import Precision, stored_start
 
 
@@ -64,6 +65,9 @@ def start_slots(
                 start = how(pairs, **{k: values[flat] for k, flat in program.keys[i].items()})
                 check_alike(f"start of {key} for {name!r}", start, pairs)
                 start = copied(start)
+            elif isinstance(how, Identity):
+                out[key] = _native(how.added_to(filled(x, shape, 0.0)))
+                continue
             elif is_light:
                 pair = as_complex(np.full(2 if is_complex(x) else (), how, compute_dtype(x, name)), x)
                 out[key] = np.broadcast_to(pair.astype(pair.dtype.newbyteorder("=")), shape)

@@ -1,6 +1,7 @@
 """Tensors of torch that have made the same steps, and the step that updates them in one pass."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from itertools import chain, groupby
 from operator import is_
 from typing import Any, NamedTuple
@@ -158,6 +159,8 @@ class Bucket:
 
     def update(self, grads: "tuple[Any, ...] | Rows", policy: str) -> bool:
         """Make a step, tell autograd of it, and count it; false where it was left out."""
+        if self.step.t == 0 and self._starts_at_parameters:
+            self.step.reset(self.values)  # they may have been loaded since; torch makes a state in the first step too
         try:
             for _ in range(self.times):
                 rows = isinstance(grads, Rows)
@@ -201,6 +204,12 @@ class Bucket:
             f"hyperparameters moves all rows; make it dense, g.to_dense(), or use torch.SparseAdam, torch.Adagrad or "
             f"torch.SGD without weight_decay."
         )
+
+    @cached_property
+    def _starts_at_parameters(self) -> bool:
+        """True where a slot, such as an average, begins at the parameter."""
+        each = ((i, j) for i, own in enumerate(self.program.slots) for j in range(len(own)))
+        return any(not isinstance(self.program.start(i, j, self.values[0]), float | int) for i, j in each)
 
     def _check_parameters(self) -> None:
         """Refuse parameters of whose memory this process has not what the program needs."""

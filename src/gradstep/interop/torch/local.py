@@ -70,12 +70,12 @@ def check_parameter(name: str, x: Any) -> None:
     Raises
     ------
     GradstepTypeError
-        For other tensor subclasses than DTensor, and for sparse ones.
+        For other tensor subclasses than DTensor.
     GradstepValueError
-        For a DTensor whose numbers are sums that are not made yet.
+        For a sparse one, and for a DTensor whose numbers are sums that are not made yet.
     """
     if x.layout is not torch.strided:
-        raise GradstepTypeError(f"parameter {name!r} is sparse ({x.layout}); its gradient may be, not it itself.")
+        raise GradstepValueError(f"parameter {name!r} is sparse ({x.layout}); its gradient may be, not it itself.")
     if is_dtensor(x):
         if any(how.is_partial() for how in x.placements):
             raise GradstepValueError(
