@@ -21,7 +21,6 @@ from gradstep.rules.ftrl import ftrl
 from gradstep.rules.lamb import lamb
 from gradstep.rules.laprop import laprop
 from gradstep.rules.lars import lars
-from gradstep.rules.ldog import ldog
 from gradstep.rules.lion import lion
 from gradstep.rules.madgrad import madgrad
 from gradstep.rules.momentum import momentum
@@ -29,7 +28,6 @@ from gradstep.rules.muon import muon
 from gradstep.rules.nadam import nadam
 from gradstep.rules.nadamw import nadamw
 from gradstep.rules.nesterov import nesterov
-from gradstep.rules.novograd import novograd
 from gradstep.rules.prodigy import prodigy
 from gradstep.rules.radam import radam
 from gradstep.rules.rmsprop import rmsprop
@@ -46,7 +44,7 @@ from gradstep.rules.yogi import yogi
 __all__ = [
     "adabelief", "adadelta", "adafactor", "adagrad", "adam", "adamax", "adamaxw", "adamw", "adan", "ademamix",
     "adopt", "amsgrad", "asgd", "dadapt_adam", "dadapt_sgd", "dog", "dowg", "ftrl", "lamb", "laprop", "lars",
-    "ldog", "lion", "madgrad", "momentum", "muon", "nadam", "nadamw", "nesterov", "novograd", "prodigy",
-    "radam", "rmsprop", "rprop", "schedule_free_adamw", "schedule_free_sgd", "sgd", "sgdw", "signum",
-    "simplified_ademamix", "stable_adamw", "yogi",
+    "lion", "madgrad", "momentum", "muon", "nadam", "nadamw", "nesterov", "prodigy", "radam", "rmsprop",
+    "rprop", "schedule_free_adamw", "schedule_free_sgd", "sgd", "sgdw", "signum", "simplified_ademamix",
+    "stable_adamw", "yogi",
 ]
