@@ -24,6 +24,7 @@ PROMISES = {
     "P5": "Stop anywhere, go on in a new process: the same bits.",
     "P5b": "A run of the command line goes on after SIGKILL as if nothing had happened.",
     "P5c": "A run saved at any time, by a handler or another thread, is of one of its points, or that is refused.",
+    "P5d": "A damaged row of a run's history costs that row alone.",
     "P6": "State that does not belong is refused by name, and the optimizer stays as it was.",
     "P7": "A gradient that is not finite never reaches parameters or state.",
     "P8": "16-bit parameters are safe.",

@@ -84,7 +84,7 @@ class _Figures:
                     self.rows.append({**row, "passed": report.passed})
 
     def pytest_sessionfinish(self):
-        rows = sorted(self.rows, key=lambda row: (int(row["promise"][1:].rstrip("abc")), *map(str, row.values())))
+        rows = sorted(self.rows, key=lambda row: (int(row["promise"][1:].rstrip("abcd")), *map(str, row.values())))
         self.path.write_text(json.dumps(rows, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from peers.suite import Suite
+from peers.suite import Expected, Suite
 
 PAGE = "docs/migrating/optax.md"
 FOLDERS = {
@@ -46,5 +46,10 @@ SUITE = Suite(
     packages=("jax", "optax"),
     environment=(("JAX_PLATFORMS", "cpu"), ("XLA_FLAGS", "--xla_force_host_platform_device_count=8")),
     options=("--continue-on-collection-errors", "-k", "not LBFGSTest and not lbfgs"),
-    expected=(),
+    expected=(
+        Expected("test_explicit_dtype", "complex64, and cannot be stored", "A complex moment cannot be stored", PAGE),
+        Expected("test_explicit_dtype", "bfloat16.* != dtype.'float32'", "float32 without them", PAGE),
+        Expected("", "adds the step and climbs", "without a learning_rate optax adds the step and climbs", PAGE),
+        Expected("test_masked_state_structure", "different structures", "it asks for optax's own type of state"),
+    ),
 )

@@ -92,8 +92,13 @@ def test_a_run_becomes_the_page_that_it_had(tmp_path, capsys, monkeypatch):
         r"result\.json cannot be read \(.*\); gradstep run --resume a writes it anew\.", capsys.readouterr().err
     )
     (tmp_path / "a/result.json").unlink()
+    assert main(["report", "a"]) == 0  # as after a crash
+    assert "It was broken off after step 20" in (tmp_path / "a/report.html").read_text()
+    capsys.readouterr()
+    for file in ("history.jsonl", "checkpoint.safetensors"):
+        (tmp_path / "a" / file).unlink()
     assert main(["report", "a"]) == 2
-    assert "the run in a has not ended; gradstep run --resume a goes on with it." in capsys.readouterr().err
+    assert "the run in a has made no step yet; gradstep run --resume a goes on with it." in capsys.readouterr().err
 
 
 def test_watch_serves_the_page_of_the_study(study, monkeypatch):

@@ -255,7 +255,7 @@ def line_of(text):
         (f"{PLAIN} --keep 0", "--keep"),
         (f"{PLAIN} --seed -1", "--seed"),
         (f"{PLAIN} --on-nonfinite maybe", "--on-nonfinite must be stop or skip, not 'maybe'."),
-        (f"{PLAIN} --resume runs/x", "leave out a problem."),
+        (f"{PLAIN} --resume runs/x", "there is no run in runs/x: runs/x/run.json is missing."),
         ("--resume runs/x", "there is no run in runs/x: runs/x/run.json is missing."),
         (f"{PLAIN} --out mine.py/x", "cannot write to the folder mine.py/x: Not a directory."),
         (f"{PLAIN} extra", "extra"),

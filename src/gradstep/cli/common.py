@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from gradstep.compare.show.server import Route
+    from gradstep.loop.problem_file import OwnProblem
 
 WRONG = 1
 USAGE_ERROR = 2
@@ -47,10 +48,22 @@ def say(message: str) -> None:
     sys.stderr.write(f"gradstep: {printable(' '.join(message.split()))}\n")
 
 
+def say_over(message: str) -> None:
+    """Write a line on stderr, at a terminal over the one before; an empty message takes that away."""
+    sys.stderr.write(f"\r\x1b[K{printable(' '.join(message.split()))}")
+    sys.stderr.flush()
+
+
 def echo(text: str) -> None:
     """Write text on stdout at once, and a new line."""
     sys.stdout.write(f"{printable(text)}\n")
     sys.stdout.flush()
+
+
+def tell_misspelt(own: "OwnProblem") -> None:
+    """Say which names of a problem mean nothing, and are like one that does."""
+    for name, meant in own.misspelt:
+        say(f"{own.path.name}:{own.name} has {name}, which means nothing here; {meant} would.")
 
 
 def complain(message: str) -> int:

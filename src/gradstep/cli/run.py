@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gradstep.cli.common import WRONG, complain, require, say
+from gradstep.cli.common import WRONG, complain, require, say, tell_misspelt
 from gradstep.errors import GradstepError, GradstepValueError
 
 if TYPE_CHECKING:
@@ -65,9 +65,9 @@ def run(
         if json:  # what the user's code prints goes elsewhere
             held.enter_context(contextlib.redirect_stdout(sys.stderr))
         if resume is not None:
-            if given := _given(context, "resume", "json", *limits.__dict__):
+            if given := _given(context, "problem", "resume", "json", *limits.__dict__):
                 raise GradstepValueError(f"--resume goes on with the run as it was; leave out {' and '.join(given)}.")
-            folder, spec, own, made = _existing(resume, limits, held)
+            folder, spec, own, made = _existing(resume, problem, limits, held)
         elif problem is None:
             raise GradstepValueError("give a problem as FILE.py:NAME, or --resume FOLDER.")
         else:
@@ -82,6 +82,7 @@ def run(
                 "keep": keep,
             }
             folder, spec, own, made = _new(problem, out, limits, settings, held)
+        tell_misspelt(own)
         shown = held.enter_context(progress(folder, spec, made, stdout if json else None))
         try:
             code = _run(folder, spec, made, shown)
@@ -117,12 +118,15 @@ def _new(
     spec = RunSpec(f"{own.path}:{own.name}", own.source_sha256, limits=limits, **settings)
     made = spec.make(own)
     folder = held.enter_context(Folder.new(out, own.name, start))
+    spec = spec.of(spec.problem, folder.path)
     folder.begin(spec)
     return folder, spec, own, made
 
 
-def _existing(path: Path, limits: "Limits", held: contextlib.ExitStack) -> "tuple[Folder, RunSpec, OwnProblem, Run]":
-    """The run of a folder where it stood last; new limits take the place of the old ones."""
+def _existing(
+    path: Path, problem: str | None, limits: "Limits", held: contextlib.ExitStack
+) -> "tuple[Folder, RunSpec, OwnProblem, Run]":
+    """The run of a folder where it stood last; new limits, and a new place of the problem, replace the old ones."""
     from dataclasses import replace
 
     from gradstep.loop.files import Checkpoints
@@ -131,8 +135,11 @@ def _existing(path: Path, limits: "Limits", held: contextlib.ExitStack) -> "tupl
 
     folder = held.enter_context(Folder.existing(path))
     before = folder.spec()
-    spec = replace(before, limits=limits.over(before.limits))
+    spec = before.at(folder.path) if problem is None else before.of(problem, folder.path)
+    spec = replace(spec, limits=limits.over(before.limits))
     own = load(spec.problem, spec.seed)
+    if spec.problem != before.problem:
+        say(f"the run was begun with {before.problem}; it goes on with {spec.problem}.")
     made = spec.make(own)
     found = Checkpoints(folder.checkpoint, None, None, spec.keep, _tell).newest()
     if found is not None:
@@ -154,6 +161,9 @@ def _run(folder: "Folder", spec: "RunSpec", made: "Run", shown: "PlainLines") ->
     checkpoints.written(made.t)
 
     with folder.history(made.evaluations) as history:
+        if history.damaged:
+            lines = f"{history.damaged} line{' is' if history.damaged == 1 else 's are'}"
+            say(f"{folder.shown / 'history.jsonl'}: {lines} damaged, and left as found; all others are there.")
 
         def write(path: Path, keep: int) -> None:
             history.flush()

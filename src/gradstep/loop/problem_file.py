@@ -3,9 +3,11 @@
 import hashlib
 import importlib.util
 import inspect
+import random
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from difflib import get_close_matches
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import ModuleType
@@ -19,6 +21,7 @@ from gradstep.errors import GradstepError, GradstepTypeError, GradstepValueError
 from gradstep.loop.user import Objective, UserFunction, kind, raised
 from gradstep.naming import unknown
 
+NAMES = ("params", "value_and_grad", "batches", "evaluate", "rng", "bounds", "project")
 WANTED = "a function f(params) -> (value, gradients), or an object or class with params and value_and_grad"
 
 
@@ -44,6 +47,10 @@ class OwnProblem:
         ``evaluate(params)`` gives a number, or a dict of names and numbers; ``None`` where the file has none.
     source_sha256
         Of the file's bytes.
+    bounds, project
+        As :class:`gradstep.Run` takes them; None where the file has none.
+    misspelt
+        Names that mean nothing here and are like one that does, each with that.
     """
 
     name: str
@@ -54,6 +61,9 @@ class OwnProblem:
     rng: Any
     evaluate: Callable[[Any], Any] | None
     source_sha256: str
+    bounds: Any = None
+    project: Callable[[Any], Any] | None = None
+    misspelt: tuple[tuple[str, str], ...] = ()
 
 
 def load(text: str, seed: int = 0) -> OwnProblem:
@@ -66,8 +76,8 @@ def load(text: str, seed: int = 0) -> OwnProblem:
     text
         ``FILE.py:NAME``. ``NAME`` is a function ``f(params) -> (value, gradients)``, whose initial parameters are
         ``f.params`` or else ``params`` of the file; or an object with ``params`` and ``value_and_grad``, and perhaps
-        ``batches``, ``evaluate`` and ``rng``; or a class of such objects. ``params`` is an array, a nest of arrays, or
-        a function that makes it.
+        ``batches``, ``evaluate``, ``rng``, ``bounds`` and ``project``; or a class of such objects. ``params`` is an
+        array, a nest of arrays, or a function that makes it.
     seed
         What a class and a function ``params`` are given if they take it.
 
@@ -95,21 +105,47 @@ def load(text: str, seed: int = 0) -> OwnProblem:
     evaluate = get(thing, "evaluate", where, path)
     if evaluate is not None and not callable(evaluate):
         raise GradstepTypeError(f"{where}: evaluate must be a function of the parameters, not {kind(evaluate)}.")
+    project = get(thing, "project", where, path)
+    if project is not None and not callable(project):
+        raise GradstepTypeError(f"{where}: project must be a function of the parameters, not {kind(project)}.")
     return OwnProblem(
         name,
         path,
         initial(params, where, path, seed, at_top=own is None),
         Objective(function, called, path),
         get(thing, "batches", where, path),
-        generators(get(thing, "rng", where, path) or (getattr(module, "rng", None) if own is None else None)),
+        generators(get(thing, "rng", where, path) or (getattr(module, "rng", None) if own is None else None), where),
         None if evaluate is None else UserFunction(evaluate, f"{name}.evaluate", path),
         hashlib.sha256(source).hexdigest(),
+        get(thing, "bounds", where, path),
+        None if project is None else UserFunction(project, f"{name}.project", path),
+        misspelt(thing),
     )
 
 
-def generators(rng: Any) -> Any:
-    """Return ``rng`` if it is a random generator of NumPy or a dict of them, else None."""
+def misspelt(thing: Any) -> tuple[tuple[str, str], ...]:
+    """Return an object's names that are like one of a problem which it does not have, each with that."""
+    names = [name for name in dir(thing) if not name.startswith("_")]
+    missing = [name for name in NAMES if name not in names]
+    like = ((name, get_close_matches(name, missing, 1, 0.75)) for name in names if name not in NAMES)
+    return tuple((name, found[0]) for name, found in like if found)
+
+
+def generators(rng: Any, where: str) -> Any:
+    """Return ``rng`` if it is a random generator of NumPy or a dict of them, None if it is something else.
+
+    Raises
+    ------
+    GradstepTypeError
+        For a generator of another kind, whose state is not saved.
+    """
     named = rng.values() if isinstance(rng, dict) else [rng]
+    for one in named:
+        if isinstance(one, np.random.RandomState | np.random.BitGenerator | random.Random):
+            raise GradstepTypeError(
+                f"{where}: rng must be a numpy.random.Generator, or a dict of them, whose state is saved with a run, "
+                f"not {type(one).__name__}; write numpy.random.default_rng(seed)."
+            )
     return rng if named and all(isinstance(one, np.random.Generator) for one in named) else None
 
 

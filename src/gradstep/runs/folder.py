@@ -113,37 +113,46 @@ class Folder:
 
     def spec(self) -> RunSpec:
         """The specification of the run."""
-        return RunSpec.from_json(self.spec_file.read_text("utf-8"), self.spec_file)
+        with open_ordinary(self.spec_file) as file:
+            return RunSpec.from_json(file.read(), self.spec_file)
 
     def rows(self) -> Iterator[HistoryRow]:
-        """The rows of the history, up to one that a crash has cut short."""
+        """The rows of the history that can be read: a damaged one is left out, and those after it are there."""
+        return (row for _, row in self._lines() if row is not None)
+
+    def _lines(self) -> Iterator[tuple[int, HistoryRow | None]]:
+        """Generate where each line of the history ends, in bytes, and its row; None for one that cannot be read."""
         if not self.history_file.exists():
             return
+        end = 0
         with open_ordinary(self.history_file) as file:
             for line in file:
-                row = _row(line)
-                if row is None:
-                    return
-                yield row
+                end += len(line)
+                yield end, _row(line)
 
     def history(self, evaluations: int) -> "HistoryFile":
-        """Open the history at so many evaluations, to go on there; rows after them are cut off."""
-        end = 0
-        if self.history_file.exists():
-            with open_ordinary(self.history_file) as file:
-                for line in file:
-                    row = _row(line)
-                    if row is None or row["evaluations"] > evaluations:
-                        break
-                    end += len(line)
-        return HistoryFile(self.history_file, end)
+        """Open the history at so many evaluations, to go on there; rows after the last of them are cut off.
+
+        What cannot be read before it stays as it is; ``damaged`` of the result counts such lines. Counts rise from row
+        to row; one that falls, or is beyond the last, is damaged too.
+        """
+        end = before = damaged = bad = 0
+        for stop, row in self._lines():
+            count = None if row is None else row["evaluations"]
+            if count is None or not before <= count <= evaluations:
+                bad += 1
+            else:
+                end, damaged = stop, bad
+            if count is not None and count <= evaluations:
+                before = count
+        return HistoryFile(self.history_file, end, damaged)
 
 
 class HistoryFile:
     """The file of a run's history, to which each step appends a row."""
 
-    def __init__(self, path: Path, end: int) -> None:
-        self.path, self.end = path, end
+    def __init__(self, path: Path, end: int, damaged: int = 0) -> None:
+        self.path, self.end, self.damaged = path, end, damaged
         self._rows = bytearray()  # that are not in the file yet
         self._enough = BUFFER
         self._file: IO[bytes] | None = None
@@ -191,7 +200,7 @@ class HistoryFile:
 def _row(line: bytes) -> HistoryRow | None:
     try:
         row = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     whole = isinstance(row, dict) and line.endswith(b"\n") and type(row.get("evaluations")) is int
     return row if whole else None

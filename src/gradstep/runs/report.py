@@ -76,7 +76,7 @@ def _settings(folder: Folder) -> dict[str, str]:
     """Return the settings of the run by name, limits among them."""
     spec = folder.spec()
     given = {**spec.__dict__, **spec.limits.__dict__}
-    del given["limits"]
+    del given["limits"], given["beside"]
     return {key.replace("_", " "): _short(x) for key, x in given.items() if x is not None}
 
 

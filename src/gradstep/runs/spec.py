@@ -2,6 +2,7 @@
 
 import ast
 import json
+import os
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from reprlib import repr as short
@@ -55,6 +56,8 @@ class RunSpec:
     ----------
     problem
         ``FILE.py:NAME``, the file's path absolute.
+    beside
+        The file's path from the run's folder, for a folder that is copied or moved together with it.
     source_sha256
         Of the file when the run was begun.
     optimizer, lr
@@ -73,13 +76,14 @@ class RunSpec:
     save_every: int | None
     save_seconds: float | None
     keep: int
+    beside: str = ""
 
     def to_json(self) -> str:
         """Return it as text."""
         return json.dumps({"format": FORMAT, **msgspec.to_builtins(self)}, indent=1) + "\n"
 
     @classmethod
-    def from_json(cls, text: str, path: Path) -> "RunSpec":
+    def from_json(cls, text: str | bytes, path: Path) -> "RunSpec":
         """Return the spec of a text that :meth:`to_json` gave; ``path`` is for the message.
 
         Raises
@@ -94,7 +98,32 @@ class RunSpec:
             error = f"its format is {data['format']}"
         except (ValueError, TypeError, KeyError, msgspec.ValidationError) as found:
             error = str(found)
+        except RecursionError:
+            error = "it is nested too deeply"
         raise GradstepValueError(f"{path} does not describe a run that this version can resume ({error}).")
+
+    def at(self, folder: Path) -> "RunSpec":
+        """Return the spec with the problem where it is now: beside the folder, as when it began, or where it was then.
+
+        Raises
+        ------
+        GradstepValueError
+            When it is in neither place.
+        """
+        file, _, name = self.problem.rpartition(":")
+        places = [folder.resolve() / self.beside] if self.beside else []
+        found = next((path.resolve() for path in [*places, Path(file)] if path.is_file()), None)
+        if found is None:
+            raise GradstepValueError(
+                f"{file}, which was run here, is gone; name the file: gradstep run FILE.py:{name} --resume {folder}."
+            )
+        return self.of(f"{found}:{name}", folder)
+
+    def of(self, problem: str, folder: Path) -> "RunSpec":
+        """Return the spec with another file's problem, ``FILE.py:NAME``."""
+        file, _, name = problem.rpartition(":")
+        path = Path(file).resolve()
+        return replace(self, problem=f"{path}:{name}", beside=_between(folder, path))
 
     def stage(self) -> Stage:
         """Return the optimizer's stage.
@@ -133,10 +162,20 @@ class RunSpec:
             batches=batches,
             evaluate=problem.evaluate,
             rng=problem.rng,
+            bounds=problem.bounds,
+            project=problem.project,
             evaluate_every=self.evaluate_every,
             on_nonfinite=self.on_nonfinite,
             history=False,
         )
+
+
+def _between(folder: Path, file: Path) -> str:
+    """Return the path from a folder to a file; empty where there is none, on another drive."""
+    try:
+        return os.path.relpath(file, folder.resolve())
+    except ValueError:
+        return ""
 
 
 def read_hyper(text: str) -> Hyper:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import math
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from itertools import pairwise
@@ -12,11 +13,14 @@ import numpy as np
 
 from gradstep.array.namespaces import to_numpy
 from gradstep.array.tree import flatten
-from gradstep.errors import GradstepValueError
+from gradstep.checkpoint import Checkpoint, load
+from gradstep.errors import CheckpointError, GradstepValueError
+from gradstep.files import earlier
 from gradstep.loop import Run
 from gradstep.runs.folder import Folder, HistoryRow
 from gradstep.text import duration, number
 
+MOST = sys.float_info.max
 POINTS = 1000  # of a curve that is drawn: more would not be seen
 
 
@@ -119,32 +123,88 @@ def summarize(run: Run, rows: Iterable[HistoryRow]) -> Summary:
 
 
 def recalled(folder: Folder) -> tuple[Summary, list[str]]:
-    """The summary and the warnings of a run that has ended, from its folder.
+    """The summary and the warnings of a run from its folder: one that was broken off has what is there.
 
     Raises
     ------
     GradstepValueError
-        When it has not, or what it wrote is something else.
+        When there is nothing yet, or what it wrote is something else.
     """
     file = folder.result_file
     if not file.is_file():
-        raise GradstepValueError(f"the run in {folder.shown} has not ended; {folder.resume} goes on with it.")
+        return broken_off(folder), []
     curves: dict[str, Curve] = {}
+    last = 0
     for row in folder.rows():
         _add(curves, row)
+        last = row["t"] if type(row.get("t")) is int else last
     try:
-        told: Any = json.loads(file.read_text("utf-8"))
+        told: Any = json.loads(file.read_bytes())
+        if told["t"] < last:
+            return broken_off(folder), []  # it has been resumed since
         warnings = told.pop("warnings")
         told |= {x.name: math.nan for x in fields(Summary) if x.type is float and told[x.name] is None}
         return Summary(**told, curves=curves), warnings
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise GradstepValueError(f"{file} cannot be read ({error}); {folder.resume} writes it anew.") from error
+
+
+def broken_off(folder: Folder) -> Summary:
+    """The summary of a run that was killed, crashed, or still runs: from its history, and its newest checkpoint.
+
+    Raises
+    ------
+    GradstepValueError
+        When it has made no step yet.
+    """
+    curves: dict[str, Curve] = {}
+    rows = list(folder.rows())
+    for row in rows:
+        _add(curves, row)
+    found = _newest(folder)
+    if not rows and found is None:
+        raise GradstepValueError(f"the run in {folder.shown} has made no step yet; {folder.resume} goes on with it.")
+    end: HistoryRow = rows[-1] if rows else {}
+    values = curves["value"].values if "value" in curves else []
+    best = found.metadata.get("best") if found is not None else None
+    kept: dict[str, Any] = best if isinstance(best, dict) else {}
+    t = int(end.get("t", 0 if found is None else found.t))
+    saved = "no checkpoint" if found is None else f"its checkpoint is that of step {found.t}"
+    return Summary(
+        reason=f"It was broken off after step {t}, or still runs; {saved}",
+        kind="broken off",
+        t=t,
+        evaluations=int(end.get("evaluations", 0)),
+        seconds=float(end.get("seconds", 0.0)),
+        skipped_steps=int(end.get("skipped", 0)),
+        first=values[0] if values else math.nan,
+        last=values[-1] if values else math.nan,
+        best=float(kept.get("value", math.nan)),
+        best_t=kept.get("t"),
+        best_by=str(kept.get("by") or "value"),
+        metrics={},
+        clipped=sum(bool(row.get("clipped")) for row in rows) / max(1, len(rows)),
+        blocked=sum(row.get("blocked") or 0.0 for row in rows) / max(1, len(rows)),
+        skipped=int(end.get("skipped", 0)) / max(1, len(rows)),
+        curves=curves,
+        params_sha256="" if found is None else sha256(dict(found.params)),
+    )
+
+
+def _newest(folder: Folder) -> Checkpoint | None:
+    """Load the newest checkpoint that can be read."""
+    for path in (earlier(folder.checkpoint, k) for k in range(folder.spec().keep)):
+        try:
+            return load(path)
+        except (OSError, CheckpointError):
+            continue
+    return None
 
 
 def _add(curves: dict[str, Curve], row: HistoryRow) -> None:
     """Put the finite numbers of a row at the ends of their curves."""
     for key, x in row.items():
-        if key not in _COUNTS and isinstance(x, int | float) and math.isfinite(x):
+        if key not in _COUNTS and isinstance(x, int | float) and abs(x) <= MOST and type(row.get("t")) is int:
             curve = curves.setdefault(key, Curve())
             curve.steps.append(row["t"])
             curve.values.append(float(x))

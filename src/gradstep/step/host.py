@@ -120,6 +120,12 @@ class Host:
                 totals = self._totals(i, t, memory, table, measure)
                 for row, numbers in zip(table, self._scalars(i, t, memory, after, self.rows, totals), strict=True):
                     row.append(numbers)
+            elif len(places) == len(self.rows) == 1:  # the usual case, at once
+                (total,) = self._totals(i, t, memory, table, measure)
+                numbers, new = part[0](t, memory[0], total)
+                if new:
+                    after[0].update(new)
+                table[0].append(numbers)
             else:
                 total, cohorts = self._totals(i, t, memory, table, measure), range(len(places) if self.rows else 0)
                 each = self._scalars(i, t, memory, after, cohorts, total * len(cohorts))
