@@ -204,3 +204,8 @@ def at_line(k, act, call):
 def _leaves_a_block(frame):
     """Whether a line begins a ``with``: a trace comes by there at its end too, where no signal handler is run."""
     return linecache.getline(frame.f_code.co_filename, frame.f_lineno).lstrip().startswith("with ")
+
+
+def named(x):
+    """The id of a test's parameter: its repr without an address, for workers must collect the same ids."""
+    return repr(x).partition(" at 0x")[0]

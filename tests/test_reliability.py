@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "RELIABILITY.md").read_text(encoding="utf-8")
-ROWS = dict(re.findall(r"^\| \*\*(P\d+[a-c]?)\*\* (.*)$", PAGE, flags=re.MULTILINE))
+ROWS = dict(re.findall(r"^\| \*\*(P\d+[a-d]?)\*\* (.*)$", PAGE, flags=re.MULTILINE))
 COMMAND = runpy.run_path(str(ROOT / "benchmarks/reliability.py"))
 
 

@@ -76,7 +76,7 @@ def compiled(update, theta, g, c=0.25):
 
     made = stage(lambda c=c: {"c": c}, state="out")(tiny)
     w = np.zeros_like(theta)
-    opt = gs.Optimizer(w, made, on_nonfinite="ignore", engine="compiled")
+    opt = gs.Optimizer(w, gs.chain(made, gs.sgd(lr=0.0)), on_nonfinite="ignore", engine="compiled")
     w[...] = theta
     opt.step(g)
     return opt.state["params"]["tiny.out"]

@@ -72,6 +72,10 @@ SUITE = Suite(
             "ignored, with a warning: it says how torch computes, not what",
             PAGE,
         ),
+        Expected("matches_forloop", "has an element that is not finite", "A parameter must be finite", PAGE),
+        Expected(
+            "weight_decay_SparseAdam", "weight_decay is no hyperparameter", "such as `weight_decay` with Spar", PAGE
+        ),
         Expected("test_errors_SparseAdam_", "not raised", "torch refuses complex parameters, which are stepped here"),
     ),
 )

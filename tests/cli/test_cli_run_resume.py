@@ -156,7 +156,8 @@ def test_a_problem_file_that_is_gone_or_of_other_parameters(capsys, mine):
     assert main(["run", "--resume", "a"]) == 2
     assert "parameter 'layer.w' has the shape (3,) in the file, and (4,) here" in capsys.readouterr().err
     (mine / "mine.py").unlink()
-    assert "there is no file" in refused(capsys, "--resume", "a")
+    said = refused(capsys, "--resume", "a")
+    assert said.endswith("is gone; name the file: gradstep run FILE.py:Seeded --resume a.")
 
 
 @pytest.mark.parametrize(

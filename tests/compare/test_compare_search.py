@@ -129,7 +129,7 @@ def test_tpe_is_a_function_of_its_arguments_and_comes_closer():
         ("adam:lr=nan", "lr must be finite"),
         ("torch.Adm", "unknown optimizer of torch 'Adm'; did you mean Adam"),
         ("tosch.Adam", "unknown library 'tosch'"),
-        ("torch.Adam:learning_rate=1", "torch.Adam: unknown argument 'learning_rate'; known: amsgrad"),
+        ("torch.Adam:learning_rate=1", "torch.Adam: unknown argument 'learning_rate'; did you mean lr?"),
         ("torch.Adam:betas=1", "torch.Adam: unknown argument 'betas'; did you mean beta"),
         ("torch.Adam:foreach=1", "torch.Adam: unknown argument 'foreach'"),
         ("tf1.MomentumOptimizer", "missing a required argument: 'momentum'"),

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 import gradstep as gs
 from loop.cases import TARGET, bowl
-from support import bits, clear, mapped, same
+from support import bits, clear, mapped, named, same
 
 optimize = pytest.importorskip("scipy.optimize")
 RULES = ["sgd", "momentum", "nesterov", "adam", "amsgrad", "rmsprop", "adagrad", "radam"]
@@ -385,7 +385,7 @@ class TestForms:
             optimize.Bounds(0, 0.4),
             optimize.Bounds([0, 0], [0.4, 0.4]),
         ],
-        ids=repr,
+        ids=named,
     )
     def test_two_elements(self, bounds):
         assert (ends_at(bounds) == 0.4).all()

@@ -11,7 +11,7 @@ import pytest
 import gradstep as gs
 from gradstep.loop.stop import Point, Stop
 from loop.cases import bowl
-from support import clear, script
+from support import clear, named, script
 
 X0 = np.array([2.0, 2.0, -1.0])
 stop = gs.stop
@@ -422,7 +422,7 @@ class TestOfOnesOwn:
             list(self.run(self.Counting(at=0, says=said)))
         assert clear(error)
 
-    @pytest.mark.parametrize("x", [np.zeros(3), object(), 1j, b"x", np.nan, {1: 2}, [[np.inf]]], ids=repr)
+    @pytest.mark.parametrize("x", [np.zeros(3), object(), 1j, b"x", np.nan, {1: 2}, [[np.inf]]], ids=named)
     def test_what_no_file_can_keep_is_refused_at_once(self, x):
         class Keeping(stop.Stop):
             def check(self, point, memory):

@@ -1,5 +1,6 @@
 """P3: every truncation is found, and everything that is too long."""
 
+import stat
 from types import SimpleNamespace
 
 import pytest
@@ -47,7 +48,8 @@ def test_everything_longer(tmp_path, data, figure):
 
 def test_control_a_reader_that_takes_any_length(tmp_path, data, monkeypatch, control):
     """The file's size is believed to be what the manifest says."""
-    monkeypatch.setattr(product.os, "fstat", lambda _: SimpleNamespace(st_size=len(data)))
+    as_it_says = SimpleNamespace(st_size=len(data), st_mode=stat.S_IFREG)
+    monkeypatch.setattr(product.os, "fstat", lambda _: as_it_says)
     taken = loaded(tmp_path / "long", longer(data))
     assert taken == len(longer(data))
     control("P3", f"without a look at the file's size: undetected {taken} / {len(longer(data))} extensions")

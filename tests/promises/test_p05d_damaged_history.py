@@ -46,7 +46,7 @@ def test_one_damaged_byte_costs_one_row(tmp_path, figure):
     figure("P5d", f"{tried} damaged bytes in the rows of a history: none cost another row than its own")
 
 
-def test_reading_to_the_first_damaged_row_would_lose_the_rest(control):
+def test_control_reading_up_to_the_first_damaged_row(control):
     """As it was: a row that cannot be read was taken for the torn end."""
     whole = lines()
     lost = 0

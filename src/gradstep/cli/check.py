@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Self
 
 import typer
 
-from gradstep.cli.common import WRONG, console, require, tell_misspelt
+from gradstep.cli.common import WRONG, console, require, say, say_over, tell_misspelt
 from gradstep.errors import GradstepTypeError, GradstepValueError, UserCodeError
 
 if TYPE_CHECKING:
@@ -66,8 +66,7 @@ class Progress:
 
     def __exit__(self, *_: object) -> None:
         if self.written and self.terminal:
-            sys.stderr.write("\r\x1b[K")
-            sys.stderr.flush()
+            say_over("")
 
     def evaluated(self, name: str, count: int) -> None:
         """Say how far it is, if it is time to."""
@@ -76,8 +75,7 @@ class Progress:
             return
         self.at, self.written = now + self.every, True
         text = f"{self.title}: {f'gradient of {name}, ' if name else ''}{count} evaluations"
-        sys.stderr.write(f"\r\x1b[K{text}" if self.terminal else f"gradstep: {text}\n")
-        sys.stderr.flush()
+        (say_over if self.terminal else say)(text)
 
 
 def show(report: "GradientReport", title: str) -> None:

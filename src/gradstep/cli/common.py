@@ -48,6 +48,12 @@ def say(message: str) -> None:
     sys.stderr.write(f"gradstep: {printable(' '.join(message.split()))}\n")
 
 
+def say_over(message: str) -> None:
+    """Write a line on stderr, at a terminal over the one before; an empty message takes that away."""
+    sys.stderr.write(f"\r\x1b[K{printable(' '.join(message.split()))}")
+    sys.stderr.flush()
+
+
 def echo(text: str) -> None:
     """Write text on stdout at once, and a new line."""
     sys.stdout.write(f"{printable(text)}\n")

@@ -135,7 +135,7 @@ def _existing(
 
     folder = held.enter_context(Folder.existing(path))
     before = folder.spec()
-    spec = before.at(folder.path) if problem is None else before.of(problem, folder.path)
+    spec = before.at(folder.path, folder.shown) if problem is None else before.of(problem, folder.path)
     spec = replace(spec, limits=limits.over(before.limits))
     own = load(spec.problem, spec.seed)
     if spec.problem != before.problem:

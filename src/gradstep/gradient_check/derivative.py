@@ -52,6 +52,11 @@ class Slope:
         """Return True where this and another cannot both be right."""
         return abs(self.value - other.value) > SAFETY * (self.error + other.error)
 
+    def prefers(self, value: float, other: "Slope") -> bool:
+        """Return True where this is much nearer to a value than to another slope, from which its error parts it."""
+        apart = abs(self.value - other.value)
+        return apart > self.error + other.error and SAFETY * abs(self.value - value) < apart
+
 
 class Line:
     """A function along a line, and its derivative at 0 by differences over smaller and smaller steps.

@@ -206,7 +206,9 @@ class Judge:
         """Return True where a second step finds the gradient wrong too, and nothing that was measured right."""
         others = [(one, self.compared(k, d, one)) for one in slopes if one is not best]
         agree = any(y.state == "wrong" and not one.excludes(best) for one, y in others)
-        contradicted = any(y.error <= y.tolerance and one.excludes(best) for one, y in others)
+        contradicted = any(
+            y.error <= y.tolerance and (one.excludes(best) or one.prefers(y.given, best)) for one, y in others
+        )
         as_stepped = (
             stepped is not None and self.compared(k, d, replace(best, value=stepped, error=0.0)).state != "wrong"
         )

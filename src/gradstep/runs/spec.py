@@ -102,8 +102,10 @@ class RunSpec:
             error = "it is nested too deeply"
         raise GradstepValueError(f"{path} does not describe a run that this version can resume ({error}).")
 
-    def at(self, folder: Path) -> "RunSpec":
+    def at(self, folder: Path, shown: Path) -> "RunSpec":
         """Return the spec with the problem where it is now: beside the folder, as when it began, or where it was then.
+
+        ``shown`` is the folder's path for the message.
 
         Raises
         ------
@@ -115,7 +117,7 @@ class RunSpec:
         found = next((path.resolve() for path in [*places, Path(file)] if path.is_file()), None)
         if found is None:
             raise GradstepValueError(
-                f"{file}, which was run here, is gone; name the file: gradstep run FILE.py:{name} --resume {folder}."
+                f"{file}, which was run here, is gone; name the file: gradstep run FILE.py:{name} --resume {shown}."
             )
         return self.of(f"{found}:{name}", folder)
 
