@@ -226,7 +226,7 @@ def test_a_second_process_is_kept_out(capsys, mine):
     first.stdout.readline()
     for arguments in (["--resume", "a"], [*USUAL, "--out", "a"]):
         said = refused(capsys, *arguments)
-        assert said == "another process is at work in a; wait for its end, or take another folder."
+        assert said == f"another process is at work in {mine / 'a'}; wait for its end, or take another folder."
     assert broken_off(first, signal.SIGTERM, 1) == 143
     t = gs.load(mine / "a/checkpoint.safetensors").t
     run(capsys, "--resume", "a", "--max-steps", t)
@@ -268,7 +268,8 @@ def test_a_full_disk_stops_nothing_and_the_end_says_so(json_lines, capsys, mine)
     done = on_a_full_disk(20_000, arguments, mine)
     assert done.returncode == 2
     first, last = done.stderr.splitlines()  # once, and not at each checkpoint
-    assert first.startswith("gradstep: the checkpoint 'a/checkpoint.safetensors' could not be written: File too large;")
+    path = str(mine / "a/checkpoint.safetensors")
+    assert first.startswith(f"gradstep: the checkpoint {path!r} could not be written: File too large;")
     assert first.endswith("the run goes on.")
     assert last == "gradstep: not saved: a: File too large."
     if json_lines:
