@@ -103,3 +103,14 @@ def test_the_process_apart_is_one_that_can_be_lost(tmp_path):
         time.sleep(0.01)
     assert processes.apart(os.getpid) not in (first, os.getpid())
     assert protocol.apart is processes.apart
+
+
+def test_an_end_after_a_pause(tmp_path, monkeypatch):
+    """The process apart ends where nobody asks it; the end of the next one is seen all the same."""
+    monkeypatch.setattr(processes, "IDLE", 1.0)
+    processes._end()  # one of another test
+    make_spec([written(tmp_path, "False", "pass")], "sgd")
+    time.sleep(2.5)
+    with pytest.raises(GradstepValueError, match="ended the process that evaluated it first, by SIGSEGV;"):
+        make_spec([written(tmp_path, "True", WAYS["SIGSEGV"])], "sgd")
+    processes._end()
