@@ -69,7 +69,7 @@ def test_a_run_that_ends_its_process(tmp_path, jobs, figure):
 
 
 def test_a_timing_that_ends_its_process(tmp_path):
-    study = compare("sgd:lr=0.1", written(tmp_path, "self.calls > 20", "os._exit(0)"), seeds=1, steps=5, jobs=1)
+    study = compare("sgd:lr=0.1", written(tmp_path, "self.calls > 200", "os._exit(0)"), seeds=1, steps=5, jobs=1)
     assert study.finished
     assert [run.error for run in study.evaluated("own.py:P", "sgd:lr=0.1")] == [None]
     assert [timing.step_us > 0 for timing in study.timings] == [False]
