@@ -3,10 +3,12 @@
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gradstep.array.namespaces import duplicate, is_complex, to_numpy
 from gradstep.array.tree import Nest, is_array
@@ -33,7 +35,12 @@ class Handed:
 
     def __call__(self) -> Any:
         """Return the nest."""
-        return self.nest.build([_read_only(x) for x in self.leaves])
+        return self.nest.build([x.view() if isinstance(x, np.ndarray) else duplicate(x) for x in self._still])
+
+    @cached_property
+    def _still(self) -> list[Any]:
+        """The leaves, those of NumPy as read-only views: a view of one is read-only too, and takes less time."""
+        return [_read_only(x) if isinstance(x, np.ndarray) else x for x in self.leaves]
 
     def gradients(self, grads: Any) -> Any:
         """Return gradients with NumPy's arrays for NumPy's parameters, whatever library has computed them."""
@@ -45,9 +52,7 @@ class Handed:
         return self.nest.build(on_host(found, self.leaves))
 
 
-def _read_only(x: Any) -> Any:
-    if not isinstance(x, np.ndarray):
-        return duplicate(x)
+def _read_only(x: NDArray[Any]) -> NDArray[Any]:
     view = x.view()
     view.setflags(write=False)
     return view
