@@ -13,15 +13,15 @@ from gradstep.array.namespaces import (
     compute_dtype,
     copied,
     dtype_name,
-    is_masked,
     largest,
     namespace,
+    refuse_masked,
     to_numpy,
 )
 from gradstep.array.tree import flatten
 from gradstep.checkpoint.rng import Rng, put_back, taken
 from gradstep.engine.tensor import bad_gradient, check_gradient
-from gradstep.errors import GradstepTypeError, GradstepValueError, NonFiniteError
+from gradstep.errors import GradstepValueError, NonFiniteError
 from gradstep.loop.user import Objective, is_foreign
 
 Reals = NDArray[np.float64]
@@ -65,8 +65,7 @@ class RealFunction:
             raise GradstepValueError("there is no parameter to check; params holds no array.")
         for name, x in zip(self.names, leaves, strict=True):
             compute_dtype(x, name)
-            if is_masked(x):
-                raise GradstepTypeError(f"parameter {name!r} is a masked array; fill it first.")
+            refuse_masked(f"parameter {name!r}", x)
         self.leaves = [copied(x) for x in leaves]
         self.origins = [_flat(x) for x in self.leaves]
         for name, x in zip(self.names, self.origins, strict=True):
