@@ -2,7 +2,6 @@
 
 import json
 import re
-import sys
 import time
 
 import pytest
@@ -114,10 +113,8 @@ class Raising(Batched):
 
 
 @pytest.fixture(autouse=True)
-def file(tmp_path, monkeypatch):
-    monkeypatch.setattr(sys, "path", list(sys.path))
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "mine.py").write_text(LINE, encoding="utf-8")
+def file(current_folder):
+    (current_folder / "mine.py").write_text(LINE, encoding="utf-8")
 
 
 def check(capsys, *arguments, code=0):
