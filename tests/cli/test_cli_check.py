@@ -109,6 +109,15 @@ class Wrong(Batched):
 class Raising(Batched):
     def batches(self, k):
         raise OSError("no disk")
+
+
+def leaves(params):
+    raise SystemExit(0)
+
+
+class Leaves(Batched):
+    def batches(self, k):
+        raise SystemExit(0)
 """
 
 
@@ -216,6 +225,8 @@ def test_json(capsys):
             "Wrong.batches must be a function of k, a sequence or an iterable, not an object of type float.",
         ),
         ("mine.py:Raising", "Raising.batches raised OSError: no disk (mine.py, line 101)."),
+        ("mine.py:leaves", "the problem's code raised SystemExit: 0 (mine.py, line 105)."),
+        ("mine.py:Leaves", "the problem's code raised SystemExit: 0 (mine.py, line 110)."),
         ("mine.py:loss extra", "extra"),
     ],
 )

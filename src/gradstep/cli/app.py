@@ -1,6 +1,8 @@
 """The verbs put together, and what becomes of their errors."""
 
 import sys
+import traceback
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -61,6 +63,11 @@ def run(arguments: list[str]) -> int:
         raise KeyboardInterrupt from None
     except _ClickException as error:
         return complain(error.format_message())
+    except SystemExit as error:  # of a problem's code: its exit code would stand for a verdict
+        from gradstep.loop.user import raised
+
+        *_, (frame, _) = traceback.walk_tb(error.__traceback__)
+        return complain(str(raised("the problem's code", error, Path(frame.f_code.co_filename))))
     except OSError as error:
         return complain(f"{error.filename or 'input or output'}: {error.strerror or error}")
     if code == INTERRUPTED:
