@@ -9,6 +9,7 @@ import pytest
 
 import gradstep as gs
 from gradstep.cli import main
+from gradstep.runs import Folder, recalled
 
 FILE = """
 import numpy as np
@@ -152,6 +153,16 @@ def test_a_page_of_a_run_that_crashed(folder, capsys):
     page = (folder / "r/report.html").read_text("utf-8")
     assert f"It was broken off after step {steps}, or still runs; its checkpoint is that of step {steps}." in page
     assert "Value of the objective" in page
+
+
+def test_the_best_value_of_a_run_that_was_killed_is_not_above_its_last(folder, capsys, no_report):
+    run(capsys, "m.py:f", "--lr", "0.1", "--max-steps", 8, "--save-every", 5, "--out", "r")
+    (folder / "r/result.json").unlink()  # as after a kill: a checkpoint of step 5, and a history of 8
+    (folder / "r/checkpoint.1.safetensors").replace(folder / "r/checkpoint.safetensors")
+    summary, _ = recalled(Folder(folder / "r"))
+    values = [json.loads(line)["value"] for line in (folder / "r/history.jsonl").read_text("utf-8").splitlines()]
+    assert (summary.best, summary.best_t, summary.best_by) == (min(values), values.index(min(values)), "value")
+    assert summary.best_t > 5
 
 
 def test_a_page_of_a_run_that_ended_and_went_on(folder, capsys):

@@ -197,8 +197,7 @@ def _broken_off(folder: Folder, history: _History) -> Summary:
     if not history.rows and found is None:
         raise GradstepValueError(f"the run in {folder.shown} has made no step yet; {folder.resume} goes on with it.")
     end, values = history.last, history.column("value")
-    best = found.metadata.get("best") if found is not None else None
-    kept: dict[str, Any] = best if isinstance(best, dict) else {}
+    best, best_t, best_by = _best(found, history.curves)
     t = next(x for x in (history.t, None if found is None else found.t, 0) if x is not None)
     saved = "no checkpoint" if found is None else f"its checkpoint is that of step {found.t}"
     return Summary(
@@ -210,9 +209,9 @@ def _broken_off(folder: Folder, history: _History) -> Summary:
         skipped_steps=int(end.get("skipped", 0)),
         first=values[0] if values else math.nan,
         last=values[-1] if values else math.nan,
-        best=float(kept.get("value", math.nan)),
-        best_t=kept.get("t"),
-        best_by=str(kept.get("by") or "value"),
+        best=best,
+        best_t=best_t,
+        best_by=best_by,
         metrics={},
         clipped=history.clipped,
         blocked=history.blocked,
@@ -220,6 +219,19 @@ def _broken_off(folder: Folder, history: _History) -> Summary:
         curves=history.curves,
         params_sha256="" if found is None else sha256(dict(found.params)),
     )
+
+
+def _best(found: Checkpoint | None, curves: Mapping[str, Curve]) -> tuple[float, int | None, str]:
+    """The best number of a checkpoint, or of the history where that has met a better one since; where, and its name."""
+    best = found.metadata.get("best") if found is not None else None
+    if not isinstance(best, dict):
+        return math.nan, None, "value"
+    kept: dict[str, Any] = best
+    by = str(kept.get("by") or "value")
+    known = [(float(kept.get("value", math.nan)), kept.get("t"))]
+    if by in curves:
+        known += [(x, t - 1) for t, x in zip(curves[by].steps, curves[by].values, strict=True)]  # before the step
+    return *min(known, key=lambda one: one[0]), by
 
 
 def _newest(folder: Folder) -> Checkpoint | None:
