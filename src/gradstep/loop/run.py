@@ -128,6 +128,10 @@ class Run(Closed, Uncopied):
     reason: Reason | None
     unsaved: OSError | None
     last_metrics: Mapping[str, float]
+    _once = {  # noqa: RUF012 - as Closed declares it
+        "params": "write into its arrays (run.params[...] = values), or make a new run",
+        "opt": "make a new run",
+    }
 
     _rather = "write its state with run.save(path), and go on from it in a run made like this one, with restore(path)."
 
