@@ -109,6 +109,21 @@ def test_a_damaged_row_costs_itself_alone(kind, where, folder, capsys, no_report
     assert "resume" not in run(capsys, "--resume", "r", "--max-steps", 40).err
 
 
+@pytest.mark.parametrize("left", [None, b"\0" * 4000, 12])
+def test_steps_that_the_history_lacks_are_told_of(left, folder, capsys, no_report):
+    run(capsys, "m.py:f", "--lr", "0.1", "--max-steps", 20, "--out", "r")
+    assert "missing" not in run(capsys, "--resume", "r", "--max-steps", 21).err
+    file = folder / "r/history.jsonl"
+    lines = file.read_bytes().splitlines(keepends=True)
+    file.unlink()
+    if left is not None:
+        file.write_bytes(left if isinstance(left, bytes) else b"".join(lines[-left:]))
+    count = 21 - (left if isinstance(left, int) else 0)
+    err = run(capsys, "--resume", "r", "--max-steps", 30).err
+    assert f"history.jsonl: {count} of 21 steps are missing; what is said of the beginning is of the others." in err
+    assert err.count("\n") == 1
+
+
 def test_a_copied_folder_goes_on_with_its_own_file(folder, capsys, no_report):
     (folder / "one").mkdir()
     shutil.move("m.py", "one/m.py")
