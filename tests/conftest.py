@@ -4,6 +4,7 @@ import gc
 import json
 import os
 import signal
+import sys
 import tempfile
 from pathlib import Path
 
@@ -33,6 +34,20 @@ def interruptible():
 def full(request):
     """True under ``--full``; a test that is smaller otherwise says both sizes."""
     return request.config.getoption("--full")
+
+
+@pytest.fixture
+def current_folder(tmp_path, monkeypatch):
+    """An empty folder, current until the test ends; ``sys.path``, which a problem's folder joins, is as before then."""
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def no_report(monkeypatch):
+    """The report of a run is 5 MB and has tests of its own."""
+    monkeypatch.setattr("gradstep.runs.write_report", lambda *_: None)
 
 
 @pytest.fixture

@@ -87,11 +87,11 @@ FUNCTIONS = (least_squares, logistic, decays, rosenbrock, likelihood, waves)
 # -- what becomes of a value ------
 
 
-def real(value):
-    """Refuse complex values: they cannot be printed."""
-    if np.iscomplexobj(value):
+def real(x):
+    """Refuse complex numbers: as values they cannot be printed."""
+    if np.iscomplexobj(x):
         raise TypeError("real numbers, please")
-    return value
+    return x
 
 
 def noisy(level):
@@ -121,11 +121,6 @@ SPOILED = {
 }
 
 
-def narrowed(f, dtype):
-    """The function of parameters that it first rounds to ``dtype``."""
-    return lambda x: f(x.astype(dtype).astype(x.dtype))
-
-
 # -- what becomes of a gradient: wrong by at least a tenth, in an element that counts for at least a tenth ------
 
 
@@ -144,13 +139,7 @@ def defects(rng, grad, weight):
 
 def real_only(f):
     """Return the function without complex numbers, so that there are only differences."""
-
-    def g(x):
-        if np.iscomplexobj(x):
-            raise TypeError("real numbers, please")
-        return f(x)
-
-    return g
+    return lambda x: f(real(x))
 
 
 def trials(make, seeds, powers):

@@ -43,14 +43,12 @@ model = Model(seed=7)
 
 
 @pytest.fixture
-def file(tmp_path, monkeypatch):
-    """Writes a problem file; ``sys.path`` and ``sys.modules`` are as before when the test is over."""
-    monkeypatch.setattr(sys, "path", list(sys.path))
-    monkeypatch.chdir(tmp_path)
+def file(current_folder):
+    """Writes a problem file; ``sys.modules`` is as before when the test is over."""
     before = set(sys.modules)
 
     def write(source, name="mine.py"):
-        (tmp_path / name).write_text(source, encoding="utf-8")
+        (current_folder / name).write_text(source, encoding="utf-8")
         return name
 
     yield write

@@ -90,6 +90,7 @@ class Closed:
     """
 
     _public: ClassVar[frozenset[str]] = frozenset()
+    _once: ClassVar[Mapping[str, str]] = {}  # names that are set where the object is made alone, each with another way
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
@@ -101,6 +102,8 @@ class Closed:
             if instead is not None:
                 raise GradstepAttributeError(f"{what} {name!r} to set; write {instead}.")
             raise GradstepAttributeError(str(unknown(what, name, self._public)))
+        if name in self._once and name in self.__dict__:
+            raise GradstepAttributeError(f"{type(self).__name__}.{name} cannot be set; {self._once[name]}.")
         super().__setattr__(name, value)
 
     def _instead(self, name: str) -> str | None:  # noqa: ARG002

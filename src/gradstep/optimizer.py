@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
+from functools import cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -166,8 +167,7 @@ class Optimizer:
         self._same = _identity(self._nest, params, self._leaves)
         self._state = ReadOnly({name: ReadOnly(own) for name, own in self._step.slots.items()})
         self._asked: tuple[Any, list[Any]] | None = None  # the point last asked for, until it is answered
-        # Slow to import, so not with Gradstep; but here, since a handler that interrupts the import could not save.
-        import gradstep.checkpoint  # noqa: F401  # pyright: ignore[reportUnusedImport]
+        _import_checkpoints()
 
     @property
     def params(self) -> Any:
@@ -622,6 +622,12 @@ def _identity(nest: Nest, params: Any, leaves: tuple[Any, ...]) -> Callable[[], 
     if all(x is y for x, y in zip(held, leaves, strict=True)):
         return lambda: all(x is y for x, y in zip(nest.leaves(params, "parameters"), leaves, strict=True))
     return lambda: True  # a mapping that makes its arrays anew whenever it is asked
+
+
+@cache  # at the interpreter's end nothing can be imported
+def _import_checkpoints() -> None:
+    """Import what saves: slow, so not with Gradstep; but before a handler that saves could interrupt the import."""
+    import gradstep.checkpoint  # noqa: F401  # pyright: ignore[reportUnusedImport]
 
 
 def _zeros_like(x: Any) -> Any:

@@ -271,6 +271,14 @@ class TestOtherChain:
         with pytest.raises(gs.CheckpointError, match="its rule is adam, and sgd here"):
             opt.restore(path, strict=False)
 
+    def test_no_parameter_in_common_is_refused(self, path):
+        """Names with a prefix more, such as ``model.a``, would start anew with nothing of the file but its t."""
+        self.saved(path, "adam")
+        opt = gs.Optimizer({"model": params("a", "b")}, "adam")
+        with pytest.raises(gs.CheckpointError, match=r"in both: 'a'; 'b' in the file, and 'model\.a'; 'model"):
+            opt.restore(path, strict=False)
+        assert opt.t == 0
+
     @pytest.mark.parametrize("calls", [0, 1])
     def test_in_the_midst_of_a_gathering_all_gather_anew(self, calls, path):
         """A parameter that comes then would miss gradients of its first update."""

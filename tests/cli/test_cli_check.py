@@ -2,7 +2,6 @@
 
 import json
 import re
-import sys
 import time
 
 import pytest
@@ -110,14 +109,21 @@ class Wrong(Batched):
 class Raising(Batched):
     def batches(self, k):
         raise OSError("no disk")
+
+
+def leaves(params):
+    raise SystemExit(0)
+
+
+class Leaves(Batched):
+    def batches(self, k):
+        raise SystemExit(0)
 """
 
 
 @pytest.fixture(autouse=True)
-def file(tmp_path, monkeypatch):
-    monkeypatch.setattr(sys, "path", list(sys.path))
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "mine.py").write_text(LINE, encoding="utf-8")
+def file(current_folder):
+    (current_folder / "mine.py").write_text(LINE, encoding="utf-8")
 
 
 def check(capsys, *arguments, code=0):
@@ -219,6 +225,8 @@ def test_json(capsys):
             "Wrong.batches must be a function of k, a sequence or an iterable, not an object of type float.",
         ),
         ("mine.py:Raising", "Raising.batches raised OSError: no disk (mine.py, line 101)."),
+        ("mine.py:leaves", "the problem's code raised SystemExit: 0 (mine.py, line 105)."),
+        ("mine.py:Leaves", "the problem's code raised SystemExit: 0 (mine.py, line 110)."),
         ("mine.py:loss extra", "extra"),
     ],
 )

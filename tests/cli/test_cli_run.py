@@ -16,19 +16,7 @@ from support import COMMAND, at_a_terminal, environment
 
 WRITTEN = ["checkpoint.safetensors", "history.jsonl", "report.html", "result.json", "run.json"]
 
-
-@pytest.fixture(autouse=True)
-def mine(tmp_path, monkeypatch):
-    monkeypatch.setattr(sys, "path", list(sys.path))
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "mine.py").write_text(PROBLEM, encoding="utf-8")
-    return tmp_path
-
-
-@pytest.fixture
-def no_report(monkeypatch):
-    """The report is 5 MB and has tests of its own."""
-    monkeypatch.setattr("gradstep.runs.write_report", lambda *_: None)
+pytestmark = pytest.mark.usefixtures("mine")
 
 
 def result(folder):

@@ -3,7 +3,6 @@
 import io
 import math
 import re
-import sys
 
 import numpy as np
 import pytest
@@ -15,7 +14,7 @@ from gradstep.cli.run_progress import JsonLines, LiveTable, PlainLines, progress
 from gradstep.loop import Step
 from gradstep.runs import Folder, Limits, RunSpec
 from gradstep.text import duration, number
-from own import PROBLEM, run
+from own import run
 from support import at_a_terminal
 
 SPEC = RunSpec("/x/mine.py:fit", "0" * 64, "adam", None, Limits(max_steps=100_000), 0, "stop", 100, None, 30.0, 2)
@@ -95,16 +94,7 @@ def test_which_one_is_shown(table, monkeypatch):
     assert type(progress(table.folder, SPEC, table.run, None)) is LiveTable
 
 
-@pytest.fixture
-def mine(tmp_path, monkeypatch):
-    monkeypatch.setattr(sys, "path", list(sys.path))
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("gradstep.runs.write_report", lambda *_: None)
-    (tmp_path / "mine.py").write_text(PROBLEM, encoding="utf-8")
-    return tmp_path
-
-
-def test_lines_into_a_pipe_now_and_then(mine, capsys, monkeypatch):
+def test_lines_into_a_pipe_now_and_then(mine, no_report, capsys, monkeypatch):
     monkeypatch.setattr("gradstep.cli.run_progress.EVERY", 0.0)
     lines = run(capsys, "mine.py:Seeded", "--max-steps", "5", "--optimizer", "sgd:lr=0.1")
     steps = [line for line in lines if line.startswith("step ")]
@@ -114,7 +104,7 @@ def test_lines_into_a_pipe_now_and_then(mine, capsys, monkeypatch):
 
 
 @pytest.mark.parametrize("columns", ["abc", "0", "-4", "7", ""])
-def test_odd_widths_in_a_pipe(columns, mine, capsys, monkeypatch):
+def test_odd_widths_in_a_pipe(columns, mine, no_report, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", columns)
     lines = run(capsys, "mine.py:fit", "--max-steps", "3")
     assert lines[0] == "mine.py:fit by adam() begins in runs/fit"

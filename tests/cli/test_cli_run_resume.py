@@ -11,21 +11,14 @@ import pytest
 
 import gradstep as gs
 from gradstep.cli import main
-from own import PROBLEM, files, outcome, refused, rows, run
+from own import files, outcome, refused, rows, run
 from support import COMMAND, environment
 
 STEPS = 2000
 USUAL = ["mine.py:Seeded", "--optimizer", "clip_by_global_norm:max_norm=0.5,adam", "--lr", "cosine(0.05, 2500)"]
 USUAL += ["--seed", "3", "--evaluate-every", "50", "--plateau", "1000", "--keep", "3"]
 
-
-@pytest.fixture(autouse=True)
-def mine(tmp_path, monkeypatch):
-    monkeypatch.setattr(sys, "path", list(sys.path))
-    monkeypatch.setattr("gradstep.runs.write_report", lambda *_: None)
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "mine.py").write_text(PROBLEM, encoding="utf-8")
-    return tmp_path
+pytestmark = pytest.mark.usefixtures("mine", "no_report")
 
 
 def started(folder, *arguments, wait="0.001"):

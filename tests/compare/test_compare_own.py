@@ -12,7 +12,7 @@ from gradstep.cli import main
 from gradstep.compare import Study, compare, make_spec
 from gradstep.compare.problems.own import ChangedError, is_own, own_problem
 from gradstep.compare.show.wording import failures, goal
-from gradstep.errors import GradstepError
+from gradstep.errors import GradstepError, GradstepValueError
 
 LINE = """
 import numpy as np
@@ -309,3 +309,23 @@ def test_a_problem_that_changes_folder(tmp_path, monkeypatch, jobs):
     assert {path.name for path in (tmp_path / "b").iterdir()} == {"study.db", "report.html"}
     assert (tmp_path / "c.csv").read_text().count("own.py:Moves") == 4
     assert Path.cwd() == tmp_path
+
+
+LIMITED = """
+import numpy as np
+
+
+class Limited:
+    params = np.ones(2)
+    {name} = {value}
+
+    def value_and_grad(self, x):
+        return float(x @ x), 2 * x
+"""
+
+
+@pytest.mark.parametrize(("name", "value"), [("bounds", "(0, 1)"), ("project", "staticmethod(lambda x: None)")])
+def test_limits_that_a_comparison_would_not_keep_are_refused(name, value, tmp_path):
+    (tmp_path / "own.py").write_text(LIMITED.format(name=name, value=value))
+    with pytest.raises(GradstepValueError, match=f"a comparison knows no {name}, and optimizers would leave them"):
+        run(f"{tmp_path}/own.py:Limited")

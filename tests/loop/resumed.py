@@ -6,6 +6,7 @@ pausing in each function, and prints what it came to.
 
 import sys
 import time
+from functools import cache
 
 import numpy as np
 
@@ -115,6 +116,14 @@ def sums(run):
         "rng": repr(taken(run._rng)),
         "reason": run.reason,
     }
+
+
+@cache
+def whole(name, **options):
+    """What an uninterrupted run comes to, and the values of its steps."""
+    run = make(name, **options)
+    values = [step.value for step in run]
+    return sums(run), values
 
 
 def main(name, path, until="", last=LAST, pause="0"):

@@ -122,6 +122,14 @@ class TestAttributesThatAreNotThere:
         with pytest.raises(AttributeError):
             run().t = 3
 
+    @pytest.mark.parametrize("name", ["params", "opt"])
+    def test_those_with_which_the_run_would_not_go_on(self, name):
+        one = run()
+        before = getattr(one, name)
+        with pytest.raises(gs.GradstepAttributeError, match=rf"Run\.{name} cannot be set; .*make a new run"):
+            setattr(one, name, None)
+        assert getattr(one, name) is before
+
     def test_those_that_are_there_can_be_set(self):
         one = run()
         one.callbacks = []

@@ -121,7 +121,13 @@ class TestMetrics:
 
 @pytest.mark.parametrize(
     ("mode", "rule", "match"),
-    [("larger", "adam", '"min" or "max"'), ({"x": 1}, "adam", "'x'"), ("min", WAYS["maximize"]["rule"], "maximize")],
+    [
+        ("larger", "adam", '"min" or "max"'),
+        ({"x": 1}, "adam", "'x'"),
+        ({"valu": "max"}, "adam", "nothing is called 'valu'; write 'value' or"),
+        ({"accuracy": "max"}, "adam", "'val/accuracy'"),
+        ("min", WAYS["maximize"]["rule"], "maximize"),
+    ],
 )
 def test_what_is_no_direction(mode, rule, match):
     with pytest.raises(GradstepValueError, match=match) as error:

@@ -91,6 +91,19 @@ def test_a_nest_is_a_new_one_each_time():
     assert (run.params["b"] == 1.0).all()
 
 
+def test_what_is_done_to_an_array_that_was_handed_out_stays_with_it():
+    """One that was made writable is not handed out again."""
+    seen = []
+
+    def f(x):
+        seen.append(x.flags.writeable)
+        x.setflags(write=True)
+        return bowl(x)
+
+    list(gs.Run(f, np.zeros(3), "adam", max_steps=3))
+    assert seen == [False] * 4
+
+
 def test_a_projection_may_and_run_params_are_not_read_only():
     run = gs.Run(bowl, np.zeros(3), "adam", project=lambda x: np.clip(x, -1, 1, out=x), max_steps=2)
     list(run)

@@ -7,7 +7,6 @@ import subprocess
 import sys
 import time
 import warnings
-from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -15,18 +14,10 @@ import pytest
 
 import gradstep as gs
 from loop.cases import bowl, never
-from loop.resumed import CASES, LAST, X0, make, sums
+from loop.resumed import CASES, LAST, X0, make, sums, whole
 from support import SOURCE, bits, clear, states
 
 cases = pytest.mark.parametrize("name", CASES)
-
-
-@cache
-def whole(name):
-    """What an uninterrupted run comes to, and the values of its steps."""
-    run = make(name)
-    values = [step.value for step in run]
-    return sums(run), values
 
 
 def went_on(run, name, before):

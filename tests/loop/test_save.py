@@ -9,16 +9,10 @@ import pytest
 import gradstep as gs
 from gradstep.errors import InUseError
 from loop.cases import bowl
-from loop.resumed import make, sums
+from loop.resumed import make, sums, whole
 from support import at_line, bits, clear
 
 KINDS = pytest.mark.parametrize("name", ["bounds", "skip", "random"])
-
-
-def whole(name):
-    run = make(name, engine="eager")
-    list(run)
-    return sums(run)
 
 
 @pytest.mark.parametrize("key", ["value_and_grad", "evaluate"])
@@ -54,7 +48,7 @@ def test_an_exception_at_any_moment_changes_nothing_of_the_rest(name):
     def late():
         raise Late
 
-    expected, k, more = whole(name), 1, True
+    expected, k, more = whole(name, engine="eager")[0], 1, True
     while more:
         run = make(name, engine="eager")
         turns = iter(run)

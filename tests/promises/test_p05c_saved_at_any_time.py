@@ -12,7 +12,7 @@ import gradstep as gs
 from gradstep.errors import InUseError
 from gradstep.loop.progress import Before
 from gradstep.step.step import Step
-from loop.resumed import CASES, make, sums
+from loop.resumed import CASES, make, sums, whole
 from support import at_line, bits
 
 TURN = 4  # the one in which it is saved
@@ -30,12 +30,6 @@ def kinds(full):
 def stride(full):
     """Lines from one that a handler comes before to the next."""
     return 1 if full else 7
-
-
-def whole(name):
-    run = make(name, engine="eager")
-    list(run)
-    return sums(run)
 
 
 def saved_within_a_turn(name, folder, stride):
@@ -75,7 +69,7 @@ def goes_on(name, content, path):
     run = make(name, engine="eager")
     run.restore(path)
     list(run)
-    return sums(run) == whole(name)
+    return sums(run) == whole(name, engine="eager")[0]
 
 
 def all_go_on(name, folder, stride):

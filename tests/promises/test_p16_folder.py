@@ -1,7 +1,6 @@
 """P16: what is written goes where it was asked for, wherever the user's code changes the current folder to."""
 
 import os
-import sys
 from pathlib import Path
 from unittest import mock
 
@@ -36,11 +35,8 @@ PLACES = ("import", "params", "value_and_grad", "evaluate", "batches")
 
 
 @pytest.fixture(autouse=True)
-def here(tmp_path, monkeypatch):
-    monkeypatch.setattr(sys, "path", list(sys.path))
-    monkeypatch.setattr("gradstep.runs.write_report", lambda *_: None)  # 5 MB, with tests of its own
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+def here(current_folder, no_report):
+    return current_folder
 
 
 def by_python(folder, _):

@@ -69,7 +69,7 @@ def test_a_run_that_ends_its_process(tmp_path, jobs, figure):
 
 
 def test_a_timing_that_ends_its_process(tmp_path):
-    study = compare("sgd:lr=0.1", written(tmp_path, "self.calls > 20", "os._exit(0)"), seeds=1, steps=5, jobs=1)
+    study = compare("sgd:lr=0.1", written(tmp_path, "self.calls > 200", "os._exit(0)"), seeds=1, steps=5, jobs=1)
     assert study.finished
     assert [run.error for run in study.evaluated("own.py:P", "sgd:lr=0.1")] == [None]
     assert [timing.step_us > 0 for timing in study.timings] == [False]
@@ -103,3 +103,14 @@ def test_the_process_apart_is_one_that_can_be_lost(tmp_path):
         time.sleep(0.01)
     assert processes.apart(os.getpid) not in (first, os.getpid())
     assert protocol.apart is processes.apart
+
+
+def test_an_end_after_a_pause(tmp_path, monkeypatch):
+    """The process apart ends where nobody asks it; the end of the next one is seen all the same."""
+    monkeypatch.setattr(processes, "IDLE", 1.0)
+    processes._end()  # one of another test
+    make_spec([written(tmp_path, "False", "pass")], "sgd")
+    time.sleep(2.5)
+    with pytest.raises(GradstepValueError, match="ended the process that evaluated it first, by SIGSEGV;"):
+        make_spec([written(tmp_path, "True", WAYS["SIGSEGV"])], "sgd")
+    processes._end()

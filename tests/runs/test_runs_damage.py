@@ -3,13 +3,13 @@
 import contextlib
 import json
 import shutil
-import sys
 
 import numpy as np
 import pytest
 
 import gradstep as gs
 from gradstep.cli import main
+from gradstep.runs import Folder, recalled
 
 FILE = """
 import numpy as np
@@ -64,16 +64,9 @@ class Legacy(Boxed):
 
 
 @pytest.fixture(autouse=True)
-def folder(tmp_path, monkeypatch):
-    monkeypatch.setattr(sys, "path", list(sys.path))
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "m.py").write_text(FILE, encoding="utf-8")
-    return tmp_path
-
-
-@pytest.fixture
-def no_page(monkeypatch):
-    monkeypatch.setattr("gradstep.runs.write_report", lambda *_: None)
+def folder(current_folder):
+    (current_folder / "m.py").write_text(FILE, encoding="utf-8")
+    return current_folder
 
 
 def run(capsys, *arguments, code=0):
@@ -103,7 +96,7 @@ DAMAGE = {
 
 @pytest.mark.parametrize("kind", DAMAGE)
 @pytest.mark.parametrize("where", [0, 7, 18])
-def test_a_damaged_row_costs_itself_alone(kind, where, folder, capsys, no_page):
+def test_a_damaged_row_costs_itself_alone(kind, where, folder, capsys, no_report):
     run(capsys, "m.py:f", "--lr", "0.1", "--max-steps", 20, "--out", "r")
     file = folder / "r/history.jsonl"
     rows = file.read_bytes().splitlines()
@@ -116,7 +109,22 @@ def test_a_damaged_row_costs_itself_alone(kind, where, folder, capsys, no_page):
     assert "resume" not in run(capsys, "--resume", "r", "--max-steps", 40).err
 
 
-def test_a_copied_folder_goes_on_with_its_own_file(folder, capsys, no_page):
+@pytest.mark.parametrize("left", [None, b"\0" * 4000, 12])
+def test_steps_that_the_history_lacks_are_told_of(left, folder, capsys, no_report):
+    run(capsys, "m.py:f", "--lr", "0.1", "--max-steps", 20, "--out", "r")
+    assert "missing" not in run(capsys, "--resume", "r", "--max-steps", 21).err
+    file = folder / "r/history.jsonl"
+    lines = file.read_bytes().splitlines(keepends=True)
+    file.unlink()
+    if left is not None:
+        file.write_bytes(left if isinstance(left, bytes) else b"".join(lines[-left:]))
+    count = 21 - (left if isinstance(left, int) else 0)
+    err = run(capsys, "--resume", "r", "--max-steps", 30).err
+    assert f"history.jsonl: {count} of 21 steps are missing; what is said of the beginning is of the others." in err
+    assert err.count("\n") == 1
+
+
+def test_a_copied_folder_goes_on_with_its_own_file(folder, capsys, no_report):
     (folder / "one").mkdir()
     shutil.move("m.py", "one/m.py")
     run(capsys, "one/m.py:f", "--lr", "0.1", "--max-steps", 20, "--out", "one/r")
@@ -130,7 +138,7 @@ def test_a_copied_folder_goes_on_with_its_own_file(folder, capsys, no_page):
     assert run(capsys, "--resume", "one/r", "--max-steps", 30).err == ""
 
 
-def test_a_moved_folder_and_a_named_file(folder, capsys, no_page):
+def test_a_moved_folder_and_a_named_file(folder, capsys, no_report):
     run(capsys, "m.py:f", "--lr", "0.1", "--max-steps", 20, "--out", "r")
     shutil.move("m.py", "n.py")
     err = run(capsys, "--resume", "r", code=2).err
@@ -143,7 +151,7 @@ def test_a_moved_folder_and_a_named_file(folder, capsys, no_page):
 
 @pytest.mark.parametrize("text", [b"\xff\xfe", b"[" * 100_000, b"", b"[]", b"{}"])
 @pytest.mark.parametrize("verb", ["run --resume r", "report r"])
-def test_a_damaged_specification_is_one_sentence(text, verb, folder, capsys, no_page):
+def test_a_damaged_specification_is_one_sentence(text, verb, folder, capsys, no_report):
     run(capsys, "m.py:f", "--lr", "0.1", "--max-steps", 5, "--out", "r")
     (folder / "r/run.json").write_bytes(text)
     assert main(verb.split()) == 2
@@ -162,6 +170,16 @@ def test_a_page_of_a_run_that_crashed(folder, capsys):
     assert "Value of the objective" in page
 
 
+def test_the_best_value_of_a_run_that_was_killed_is_not_above_its_last(folder, capsys, no_report):
+    run(capsys, "m.py:f", "--lr", "0.1", "--max-steps", 8, "--save-every", 5, "--out", "r")
+    (folder / "r/result.json").unlink()  # as after a kill: a checkpoint of step 5, and a history of 8
+    (folder / "r/checkpoint.1.safetensors").replace(folder / "r/checkpoint.safetensors")
+    summary, _ = recalled(Folder(folder / "r"))
+    values = [json.loads(line)["value"] for line in (folder / "r/history.jsonl").read_text("utf-8").splitlines()]
+    assert (summary.best, summary.best_t, summary.best_by) == (min(values), values.index(min(values)), "value")
+    assert summary.best_t > 5
+
+
 def test_a_page_of_a_run_that_ended_and_went_on(folder, capsys):
     run(capsys, "m.py:f", "--lr", "0.1", "--max-steps", 5, "--out", "r")
     with (folder / "r/history.jsonl").open("ab") as file:  # resumed, and killed before its first checkpoint
@@ -172,14 +190,14 @@ def test_a_page_of_a_run_that_ended_and_went_on(folder, capsys):
     assert "It was broken off after step 6, or still runs; no checkpoint." in page
 
 
-def test_bounds_and_projection_of_a_file(folder, capsys, no_page):
+def test_bounds_and_projection_of_a_file(folder, capsys, no_report):
     run(capsys, "m.py:Boxed", "--lr", "0.1", "--max-steps", 60, "--out", "b")
     assert np.array_equal(gs.load("b/checkpoint.safetensors").params["params"], [0.5, 0.5])
     run(capsys, "m.py:Sphere", "--lr", "0.1", "--max-steps", 60, "--out", "s")
     assert np.allclose(gs.load("s/checkpoint.safetensors").params["params"], 0.5**0.5)
 
 
-def test_names_that_mean_nothing_are_told(capsys, no_page):
+def test_names_that_mean_nothing_are_told(capsys, no_report):
     err = run(capsys, "m.py:Misspelt", "--max-steps", 1).err
     assert err.splitlines() == [
         "gradstep: m.py:Misspelt has bound, which means nothing here; bounds would.",
@@ -188,7 +206,7 @@ def test_names_that_mean_nothing_are_told(capsys, no_page):
 
 
 @pytest.mark.parametrize("verb", ["run", "check"])
-def test_a_generator_that_is_not_saved_is_refused(verb, capsys, no_page):
+def test_a_generator_that_is_not_saved_is_refused(verb, capsys, no_report):
     assert main([verb, "m.py:Legacy"]) == 2
     err = capsys.readouterr().err
     assert "m.py:Legacy: rng must be a numpy.random.Generator, or a dict of them" in err

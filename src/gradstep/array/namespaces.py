@@ -65,6 +65,18 @@ def is_masked(x: Any) -> bool:
     return type(x) is not np.ndarray and isinstance(x, np.ndarray) and isinstance(x, np.ma.MaskedArray)
 
 
+def refuse_masked(what: str, x: Any) -> None:
+    """Refuse one of NumPy's masked arrays, whose mask would be lost; ``what`` names it in the error.
+
+    Raises
+    ------
+    GradstepTypeError
+        For a masked array.
+    """
+    if is_masked(x):
+        raise GradstepTypeError(f"{what} is a masked array; fill it first.")
+
+
 def is_low(x: Any) -> bool:
     """Return True for an array of 16-bit floats."""
     return dtype_name(x) in ("float16", "bfloat16")

@@ -236,7 +236,7 @@ def _pick(node: Node, tree: Any, name: str, what: str, leaves: list[Any]) -> Non
 def _build(node: Node, leaves: Iterator[Any]) -> Any:
     if node.kind is None:
         return next(leaves)
-    values = [_build(child, leaves) for child in node.children]
+    values = [next(leaves) if child.kind is None else _build(child, leaves) for child in node.children]
     if node.kind is dict:
         return dict(zip(node.keys, values, strict=True))
     make: Any = getattr(node.kind, "_make", node.kind)  # a named tuple has _make

@@ -205,6 +205,9 @@ def plan(
         elif not saved.shares_a_stage(parts.groups):
             raise CheckpointError(saved.other_rule(mine))
         names = list(parts.params)
+        if not strict and names and found.params.keys().isdisjoint(names):
+            theirs, ours = (listed([*map(repr, each)]) for each in (found.params, names))
+            raise CheckpointError(f"no parameter is in both: {theirs} in the file, and {ours} here")
         taken = saved.hyperparameters(parts.hyper, None if strict else parts.program) if hyper else parts.hyper
         given = saved.given(parts.groups, names) if hyper else parts.groups.given
         if strict:

@@ -1,6 +1,10 @@
 """The verbs put together, and what becomes of their errors."""
 
+import contextlib
 import sys
+import traceback
+from collections.abc import Generator
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -21,6 +25,19 @@ from gradstep.errors import GradstepError
 # Click's base of all usage errors, wherever this version of Typer keeps its Click.
 _ClickException: Any = typer.BadParameter.__mro__[2]
 
+
+@contextlib.contextmanager
+def _stays() -> Generator[None]:
+    """Turn an exit into an error: it is one of a problem's code, and its exit code would stand for a verdict."""
+    try:
+        yield
+    except SystemExit as error:
+        from gradstep.loop.user import raised
+
+        *_, (frame, _) = traceback.walk_tb(error.__traceback__)
+        raise raised("the problem's code", error, Path(frame.f_code.co_filename)) from error
+
+
 app = typer.Typer(
     name="gradstep",
     add_completion=False,
@@ -29,8 +46,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for verb in (compare, watch, report, play, check, bench, show, problems, info):
-    app.command()(verb)
-app.command("run")(run_own)
+    app.command()(_stays()(verb))
+app.command("run")(_stays()(run_own))
 
 
 @app.callback(invoke_without_command=True)

@@ -165,6 +165,10 @@ def _run(folder: "Folder", spec: "RunSpec", made: "Run", shown: "PlainLines") ->
             lines = f"{history.damaged} line{' is' if history.damaged == 1 else 's are'}"
             say(f"{folder.shown / 'history.jsonl'}: {lines} damaged, and left as found; all others are there.")
 
+        if (missing := made.t - history.lines) > 0:  # a step is a line, also where several make one update
+            steps = f"{missing} of {made.t} steps {'is' if missing == 1 else 'are'}"
+            say(f"{folder.shown / 'history.jsonl'}: {steps} missing; what is said of the beginning is of the others.")
+
         def write(path: Path, keep: int) -> None:
             history.flush()
             made.save(path, keep=keep)

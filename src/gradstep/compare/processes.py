@@ -67,7 +67,9 @@ def apart(function: Callable[..., T], *arguments: Any) -> T:
             _end()
             future = _submit(function, arguments)
         try:
-            return future.result()
+            result = future.result()
+            _used[0] = time.monotonic()
+            return result
         except BrokenProcessPool as error:
             _end()
             raise EndedError(_how(str(error))) from None
@@ -78,12 +80,15 @@ def apart(function: Callable[..., T], *arguments: Any) -> T:
 
 _turn = threading.Lock()
 _executors: list[Any] = []  # the process apart, while there is one
+_used = [0.0]  # when it gave its last result
 
 
 def _submit(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
     from joblib.externals.loky import ProcessPoolExecutor
 
     resource_tracker.ensure_running()  # first: Python 3.11 unblocks SIGINT when it starts one
+    if _executors and time.monotonic() - _used[0] > IDLE / 2:
+        _end()  # its process may have ended by itself; loky would start another one and not see that one's end
     with deferred_signals():
         if not _executors:
             _executors.append(ProcessPoolExecutor(1, timeout=IDLE, initializer=end_with, initargs=(os.getpid(),)))

@@ -13,9 +13,9 @@ from gradstep.array.namespaces import (
     compute_dtype,
     dtype_name,
     is_low,
-    is_masked,
     namespace,
     pieces,
+    refuse_masked,
     to_numpy,
 )
 from gradstep.array.storage import Layout, tensor_number
@@ -214,8 +214,7 @@ def check_alike(
     mine, theirs = (namespace(y).__name__ for y in (parameter, x))
     if mine != theirs:
         raise GradstepTypeError(f"{what} is a {type(x).__name__}, but its parameter a {type(parameter).__name__}.")
-    if is_masked(x):
-        raise GradstepTypeError(f"{what} is a masked array; fill it first.")
+    refuse_masked(what, x)
     if shape is not None and shape != tuple(parameter.shape) and tuple(x.shape) != shape:
         raise GradstepValueError(f"{what} has shape {tuple(x.shape)}, and should have {shape}.")
     if shape in (None, tuple(parameter.shape)) and tuple(x.shape) != tuple(parameter.shape):

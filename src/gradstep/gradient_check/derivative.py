@@ -65,7 +65,7 @@ class Line:
     ----------
     at, here
         The function, and its value at 0.
-    first, finest, length
+    steps
         The step to be tried first, the least, and one that is as long as the parameters are large.
     noise
         The noise of the function's value. Where the values of a line lie on a staircase, its steps count too.

@@ -13,16 +13,16 @@ from gradstep.array.namespaces import (
     compute_dtype,
     copied,
     dtype_name,
-    is_masked,
     largest,
     namespace,
+    refuse_masked,
     to_numpy,
 )
-from gradstep.array.tree import flatten, is_array
+from gradstep.array.tree import flatten
 from gradstep.checkpoint.rng import Rng, put_back, taken
 from gradstep.engine.tensor import bad_gradient, check_gradient
-from gradstep.errors import GradstepTypeError, GradstepValueError, NonFiniteError
-from gradstep.loop.user import Objective
+from gradstep.errors import GradstepValueError, NonFiniteError
+from gradstep.loop.user import Objective, is_foreign
 
 Reals = NDArray[np.float64]
 DOUBLE = float(np.finfo(np.float64).eps)
@@ -65,8 +65,7 @@ class RealFunction:
             raise GradstepValueError("there is no parameter to check; params holds no array.")
         for name, x in zip(self.names, leaves, strict=True):
             compute_dtype(x, name)
-            if is_masked(x):
-                raise GradstepTypeError(f"parameter {name!r} is a masked array; fill it first.")
+            refuse_masked(f"parameter {name!r}", x)
         self.leaves = [copied(x) for x in leaves]
         self.origins = [_flat(x) for x in self.leaves]
         for name, x in zip(self.names, self.origins, strict=True):
@@ -171,13 +170,13 @@ class RealFunction:
                 f"the value that {name} gives is {value}; a gradient can be checked where it is finite."
             )
         found = self.nest.leaves(grads, "gradients")
-        self.narrow = [precision(g) if _is_foreign(g, x) else 0.0 for g, x in zip(found, leaves, strict=True)]
-        found = [_as_like(g, x) if _is_foreign(g, x) else g for g, x in zip(found, leaves, strict=True)]
+        self.narrow = [precision(g) if is_foreign(g, x) else 0.0 for g, x in zip(found, leaves, strict=True)]
+        found = [_as_like(g, x) if is_foreign(g, x) else g for g, x in zip(found, leaves, strict=True)]
         for leaf, g, x in zip(self.names, found, leaves, strict=True):
             check_gradient(leaf, g, x)
             if not np.isfinite(_flat(g)).all():
                 raise bad_gradient(leaf, g, largest("float64"))
-        return value, [np.array(_flat(g)) for g in found]
+        return value, [_flat(g) for g in found]
 
     def _measure_in(self, double: bool) -> None:
         """Measure in double precision, or in that of the parameters."""
@@ -214,12 +213,6 @@ def precision(x: Any) -> float:
     """The spacing of an array's numbers, relative to them."""
     name = dtype_name(x)
     return 2.0**-7 if name == "bfloat16" else float(np.finfo(name).eps)
-
-
-def _is_foreign(g: Any, x: Any) -> bool:
-    """Return True for a gradient of another library of a NumPy parameter, as JAX gives it."""
-    numpy = np.ndarray | np.generic
-    return isinstance(x, numpy) and is_array(g) and not isinstance(g, numpy)
 
 
 def _as_like(g: Any, x: Any) -> Any:

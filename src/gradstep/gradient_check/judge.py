@@ -14,6 +14,7 @@ from gradstep.gradient_check.noise import noise
 from gradstep.gradient_check.report import Element, ParameterCheck
 
 COMPLEX, CENTRAL = "complex step", "central differences"
+DOUBTED = ("wrong", "kink", "unsure")  # states of a comparison for which elements are looked at one by one
 ALL = 64  # elements that are tested one by one
 RESOLVED = 0.01  # of the gradient along a line: a tolerance that is larger says nothing
 ROUNDED, LOST = 64, 256  # roundings of the largest element by which another may be off: it is right; that is not known
@@ -34,6 +35,8 @@ class Comparison:
         The derivative that the gradient has, and the function.
     error, tolerance, size
         How far they are apart, how far they may be, and the size of the gradient to see it by.
+    way
+        :data:`COMPLEX` or :data:`CENTRAL`.
     left, right
         The one-sided derivatives.
     d, reach
@@ -55,9 +58,6 @@ class Comparison:
     def is_near(self, measured: float) -> bool:
         """Return True where another measurement is within this one's tolerance."""
         return abs(measured - self.measured) <= self.tolerance
-
-
-DOUBTED = ("wrong", "kink", "unsure")
 
 
 class Judge:

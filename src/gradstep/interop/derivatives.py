@@ -6,7 +6,7 @@ all else of a step is differentiated by JAX itself. This module is loaded where 
 """
 # JAX is not installed where types are checked.
 # pyright: reportMissingImports=false, reportUnknownVariableType=false, reportUnknownMemberType=false
-# pyright: reportUnknownArgumentType=false
+# pyright: reportUnknownArgumentType=false, reportUntypedFunctionDecorator=false, reportFunctionMemberAccess=false
 
 import math
 from collections.abc import Callable, Sequence

@@ -95,7 +95,7 @@ class Box:
         return out, blocked / max(1, self.bounded)
 
 
-class Limits:
+class Constraints:
     """All that holds parameters where they may be: bounds, and a user's function that has the last word.
 
     Parameters

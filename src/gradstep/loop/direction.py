@@ -23,7 +23,8 @@ class Directions:
     Raises
     ------
     GradstepValueError
-        For another word, and a value that is to be made small by an optimizer that ascends.
+        For another word, a name that nothing measured has, and a value that is to be made small by an optimizer that
+        ascends.
     """
 
     def __init__(self, mode: Mode | Mapping[str, Mode] | None = None, ascends: bool = False) -> None:
@@ -31,6 +32,8 @@ class Directions:
         for name, one in said.items():
             if one not in ("min", "max"):
                 raise GradstepValueError(f'mode: the direction of {name!r} must be "min" or "max", not {one!r}.')
+            if name != VALUE and "/" not in str(name):
+                raise GradstepValueError(f"mode: nothing is called {name!r}; write 'value' or 'val/{name}'.")
         if ascends and said.get(VALUE) == "min":
             raise GradstepValueError(
                 'mode: the chain has gs.maximize(), and the value is said to be made small ("min").'

@@ -9,6 +9,7 @@ from gradstep.array.namespaces import copied
 from gradstep.array.tree import flatten
 from gradstep.errors import GradstepError, GradstepTypeError
 from gradstep.loop.batches import UsedUpError
+from gradstep.loop.evaluation import Evaluated
 from gradstep.loop.run import Run
 from gradstep.loop.stop import Kind, Reason, plateau, steps
 
@@ -78,9 +79,9 @@ def minimize(
     call, needs_value = called(callback)
     for _ in run:
         if callback is not None:
-            value = _value(run) if needs_value else math.nan
+            here = _here(run) if needs_value else None
             try:
-                call(copy_of(run), value)
+                call(copy_of(run), math.nan if here is None else here.value)
             except StopIteration:
                 run.reason = Reason("callback", "`callback` raised `StopIteration`")
     return OptimizeResult(summary(run))
@@ -142,22 +143,19 @@ def copy_of(run: Run) -> Any:
     return nest.build([copied(x) for x in leaves])
 
 
-def _value(run: Run) -> float:
+def _here(run: Run) -> Evaluated | None:
+    """Evaluate where a run stands; None where no batch is left to evaluate on."""
     try:
-        return run.evaluation().value
+        return run.evaluation()
     except UsedUpError:
-        return math.nan
+        return None
 
 
 def summary(run: Run) -> dict[str, Any]:
     """Return the fields of SciPy's result for a run that has ended."""
     reason = run.reason
     assert reason is not None  # noqa: S101 - it has ended
-    try:
-        here = run.evaluation()
-    except UsedUpError:
-        here = None
-    status = _STATUS[reason.kind]
+    here, status = _here(run), _STATUS[reason.kind]
     wanted = any(stop.arrives for stop in run.stop)
     success = status == 0 or (status == 1 and not wanted)
     # A small gradient or a target is there or not; a plateau is one also where the value only grew.

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from gradstep.array.namespaces import compute_dtype, duplicate, is_masked
+from gradstep.array.namespaces import compute_dtype, duplicate, refuse_masked
 from gradstep.array.tree import flatten, is_array
 from gradstep.errors import GradstepError, GradstepTypeError, GradstepValueError
 from gradstep.loop.user import Objective, UserFunction, kind, raised
@@ -322,8 +322,7 @@ def initial(params: Any, where: str, path: Path, seed: int, at_top: bool) -> Any
         nest, leaves = flatten(params)
         for leaf_name, x in zip(nest.names, leaves, strict=True):
             compute_dtype(x, leaf_name)
-            if is_masked(x):
-                raise GradstepTypeError(f"parameter {leaf_name!r} is a masked array; fill it first.")
+            refuse_masked(f"parameter {leaf_name!r}", x)
     except GradstepError as error:
         raise type(error)(f"{where}: {error}") from None
     if not leaves:

@@ -18,7 +18,7 @@ from gradstep.locks import new_lock, refuse_reentry
 from gradstep.loop import start
 from gradstep.loop import stop as stops
 from gradstep.loop.batches import Cursor, UsedUpError
-from gradstep.loop.bounds import Limits
+from gradstep.loop.bounds import Constraints
 from gradstep.loop.direction import VALUE, Mode
 from gradstep.loop.evaluation import Evaluated, Functions, norm
 from gradstep.loop.files import Checkpoints
@@ -128,6 +128,10 @@ class Run(Closed, Uncopied):
     reason: Reason | None
     unsaved: OSError | None
     last_metrics: Mapping[str, float]
+    _once = {  # noqa: RUF012 - as Closed declares it
+        "params": "write into its arrays (run.params[...] = values), or make a new run",
+        "opt": "make a new run",
+    }
 
     _rather = "write its state with run.save(path), and go on from it in a run made like this one, with restore(path)."
 
@@ -189,7 +193,7 @@ class Run(Closed, Uncopied):
         self._cursor = None if batches is None else Cursor(batches)
         self._best = Best(by, self._nest.names, self._leaves, self._directions)
         own = self._nest, self._leaves, self.opt.state
-        self._limits = Limits(bounds, project, self.params, *own, ascends=self._directions.ascends)
+        self._constraints = Constraints(bounds, project, self.params, *own, ascends=self._directions.ascends)
         self._now = Counts()
         self._before: Before | None = None
         self._evaluated: Evaluated | None = None
@@ -392,9 +396,9 @@ class Run(Closed, Uncopied):
         evaluated = self._functions(self._handed(), batch, self.t, self._now.measured != self.t)
         if (grads := self._handed.gradients(evaluated.grads)) is not evaluated.grads:
             evaluated = replace(evaluated, grads=grads, free=grads)
-        if self._limits.box is None:
+        if self._constraints.box is None:
             return evaluated
-        leaves, blocked = self._limits.box.held(self._leaves, self._nest.leaves(evaluated.grads, "gradients"))
+        leaves, blocked = self._constraints.box.held(self._leaves, self._nest.leaves(evaluated.grads, "gradients"))
         return replace(evaluated, free=dict(zip(self._nest.names, leaves, strict=True)), blocked=blocked)
 
     def _reason_at(self, evaluated: Evaluated) -> Reason | None:
@@ -468,7 +472,7 @@ class Run(Closed, Uncopied):
         self._is_changing = True
         try:
             with self._lock:
-                self._limits.apply(self.t)
+                self._constraints.apply(self.t)
                 self._now.bad, self._now.settled = 0, self.t
         finally:
             self._is_changing = False
@@ -543,7 +547,7 @@ class Run(Closed, Uncopied):
                 restore()
                 self._best.take(best, found.arrays)
                 self._now, self._before, self._evaluated, self.reason = now.copy(), None, None, None
-                self._limits.done = None
+                self._constraints.done = None
                 self._started = None if self._started is None else time.monotonic()
                 self._signals.number = None
                 if self.history is not None:

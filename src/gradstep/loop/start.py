@@ -8,7 +8,7 @@ from typing import Any
 import array_api_compat
 import numpy as np
 
-from gradstep.array.namespaces import duplicate, is_masked, to_numpy
+from gradstep.array.namespaces import duplicate, is_masked, refuse_masked, to_numpy
 from gradstep.array.tree import flatten
 from gradstep.conventions import stage_of
 from gradstep.errors import GradstepTypeError, GradstepValueError
@@ -50,8 +50,7 @@ def parameters(x0: Any) -> Any:
         x0 = x0.astype(np.float64)
     nest, leaves = flatten(x0)
     for name, x in zip(nest.names, leaves, strict=True):
-        if is_masked(x):
-            raise GradstepTypeError(f"parameter {name!r} is a masked array; fill it first.")
+        refuse_masked(f"parameter {name!r}", x)
     return nest.build([np.array(to_numpy(x)) if array_api_compat.is_jax_array(x) else duplicate(x) for x in leaves])
 
 

@@ -3,10 +3,12 @@
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gradstep.array.namespaces import duplicate, is_complex, to_numpy
 from gradstep.array.tree import Nest, is_array
@@ -33,40 +35,34 @@ class Handed:
 
     def __call__(self) -> Any:
         """Return the nest."""
-        return self.nest.build([_read_only(x) for x in self.leaves])
+        return self.nest.build([x.view() if isinstance(x, np.ndarray) else duplicate(x) for x in self._still])
+
+    @cached_property
+    def _still(self) -> list[Any]:
+        """The leaves, those of NumPy as read-only views: a view of one is read-only too, and takes less time."""
+        return [_read_only(x) if isinstance(x, np.ndarray) else x for x in self.leaves]
 
     def gradients(self, grads: Any) -> Any:
         """Return gradients with NumPy's arrays for NumPy's parameters, whatever library has computed them."""
         if isinstance(grads, np.ndarray):
             return grads
         found = self.nest.leaves(grads, "gradients")
-        if as_is(found, self.leaves):
+        if set(map(type, found)) == {np.ndarray} or not any(map(is_foreign, found, self.leaves)):
             return grads
-        return self.nest.build(on_host(found, self.leaves))
+        pairs = zip(found, self.leaves, strict=True)
+        return self.nest.build([to_numpy(g) if is_foreign(g, x) else g for g, x in pairs])
 
 
-def _read_only(x: Any) -> Any:
-    if not isinstance(x, np.ndarray):
-        return duplicate(x)
+def _read_only(x: NDArray[Any]) -> NDArray[Any]:
     view = x.view()
     view.setflags(write=False)
     return view
 
 
-def as_is(grads: Sequence[Any], leaves: Sequence[Any]) -> bool:
-    """Return True where no gradient of a NumPy parameter is another library's array."""
-    return set(map(type, grads)) == {np.ndarray} or all(
-        isinstance(g, np.ndarray | np.generic) or not isinstance(x, np.ndarray) or not is_array(g)
-        for g, x in zip(grads, leaves, strict=True)
-    )
-
-
-def on_host(grads: Sequence[Any], leaves: Sequence[Any]) -> list[Any]:
-    """Return gradients, those of NumPy's parameters as NumPy's arrays wherever another library has made them."""
-    return [
-        to_numpy(g) if isinstance(x, np.ndarray) and not isinstance(g, np.ndarray) and is_array(g) else g
-        for g, x in zip(grads, leaves, strict=True)
-    ]
+def is_foreign(grad: Any, param: Any) -> bool:
+    """Return True for another library's gradient of a NumPy parameter, as JAX gives it."""
+    numpy = np.ndarray | np.generic
+    return isinstance(param, numpy) and not isinstance(grad, numpy) and is_array(grad)
 
 
 def changes_in_place(error: BaseException) -> bool:

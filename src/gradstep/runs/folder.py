@@ -133,26 +133,26 @@ class Folder:
     def history(self, evaluations: int) -> "HistoryFile":
         """Open the history at so many evaluations, to go on there; rows after the last of them are cut off.
 
-        What cannot be read before it stays as it is; ``damaged`` of the result counts such lines. Counts rise from row
-        to row; one that falls, or is beyond the last, is damaged too.
+        What cannot be read before it stays as it is; ``damaged`` of the result counts such lines, and ``lines`` all
+        that stay. Counts rise from row to row; one that falls, or is beyond the last, is damaged too.
         """
-        end = before = damaged = bad = 0
-        for stop, row in self._lines():
+        end = before = lines = damaged = bad = 0
+        for line, (stop, row) in enumerate(self._lines(), 1):
             count = None if row is None else row["evaluations"]
             if count is None or not before <= count <= evaluations:
                 bad += 1
             else:
-                end, damaged = stop, bad
+                end, lines, damaged = stop, line, bad
             if count is not None and count <= evaluations:
                 before = count
-        return HistoryFile(self.history_file, end, damaged)
+        return HistoryFile(self.history_file, end, lines, damaged)
 
 
 class HistoryFile:
     """The file of a run's history, to which each step appends a row."""
 
-    def __init__(self, path: Path, end: int, damaged: int = 0) -> None:
-        self.path, self.end, self.damaged = path, end, damaged
+    def __init__(self, path: Path, end: int, lines: int = 0, damaged: int = 0) -> None:
+        self.path, self.end, self.lines, self.damaged = path, end, lines, damaged
         self._rows = bytearray()  # that are not in the file yet
         self._enough = BUFFER
         self._file: IO[bytes] | None = None

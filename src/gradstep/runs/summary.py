@@ -88,19 +88,60 @@ class Summary:
         return {key: None if isinstance(x, float) and not math.isfinite(x) else x for key, x in plain.items()}
 
 
+class _History:
+    """All of a history that a summary has, taken in one pass over its rows.
+
+    Attributes
+    ----------
+    rows, last
+        The number of rows, and the last one.
+    t
+        Updates made at the last row that says it; None where none does.
+    curves
+        By column, finite numbers alone.
+    """
+
+    def __init__(self, rows: Iterable[HistoryRow]) -> None:
+        self.rows, self.last = 0, HistoryRow()
+        self.t: int | None = None
+        self.curves: dict[str, Curve] = {}
+        self._clipped = 0
+        for row in rows:
+            self._add(row)
+
+    def _add(self, row: HistoryRow) -> None:
+        self.rows, self.last = self.rows + 1, row
+        self._clipped += bool(row.get("clipped"))
+        if type(row.get("t")) is not int:
+            return
+        self.t = row["t"]
+        for key, x in row.items():
+            if key not in _COUNTS and isinstance(x, int | float) and abs(x) <= MOST:
+                curve = self.curves.setdefault(key, Curve())
+                curve.steps.append(row["t"])
+                curve.values.append(float(x))
+
+    def column(self, key: str) -> list[float]:
+        """Return the finite numbers of a column."""
+        return self.curves[key].values if key in self.curves else []
+
+    @property
+    def clipped(self) -> float:
+        """The share of steps that were clipped."""
+        return self._clipped / max(1, self.rows)
+
+    @property
+    def blocked(self) -> float:
+        """The share of bounded elements that a bound held."""
+        return sum(self.column("blocked")) / max(1, self.rows)
+
+
 def summarize(run: Run, rows: Iterable[HistoryRow]) -> Summary:
     """The summary of a run and its history."""
-    curves: dict[str, Curve] = {}
-    steps = clipped = 0
-    blocked = 0.0
-    for row in rows:
-        steps += 1
-        clipped += bool(row.get("clipped"))
-        blocked += row.get("blocked") or 0.0
-        _add(curves, row)
+    history = _History(rows)
     ended = run.reason
     here = run.evaluated
-    values = curves["value"].values if "value" in curves else []
+    values = history.column("value")
     return Summary(
         reason="It was broken off" if ended is None else ended.message,
         kind="broken off" if ended is None else ended.kind,
@@ -114,10 +155,10 @@ def summarize(run: Run, rows: Iterable[HistoryRow]) -> Summary:
         best_t=run.best_t,
         best_by=run.best_by or "",
         metrics=dict(run.last_metrics),
-        clipped=clipped / max(1, steps),
-        blocked=blocked / max(1, steps),
+        clipped=history.clipped,
+        blocked=history.blocked,
         skipped=run.skipped / max(1, run.skipped + run.t),
-        curves=curves,
+        curves=history.curves,
         params_sha256=sha256(run.params),
     )
 
@@ -130,26 +171,21 @@ def recalled(folder: Folder) -> tuple[Summary, list[str]]:
     GradstepValueError
         When there is nothing yet, or what it wrote is something else.
     """
-    file = folder.result_file
+    file, history = folder.result_file, _History(folder.rows())
     if not file.is_file():
-        return broken_off(folder), []
-    curves: dict[str, Curve] = {}
-    last = 0
-    for row in folder.rows():
-        _add(curves, row)
-        last = row["t"] if type(row.get("t")) is int else last
+        return _broken_off(folder, history), []
     try:
         told: Any = json.loads(file.read_bytes())
-        if told["t"] < last:
-            return broken_off(folder), []  # it has been resumed since
+        if told["t"] < (history.t or 0):
+            return _broken_off(folder, history), []  # it has been resumed since
         warnings = told.pop("warnings")
         told |= {x.name: math.nan for x in fields(Summary) if x.type is float and told[x.name] is None}
-        return Summary(**told, curves=curves), warnings
+        return Summary(**told, curves=history.curves), warnings
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise GradstepValueError(f"{file} cannot be read ({error}); {folder.resume} writes it anew.") from error
 
 
-def broken_off(folder: Folder) -> Summary:
+def _broken_off(folder: Folder, history: _History) -> Summary:
     """The summary of a run that was killed, crashed, or still runs: from its history, and its newest checkpoint.
 
     Raises
@@ -157,18 +193,12 @@ def broken_off(folder: Folder) -> Summary:
     GradstepValueError
         When it has made no step yet.
     """
-    curves: dict[str, Curve] = {}
-    rows = list(folder.rows())
-    for row in rows:
-        _add(curves, row)
     found = _newest(folder)
-    if not rows and found is None:
+    if not history.rows and found is None:
         raise GradstepValueError(f"the run in {folder.shown} has made no step yet; {folder.resume} goes on with it.")
-    end: HistoryRow = rows[-1] if rows else {}
-    values = curves["value"].values if "value" in curves else []
-    best = found.metadata.get("best") if found is not None else None
-    kept: dict[str, Any] = best if isinstance(best, dict) else {}
-    t = int(end.get("t", 0 if found is None else found.t))
+    end, values = history.last, history.column("value")
+    best, best_t, best_by = _best(found, history.curves)
+    t = next(x for x in (history.t, None if found is None else found.t, 0) if x is not None)
     saved = "no checkpoint" if found is None else f"its checkpoint is that of step {found.t}"
     return Summary(
         reason=f"It was broken off after step {t}, or still runs; {saved}",
@@ -179,16 +209,29 @@ def broken_off(folder: Folder) -> Summary:
         skipped_steps=int(end.get("skipped", 0)),
         first=values[0] if values else math.nan,
         last=values[-1] if values else math.nan,
-        best=float(kept.get("value", math.nan)),
-        best_t=kept.get("t"),
-        best_by=str(kept.get("by") or "value"),
+        best=best,
+        best_t=best_t,
+        best_by=best_by,
         metrics={},
-        clipped=sum(bool(row.get("clipped")) for row in rows) / max(1, len(rows)),
-        blocked=sum(row.get("blocked") or 0.0 for row in rows) / max(1, len(rows)),
-        skipped=int(end.get("skipped", 0)) / max(1, len(rows)),
-        curves=curves,
+        clipped=history.clipped,
+        blocked=history.blocked,
+        skipped=int(end.get("skipped", 0)) / max(1, history.rows),
+        curves=history.curves,
         params_sha256="" if found is None else sha256(dict(found.params)),
     )
+
+
+def _best(found: Checkpoint | None, curves: Mapping[str, Curve]) -> tuple[float, int | None, str]:
+    """The best number of a checkpoint, or of the history where that has met a better one since; where, and its name."""
+    best = found.metadata.get("best") if found is not None else None
+    if not isinstance(best, dict):
+        return math.nan, None, "value"
+    kept: dict[str, Any] = best
+    by = str(kept.get("by") or "value")
+    known = [(float(kept.get("value", math.nan)), kept.get("t"))]
+    if by in curves:
+        known += [(x, t - 1) for t, x in zip(curves[by].steps, curves[by].values, strict=True)]  # before the step
+    return *min(known, key=lambda one: one[0]), by
 
 
 def _newest(folder: Folder) -> Checkpoint | None:
@@ -199,15 +242,6 @@ def _newest(folder: Folder) -> Checkpoint | None:
         except (OSError, CheckpointError):
             continue
     return None
-
-
-def _add(curves: dict[str, Curve], row: HistoryRow) -> None:
-    """Put the finite numbers of a row at the ends of their curves."""
-    for key, x in row.items():
-        if key not in _COUNTS and isinstance(x, int | float) and abs(x) <= MOST and type(row.get("t")) is int:
-            curve = curves.setdefault(key, Curve())
-            curve.steps.append(row["t"])
-            curve.values.append(float(x))
 
 
 def facts(s: Summary) -> dict[str, str]:

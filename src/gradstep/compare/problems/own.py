@@ -66,6 +66,12 @@ def look(text: str) -> Sight:
 
 
 def _sight(own: OwnProblem) -> Sight:
+    for name, x in (("bounds", own.bounds), ("project", own.project)):
+        if x is not None:
+            raise GradstepValueError(
+                f"{own.name}: a comparison knows no {name}, and optimizers would leave them; leave {name} out of the "
+                f"file, or make runs of it: gradstep run {own.path}:{own.name}."
+            )
     count = sum(math.prod(x.shape) for x in flatten(own.params)[1])
     return Sight(str(own.path), own.name, own.source_sha256, count, own.batches is not None)
 
