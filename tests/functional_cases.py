@@ -6,7 +6,7 @@ import gradstep as gs
 from gradstep.rule import registry
 
 CHAINS = {
-    **{name: rule for name, rule in registry().items() if not rule.whole},  # see test_whole_arrays.py
+    **{name: rule for name, rule in registry().items() if not (rule.whole or rule.beside)},  # see test_whole_arrays.py
     "long": gs.chain(
         gs.clip_by_global_norm(2.0), gs.l2(0.1), gs.nadam(lr=gs.schedules.cosine(0.1, 9)), gs.decay, gs.ema(decay=0.5)
     ),

@@ -15,6 +15,7 @@ import numpy as np
 
 import gradstep as gs
 from gradstep import rules
+from support import OF_GRADIENTS
 
 STEPS = 9
 STOPS = (0, 1, 2, 7, STEPS)
@@ -47,7 +48,7 @@ def setups(rule):
 def forms():
     """Names of rules by the form of their state: slots and their shapes, starts, what the host remembers and sums."""
     found = {}
-    for name in rules.__all__:
+    for name in OF_GRADIENTS:
         rule = getattr(rules, name)
         shapes = len(rule.state), bool(rule.whole), *sorted(rule.shapes.items())
         found.setdefault((shapes, bool(rule.start), bool(rule.memory), bool(rule.measure)), []).append(name)
@@ -55,7 +56,7 @@ def forms():
 
 
 def cases():
-    names = rules.__all__ if "full" in sys.argv else [first for first, *_ in forms().values()]
+    names = OF_GRADIENTS if "full" in sys.argv else [first for first, *_ in forms().values()]
     for name, rule in ((name, getattr(rules, name)) for name in names):
         for stored, (dtype, options) in STORAGE.items():
             if rule.whole and (dtype == "c8" or "state_dtype" in options):

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gradstep.form.chain import program
 from gradstep.form.rule import Stage
 from gradstep.optimizer import Optimizer
 
@@ -14,6 +15,7 @@ Arrays = list[Array]
 Snapshot = dict[str, Arrays]  # "theta", "adam.m": one array for each parameter
 
 REAL = ("float32", "float64")
+NUMBER = 0.75  # that a step takes, such as its loss
 
 
 def demand(holds: Any, evidence: str) -> None:
@@ -59,14 +61,35 @@ def run(
     *,
     engine: str = "auto",
     groups: Mapping[str, Any] | None = None,
+    more: Sequence[Mapping[str, Any]] | None = None,
 ) -> list[Snapshot]:
-    """Return what an optimizer of copies of ``thetas``, called 0, 1, ..., shows after each step."""
+    """Return what an optimizer of copies of ``thetas``, called 0, 1, ..., shows after each step.
+
+    ``more`` is what comes beside the gradients of each step; left out, it is :func:`beside`.
+    """
     opt = Optimizer([np.array(x) for x in thetas], stage, engine=engine, groups=groups)
     out: list[Snapshot] = []
-    for g in grads:
-        opt.step(g)
+    for g, own in zip(grads, [beside(stage, g) for g in grads] if more is None else more, strict=True):
+        opt.step(g, **own)
         out.append(snapshot(opt))
     return out
+
+
+def beside(stage: Stage, grads: Arrays, factors: Mapping[str, float] | None = None) -> dict[str, Any]:
+    """Return what a stage takes beside gradients, made of these: arrays of positive numbers, and numbers.
+
+    ``factors`` are those of their units, where these are not what they are.
+    """
+    made, factors = program(stage), factors or {}
+    arrays = {key: [_size(g) * g.dtype.type(factors.get(key, 1.0)) for g in grads] for key in made.inputs}
+    return arrays | {key: NUMBER * factors.get(key, 1.0) for key in made.takes}
+
+
+def _size(g: Array) -> Array:
+    """Return a positive number for each element of a gradient, whatever that is, and of both parts of a complex one."""
+    if g.dtype.kind == "c":
+        return np.asarray(_size(g.real) + 1j * _size(g.imag), g.dtype)
+    return np.where(np.abs(g) <= 1.0, 0.5 + np.abs(g), 1.5).astype(g.dtype)
 
 
 def snapshot(opt: Any) -> Snapshot:
