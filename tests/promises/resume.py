@@ -3,7 +3,7 @@
 ``python resume.py begin FOLDER``: whole runs, and files of each at every stop. ``python resume.py end FOLDER``: another
 process goes on from each file. Both print the SHA-256 of what each run came to, by its name.
 ``python resume.py sabotage FOLDER``: the same, with one thing of the state set back after it was restored.
-All with every rule after a third word ``full``; else with the first of each form of state.
+All with every rule after a third word ``full``; else with the first of each form.
 """
 
 import hashlib
@@ -15,6 +15,7 @@ import numpy as np
 
 import gradstep as gs
 from gradstep import rules
+from support import form
 
 STEPS = 9
 STOPS = (0, 1, 2, 7, STEPS)
@@ -44,22 +45,20 @@ def setups(rule):
     yield "groups", rule(lr=gs.schedules.exponential(0.05, 2, 0.5)), groups
 
 
-def forms():
-    """Names of rules by the form of their state: slots and their shapes, starts, what the host remembers and sums."""
-    found = {}
-    for name in rules.__all__:
-        rule = getattr(rules, name)
-        shapes = len(rule.state), bool(rule.whole), *sorted(rule.shapes.items())
-        found.setdefault((shapes, bool(rule.start), bool(rule.memory), bool(rule.measure)), []).append(name)
-    return found
+def names():
+    """Every rule, or the first of each form."""
+    if "full" in sys.argv:
+        return rules.__all__
+    return list({form(getattr(rules, name)): name for name in reversed(rules.__all__)}.values())
 
 
 def cases():
-    names = rules.__all__ if "full" in sys.argv else [first for first, *_ in forms().values()]
-    for name, rule in ((name, getattr(rules, name)) for name in names):
+    for name, rule in ((name, getattr(rules, name)) for name in names()):
         for stored, (dtype, options) in STORAGE.items():
             if rule.whole and (dtype == "c8" or "state_dtype" in options):
                 continue  # for real matrices, and it keeps its state as it is
+            if "state_dtype" in options and "smaller_state" in rule.exceptions:
+                continue
             for setup, stage, groups in setups(rule):
                 for engine in ENGINES:
                     key = f"{name}; {stored}; {setup}; {engine}"

@@ -25,7 +25,8 @@ def test_one_hash_for_all_settings(figure):
     assert settings == {3 * 3 * len(ENGINES)}
     assert len({found[0] for found in hashes.values()}) == len(hashes)  # rules differ from one another
     if len(ENGINES) == 2:
-        figure("P9", f"1 hash for 18 settings (3 threads x 3 CPU levels x 2 engines), for each of {len(hashes)} rules")
+        settings = "(3 threads x 3 CPU levels x 2 engines)"
+        figure("P9", f"1 hash for 18 settings {settings}, for each of {{rules}} rules", rules=len(hashes))
 
 
 def test_control_sums_by_shard_differ(control):
