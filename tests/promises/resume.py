@@ -26,6 +26,7 @@ STORAGE = {
     "float16, master": ("f2", {"master": True}),
     "float32, 8-bit state": ("f4", {"state_dtype": "8bit", "seed": 3}),
 }
+GIVEN = {"asgd": {"t0": 2.0}}  # up to there its average is the parameters, and nothing is kept
 GENERATORS = (np.random.PCG64, np.random.MT19937, np.random.Philox, np.random.SFC64)
 ENGINES = ("compiled", "eager") if gs.Optimizer(np.ones(1), "sgd").engine == "compiled" else ("eager",)
 
@@ -37,12 +38,13 @@ def falling(t):
 
 def setups(rule):
     """A stage and groups in each of some ways."""
-    cosine = gs.schedules.warmup_cosine(0.02, 9, 3)
-    yield "plain", rule(), None
-    yield "schedule", rule(lr=cosine), None
-    yield "chain", gs.chain(gs.clip_by_global_norm(1.0), rule(lr=falling), gs.ema(decay=0.5)), None
+    cosine = gs.schedules.warmup_cosine(0.02, 9, 3, start=1e-3)  # the rate of FTRL is above zero
+    hyper = GIVEN.get(rule.name, {})
+    yield "plain", rule(**hyper), None
+    yield "schedule", rule(lr=cosine, **hyper), None
+    yield "chain", gs.chain(gs.clip_by_global_norm(1.0), rule(lr=falling, **hyper), gs.ema(decay=0.5)), None
     groups = {"b*": {"lr": gs.times(0.5)}, "c": {"lr": gs.schedules.linear(0.1, 5, 0.01)}, "frozen": "freeze"}
-    yield "groups", rule(lr=gs.schedules.exponential(0.05, 2, 0.5)), groups
+    yield "groups", rule(lr=gs.schedules.exponential(0.05, 2, 0.5), **hyper), groups
 
 
 def names():
@@ -110,7 +112,8 @@ class Run:
                   "c": self.params["c"], "frozen": self.params["frozen"]}  # fmt: skip
         for name, own in self.opt.state.items():
             arrays |= {f"{name}/{slot}": x for slot, x in own.items()}
-        digest = hashlib.sha256(repr((self.opt.t, self.opt.skipped, self.rng.random(3).tolist())).encode())
+        host = self.opt.t, self.opt.skipped, sorted(sorted(own.items()) for own in self.opt.parts().memory)
+        digest = hashlib.sha256(repr((*host, self.rng.random(3).tolist())).encode())
         for name in sorted(arrays):
             digest.update(repr((name, arrays[name].dtype.str, arrays[name].shape)).encode() + arrays[name].tobytes())
         return digest.hexdigest()
@@ -175,7 +178,8 @@ def _set_back(run, what):
     if what == "rng":
         run.rng = np.random.Generator(type(run.rng.bit_generator)(1))
         return True
-    if callable(run.opt.hyper["lr"]):
+    rules_of = [part.rule for part in parts.program.parts]
+    if callable(run.opt.hyper["lr"]) and not any("zero_rate_keeps_theta" in rule.exceptions for rule in rules_of):
         run.opt.hyper.replace({**run.opt.hyper.raw, "lr": 0.3})
         return True
     return False

@@ -15,10 +15,11 @@ def levels():
 
 
 @pytest.mark.process
-def test_one_hash_for_all_settings(figure):
+def test_one_hash_for_all_settings(full, figure):
+    """Of one rule of each form, or of every rule: another test holds all of them to one hash at two CPU levels."""
     hashes = {}
     for off in levels():
-        for rule, by_setting in run_program("spread.py", NPY_DISABLE_CPU_FEATURES=off).items():
+        for rule, by_setting in run_program("spread.py", *["full"] * full, NPY_DISABLE_CPU_FEATURES=off).items():
             hashes.setdefault(rule, []).extend(by_setting.values())
     assert {rule for rule, found in hashes.items() if len(set(found)) > 1} == set()
     settings = {len(found) for found in hashes.values()}
