@@ -69,7 +69,9 @@ class TestGrown:
         fresh = gs.Optimizer(params("new", "old"), rule)
         assert opt.parts().memory == old.parts().memory != fresh.parts().memory
         for name, source in (("new", fresh), ("old", old)):
-            assert {k: bits(x) for k, x in opt.state[name].items()} == {k: bits(x) for k, x in source.state[name].items()}
+            assert {k: bits(x) for k, x in opt.state[name].items()} == {
+                k: bits(x) for k, x in source.state[name].items()
+            }
         go(opt, STEPS, 5)
         assert all(np.isfinite(x).all() for x in opt.params.values())
 

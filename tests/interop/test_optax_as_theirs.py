@@ -226,7 +226,18 @@ class TestParameters:
             if asks_for_parameters(gs.form.chain.program(gs.form.rule.as_stage(rule)))
         }
         assert asked >= {"adamw", "lamb", "adafactor", "muon", "averaged", "decayed", *FROM_THETA}
-        assert not asked & {"sgd", "momentum", "adagrad", "rmsprop", "adam", "adabelief", "adopt", "lion", "rprop", "yogi"}
+        assert not asked & {
+            "sgd",
+            "momentum",
+            "adagrad",
+            "rmsprop",
+            "adam",
+            "adabelief",
+            "adopt",
+            "lion",
+            "rprop",
+            "yogi",
+        }
 
 
 class TestDtypes:
