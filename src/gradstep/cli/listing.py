@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 NONE = "-"
 _TITLES = {"rule": "Rules", "stage": "Other stages", "variant": "Rules and stages as other libraries have them"}
-_YEAR = re.compile(r"(?<![\d:.])(?:18|19|20)\d\d(?![\d.])")  # 1412 of arXiv:1412.6980 is none
+_YEAR = re.compile(r"(?<![\d:.])(?:18|19|20)\d\d(?!\d|\.\d)")  # 1412 of arXiv:1412.6980 is none
 
 
 def print_list(screen: "Console") -> None:
