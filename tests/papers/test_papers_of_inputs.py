@@ -5,7 +5,7 @@ from fractions import Fraction as F
 import pytest
 from mpmath import mp, mpf
 
-from . import momo, polyak, sgd, sophia, sophia_optax, wrappers
+from . import momo, polyak, psgd_kron, sgd, sophia, sophia_optax, wrappers
 from .exact import DIGITS
 from .test_papers import assert_same
 
@@ -68,6 +68,22 @@ def test_sophia_by_hand():
 def test_sophia_is_newtons_step_where_nothing_is_cut():
     path = sophia.trajectory(1, [0.5, 0.25], curvature=[4, 4], lr=1, beta1=0, beta2=0, gamma=1, eps=0, k=1)
     assert_same(path, [1 - F(1, 8), 1 - F(1, 8) - F(1, 16)])
+
+
+def test_kron_by_hand():
+    """But for its tiny, 2^-126."""
+    hyper = {"lr": 0.5, "momentum": 0, "precond_lr": 0.5}
+    # a vector: a = (1/4, 1/4), b = (0, 1/4): q = 1 - 1/2 (1/2, 0);  u = (9/32, 1/2)
+    (x,) = psgd_kron.trajectory([[1], [1]], [[[0.5], [0.5]]], noise=[[[0], [0.5]]], **hyper)
+    assert [[float(a) for a in row] for row in x] == [[55 / 64], [3 / 4]]
+    # A = diag(1/2, 1), B = 0: A A^T = diag(1/4, 1), 1 at most: both Q = diag(7/8, 1/2);  u = ((7/8)^4 / 2, 1/16)
+    (x,) = psgd_kron.trajectory([[1, 0], [0, 1]], [[[0.5, 0], [0, 1]]], noise=[[[0, 0], [0, 0]]], **hyper)
+    assert [[float(a) for a in row] for row in x] == [[1 - (7 / 8) ** 4 / 4, 0], [0, 31 / 32]]
+
+
+def test_kron_learns_the_scale_of_the_gradients():
+    path = psgd_kron.trajectory([[0]], [[[0.01]]] * 200, noise=[[[1.0]]] * 200, lr=1)
+    assert abs(path[-2][0][0] - path[-1][0][0] - 1) < 1e-3
 
 
 def test_mars_by_hand():
