@@ -25,6 +25,7 @@ from gradstep.functional import State, apply, init, scalars, update
 from gradstep.optimizer import Optimizer
 from gradstep.rules import *  # noqa: F403 - a rule is listed in one place, rules/__init__.py
 from gradstep.stages import *  # noqa: F403 - and so is a stage
+from gradstep.step.layerwise import layerwise
 from gradstep.version import __version__ as __version__
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ __all__ = [
     "init",
     "interop",
     "layers",
+    "layerwise",
     "load",
     "loggers",
     "minimize",
