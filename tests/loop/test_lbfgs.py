@@ -1,6 +1,7 @@
 """L-BFGS: against matrices, SciPy and torch; refusals, limits, odd values; what it keeps."""
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -161,7 +162,7 @@ def test_steps_fall_and_have_what_steps_have():
     run = gs.Run(valley, np.array([-1.2, 1.0, 0.5]), "lbfgs", grad_norm=1e-8)
     steps = list(run)
     values = [step.value for step in steps]
-    assert all(a > b for a, b in zip(values, values[1:], strict=False))
+    assert all(a > b for a, b in pairwise(values))
     assert [step.t for step in steps] == list(range(1, len(steps) + 1))
     assert steps[0].grad_norm == pytest.approx(np.linalg.norm(valley(np.array([-1.2, 1.0, 0.5]))[1]), rel=1e-15)
     assert all(0 < step.update_ratio < 10 and math.isnan(step.lr) for step in steps)
@@ -323,12 +324,13 @@ def test_what_makes_no_sense_is_refused(options, says):
     "make",
     [
         lambda: gs.Optimizer(np.zeros(2), "lbfgs"),
-        lambda: gs.init(np.zeros(2), "lbfgs"),
         lambda: gs.interop.scipy.method("lbfgs"),
     ],
 )
 def test_elsewhere_it_is_told_where_it_belongs(make):
-    with pytest.raises(gs.GradstepError, match="lbfgs evaluates the objective several times .* method: of gs.minimize"):
+    with pytest.raises(
+        gs.GradstepError, match=r"lbfgs evaluates the objective several times .* method: of gs.minimize"
+    ):
         make()
 
 

@@ -13,7 +13,7 @@ from gradstep.vocabulary import abs, sqrt
 
 
 def rated(t, d, lr, beta1, beta2, d0, correction):
-    now = d if t > 1 else d0
+    now = max(d, d0)
     return now, now * lr * (sqrt(1 - beta2**t) / (1 - beta1**t) if correction else 1.0)
 
 

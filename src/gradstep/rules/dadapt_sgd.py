@@ -12,9 +12,9 @@ from gradstep.rule import NonNegative, Positive, rule
 from gradstep.vocabulary import sqrt
 
 
-def scalars(t, along, length, size, d, product, first, lr=1.0, momentum=0.0, d0: Positive = 1e-6,
+def scalars(along, length, size, d, product, first, lr=1.0, momentum=0.0, d0: Positive = 1e-6,
             growth: NonNegative = 0.0):
-    now, first = d if t > 1 else d0, first if first else sqrt(length)
+    now, first = max(d, d0), first if first else sqrt(length)
     gain = lr * now / first if first else 0.0
     product = product + gain * along
     norm = sqrt(max(0.0, size + 2 * gain * along + gain * gain * length))  # of s after this update

@@ -11,9 +11,9 @@ from gradstep.rule import Positive, rule
 from gradstep.vocabulary import sqrt
 
 
-def scalars(t, start, away, length, distance, gradients, lr=1.0, reps_rel: Positive = 1e-6, eps=1e-8):
-    distance = reps_rel * (1 + sqrt(start)) if t == 1 else max(distance, sqrt(away))
-    gradients = (eps if t == 1 else gradients) + length
+def scalars(start, away, length, distance, gradients, lr=1.0, reps_rel: Positive = 1e-6, eps=1e-8):
+    distance = max(distance, sqrt(away)) or reps_rel * (1 + sqrt(start))
+    gradients = (gradients or eps) + length
     return dict(distance=distance, gradients=gradients, rate=lr * distance / sqrt(gradients))
 
 
