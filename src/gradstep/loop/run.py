@@ -22,7 +22,7 @@ from gradstep.loop.bounds import Constraints
 from gradstep.loop.direction import VALUE, Mode
 from gradstep.loop.evaluation import Evaluated, Functions, norm
 from gradstep.loop.files import Checkpoints
-from gradstep.loop.lbfgs import LineDescent, evaluations_left, last_point, method_of, refuse
+from gradstep.loop.lbfgs import LineDescent, evaluations_left, last_point, lbfgs, method_of, refuse
 from gradstep.loop.progress import Before, Best, Counts, best_by, copied_memory
 from gradstep.loop.signals import Signals
 from gradstep.loop.step import History, Step
@@ -242,6 +242,11 @@ class Run(Closed, Uncopied):
     def on_nonfinite(self, policy: str) -> None:
         self._ends = start.ending(self._asked, policy)[1]
         self._on_nonfinite = policy
+
+    @property
+    def method(self) -> lbfgs | None:
+        """The method that makes directions and their lengths, where a rule does not; :attr:`opt` makes its steps."""
+        return None if self._line is None else self._line.method
 
     @property
     def t(self) -> int:
