@@ -13,7 +13,7 @@ import numpy as np
 import gradstep as gs
 from gradstep.array.tree import flatten
 from gradstep.checkpoint.rng import taken
-from loop.cases import DATA, bowl, fit, loss
+from loop.cases import DATA, bowl, fit, loss, valley
 from support import bits, states
 
 LAST = 10
@@ -91,7 +91,12 @@ def stored():
     }
 
 
-CASES = {f.__name__: f for f in (plain, batches, metric, bounds, skip, best, schedule, random, stored)}
+def lbfgs():
+    """A valley, where a step takes up to four evaluations, and more steps than are kept."""
+    return {"value_and_grad": valley, "rule": "lbfgs", "memory": 3}
+
+
+CASES = {f.__name__: f for f in (plain, batches, metric, bounds, skip, best, schedule, random, stored, lbfgs)}
 
 
 def make(name, wrap=None, **options):

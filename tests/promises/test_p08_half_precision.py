@@ -55,7 +55,8 @@ def test_finite_and_near(dtype, figure):
     assert all(finite for _, finite in found.values())
     worst = max(x for x, _ in found.values())
     assert worst <= STEPS * ROOM[dtype]
-    figure("P8", f"{dtype}: finite {len(found)} / {len(found)}; largest error against float64 {upwards(worst)}")
+    text = f"{dtype}: finite {{n}} / {{n}}; largest error against float64 {upwards(worst)}"
+    figure("P8", text, n=len(found))
 
 
 def naive_adam(theta, grads, dtype):

@@ -37,7 +37,8 @@ def test_every_rule_and_storage(tmp_path, figure):
             arrays += check_with_other_readers(tmp_path / "run.safetensors")
             files += 1
     assert arrays > 3 * files
-    figure("P13", f"official reader and six lines of NumPy find equal arrays: {files} / {files} files, {arrays} arrays")
+    text = "official reader and six lines of NumPy find equal arrays: {files} / {files} files, {arrays} arrays"
+    figure("P13", text, files=files, arrays=arrays)
 
 
 def test_the_official_reader_for_numpy(tmp_path, figure):

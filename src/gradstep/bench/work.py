@@ -85,7 +85,7 @@ class Work:
     def __post_init__(self) -> None:
         if beside := find("unknown rule", self.rule, self.rules).beside:
             raise GradstepValueError(
-                f"{self.rule} takes {beside[0]} beside the gradient, which nothing here is timed with."
+                f"{self.rule} takes {beside[0]} beside the gradient, and gradients alone are timed."
             )
         find("unknown dtype", self.dtype, BYTES)
 

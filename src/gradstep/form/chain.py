@@ -278,7 +278,7 @@ class Program:
                 )
 
     def refuse_gathering(self, who: str, hands: Collection[str] = ()) -> None:
-        """Refuse a program that does not make an update at each call, or takes more with it than ``who`` ``hands`` over.
+        """Refuse a program that gathers gradients, or takes more with a step than ``who`` hands over.
 
         Raises
         ------
@@ -446,8 +446,8 @@ def program(stage: Stage) -> Program:
     for part in stage.parts if ends else ():
         if part.rule.takes:
             raise GradstepValueError(
-                f"{part.label}: {part.rule.takes[0]}= comes with each step, and {stage.parts[ends[0]].label} gathers the "
-                f"gradients of several; add gradients and {part.rule.takes[0]} up before."
+                f"{part.label}: {part.rule.takes[0]}= comes with each step, and {stage.parts[ends[0]].label} gathers "
+                f"the gradients of several; add gradients and {part.rule.takes[0]} up before."
             )
     for part in stage.parts[: ends[0]] if ends else ():
         if part.rule.moves_theta:

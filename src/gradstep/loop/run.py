@@ -22,6 +22,7 @@ from gradstep.loop.bounds import Constraints
 from gradstep.loop.direction import VALUE, Mode
 from gradstep.loop.evaluation import Evaluated, Functions, norm
 from gradstep.loop.files import Checkpoints
+from gradstep.loop.lbfgs import LineDescent, evaluations_left, last_point, lbfgs, method_of, refuse
 from gradstep.loop.progress import Before, Best, Counts, best_by, copied_memory
 from gradstep.loop.signals import Signals
 from gradstep.loop.step import History, Step
@@ -29,6 +30,7 @@ from gradstep.loop.stop import Point, Reason, Stop
 from gradstep.loop.user import Handed, raised
 from gradstep.naming import Closed, Uncopied, whole
 from gradstep.optimizer import Optimizer
+from gradstep.rules.sgd import sgd
 
 WITHIN = "an evaluation or a step of the same run"
 
@@ -50,7 +52,8 @@ class Run(Closed, Uncopied):
         which cannot be changed, become NumPy's.
     rule
         As for :class:`gradstep.Optimizer`, which also takes ``**options``: ``lr`` and other hyperparameters,
-        ``groups``, ``engine``, ``state_dtype`` ...
+        ``groups``, ``engine``, ``state_dtype`` ... Or ``"lbfgs"``, with those of :class:`gradstep.lbfgs`: a method that
+        evaluates the objective several times for a step, which has to be deterministic.
     stop
         A stop of :mod:`gradstep.stop`, or several as ``a | b`` and ``a & b``.
     max_steps, max_evaluations, seconds, grad_norm, target
@@ -170,6 +173,10 @@ class Run(Closed, Uncopied):
         stop, _ = start.ending(stop, on_nonfinite, **by_number, target=target)
         self._on_nonfinite = on_nonfinite
         self.params = start.parameters(x0)
+        method = method_of(rule, start.own_numbers(options))
+        if method is not None:
+            refuse({"batches": batches, "rng": rng, "bounds": bounds, "project": project} | options)
+            rule, options = sgd, {key: x for key, x in options.items() if key not in start.own_numbers(options)}
         stage, self._directions, options = start.rule_and_directions(rule, mode, options)
         self.opt = Optimizer(self.params, stage, diagnostics=diagnostics, **options)
         self.callbacks = start.callbacks(callbacks)
@@ -194,6 +201,11 @@ class Run(Closed, Uncopied):
         self._best = Best(by, self._nest.names, self._leaves, self._directions)
         own = self._nest, self._leaves, self.opt.state
         self._constraints = Constraints(bounds, project, self.params, *own, ascends=self._directions.ascends)
+        self._line: LineDescent | None = None
+        if method is not None:
+            active = [k for k, group in enumerate(self._groups.of) if group is not None]
+            sign = self._directions.sign(VALUE)
+            self._line = LineDescent(method, self._nest, self._leaves, active, sign, self._objective_at)
         self._now = Counts()
         self._before: Before | None = None
         self._evaluated: Evaluated | None = None
@@ -230,6 +242,11 @@ class Run(Closed, Uncopied):
     def on_nonfinite(self, policy: str) -> None:
         self._ends = start.ending(self._asked, policy)[1]
         self._on_nonfinite = policy
+
+    @property
+    def method(self) -> lbfgs | None:
+        """The method that makes directions and their lengths, where a rule does not; :attr:`opt` makes its steps."""
+        return None if self._line is None else self._line.method
 
     @property
     def t(self) -> int:
@@ -393,7 +410,8 @@ class Run(Closed, Uncopied):
 
     def _evaluated_on(self, batch: tuple[Any, ...]) -> Evaluated:
         """Call the user's functions, and hold what points out of a bound."""
-        evaluated = self._functions(self._handed(), batch, self.t, self._now.measured != self.t)
+        known = None if self._line is None else self._line.known(self.t)
+        evaluated = self._functions(self._handed(), batch, self.t, self._now.measured != self.t, known)
         if (grads := self._handed.gradients(evaluated.grads)) is not evaluated.grads:
             evaluated = replace(evaluated, grads=grads, free=grads)
         if self._constraints.box is None:
@@ -419,7 +437,32 @@ class Run(Closed, Uncopied):
         )
         return self._ends.check(point, self._now.stop)
 
-    def _update(self, evaluated: Evaluated) -> Step:
+    def _objective_at(self, leaves: list[Any]) -> tuple[float, Any]:
+        """Evaluate the objective elsewhere; the gradients fit."""
+        handed = Handed(self._nest, leaves)
+        value, grads = self._functions.objective(handed())
+        self.opt.fitting(grads := handed.gradients(grads))
+        return value, grads
+
+    def _descend(self, line: LineDescent, evaluated: Evaluated) -> Step | Reason:
+        """Search along a line, and step to what is found there."""
+        most = evaluations_left(self._ends, self.evaluations)
+        found = line.search(self.t, evaluated.value, evaluated.grads, most)
+        if found.direction is None:
+            self._now.evaluations += found.evaluations
+            return found.reason(most, self.evaluations)
+        size = norm(self.opt.fitting(evaluated.free)) if self._measures else math.nan
+        self.opt.lr = found.alpha
+        self.opt.step(found.direction)
+        self._now.evaluations += found.evaluations
+        self._evaluated = None
+        self._after_update()
+        done = self.opt.diagnostics if self._measures else None
+        return self._step(evaluated, grad_norm=size, update_ratio=math.nan if done is None else done.update_ratio)
+
+    def _update(self, evaluated: Evaluated) -> Step | Reason:
+        if self._line is not None:
+            return self._descend(self._line, evaluated)
         lr = self.opt.lr if "lr" in self.opt.hyper else math.nan
         cut = self._is_clipped(evaluated)  # before the step, which may change the very array that is the gradient
         self.opt.step(evaluated.free, loss=evaluated.value)
@@ -501,7 +544,9 @@ class Run(Closed, Uncopied):
             if before is None or before.t != manifest["optimizer"]["t"]:
                 before = Before(self.t, self._now, taken(self._rng))
             own = {"run": before.counts.as_json(self.seconds), "best": data, "rng": states_as_json(before.random)}
-            write(path, arrays | best, manifest | user_metadata(extra, None) | own, keep)
+            line, kept = ({}, None) if self._line is None else self._line.to_save()
+            own |= {} if kept is None else {"line": kept}
+            write(path, arrays | best | line, manifest | user_metadata(extra, None) | own, keep)
 
     def restore(self, path: AnyPath) -> Checkpoint:
         """Go on from a checkpoint of a run like this one, or of its optimizer.
@@ -536,6 +581,7 @@ class Run(Closed, Uncopied):
             try:
                 now = Counts.from_json(found.metadata.get("run", alone))
                 self._best.check(best, found.arrays)
+                line = last_point(self._line, found.metadata.get("line"), found.arrays)
             except CheckpointError as problem:
                 raise CheckpointError(
                     f"checkpoint {str(path)!r} is not of this run: {problem}. Nothing was changed."
@@ -546,6 +592,8 @@ class Run(Closed, Uncopied):
             def act() -> None:
                 restore()
                 self._best.take(best, found.arrays)
+                if self._line is not None:
+                    self._line.take(line)
                 self._now, self._before, self._evaluated, self.reason = now.copy(), None, None, None
                 self._constraints.done = None
                 self._started = None if self._started is None else time.monotonic()

@@ -95,7 +95,7 @@ def rule_and_directions(
     GradstepValueError, GradstepTypeError
         For unknown rules, hyperparameters and directions.
     """
-    hyper = {key: x for key, x in options.items() if key not in _OPTIONS}
+    hyper = own_numbers(options)
     if known := sorted(hyper.keys() & ELSEWHERE.keys()):
         raise GradstepTypeError(f"there is no {known[0]}= here; write {ELSEWHERE[known[0]]} instead.")
     stage, groups = stage_of(rule, hyper), dict(options.get("groups") or {})
@@ -114,6 +114,11 @@ def rule_and_directions(
         others = {pattern: chain(maximize(), own) for pattern, own in others.items()}
     kept = {key: x for key, x in options.items() if key in _OPTIONS}
     return stage, directions, kept | ({"groups": groups | others} if others else {})
+
+
+def own_numbers(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options that are hyperparameters, and not an optimizer's."""
+    return {key: x for key, x in options.items() if key not in _OPTIONS}
 
 
 def _ascends(stage: Stage) -> bool:

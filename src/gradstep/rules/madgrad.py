@@ -12,12 +12,12 @@ from gradstep.vocabulary import cbrt, sqrt
 
 def scalars(t, lr=1e-2, momentum=0.9, eps=1e-6):
     weight = (lr + eps) * sqrt(float(t)) if lr else 0.0
-    return dict(weight=weight, momentum=momentum, rest=1 - momentum, eps=eps)
+    return dict(weight=weight, rest=1 - momentum, eps=eps)
 
 
 @rule(scalars, state="s v x0", nonnegative="v", start={"x0": "theta"}, power=2,
       exceptions={"units": "eps is added to the rate and to a root, which have other units"})
-def madgrad(theta, g, s, v, x0, weight, momentum, rest, eps):
+def madgrad(theta, g, s, v, x0, weight, rest, eps):
     v = v + weight * (g * g)
     s = s + weight * g
     z = x0 - s / (cbrt(v) + eps)

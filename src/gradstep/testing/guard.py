@@ -28,12 +28,8 @@ def refuses_nonfinite(case: Case) -> None:
         _as_if_not_asked(case, thetas, grads, limits, policy)
     for value in (np.nan, np.inf):
         bad = _with(thetas, 1, -1, value)
-        ways: dict[str, Any] = {
-            "gs.init": lambda: init(case.stage(), bad),
-            "Optimizer": lambda: Optimizer(bad, case.stage()),
-        }
-        for what, make in ways.items():
-            demand(_refused(make), f"{what} took a parameter that is {value}")
+        demand(_refused(init, case.stage(), bad), f"gs.init took a parameter that is {value}")
+        demand(_refused(Optimizer, bad, case.stage()), f"Optimizer took a parameter that is {value}")
     _stays_finite(case, thetas, limits)
 
 

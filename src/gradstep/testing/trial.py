@@ -81,7 +81,7 @@ def beside(stage: Stage, grads: Arrays, factors: Mapping[str, float] | None = No
     ``factors`` are those of their units, where these are not what they are.
     """
     made, factors = program(stage), factors or {}
-    arrays = {key: [_size(g) * g.dtype.type(factors.get(key, 1.0)) for g in grads] for key in made.inputs}
+    arrays = {key: [np.asarray(_size(g) * factors.get(key, 1.0), g.dtype) for g in grads] for key in made.inputs}
     return arrays | {key: NUMBER * factors.get(key, 1.0) for key in made.takes}
 
 

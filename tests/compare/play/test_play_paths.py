@@ -44,7 +44,7 @@ def test_a_path_is_the_optimizers_own():
                     of_coordinates = np.broadcast_to(slot.reshape(-1), 2)  # one number is that of both
                     assert path["state"][key][step] == of_coordinates.tolist()
                 before = theta.copy()
-                opt.step({"x": grad})
+                opt.step({"x": grad}, loss=path["loss"][step])
                 assert path["moved"][step] == np.hypot(*(theta - before))
                 assert path["rate"][step] == np.abs((theta - before) / grad).tolist()
             assert path["x"][40] == theta.tolist()
@@ -77,7 +77,7 @@ def test_the_knobs_of_a_rule_are_its_hyperparameters():
         if isinstance(rule, Rule):
             knobs = optimizers.known(name).knobs
             assert {key: knob.default for key, knob in knobs.items()} == dict(rule.defaults), name
-            assert all(knob.domain == rule.domains[key] for key, knob in knobs.items()), name
+            assert all(knob.domain == rule.domains.get(key, Domain(-math.inf)) for key, knob in knobs.items()), name
 
 
 def test_sliders_rise_and_stop_within_the_domain_alone():
