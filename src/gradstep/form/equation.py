@@ -136,8 +136,8 @@ class Equation:
         ----------
         values
             ``theta``, ``g``, each slot, ``t``, each hyperparameter, each memory, each sum, each number that a
-            step takes; ``before`` where a rule is wrapped. For a rule of whole arrays, theta, g and slots are arrays, as
-            are the results.
+            step takes; ``before`` where a rule is wrapped. For a rule of whole arrays, theta, g and slots are arrays,
+            as are the results.
         """
         rule = self.rule
         memory = {key: values[key] for key in rule.memory}

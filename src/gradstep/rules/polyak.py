@@ -1,4 +1,4 @@
-"""SGD with Polyak's step. Polyak 1987, and as SPS_max Loizou et al. 2021 (AISTATS), arXiv:2002.10542, equation 3, c = 1.
+"""SGD with Polyak's step. Loizou et al. 2021 (AISTATS 24), arXiv:2002.10542, SPS_max with c = 1; Polyak 1987.
 
 ``opt.step(grads, loss=f)``: f is the loss at the parameters, f_min the least that it can be. The step is what would
 bring a linear loss to f_min, and no longer than lr times the gradient.
@@ -6,11 +6,12 @@ bring a linear loss to f_min, and no longer than lr times the gradient.
 Shapes: theta, g alike; loss is a number.   Units: [g] = loss/[theta]; lr in [theta]/[g]; f_min in loss; eps in [g]^2.
 """
 
-from gradstep.rule import rule
+from gradstep.rule import NonNegative, rule
 
 
-def scalars(length, loss, lr=1.0, f_min=0.0, eps=1e-12):
-    return dict(rate=min(lr, max(0.0, loss - f_min) / (length + eps)))
+def scalars(length, loss, lr=1.0, f_min=0.0, eps: NonNegative = 0.0):
+    length = length + eps
+    return dict(rate=min(lr, max(0.0, loss - f_min) / length) if length > 0 else 0.0)
 
 
 def squared_gradient(g):

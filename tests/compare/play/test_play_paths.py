@@ -1,6 +1,7 @@
 """Paths and knobs: every number on the page is that of gs.Optimizer, bit for bit."""
 
 import json
+import math
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from gradstep.compare.show.play import optimizers, pages, paths
 from gradstep.compare.show.play.settings import read
 from gradstep.conventions import constructor
 from gradstep.errors import GradstepError, NonFiniteError
-from gradstep.rule import Rule
+from gradstep.rule import Domain, Rule
 from gradstep.text import Named
 from support import case
 
