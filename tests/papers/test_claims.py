@@ -181,6 +181,36 @@ def test_as_good_as_a_tuned_rate(free, plain, rates):
     assert tuned[-1] > 3e-3, "while the wrong rate is much worse"
 
 
+def digits(steps):
+    """Softmax regression on scikit-learn's digits, by batches of 50."""
+    x, y = pytest.importorskip("sklearn.datasets").load_digits(return_X_y=True)
+    x, hot = np.hstack([x / 16, np.ones((len(x), 1))]), np.eye(10)[y]
+    batches = np.random.default_rng(9).integers(0, len(x), (steps, 50))
+
+    def likely(rows, w):
+        z = np.exp(rows @ w)
+        return z / z.sum(axis=1, keepdims=True)
+
+    def loss(w):
+        return -np.mean(np.log(np.sum(likely(x, w) * hot, axis=1)))
+
+    def gradient(w, t):
+        rows, wanted = x[batches[t]], hot[batches[t]]
+        return rows.T @ (likely(rows, w) - wanted) / len(rows)
+
+    return loss, gradient, np.zeros((65, 10))
+
+
+def test_digits_need_no_tuned_rate():
+    loss, gradient, start = digits(300)
+    best = min(loss(last(gs.adam(lr=lr), start, gradient, 300)) for lr in (0.01, 0.1, 1.0))
+    for free in (gs.prodigy, gs.dadapt_adam):
+        assert loss(last(free(), start, gradient, 300)) < 1.1 * best, free.name
+    tuned = sorted(loss(last(gs.sgd(lr=lr), start, gradient, 300)) for lr in (0.1, 1.0, 10.0))
+    for free in (gs.dadapt_sgd, gs.dowg, gs.dog):
+        assert loss(last(free(), start, gradient, 300)) < 1.25 * tuned[1], free.name
+
+
 # ---- averages in the place of schedules
 
 
