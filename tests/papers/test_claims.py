@@ -202,13 +202,15 @@ def digits(steps):
 
 
 def test_digits_need_no_tuned_rate():
+    """Better than the second best of rates ten times apart. (DoG's results are those of averaged parameters.)"""
     loss, gradient, start = digits(300)
-    best = min(loss(last(gs.adam(lr=lr), start, gradient, 300)) for lr in (0.01, 0.1, 1.0))
-    for free in (gs.prodigy, gs.dadapt_adam):
-        assert loss(last(free(), start, gradient, 300)) < 1.1 * best, free.name
-    tuned = sorted(loss(last(gs.sgd(lr=lr), start, gradient, 300)) for lr in (0.1, 1.0, 10.0))
-    for free in (gs.dadapt_sgd, gs.dowg, gs.dog):
-        assert loss(last(free(), start, gradient, 300)) < 1.25 * tuned[1], free.name
+    for plain, rates, names in (
+        (gs.adam, (0.01, 0.1, 1.0), ("prodigy", "dadapt_adam")),
+        (gs.sgd, (0.1, 1.0, 10.0), ("dadapt_sgd", "dowg")),
+    ):
+        _, second, _ = sorted(loss(last(plain(lr=lr), start, gradient, 300)) for lr in rates)
+        for name in names:
+            assert loss(last(getattr(gs, name)(), start, gradient, 300)) < second, name
 
 
 # ---- averages in the place of schedules
