@@ -70,11 +70,16 @@ def browser():
 DEAR = ("fuzzed", "browser")
 
 
-def pytest_collection_modifyitems(items):
-    """Bring tests that share a dear fixture together, so that of several processes one makes it.
+def pytest_collection_modifyitems(config, items):
+    """Leave rows marked ``wide`` to ``--full``, and bring tests that share a dear fixture together.
 
-    ``--dist worksteal`` deals neighbours out to the same process, and knows no ``xdist_group``.
+    So one of several processes makes it: ``--dist worksteal`` deals neighbours out to the same one, and knows no
+    ``xdist_group``.
     """
+    wide = [] if config.getoption("--full") else [item for item in items if item.get_closest_marker("wide")]
+    if wide:
+        config.hook.pytest_deselected(items=wide)
+        items[:] = [item for item in items if not item.get_closest_marker("wide")]
     items.sort(key=lambda item: tuple(name in getattr(item, "fixturenames", ()) for name in DEAR), reverse=True)
 
 

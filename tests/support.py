@@ -17,6 +17,7 @@ import pytest
 
 import gradstep as gs
 from gradstep.array.tree import flatten
+from gradstep.rule import registry
 
 SOURCE = Path(gs.__file__).parents[1]
 
@@ -125,6 +126,30 @@ def at_a_terminal(arguments, folder, until=None, **more):
 
 ENGINES = ["compiled", "eager"] if gs.Optimizer(np.ones(1), "sgd").engine == "compiled" else ["eager"]
 engines = pytest.mark.parametrize("engine", ENGINES)
+
+
+def form(rule):
+    """What a rule asks of an engine: two rules of one form differ in their formula and in nothing else."""
+    sees = "arrays" if rule.whole else f"sums over {rule.over}" if rule.measure else "elements"
+    kept = bool(rule.state), bool(rule.inputs), bool(rule.memory), bool(rule.start)
+    return rule.kind, sees, *sorted(set(rule.shapes.values())), kept, bool(rule.wraps), bool(rule.every)
+
+
+def wide(names, made=str):
+    """Rows of a wide matrix, ``made`` of the names of rules: one of each form, and all of them under ``--full``.
+
+    The laws try every rule; such a matrix multiplies that by dtypes, storage, engines or namespaces. A name that is no
+    rule's, of a chain, stays.
+    """
+    seen, rows = set(), []
+    for name in names:
+        rule = registry(None).get(name)
+        again = rule is not None and form(rule) in seen
+        seen.add(rule and form(rule))
+        rows.append(pytest.param(made(name), id=name, marks=[pytest.mark.wide] * again))
+    return rows
+
+
 LONG = gs.chain(
     gs.clip_by_global_norm(3.0),
     gs.l2(0.1),

@@ -268,7 +268,7 @@ class TestRegistry:
         assert lookup("adam") is gs.adam
         with pytest.raises(gs.GradstepValueError, match=r"unknown rule 'adma'; did you mean adam"):
             lookup("adma")
-        with pytest.raises(gs.GradstepValueError, match=r"unknown rule 'zzz'; known: accumulate, adadelta, "):
+        with pytest.raises(gs.GradstepValueError, match=r"unknown rule 'zzz'; known: accumulate, adabelief, "):
             lookup("zzz")
 
     def test_a_copy_is_handed_out(self):

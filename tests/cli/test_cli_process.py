@@ -172,6 +172,15 @@ def test_a_reader_that_leaves_early_is_no_traceback(tmp_path):
     assert process.wait(timeout=30) == 1
 
 
+def test_a_reader_that_leaves_at_once_is_no_error(tmp_path):
+    command = [*COMMAND, "show", "--list"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=tmp_path, env=environment())
+    process.stdout.close()
+    assert process.stderr.read() == b""
+    process.stderr.close()
+    assert process.wait(timeout=30) == 1
+
+
 def test_a_terminal_without_greek_shows_question_marks(tmp_path):
     shown = subprocess.run(
         [*COMMAND, "show", "adam"],

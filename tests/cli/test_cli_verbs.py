@@ -253,12 +253,24 @@ def test_show_puts_a_stage_beside_a_constructor(name, capsys):
 
 
 def test_show_tells_bytes(capsys):
-    shown = run(capsys, "show", "adam", "sgd", "ema")
-    adam, sgd, ema = shown.split("Bytes a parameter\n")[1:]
+    adam, sgd, ema, adafactor = (
+        run(capsys, "show", name).split("Bytes a parameter\n")[1] for name in ("adam", "sgd", "ema", "adafactor")
+    )
     assert "float32: 8 kept in state, 28 moved by a step (4 read, 3 written)" in adam
     assert "float64: 16 kept in state, 56 moved" in adam
     assert "float32: 0 kept in state, 12 moved by a step (2 read, 1 written)" in sgd
     assert "float32: 4 kept in state, 8 moved by a step (1 read, 1 written, beside what its chain moves)" in ema
+    assert "float32: 0 kept in state, and slots of their own shapes (r: rows, c: columns)" in adafactor
+
+
+def test_show_puts_rules_side_by_side(capsys):
+    shown = run(capsys, "show", "muon", "lion", "lamb")
+    assert shown.startswith("muon  Muon: momentum with singular values near one.")
+    rows = dict(re.findall(r"^  (\S.*)\n((?:    .*\n)+)", shown.split("What differs")[1], re.MULTILINE))
+    assert cells(rows["state"]) == {"muon": "b", "lion": "m", "lamb": "m v"}
+    assert cells(rows["bytes a parameter"]) == {"muon": "4", "lion": "4", "lamb": "8"}
+    assert cells(rows["kind"]) == {"muon": "whole arrays", "lion": "elementwise", "lamb": "by sums"}
+    assert cells(rows["lr"])["lion"] == "0.0001"
 
 
 def test_show_as_latex(capsys):

@@ -121,7 +121,7 @@ def test_tpe_is_a_function_of_its_arguments_and_comes_closer():
     ("text", "says"),
     [
         ("adm", "unknown optimizer 'adm'; did you mean adam"),
-        ("l2", "unknown optimizer 'l2'; known: adadelta, adafactor, adagrad"),
+        ("l2", "unknown optimizer 'l2'; known: adabelief, adadelta, adafactor, adagrad"),
         ("adam:beta=0.5", "unknown hyperparameter 'beta'; did you mean"),
         ("adam:name=1", "unknown hyperparameter 'name'"),
         ("adam:engine=1", "unknown hyperparameter 'engine'"),

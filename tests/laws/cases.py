@@ -8,6 +8,7 @@ import pytest
 import gradstep.variants  # noqa: F401 - registered by being imported
 from gradstep.rule import registry
 from gradstep.testing import Case
+from gradstep.testing.case import BOUND
 
 
 def paper(name):
@@ -17,7 +18,9 @@ def paper(name):
 
 def case(rule):
     module = paper(rule.name) if rule.kind == "rule" else None
-    return Case(rule) if module is None else Case(rule, module.trajectory, module.DEFAULTS)
+    if module is None:
+        return Case(rule)
+    return Case(rule, module.trajectory, module.DEFAULTS, getattr(module, "BOUND", BOUND))
 
 
 CASES = {name: case(rule) for name, rule in registry(None).items()}

@@ -13,6 +13,7 @@ which he does not hand in.
 from mpmath import mpf, sqrt
 
 from .exact import exact
+from .matrices import combined, newton_schulz, norm
 
 CITATION = "Jordan et al. 2024, https://kellerjordan.github.io/posts/muon/"
 DEFAULTS = {
@@ -23,20 +24,6 @@ DEFAULTS = {
 }
 
 
-def product(p, q):
-    return [[sum(x * q[k][j] for k, x in enumerate(row)) for j in range(len(q[0]))] for row in p]
-
-
-def turned(p):
-    return [list(column) for column in zip(*p, strict=True)]
-
-
-def combined(*terms):
-    """A sum of multiples of matrices."""
-    first = terms[0][1]
-    return [[sum(a * p[i][j] for a, p in terms) for j in range(len(first[0]))] for i in range(len(first))]
-
-
 @exact(DEFAULTS)
 def trajectory(theta0, gradients, *, lr, momentum, weight_decay, eps):
     theta, rows, columns = theta0, len(theta0), len(theta0[0])
@@ -44,14 +31,7 @@ def trajectory(theta0, gradients, *, lr, momentum, weight_decay, eps):
     for g in gradients:
         buffer = combined((momentum, buffer), (1 - momentum, g))
         u = combined((momentum, buffer), (1 - momentum, g))
-        size = sqrt(sum(number**2 for row in u for number in row))
-        x = combined((1 / (size + eps), u))
-        x = turned(x) if rows > columns else x
-        for _ in range(5):
-            a = product(x, turned(x))
-            polynomial = combined((mpf(-4.7750), a), (mpf(2.0315), product(a, a)))
-            x = combined((mpf(3.4445), x), (1, product(polynomial, x)))
-        x = turned(x) if rows > columns else x
+        x = newton_schulz(u, norm(u) + eps)
         scale = lr * sqrt(max(mpf(1), mpf(rows) / columns))
         theta = combined((1 - lr * weight_decay, theta), (-scale, x))
         yield theta

@@ -16,7 +16,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def rules(full):
-    """Every rule, or one for each form of state."""
+    """Every rule, or one of each form."""
     return ["full"] if full else []
 
 

@@ -64,11 +64,12 @@ CASES = list(itertools.product(rules.__all__, ENGINES, ("raise", "skip"), VALUES
 def test_every_rule_value_place_and_policy(figure):
     assert [case for case in CASES if not survives(*case)] == []
     if ENGINES == ["compiled", "eager"]:
-        figure("P7", f"unchanged, and later steps equal: {len(CASES)} / {len(CASES)}")
+        figure("P7", "unchanged, and later steps equal: {n} / {n}", n=len(CASES))
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 def test_control_without_the_look_all_is_poisoned(control):
     poisoned = [name for name in rules.__all__ if not survives(name, "eager", "ignore", np.nan, 0)]
     assert poisoned == [name for name in rules.__all__ if not registry()[name].measure]  # a sum refuses by itself
-    control("P7", f"on_nonfinite='ignore': poisoned {len(poisoned)} / {len(rules.__all__)} rules")
+    numbers = {"n": len(poisoned), "rules": len(rules.__all__)}
+    control("P7", "on_nonfinite='ignore': poisoned {n} / {rules} rules", **numbers)

@@ -15,17 +15,19 @@ def levels():
 
 
 @pytest.mark.process
-def test_one_hash_for_all_settings(figure):
+def test_one_hash_for_all_settings(full, figure):
+    """Of one rule of each form, or of every rule: another test holds all of them to one hash at two CPU levels."""
     hashes = {}
     for off in levels():
-        for rule, by_setting in run_program("spread.py", NPY_DISABLE_CPU_FEATURES=off).items():
+        for rule, by_setting in run_program("spread.py", *["full"] * full, NPY_DISABLE_CPU_FEATURES=off).items():
             hashes.setdefault(rule, []).extend(by_setting.values())
     assert {rule for rule, found in hashes.items() if len(set(found)) > 1} == set()
     settings = {len(found) for found in hashes.values()}
     assert settings == {3 * 3 * len(ENGINES)}
     assert len({found[0] for found in hashes.values()}) == len(hashes)  # rules differ from one another
     if len(ENGINES) == 2:
-        figure("P9", f"1 hash for 18 settings (3 threads x 3 CPU levels x 2 engines), for each of {len(hashes)} rules")
+        settings = "(3 threads x 3 CPU levels x 2 engines)"
+        figure("P9", f"1 hash for 18 settings {settings}, for each of {{rules}} rules", rules=len(hashes))
 
 
 def test_control_sums_by_shard_differ(control):

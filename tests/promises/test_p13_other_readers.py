@@ -20,8 +20,11 @@ def test_every_rule_and_storage(tmp_path, figure):
     files = arrays = 0
     for name in rules.__all__:
         for dtype, options in STORAGE:
-            if getattr(rules, name).whole and (dtype.startswith("c") or "state_dtype" in options):
+            rule = getattr(rules, name)
+            if rule.whole and (dtype.startswith("c") or "state_dtype" in options):
                 continue  # for real matrices, and it keeps its state as it is
+            if "smaller_state" in rule.exceptions and "state_dtype" in options:
+                continue
             params = {
                 "w": np.arange(600.0).reshape(2, 300).astype(dtype),
                 "ü/x": np.zeros((), dtype),
@@ -33,7 +36,8 @@ def test_every_rule_and_storage(tmp_path, figure):
             arrays += check_with_other_readers(tmp_path / "run.safetensors")
             files += 1
     assert arrays > 3 * files
-    figure("P13", f"official reader and six lines of NumPy find equal arrays: {files} / {files} files, {arrays} arrays")
+    text = "official reader and six lines of NumPy find equal arrays: {files} / {files} files, {arrays} arrays"
+    figure("P13", text, files=files, arrays=arrays)
 
 
 def test_the_official_reader_for_numpy(tmp_path, figure):

@@ -185,13 +185,19 @@ class Adopted:
                 began[part.label] = since
             if pairs is None and (part.rule.state or part.rule.counts):
                 anew.append(i)
-            memory |= _memory(part, theirs.memory if pairs is not None else {})
+            memory |= _memory(part, self._of_all(part) if pairs is None else theirs.memory)
         self.numbers[name] = Own(began, memory)
         if anew:
             self.anew[name] = tuple(parts[i].label for i in anew)
             self._start(name, group, value, anew)
         if "master" in own and value is not None:
             self.pairs.append((own["master"], np.asarray(self._exact(name, self.arrays[PARAM + name]), np.float32)))
+
+    def _of_all(self, part: Part) -> Mapping[str, float]:
+        """Return the file's numbers of a stage that sums over all arrays: they are no less true of a new one."""
+        if part.rule.over != "all":
+            return {}
+        return next((own.memory for name, own in self.saved.active.items() if self.saved.has(name, part)), {})
 
     def _start(self, name: str, group: int, value: Any, stages: Sequence[int]) -> None:
         """Let the state of some stages start, at the parameter as it will be."""

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gradstep.cli.listing import facts
 from gradstep.form.chain import merged
 from gradstep.form.equation import branches, equation
 from gradstep.form.rule import Stage
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from gradstep.conventions.constructor import Constructor
 
 ABSENT, OPEN = "-", "to be given"
+_COSTS = {"state": "state", "bytes": "bytes a parameter", "kind": "kind"}
 _PROBES = ((1.0, 1), (1e-6, 1), (1e-6, 1000))  # a constant gradient, and the step that is looked at
 
 Rows = dict[str, list[str]]
@@ -59,7 +61,7 @@ def print_differences(screen: "Console", sides: Sequence[Side]) -> None:
         name = side.label.partition(":")[0].rpartition(".")[2]
         screen.print(f"{side.label:{wide}}  {side.made.summary.replace('``', '')}", soft_wrap=True)
         screen.print(f"{'':{wide}}  {name}({side.call()})", soft_wrap=True)
-    rows = {**equations(stages), **defaults(sides, stages), **first_steps(stages)}
+    rows = {**equations(stages), **defaults(sides, stages), **costs(stages), **first_steps(stages)}
     different = {key: cells for key, cells in rows.items() if len(set(cells)) > 1}
     if different:
         screen.print("\nWhat differs", style="bold")
@@ -87,6 +89,11 @@ def defaults(sides: Sequence[Side], stages: Sequence[Stage]) -> Rows:
         missing = {key for name in side.missing for key in side.made.takes[name].becomes}
         columns.append({key: OPEN if key in missing else f"{x}" for key, x in merged(stage).items()})
     return _rows(columns)
+
+
+def costs(stages: Sequence[Stage]) -> Rows:
+    """Return what each stage keeps, in how many bytes of a float32 parameter, and what its updates see."""
+    return _rows([{_COSTS[key]: x for key, x in facts([p.rule for p in stage.parts]).items()} for stage in stages])
 
 
 def first_steps(stages: Sequence[Stage]) -> Rows:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+import typer
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 
@@ -13,6 +14,13 @@ class Screen(Console):
 
     def __init__(self, width: int | None = None) -> None:
         super().__init__(highlight=False, markup=False, emoji=False, width=width)
+
+    def on_broken_pipe(self) -> None:
+        """End the verb, without a word, where whoever reads its output has left."""
+        try:
+            super().on_broken_pipe()
+        except SystemExit as left:
+            raise typer.Exit(1) from left
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         """Yield the segments of a renderable."""

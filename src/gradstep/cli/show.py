@@ -12,28 +12,41 @@ from gradstep.errors import GradstepValueError
 if TYPE_CHECKING:
     from gradstep.form.rule import Rule
 
+_SIZES = {"float32": 4, "float64": 8}
+
 
 def show(
     names: Annotated[
-        list[str],
+        list[str] | None,
         typer.Argument(
             metavar="NAME...",
             help="Rules, other stages, other libraries' constructors: adam torch.Adam torch.SGD:momentum=0.9.",
         ),
-    ],
+    ] = None,
+    all_of_them: Annotated[
+        bool, typer.Option("--list", help="A line for each rule and stage: state, bytes, kind, year, source.")
+    ] = False,
     latex: Annotated[bool, typer.Option("--latex", help="The equation as LaTeX.")] = False,
 ) -> None:
-    """Print rules with source, equation, code, defaults, state; torch.Adam keras.Adam and the like side by side."""
+    """Print a rule with source, equation, code, defaults, state; of several, torch.Adam too, what differs."""
     from gradstep.cli.differences import Side, print_differences
+    from gradstep.cli.listing import print_list
     from gradstep.conventions import constructor, described
     from gradstep.form.rule import Rule
     from gradstep.text import read_names
 
+    if all_of_them and (names or latex):
+        raise typer.BadParameter("--list is for all rules and stages; leave out names and --latex.")
+    if all_of_them:
+        print_list(console())
+        return
+    if not names:
+        raise GradstepValueError("show takes names, such as gradstep show adam; gradstep show --list has them all.")
     named = [one for text in names for one in read_names(text)]
     sides = [Side(str(one), described(one.name), dict(one.values)) for one in named]
     rules = [rule for one in named if isinstance(rule := constructor(one.name), Rule) and not one.values]
     screen = console()
-    if len(rules) < len(sides):
+    if len(rules) < len(sides) or (len(sides) > 1 and not latex):
         if latex:
             raise GradstepValueError("--latex is for rules and stages; other libraries' constructors are many of them.")
         print_differences(screen, sides)
@@ -73,14 +86,17 @@ def code(rule: "Rule") -> str:
 
 def traffic(rule: "Rule") -> str:
     """Return the bytes kept for each parameter, and those that the pass of one step reads and writes."""
-    slots = len(rule.state)
+    slots, shapes = len(rule.state) - len(rule.shapes), [f"{key}: {shape}" for key, shape in rule.shapes.items()]
+    if rule.whole:
+        own = f", and slots of their own shapes ({', '.join(shapes)})" * bool(shapes)
+        return "\n".join(f"{dtype}: {size * slots} kept in state{own}" for dtype, size in _SIZES.items())
     # A rule reads theta and g and writes theta; another stage rides along in the pass of the rule it is chained with.
     alone = rule.kind == "rule"
     read, written = (slots + 2, slots + 1) if alone else (slots, slots)
     lines = [
         f"{dtype}: {size * slots} kept in state, {size * (read + written)} moved by a step "
         f"({read} read, {written} written{'' if alone else ', beside what its chain moves'})"
-        for dtype, size in (("float32", 4), ("float64", 8))
+        for dtype, size in _SIZES.items()
     ]
     if rule.measure:
         lines.append(f"and a pass of its own, for the {'sum' if len(rule.measure) == 1 else 'sums'}")

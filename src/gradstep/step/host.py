@@ -1,6 +1,7 @@
 """The host's half of a step, in float64: hyperparameters, ``t`` and sums over the gradients to scalars."""
 
 import math
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import chain, repeat
 from operator import itemgetter
@@ -265,10 +266,12 @@ class _Scalars:
             ) from error
 
     def _checked(self, t: int, out: dict[str, Any], after: Memory) -> tuple[float, ...]:
-        """The scalars in the rule's order, if all of them, and the memory, are numbers of the dtype."""
+        """The scalars in the rule's order, if they are numbers of the dtype, and the memory of float64."""
         numbers = self.pick(out)
-        if not math.hypot(*numbers, *after.values()) <= self.largest:  # where it is, so is each of them
-            self._check_range(t, {**dict(zip(self.numbers, numbers, strict=True)), **after})
+        if not math.hypot(*numbers) <= self.largest:  # where it is, so is each of them
+            self._check_range(t, dict(zip(self.numbers, numbers, strict=True)), self.largest)
+        if after and not math.isfinite(sum(after.values())):
+            self._check_range(t, after, sys.float_info.max)
         if self.eps is not None and numbers[self.eps] <= self.least:
             raise ScalarError(
                 f"{self.part.label}: eps = {numbers[self.eps]} at update {t} is 0 in the parameters' dtype; "
@@ -280,9 +283,9 @@ class _Scalars:
         """Return the hyperparameters by the rule's names, for messages."""
         return {key: self.values[flat] for key, flat in self.keys.items()}
 
-    def _check_range(self, t: int, numbers: Mapping[str, float]) -> None:
+    def _check_range(self, t: int, numbers: Mapping[str, float], largest: float) -> None:
         for key, x in numbers.items():
-            if not abs(x) <= self.largest:
+            if not abs(x) <= largest:
                 raise ScalarError(
                     f"{self.part.label}: the scalar {key.rpartition('.')[2]} is {x} at update {t} with "
                     f"{self._given()}; nothing was changed."

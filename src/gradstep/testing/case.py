@@ -8,7 +8,7 @@ import numpy as np
 
 from gradstep.engine import compiled_engine
 from gradstep.form.chain import chain
-from gradstep.form.hyper import Domain
+from gradstep.form.hyper import DOMAINS, Domain
 from gradstep.form.rule import Rule, Stage
 from gradstep.rules.sgd import sgd
 from gradstep.stages import maximize
@@ -18,6 +18,7 @@ Oracle = Callable[..., Sequence[Any]]
 COMPILED, WHY_NOT_COMPILED = compiled_engine()
 ENGINES = ("eager", "compiled") if COMPILED else ("eager",)
 BOUND = 1e-14
+TINY = 0.01  # epsilons and first distances are smaller: they hardly show in a step
 SHARED = 0.01  # stands in for a hyperparameter that a stage shares with the rule of its chain
 
 
@@ -84,6 +85,14 @@ class Case:
         drawn = [{key: _near(value, rng, self.rule.domains.get(key)) for key, value in plain.items()} for _ in range(2)]
         return [plain, *drawn] if plain else [plain]
 
+    def visible(self) -> list[dict[str, float]]:
+        """The settings, and one in which epsilons show in a step and what is off, such as a warm-up, is on."""
+        plain, *drawn = self.settings()
+        rng = self.rng()
+        tiny = [key for key, value in plain.items() if value < TINY and key not in {"lr", "weight_decay"}]
+        large = {key: _near(5.0, rng, self.rule.domains.get(key), plain[key]) for key in tiny}
+        return [plain, *drawn, {**plain, **large}] if tiny else [plain, *drawn]
+
     def silent(self, law: str) -> str:
         """Return the reason for which a law does not apply to this rule; empty where it applies."""
         rule = self.rule
@@ -92,11 +101,18 @@ class Case:
             "oracle": "" if self.oracle else "no oracle was given",
             "defaults": "" if self.defaults is not None else "no defaults were given",
             "first_step_descends": "" if rule.kind == "rule" else "it does not move the parameters by the gradient",
-            "zero_rate_keeps_theta": "" if "lr" in rule.defaults else "it has no lr",
+            "zero_rate_keeps_theta": _why_no_zero_rate(rule),
             "smaller_state": _why_no_smaller_state(rule),
             "concatenation": "it looks at whole arrays" if rule.measure or rule.whole else "",
         }
         return reasons.get(law, "")
+
+
+def _why_no_zero_rate(rule: Rule) -> str:
+    """Return the reason for which a rule's lr is never zero; empty where it may be."""
+    if "lr" not in rule.defaults:
+        return "it has no lr"
+    return "" if 0.0 in rule.domains.get("lr", DOMAINS["lr"]) else "its lr is above zero"
 
 
 def _why_no_smaller_state(rule: Rule) -> str:
@@ -106,12 +122,12 @@ def _why_no_smaller_state(rule: Rule) -> str:
     return "its state is not stored in fewer bits" if rule.whole or rule.inputs or rule.every is not None else ""
 
 
-def _near(value: float, rng: np.random.Generator, domain: Domain | None) -> float:
-    """A number near a default: another rate, another fraction; no nearer to 1, where 1 - x**t loses its digits."""
+def _near(value: float, rng: np.random.Generator, domain: Domain | None, other: float | None = None) -> float:
+    """A number near a default, or `other` out of its domain; no nearer to 1, where 1 - x**t loses its digits."""
     value = value or 0.1
     if 0.5 <= value < 1:
         odds = value / (1 - value) * 2 ** rng.uniform(-2, 0)
         return float(odds / (1 + odds))
     drawn = float(value * 2 ** rng.uniform(-2, 2))
     drawn = float(round(drawn)) if domain is not None and domain.whole else drawn
-    return drawn if domain is None or drawn in domain else value
+    return drawn if domain is None or drawn in domain else value if other is None else other

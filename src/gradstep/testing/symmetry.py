@@ -30,7 +30,7 @@ def oracle(case: Case) -> None:
             g[1] *= t >= 3  # the first gradients are zero
             g[2] = 0.0  # all are
             g[3] = 2.5  # constant
-        for hyper in case.settings():
+        for hyper in case.visible():
             path = np.array([x["theta"][0] for x in run(case.stage(**hyper), [theta], grads)])
             for i, exact in enumerate(_exact(case, theta, [g for (g,) in grads], hyper)):
                 demand(len(exact) == STEPS, f"the oracle gives {len(exact)} numbers for {STEPS} gradients")
@@ -64,7 +64,7 @@ def _oracle_of_matrices(case: Case) -> None:
         grads = gradients(rng, [theta], steps)
         grads[0][0][0] = 0.0
         grads[2][0][...] = 0.0
-        for hyper in case.settings():
+        for hyper in case.visible():
             path = [x["theta"][0] for x in run(case.stage(**hyper), [theta], grads)]
             exact = case.oracle(theta.tolist(), [g.tolist() for (g,) in grads], **hyper)
             far, last = float(np.abs(theta).max()), theta
@@ -86,7 +86,7 @@ def units(case: Case) -> None:
     rng = case.rng()
     (theta,) = normal(rng, (20,))
     grads = gradients(rng, [theta], STEPS)
-    for hyper in case.settings():
+    for hyper in case.visible():
         plain = run(case.stage(**hyper), [theta], grads)
         for a, b in ((0, 5), (-4, 0)):  # any other change of units is made of such two
             size = {"theta": 2.0**a, "g": 2.0**b}

@@ -15,7 +15,17 @@ from gradstep.conventions import stage_of
 from gradstep.text import Named
 
 LINEAR = {
-    *("sgd", "momentum", "nesterov", "unfolded_momentum", "unfolded_nesterov", "keras.SGD", "mlx.SGD", "optax.sgd"),
+    *(
+        "sgd",
+        "momentum",
+        "nesterov",
+        "sgdw",
+        "unfolded_momentum",
+        "unfolded_nesterov",
+        "keras.SGD",
+        "mlx.SGD",
+        "optax.sgd",
+    ),
     *("tf1.GradientDescentOptimizer", "tf1.MomentumOptimizer", "torch.SGD"),
 }
 CONDITIONS = [1.0, 1.5, 7.0, 100.0, 3e3, 1e6]

@@ -127,15 +127,16 @@ def known(name: str) -> Kind:
         raise unknown("unknown optimizer", name, listed)
     made = described(name)
     stage, samples = made.stage({}), made.values({})
-    knobs = {key: _knob(x, samples) for key, x in made.numbers.items() if not x.is_shared}
+    knobs = {key: _knob(x, samples, stage) for key, x in made.numbers.items() if not x.is_shared}
     return Kind(name, made, knobs, "" if moving(stage)[-1].finds_scale else rate_unit(stage))
 
 
-def _knob(x: "Argument", samples: Mapping[str, Any]) -> Knob:
-    """The knob of an argument; ``samples`` has a number for one that must be given."""
+def _knob(x: "Argument", samples: Mapping[str, Any], stage: Stage) -> Knob:
+    """The knob of an argument of a stage; ``samples`` has a number for one that must be given."""
     if x.kind == "switch":
         return Knob(x.name, float(x.default), SWITCH, (0.0, 1.0), is_whole=True, is_switch=True)
-    declared = (rule.domains.get(x.becomes[0]) for rule in registry(None).values())
+    own = [part.rule for part in stage.parts]  # a switch may choose others
+    declared = (rule.domains.get(x.becomes[0]) for rule in (*own, *registry(None).values()))
     domain = next(filter(None, declared), _ANYTHING)
     default = samples[x.becomes[0]] if x.is_required else x.default or 0.0
     return Knob(x.name, float(default), domain, stops(x.becomes[0], domain))
