@@ -59,7 +59,8 @@ def made(draw, kind, depth=2):
 
 def test_all_is_sorted_and_complete():
     assert gs.__all__ == sorted(gs.__all__)
-    assert {"Schedule", "from_json", "to_json", "warmup_cosine", *NAMES} == set(gs.__all__)
+    functions = {"from_json", "to_json", "warmup_cosine", "one_cycle_three_phase"}
+    assert {"Schedule", *functions, *NAMES} == set(gs.__all__)
 
 
 @every_kind
@@ -140,7 +141,12 @@ def half_wave(x):
     return (1 + mpmath.cos(mpmath.pi * x)) / 2
 
 
-COOL = {"linear": lambda x: 1 - x, "cosine": half_wave, "1-sqrt": lambda x: 1 - mpmath.sqrt(x)}
+COOL = {
+    "linear": lambda x: 1 - x,
+    "cosine": half_wave,
+    "1-sqrt": lambda x: 1 - mpmath.sqrt(x),
+    "1-square": lambda x: 1 - x**2,
+}
 
 
 def restarts(t, peak, steps, final, t_mult, decay):
@@ -178,6 +184,58 @@ def fraction(t, steps):
     return mpmath.mpf(min(t, steps)) / steps
 
 
+def cyclic(t, start, peak, steps_up, steps_down, decay, factor):
+    """Of PyTorch's source, CyclicLR.get_lr, with its words."""
+    total = steps_up + steps_down
+    cycle = 1 + t // total
+    x = mpmath.mpf(t % total) / total
+    ratio = mpmath.mpf(steps_up) / total
+    scale = x / ratio if x <= ratio else (x - 1) / (ratio - 1)
+    return start + (peak - start) * scale * decay ** (cycle - 1) * factor**t
+
+
+def through(t, values, boundaries, shape):
+    places = [0, *boundaries]
+    if t >= places[-1]:
+        return values[-1]
+    i = max(k for k, place in enumerate(places) if place <= t)
+    gone = mpmath.mpf(t - places[i]) / (places[i + 1] - places[i])
+    return values[i + 1] + (values[i] - values[i + 1]) * COOL[shape](gone)
+
+
+def chebyshev(t, low, peak, doublings):
+    """Of the paper: the roots in their order, permuted by interlacing (Definition 2 and Algorithm 1)."""
+    order = [1]
+    while len(order) < 2**doublings:
+        order = [place for k in order for place in (k, 2 * len(order) + 1 - k)]
+    n, big, small = len(order), 1 / low, 1 / peak
+    root = mpmath.cos(mpmath.pi * (mpmath.mpf(2 * order[t % n] - 1) / (2 * n)))
+    return 1 / ((big + small) / 2 - (big - small) / 2 * root)
+
+
+def splitmix(state, n):
+    """Number n of the generator, from 1 on, in NumPy's unsigned integers."""
+    with np.errstate(over="ignore"):
+        z = np.uint64(state) + np.uint64(n) * np.uint64(0x9E3779B97F4A7C15)
+        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        return int(z ^ (z >> np.uint64(31)))
+
+
+def noisy(t, then, amount, seed):
+    u = mpmath.mpf(splitmix(splitmix(seed, 0), t + 1) >> 11) / 2**52 - 1
+    return oracle(then, t) * (1 + amount * u)
+
+
+def k_decay(t, peak, steps, k, final, shape, power):
+    return final + (peak - final) * COOL[shape](fraction(t, steps) ** k) ** power if t < steps else final
+
+
+def tangent(t, peak, steps, final, lower, upper):
+    p = fraction(t, steps)
+    return final + (peak - final) * (1 - mpmath.tanh(lower * (1 - p) + upper * p)) / 2 if t < steps else final
+
+
 ORACLES = {
     gs.constant: lambda t, value: value,
     gs.linear: lambda t, start, steps, final: start + (final - start) * fraction(t, steps),
@@ -200,6 +258,21 @@ ORACLES = {
     ),
     gs.wsd: wsd,
     gs.join: joined,
+    gs.inverse_time: lambda t, start, steps, rate, power, staircase: (
+        start / (1 + rate * (mpmath.floor(mpmath.mpf(t) / steps) if staircase else mpmath.mpf(t) / steps)) ** power
+    ),
+    gs.power: lambda t, peak, scale, power: min(peak, scale / mpmath.mpf(t) ** power) if t else peak,
+    gs.rex: lambda t, peak, steps, final: (
+        final + (peak - final) * (1 - fraction(t, steps)) / (0.5 + 0.5 * (1 - fraction(t, steps)))
+    ),
+    gs.tanh: tangent,
+    gs.k_decay: k_decay,
+    gs.cyclic: cyclic,
+    gs.piecewise_interpolate: through,
+    gs.chebyshev: chebyshev,
+    gs.product: lambda t, schedules: mpmath.fprod(oracle(one, t) for one in schedules),
+    gs.scaled: lambda t, factor, then: factor * oracle(then, t),
+    gs.noisy: noisy,
 }
 
 
@@ -280,6 +353,8 @@ ramps = st.sampled_from(
         lambda a, b, n: gs.polynomial(a, n, 0.9, b),
         lambda a, b, n: gs.polynomial(a, n, 3.0, b),
         lambda a, b, n: gs.cosine(a, n, b),
+        lambda a, b, n: gs.rex(a, n, b),
+        lambda a, b, n: gs.piecewise_interpolate([a, b], [n], "cosine"),
         lambda a, b, n: gs.warmup(n, gs.constant(b), a),
         *(lambda a, b, n, shape=shape: gs.wsd(a, n, 0, n, b, shape=shape) for shape in COOL),
     ]
@@ -339,6 +414,98 @@ def test_join_restarts_each_clock():
     assert gs.join([gs.constant(0.5)], [])(10**18) == 0.5
 
 
+# ---- as libraries have them
+
+
+def torch_rates(make, steps, **options):
+    """The rates and momenta of a scheduler of PyTorch's."""
+    torch = pytest.importorskip("torch")
+    opt = torch.optim.SGD([torch.zeros(1, requires_grad=True)], **{"lr": 1.0, "momentum": 0.9, **options})
+    scheduler = make(torch.optim.lr_scheduler, opt)
+    rates, momenta = [], []
+    for _ in range(steps):
+        rates.append(opt.param_groups[0]["lr"])
+        momenta.append(opt.param_groups[0]["momentum"])
+        opt.step()
+        scheduler.step()
+    return rates, momenta
+
+
+@pytest.mark.parametrize(
+    ("mode", "ours"),
+    [("triangular", {}), ("triangular2", {"decay": 0.5}), ("exp_range", {"factor": 0.99})],
+)
+def test_cyclic_is_torchs_in_its_three_modes_with_momentum_against_it(mode, ours):
+    rates, momenta = torch_rates(
+        lambda of, opt: of.CyclicLR(opt, 0.1, 1.0, 7, 5, mode, 0.99, base_momentum=0.8, max_momentum=0.95), 50
+    )
+    rate, momentum = (gs.cyclic(a, b, 7, 5, **ours) for a, b in ((0.1, 1.0), (0.95, 0.8)))
+    assert [rate(t) for t in range(50)] == pytest.approx(rates, rel=1e-13)
+    assert [momentum(t) for t in range(50)] == pytest.approx(momenta, rel=1e-13)
+
+
+def test_three_phases_are_optaxs():
+    optax = pytest.importorskip("optax")
+    theirs, ours = optax.linear_onecycle_schedule(100, 1.0), gs.one_cycle_three_phase(1.0, 100)
+    assert [ours(t) for t in range(110)] == pytest.approx([float(theirs(t)) for t in range(110)], rel=1e-5, abs=1e-7)
+    assert [ours(t) for t in (0, 30, 85, 100)] == [0.04, 1.0, 0.04, 4e-6]
+
+
+def test_three_phases_are_torchs_with_boundaries_an_update_earlier():
+    rates, _ = torch_rates(lambda of, opt: of.OneCycleLR(opt, 1.0, 100, three_phase=True, pct_start=0.3), 100)
+    top, back, end = 29, 58, 99
+    ours = gs.piecewise_interpolate([0.04, 1.0, 0.04, 4e-6], [top, back, end], "cosine")
+    assert [ours(t) for t in range(100)] == pytest.approx(rates, rel=1e-12)
+
+
+@pytest.mark.parametrize("shape", ["linear", "cosine"])
+def test_piecewise_interpolate_is_optaxs_with_values_for_factors(shape):
+    optax = pytest.importorskip("optax")
+    theirs = optax.piecewise_interpolate_schedule(shape, 0.5, {10: 2.0, 25: 0.1, 30: 0.5})
+    ours = gs.piecewise_interpolate([0.5, 1.0, 0.1, 0.05], [10, 25, 30], shape)
+    assert [ours(t) for t in range(40)] == pytest.approx([float(theirs(t)) for t in range(40)], rel=2e-6)
+
+
+@pytest.mark.parametrize("staircase", [False, True])
+def test_inverse_time_is_kerass(staircase):
+    keras = pytest.importorskip("keras")
+    theirs = keras.optimizers.schedules.InverseTimeDecay(0.5, 7, 0.3, staircase=staircase)
+    ours = gs.inverse_time(0.5, 7, 0.3, staircase=staircase)
+    assert [ours(t) for t in range(40)] == pytest.approx([float(theirs(t)) for t in range(40)], rel=1e-6)
+
+
+def test_product_is_torchs_chained_scheduler():
+    rates, _ = torch_rates(
+        lambda of, opt: of.ChainedScheduler(
+            [of.ExponentialLR(opt, 0.9), of.LambdaLR(opt, lambda t: 1.0), of.MultiplicativeLR(opt, lambda t: 0.99)][::2]
+        ),
+        20,
+    )
+    ours = gs.product([gs.exponential(1.0, 1, 0.9), gs.exponential(1.0, 1, 0.99)])
+    assert [ours(t) for t in range(20)] == pytest.approx(rates, rel=1e-12)
+
+
+def test_chebyshevs_cycle_is_the_best_that_gradient_descent_can_do():
+    rates = gs.chebyshev(0.01, 1.0, 4)
+    left = [np.prod([1 - rates(t) * h for t in range(16)]) for h in np.linspace(1.0, 100.0, 5001)]
+    kappa = 100.0
+    ratio = (math.sqrt(kappa) - 1) / (math.sqrt(kappa) + 1)
+    assert np.max(np.abs(left)) == pytest.approx(2 * ratio**16 / (1 + ratio**32), rel=1e-9)  # 1 / T_16
+    assert [rates(t) for t in range(16)] == [rates(t + 16) for t in range(16)]
+
+
+def test_noise_is_a_function_of_seed_and_t():
+    one, other = (gs.noisy(gs.constant(1.0), 0.5, seed) for seed in (0, 1))
+    values = [one(t) for t in range(2000)]
+    assert values == [one(t) for t in range(2000)]
+    assert min(values) >= 0.5
+    assert max(values) < 1.5
+    assert np.mean(values) == pytest.approx(1.0, abs=4 * 0.5 / math.sqrt(3 * 2000))
+    assert np.std(values) == pytest.approx(0.5 / math.sqrt(3), rel=0.05)
+    assert abs(np.corrcoef(values, [other(t) for t in range(2000)])[0, 1]) < 4 / math.sqrt(2000)
+    assert abs(np.corrcoef(values[1:], values[:-1])[0, 1]) < 4 / math.sqrt(2000)
+
+
 # ---- errors and JSON
 
 
@@ -389,6 +556,13 @@ class Mine(gs.Schedule):
         (lambda: gs.one_cycle(1.0, 5, shape="cosin"), GradstepValueError, "did you mean cosine"),
         (lambda: gs.one_cycle(1.0, 5, shape=["cosine"]), GradstepTypeError, "must be the name of a shape"),
         (lambda: gs.wsd(1.0, 9, 5, 5), GradstepValueError, "take 10 updates, more than steps=9"),
+        (lambda: gs.chebyshev(0.2, 0.1, 3), GradstepValueError, "0 < low <= peak is needed, not low=0.2 and peak=0.1"),
+        (lambda: gs.chebyshev(0.1, 0.2, 53), GradstepValueError, "doublings must be at most 52, not 53"),
+        (lambda: gs.product([]), GradstepValueError, "schedules must be at least one"),
+        (lambda: gs.piecewise_interpolate([1.0], [3]), GradstepValueError, "one more than boundaries, not 1 for 1"),
+        (lambda: gs.noisy(gs.constant(1.0), 1.5), GradstepValueError, "amount must be finite and > 0 and <= 1"),
+        (lambda: gs.one_cycle_three_phase(1.0, 9, 0.5, 0.5), GradstepValueError, "each phase needs an update"),
+        (lambda: gs.one_cycle_three_phase("1", 9), GradstepTypeError, "one_cycle_three_phase: peak must be a number"),
         (lambda: gs.piecewise([], []), GradstepValueError, "values must be one more than boundaries, not 0 for 0"),
         (lambda: gs.piecewise([1, 2], [3, 4]), GradstepValueError, "one more than boundaries, not 2 for 2"),
         (lambda: gs.piecewise([1, 2, 3], [4, 4]), GradstepValueError, r"boundaries must increase .*, not \(4, 4\)"),

@@ -25,13 +25,14 @@ from gradstep.functional import State, apply, init, scalars, update
 from gradstep.optimizer import Optimizer
 from gradstep.rules import *  # noqa: F403 - a rule is listed in one place, rules/__init__.py
 from gradstep.stages import *  # noqa: F403 - and so is a stage
+from gradstep.step.layerwise import layerwise
 from gradstep.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from gradstep import conventions, interop, layers, nn, schedules, testing
     from gradstep.checkpoint import Checkpoint, load
     from gradstep.gradient_check import check_gradient
-    from gradstep.loop import Batches, Run, loggers, minimize, stop
+    from gradstep.loop import Batches, Run, lbfgs, loggers, minimize, reduce_lr, stop
 
 __all__ = [
     "Batches",
@@ -58,10 +59,13 @@ __all__ = [
     "init",
     "interop",
     "layers",
+    "layerwise",
+    "lbfgs",
     "load",
     "loggers",
     "minimize",
     "nn",
+    "reduce_lr",
     "scalars",
     "schedules",
     "set_threads",
@@ -77,7 +81,7 @@ __all__ += stages.__all__
 _ON_FIRST_USE = {
     **{name: name for name in ("conventions", "interop", "layers", "nn", "schedules", "testing")},
     **dict.fromkeys(("Checkpoint", "load"), "checkpoint"),
-    **dict.fromkeys(("Batches", "Run", "minimize"), "loop"),
+    **dict.fromkeys(("Batches", "Run", "lbfgs", "minimize", "reduce_lr"), "loop"),
     "check_gradient": "gradient_check",
     **{name: f"loop.{name}" for name in ("loggers", "stop")},
 }

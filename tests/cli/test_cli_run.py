@@ -105,6 +105,7 @@ def test_the_seed_is_handed_on_and_kept(capsys, mine, no_report):
             lambda: gs.chain(gs.clip_by_global_norm(1.0), gs.adam(lr=0.01)),
         ),
         (["--optimizer", "sgd", "--lr", " 0.01"], lambda: gs.sgd(lr=0.01)),
+        (["--optimizer", "lbfgs:memory=3,c2=0.5"], lambda: gs.lbfgs(memory=3, c2=0.5)),
         (
             ["--lr", "warmup_cosine(0.01, steps=100, warmup_steps=5)"],
             lambda: gs.adam(lr=gs.schedules.warmup_cosine(0.01, steps=100, warmup_steps=5)),
@@ -221,6 +222,9 @@ def line_of(text):
         (f"{PLAIN} --optimizer clip_by_norm:max_norm=1", "has no rule, such as adam, after its stages."),
         (f"{PLAIN} --optimizer maximize,adam", "turn the function's sign instead of maximize."),
         (f"{PLAIN} --optimizer adam:lr=0.1 --lr 0.2", "--lr is for the one rule in --optimizer"),
+        (f"{PLAIN} --optimizer lbfgs --lr 0.1", "lbfgs has no lr: its line search finds the length of each step."),
+        (f"{PLAIN} --optimizer l2,lbfgs", "so it is no rule, but a method: of gs.minimize"),
+        ("mine.py:Seeded --optimizer lbfgs", "lbfgs compares values, and here they change from call to call"),
         (f"{PLAIN} --lr cosine(", "cannot read 'cosine(': write a number, or a schedule as cosine(0.01, 1000)."),
         (f"{PLAIN} --lr __import__('os').system('touch${{IFS}}x')", "cannot read"),
         (f"{PLAIN} --lr cosine(1e3**9)", "cannot read"),

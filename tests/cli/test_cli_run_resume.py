@@ -163,6 +163,7 @@ def test_a_problem_file_that_is_gone_or_of_other_parameters(capsys, mine):
         (["--plateau", "40"], ["--max-steps", "15"], ["--max-steps", "200"]),
         (["--plateau", "1000"], ["--max-evaluations", "101"], ["--max-evaluations", "201"]),
         (["--max-steps", "200"], ["--target", "0.5"], ["--target", "0.0"]),
+        (["--optimizer", "lbfgs:memory=2"], ["--max-steps", "3"], ["--max-steps", "200"]),
         (["--max-steps", "200"], ["--grad-norm", "1.0"], ["--grad-norm", "0.0"]),
     ],
 )

@@ -13,6 +13,15 @@ def bowl(x):
     return float((SCALES * error * error).sum()), 2 * SCALES * error
 
 
+def valley(x):
+    """Rosenbrock's function, of any number of elements."""
+    a, b = x[1:] - x[:-1] ** 2, 1 - x[:-1]
+    g = np.zeros_like(x)
+    g[:-1] = -400 * x[:-1] * a - 2 * b
+    g[1:] += 200 * a
+    return float(np.sum(100 * a * a + b * b)), g
+
+
 def fit(x, batch):
     """Mean square of a linear fit."""
     error = batch["x"] @ x - batch["y"]

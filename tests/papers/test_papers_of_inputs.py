@@ -5,7 +5,7 @@ from fractions import Fraction as F
 import pytest
 from mpmath import mp, mpf
 
-from . import momo, polyak, sgd, sophia, sophia_optax, wrappers
+from . import momo, polyak, psgd_kron, sgd, sophia, sophia_optax, wrappers
 from .exact import DIGITS
 from .test_papers import assert_same
 
@@ -28,7 +28,7 @@ def same_paths(actual, expected):
 def test_polyak_by_hand():
     # (6 - 1)/25 = 1/5;  lr bounds 4/1;  no gradient;  below f_min
     gradients = [[3, 4], [0, 1], [0, 0], [1, 1]]
-    path = polyak.trajectory([1, 1], gradients, loss=[6, 5, 5, 0.5], lr=0.5, f_min=1)
+    path = polyak.trajectory([1, 1], gradients, loss=[6, 5, 5, 0.5], lr=0.5, f_min=1, eps=0)
     same_paths(path, [[F(2, 5), F(1, 5)], [F(2, 5), F(-3, 10)], [F(2, 5), F(-3, 10)], [F(2, 5), F(-3, 10)]])
     (x,) = polyak.trajectory([1, 1], gradients[:1], loss=[6], f_min=1, eps=25)
     assert_same(x, [F(7, 10), F(6, 10)])
@@ -38,7 +38,7 @@ def test_polyak_solves_what_interpolates_at_once():
     """Of (a x - b)^2 / 2 it takes half of the way, as (f - 0) / ||f'||^2 = 1/2 / a^2."""
     a, x = [0.5, -2.0, 1.0], THETA
     r = sum(p * q for p, q in zip(a, x, strict=True)) - 4
-    ((y),) = polyak.trajectory(x, [[r * p for p in a]], loss=[r * r / 2])
+    ((y),) = polyak.trajectory(x, [[r * p for p in a]], loss=[r * r / 2], eps=0)
     assert_same([sum(p * q for p, q in zip(a, y, strict=True)) - 4], [r / 2])
 
 
@@ -52,7 +52,7 @@ def test_momo_by_hand():
 
 def test_momo_without_memory_is_polyaks():
     path = momo.trajectory(THETA, GRADIENTS, loss=LOSS, beta=0, lr=0.25)
-    same_paths(path, polyak.trajectory(THETA, GRADIENTS, loss=LOSS, lr=0.25))
+    same_paths(path, polyak.trajectory(THETA, GRADIENTS, loss=LOSS, lr=0.25, eps=0))
 
 
 def test_sophia_by_hand():
@@ -68,6 +68,22 @@ def test_sophia_by_hand():
 def test_sophia_is_newtons_step_where_nothing_is_cut():
     path = sophia.trajectory(1, [0.5, 0.25], curvature=[4, 4], lr=1, beta1=0, beta2=0, gamma=1, eps=0, k=1)
     assert_same(path, [1 - F(1, 8), 1 - F(1, 8) - F(1, 16)])
+
+
+def test_kron_by_hand():
+    """But for its tiny, 2^-126."""
+    hyper = {"lr": 0.5, "momentum": 0, "precond_lr": 0.5}
+    # a vector: a = (1/4, 1/4), b = (0, 1/4): q = 1 - 1/2 (1/2, 0);  u = (9/32, 1/2)
+    (x,) = psgd_kron.trajectory([[1], [1]], [[[0.5], [0.5]]], noise=[[[0], [0.5]]], **hyper)
+    assert [[float(a) for a in row] for row in x] == [[55 / 64], [3 / 4]]
+    # A = diag(1/2, 1), B = 0: A A^T = diag(1/4, 1), 1 at most: both Q = diag(7/8, 1/2);  u = ((7/8)^4 / 2, 1/16)
+    (x,) = psgd_kron.trajectory([[1, 0], [0, 1]], [[[0.5, 0], [0, 1]]], noise=[[[0, 0], [0, 0]]], **hyper)
+    assert [[float(a) for a in row] for row in x] == [[1 - (7 / 8) ** 4 / 4, 0], [0, 31 / 32]]
+
+
+def test_kron_learns_the_scale_of_the_gradients():
+    path = psgd_kron.trajectory([[0]], [[[0.01]]] * 200, noise=[[[1.0]]] * 200, lr=1)
+    assert abs(path[-2][0][0] - path[-1][0][0] - 1) < 1e-3
 
 
 def test_mars_by_hand():

@@ -38,7 +38,8 @@ class PlainLines(Lines):
     def start(self) -> None:
         """Say what is run, and from where on."""
         whence = f"goes on from step {self.run.t}" if self.run.t else "begins"
-        self.say(f"{self.spec.problem.rpartition('/')[2]} by {self.run.opt.stage!r} {whence} in {self.folder.shown}")
+        by = self.run.method or self.run.opt.stage
+        self.say(f"{self.spec.problem.rpartition('/')[2]} by {by!r} {whence} in {self.folder.shown}")
 
     def step(self, step: Step) -> None:
         """Print the numbers of the step, now and then."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from gradstep.conventions import described
 from gradstep.errors import GradstepTypeError, GradstepValueError
-from gradstep.form.rule import Rule, Stage, registry
+from gradstep.form.rule import Rule, Stage, refuse_method, registry
 from gradstep.naming import unknown
 from gradstep.text import Named
 
@@ -101,6 +101,7 @@ def contender(named: Named) -> Contender:
         if named.name not in (known := registry()):
             import_module("gradstep.variants")  # which registers more
         if named.name not in registry():
+            refuse_method(named.name)
             raise unknown("unknown optimizer", named.name, known)
     made = Contender(named)
     rules = moving(made.constructor.stage(made.constructor.arguments(made.held)))

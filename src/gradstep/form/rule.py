@@ -307,7 +307,23 @@ def registry(kind: str | None = "rule") -> dict[str, Rule]:
 
 def lookup(name: str) -> Rule:
     """The rule or stage of that name; an error with close matches when there is none."""
+    refuse_method(name)
     return find("unknown rule", name, _REGISTRY)
+
+
+def refuse_method(name: str) -> None:
+    """Refuse the name of a method, which needs the objective and not one gradient.
+
+    Raises
+    ------
+    GradstepValueError
+        With the places where it is one.
+    """
+    if name == "lbfgs":
+        raise GradstepValueError(
+            "lbfgs evaluates the objective several times for a step, so it is no rule, but a method: of gs.minimize, "
+            "gs.Run and gradstep run."
+        )
 
 
 def declared(module: str, name: str) -> Rule:

@@ -97,13 +97,19 @@ class Functions:
             raise GradstepValueError(f"there is no evaluate= that gives {min(metrics)!r}.")
         self.wanted = metrics
 
-    def __call__(self, params: Any, batch: tuple[Any, ...], t: int, measure: bool) -> Evaluated:
-        """Evaluate objective and gradient, and the metrics where they are due."""
+    def __call__(
+        self, params: Any, batch: tuple[Any, ...], t: int, measure: bool, known: tuple[float, Any] | None = None
+    ) -> Evaluated:
+        """Evaluate objective and gradient, where they are not known, and the metrics where they are due."""
         due = measure and self.evaluate is not None and t % self.every == 0
         metrics = self.measure(params) if due else {}  # before the objective: it may use the gradients' arrays
-        value, grads = pair(_called("value_and_grad", self.value_and_grad, params, *batch), "value_and_grad")
+        value, grads = self.objective(params, *batch) if known is None else known
         problem = "" if math.isfinite(value) else f"the value at step {t + 1} is {value}; nothing was changed."
         return Evaluated(t, value, grads, grads, 0.0, problem, metrics)
+
+    def objective(self, params: Any, *batch: Any) -> tuple[float, Any]:
+        """Evaluate objective and gradient alone."""
+        return pair(_called("value_and_grad", self.value_and_grad, params, *batch), "value_and_grad")
 
     def measure(self, params: Any) -> dict[str, float]:
         """Return the metrics by name."""

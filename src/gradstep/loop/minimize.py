@@ -17,7 +17,15 @@ if TYPE_CHECKING:
     from scipy.optimize import OptimizeResult
 
 DEFAULT_STEPS = 10_000
-_STATUS: dict[Kind, int] = {"converged": 0, "budget": 1, "batches": 1, "non-finite": 2, "signal": 3, "callback": 99}
+_STATUS: dict[Kind, int] = {
+    "converged": 0,
+    "budget": 1,
+    "batches": 1,
+    "non-finite": 2,
+    "signal": 3,
+    "stalled": 4,
+    "callback": 99,
+}
 
 
 def minimize(
@@ -51,7 +59,8 @@ def minimize(
         on); ``x_best``, ``fun_best``, ``t_best``: the best point met (None where none is kept); ``success``,
         ``status``, ``message``; ``nit`` (updates), ``nfev``, ``njev`` (evaluations), ``skipped``, ``seconds``,
         ``history``. ``status`` is 0 where a tolerance, a target or a plateau was reached, 1 where steps, evaluations,
-        seconds or batches were used up, 2 for a number that is not finite, 3 for a signal, 99 for a callback.
+        seconds or batches were used up, 2 for a number that is not finite, 3 for a signal, 4 where a line search
+        found no lower point, 99 for a callback.
         ``success`` is true for 0, and for 1 where no tolerance was asked for; but not where the value at the end is
         worse than that of the start: the message says so then.
 

@@ -22,6 +22,8 @@ from gradstep.loop.bounds import Constraints
 from gradstep.loop.direction import VALUE, Mode
 from gradstep.loop.evaluation import Evaluated, Functions, norm
 from gradstep.loop.files import Checkpoints
+from gradstep.loop.lbfgs import LineDescent, evaluations_left, last_point, lbfgs, method_of, refuse
+from gradstep.loop.plateau import START, checked_plateau, read, reduce_lr
 from gradstep.loop.progress import Before, Best, Counts, best_by, copied_memory
 from gradstep.loop.signals import Signals
 from gradstep.loop.step import History, Step
@@ -29,6 +31,7 @@ from gradstep.loop.stop import Point, Reason, Stop
 from gradstep.loop.user import Handed, raised
 from gradstep.naming import Closed, Uncopied, whole
 from gradstep.optimizer import Optimizer
+from gradstep.rules.sgd import sgd
 
 WITHIN = "an evaluation or a step of the same run"
 
@@ -50,7 +53,8 @@ class Run(Closed, Uncopied):
         which cannot be changed, become NumPy's.
     rule
         As for :class:`gradstep.Optimizer`, which also takes ``**options``: ``lr`` and other hyperparameters,
-        ``groups``, ``engine``, ``state_dtype`` ...
+        ``groups``, ``engine``, ``state_dtype`` ... Or ``"lbfgs"``, with those of :class:`gradstep.lbfgs`: a method that
+        evaluates the objective several times for a step, which has to be deterministic.
     stop
         A stop of :mod:`gradstep.stop`, or several as ``a | b`` and ``a & b``.
     max_steps, max_evaluations, seconds, grad_norm, target
@@ -65,6 +69,8 @@ class Run(Closed, Uncopied):
     project
         Called at the start and after each update with the parameters, which it changes in place to where they may be.
         It has the last word where there are bounds too.
+    on_plateau
+        :class:`gradstep.reduce_lr`, which lowers the learning rate where a number has stopped becoming better.
     callbacks
         Functions of a :class:`Step`, or of a step and this run, called after it; one that raises StopIteration ends the
         run.
@@ -152,6 +158,7 @@ class Run(Closed, Uncopied):
         evaluate_every: int = 100,
         bounds: Any = None,
         project: Callable[[Any], Any] | None = None,
+        on_plateau: reduce_lr | None = None,
         callbacks: Sequence[Callable[..., Any]] | Callable[..., Any] = (),
         keep_best: bool | str | None = None,
         mode: Mode | Mapping[str, Mode] | None = None,
@@ -170,6 +177,11 @@ class Run(Closed, Uncopied):
         stop, _ = start.ending(stop, on_nonfinite, **by_number, target=target)
         self._on_nonfinite = on_nonfinite
         self.params = start.parameters(x0)
+        method = method_of(rule, start.own_numbers(options))
+        if method is not None:
+            given = {"batches": batches, "rng": rng, "bounds": bounds, "project": project, "on_plateau": on_plateau}
+            refuse(given | options)
+            rule, options = sgd, {key: x for key, x in options.items() if key not in start.own_numbers(options)}
         stage, self._directions, options = start.rule_and_directions(rule, mode, options)
         self.opt = Optimizer(self.params, stage, diagnostics=diagnostics, **options)
         self.callbacks = start.callbacks(callbacks)
@@ -188,12 +200,20 @@ class Run(Closed, Uncopied):
         by = best_by(keep_best, self._is_noisy, evaluate is not None, self._directions)
         self._keeps = by if isinstance(keep_best, str) else None  # a metric that has to be there
         self._functions = Functions(value_and_grad, evaluate, every)
+        self._reduces, self._plateau = on_plateau, START
+        if on_plateau is not None:
+            checked_plateau(on_plateau).lowered(self.opt)  # which refuses what it could not lower
         self.stop = stop
         self._handed = Handed(self._nest, self._leaves)
         self._cursor = None if batches is None else Cursor(batches)
         self._best = Best(by, self._nest.names, self._leaves, self._directions)
         own = self._nest, self._leaves, self.opt.state
         self._constraints = Constraints(bounds, project, self.params, *own, ascends=self._directions.ascends)
+        self._line: LineDescent | None = None
+        if method is not None:
+            active = [k for k, group in enumerate(self._groups.of) if group is not None]
+            sign = self._directions.sign(VALUE)
+            self._line = LineDescent(method, self._nest, self._leaves, active, sign, self._objective_at)
         self._now = Counts()
         self._before: Before | None = None
         self._evaluated: Evaluated | None = None
@@ -218,7 +238,9 @@ class Run(Closed, Uncopied):
     @stop.setter
     def stop(self, stop: Stop) -> None:
         asked, ends = start.ending(stop, self._on_nonfinite)
-        self._functions.want(start.looked_at(asked, self._keeps, self._directions))
+        self._functions.want(
+            start.looked_at(asked, (self._keeps, self._reduces and self._reduces.metric), self._directions)
+        )
         self._asked, self._ends, self.reason = asked, ends, None
 
     @property
@@ -230,6 +252,11 @@ class Run(Closed, Uncopied):
     def on_nonfinite(self, policy: str) -> None:
         self._ends = start.ending(self._asked, policy)[1]
         self._on_nonfinite = policy
+
+    @property
+    def method(self) -> lbfgs | None:
+        """The method that makes directions and their lengths, where a rule does not; :attr:`opt` makes its steps."""
+        return None if self._line is None else self._line.method
 
     @property
     def t(self) -> int:
@@ -392,7 +419,8 @@ class Run(Closed, Uncopied):
 
     def _evaluated_on(self, batch: tuple[Any, ...]) -> Evaluated:
         """Call the user's functions, and hold what points out of a bound."""
-        evaluated = self._functions(self._handed(), batch, self.t, self._now.measured != self.t)
+        known = None if self._line is None else self._line.known(self.t)
+        evaluated = self._functions(self._handed(), batch, self.t, self._now.measured != self.t, known)
         if (grads := self._handed.gradients(evaluated.grads)) is not evaluated.grads:
             evaluated = replace(evaluated, grads=grads, free=grads)
         if self._constraints.box is None:
@@ -418,7 +446,54 @@ class Run(Closed, Uncopied):
         )
         return self._ends.check(point, self._now.stop)
 
-    def _update(self, evaluated: Evaluated) -> Step:
+    def _objective_at(self, leaves: list[Any]) -> tuple[float, Any]:
+        """Evaluate the objective elsewhere; the gradients fit."""
+        handed = Handed(self._nest, leaves)
+        value, grads = self._functions.objective(handed())
+        self.opt.fitting(grads := handed.gradients(grads))
+        return value, grads
+
+    def _descend(self, line: LineDescent, evaluated: Evaluated) -> Step | Reason:
+        """Search along a line, and step to what is found there."""
+        most = evaluations_left(self._ends, self.evaluations)
+        found = line.search(self.t, evaluated.value, evaluated.grads, most)
+        if found.direction is None:
+            self._now.evaluations += found.evaluations
+            return found.reason(most, self.evaluations)
+        size = norm(self.opt.fitting(evaluated.free)) if self._measures else math.nan
+        self.opt.lr = found.alpha
+        self.opt.step(found.direction)
+        self._now.evaluations += found.evaluations
+        self._evaluated = None
+        self._after_update()
+        done = self.opt.diagnostics if self._measures else None
+        return self._step(evaluated, grad_norm=size, update_ratio=math.nan if done is None else done.update_ratio)
+
+    def _reduce(self, reduces: reduce_lr, evaluated: Evaluated) -> None:
+        """Lower the learning rate where that is due: once at each t, however often this point is evaluated."""
+        x = reduces.number(evaluated.value, evaluated.metrics)
+        if x is None or self._plateau["t"] == self.t:
+            return
+        memory, is_due = reduces.after(self._plateau, x, self._directions.sign(reduces.metric or VALUE), self.t)
+        lowered = reduces.lowered(self.opt) if is_due else []
+
+        def act() -> None:
+            for place, key, value in lowered:
+                place[key] = value
+            self._plateau = memory
+
+        self._is_changing = True
+        try:
+            with self._lock:
+                uninterrupted(act)()
+        finally:
+            self._is_changing = False
+
+    def _update(self, evaluated: Evaluated) -> Step | Reason:
+        if self._reduces is not None:
+            self._reduce(self._reduces, evaluated)
+        if self._line is not None:
+            return self._descend(self._line, evaluated)
         lr = self.opt.lr if "lr" in self.opt.hyper else math.nan
         cut = self._is_clipped(evaluated)  # before the step, which may change the very array that is the gradient
         self.opt.step(evaluated.free)
@@ -500,7 +575,10 @@ class Run(Closed, Uncopied):
             if before is None or before.t != manifest["optimizer"]["t"]:
                 before = Before(self.t, self._now, taken(self._rng))
             own = {"run": before.counts.as_json(self.seconds), "best": data, "rng": states_as_json(before.random)}
-            write(path, arrays | best, manifest | user_metadata(extra, None) | own, keep)
+            line, kept = ({}, None) if self._line is None else self._line.to_save()
+            own |= {} if kept is None else {"line": kept}
+            own |= {} if self._reduces is None else {"plateau": dict(self._plateau)}
+            write(path, arrays | best | line, manifest | user_metadata(extra, None) | own, keep)
 
     def restore(self, path: AnyPath) -> Checkpoint:
         """Go on from a checkpoint of a run like this one, or of its optimizer.
@@ -537,6 +615,8 @@ class Run(Closed, Uncopied):
             try:
                 now = Counts.from_json(found.metadata.get("run", alone))
                 self._best.check(best, found.arrays)
+                plateau = START if self._reduces is None else read(found.metadata.get("plateau"))
+                line = last_point(self._line, found.metadata.get("line"), found.arrays)
             except CheckpointError as problem:
                 raise CheckpointError(
                     f"checkpoint {str(path)!r} is not of this run: {problem}. Nothing was changed."
@@ -547,6 +627,9 @@ class Run(Closed, Uncopied):
             def act() -> None:
                 restore()
                 self._best.take(best, found.arrays)
+                self._plateau = plateau
+                if self._line is not None:
+                    self._line.take(line)
                 self._now, self._before, self._evaluated, self.reason = now.copy(), None, None, None
                 self._constraints.done = None
                 self._started = None if self._started is None else time.monotonic()

@@ -17,8 +17,8 @@ from gradstep.errors import GradstepTypeError, GradstepValueError
 from gradstep.loop.direction import VALUE, Directions
 from gradstep.naming import is_real, is_whole, real, whole
 
-# The ways in which a run ends: it converged, it used up a limit, or something stopped it.
-Kind = Literal["converged", "budget", "non-finite", "signal", "callback", "batches"]
+# The ways in which a run ends: it converged, it used up a limit, it found no lower point, or something stopped it.
+Kind = Literal["converged", "budget", "stalled", "non-finite", "signal", "callback", "batches"]
 DOWN = Directions()
 _NEVER_CAUGHT = [getattr(signal, name) for name in ("SIGKILL", "SIGSTOP") if hasattr(signal, name)]
 

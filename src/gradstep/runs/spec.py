@@ -15,7 +15,8 @@ from gradstep.errors import GradstepError, GradstepValueError
 from gradstep.form.chain import chain
 from gradstep.form.hyper import Hyper
 from gradstep.form.rule import Stage, lookup
-from gradstep.loop import Run, stop
+from gradstep.loop import Run, lbfgs, stop
+from gradstep.loop.lbfgs import method_of
 from gradstep.loop.problem_file import OwnProblem
 from gradstep.loop.user import UserFunction
 from gradstep.naming import find
@@ -127,8 +128,8 @@ class RunSpec:
         path = Path(file).resolve()
         return replace(self, problem=f"{path}:{name}", beside=_between(folder, path))
 
-    def stage(self) -> Stage:
-        """Return the optimizer's stage.
+    def stage(self) -> Stage | lbfgs:
+        """Return the optimizer's stage, or the method that it is.
 
         Raises
         ------
@@ -136,6 +137,11 @@ class RunSpec:
             For unknown names and values out of range.
         """
         named = read_names(self.optimizer)
+        if [one.name for one in named] == ["lbfgs"]:
+            own = dict(named[0].values) | ({} if self.lr is None else {"lr": self.lr})
+            method = method_of("lbfgs", {key: int(x) if float(x).is_integer() else x for key, x in own.items()})
+            assert method is not None  # noqa: S101 - of that name
+            return method
         if "maximize" in [one.name for one in named]:
             raise GradstepValueError("a run makes the value small; turn the function's sign instead of maximize.")
         lr = None if self.lr is None else read_hyper(self.lr)

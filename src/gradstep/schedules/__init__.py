@@ -11,7 +11,10 @@ Making a schedule raises :class:`~gradstep.GradstepTypeError` for an argument of
 """
 
 from gradstep.schedules.base import Schedule
+from gradstep.schedules.combined import noisy, product, scaled
 from gradstep.schedules.composed import inverse_sqrt, join, one_cycle, warmup, warmup_cosine, wsd
+from gradstep.schedules.curves import inverse_time, k_decay, power, rex, tanh
+from gradstep.schedules.cycles import chebyshev, cyclic, one_cycle_three_phase, piecewise_interpolate
 from gradstep.schedules.decaying import (
     constant,
     cosine,
@@ -26,18 +29,30 @@ from gradstep.schedules.saving import from_json, to_json
 
 __all__ = [
     "Schedule",
+    "chebyshev",
     "constant",
     "cosine",
     "cosine_restarts",
+    "cyclic",
     "exponential",
     "from_json",
     "inverse_sqrt",
+    "inverse_time",
     "join",
+    "k_decay",
     "linear",
+    "noisy",
     "one_cycle",
+    "one_cycle_three_phase",
     "piecewise",
+    "piecewise_interpolate",
     "polynomial",
+    "power",
+    "product",
+    "rex",
+    "scaled",
     "step",
+    "tanh",
     "to_json",
     "warmup",
     "warmup_cosine",

@@ -142,10 +142,12 @@ class wsd(Schedule):
 
     - ``"linear"``: ``1 - u``;
     - ``"cosine"``: ``(1 + cos(pi u)) / 2``;
-    - ``"1-sqrt"``: ``1 - sqrt(u)``.
+    - ``"1-sqrt"``: ``1 - sqrt(u)``;
+    - ``"1-square"``: ``1 - u^2``.
 
     Source: Hu et al. 2024 (MiniCPM), arXiv:2404.06395; the shapes and ``"1-sqrt"``: Hägele et al. 2024,
-    arXiv:2405.18392.
+    arXiv:2405.18392. Each ends at ``final``, which pytorch_optimizer's ``get_wsd_schedule`` leaves out of all but the
+    cosine.
 
     Parameters
     ----------
@@ -160,7 +162,7 @@ class wsd(Schedule):
     final, start
         Values from t = ``steps`` on, and at t = 0 if there is a warm-up.
     shape
-        ``"linear"``, ``"cosine"`` or ``"1-sqrt"``.
+        ``"linear"``, ``"cosine"``, ``"1-sqrt"`` or ``"1-square"``.
     """
 
     peak: float

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Literal
 
 Weights = Callable[[float, float], tuple[float, float]]
-Shape = Literal["linear", "cosine", "1-sqrt"]
+Shape = Literal["linear", "cosine", "1-sqrt", "1-square"]
 
 
 def _linear(gone: float, left: float) -> tuple[float, float]:
@@ -25,7 +25,16 @@ def _one_minus_sqrt(gone: float, left: float) -> tuple[float, float]:
     return math.sqrt(gone), left / (1 + math.sqrt(gone))  # the latter is 1 - sqrt(gone)
 
 
-SHAPES: dict[Shape, Weights] = {"linear": _linear, "cosine": half_wave, "1-sqrt": _one_minus_sqrt}
+def _one_minus_square(gone: float, left: float) -> tuple[float, float]:
+    return gone * gone, left * (1 + gone)
+
+
+SHAPES: dict[Shape, Weights] = {
+    "linear": _linear,
+    "cosine": half_wave,
+    "1-sqrt": _one_minus_sqrt,
+    "1-square": _one_minus_square,
+}
 
 
 def ramp(start: float, final: float, t: int, steps: int, shape: Weights = _linear) -> float:
