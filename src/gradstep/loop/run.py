@@ -14,7 +14,7 @@ from gradstep.checkpoint.transfer import uninterrupted
 from gradstep.engine.eager import within
 from gradstep.errors import CheckpointError, InUseError, NonFiniteError, ScalarError
 from gradstep.files import AnyPath
-from gradstep.locks import new_lock, refuse_reentry
+from gradstep.locks import new_lock, refuse_reentry, turn
 from gradstep.loop import start
 from gradstep.loop import stop as stops
 from gradstep.loop.batches import Cursor, UsedUpError
@@ -324,8 +324,7 @@ class Run(Closed, Uncopied):
         """
         if (evaluated := self.evaluated) is not None:
             return evaluated
-        refuse_reentry(self._turning, "run.evaluation", WITHIN)
-        with self._turning:
+        with turn(self._turning, "run.evaluation", WITHIN):
             return self._evaluate()
 
     def metrics(self) -> dict[str, float]:
@@ -588,6 +587,9 @@ class Run(Closed, Uncopied):
         ------
         CheckpointError
             When it is damaged or of another run. Nothing has been changed.
+        InUseError
+            When it is called within an evaluation or a step of this run; or by another thread, and none of the turns
+            that this run makes meanwhile ends for it within ten seconds: the objective may be waiting for that thread.
         """
         return self.take(load(path), path)
 
@@ -606,8 +608,7 @@ class Run(Closed, Uncopied):
 
     def take(self, found: Checkpoint, path: AnyPath) -> Checkpoint:
         """Go on from what has been loaded from ``path``; see :meth:`restore`."""
-        refuse_reentry(self._turning, "run.restore", WITHIN)
-        with self._turning, self._lock:
+        with turn(self._turning, "run.restore", WITHIN), self._lock:
             restore = plan(self.opt.parts(), found, path, rng=self._rng)
             alone = Counts(drawn=found.t, evaluations=found.t).as_json(0.0)  # saved by its optimizer
             best = found.metadata.get("best")
