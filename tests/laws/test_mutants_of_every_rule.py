@@ -47,7 +47,7 @@ def off(function, *keys):
 
 def forgotten(rule, slot):
     """The update with a slot that stays as it came."""
-    place = 2 + [key for key in rule.state if key not in rule.inputs].index(slot)
+    place = 2 + rule.state.index(slot)
     came = list(rule.arrays).index(slot)
 
     @wraps(rule.update)

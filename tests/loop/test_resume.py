@@ -36,6 +36,7 @@ def test_the_cases_are_what_they_are_for():
     assert whole("metric")[0]["counts"][0] == 8
     assert 0 < whole("best")[0]["best"][2] < whole("best")[0]["counts"][0]
     assert whole("skip")[0]["counts"][2] > 1
+    assert "scaled(factor=0.125" in whole("lowered")[0]["plateau"][2]
     assert whole("bounds")[0]["params"] != whole("plain")[0]["params"]
 
 

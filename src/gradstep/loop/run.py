@@ -14,7 +14,7 @@ from gradstep.checkpoint.transfer import uninterrupted
 from gradstep.engine.eager import within
 from gradstep.errors import CheckpointError, InUseError, NonFiniteError, ScalarError
 from gradstep.files import AnyPath
-from gradstep.locks import new_lock, refuse_reentry
+from gradstep.locks import new_lock, refuse_reentry, turn
 from gradstep.loop import start
 from gradstep.loop import stop as stops
 from gradstep.loop.batches import Cursor, UsedUpError
@@ -23,6 +23,7 @@ from gradstep.loop.direction import VALUE, Mode
 from gradstep.loop.evaluation import Evaluated, Functions, norm
 from gradstep.loop.files import Checkpoints
 from gradstep.loop.lbfgs import LineDescent, evaluations_left, last_point, lbfgs, method_of, refuse
+from gradstep.loop.plateau import START, checked_plateau, read, reduce_lr
 from gradstep.loop.progress import Before, Best, Counts, best_by, copied_memory
 from gradstep.loop.signals import Signals
 from gradstep.loop.step import History, Step
@@ -68,6 +69,8 @@ class Run(Closed, Uncopied):
     project
         Called at the start and after each update with the parameters, which it changes in place to where they may be.
         It has the last word where there are bounds too.
+    on_plateau
+        :class:`gradstep.reduce_lr`, which lowers the learning rate where a number has stopped becoming better.
     callbacks
         Functions of a :class:`Step`, or of a step and this run, called after it; one that raises StopIteration ends the
         run.
@@ -155,6 +158,7 @@ class Run(Closed, Uncopied):
         evaluate_every: int = 100,
         bounds: Any = None,
         project: Callable[[Any], Any] | None = None,
+        on_plateau: reduce_lr | None = None,
         callbacks: Sequence[Callable[..., Any]] | Callable[..., Any] = (),
         keep_best: bool | str | None = None,
         mode: Mode | Mapping[str, Mode] | None = None,
@@ -175,7 +179,8 @@ class Run(Closed, Uncopied):
         self.params = start.parameters(x0)
         method = method_of(rule, start.own_numbers(options))
         if method is not None:
-            refuse({"batches": batches, "rng": rng, "bounds": bounds, "project": project} | options)
+            given = {"batches": batches, "rng": rng, "bounds": bounds, "project": project, "on_plateau": on_plateau}
+            refuse(given | options)
             rule, options = sgd, {key: x for key, x in options.items() if key not in start.own_numbers(options)}
         stage, self._directions, options = start.rule_and_directions(rule, mode, options)
         self.opt = Optimizer(self.params, stage, diagnostics=diagnostics, **options)
@@ -195,6 +200,9 @@ class Run(Closed, Uncopied):
         by = best_by(keep_best, self._is_noisy, evaluate is not None, self._directions)
         self._keeps = by if isinstance(keep_best, str) else None  # a metric that has to be there
         self._functions = Functions(value_and_grad, evaluate, every)
+        self._reduces, self._plateau = on_plateau, START
+        if on_plateau is not None:
+            checked_plateau(on_plateau).lowered(self.opt)  # which refuses what it could not lower
         self.stop = stop
         self._handed = Handed(self._nest, self._leaves)
         self._cursor = None if batches is None else Cursor(batches)
@@ -230,7 +238,9 @@ class Run(Closed, Uncopied):
     @stop.setter
     def stop(self, stop: Stop) -> None:
         asked, ends = start.ending(stop, self._on_nonfinite)
-        self._functions.want(start.looked_at(asked, self._keeps, self._directions))
+        self._functions.want(
+            start.looked_at(asked, (self._keeps, self._reduces and self._reduces.metric), self._directions)
+        )
         self._asked, self._ends, self.reason = asked, ends, None
 
     @property
@@ -314,8 +324,7 @@ class Run(Closed, Uncopied):
         """
         if (evaluated := self.evaluated) is not None:
             return evaluated
-        refuse_reentry(self._turning, "run.evaluation", WITHIN)
-        with self._turning:
+        with turn(self._turning, "run.evaluation", WITHIN):
             return self._evaluate()
 
     def metrics(self) -> dict[str, float]:
@@ -460,7 +469,29 @@ class Run(Closed, Uncopied):
         done = self.opt.diagnostics if self._measures else None
         return self._step(evaluated, grad_norm=size, update_ratio=math.nan if done is None else done.update_ratio)
 
+    def _reduce(self, reduces: reduce_lr, evaluated: Evaluated) -> None:
+        """Lower the learning rate where that is due: once at each t, however often this point is evaluated."""
+        x = reduces.number(evaluated.value, evaluated.metrics)
+        if x is None or self._plateau["t"] == self.t:
+            return
+        memory, is_due = reduces.after(self._plateau, x, self._directions.sign(reduces.metric or VALUE), self.t)
+        lowered = reduces.lowered(self.opt) if is_due else []
+
+        def act() -> None:
+            for place, key, value in lowered:
+                place[key] = value
+            self._plateau = memory
+
+        self._is_changing = True
+        try:
+            with self._lock:
+                uninterrupted(act)()
+        finally:
+            self._is_changing = False
+
     def _update(self, evaluated: Evaluated) -> Step | Reason:
+        if self._reduces is not None:
+            self._reduce(self._reduces, evaluated)
         if self._line is not None:
             return self._descend(self._line, evaluated)
         lr = self.opt.lr if "lr" in self.opt.hyper else math.nan
@@ -546,6 +577,7 @@ class Run(Closed, Uncopied):
             own = {"run": before.counts.as_json(self.seconds), "best": data, "rng": states_as_json(before.random)}
             line, kept = ({}, None) if self._line is None else self._line.to_save()
             own |= {} if kept is None else {"line": kept}
+            own |= {} if self._reduces is None else {"plateau": dict(self._plateau)}
             write(path, arrays | best | line, manifest | user_metadata(extra, None) | own, keep)
 
     def restore(self, path: AnyPath) -> Checkpoint:
@@ -555,6 +587,9 @@ class Run(Closed, Uncopied):
         ------
         CheckpointError
             When it is damaged or of another run. Nothing has been changed.
+        InUseError
+            When it is called within an evaluation or a step of this run; or by another thread, and none of the turns
+            that this run makes meanwhile ends for it within ten seconds: the objective may be waiting for that thread.
         """
         return self.take(load(path), path)
 
@@ -573,14 +608,14 @@ class Run(Closed, Uncopied):
 
     def take(self, found: Checkpoint, path: AnyPath) -> Checkpoint:
         """Go on from what has been loaded from ``path``; see :meth:`restore`."""
-        refuse_reentry(self._turning, "run.restore", WITHIN)
-        with self._turning, self._lock:
+        with turn(self._turning, "run.restore", WITHIN), self._lock:
             restore = plan(self.opt.parts(), found, path, rng=self._rng)
             alone = Counts(drawn=found.t, evaluations=found.t).as_json(0.0)  # saved by its optimizer
             best = found.metadata.get("best")
             try:
                 now = Counts.from_json(found.metadata.get("run", alone))
                 self._best.check(best, found.arrays)
+                plateau = START if self._reduces is None else read(found.metadata.get("plateau"))
                 line = last_point(self._line, found.metadata.get("line"), found.arrays)
             except CheckpointError as problem:
                 raise CheckpointError(
@@ -592,6 +627,7 @@ class Run(Closed, Uncopied):
             def act() -> None:
                 restore()
                 self._best.take(best, found.arrays)
+                self._plateau = plateau
                 if self._line is not None:
                     self._line.take(line)
                 self._now, self._before, self._evaluated, self.reason = now.copy(), None, None, None
