@@ -194,7 +194,7 @@ class Step:
             placed = self.placed(inputs, on_nonfinite != "ignore")
             self.take(taken)
         except NonFiniteError:
-            if on_nonfinite == "raise":
+            if on_nonfinite != "skip":
                 raise
             return self.skip()
         with self.written(placed):

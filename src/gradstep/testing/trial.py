@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gradstep.array.namespaces import as_reals
 from gradstep.form.chain import program
 from gradstep.form.rule import Stage
 from gradstep.optimizer import Optimizer
@@ -86,10 +87,10 @@ def beside(stage: Stage, grads: Arrays, factors: Mapping[str, float] | None = No
 
 
 def _size(g: Array) -> Array:
-    """Return a positive number for each element of a gradient, whatever that is, and of both parts of a complex one."""
-    if g.dtype.kind == "c":
-        return np.asarray(_size(g.real) + 1j * _size(g.imag), g.dtype)
-    return np.where(np.abs(g) <= 1.0, 0.5 + np.abs(g), 1.5).astype(g.dtype)
+    """A positive number for each element of a gradient, whatever that is, and of both parts of a complex one."""
+    sizes = np.abs(as_reals(g))
+    sizes = np.where(sizes <= 1.0, 0.5 + sizes, 1.5).astype(sizes.dtype)
+    return sizes.view(g.dtype).reshape(g.shape)
 
 
 def snapshot(opt: Any) -> Snapshot:
