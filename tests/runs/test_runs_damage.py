@@ -106,6 +106,7 @@ def test_a_damaged_row_costs_itself_alone(kind, where, folder, capsys, no_report
     assert [n for n in counts(folder / "r") if n != 39] == [n for n in range(1, 31) if n != where + 1]
     assert "history.jsonl" in err
     assert "damaged, and left as found; all others are there." in err
+    assert "history.jsonl: cut off at its end: 1 damaged line (15 bytes)." in err
     assert "resume" not in run(capsys, "--resume", "r", "--max-steps", 40).err
 
 
@@ -121,7 +122,21 @@ def test_steps_that_the_history_lacks_are_told_of(left, folder, capsys, no_repor
     count = 21 - (left if isinstance(left, int) else 0)
     err = run(capsys, "--resume", "r", "--max-steps", 30).err
     assert f"history.jsonl: {count} of 21 steps are missing; what is said of the beginning is of the others." in err
-    assert err.count("\n") == 1
+    damaged = "history.jsonl: cut off at its end: 1 damaged line (4000 bytes)."
+    assert (damaged in err) == isinstance(left, bytes)
+    assert err.count("\n") == 1 + isinstance(left, bytes)
+
+
+def test_a_damaged_last_row_is_told_of(folder, capsys, no_report):
+    run(capsys, "m.py:f", "--lr", "0.1", "--max-steps", 20, "--out", "r")
+    file = folder / "r/history.jsonl"
+    rows = file.read_bytes().splitlines(keepends=True)
+    torn = len(rows[-1][:-9])
+    file.write_bytes(b"".join(rows)[:-9])
+    err = run(capsys, "--resume", "r", "--max-steps", 30).err
+    assert f"r/history.jsonl: cut off at its end: 1 damaged line ({torn} bytes).\n" in err
+    assert "1 of 20 steps is missing" in err
+    assert "cut off" not in run(capsys, "--resume", "r", "--max-steps", 40).err
 
 
 def test_a_copied_folder_goes_on_with_its_own_file(folder, capsys, no_report):

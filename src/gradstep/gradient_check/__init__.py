@@ -62,7 +62,7 @@ def check_gradient(
         what is wrong with it if that can be seen) or undecided: at a kink, where the derivatives from the two sides
         differ and the gradient lies between them; where the value has too few digits, or measurements contradict each
         other. A gradient is called wrong only where two measurements say so and none says the contrary, and right only
-        where it is seen to a hundredth.
+        where it is seen to three thousandths.
 
     Raises
     ------

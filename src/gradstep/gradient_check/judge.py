@@ -16,7 +16,7 @@ from gradstep.gradient_check.report import Element, ParameterCheck
 COMPLEX, CENTRAL = "complex step", "central differences"
 DOUBTED = ("wrong", "kink", "unsure")  # states of a comparison for which elements are looked at one by one
 ALL = 64  # elements that are tested one by one
-RESOLVED = 0.01  # of the gradient along a line: a tolerance that is larger says nothing
+RESOLVED = 0.003  # of the gradient along a line: a tolerance that is larger says nothing
 ROUNDED, LOST = 64, 256  # roundings of the largest element by which another may be off: it is right; that is not known
 DECADES = 1e4  # elements whose weights are within this factor move together
 SMALL = 1e-3  # a weight, relative to the largest, that needs not be seen beside it
@@ -224,7 +224,9 @@ class Judge:
         tolerance = allowed + ROUNDED * rounding
         off = abs(given - measured)
         if off <= tolerance:
-            is_small = tolerance <= max(max(RESOLVED, 2 * self.allowed(k)) * size, 1e-5 * usual, 2 * ROUNDED * rounding)
+            own = rounding * self.function.precision(k, 0.0) / self.function.precision(k, self.noise)
+            is_small = tolerance <= max(max(RESOLVED, 2 * self.allowed(k)) * size, 1e-5 * usual)
+            is_small |= tolerance <= 2 * ROUNDED * rounding and off <= max(RESOLVED * size, 2 * ROUNDED * own)
             state = "right" if is_small else "coarse"
         else:
             state = "wrong" if off > max(2 * allowed, allowed + LOST * rounding) else "unsure"

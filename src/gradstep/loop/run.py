@@ -13,7 +13,7 @@ from gradstep.checkpoint.transfer import uninterrupted
 from gradstep.engine.eager import within
 from gradstep.errors import NonFiniteError, ScalarError
 from gradstep.files import AnyPath
-from gradstep.locks import new_lock, refuse_reentry
+from gradstep.locks import new_lock, refuse_reentry, turn
 from gradstep.loop import start
 from gradstep.loop import stop as stops
 from gradstep.loop.batches import Cursor, UsedUpError
@@ -258,8 +258,7 @@ class Run(RunState):
         """
         if (evaluated := self.evaluated) is not None:
             return evaluated
-        refuse_reentry(self._turning, "run.evaluation", WITHIN)
-        with self._turning:
+        with turn(self._turning, "run.evaluation", WITHIN):
             return self._evaluate()
 
     def metrics(self) -> dict[str, float]:

@@ -11,7 +11,7 @@ from gradstep.checkpoint.rng import states_as_json, taken
 from gradstep.checkpoint.transfer import uninterrupted
 from gradstep.errors import CheckpointError, InUseError
 from gradstep.files import AnyPath
-from gradstep.locks import refuse_reentry
+from gradstep.locks import turn
 from gradstep.loop.batches import Cursor
 from gradstep.loop.bounds import Constraints
 from gradstep.loop.direction import VALUE, Directions
@@ -157,6 +157,9 @@ class RunState(Closed, Uncopied):
         ------
         CheckpointError
             When it is damaged or of another run. Nothing has been changed.
+        InUseError
+            When it is called within an evaluation or a step of this run; or by another thread, and none of the turns
+            that this run makes meanwhile ends for it within ten seconds: the objective may be waiting for that thread.
         """
         return self.take(load(path), path)
 
@@ -175,8 +178,7 @@ class RunState(Closed, Uncopied):
 
     def take(self, found: Checkpoint, path: AnyPath) -> Checkpoint:
         """Go on from what has been loaded from ``path``; see :meth:`restore`."""
-        refuse_reentry(self._turning, "run.restore", WITHIN)
-        with self._turning, self._lock:
+        with turn(self._turning, "run.restore", WITHIN), self._lock:
             restore = plan(self.opt.parts(), found, path, rng=self._rng)
             alone = Counts(drawn=found.t, evaluations=found.t).as_json(0.0)  # saved by its optimizer
             best = found.metadata.get("best")
