@@ -7,7 +7,7 @@ Here gamma_b is lr, f* is f_min; the norm is that of all arrays together, a list
 each gradient.
 
 Named differences
-- epsilon is added to ||g_k||^2, as in optax 0.2.8.
+- epsilon is added to ||g_k||^2, as in optax 0.2.8 (there, as here, zero unless given).
 - A gradient of zero moves nothing; the paper divides by zero.
 - A loss below f_min moves nothing (optax's "sps+"): in the paper there is none.
 """
@@ -18,9 +18,9 @@ from .exact import exact
 
 CITATION = "Loizou et al. 2021, arXiv:2002.10542, SPS_max"
 DEFAULTS = {
-    "lr": 1.0,  # optax, as the next (the paper tunes gamma_b)
+    "lr": 1.0,  # optax, as all three (the paper tunes gamma_b)
     "f_min": 0.0,
-    "eps": 1e-12,  # optax has 0
+    "eps": 0.0,
 }
 
 

@@ -6,9 +6,7 @@
 
 curvature has hhat_t for each gradient; those of other t are not looked at.
 
-Named differences
-- No decay (lambda = 0): it is another stage's business.
-- k may have a fraction: an estimate is taken at the first update behind each multiple of it.
+Named difference: no decay (lambda = 0): it is another stage's business.
 """
 
 from mpmath import mpf
@@ -31,7 +29,7 @@ def trajectory(theta0, gradients, *, curvature, lr, beta1, beta2, gamma, eps, k)
     theta, m, h = theta0, mpf(0), mpf(0)
     for t, (g, estimate) in enumerate(zip(gradients, curvature, strict=True), 1):
         m = beta1 * m + (1 - beta1) * g
-        if (t - 1) % k < 1:
+        if (t - 1) % k == 0:
             h = beta2 * h + (1 - beta2) * estimate
         step = m / max(gamma * h, eps)
         theta = theta - lr * min(max(step, -1), 1)

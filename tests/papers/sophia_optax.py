@@ -26,6 +26,6 @@ def trajectory(theta0, gradients, *, curvature, lr, beta1, beta2, gamma, eps, k)
         m = beta1 * m + (1 - beta1) * g
         step = m / (1 - beta1**t) / max(gamma * h, eps)
         theta = theta - lr * min(max(step, -1), 1)
-        if (t - 1) % k < 1:
+        if (t - 1) % k == 0:
             h = beta2 * h + (1 - beta2) * estimate
         yield theta

@@ -28,7 +28,7 @@ def same_paths(actual, expected):
 def test_polyak_by_hand():
     # (6 - 1)/25 = 1/5;  lr bounds 4/1;  no gradient;  below f_min
     gradients = [[3, 4], [0, 1], [0, 0], [1, 1]]
-    path = polyak.trajectory([1, 1], gradients, loss=[6, 5, 5, 0.5], lr=0.5, f_min=1, eps=0)
+    path = polyak.trajectory([1, 1], gradients, loss=[6, 5, 5, 0.5], lr=0.5, f_min=1)
     same_paths(path, [[F(2, 5), F(1, 5)], [F(2, 5), F(-3, 10)], [F(2, 5), F(-3, 10)], [F(2, 5), F(-3, 10)]])
     (x,) = polyak.trajectory([1, 1], gradients[:1], loss=[6], f_min=1, eps=25)
     assert_same(x, [F(7, 10), F(6, 10)])
@@ -38,7 +38,7 @@ def test_polyak_solves_what_interpolates_at_once():
     """Of (a x - b)^2 / 2 it takes half of the way, as (f - 0) / ||f'||^2 = 1/2 / a^2."""
     a, x = [0.5, -2.0, 1.0], THETA
     r = sum(p * q for p, q in zip(a, x, strict=True)) - 4
-    ((y),) = polyak.trajectory(x, [[r * p for p in a]], loss=[r * r / 2], eps=0)
+    ((y),) = polyak.trajectory(x, [[r * p for p in a]], loss=[r * r / 2])
     assert_same([sum(p * q for p, q in zip(a, y, strict=True)) - 4], [r / 2])
 
 
@@ -52,7 +52,7 @@ def test_momo_by_hand():
 
 def test_momo_without_memory_is_polyaks():
     path = momo.trajectory(THETA, GRADIENTS, loss=LOSS, beta=0, lr=0.25)
-    same_paths(path, polyak.trajectory(THETA, GRADIENTS, loss=LOSS, lr=0.25, eps=0))
+    same_paths(path, polyak.trajectory(THETA, GRADIENTS, loss=LOSS, lr=0.25))
 
 
 def test_sophia_by_hand():
