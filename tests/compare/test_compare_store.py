@@ -198,7 +198,7 @@ def test_a_format_of_another_version_is_told(folder, monkeypatch):
 
 
 def with_changes(table, change):
-    """What damages each first row of a table, its checksum made to fit."""
+    """Return what changes the first row of a table, its checksum made to fit."""
 
     def damage(db):
         key, text = db.execute(f"SELECT rowid, content FROM {table} ORDER BY rowid").fetchone()  # noqa: S608

@@ -217,7 +217,44 @@ def test_names_that_mean_nothing_are_told(capsys, no_report):
     assert err.splitlines() == [
         "gradstep: m.py:Misspelt has bound, which means nothing here; bounds would.",
         "gradstep: m.py:Misspelt has evaluation, which means nothing here; evaluate would.",
+        "gradstep: m.py:Misspelt has truth, which neither gradstep nor the file itself reads.",
     ]
+
+
+SETTINGS = """
+from dataclasses import dataclass
+
+@dataclass
+class Settings:
+    n: int = 3
+    seed: int = 0
+    scale: float = 2.0
+    lr: float = 0.1
+    _hidden: int = 3
+    title = property(lambda self: 1)
+
+    def __post_init__(self):
+        self.params, self.count, self.steps, self.data = np.ones(self.n), 0, 100, [1]
+
+    def value_and_grad(self, x):
+        self.count += len(getattr(self, "data"))
+        return self.scale * float(x @ x), 2 * self.scale * x
+
+    def plot(self): ...
+
+def plain(x):
+    return float(x @ x), 2 * x
+
+plain.params, plain.tolerance = np.ones(2), 1e-3
+"""
+
+
+def test_settings_that_nothing_reads_are_told(folder, capsys, no_report):
+    with (folder / "m.py").open("a", encoding="utf-8") as file:
+        file.write(SETTINGS)
+    said = "which neither gradstep nor the file itself reads.\n"
+    assert run(capsys, "m.py:Settings", "--max-steps", 1).err == f"gradstep: m.py:Settings has lr, steps, {said}"
+    assert run(capsys, "m.py:plain", "--max-steps", 1).err == f"gradstep: m.py:plain has tolerance, {said}"
 
 
 @pytest.mark.parametrize("verb", ["run", "check"])

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gradstep.cli.common import WRONG, complain, require, say, tell_misspelt
+from gradstep.cli.common import WRONG, complain, require, say, tell_names
 from gradstep.errors import GradstepError, GradstepValueError
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def run(
                 "keep": keep,
             }
             folder, spec, own, made = _new(problem, out, limits, settings, held)
-        tell_misspelt(own)
+        tell_names(own)
         shown = held.enter_context(progress(folder, spec, made, stdout if json else None))
         try:
             code = _run(folder, spec, made, shown)

@@ -61,15 +61,31 @@ class Comparison:
 
 
 class Judge:
-    """The judge of a function's gradients, one parameter after the other."""
+    """The judge of a function's gradients, one parameter after the other.
 
-    def __init__(self, function: RealFunction, rng: np.random.Generator, rtol: float | None) -> None:
+    Parameters
+    ----------
+    function, rng, rtol
+        As :func:`~gradstep.gradient_check.check_gradient` has them.
+    measures
+        Measure the noise of the value. Without that it is taken for rounding: what is found right then is right, and
+        nothing else that is found counts.
+    """
+
+    def __init__(
+        self, function: RealFunction, rng: np.random.Generator, rtol: float | None, measures: bool = True
+    ) -> None:
         self.function, self.rng, self.rtol = function, rng, rtol
+        self.heaviest = max(float(np.max(self.weights(k), initial=0.0)) for k in range(len(function.origins)))
+        self.noise = self._noise() if measures else function.eps * abs(function.value)
+        self.is_exact = measures and self.noise <= 100 * function.eps * abs(function.value)
+
+    def _noise(self) -> float:
+        function, rng = self.function, self.rng
         ways = [sizes(x) * rng.choice([-1.0, 1.0], x.shape) for x in function.origins]
         moved = list(enumerate(zip(function.origins, ways, strict=True)))
         along = lambda t: function.at({k: x + t * way for k, (x, way) in moved})  # noqa: E731
-        self.noise = noise(along, function.eps, function.value)
-        self.heaviest = max(float(np.max(self.weights(k), initial=0.0)) for k in range(len(function.origins)))
+        return noise(along, function.eps, function.value)
 
     def parameter(self, k: int, directions: int) -> ParameterCheck:
         """Judge parameter number ``k`` along so many random directions, and along groups of like elements."""
@@ -234,8 +250,7 @@ class Judge:
 
     def is_seen(self, change: float) -> bool:
         """Return True where such a change of the value would not be lost beside those that the gradients make."""
-        is_exact = self.noise <= 100 * self.function.eps * abs(self.function.value)
-        return is_exact or SAFETY * change <= SMALL * self.heaviest
+        return self.is_exact or SAFETY * change <= SMALL * self.heaviest
 
     def rounding(self, k: int, d: Reals) -> float:
         """Return the rounding along ``d``: that of larger elements, or of larger terms, which cancel here, not nearby.

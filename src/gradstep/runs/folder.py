@@ -154,7 +154,7 @@ class Folder:
 
 
 class Torn(NamedTuple):
-    """What cannot be read at the end of a history."""
+    """Lines and bytes at the end of a history that cannot be read."""
 
     lines: int
     bytes: int
