@@ -213,8 +213,8 @@ class Optimizer:
         Parameters
         ----------
         grads
-            Gradients: a nest like the parameters, or a dict by dotted name; shapes and dtypes like the parameters.
-            Left out: those in :attr:`grads`.
+            Gradients: a nest like the parameters, or a dict by dotted name; shapes and dtypes like the parameters, or
+            :func:`gradstep.rows` where only some rows have one. Left out: those in :attr:`grads`.
         **inputs
             Nests of arrays that a rule takes beside the gradient, such as ``curvature=h``.
 
