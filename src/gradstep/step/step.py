@@ -507,7 +507,7 @@ class Step:
         """Return the norms of the last update, for each group under its label; None before the first."""
         self.check_whole()
         found = self.metered()
-        return None if found is None else summed(*found, self.groups, labels)
+        return None if found is None else summed(*found, self.groups, labels, self.params)
 
     def metered(self) -> tuple[Columns, Ranges] | None:
         """Return the sums of the last update, and where each parameter's stand; None before the first."""
