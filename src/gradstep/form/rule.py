@@ -324,6 +324,8 @@ def refuse_method(name: str) -> None:
             "lbfgs evaluates the objective several times for a step, so it is no rule, but a method: of gs.minimize, "
             "gs.Run and gradstep run."
         )
+    if name.upper() in ("BFGS", "L-BFGS", "L-BFGS-B"):
+        raise GradstepValueError(f"there is no {name!r}; gs.minimize and gs.Run have 'lbfgs', which knows no bounds.")
 
 
 def declared(module: str, name: str) -> Rule:
