@@ -37,6 +37,7 @@ def words(found):
         {"rule": gs.adam(lr=gs.schedules.warmup_cosine(0.2, steps=200, warmup_steps=20))},
         {"rule": gs.chain(gs.clip_by_global_norm(100.0), gs.adam(lr=0.1))},
         {"lr": 0.1, "bounds": (-10.0, 10.0)},
+        {"rule": "lbfgs"},
         {"lr": 0.1, "steps": 0},
         {"lr": 0.1, "steps": 1},
         {"lr": 0.1, "x0": np.zeros(3)},
@@ -45,6 +46,12 @@ def words(found):
 )
 def test_nothing_is_found_in_a_healthy_run(options):
     assert examined(**options)[1] == []
+
+
+def test_stalled_on_a_wrong_gradient():
+    summary, found = examined(lambda x: (bowl(x)[0], -2 * x), "lbfgs")
+    assert (summary.kind, words(found)) == ("stalled", ["stalled"])
+    assert "gs.check_gradient says whether it is right" in found[0]
 
 
 def test_frozen_by_one_huge_gradient_under_adam():
