@@ -60,7 +60,8 @@ def bench(
     if full + scaling + errors + (sizes is not None) > 1:
         raise typer.BadParameter("--sizes, --full, --scaling and --errors exclude one another.")
     chosen = read_sizes(sizes or (FULL if full else QUICK))
-    works = [Work(name, dtype, chain, seed, threads) for name in (rules.__all__ if rule == "all" else [rule])]
+    timed = [name for name in rules.__all__ if not getattr(rules, name).beside]
+    works = [Work(name, dtype, chain, seed, threads) for name in (timed if rule == "all" else [rule])]
     kinds = choose(peers)
     if scaling + errors and len(works) > 1:
         raise typer.BadParameter("--scaling and --errors take one rule.")
