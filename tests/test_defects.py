@@ -110,3 +110,75 @@ def test_adamax_takes_its_maximum_element_by_element():
     w = np.zeros(2)
     gs.Optimizer(w, "adamax", lr=0.1).step(np.array([1.0, 1e-6]))
     np.testing.assert_allclose(w, -0.1, rtol=1e-12)
+
+
+def test_a_first_gradient_of_zeros_is_no_end():
+    """Copies of Prodigy and D-Adaptation divide 0 by 0 there, and everything is NaN from then on."""
+    with np.errstate(invalid="ignore"):
+        assert np.isnan(np.float64(0.0) / np.abs(np.zeros(3)).sum())
+    for name in ("prodigy", "dadapt_adam", "dadapt_sgd", "dog", "dowg"):
+        w = np.array([1.0, -2.0, 0.5])
+        opt = gs.Optimizer(w, name)
+        opt.step(np.zeros(3))
+        assert (w == [1.0, -2.0, 0.5]).all()
+        for _ in range(200):
+            opt.step(w.copy())
+        assert np.isfinite(w).all(), name
+        assert np.abs(w).sum() < 3.5, name
+
+
+def test_caution_masks_by_the_gradient():
+    """The authors' c_adamw.py multiplies the average by itself, whose sign is never against it: nothing is masked."""
+    m, g = np.array([1.0, -1.0]), np.array([1.0, 1.0])
+    assert (m * m > 0).all()
+    assert (m * g > 0).tolist() == [True, False]
+    w, plain = np.zeros(2), np.zeros(2)
+    cautious = gs.Optimizer(w, gs.chain(gs.adam(lr=0.1), gs.cautious()))
+    adam = gs.Optimizer(plain, "adam", lr=0.1)
+    for own in (np.array([5.0, -5.0]), np.array([1.0, 1.0])):  # the second average is (1.1, -0.8) times a number
+        before = w.copy()
+        cautious.step(own)
+        adam.step(own)
+    assert plain[1] > 0.1, "Adam goes on as its average says"
+    assert w[1] == before[1]
+    assert w[0] < before[0]
+
+
+def test_rprop_compares_signs_and_not_products():
+    """A product of two small gradients underflows, and reads as no gradient: the size stays, as in torch's."""
+    tiny = np.float32(1e-30)
+    assert tiny * tiny == 0
+    w = np.zeros(1, np.float32)
+    opt = gs.Optimizer(w, "rprop", lr=0.1)
+    for _ in range(3):
+        opt.step(np.array([tiny]))
+    np.testing.assert_allclose(w, -0.1 * (1 + 1.2 + 1.2**2), rtol=1e-6)
+
+
+def test_schedule_free_without_momentum_is_a_number():
+    """x recovered from y and z, (y - (1 - beta1) z) / beta1, is 0/0 where beta1 is zero."""
+    for name in ("schedule_free_sgd", "schedule_free_adamw"):
+        w = np.array([1.0, -2.0])
+        opt = gs.Optimizer(w, name, lr=0.1, beta1=0.0)
+        for _ in range(3):
+            opt.step(w.copy())
+        assert np.isfinite(w).all()
+        assert np.isfinite(opt.averaged()).all()
+
+
+def test_a_gradient_written_in_place_is_not_its_own_predecessor():
+    """A copy that keeps the last gradient by reference sees no difference between it and the next one."""
+    kept, buffer = None, np.zeros(1)
+    differences = []
+    for g in (1.0, 3.0):
+        buffer[:] = g
+        differences.append(0.0 if kept is None else (buffer - kept).item())
+        kept = buffer
+    assert differences == [0.0, 0.0]
+    one, two = np.zeros(1), np.zeros(1)
+    apart, reused = gs.Optimizer(one, "adan", lr=0.1), gs.Optimizer(two, "adan", lr=0.1)
+    for g in (1.0, 3.0, -2.0):
+        apart.step(np.array([g]))
+        buffer[:] = g
+        reused.step(buffer)
+    assert one == two

@@ -509,3 +509,28 @@ def test_one_place_writes_files():
     assert {path.relative_to(SOURCE / "gradstep").as_posix() for path, calls in found.items() if calls} == allowed
     assert writes_by_itself("Path(a).open('w'); open(b, mode='r+b'); c.write_text('')") != []
     assert writes_by_itself("open(a); Path(b).open('rb'); write_text(c, '')") == []
+
+
+def test_a_file_is_moved_over_another_by_the_rules_of_the_writer(tmp_path):
+    old, link, new = tmp_path / "old", tmp_path / "link", tmp_path / "new"
+    old.write_text("old")
+    new.write_text("new")
+    link.symlink_to(old)
+    files.move_over(new, link)
+    assert link.is_symlink()
+    assert old.read_text() == "new"
+    assert not new.exists()
+    files.move_over(old, old)
+    assert old.read_text() == "new"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs POSIX")
+def test_nothing_is_moved_over_what_is_no_ordinary_file_nor_from_there(tmp_path):
+    fifo, file = tmp_path / "fifo", tmp_path / "file"
+    os.mkfifo(fifo)
+    file.write_text("whole")
+    for pair in ((file, fifo), (fifo, file), (file, tmp_path)):
+        with pytest.raises(OSError, match=r"not an ordinary file|a folder"):
+            files.move_over(*pair)
+    assert file.read_text() == "whole"
+    assert stat.S_ISFIFO(fifo.stat().st_mode)

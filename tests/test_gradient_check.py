@@ -726,3 +726,12 @@ def test_a_gradient_may_be_the_parameter_itself():
     report = gs.check_gradient(lambda p: (p["w"] @ p["w"] / 2 + p["b"] @ p["b"] / 2, p), params)
     assert report.ok
     assert not gs.check_gradient(lambda p: (p["w"] @ p["w"] + p["b"] @ p["b"] / 2, p), params).ok
+
+
+def test_a_value_of_three_digits_that_does_not_move_is_no_constant():
+    f = lambda x: (float("%.3g" % (1000 + x @ x)), 0 * x)  # noqa: E731
+    assert gs.check_gradient(f, np.array([1.0, 0.7, -0.4])).parameters[0].verdict == "undecided"
+
+
+def test_a_parameter_without_effect_is_right_at_zero():
+    assert gs.check_gradient(lambda x: (3.0, 0 * x), np.array([1.0, 0.7])).ok

@@ -47,3 +47,17 @@ def test_faults_are_what_fails_with_guests_alone_and_is_not_expected(tmp_path, c
     assert "guests:  1 passed, 3 failed, 0 skipped; 2 tests made 2 guests" in printed
     assert "1 faults\n  test_fault: AssertionError" in printed
     assert "1 refused, docs/migrating/torch.md" in printed
+
+
+@pytest.mark.process
+def test_a_control_that_passed_nothing_is_refused(tmp_path, capsys):
+    pytest.importorskip("torch")
+    from peers import run
+
+    (tmp_path / "test").mkdir()
+    (tmp_path / "test" / "test_optim.py").write_text("import a_package_that_is_not_there\n")
+    assert run.main("torch", str(tmp_path)) == 2
+    printed = capsys.readouterr().out
+    assert "0 passed, 1 failed, 0 skipped\nThe control passed no test, so nothing can be said of guests: " in printed
+    assert "No module named 'a_package_that_is_not_there'" in printed
+    assert "\nguests:" not in printed

@@ -5,7 +5,7 @@ python benchmarks/peers/run.py SUITE CHECKOUT [options of pytest]
 SUITE is one of the files here, ``SUITE_suite.py``; CHECKOUT a folder that has the peer's test files where its
 repository has them, of a version near the one installed. None of them are part of this repository. What fails with a
 guest and not in the control is a documented refusal, with its sentence; or no affair of a guest, with the reason; or a
-fault. Exit code 1 where there are faults.
+fault. Exit code 1 where there are faults, 2 where the control passed nothing.
 """
 
 import json
@@ -73,6 +73,10 @@ def main(name: str, checkout: str, *options: str) -> int:
     print("files:", ", ".join(x for x in suite.files if (where / x).exists()))
     control = outcomes(name, suite, where, list(options), swap=False)
     print(f"control: {line(control)}", flush=True)
+    if not any(x["outcome"] == "passed" for x in control.values()):
+        error = next((x["error"] for x in control.values() if x["error"]), "no test was found")
+        print(f"The control passed no test, so nothing can be said of guests: {' '.join(error.split())[-300:]}")
+        return 2
     guest = outcomes(name, suite, where, list(options), swap=True)
     with_guests = [x["guests"] for x in guest.values() if x["guests"]]
     print(f"guests:  {line(guest)}; {len(with_guests)} tests made {sum(with_guests)} guests")

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from gradstep import conventions, interop, layers, nn, schedules, testing
     from gradstep.checkpoint import Checkpoint, load
     from gradstep.gradient_check import check_gradient
-    from gradstep.loop import Batches, Run, lbfgs, loggers, minimize, stop
+    from gradstep.loop import Batches, Run, lbfgs, loggers, minimize, reduce_lr, stop
 
 __all__ = [
     "Batches",
@@ -65,6 +65,7 @@ __all__ = [
     "loggers",
     "minimize",
     "nn",
+    "reduce_lr",
     "scalars",
     "schedules",
     "set_threads",
@@ -80,7 +81,7 @@ __all__ += stages.__all__
 _ON_FIRST_USE = {
     **{name: name for name in ("conventions", "interop", "layers", "nn", "schedules", "testing")},
     **dict.fromkeys(("Checkpoint", "load"), "checkpoint"),
-    **dict.fromkeys(("Batches", "Run", "lbfgs", "minimize"), "loop"),
+    **dict.fromkeys(("Batches", "Run", "lbfgs", "minimize", "reduce_lr"), "loop"),
     "check_gradient": "gradient_check",
     **{name: f"loop.{name}" for name in ("loggers", "stop")},
 }

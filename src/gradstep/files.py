@@ -224,6 +224,23 @@ def earlier(path: Path, k: int) -> Path:
     return path.with_name(f"{path.stem}.{k}{path.suffix}") if k else path
 
 
+def move_over(source: Path, path: Path) -> None:
+    """Give the ordinary file at ``source`` the name ``path``, by the rules of :func:`write_whole`.
+
+    Raises
+    ------
+    OSError
+        When either is no ordinary file, and when the system refuses it.
+    """
+    target = _target(path, 1)
+    refuse_extraordinary(source)
+    if source == target:
+        return
+    with _turn(target):
+        os.replace(source, target)
+        sync_folder(target.parent)
+
+
 def _set_aside(target: Path, spare: Path, keep: int) -> Callable[[], None]:
     """Give the file at ``target`` a second name; return a function that puts it back over its successor.
 

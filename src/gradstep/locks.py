@@ -7,10 +7,13 @@ runs within the step. Waiting would last for ever. Such a lock is re-entrant: re
 import os
 import threading
 import weakref
+from collections.abc import Generator
+from contextlib import contextmanager
 from typing import Any
 
 from gradstep.errors import InUseError
 
+PATIENCE = 10.0  # seconds for which a thread waits for another one's evaluation or step, which may wait for this thread
 _locks: "weakref.WeakSet[Any]" = weakref.WeakSet()
 
 
@@ -34,6 +37,29 @@ def refuse_reentry(lock: Any, what: str, within: str = "a step of the same optim
             f"{what} was called while {within} is being made, by a schedule, a callback, a "
             f"finalizer or a signal handler; call it when the step has returned. Nothing was changed by this call."
         )
+
+
+@contextmanager
+def turn(lock: Any, what: str, within: str) -> Generator[None]:
+    """Hold the lock within the block; another thread's hold of it is waited for, but not for ever.
+
+    Code of the user's that runs under the lock may itself wait for the thread that calls.
+
+    Raises
+    ------
+    InUseError
+        As :func:`refuse_reentry`; and when another thread still holds the lock after ten seconds.
+    """
+    refuse_reentry(lock, what, within)
+    if not lock.acquire(timeout=PATIENCE):
+        raise InUseError(
+            f"{what} waited {PATIENCE:g} s for {within}, which another thread is making, and which may be waiting for "
+            f"this call; call it from a callback, or when the loop has ended. Nothing was changed by this call."
+        )
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _open_all() -> None:

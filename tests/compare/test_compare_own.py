@@ -13,6 +13,7 @@ from gradstep.compare import Study, compare, make_spec
 from gradstep.compare.problems.own import ChangedError, is_own, own_problem
 from gradstep.compare.show.wording import failures, goal
 from gradstep.errors import GradstepError, GradstepValueError
+from gradstep.gradient_check import first_look
 
 LINE = """
 import numpy as np
@@ -193,6 +194,25 @@ def test_a_wrong_gradient_is_said_and_the_runs_are_made(at):
     assert note.startswith(f"{said}{at('wrong')} shows how")  # as it can be typed from here
     assert study.finished
     assert run(at("loss")).notes == []
+
+
+@pytest.mark.parametrize("wrong", [1.0, 1.001, -1.0, 0.0])
+def test_the_first_look_takes_few_evaluations_and_finds_what_the_check_finds(wrong):
+    calls = []
+
+    def f(x):
+        calls.append(x)
+        return np.sum(np.cos(x)), -wrong * np.sin(x)
+
+    x = np.random.default_rng(0).normal(size=20)
+    assert first_look(f, x).ok == (wrong == 1.0)
+    if wrong == 1.0:
+        assert len(calls) <= 20
+
+
+def test_a_flat_value_of_few_digits_is_no_constant_at_first_sight():
+    x = np.array([1.0, 0.7, -0.4])
+    assert not first_look(lambda x: (float("%.3g" % (1000 + x @ x)), 0 * x), x).ok
 
 
 def test_gradients_in_the_same_arrays_at_every_call_are_those_of_the_batch(at):

@@ -2,12 +2,14 @@
 
 import json
 import sqlite3
+import zlib
 from dataclasses import replace
 
 import pytest
 
 from compare_support import table_of, timeless
 from gradstep.compare import Study, compare, make_spec, run_study
+from gradstep.compare.record import ProblemInfo
 from gradstep.compare.store import NAME, Content, Reader, Store
 from gradstep.compare.workers import Workers
 from gradstep.errors import CheckpointError, GradstepValueError
@@ -97,12 +99,14 @@ def test_another_study_is_refused_by_what_differs(changes, says, folder):
 
 
 def test_two_writers_are_refused(tmp_path):
-    spec = asked().spec
-    with Store(tmp_path, Content(spec, {}, {}, [])):
+    plan = asked()
+    info = {label: ProblemInfo.of(problem, 20) for label, problem in plan.problems.items()}
+    content = Content(plan.spec, info, {}, [])
+    with Store(tmp_path, content):
         with pytest.raises(GradstepValueError, match="another process is at work"):
-            Store(tmp_path, Content(spec, {}, {}, []))
-        assert Reader(tmp_path).read().spec == spec
-    Store(tmp_path, Content(spec, {}, {}, [])).close()
+            Store(tmp_path, content)
+        assert Reader(tmp_path).read().spec == plan.spec
+    Store(tmp_path, content).close()
 
 
 def test_a_reader_sees_what_is_kept_and_changes_nothing(folder):
@@ -191,3 +195,66 @@ def test_a_format_of_another_version_is_told(folder, monkeypatch):
     monkeypatch.setattr("gradstep.compare.store.FORMAT", 2)
     with pytest.raises(CheckpointError, match="its format is 1, and this version reads 2"):
         Study.load(folder)
+
+
+def with_changes(table, change):
+    """Return what changes the first row of a table, its checksum made to fit."""
+
+    def damage(db):
+        key, text = db.execute(f"SELECT rowid, content FROM {table} ORDER BY rowid").fetchone()  # noqa: S608
+        content = json.loads(text)
+        change(content)
+        text = json.dumps(content)
+        new = text, zlib.crc32(text.encode()), key
+        db.execute(f"UPDATE {table} SET content = ?, crc = ? WHERE rowid = ?", new)  # noqa: S608
+
+    return damage
+
+
+MISFITS = {
+    "a run of another problem": (
+        with_changes("runs", lambda x: x.update(problem="nobody")),
+        "'sgd' on 'nobody', which",
+    ),
+    "a run of another optimizer": (with_changes("runs", lambda x: x.update(optimizer="x:y=1")), "a run of 'x:y=1' on"),
+    "a timing of nobody": (
+        with_changes("timings", lambda x: x.update(problem="nobody")),
+        "a timing of 'sgd' on 'nobody'",
+    ),
+    "a timing without a number": (with_changes("timings", lambda x: x.update(step_us=float("nan"))), "is no number"),
+    "a seed that nobody asked for": (with_changes("runs", lambda x: x.update(seed=-3)), "a run of seed -3 and trial 0"),
+    "a trial beyond all": (with_changes("runs", lambda x: x.update(trial=9)), "of seed 1000 and trial 9"),
+    "no steps beside the losses": (with_changes("runs", lambda x: x.update(steps=[])), "other counts of steps than of"),
+    "a loss too few": (with_changes("runs", lambda x: x["loss"].pop()), "has other counts of steps than of values"),
+    "no seeds": (with_changes("facts", lambda x: x.update(seeds=-3)), "its spec is of no study"),
+    "seeds without end": (with_changes("facts", lambda x: x.update(tuning_seeds=10**30)), "its spec is of no study"),
+    "no problems": (with_changes("facts", lambda x: x.update(problems=[])), "its spec is of no study"),
+    "another problem": (
+        with_changes("facts", lambda x: x.update(problems=["digits-mlp"])),
+        "and its spec names 'digits",
+    ),
+    "an optimizer that is not known": (
+        with_changes("facts", lambda x: x.update(optimizers=["a"])),
+        "spec does not name",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", MISFITS)
+def test_rows_that_do_not_belong_together_are_one_sentence(what, folder, capsys):
+    from gradstep.cli import main
+
+    damage, said = MISFITS[what]
+    with sqlite3.connect(folder / NAME) as db:
+        damage(db)
+    db.close()
+    before = (folder / NAME).read_bytes()
+    again = f"--optimizers {CALL['optimizers']} --trials 3 --seeds 2 --steps 20 --jobs 1 --out".split()
+    for arguments in (["watch", folder], ["report", folder], ["compare", *CALL["problems"], *again, folder]):
+        assert main([*map(str, arguments)]) == 2
+        err = capsys.readouterr().err
+        assert said in err
+        assert err.count("\n") == 1
+        assert str(folder / NAME) in err
+    assert (folder / NAME).read_bytes() == before
+    assert not (folder / "report.html").exists()

@@ -96,7 +96,28 @@ def lbfgs():
     return {"value_and_grad": valley, "rule": "lbfgs", "memory": 3}
 
 
-CASES = {f.__name__: f for f in (plain, batches, metric, bounds, skip, best, schedule, random, stored, lbfgs)}
+def lowered():
+    """Lowered by its metric, measured at every other step, of numbers and of a group's schedule."""
+    groups = {"b": {"lr": gs.schedules.linear(0.2, 30)}}
+
+    def f(params, batch):
+        value, g = fit(np.append(params["a"], params["b"]), batch)
+        return value, {"a": g[:2], "b": g[2:]}
+
+    return {
+        "value_and_grad": f,
+        "x0": {"a": X0[:2], "b": X0[2:]},
+        "rule": "sgd",
+        "lr": 0.3,
+        "batches": BATCHES,
+        "evaluate": lambda params: loss(np.append(params["a"], params["b"])),
+        "evaluate_every": 2,
+        "groups": groups,
+        "on_plateau": gs.reduce_lr(0.5, patience=1, atol=20.0, metric="val/loss", counting="optax"),
+    }
+
+
+CASES = {f.__name__: f for f in (plain, batches, metric, bounds, skip, best, schedule, random, stored, lbfgs, lowered)}
 
 
 def make(name, wrap=None, **options):
@@ -118,6 +139,7 @@ def sums(run):
         "counts": (run.t, run.evaluations, run.skipped, now.drawn, now.bad, now.measured, now.settled),
         "best": (None if run.best is None else [*map(bits, flatten(run.best)[1])], repr(run.best_value), run.best_t),
         "stop": repr(now.stop),
+        "plateau": (run._plateau, repr(run.opt.hyper), repr(run.opt.groups)),
         "rng": repr(taken(run._rng)),
         "reason": run.reason,
     }

@@ -116,6 +116,32 @@ def test_another_thread_restores_when_the_turn_is_made(tmp_path):
     assert bits(run.params) == bits(plain.params)
 
 
+@pytest.mark.parametrize("verb", ["restore", "evaluation"])
+def test_an_objective_that_waits_for_a_thread_that_waits_for_it_goes_on(verb, tmp_path, monkeypatch):
+    monkeypatch.setattr("gradstep.locks.PATIENCE", 0.05)
+    path, told = tmp_path / "run.safetensors", []
+
+    def other():
+        with pytest.raises(InUseError, match=f"run.{verb} waited 0.05 s for an evaluation") as error:
+            run.restore(path) if verb == "restore" else run.evaluation()
+        told.append(error)
+
+    def f(x):
+        if run.t == 3 and not told:
+            thread = threading.Thread(target=other)
+            thread.start()
+            thread.join()
+        return bowl(x)
+
+    run = gs.Run(f, np.zeros(3), "adam", lr=0.1, max_steps=40)
+    run.save(path)
+    plain = gs.Run(bowl, np.zeros(3), "adam", lr=0.1, max_steps=40)
+    list(plain)
+    list(run)
+    assert bits(run.params) == bits(plain.params)
+    assert clear(told[0])
+
+
 def test_a_projection_that_saves_is_told(tmp_path):
     told = []
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from . import (
+    lars_optax,
     momo,
     muon_keras,
     muon_torch,
@@ -70,6 +71,12 @@ def test_schedule_free_is_optaxs_without_a_warm_up():
     close(one_by_one(schedule_free_sgd.trajectory, lr=0.1), of_optax(lambda lib: lib.contrib.schedule_free_sgd(0.1)))
     expected = of_optax(lambda lib: lib.contrib.schedule_free_adamw(0.01, weight_decay=0.1))
     close(one_by_one(schedule_free_adamw.trajectory, lr=0.01, weight_decay=0.1), expected)
+
+
+def test_lars_is_optaxs_with_nesterov():
+    expected = of_optax(lambda lib: lib.lars(0.5, weight_decay=0.1, trust_coefficient=0.3, eps=0.1, nesterov=True))
+    hyper = {"lr": 0.5, "weight_decay": 0.1, "trust": 0.3, "eps": 0.1, "nesterov": 1}
+    close(all_together(lars_optax.trajectory, **hyper), expected)
 
 
 def of_torch(make):

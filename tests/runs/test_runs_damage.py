@@ -106,6 +106,7 @@ def test_a_damaged_row_costs_itself_alone(kind, where, folder, capsys, no_report
     assert [n for n in counts(folder / "r") if n != 39] == [n for n in range(1, 31) if n != where + 1]
     assert "history.jsonl" in err
     assert "damaged, and left as found; all others are there." in err
+    assert "history.jsonl: cut off at its end: 1 damaged line (15 bytes)." in err
     assert "resume" not in run(capsys, "--resume", "r", "--max-steps", 40).err
 
 
@@ -121,7 +122,21 @@ def test_steps_that_the_history_lacks_are_told_of(left, folder, capsys, no_repor
     count = 21 - (left if isinstance(left, int) else 0)
     err = run(capsys, "--resume", "r", "--max-steps", 30).err
     assert f"history.jsonl: {count} of 21 steps are missing; what is said of the beginning is of the others." in err
-    assert err.count("\n") == 1
+    damaged = "history.jsonl: cut off at its end: 1 damaged line (4000 bytes)."
+    assert (damaged in err) == isinstance(left, bytes)
+    assert err.count("\n") == 1 + isinstance(left, bytes)
+
+
+def test_a_damaged_last_row_is_told_of(folder, capsys, no_report):
+    run(capsys, "m.py:f", "--lr", "0.1", "--max-steps", 20, "--out", "r")
+    file = folder / "r/history.jsonl"
+    rows = file.read_bytes().splitlines(keepends=True)
+    torn = len(rows[-1][:-9])
+    file.write_bytes(b"".join(rows)[:-9])
+    err = run(capsys, "--resume", "r", "--max-steps", 30).err
+    assert f"r/history.jsonl: cut off at its end: 1 damaged line ({torn} bytes).\n" in err
+    assert "1 of 20 steps is missing" in err
+    assert "cut off" not in run(capsys, "--resume", "r", "--max-steps", 40).err
 
 
 def test_a_copied_folder_goes_on_with_its_own_file(folder, capsys, no_report):
@@ -202,7 +217,44 @@ def test_names_that_mean_nothing_are_told(capsys, no_report):
     assert err.splitlines() == [
         "gradstep: m.py:Misspelt has bound, which means nothing here; bounds would.",
         "gradstep: m.py:Misspelt has evaluation, which means nothing here; evaluate would.",
+        "gradstep: m.py:Misspelt has truth, which neither gradstep nor the file itself reads.",
     ]
+
+
+SETTINGS = """
+from dataclasses import dataclass
+
+@dataclass
+class Settings:
+    n: int = 3
+    seed: int = 0
+    scale: float = 2.0
+    lr: float = 0.1
+    _hidden: int = 3
+    title = property(lambda self: 1)
+
+    def __post_init__(self):
+        self.params, self.count, self.steps, self.data = np.ones(self.n), 0, 100, [1]
+
+    def value_and_grad(self, x):
+        self.count += len(getattr(self, "data"))
+        return self.scale * float(x @ x), 2 * self.scale * x
+
+    def plot(self): ...
+
+def plain(x):
+    return float(x @ x), 2 * x
+
+plain.params, plain.tolerance = np.ones(2), 1e-3
+"""
+
+
+def test_settings_that_nothing_reads_are_told(folder, capsys, no_report):
+    with (folder / "m.py").open("a", encoding="utf-8") as file:
+        file.write(SETTINGS)
+    said = "which neither gradstep nor the file itself reads.\n"
+    assert run(capsys, "m.py:Settings", "--max-steps", 1).err == f"gradstep: m.py:Settings has lr, steps, {said}"
+    assert run(capsys, "m.py:plain", "--max-steps", 1).err == f"gradstep: m.py:plain has tolerance, {said}"
 
 
 @pytest.mark.parametrize("verb", ["run", "check"])

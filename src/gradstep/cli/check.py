@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Self
 
 import typer
 
-from gradstep.cli.common import WRONG, console, require, say, say_over, tell_misspelt
+from gradstep.cli.common import WRONG, console, require, say, say_over, tell_names
 from gradstep.errors import GradstepTypeError, GradstepValueError, UserCodeError
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def check(
     from gradstep.loop.problem_file import load
 
     own = load(problem, seed)
-    tell_misspelt(own)
+    tell_names(own)
     options: dict[str, Any] = {} if own.batches is None else {"batch": nth(own, batch)}
     with Progress(f"{own.path.name}:{own.name}") as progress:
         options |= {"rtol": rtol, "rng": own.rng, "progress": progress.evaluated}

@@ -60,10 +60,14 @@ def echo(text: str) -> None:
     sys.stdout.flush()
 
 
-def tell_misspelt(own: "OwnProblem") -> None:
-    """Say which names of a problem mean nothing, and are like one that does."""
+def tell_names(own: "OwnProblem") -> None:
+    """Say which names of a problem mean nothing."""
     for name, meant in own.misspelt:
         say(f"{own.path.name}:{own.name} has {name}, which means nothing here; {meant} would.")
+    if own.unused:
+        say(
+            f"{own.path.name}:{own.name} has {', '.join(own.unused)}, which neither gradstep nor the file itself reads."
+        )
 
 
 def complain(message: str) -> int:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gradstep.cli.common import WRONG, complain, require, say, tell_misspelt
+from gradstep.cli.common import WRONG, complain, require, say, tell_names
 from gradstep.errors import GradstepError, GradstepValueError
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def run(
                 "keep": keep,
             }
             folder, spec, own, made = _new(problem, out, limits, settings, held)
-        tell_misspelt(own)
+        tell_names(own)
         shown = held.enter_context(progress(folder, spec, made, stdout if json else None))
         try:
             code = _run(folder, spec, made, shown)
@@ -129,6 +129,7 @@ def _existing(
     """The run of a folder where it stood last; new limits, and a new place of the problem, replace the old ones."""
     from dataclasses import replace
 
+    from gradstep.files import move_over
     from gradstep.loop.files import Checkpoints
     from gradstep.loop.problem_file import load
     from gradstep.runs import Folder
@@ -144,7 +145,7 @@ def _existing(
     found = Checkpoints(folder.checkpoint, None, None, spec.keep, _tell).newest()
     if found is not None:
         made.take(*found)
-        found[1].replace(folder.checkpoint)  # over a damaged one, which must not become the one before
+        move_over(found[1], folder.checkpoint)  # over a damaged one, which must not become the one before
     if own.source_sha256 != spec.source_sha256:
         say(f"{own.path} is not as it was when the run was begun; it goes on with what the file says now.")
         spec = replace(spec, source_sha256=own.source_sha256)
@@ -156,6 +157,7 @@ def _existing(
 def _run(folder: "Folder", spec: "RunSpec", made: "Run", shown: "PlainLines") -> int:
     """Make all steps, each of which is in the history before a checkpoint knows of it; the exit code."""
     from gradstep.loop.files import Checkpoints
+    from gradstep.text import counted
 
     checkpoints = Checkpoints(folder.checkpoint, spec.save_every, spec.save_seconds, spec.keep, cache(_tell))
     checkpoints.written(made.t)
@@ -165,6 +167,9 @@ def _run(folder: "Folder", spec: "RunSpec", made: "Run", shown: "PlainLines") ->
             lines = f"{history.damaged} line{' is' if history.damaged == 1 else 's are'}"
             say(f"{folder.shown / 'history.jsonl'}: {lines} damaged, and left as found; all others are there.")
 
+        if history.torn.lines:
+            lines = f"{counted(history.torn.lines, 'damaged line')} ({counted(history.torn.bytes, 'byte')})"
+            say(f"{folder.shown / 'history.jsonl'}: cut off at its end: {lines}.")
         if (missing := made.t - history.lines) > 0:  # a step is a line, also where several make one update
             steps = f"{missing} of {made.t} steps {'is' if missing == 1 else 'are'}"
             say(f"{folder.shown / 'history.jsonl'}: {steps} missing; what is said of the beginning is of the others.")

@@ -247,7 +247,7 @@ def _train(planned: PlannedRun, problem: Problem, task: Task, record: _Record) -
                 record.look(optimizer)
             losses.clear()
         try:
-            optimizer.step(grads)
+            optimizer.step(grads, loss=float(loss))
         except NonFiniteError:
             return step
     if not record.add(steps, losses or [record.batch_loss[-1]], record.evaluated(task)):

@@ -6,21 +6,24 @@ a checksum. Not for network file systems, as SQLite's write-ahead log is not.
 
 import contextlib
 import json
+import math
 import os
 import sqlite3
 import zlib
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
 import msgspec
 
+from gradstep.compare.protocol import tuning_seeds
 from gradstep.compare.record import FORMAT, ProblemInfo, RunRecord, Spec, Timing
 from gradstep.errors import CheckpointError, GradstepValueError
 from gradstep.files import destination, lock_folder, writable_folder
 
 NAME = "study.db"
+MOST = 10**6  # seeds, trials or tuning seeds of any study
 APPLICATION = 0x67726164  # "grad": whose database it is
 _TABLES = """
 CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, content TEXT NOT NULL, crc INTEGER NOT NULL);
@@ -214,13 +217,46 @@ def _content(db: sqlite3.Connection) -> Content:
     content = Content(
         Spec.from_json(facts["spec"]),
         {x["label"]: ProblemInfo.from_json(x) for x in facts["cards"]},
-        facts["environment"],
-        facts["notes"],
+        msgspec.convert(facts["environment"], dict[str, str]),
+        msgspec.convert(facts["notes"], list[str]),
         [RunRecord.from_json(_checked(*row)) for row in db.execute("SELECT content, crc FROM runs ORDER BY id")],
         [Timing.from_json(_checked(*row)) for row in db.execute("SELECT content, crc FROM timings ORDER BY rowid")],
     )
     db.execute("COMMIT")
+    if (problem := _misfit(content)) is not None:
+        raise sqlite3.DatabaseError(problem)
     return content
+
+
+def _misfit(content: Content) -> str | None:
+    """Return what in a study does not belong together, None where all does: rows are found by the spec's names."""
+    spec = content.spec
+    possible = (
+        spec.problems and spec.optimizers and 0 <= spec.tuning_seeds <= MOST and (spec.steps is None or spec.steps > 0)
+    )
+    if not possible or not all(1 <= n <= MOST for n in (spec.seeds, spec.trials)):
+        return "its spec is of no study: nothing to compare, or seeds, trials or steps that cannot be"
+    if set(content.problem_info) != set(spec.problems):
+        return f"it describes {_listed(content.problem_info)}, and its spec names {_listed(spec.problems)}"
+    for row in (*content.runs, *content.timings):
+        if row.problem not in spec.problems or row.optimizer not in spec.optimizers:
+            what = "run" if isinstance(row, RunRecord) else "timing"
+            return f"it has a {what} of {row.optimizer!r} on {row.problem!r}, which its spec does not name"
+    for run in content.runs:
+        seeds = tuning_seeds(spec) if run.phase == "tune" else range(spec.seeds)
+        if run.seed not in seeds or not 0 <= run.trial < spec.trials:
+            return f"it has a run of seed {run.seed} and trial {run.trial}, which its spec does not ask for"
+        n = len(run.steps)
+        looks = [len(x) for x in run.health.values()]
+        if {len(run.batch_loss), len(run.loss)} != {n} or len(run.accuracy) not in (0, n) or max(looks, default=0) > n:
+            return f"a run of {run.optimizer!r} on {run.problem!r} has other counts of steps than of values"
+    if not all(math.isfinite(x) for t in content.timings for x in (t.step_us, t.optimizer_us, t.state_bytes)):
+        return "it has a timing that is no number"
+    return None
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(map(repr, names)) or "nothing"
 
 
 def _checked(text: str, crc: int) -> Any:

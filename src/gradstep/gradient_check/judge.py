@@ -16,7 +16,7 @@ from gradstep.gradient_check.report import Element, ParameterCheck
 COMPLEX, CENTRAL = "complex step", "central differences"
 DOUBTED = ("wrong", "kink", "unsure")  # states of a comparison for which elements are looked at one by one
 ALL = 64  # elements that are tested one by one
-RESOLVED = 0.01  # of the gradient along a line: a tolerance that is larger says nothing
+RESOLVED = 0.003  # of the gradient along a line: a tolerance that is larger says nothing
 ROUNDED, LOST = 64, 256  # roundings of the largest element by which another may be off: it is right; that is not known
 DECADES = 1e4  # elements whose weights are within this factor move together
 SMALL = 1e-3  # a weight, relative to the largest, that needs not be seen beside it
@@ -61,15 +61,31 @@ class Comparison:
 
 
 class Judge:
-    """The judge of a function's gradients, one parameter after the other."""
+    """The judge of a function's gradients, one parameter after the other.
 
-    def __init__(self, function: RealFunction, rng: np.random.Generator, rtol: float | None) -> None:
+    Parameters
+    ----------
+    function, rng, rtol
+        As :func:`~gradstep.gradient_check.check_gradient` has them.
+    measures
+        Measure the noise of the value. Without that it is taken for rounding: what is found right then is right, and
+        nothing else that is found counts.
+    """
+
+    def __init__(
+        self, function: RealFunction, rng: np.random.Generator, rtol: float | None, measures: bool = True
+    ) -> None:
         self.function, self.rng, self.rtol = function, rng, rtol
+        self.heaviest = max(float(np.max(self.weights(k), initial=0.0)) for k in range(len(function.origins)))
+        self.noise = self._noise() if measures else function.eps * abs(function.value)
+        self.is_exact = measures and self.noise <= 100 * function.eps * abs(function.value)
+
+    def _noise(self) -> float:
+        function, rng = self.function, self.rng
         ways = [sizes(x) * rng.choice([-1.0, 1.0], x.shape) for x in function.origins]
         moved = list(enumerate(zip(function.origins, ways, strict=True)))
         along = lambda t: function.at({k: x + t * way for k, (x, way) in moved})  # noqa: E731
-        self.noise = noise(along, function.eps, function.value)
-        self.heaviest = max(float(np.max(self.weights(k), initial=0.0)) for k in range(len(function.origins)))
+        return noise(along, function.eps, function.value)
 
     def parameter(self, k: int, directions: int) -> ParameterCheck:
         """Judge parameter number ``k`` along so many random directions, and along groups of like elements."""
@@ -224,7 +240,9 @@ class Judge:
         tolerance = allowed + ROUNDED * rounding
         off = abs(given - measured)
         if off <= tolerance:
-            is_small = tolerance <= max(max(RESOLVED, 2 * self.allowed(k)) * size, 1e-5 * usual, 2 * ROUNDED * rounding)
+            own = rounding * self.function.precision(k, 0.0) / self.function.precision(k, self.noise)
+            is_small = tolerance <= max(max(RESOLVED, 2 * self.allowed(k)) * size, 1e-5 * usual)
+            is_small |= tolerance <= 2 * ROUNDED * rounding and off <= max(RESOLVED * size, 2 * ROUNDED * own)
             state = "right" if is_small else "coarse"
         else:
             state = "wrong" if off > max(2 * allowed, allowed + LOST * rounding) else "unsure"
@@ -232,8 +250,7 @@ class Judge:
 
     def is_seen(self, change: float) -> bool:
         """Return True where such a change of the value would not be lost beside those that the gradients make."""
-        is_exact = self.noise <= 100 * self.function.eps * abs(self.function.value)
-        return is_exact or SAFETY * change <= SMALL * self.heaviest
+        return self.is_exact or SAFETY * change <= SMALL * self.heaviest
 
     def rounding(self, k: int, d: Reals) -> float:
         """Return the rounding along ``d``: that of larger elements, or of larger terms, which cancel here, not nearby.

@@ -7,6 +7,7 @@ import numpy as np
 
 POINTS = 15  # values at equal distances along a line
 DISTINCT = 8  # of them, at least, where a distance shows noise: nearer, most lie on one step of a staircase
+LARGE = (1.0, -1.0, 10.0, -10.0, 100.0, -100.0)  # where nearer values are all alike: one step of a staircase?
 DISTANCES = (0.75, 0.6, 0.4, 0.3, 0.2, 0.1)  # powers of the precision, relative to the parameters
 UNIFORM = 12**-0.5  # standard deviation of numbers that are rounded to multiples of 1
 
@@ -17,7 +18,8 @@ def noise(at: Callable[[float], float], eps: float, value: float) -> float:
     It is the largest of three: the rounding of ``value``; the step of which all values are multiples, where there is
     one; and what differences of order 3 to 6 leave over of values at equal distances, the
     least of any distance at which these differ (Moré and Wild, Estimating computational noise, SIAM J. Sci.
-    Comput. 33, 2011). A function that is smooth but at a coarse scale is not noisy.
+    Comput. 33, 2011). A function that is smooth but at a coarse scale is not noisy. Where too few values differ for
+    that, they lie on a staircase, and its least step counts; a function that is the same everywhere has none.
 
     Parameters
     ----------
@@ -39,6 +41,9 @@ def noise(at: Callable[[float], float], eps: float, value: float) -> float:
         seen += values
         if len(set(values)) >= DISTINCT:
             found.append(left_over(values))
+    if not found:
+        far = [value, *seen] if len({value, *seen}) > 1 else [value, *(at(t) for t in LARGE)]
+        found = np.diff(np.unique([x for x in far if np.isfinite(x)])).tolist()
     return max(eps * abs(value), min(found, default=0.0), UNIFORM * granule(seen, eps))
 
 

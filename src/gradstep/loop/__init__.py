@@ -4,7 +4,8 @@ from gradstep.loop import loggers, stop
 from gradstep.loop.batches import Batches
 from gradstep.loop.lbfgs import lbfgs
 from gradstep.loop.minimize import minimize
+from gradstep.loop.plateau import reduce_lr
 from gradstep.loop.run import Run
 from gradstep.loop.step import Step
 
-__all__ = ["Batches", "Run", "Step", "lbfgs", "loggers", "minimize", "stop"]
+__all__ = ["Batches", "Run", "Step", "lbfgs", "loggers", "minimize", "reduce_lr", "stop"]

@@ -1,5 +1,6 @@
 """Checkpoints of a run: the time of the next one, and the newest file that is whole."""
 
+import os
 import time
 import warnings
 from collections.abc import Callable
@@ -84,7 +85,8 @@ class Checkpoints:
         if self.path is None:
             raise GradstepValueError("resume needs save_to=, the path of the checkpoint.")
         damaged: CheckpointError | None = None
-        for path in (earlier(self.path, k) for k in range(self.keep)):
+        behind = Path(os.path.realpath(self.path))  # a link is followed, as the writer does
+        for path in (self.path, *(earlier(behind, k) for k in range(1, self.keep))):
             try:
                 found = load(path)
             except FileNotFoundError:

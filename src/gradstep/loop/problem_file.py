@@ -1,11 +1,12 @@
 """Problem files: ``FILE.py:NAME``, a Python file and the function or object in it that is to be optimized."""
 
+import ast
 import hashlib
 import importlib.util
 import inspect
 import random
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from importlib.machinery import SourceFileLoader
@@ -51,6 +52,9 @@ class OwnProblem:
         As :class:`gradstep.Run` takes them; None where the file has none.
     misspelt
         Names that mean nothing here and are like one that does, each with that.
+    unused
+        Other names to which the file gives data that neither Gradstep nor the file itself reads: a setting that its
+        author may believe to be heard.
     """
 
     name: str
@@ -64,6 +68,7 @@ class OwnProblem:
     bounds: Any = None
     project: Callable[[Any], Any] | None = None
     misspelt: tuple[tuple[str, str], ...] = ()
+    unused: tuple[str, ...] = ()
 
 
 def load(text: str, seed: int = 0) -> OwnProblem:
@@ -119,7 +124,8 @@ def load(text: str, seed: int = 0) -> OwnProblem:
         hashlib.sha256(source).hexdigest(),
         get(thing, "bounds", where, path),
         None if project is None else UserFunction(project, f"{name}.project", path),
-        misspelt(thing),
+        (like := misspelt(thing)),
+        unused(thing, source, [name for name, _ in like]),
     )
 
 
@@ -129,6 +135,35 @@ def misspelt(thing: Any) -> tuple[tuple[str, str], ...]:
     missing = [name for name in NAMES if name not in names]
     like = ((name, get_close_matches(name, missing, 1, 0.75)) for name in names if name not in NAMES)
     return tuple((name, found[0]) for name, found in like if found)
+
+
+def unused(thing: Any, source: bytes, told: Sequence[str]) -> tuple[str, ...]:
+    """Return an object's names, but those ``told`` of, to which the source assigns data and which it never reads."""
+    assigned: set[str] = set()
+    used = {*NAMES, "seed", *told}
+    for node in ast.walk(ast.parse(source)):
+        match node:
+            case ast.Attribute(attr=name):
+                (used if isinstance(node.ctx, ast.Load) else assigned).add(name)
+            case ast.AugAssign(target=ast.Attribute(attr=name)):
+                used.add(name)
+            case ast.Name(id=name, ctx=ast.Load()) | ast.Constant(value=str(name)):  # also getattr(self, "name")
+                used.add(name)
+            case ast.ClassDef():
+                assigned.update(name for line in node.body for name in _assigned(line))
+            case _:
+                pass
+    names = (name for name in sorted(assigned - used) if not name.startswith("_"))
+    return tuple(name for name in names if name in dir(thing) and _is_data(inspect.getattr_static(thing, name, None)))
+
+
+def _is_data(x: Any) -> bool:
+    return not callable(x) and not inspect.isdatadescriptor(x)
+
+
+def _assigned(line: ast.stmt) -> Iterator[str]:
+    if isinstance(line, ast.Assign | ast.AnnAssign):
+        yield from (x.id for x in ast.walk(line) if isinstance(x, ast.Name) and isinstance(x.ctx, ast.Store))
 
 
 def generators(rng: Any, where: str) -> Any:

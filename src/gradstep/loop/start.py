@@ -70,8 +70,8 @@ def ending(stop: Stop | None, on_nonfinite: str, **by_number: float | None) -> t
     return asked, stops.any_of(*map(stops.non_finite, times), *asked.stops)
 
 
-def looked_at(stop: Stop, keep_best: str | None, directions: Directions) -> set[str]:
-    """Return the metrics that ``evaluate`` has to give: those of plateaus and of the best point.
+def looked_at(stop: Stop, chosen: Iterable[str | None], directions: Directions) -> set[str]:
+    """Return the metrics that ``evaluate`` has to give: those of stops, and others that were chosen.
 
     Raises
     ------
@@ -79,7 +79,7 @@ def looked_at(stop: Stop, keep_best: str | None, directions: Directions) -> set[
         When nobody has said whether less or more of one is better.
     """
     found = {one.metric for one in stop if isinstance(one, stops.plateau) and one.metric is not None}
-    found |= set() if keep_best in (None, VALUE) else {keep_best}
+    found |= {name for name in chosen if name not in (None, VALUE)}
     for name in sorted(found):
         directions.sign(name)
     return found

@@ -14,12 +14,16 @@ FEW = 10  # steps: fewer show nothing
 
 def findings(summary: Summary) -> list[str]:
     """Warnings, the gravest first."""
-    graver, lesser = (_not_finite, _rose, _rounded, _frozen, _rate), (_skipped, _clipped, _blocked, _past, _falling)
-    return [text for text in (f(summary) for f in (*graver, *lesser)) if text]
+    graver = _not_finite, _stalled, _rose, _rounded, _frozen, _rate
+    return [text for text in (f(summary) for f in (*graver, _skipped, _clipped, _blocked, _past, _falling)) if text]
 
 
 def _not_finite(s: Summary) -> str:
     return f"not finite: {s.reason}" if s.kind == "non-finite" else ""
+
+
+def _stalled(s: Summary) -> str:
+    return f"stalled: {s.reason}" if s.kind == "stalled" else ""
 
 
 def _rose(s: Summary) -> str:

@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Self
+from typing import IO, Any, NamedTuple, Self
 
 from gradstep.errors import GradstepValueError
 from gradstep.files import Descriptor, lock_folder, open_ordinary, writable_folder, write_all, write_text
@@ -133,26 +133,41 @@ class Folder:
     def history(self, evaluations: int) -> "HistoryFile":
         """Open the history at so many evaluations, to go on there; rows after the last of them are cut off.
 
-        What cannot be read before it stays as it is; ``damaged`` of the result counts such lines, and ``lines`` all
-        that stay. Counts rise from row to row; one that falls, or is beyond the last, is damaged too.
+        What cannot be read before it stays as it is; ``damaged`` of the result counts such lines, ``lines`` all
+        that stay, and ``torn`` those that cannot be read and are cut off, in lines and bytes. Counts rise from row to
+        row; one that falls, or is beyond the last, is damaged too.
         """
-        end = before = lines = damaged = bad = 0
+        end = before = lines = damaged = bad = start = 0
+        torn = NOTHING
         for line, (stop, row) in enumerate(self._lines(), 1):
             count = None if row is None else row["evaluations"]
             if count is None or not before <= count <= evaluations:
                 bad += 1
+                if count is None or count < before:
+                    torn = Torn(torn.lines + 1, torn.bytes + stop - start)
             else:
-                end, lines, damaged = stop, line, bad
+                end, lines, damaged, torn = stop, line, bad, NOTHING
             if count is not None and count <= evaluations:
                 before = count
-        return HistoryFile(self.history_file, end, lines, damaged)
+            start = stop
+        return HistoryFile(self.history_file, end, lines, damaged, torn)
+
+
+class Torn(NamedTuple):
+    """Lines and bytes at the end of a history that cannot be read."""
+
+    lines: int
+    bytes: int
+
+
+NOTHING = Torn(0, 0)
 
 
 class HistoryFile:
     """The file of a run's history, to which each step appends a row."""
 
-    def __init__(self, path: Path, end: int, lines: int = 0, damaged: int = 0) -> None:
-        self.path, self.end, self.lines, self.damaged = path, end, lines, damaged
+    def __init__(self, path: Path, end: int, lines: int = 0, damaged: int = 0, torn: Torn = NOTHING) -> None:
+        self.path, self.end, self.lines, self.damaged, self.torn = path, end, lines, damaged, torn
         self._rows = bytearray()  # that are not in the file yet
         self._enough = BUFFER
         self._file: IO[bytes] | None = None

@@ -86,12 +86,13 @@ class Case:
         return [plain, *drawn] if plain else [plain]
 
     def visible(self) -> list[dict[str, float]]:
-        """The settings, and one in which epsilons show in a step and what is off, such as a warm-up, is on."""
-        plain, *drawn = self.settings()
+        """The settings, one of them with a small lr, which bounds steps; and one with all large that is tiny or off."""
+        plain, near, other = (self.settings() * 3)[:3]
         rng = self.rng()
+        small = {"lr": other["lr"] / 64} if "lr" in other else {}
         tiny = [key for key, value in plain.items() if value < TINY and key not in {"lr", "weight_decay"}]
         large = {key: _near(5.0, rng, self.rule.domains.get(key), plain[key]) for key in tiny}
-        return [plain, *drawn, {**plain, **large}] if tiny else [plain, *drawn]
+        return [plain, near, {**other, **small}, *([{**plain, **large}] if tiny else [])] if plain else [plain]
 
     def silent(self, law: str) -> str:
         """Return the reason for which a law does not apply to this rule; empty where it applies."""

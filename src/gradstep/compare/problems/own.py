@@ -12,7 +12,7 @@ from typing import Any
 from gradstep.array.tree import flatten
 from gradstep.compare.problems.problem import Problem, Split, Task, Values
 from gradstep.errors import GradstepError, GradstepValueError, NonFiniteError
-from gradstep.gradient_check import check_gradient
+from gradstep.gradient_check import first_look
 from gradstep.loop.batches import Cursor, UsedUpError
 from gradstep.loop.evaluation import Functions
 from gradstep.loop.problem_file import OwnProblem, load, read, split
@@ -125,7 +125,7 @@ def wrong_gradient(own: OwnProblem) -> str | None:
     """One sentence where a gradient is wrong or not finite at the first point, on the first batch; None otherwise."""
     try:
         batch: dict[str, Any] = {} if own.batches is None else {"batch": _cursor(own)(0)}
-        found = _quietly(check_gradient, own.value_and_grad, own.params, directions=1, rng=own.rng, **batch)
+        found = _quietly(first_look, own.value_and_grad, own.params, rng=own.rng, **batch)
     except NonFiniteError as error:
         return f"{own.path.name}:{own.name} at the first point: {error}"
     except (GradstepError, SystemExit):
