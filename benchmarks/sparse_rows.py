@@ -35,7 +35,5 @@ for rule in ("sgd", "adagrad", "adam"):
             if k >= 20:
                 taken[name].append(time.perf_counter() - begin)
     rows, whole = (1e6 * statistics.median(taken[name]) for name in ("rows", "dense"))
-    print(
-        f"{rule:8} {asked.rows} of {asked.table} rows {rows:8.1f} us, dense {whole:8.1f} us, ratio {rows / whole:.2f}"
-    )
+    print(f"{rule:8} {asked.rows} of {asked.table} rows {rows:8.1f} us, dense {whole:8.1f} us, {rows / whole:.2f}")
     del table, sparse

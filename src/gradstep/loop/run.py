@@ -186,7 +186,7 @@ class Run(RunState):
         self._nest, self._leaves = flatten(self.params)
         self._groups = self.opt.parts().groups
         for made in self._groups.used.values():
-            made.refuse_gathering("gs.Run")
+            made.refuse_gathering("gs.Run", hands=["loss"])
         every = whole("evaluate_every", evaluate_every, least=1)
         self._is_noisy = batches is not None or bool(taken(self._rng))
         by = best_by(keep_best, self._is_noisy, evaluate is not None, self._directions)
@@ -430,11 +430,13 @@ class Run(RunState):
             return self._descend(self._line, evaluated)
         lr = self.opt.lr if "lr" in self.opt.hyper else math.nan
         cut = self._is_clipped(evaluated)  # before the step, which may change the very array that is the gradient
-        self.opt.step(evaluated.free)
+        self.opt.step(evaluated.free, loss=evaluated.value)
         self._evaluated = None
         self._after_update()
         done = self.opt.diagnostics if self._measures else None
-        norms = {} if done is None else {"grad_norm": done.grad_norm, "update_ratio": done.update_ratio}
+        if done is None:
+            return self._step(evaluated, lr=lr, clipped=cut or self.opt.clipped)
+        norms = {"grad_norm": done.grad_norm, "update_ratio": done.update_ratio, "unmoved": done.unmoved_share}
         return self._step(evaluated, lr=lr, clipped=cut or self.opt.clipped, **norms)
 
     def _step(self, evaluated: Evaluated, **what: Any) -> Step:
