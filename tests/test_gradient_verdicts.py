@@ -242,7 +242,7 @@ def test_a_frequency_over_a_long_time_is_right_and_its_wrong_gradient_wrong():
 
 
 def saw(width, height, kind):
-    """Values that jump at distances of ``width``: a solver's with another number of steps; they rise in between or not."""
+    """Return what makes values jump at distances of ``width``, as a solver's do; they rise in between or not."""
 
     def spoil(value, x):
         place = real(x).sum() / width + 0.37

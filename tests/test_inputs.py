@@ -1,5 +1,7 @@
 """Arrays that come with a step beside the gradient."""
 
+import math
+
 import numpy as np
 import pytest
 
@@ -7,7 +9,7 @@ import gradstep as gs
 from gradstep.errors import RuleError
 from gradstep.rule import rule, stage
 from gradstep.vocabulary import maximum, minimum
-from support import bits
+from support import bits, fingerprint
 
 ENGINES = ["eager", "compiled"]
 pytestmark = pytest.mark.usefixtures("own_registry")
@@ -203,3 +205,94 @@ def test_an_input_may_be_the_state_of_another_parameter(rules, n, engine):
             after = [x for y in state.slots.values() for x in y.values()]
             assert not any(np.shares_memory(x, y) for x in after for y in before)
             assert all(bits(opts[0].params[name]) == bits(pure[name]) for name in ("a", "b"))
+
+
+class TestNumbers:
+    """A number that comes with a step: the loss."""
+
+    LOSS = (3.0, 0.5, 2.0)
+
+    def test_engines_groups_and_the_pure_pair_agree(self):
+        tx = gs.chain(gs.clip_by_global_norm(1.0), gs.momo(lr=0.5))
+        opts = [gs.Optimizer(problem(0), tx, engine=engine) for engine in ENGINES]
+        params, state = problem(0), gs.init(tx, problem(0))
+        for seed, loss in enumerate(self.LOSS, 1):
+            for opt in opts:
+                opt.step(problem(seed), loss=loss)
+            params, state = gs.update(tx, params, problem(seed), state, loss=np.float32(loss))
+        for opt in opts:
+            assert all(bits(x) == bits(params[key]) for key, x in opt.params.items())
+
+    def test_it_is_the_polyak_step(self, engine):
+        w = np.array([3.0, 4.0])
+        gs.Optimizer(w, "polyak", engine=engine).step(w.copy(), loss=np.array(12.5))  # of w w / 2: half of the way
+        assert w.tolist() == [1.5, 2.0]
+
+    def test_rules_that_need_none_leave_it_alone(self, engine):
+        w, v = np.ones(3), np.ones(3)
+        gs.Optimizer(w, "adam", engine=engine).step(np.ones(3), loss=2.0)
+        gs.Optimizer(v, "adam", engine=engine).step(np.ones(3))
+        assert bits(w) == bits(v)
+
+    def test_a_group_of_another_rule(self, engine):
+        """Each part of a step takes what it needs, and one alone may need it."""
+        opt = gs.Optimizer(problem(0), "adam", groups={"b": gs.polyak()}, engine=engine)
+        alone = gs.Optimizer({"b": problem(0)["b"]}, "polyak", engine=engine)
+        opt.step(problem(1), loss=2.0)
+        alone.step({"b": problem(1)["b"]}, loss=2.0)
+        assert bits(opt.params["b"]) == bits(alone.params["b"])
+        with pytest.raises(gs.GradstepValueError, match="loss= is missing"):
+            opt.step(problem(1))
+
+    @pytest.mark.parametrize("groups", [None, {"b": gs.adam()}])
+    @pytest.mark.parametrize("policy", ["raise", "skip", "ignore"])
+    @pytest.mark.parametrize("loss", [math.nan, math.inf])
+    def test_one_that_is_not_finite_changes_nothing(self, loss, policy, groups, engine):
+        opt = gs.Optimizer(problem(0), "momo", on_nonfinite=policy, groups=groups, engine=engine)
+        opt.step(problem(1), loss=1.0)
+        before = fingerprint(opt)
+        if policy == "skip":
+            opt.step(problem(2), loss=loss)
+            assert (opt.t, opt.skipped) == (1, 1)
+        else:
+            with pytest.raises(gs.NonFiniteError, match=f"loss is {loss}; nothing was changed"):
+                opt.step(problem(2), loss=loss)
+            assert fingerprint(opt) == before
+
+    def test_what_does_not_fit_is_refused(self):
+        opt = gs.Optimizer(problem(0), "polyak")
+        with pytest.raises(gs.GradstepValueError, match="loss= is missing: a number, beside the gradients"):
+            opt.step(problem(1))
+        with pytest.raises(gs.GradstepTypeError, match="loss must be one number, not 'small'"):
+            opt.step(problem(1), loss="small")
+        with pytest.raises(gs.GradstepTypeError, match="loss must be one number, not array"):
+            opt.step(problem(1), loss=np.ones(2))
+        with pytest.raises(gs.GradstepValueError, match="unknown input 'value'"):
+            opt.step(problem(1), value=1.0)
+        with pytest.raises(gs.GradstepValueError, match="loss= comes with each step, and accumulate gathers"):
+            gs.Optimizer(problem(0), gs.chain(gs.accumulate(k=2), gs.polyak))
+        with pytest.raises(RuleError, match="the name loss is taken"):
+            rule(takes="loss", state="loss")(lambda theta, g, loss: (theta, g, loss))
+
+    def test_saved_and_gone_on_with(self, tmp_path, engine):
+        whole, first, second = (gs.Optimizer(problem(0), "momo", engine=engine) for _ in range(3))
+        for seed, loss in enumerate(self.LOSS, 1):
+            whole.step(problem(seed), loss=loss)
+        first.step(problem(1), loss=self.LOSS[0])
+        first.save(tmp_path / "run.safetensors")
+        second.restore(tmp_path / "run.safetensors")
+        for seed, loss in list(enumerate(self.LOSS, 1))[1:]:
+            second.step(problem(seed), loss=loss)
+        assert fingerprint(second) == fingerprint(whole)
+
+    def test_runs_hand_it_over(self):
+        """Of x x / 2, whose least is known, each Polyak step takes half of the way."""
+        out = gs.minimize(lambda x: (0.5 * float(x @ x), x.copy()), np.array([8.0]), "polyak", max_steps=3)
+        assert out.x.tolist() == [1.0]
+
+    def test_guests_that_have_no_loss_refuse(self):
+        torch = pytest.importorskip("torch")
+        w = torch.nn.Parameter(torch.ones(3))
+        w.grad = torch.ones(3)
+        with pytest.raises(gs.GradstepValueError, match="hands over gradients alone, and loss is needed"):
+            gs.interop.torch.Optimizer([w], "polyak").step()

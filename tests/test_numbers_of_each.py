@@ -29,7 +29,7 @@ def novograd():
         share = 1 / (vocabulary.sqrt(moment) + eps)
         return {"moment": moment, "share": share, "lr": lr, "beta1": beta1, "decay": weight_decay}
 
-    def novograd(theta, g, m, share, lr, beta1, decay):
+    def own_novograd(theta, g, m, share, lr, beta1, decay):
         m = beta1 * m + (share * g + decay * theta)
         theta = theta - lr * m
         return theta, g, m
@@ -43,7 +43,7 @@ def novograd():
         power=2,
         units={"lr": "theta", "eps": "g", "weight_decay": "1/theta"},
         exceptions={"first_step_descends": "the decay pulls towards zero, whatever the gradient"},
-    )(novograd)
+    )(own_novograd)
 
 
 @exact(NOVOGRAD)
@@ -76,7 +76,7 @@ def ldog():
         total = total + length
         return {"way": way, "total": total, "rate": lr * way / vocabulary.sqrt(total + eps)}
 
-    def ldog(theta, g, first, rate):
+    def own_ldog(theta, g, first, rate):
         theta = theta - rate * g
         return theta, g, first
 
@@ -95,7 +95,7 @@ def ldog():
         finds_scale=True,
         units={"lr": "1", "relative": "1", "eps": "g*g"},
         exceptions={"units": "the first way is relative * (1 + the parameters' norm), and 1 has no unit"},
-    )(ldog)
+    )(own_ldog)
 
 
 @exact(LDOG)
@@ -212,7 +212,7 @@ def test_the_pure_pair(make):
 def test_gathered_gradients_reach_them():
     tx = gs.chain(gs.accumulate(k=2), novograd()())
     params, grads = data()
-    opt, mean = gs.Optimizer(deepcopy(params), tx), gs.Optimizer(deepcopy(params), "novograd")
+    opt, mean = gs.Optimizer(deepcopy(params), tx), gs.Optimizer(deepcopy(params), "own_novograd")
     for one, two in zip(grads[::2], grads[1::2], strict=True):
         opt.step(one)
         opt.step(two)
@@ -236,7 +236,7 @@ def test_a_guest_that_keeps_numbers_once_refuses():
     torch = pytest.importorskip("torch")
     w = torch.nn.Parameter(torch.ones(3))
     w.grad = torch.ones(3)
-    with pytest.raises(gs.GradstepValueError, match=r"novograd\.moment is kept for each; step a gs\.Optimizer"):
+    with pytest.raises(gs.GradstepValueError, match=r"own_novograd\.moment is kept for each; step a gs\.Optimizer"):
         gs.interop.torch.Optimizer([w], novograd()()).step()
 
 

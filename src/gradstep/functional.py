@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gradstep.array.namespaces import compute_dtype, copied, extremes, is_low, largest
+from gradstep.array.namespaces import compute_dtype, copied, extremes, is_low, largest, one_number
 from gradstep.array.tree import Nest, flatten
 from gradstep.engine import eager
 from gradstep.engine.tensor import Tensor, bad_gradient, check_alike, check_gradient
@@ -75,7 +75,14 @@ def init(tx: Stage | Rule, params: Any) -> State:
 
 
 def update(
-    tx: Stage | Rule, params: Any, grads: Any, state: State, *, on_nonfinite: str = "raise", **inputs: Any
+    tx: Stage | Rule,
+    params: Any,
+    grads: Any,
+    state: State,
+    *,
+    on_nonfinite: str = "raise",
+    loss: Any = None,
+    **inputs: Any,
 ) -> tuple[Any, State]:
     """One update: new parameters and new state; the arguments are left as they are.
 
@@ -90,8 +97,10 @@ def update(
     on_nonfinite
         What to do about a gradient with NaN, an infinity or a number too large for the rule: ``"raise"``, ``"skip"``
         (parameters and state come back unchanged, t too) or ``"ignore"``.
+    loss
+        The loss at the parameters, a number: for rules that take it, such as ``gs.polyak``; others leave it alone.
     **inputs
-        Nests of arrays that a rule takes beside the gradient, such as ``curvature=h``.
+        What else a rule takes beside the gradient: nests of arrays, ``curvature=h``.
 
     Raises
     ------
@@ -103,11 +112,16 @@ def update(
     choose_nonfinite(on_nonfinite)
     made = program(as_stage(tx))
     _check_state(made, state)
-    slots = state.slots if not (inputs or made.inputs) else _with_inputs(made, params, inputs, state.slots)
+    if loss is not None and "loss" in made.takes:
+        inputs["loss"] = loss
+    if inputs or made.inputs or made.takes:
+        made.check_inputs(inputs)
+    taken = {name: one_number(name, inputs[name]) for name in made.takes}
+    slots = _with_inputs(made, params, inputs, state.slots) if made.inputs else state.slots
     nest, tensors, leaves = _prepared(made, params, grads, slots)
     _refuse_traced([x.value for x in tensors], state)
     try:
-        if inputs and on_nonfinite != "ignore":
+        if made.inputs and on_nonfinite != "ignore":
             _guard_inputs(made, tensors, slots)
         is_update = made.gathering is None or made.makes_update(
             state.t + 1, [made.values(made.hyper, state.t)], [state.memory]
@@ -122,7 +136,7 @@ def update(
         if on_nonfinite != "ignore":
             _guard(made, bundles, tensors, leaves)
         values = made.values(made.hyper, state.t)
-        table, memory = host_half(made, values, _dtypes(tensors), tensors, leaves, state.t, state.memory)
+        table, memory = host_half(made, values, _dtypes(tensors), tensors, leaves, state.t, state.memory, taken)
     except NonFiniteError as error:
         if on_nonfinite != "skip" or isinstance(error, ScalarError):
             raise
@@ -138,7 +152,6 @@ def update(
 
 def _with_inputs(made: Program, params: Any, inputs: Mapping[str, Any], slots: Slots) -> Slots:
     """Return the state with arrays that come beside the gradient in their slots."""
-    made.check_inputs(inputs)
     nest, _ = flatten(params)
     out = {name: dict(own) for name, own in slots.items()}
     for key, keys in made.inputs.items():
@@ -185,10 +198,12 @@ def host_half(
     grads: Sequence[Any],
     t: int,
     memory: Memory,
+    taken: Mapping[str, float] | None = None,
 ) -> tuple[list[Row], Memory]:
     """Return the scalars of the update after ``t``, a row for all tensors or one for each, and the memory after it.
 
-    ``hyper`` has each hyperparameter's value for this update, and ``dtypes`` those in which parameters are computed.
+    ``hyper`` has each hyperparameter's value for this update, ``dtypes`` those in which parameters are computed, and
+    ``taken`` the numbers that come with the step.
     Tensors and gradients are asked for sums alone: where nothing is measured there need be none.
     """
     kept, names = made.memory_of_each(), [x.name for x in tensors]
@@ -196,6 +211,7 @@ def host_half(
     rows = range(len(own)) if kept else [0] * len(names) if made.over_tensor else [0]
     cohorts = [(0, (0,) * len(made.parts))] * len(own)
     host = Host(made, [hyper], rows, extremes(set(dtypes)), cohorts)
+    host.take(taken or {})
 
     def measure(part: int, rows: list[Row]) -> Sums:
         if made.rules[part].whole:  # it is run when the arrays are computed

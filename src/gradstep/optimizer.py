@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gradstep.array.namespaces import copied, duplicate, namespace, to_numpy
+from gradstep.array.namespaces import copied, duplicate, namespace, one_number, to_numpy
 from gradstep.array.tree import Nest, ReadOnly, flatten
 from gradstep.conventions import stage_of
 from gradstep.engine.cpu.threads import checked_threads
@@ -162,7 +162,8 @@ class Optimizer:
             precision=precision,
             **self._options,
         )
-        self._takes_inputs = bool(self._step.inputs)
+        self._takes = frozenset(self._step.takes)
+        self._takes_inputs = bool(self._step.inputs) or bool(self._takes)
         self._lock = self._step.lock
         self._same = _identity(self._nest, params, self._leaves)
         self._state = ReadOnly({name: ReadOnly(own) for name, own in self._step.slots.items()})
@@ -207,7 +208,7 @@ class Optimizer:
         choose_nonfinite(policy)
         self._on_nonfinite = policy
 
-    def step(self, grads: Any = _OWN, **inputs: Any) -> None:
+    def step(self, grads: Any = _OWN, *, loss: Any = None, **inputs: Any) -> None:
         """Update all parameters in place.
 
         Parameters
@@ -215,8 +216,10 @@ class Optimizer:
         grads
             Gradients: a nest like the parameters, or a dict by dotted name; shapes and dtypes like the parameters.
             Left out: those in :attr:`grads`.
+        loss
+            The loss at the parameters, a number: for rules that take it, such as ``gs.polyak``; others leave it alone.
         **inputs
-            Nests of arrays that a rule takes beside the gradient, such as ``curvature=h``.
+            What else a rule takes beside the gradient: nests of arrays, ``curvature=h``.
 
         Raises
         ------
@@ -230,6 +233,8 @@ class Optimizer:
         lock = self._lock
         if lock._is_owned():
             refuse_reentry(lock, "opt.step")
+        if loss is not None and "loss" in self._takes:
+            inputs["loss"] = loss
         with lock:
             self._update(grads, inputs)
 
@@ -245,9 +250,10 @@ class Optimizer:
             self._refuse_replaced()
         if inputs or self._takes_inputs:
             self._step.check_inputs(inputs)
-            arrays = {name: self._nest.leaves(nest, name) for name, nest in inputs.items()}
+            taken = {name: one_number(name, inputs[name]) for name in self._step.takes}
+            arrays = {name: self._nest.leaves(nest, name) for name, nest in inputs.items() if name not in taken}
             active = {name: [own[k] for k in self._active] for name, own in arrays.items()}
-            self._step.with_inputs(leaves, self._values.at(self._step.t), self._on_nonfinite, active)
+            self._step.with_inputs(leaves, self._values.at(self._step.t), self._on_nonfinite, active, taken)
             return
         self._step(leaves, self._values.at(self._step.t), self._on_nonfinite)
 

@@ -41,6 +41,8 @@ def test_a_range_is_even_in_the_logarithm():
 def test_every_rule_has_rates_around_what_fits():
     for problem in map(find_problem, PROBLEMS):
         for name, rule in registry().items():
+            if rule.inputs:
+                continue
             [(key, found)] = space(one(name), problem, "lr").items()
             decades = np.log10(found.high / found.low)
             assert (key, decades) == ("lr", pytest.approx(3 if rule.units.get("lr") else 4)), (problem.name, name)

@@ -8,7 +8,7 @@ import pytest
 
 import gradstep as gs
 from gradstep.rule import registry
-from support import script
+from support import OF_GUESTS, script
 
 jax = pytest.importorskip("jax")
 optax = pytest.importorskip("optax")
@@ -17,7 +17,7 @@ jnp = jax.numpy
 from gradstep.interop.optax import transformation  # noqa: E402
 from gradstep.interop.shifts import asks_for_parameters  # noqa: E402
 
-RULES = {name: rule for name, rule in registry().items() if rule.module.startswith("gradstep.rules.")}
+RULES = {name: registry()[name] for name in OF_GUESTS}
 FROM_THETA = {name for name, rule in RULES.items() if "theta" in rule.start.values()}
 CHAINS = {
     **RULES,

@@ -284,6 +284,33 @@ def test_it_ends_at_the_precision_of_the_value_or_says_that_it_is_stuck():
     assert (flat.success, flat.nfev) == (True, 1)
 
 
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+def test_a_small_valley_under_a_large_value(dtype):
+    """The value's rounding is that of its own dtype, here always float64, and not of the parameters'."""
+
+    def f(x):
+        value, g = valley(x.astype("f8"))
+        return value + 1000.0, g.astype(x.dtype)
+
+    result = gs.minimize(f, np.array([-1.2, 1.0], dtype), "lbfgs")
+    assert result.success
+    assert result.nfev < 120
+    assert np.allclose(result.x, 1.0, atol=1e-3 if dtype == "f4" else 1e-6)
+
+
+def test_a_value_of_float32_ends_within_a_few_of_its_roundings():
+    exact = digits()
+
+    def f(w):
+        value, g = exact(w.astype("f8"))
+        return float(np.float32(value)), g.astype("f4")
+
+    result = gs.minimize(f, np.zeros(650, "f4"), "lbfgs")
+    assert result.success
+    least = gs.minimize(exact, np.zeros(650), "lbfgs").fun
+    assert result.fun <= least * (1 + 20 * 2.0**-23)
+
+
 def test_parameters_that_are_changed_between_steps_are_evaluated_anew():
     counted = Counted(bowl)
     run = gs.Run(counted, np.zeros(3), "lbfgs", max_steps=3)
@@ -330,6 +357,12 @@ def test_what_makes_no_sense_is_refused(options, says):
 def test_elsewhere_it_is_told_where_it_belongs(make):
     with pytest.raises(gs.GradstepError, match=r"lbfgs evaluates the objective .* method: of gs.minimize"):
         make()
+
+
+@pytest.mark.parametrize("name", ["BFGS", "L-BFGS-B", "l-bfgs"])
+def test_scipys_names_lead_to_ours(name):
+    with pytest.raises(gs.GradstepValueError, match=f"there is no '{name}'; .* have 'lbfgs', which knows no bounds"):
+        gs.minimize(never, np.zeros(2), method=name)
 
 
 def test_the_checkpoint_of_another_run_is_refused(tmp_path):

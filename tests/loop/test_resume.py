@@ -280,9 +280,9 @@ def test_a_file_whose_run_makes_no_sense_is_refused(spoil, tmp_path, monkeypatch
     path = tmp_path / "run.safetensors"
     run = make("plain")
     next(iter(run))
-    write = gs.loop.run.write
+    write = gs.loop.state.write
     other = {"run": {"drawn": "many"}, "best": {"value": 1.0, "t": 0, "by": 5}}
-    monkeypatch.setattr(gs.loop.run, "write", lambda p, a, m, k: write(p, a, {**m, spoil: other[spoil]}, k))
+    monkeypatch.setattr(gs.loop.state, "write", lambda p, a, m, k: write(p, a, {**m, spoil: other[spoil]}, k))
     run.save(path)
     before = sums(run)
     with pytest.raises(gs.CheckpointError) as error:

@@ -10,6 +10,7 @@ import gradstep as gs
 from gradstep import rules
 from promises import small
 from promises.readers import check_with_other_readers, official, six_lines
+from support import OF_GRADIENTS
 
 STORAGE = [("f4", {}), ("f8", {}), ("c8", {}), ("c16", {}), ("f2", {"master": True}), ("f4", {"state_dtype": "8bit"}),
            ("f4", {"state_dtype": "bfloat16"})]  # fmt: skip
@@ -18,7 +19,7 @@ STORAGE = [("f4", {}), ("f8", {}), ("c8", {}), ("c16", {}), ("f2", {"master": Tr
 def test_every_rule_and_storage(tmp_path, figure):
     pytest.importorskip("ml_dtypes")
     files = arrays = 0
-    for name in rules.__all__:
+    for name in OF_GRADIENTS:
         for dtype, options in STORAGE:
             rule = getattr(rules, name)
             if rule.whole and (dtype.startswith("c") or "state_dtype" in options):

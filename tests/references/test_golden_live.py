@@ -133,9 +133,11 @@ def in_float64(monkeypatch):
 @pytest.mark.usefixtures("in_float64")
 @pytest.mark.parametrize(("name", "path"), CALLS)
 def test_the_library_gives_the_values(name, path):
-    if name == "schedule_free_adamw_keras" and pytest.importorskip("keras").backend.backend() == "torch":
-        pytest.skip("on torch, Keras 3.15 takes x with a z that has been changed meanwhile")
-    assert apart(name, path, GOLDEN["settings"][name]["calls"][path]) <= CLOSE.get(path, EXACT)
+    far = apart(name, path, GOLDEN["settings"][name]["calls"][path])
+    if name == "schedule_free_adamw_keras" and import_module("keras").backend.backend() == "torch":
+        assert far > 1e-4, "on torch, Keras 3.15 takes x from a z that it has changed meanwhile"
+    else:
+        assert far <= CLOSE.get(path, EXACT)
 
 
 @pytest.mark.usefixtures("in_float64")

@@ -8,6 +8,7 @@ import array_api_compat
 import numpy as np
 
 from gradstep.errors import GradstepTypeError
+from gradstep.naming import is_real
 
 _REAL = {
     "float16": "float32",  # stored in 16 bits, computed in 32
@@ -211,3 +212,18 @@ def extremes(dtypes: set[str]) -> tuple[float, float]:
     """The smallest positive and the largest number of the narrowest of some real dtypes."""
     info = np.finfo("float32" if "float32" in dtypes else "float64")
     return float(info.smallest_normal) * float(info.eps), float(info.max)
+
+
+def one_number(name: str, value: Any) -> float:
+    """Return a real number, of Python or as an array without axes, as a float; ``name`` is its name in errors.
+
+    Raises
+    ------
+    GradstepTypeError
+        For anything else.
+    """
+    if getattr(value, "shape", None) == () and not is_complex(value):
+        return float(to_numpy(value)[()])
+    if is_real(value):
+        return float(value)
+    raise GradstepTypeError(f"{name} must be one number, not {value!r}.")

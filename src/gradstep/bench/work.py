@@ -83,7 +83,10 @@ class Work:
     rules: Any = field(default_factory=registry, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        find("unknown rule", self.rule, self.rules)
+        if beside := find("unknown rule", self.rule, self.rules).beside:
+            raise GradstepValueError(
+                f"{self.rule} takes {beside[0]} beside the gradient, and gradients alone are timed."
+            )
         find("unknown dtype", self.dtype, BYTES)
 
     @cached_property

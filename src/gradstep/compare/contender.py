@@ -105,6 +105,9 @@ def contender(named: Named) -> Contender:
             raise unknown("unknown optimizer", named.name, known)
     made = Contender(named)
     rules = moving(made.constructor.stage(made.constructor.arguments(made.held)))
+    if asked := [(rule.name, key) for rule in rules for key in rule.inputs]:
+        name, key = asked[0]
+        raise GradstepValueError(f"{name} takes {key} beside the gradient, and problems give gradients alone.")
     for key in made.constructor.required:
         if key not in (made.rate, *made.held):
             raise GradstepTypeError(f"{named.name}: missing a required argument: {key!r}; write {named.name}:{key}=...")

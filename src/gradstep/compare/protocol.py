@@ -213,7 +213,8 @@ class _Record:
         if (seen := optimizer.diagnostics) is None:
             return
         rate = seen.update_norm / seen.grad_norm if seen.grad_norm else 0.0 if not seen.update_norm else math.inf
-        for key, x in (("grad_norm", seen.grad_norm), ("update_ratio", seen.update_ratio), ("rate", rate)):
+        norms = {"grad_norm": seen.grad_norm, "update_ratio": seen.update_ratio, "rate": rate}
+        for key, x in {**norms, "unmoved": seen.unmoved_share}.items():
             self.health.setdefault(key, []).append(x)
 
     def lost(self, loss: float) -> bool:
@@ -246,7 +247,7 @@ def _train(planned: PlannedRun, problem: Problem, task: Task, record: _Record) -
                 record.look(optimizer)
             losses.clear()
         try:
-            optimizer.step(grads)
+            optimizer.step(grads, loss=float(loss))
         except NonFiniteError:
             return step
     if not record.add(steps, losses or [record.batch_loss[-1]], record.evaluated(task)):

@@ -4,7 +4,7 @@ One pass of a chain is written once, in :func:`run`; every engine calls it with 
 """
 
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from typing import Any
@@ -208,24 +208,32 @@ class Program:
                 out[name] = (*out.get(name, ()), f"{part.label}.{name}")
         return out
 
+    @cached_property
+    def takes(self) -> tuple[str, ...]:
+        """Names of the numbers that come with a step."""
+        return tuple(dict.fromkeys(key for part in self.parts for key in part.rule.takes))
+
     def check_inputs(self, given: Iterable[str]) -> None:
-        """Refuse arrays that no stage asks for, and demand those that one does.
+        """Refuse arrays and numbers that no stage asks for, and demand those that one does.
 
         Raises
         ------
         GradstepValueError
             With the name.
         """
-        names = set(given)
-        for name in sorted(names - self.inputs.keys()):
+        names, known = set(given), {*self.inputs, *self.takes}
+        for name in sorted(names - known):
             raise (
-                unknown("step: unknown input", name, self.inputs)
-                if self.inputs
+                unknown("step: unknown input", name, known)
+                if known
                 else GradstepValueError(f"step: no stage takes {name}=; set a hyperparameter by opt.hyper[{name!r}].")
             )
         for name in self.inputs:
             if name not in names:
                 raise GradstepValueError(f"step: {name}= is missing: arrays like the parameters, beside the gradients.")
+        for name in self.takes:
+            if name not in names:
+                raise GradstepValueError(f"step: {name}= is missing: a number, beside the gradients.")
 
     def makes_update(
         self, t: int, values: Sequence[Mapping[str, float]], memory: Sequence[Mapping[str, float]]
@@ -269,8 +277,8 @@ class Program:
                     f"gather the gradients of as many calls; give {flat} where the stage is made, and not in groups."
                 )
 
-    def refuse_gathering(self, who: str) -> None:
-        """Refuse a program that does not make an update at each call.
+    def refuse_gathering(self, who: str, hands: Collection[str] = ()) -> None:
+        """Refuse a program that gathers gradients, or takes more with a step than ``who`` hands over.
 
         Raises
         ------
@@ -284,6 +292,9 @@ class Program:
             )
         if self.inputs:
             raise GradstepValueError(f"{who} hands over gradients alone, and {min(self.inputs)} is needed beside them.")
+        for name in self.takes:
+            if name not in hands:
+                raise GradstepValueError(f"{who} hands over gradients alone, and {name} is needed beside them.")
 
     def check_for_guest(self, who: str) -> None:
         """Refuse a program that a guest in another library cannot step.
@@ -432,6 +443,12 @@ def program(stage: Stage) -> Program:
             f"{' and '.join(part.label for part in stage.parts)}: nothing here turns the gradient into an update, so a "
             f"step would move nothing; put a rule behind: gs.chain(..., gs.sgd(lr=0.01))."
         )
+    for part in stage.parts if ends else ():
+        if part.rule.takes:
+            raise GradstepValueError(
+                f"{part.label}: {part.rule.takes[0]}= comes with each step, and {stage.parts[ends[0]].label} gathers "
+                f"the gradients of several; add gradients and {part.rule.takes[0]} up before."
+            )
     for part in stage.parts[: ends[0]] if ends else ():
         if part.rule.moves_theta:
             raise GradstepValueError(

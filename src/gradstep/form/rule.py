@@ -44,7 +44,7 @@ class Rule:
     update
         ``(theta, g, *state, *scalars) -> (theta, g, *state)``, elementwise.
     scalars
-        ``(t, *hyper, *memory, *sums) -> dict`` of the numbers that ``update`` takes, and of the new memory.
+        ``(t, *hyper, *memory, *sums, *takes) -> dict`` of the numbers that ``update`` takes, and of the new memory.
     early
         ``(t, *hyper, *memory) -> dict`` of those numbers that are known before the sums, which may name them;
         ``scalars`` gets them too.
@@ -78,6 +78,8 @@ class Rule:
     inputs
         The first of ``state``: arrays like the parameter that come with each step (``opt.step(grads, curvature=h)``).
         ``update`` takes them and does not return them; they stay in the state until the next ones come.
+    takes
+        Numbers that come with each step, ``opt.step(grads, loss=0.3)``, by name: ``scalars`` gets them.
     every
         The memory number that counts the calls of a stage which gathers gradients: what follows it in a chain runs at a
         call after which the number is 0, and t, schedules, its memory and state advance at such calls alone.
@@ -131,6 +133,7 @@ class Rule:
     early: Callable[..., dict[str, Any]] | None = None
     wraps: bool = False
     inputs: tuple[str, ...] = ()
+    takes: tuple[str, ...] = ()
     every: str | None = None
     whole: bool = False
     shapes: Mapping[str, str] = field(default_factory=dict[str, str])
@@ -212,9 +215,19 @@ class Rule:
         if names := tuple(key for key in asked if key not in known):
             if t == 0:
                 return theta
-            known |= self.host(t, hyper, memory, dict.fromkeys(self.measure, 1.0), names)[0]
+            known |= self.host(t, hyper, memory, dict.fromkeys(self.found, 1.0), names)[0]
         shown = self.read(**{key: known[key] for key in asked})
         return namespace(theta).reshape(shown, theta.shape) if self.whole else shown
+
+    @property
+    def beside(self) -> tuple[str, ...]:
+        """Names of what comes with each step beside the gradient: arrays, then numbers."""
+        return (*self.inputs, *self.takes)
+
+    @property
+    def found(self) -> tuple[str, ...]:
+        """Names of the numbers that each step brings: its sums, and those that it is called with."""
+        return (*self.measure, *self.takes)
 
     @cached_property
     def reads_scalars(self) -> bool:
@@ -324,6 +337,8 @@ def refuse_method(name: str) -> None:
             "lbfgs evaluates the objective several times for a step, so it is no rule, but a method: of gs.minimize, "
             "gs.Run and gradstep run."
         )
+    if name.upper() in ("BFGS", "L-BFGS", "L-BFGS-B"):
+        raise GradstepValueError(f"there is no {name!r}; gs.minimize and gs.Run have 'lbfgs', which knows no bounds.")
 
 
 def declared(module: str, name: str) -> Rule:
@@ -347,6 +362,7 @@ class Options(TypedDict, total=False):
     early: Callable[..., dict[str, Any]]
     wraps: bool
     inputs: str
+    takes: str
     every: str
     whole: bool
     shapes: Mapping[str, str]
@@ -430,6 +446,7 @@ def _declaring(
                 early=options.get("early"),
                 wraps=options.get("wraps", False),
                 inputs=inputs,
+                takes=tuple(options.get("takes", "").split()),
                 every=options.get("every"),
                 whole=options.get("whole", False),
                 shapes=options.get("shapes", _EMPTY),

@@ -21,7 +21,7 @@ Flat = NDArray[Any]  # all numbers of the parameters that are not frozen, one af
 LINE = "line/"
 _FORM = {"method": str, "t": int, "pairs": int}
 _ROUNDINGS = 100  # of the value: a promised decrease of fewer is none
-_NOISE = 2 * 2.0**-52  # of the value, which is a float
+_SINGLE = np.finfo(np.float32)
 _CALMER = 0.5  # of the squared norm of the gradient
 
 
@@ -244,15 +244,15 @@ class LineDescent:
         """
         x, g = self._flat(self.leaves), self.gradient(grads)
         pairs = self._pairs(t, x, g)
-        made, is_flat = 0, False
+        made, is_flat, rounding = 0, False, self._rounding(value)
         for kept in (pairs, ()) if pairs else ((),):  # where what was kept leads nowhere: along the gradient, once
             d = _times_inverse_hessian(kept, g)
             slope, allowed = -_dot(d, g), min(self.method.max_search, most - made)
-            is_flat = is_flat or 0 <= -slope <= _ROUNDINGS * float(np.finfo(self.dtype).eps) * abs(value)
+            is_flat = is_flat or 0 <= -slope <= _ROUNDINGS * rounding
             if allowed < 1 or not -math.inf < slope < 0:
                 continue
             start = Trial(0.0, self.sign * value, slope)
-            line = _Line(self, t + 1, d, start, _CALMER * _dot(g, g) if is_flat else None)
+            line = _Line(self, t + 1, d, start, _CALMER * _dot(g, g) if is_flat else 0.0)
             end = search(line, start, 1.0 if kept else 1 / math.sqrt(-slope), self.method.c2, allowed)
             made += line.evaluations
             if end is not None:
@@ -296,6 +296,11 @@ class LineDescent:
     def take(self, last: Point | None) -> None:
         """Go on from what :meth:`read` gave."""
         self._last, self._known = last, None
+
+    def _rounding(self, value: float) -> float:
+        """Return by how much a value is rounded: to float32, where it and the parameters are of float32."""
+        is_single = self.dtype == np.float32 and abs(value) <= _SINGLE.max and float(np.float32(value)) == value
+        return abs(value) * float(_SINGLE.eps if is_single else np.finfo(np.float64).eps)
 
     def _pairs(self, t: int, x: Flat, g: Flat) -> tuple[Pair, ...]:
         """Return the pairs up to here: those before, and the last step where the curvature along it is positive."""
@@ -354,10 +359,10 @@ class _Line:
     """Points ``x - alpha d``, evaluated.
 
     The value has to fall, and by the first of the Wolfe conditions. Near a minimum, where it is rounded by more than it
-    could fall, the gradient still tells better from worse: its squared norm has to come down to ``calm`` there.
+    could fall, it may also stay if the squared norm of the gradient comes down to ``calm``.
     """
 
-    def __init__(self, own: LineDescent, t: int, d: Flat, start: Trial, calm: float | None) -> None:
+    def __init__(self, own: LineDescent, t: int, d: Flat, start: Trial, calm: float) -> None:
         self.own, self.t, self.d, self.start, self.calm, self.evaluations = own, t, d, start, calm, 0
         self.steps = own.nest.leaves(own.nested(d), "directions")
 
@@ -389,8 +394,8 @@ class _Line:
 
     def _falls(self, alpha: float, value: float, square: float) -> bool:
         before = self.start.value
-        if self.calm is not None:
-            return square <= self.calm and value <= before + _NOISE * abs(before)
+        if value == before:
+            return square <= self.calm
         return value < before and value <= before + self.own.method.c1 * alpha * self.start.slope
 
 

@@ -149,7 +149,7 @@ class Sequential(Closed):
                 total, correct = 0.0, 0
                 for part in batches(self._rng, count, batch_size, shuffle):
                     outputs, value, grads = self._learn(inputs[part], targets[part], loss)
-                    optimizer.step(grads)
+                    optimizer.step(grads, loss=value)
                     total += value * len(part)
                     correct += loss.correct(outputs, targets[part]) if loss.correct else 0
                     report.batch()

@@ -21,13 +21,17 @@ from gradstep.rules.ftrl import ftrl
 from gradstep.rules.lamb import lamb
 from gradstep.rules.laprop import laprop
 from gradstep.rules.lars import lars
+from gradstep.rules.ldog import ldog
 from gradstep.rules.lion import lion
 from gradstep.rules.madgrad import madgrad
 from gradstep.rules.momentum import momentum
+from gradstep.rules.momo import momo
 from gradstep.rules.muon import muon
 from gradstep.rules.nadam import nadam
 from gradstep.rules.nadamw import nadamw
 from gradstep.rules.nesterov import nesterov
+from gradstep.rules.novograd import novograd
+from gradstep.rules.polyak import polyak
 from gradstep.rules.prodigy import prodigy
 from gradstep.rules.radam import radam
 from gradstep.rules.rmsprop import rmsprop
@@ -38,13 +42,14 @@ from gradstep.rules.sgd import sgd
 from gradstep.rules.sgdw import sgdw
 from gradstep.rules.signum import signum
 from gradstep.rules.simplified_ademamix import simplified_ademamix
+from gradstep.rules.sophia import sophia
 from gradstep.rules.stable_adamw import stable_adamw
 from gradstep.rules.yogi import yogi
 
 __all__ = [
     "adabelief", "adadelta", "adafactor", "adagrad", "adam", "adamax", "adamaxw", "adamw", "adan", "ademamix",
     "adopt", "amsgrad", "asgd", "dadapt_adam", "dadapt_sgd", "dog", "dowg", "ftrl", "lamb", "laprop", "lars",
-    "lion", "madgrad", "momentum", "muon", "nadam", "nadamw", "nesterov", "prodigy", "radam", "rmsprop",
-    "rprop", "schedule_free_adamw", "schedule_free_sgd", "sgd", "sgdw", "signum", "simplified_ademamix",
-    "stable_adamw", "yogi",
+    "ldog", "lion", "madgrad", "momentum", "momo", "muon", "nadam", "nadamw", "nesterov", "novograd", "polyak",
+    "prodigy", "radam", "rmsprop", "rprop", "schedule_free_adamw", "schedule_free_sgd", "sgd", "sgdw", "signum",
+    "simplified_ademamix", "sophia", "stable_adamw", "yogi",
 ]

@@ -63,6 +63,7 @@ class Host:
         is_usual = len(cohorts) == len(rows) == 1 and not program.reduces
         is_usual = is_usual and all(own.needs_t_at_most for (own, *_) in self.parts)
         self.plain = [own for (own, *_) in self.parts] if is_usual else None
+        self.taken: Mapping[str, float] = dict.fromkeys(program.takes, 1.0)  # numbers that come with the step
         self.refresh(values)
 
     def refresh(self, values: Sequence[Mapping[str, float]]) -> None:
@@ -79,6 +80,19 @@ class Host:
             for scalars in part:
                 scalars.refresh(values[scalars.group])
         self.values = values
+
+    def take(self, numbers: Mapping[str, float]) -> None:
+        """Let the next update have these numbers, which come with the step.
+
+        Raises
+        ------
+        NonFiniteError
+            When one is not finite, whatever the policy for gradients: scalars are made of it.
+        """
+        for name, x in numbers.items():
+            if not math.isfinite(x):
+                raise NonFiniteError(f"{name} is {x}; nothing was changed.")
+        self.taken = numbers
 
     def table(self, t: int, memory: Sequence[Memory], measure: Measure) -> tuple[list[Row], Sequence[Memory]]:
         """The scalars of update ``t`` = 1, 2, ..., stage by stage.
@@ -163,10 +177,11 @@ class Host:
     def _totals(
         self, i: int, t: int, memory: Sequence[Memory], table: list[Row], measure: Measure
     ) -> list[tuple[float, ...]]:
-        """Return the sums that a stage takes: for each row, or once where they are not of each tensor."""
+        """Return the numbers that a step brings a stage: for each row, or once where they are not of each tensor."""
         part = self.program.parts[i]
+        taken = tuple([self.taken[key] for key in part.rule.takes])
         if not part.rule.measure:
-            return [()]
+            return [taken]
         if part.rule.early is not None:
             each = zip(self.places[i], memory, strict=True)
             early = [self.parts[i][place].early(t, before) for place, before in each]
@@ -174,7 +189,7 @@ class Host:
         sums = measure(i, table)
         if part.rule.over == "all" and len(sums) > 1:
             sums = [[list(chain(*blocks)) for blocks in zip(*sums, strict=True)]]
-        return [tuple(map(_total, repeat(part), part.rule.measure, own)) for own in sums]
+        return [(*map(_total, repeat(part), part.rule.measure, own), *taken) for own in sums]
 
 
 _NONE: Memory = {}
@@ -186,7 +201,7 @@ def _picker(keys: tuple[str, ...]) -> Callable[[Mapping[str, float]], tuple[floa
 
 
 class _Scalars:
-    """One stage's scalars with one group's hyperparameters: called with ``t``, the memory and sums.
+    """One stage's scalars with one group's hyperparameters: called with ``t``, the memory and what the step brings.
 
     The rule counts from the t at which its state ``began``.
     """
@@ -202,8 +217,8 @@ class _Scalars:
         self.scalars, self.asks = part.rule.scalars, part.rule.arguments
         self.asks_early = () if part.rule.early is None else parameters(part.rule.early)
         self.eps = self.numbers.index("eps") if "eps" in self.numbers else None
-        self.sums = tuple(part.rule.measure)
-        self.needs_t_at_most = not self.memory and not self.sums and "t" not in self.asks[1:]
+        self.found = part.rule.found
+        self.needs_t_at_most = not self.memory and not self.found and "t" not in self.asks[1:]
         self.asks_t = "t" in self.asks
         self.flat = [keys[key] for key in self.asks if key in keys]
         self.values: Mapping[str, float] = {}
@@ -220,11 +235,11 @@ class _Scalars:
             self.hyper = {key: values[flat] for key, flat in self.keys.items()}
 
     def __call__(
-        self, t: int, memory: Mapping[str, float], sums: tuple[float, ...]
+        self, t: int, memory: Mapping[str, float], found: tuple[float, ...]
     ) -> tuple[tuple[float, ...], Memory]:
         """Return the scalars in the rule's order, and the memory after the step."""
         known = self._known(t, memory)
-        known.update(zip(self.sums, sums, strict=True))
+        known.update(zip(self.found, found, strict=True))
         out: dict[str, Any] = {}
         if self.part.rule.early is not None:
             out = self._asked(t, self.part.rule.early, tuple([known[key] for key in self.asks_early]))

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from itertools import chain
-from types import MappingProxyType
 from typing import Any
 
 from gradstep.array.memory import check_writable
@@ -16,8 +15,6 @@ from gradstep.naming import unknown
 from gradstep.step.progress import Own, Snapshot
 from gradstep.step.start import check_parameters
 from gradstep.step.step import Step, Values, still_writing
-
-_NONE: Mapping[str, Any] = MappingProxyType({})
 
 # A step to commit, the one that it is or is a part of, and its gradients, which stay alive as long.
 Planned = tuple[Step, Step, tuple[Any, ...]]
@@ -79,23 +76,22 @@ class JointStep:
         self._check_gathering(values)
 
     def with_inputs(
-        self, grads: Sequence[Any], values: Values, on_nonfinite: str, inputs: Mapping[str, Sequence[Any]]
+        self,
+        grads: Sequence[Any],
+        values: Values,
+        on_nonfinite: str,
+        inputs: Mapping[str, Sequence[Any]],
+        taken: Mapping[str, float],
     ) -> bool:
-        """Make one update with arrays beside the gradient, as :meth:`Step.with_inputs` does."""
-        return self(grads, values, on_nonfinite, inputs)
-
-    def __call__(
-        self, grads: Sequence[Any], values: Values, on_nonfinite: str = "raise", inputs: Mapping[str, Any] = _NONE
-    ) -> bool:
-        """Make one update, as :meth:`Step.__call__` does."""
+        """Make one update with arrays and numbers beside the gradient, as :meth:`Step.with_inputs` does."""
         self._recover()
         guard = on_nonfinite != "ignore"
         self._is_stepping = True
         try:
-            if not inputs:
-                return self._made(grads, values, guard)
+            for step in self._steps:
+                step.take({name: taken[name] for name in step.takes})
             placed = [
-                step.placed({name: [x[k] for k in owned] for name, x in inputs.items()}, guard)
+                step.placed({name: [x[k] for k in owned] for name, x in inputs.items() if name in step.inputs}, guard)
                 for step, owned in zip(self._steps, self._owned, strict=True)
             ]
             with ExitStack() as stack:
@@ -110,6 +106,10 @@ class JointStep:
             return self._last.skip()
         finally:
             self._is_stepping = False
+
+    def __call__(self, grads: Sequence[Any], values: Values, on_nonfinite: str = "raise") -> bool:
+        """Make one update, as :meth:`Step.__call__` does."""
+        return self.with_inputs(grads, values, on_nonfinite, {}, {})
 
     def _made(self, grads: Sequence[Any], values: Values, guard: bool) -> bool:
         """Plan the update of all parts, and commit it; return whether it was more than to gather gradients."""
@@ -175,16 +175,21 @@ class JointStep:
 
     def check_inputs(self, given: Iterable[str]) -> None:
         """Refuse arrays that no stage of any group asks for, and demand those that one does."""
-        names, known = set(given), set(self.inputs)
+        names, known = set(given), {*self.inputs, *self.takes}
         for name in sorted(names - known) if known else ():
             raise unknown("step: unknown input", name, known)
         for step in self._steps:
-            step.check_inputs(names - (known - set(step.inputs)))
+            step.check_inputs(names - (known - {*step.inputs, *step.takes}))
 
     @property
     def inputs(self) -> Iterable[str]:
         """The names of the arrays that stages ask for beside the gradient."""
         return [name for step in self._steps for name in step.inputs]
+
+    @property
+    def takes(self) -> Iterable[str]:
+        """The names of the numbers that stages take with each step."""
+        return [name for step in self._steps for name in step.takes]
 
     def first_bad(self, grads: Sequence[Any]) -> NonFiniteError | None:
         """Return the error for the first gradient that is not finite or too large; None where all are good."""
@@ -281,7 +286,7 @@ class JointStep:
                 column += sums
             for k, (first, end) in zip(owned, found[1], strict=True):
                 ranges[k] = begin + first, begin + end
-        return summed(columns, ranges, self.groups, labels)
+        return summed(columns, ranges, self.groups, labels, self._params)
 
     def averaged(self, values: Callable[[], Values]) -> list[Any] | None:
         """Return copies of the averages that stages keep, and of the parameters of groups without; None without any."""

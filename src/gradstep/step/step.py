@@ -168,7 +168,12 @@ class Step:
             raise
 
     def with_inputs(
-        self, grads: Sequence[Any], values: Values, on_nonfinite: str, inputs: Mapping[str, Sequence[Any]]
+        self,
+        grads: Sequence[Any],
+        values: Values,
+        on_nonfinite: str,
+        inputs: Mapping[str, Sequence[Any]],
+        taken: Mapping[str, float],
     ) -> bool:
         """Make one update with arrays beside the gradient, which lie in the state until the next ones come.
 
@@ -176,21 +181,28 @@ class Step:
         ----------
         inputs
             By name an array for each parameter, in order; shape like the parameter, dtype like its state.
+        taken
+            By name the numbers that stages take with the step.
 
         Raises
         ------
         NonFiniteError
-            When an input is not finite, as for gradients. Whatever is raised, nothing has been changed.
+            When an input or a number is not finite, as for gradients. Whatever is raised, nothing has been changed.
         """
         self.recover()  # as in :meth:`__call__`
         try:
             placed = self.placed(inputs, on_nonfinite != "ignore")
+            self.take(taken)
         except NonFiniteError:
-            if on_nonfinite == "raise":
+            if on_nonfinite != "skip":
                 raise
             return self.skip()
         with self.written(placed):
             return self._made(tuple(grads), values, on_nonfinite)
+
+    def take(self, numbers: Mapping[str, float]) -> None:
+        """Let the next update have these numbers; see :meth:`Host.take`."""
+        self._host.take(numbers)
 
     def placed(self, inputs: Mapping[str, Sequence[Any]], guard: bool) -> list[tuple[str, Any, Any]]:
         """Return the name of each slot that takes an input, the slot and a copy of the input; all of them fit."""
@@ -458,6 +470,11 @@ class Step:
         return self.program.inputs
 
     @property
+    def takes(self) -> Iterable[str]:
+        """The names of the numbers that stages take with each step."""
+        return self.program.takes
+
+    @property
     def t(self) -> int:
         """Updates made."""
         return self._now[0]
@@ -507,7 +524,7 @@ class Step:
         """Return the norms of the last update, for each group under its label; None before the first."""
         self.check_whole()
         found = self.metered()
-        return None if found is None else summed(*found, self.groups, labels)
+        return None if found is None else summed(*found, self.groups, labels, self.params)
 
     def metered(self) -> tuple[Columns, Ranges] | None:
         """Return the sums of the last update, and where each parameter's stand; None before the first."""

@@ -53,7 +53,7 @@ def check_rule(
     oracle
         The rule once more, for one element, written from its paper and in exact arithmetic (mpmath, fractions):
         ``trajectory(theta0, gradients, **hyper) -> [theta_1, theta_2, ...]``; for a list of elements where the rule
-        sums over an array.
+        sums over an array. What comes beside the gradients (``inputs``, ``takes``) is a list by name.
     defaults
         The defaults as the paper has them.
     bound

@@ -13,6 +13,7 @@ from gradstep.engine.tensor import Engine, Tensor
 from gradstep.errors import NonFiniteError
 from gradstep.form.chain import Program, Row, Sums, chain, program
 from gradstep.form.hyper import times
+from gradstep.form.rule import Stage
 from gradstep.schedules import constant
 from gradstep.stages import clip_by_value, ema
 from gradstep.step import start_slots
@@ -22,6 +23,7 @@ from gradstep.testing.trial import (
     REAL,
     Arrays,
     Snapshot,
+    beside,
     edges,
     gradients,
     normal,
@@ -40,11 +42,11 @@ THREADS = (1, 2, 4)
 
 def compiled_equals_eager(case: Case) -> None:
     """Equal bits (NaN payloads apart) for any length, value, chunk and number of threads, the guard off as well."""
-    made = program(case.stage())
-    thetas, grads = _everything(case, made)
-    eager = list(_steps(Eager, made, thetas, grads))
+    stage = case.stage()
+    thetas, grads = _everything(case, program(stage))
+    eager = list(_steps(Eager, stage, thetas, grads))
     for chunk, threads in zip(CHUNKS, THREADS, strict=True):
-        compiled = _steps(partial(COMPILED, chunk=chunk, threads=threads), made, thetas, grads)
+        compiled = _steps(partial(COMPILED, chunk=chunk, threads=threads), stage, thetas, grads)
         for t, (got, wanted) in enumerate(zip(compiled, eager, strict=True), 1):
             same_snapshots(got, wanted, f"compiled with chunks of {chunk} on {threads} threads, step {t}")
 
@@ -69,9 +71,10 @@ def _everything(case: Case, made: Program) -> tuple[Arrays, list[Arrays]]:
 
 
 def _steps(
-    make: Callable[[Program, Sequence[Tensor]], Engine], made: Program, thetas: Arrays, grads: Sequence[Arrays]
+    make: Callable[[Program, Sequence[Tensor]], Engine], stage: Stage, thetas: Arrays, grads: Sequence[Arrays]
 ) -> Iterator[Snapshot]:
     """An engine's steps without the guard of an optimizer; a step that its sums refuse changes nothing."""
+    made = program(stage)
     hyper = made.values(made.hyper, 0)
     tensors: list[Tensor] = []
     for k, x in enumerate(thetas):
@@ -87,7 +90,14 @@ def _steps(
     def measure(part: int, table: list[Row]) -> Sums:
         return engine.measure(part, table)[0]
 
+    places = {key: (i, own.index(key)) for i, own in enumerate(made.slots) for key in own}
     for t, g in enumerate(grads, 1):
+        more = beside(stage, g)
+        for name, keys in made.inputs.items():
+            for i, j in map(places.__getitem__, keys):
+                for x, own in zip(tensors, more[name], strict=True):
+                    x.slots[i][j][...] = own
+        host.take({name: more[name] for name in made.takes})
         engine.load(g)
         try:
             table, memory = host.table(t, memory, measure)

@@ -13,7 +13,7 @@ from gradstep.form.rule import Stage
 from gradstep.functional import init, update
 from gradstep.optimizer import Optimizer
 from gradstep.testing.case import ENGINES, Case
-from gradstep.testing.trial import Array, Arrays, demand, gradients, normal, run, same_snapshots, snapshot
+from gradstep.testing.trial import Array, Arrays, beside, demand, gradients, normal, run, same_snapshots, snapshot
 
 MANY = 1000
 
@@ -28,8 +28,8 @@ def refuses_nonfinite(case: Case) -> None:
         _as_if_not_asked(case, thetas, grads, limits, policy)
     for value in (np.nan, np.inf):
         bad = _with(thetas, 1, -1, value)
-        for what, make in {"gs.init": init, "Optimizer": lambda tx, params: Optimizer(params, tx)}.items():  # type: ignore[misc]
-            demand(_refused(make, case.stage(), bad), f"{what} took a parameter that is {value}")
+        demand(_refused(init, case.stage(), bad), f"gs.init took a parameter that is {value}")
+        demand(_refused(Optimizer, bad, case.stage()), f"Optimizer took a parameter that is {value}")
     _stays_finite(case, thetas, limits)
 
 
@@ -38,24 +38,24 @@ def _as_if_not_asked(case: Case, thetas: Arrays, grads: list[Arrays], limits: li
     hyper, broken = case.settings()[0], ""
     schedules: dict[str, Any] = {key: lambda _, key=key: math.nan if key == broken else hyper[key] for key in hyper}
     first, second = run(case.stage(**hyper), thetas, grads)
-    bad = list(_bad(grads[0], limits))
+    bad, more = list(_bad(grads[0], limits)), [beside(case.stage(), g) for g in grads]
     for way, opt in _ways(case.stage(**schedules), thetas, policy):
         where = f"{way}, on_nonfinite={policy!r}"
-        opt.step(grads[0])
+        opt.step(grads[0], **more[0])
         made = opt.t  # not 1 where a stage gathers the gradients of several calls
         for what, g in bad:
-            demand(_refused(opt.step, g) == (policy == "raise"), f"{where}: {what} was not treated so")
+            demand(_refused(opt.step, g, **more[0]) == (policy == "raise"), f"{where}: {what} was not treated so")
             demand(opt.t == made, f"{where}: t is {opt.t} after {what}")
             same_snapshots(snapshot(opt), first, f"{where}: after {what}")
         if isinstance(opt, Optimizer):
             skipped = len(bad) if policy == "skip" else 0
             demand(opt.skipped == skipped, f"{where}: skipped is {opt.skipped} and not {skipped}")
         for broken in hyper:
-            refused = _refused(opt.step, grads[1], by=(GradstepValueError, NonFiniteError))
+            refused = _refused(opt.step, grads[1], **more[1], by=(GradstepValueError, NonFiniteError))
             demand(refused, f"{where}: a schedule that gave NaN for {broken} was followed")
             same_snapshots(snapshot(opt), first, f"{where}: after {broken} = NaN")
         broken = ""
-        opt.step(grads[1])
+        opt.step(grads[1], **more[1])
         same_snapshots(snapshot(opt), second, f"{where}: a good step after the bad ones")
 
 
@@ -75,9 +75,9 @@ def _with(arrays: Arrays, k: int, place: int, value: float) -> Arrays:
     return out
 
 
-def _refused(call: Any, *args: Any, by: Any = NonFiniteError) -> bool:
+def _refused(call: Any, *args: Any, by: Any = NonFiniteError, **more: Any) -> bool:
     try:
-        call(*args)
+        call(*args, **more)
     except by:
         return True
     return False
@@ -106,8 +106,9 @@ class _Update:
     def t(self) -> int:
         return self.kept.t
 
-    def step(self, grads: Arrays) -> None:
-        self.params, self.kept = update(self.stage, self.params, grads, self.kept, on_nonfinite=self.on_nonfinite)
+    def step(self, grads: Arrays, **more: Any) -> None:
+        policy = self.on_nonfinite
+        self.params, self.kept = update(self.stage, self.params, grads, self.kept, on_nonfinite=policy, **more)
 
 
 def _stays_finite(case: Case, thetas: Arrays, limits: list[float]) -> None:
@@ -115,7 +116,7 @@ def _stays_finite(case: Case, thetas: Arrays, limits: list[float]) -> None:
     opt = Optimizer([x.copy() for x in thetas], case.stage())
     grads: list[Array] = [np.full_like(x, limit) for x, limit in zip(thetas, limits, strict=True)]
     for t in range(MANY):
-        if _refused(opt.step, grads):
+        if _refused(opt.step, grads, **beside(case.stage(), grads)):
             demand(case.rule.measure, f"step {t + 1}: gradients at the limits {limits} were refused")
             break  # their norm is too large
     for key, arrays in snapshot(opt).items():

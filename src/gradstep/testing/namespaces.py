@@ -10,7 +10,7 @@ import numpy as np
 from gradstep.array.namespaces import namespace, to_numpy
 from gradstep.functional import State, init, update
 from gradstep.testing.case import Case
-from gradstep.testing.trial import REAL, demand, gradients, normal, same
+from gradstep.testing.trial import REAL, beside, demand, gradients, normal, same
 
 # By how many units in the last place a result may differ from NumPy's. + - * are rounded correctly everywhere, but a
 # root or a quotient may be off by one unit in torch and JAX; Adadelta's square of a quotient of roots makes four of it.
@@ -40,18 +40,19 @@ def agrees(case: Case, name: str) -> None:
         state = init(stage, params)
         for theta in params:  # alone: small arrays may be put together before the rule
             start = init(stage, [theta])
-            one = [theta], [theta], start.slots
+            one = [theta], [theta], start.slots, beside(stage, [theta])
             taken = [_nest(lambda x: _moved(xp, x), own) for own in one]
-            update(stage, taken[0], taken[1], State(0, start.memory, taken[2]))
+            update(stage, taken[0], taken[1], State(0, start.memory, taken[2]), **taken[3])
             for own, original in zip(taken, one, strict=True):
                 _compare(own, original, original, 0, f"{name}, {dtype}, alone: an argument")
         for t, grads in enumerate(gradients(rng, params, STEPS), 1):
             where = f"{name}, {dtype}, step {t}"
-            taken = [_nest(lambda x: _moved(xp, x), own) for own in (params, grads, state.slots)]
-            got, after = update(stage, taken[0], taken[1], State(state.t, state.memory, taken[2]))
-            for own, original in zip(taken, (params, grads, state.slots), strict=True):
+            handed = params, grads, state.slots, beside(stage, grads)
+            taken = [_nest(lambda x: _moved(xp, x), own) for own in handed]
+            got, after = update(stage, taken[0], taken[1], State(state.t, state.memory, taken[2]), **taken[3])
+            for own, original in zip(taken, handed, strict=True):
                 _compare(own, original, original, 0, f"{where}: an argument")
-            new, following = update(stage, params, grads, state)
+            new, following = update(stage, params, grads, state, **handed[3])
             ulps = WHOLE if case.rule.whole and xp is not np else NAMESPACES[name]
             _compare(got, new, params, ulps, f"{where}: theta", taken[0])
             _compare(after.slots, following.slots, state.slots, ulps, f"{where}: state", taken[2])
@@ -72,6 +73,8 @@ def _leaves(nest: Any) -> list[Any]:
 
 def _moved(xp: Any, x: Any) -> Any:
     """A copy in another namespace; NumPy's is read-only."""
+    if isinstance(x, float):
+        return x
     x = x.copy()
     if xp is np:
         x.setflags(write=False)
@@ -87,7 +90,7 @@ def _compare(got: Any, wanted: Any, before: Any, ulps: int, where: str, like: An
             demand(namespace(x) is namespace(kind) and x.dtype == kind.dtype, f"{at} is {type(x)} of {x.dtype}")
         x = to_numpy(x)
         if not ulps:
-            same(x, y, at)
+            same(x, to_numpy(y), at)
             continue
         demand((x.dtype, x.shape) == (y.dtype, y.shape), f"{at} is {x.dtype}{x.shape}, not {y.dtype}{y.shape}")
         room = ulps * np.spacing(np.maximum(np.abs(old), np.abs(y)))

@@ -11,6 +11,7 @@ from gradstep.optimizer import Optimizer
 from gradstep.testing.case import ENGINES, Case
 from gradstep.testing.trial import (
     Arrays,
+    beside,
     demand,
     gradients,
     normal,
@@ -31,7 +32,15 @@ def purity(case: Case) -> None:
         grads = [[_complex(rng, shape, dtype) for shape in SHAPES] for _ in range(3)]
         state = init(case.stage(), thetas)
         _apart([*thetas, *_arrays(state)], f"{dtype}, init")
-        params, pairs = thetas, run(case.stage(), list(map(as_reals, thetas)), [list(map(as_reals, g)) for g in grads])
+        params, pairs = (
+            thetas,
+            run(
+                case.stage(),
+                list(map(as_reals, thetas)),
+                [list(map(as_reals, g)) for g in grads],
+                more=[_as_reals(beside(case.stage(), g)) for g in grads],
+            ),
+        )
         for t, (g, reals) in enumerate(zip(grads, pairs, strict=True), 1):
             params, state = _pure(case, params, g, state, f"{dtype}, step {t}")
             got = {"theta": params, **_by_slot(state)}
@@ -44,9 +53,10 @@ def purity(case: Case) -> None:
 
 def _pure(case: Case, params: Arrays, grads: Arrays, state: State, where: str) -> tuple[Arrays, State]:
     """Make an update, and demand that it gives new arrays like the old ones and leaves those as they are."""
-    taken = [*params, *grads, *_arrays(state)]
+    more = beside(case.stage(), grads)
+    taken = [*params, *grads, *_arrays(state), *(x for own in more.values() if isinstance(own, list) for x in own)]
     copies = [x.copy() for x in taken]
-    after, state = update(case.stage(), params, grads, state)
+    after, state = update(case.stage(), params, grads, state, **more)
     for x, copy in zip(taken, copies, strict=True):
         same(x, copy, f"{where}: an argument")
     _apart([*taken, *after, *_arrays(state)], where)
@@ -59,6 +69,10 @@ def _pure(case: Case, params: Arrays, grads: Arrays, state: State, where: str) -
                 f"{where}: {key} is {type(x).__name__} {x.dtype}{x.shape} and not {old.dtype}{shape}",
             )
     return after, state
+
+
+def _as_reals(more: Any) -> Any:
+    return {key: list(map(as_reals, x)) if isinstance(x, list) else x for key, x in more.items()}
 
 
 def _complex(rng: np.random.Generator, shape: tuple[int, ...], dtype: str) -> Any:
@@ -88,6 +102,6 @@ def _reused_buffer(case: Case, rng: np.random.Generator) -> None:
         opt, buffer = Optimizer([thetas[0].copy()], case.stage(), engine=engine), thetas[0].copy()
         for (g,) in grads:
             buffer[...] = g
-            opt.step([buffer])
+            opt.step([buffer], **beside(case.stage(), [buffer]))
             buffer.fill(np.nan)
         same_snapshots(snapshot(opt), wanted, f"{engine}, gradients in a buffer that is used again")

@@ -10,7 +10,7 @@ import numpy as np
 
 from gradstep.form.rule import Rule
 from gradstep.testing.case import Case
-from gradstep.testing.trial import REAL, demand, edges, equal, gradients, normal, run, sprinkled
+from gradstep.testing.trial import REAL, beside, demand, edges, equal, gradients, normal, run, sprinkled
 
 STEPS = 50
 
@@ -48,10 +48,16 @@ def oracle(case: Case) -> None:
 def _exact(case: Case, theta: Any, grads: list[Any], hyper: Mapping[str, float]) -> list[list[Any]]:
     """Return the oracle's trajectory of each element: asked one by one, or, where sums couple them, all at once."""
     assert case.oracle is not None  # noqa: S101 - silent otherwise
+    more = [beside(case.stage(), [g]) for g in grads]
+    numbers = {key: [own[key] for own in more] for key in case.rule.takes}
+    arrays = {key: np.array([own[key][0] for own in more]) for key in case.rule.inputs}
     if case.rule.measure:
-        after = list(case.oracle(theta.tolist(), [g.tolist() for g in grads], **hyper))
+        given = numbers | {key: x.tolist() for key, x in arrays.items()}
+        after = list(case.oracle(theta.tolist(), [g.tolist() for g in grads], **given, **hyper))
         return [list(x) for x in zip(*after, strict=True)]
-    return [list(case.oracle(float(x), [float(g[i]) for g in grads], **hyper)) for i, x in enumerate(theta)]
+    own = [numbers | {key: x[:, i].tolist() for key, x in arrays.items()} for i in range(len(theta))]
+    each = zip(theta.tolist(), np.array(grads).T.tolist(), own, strict=True)
+    return [list(case.oracle(x, g, **given, **hyper)) for x, g, given in each]
 
 
 def _oracle_of_matrices(case: Case) -> None:
@@ -95,7 +101,8 @@ def units(case: Case) -> None:
             rate = case.rate * size["theta"] / size["g"]
             scaled = replace(case, rule=replace(case.rule, start={**case.rule.start, **numbers}), rate=rate)
             stage = scaled.stage(**{key: x * own.get(key, 1.0) for key, x in hyper.items()})
-            got = run(stage, [theta * size["theta"]], [[g * size["g"]] for (g,) in grads])
+            more = [beside(case.stage(), g, own) for g in grads]
+            got = run(stage, [theta * size["theta"]], [[g * size["g"]] for (g,) in grads], more=more)
             scales = {f"{case.rule.name}.{key}": x for key, x in own.items()}
             scales |= {key: _factor(unit, size) for key, unit in _shown(case.rule).items()}
             for t, (x, y) in enumerate(zip(got, plain, strict=True), 1):

@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gradstep.array.namespaces import as_reals
+from gradstep.form.chain import program
 from gradstep.form.rule import Stage
 from gradstep.optimizer import Optimizer
 
@@ -14,6 +16,7 @@ Arrays = list[Array]
 Snapshot = dict[str, Arrays]  # "theta", "adam.m": one array for each parameter
 
 REAL = ("float32", "float64")
+NUMBER = 0.75  # that a step takes, such as its loss
 
 
 def demand(holds: Any, evidence: str) -> None:
@@ -59,14 +62,35 @@ def run(
     *,
     engine: str = "auto",
     groups: Mapping[str, Any] | None = None,
+    more: Sequence[Mapping[str, Any]] | None = None,
 ) -> list[Snapshot]:
-    """Return what an optimizer of copies of ``thetas``, called 0, 1, ..., shows after each step."""
+    """Return what an optimizer of copies of ``thetas``, called 0, 1, ..., shows after each step.
+
+    ``more`` is what comes beside the gradients of each step; left out, it is :func:`beside`.
+    """
     opt = Optimizer([np.array(x) for x in thetas], stage, engine=engine, groups=groups)
     out: list[Snapshot] = []
-    for g in grads:
-        opt.step(g)
+    for g, own in zip(grads, [beside(stage, g) for g in grads] if more is None else more, strict=True):
+        opt.step(g, **own)
         out.append(snapshot(opt))
     return out
+
+
+def beside(stage: Stage, grads: Arrays, factors: Mapping[str, float] | None = None) -> dict[str, Any]:
+    """Return what a stage takes beside gradients, made of these: arrays of positive numbers, and numbers.
+
+    ``factors`` are those of their units, where these are not what they are.
+    """
+    made, factors = program(stage), factors or {}
+    arrays = {key: [np.asarray(_size(g) * factors.get(key, 1.0), g.dtype) for g in grads] for key in made.inputs}
+    return arrays | {key: NUMBER * factors.get(key, 1.0) for key in made.takes}
+
+
+def _size(g: Array) -> Array:
+    """A positive number for each element of a gradient, whatever that is, and of both parts of a complex one."""
+    sizes = np.abs(as_reals(g))
+    sizes = np.where(sizes <= 1.0, 0.5 + sizes, 1.5).astype(sizes.dtype)
+    return sizes.view(g.dtype).reshape(g.shape)
 
 
 def snapshot(opt: Any) -> Snapshot:

@@ -1,6 +1,7 @@
 """Paths and knobs: every number on the page is that of gs.Optimizer, bit for bit."""
 
 import json
+import math
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from gradstep.compare.show.play import optimizers, pages, paths
 from gradstep.compare.show.play.settings import read
 from gradstep.conventions import constructor
 from gradstep.errors import GradstepError, NonFiniteError
-from gradstep.rule import Rule
+from gradstep.rule import Domain, Rule
 from gradstep.text import Named
 from support import case
 
@@ -44,7 +45,7 @@ def test_a_path_is_the_optimizers_own():
                     of_coordinates = np.broadcast_to(slot.reshape(-1), 2)  # one number is that of both
                     assert path["state"][key][step] == of_coordinates.tolist()
                 before = theta.copy()
-                opt.step({"x": grad})
+                opt.step({"x": grad}, loss=path["loss"][step])
                 assert path["moved"][step] == np.hypot(*(theta - before))
                 assert path["rate"][step] == np.abs((theta - before) / grad).tolist()
             assert path["x"][40] == theta.tolist()
@@ -77,7 +78,7 @@ def test_the_knobs_of_a_rule_are_its_hyperparameters():
         if isinstance(rule, Rule):
             knobs = optimizers.known(name).knobs
             assert {key: knob.default for key, knob in knobs.items()} == dict(rule.defaults), name
-            assert all(knob.domain == rule.domains[key] for key, knob in knobs.items()), name
+            assert all(knob.domain == rule.domains.get(key, Domain(-math.inf)) for key, knob in knobs.items()), name
 
 
 def test_sliders_rise_and_stop_within_the_domain_alone():

@@ -85,7 +85,7 @@ def names() -> dict[str, list[str]]:
     found: dict[str, list[str]] = {"rules": [], "variants": []}
     for name, made in registry().items():
         whose = made.module.split(".")[1]
-        if whose in found:  # and not a rule of the user's own, which may do anything
+        if whose in found and not made.inputs:  # and not a rule of the user's own, which may do anything
             found[whose].append(name)
     for library in LIBRARIES:
         found[library] = [f"{library}.{name}" for name in import_module(f"gradstep.conventions.{library}").__all__]

@@ -91,7 +91,7 @@ def _path(settings: Settings, player: Player, noise: np.ndarray) -> Path:
     for step in range(settings.steps):
         noisy = gradient + noise[step]
         try:
-            opt.step({"x": noisy})
+            opt.step({"x": noisy}, loss=losses[-1])
         except NonFiniteError as error:
             ended = f"ended before step {step + 1}: {error}"
             break
