@@ -33,7 +33,8 @@ class State(NamedTuple):
     Attributes
     ----------
     t
-        The number of updates made.
+        The number of updates made, of all parameters: what is new in a model that has grown cannot have a state beside
+        older ones, for their count would be taken for its own.
     memory
         Host numbers that some rules keep, such as ``nadam.product``; a dict by parameter where a rule keeps them for
         each.
@@ -313,7 +314,9 @@ def _prepared(made: Program, params: Any, grads: Any, slots: Slots) -> tuple[Nes
     if set(slots) != set(nest.names):
         odd = min(set(slots) ^ set(nest.names))
         raise GradstepValueError(
-            f"state: {odd!r} is in one of parameters and state alone; the state is of other parameters."
+            f"state: {odd!r} is in one of parameters and state alone; the state is of other parameters. Begin anew "
+            f"with gs.init; a model that has grown goes on by gs.Optimizer(...).restore(path, strict=False), which "
+            f"counts the updates of what is new."
         )
     gradients = nest.leaves(grads, "gradients")
     wanted = [key for keys in made.slots for key in keys]

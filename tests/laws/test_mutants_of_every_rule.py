@@ -20,8 +20,10 @@ RULES = [name for name in registry() if not CASES[name].silent("oracle")]
 OFF = 1.25
 # What may be off without a difference to theta.
 EQUAL = {
+    ("adafactor_torch", "eps1 off"): "it is the least mean of R, where the least of the estimate, its square, hides it",
     ("asgd", "share off"): "it is the average's",
     ("dadapt_adam", "gain3 off"): "d is a quotient, above and below the line as much larger",
+    ("muon_torch", "unit of eps"): "all norms are larger here",
     ("prodigy", "gain3 off"): "as in dadapt_adam",
     ("radam", "rectified off"): "a switch, above a half or not",
     ("radam_optax", "now off"): "it is zero",

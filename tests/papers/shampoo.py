@@ -18,6 +18,7 @@ DEFAULTS = {
     "lr": 1.0,  # the paper tunes it
     "eps": 1e-4,  # the paper's experiments
 }
+BOUND = 1e-9  # L and R are all but singular at first, and the fourth root of their least eigenvalue has lost digits.
 
 
 @exact(DEFAULTS)

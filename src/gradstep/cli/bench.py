@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gradstep.cli.common import console, require, writable_file
+from gradstep.cli.common import console, require, say, writable_file
 from gradstep.cli.info import OPTIONAL
+from gradstep.errors import NonFiniteError
 
 if TYPE_CHECKING:
     from gradstep.bench import Kind, Result, Size, Work
@@ -117,7 +118,12 @@ def in_lines(
     screen = console()
     results: list[Result] = []
     for size in sizes:
-        here = [measure(work, size, kinds, seconds, pause) for work in works]
+        here: list[Result] = []
+        for work in works:
+            try:
+                here.append(measure(work, size, kinds, seconds, pause))
+            except NonFiniteError as error:  # gradients are random: a rule that finds its rate may run away on them
+                say(f"{work} at {size} is left out: {error}")
         screen.print(f"{size} {works[0].dtype}: time of a step", style="bold")
         screen.print(ratios(here))
         remark(here)
