@@ -20,8 +20,10 @@ RULES = [name for name in registry() if not CASES[name].silent("oracle")]
 OFF = 1.25
 # What may be off without a difference to theta.
 EQUAL = {
+    ("adafactor_torch", "eps1 off"): "it is the least mean of R, where the least of the estimate, its square, hides it",
     ("asgd", "share off"): "it is the average's",
     ("dadapt_adam", "gain3 off"): "d is a quotient, above and below the line as much larger",
+    ("muon_torch", "unit of eps"): "all norms are larger here",
     ("prodigy", "gain3 off"): "as in dadapt_adam",
     ("radam", "rectified off"): "a switch, above a half or not",
     ("radam_optax", "now off"): "it is zero",
@@ -126,10 +128,21 @@ MISREAD = [
     ("laprop", "share * g / (unbias2 * sqrt(v) + eps)", "share * g / (unbias2 * (sqrt(v) + eps))"),
     ("lars", "rate * (g + weight_decay * theta)", "rate * g"),
     ("lars", "momentum * v + rate", "momentum * v + (1.0 - momentum) * rate"),
+    ("ldog", "(1 + sqrt(start))", "sqrt(start)"),
+    ("ldog", "(gradients or eps) + length", "gradients + length"),
     ("lion", "sign(beta1 * m + rest1 * g)", "sign(beta2 * m + rest2 * g)"),  # one beta
     ("madgrad", "cbrt(v)", "sqrt(v)"),
     ("madgrad", "sqrt(float(t))", "1.0"),
+    ("momo", "beta = beta if t > 1 else 0.0", "beta = beta"),  # averages from zero
+    ("momo", "level + ahead - base - f_min", "level - f_min"),  # Polyak's, of an average
     ("nadamw", "(beta1 * m + rest1 * g)", "m"),  # AdamW
+    ("novograd", "beta2 * v + (1 - beta2) * length if t > 1 else length", "beta2 * v + (1 - beta2) * length"),
+    (
+        "novograd",
+        "scale * g + weight_decay * theta",
+        "(1.0 - beta1) * (scale * g + weight_decay * theta)",
+    ),  # grad_averaging
+    ("polyak", "max(0.0, loss - f_min)", "loss"),
     ("prodigy", "floor=d * eps", "floor=eps"),
     ("prodigy", "gain2=(1 - beta2) * now * now", "gain2=(1 - beta2) * now"),
     ("rprop", "theta = theta - now * size", "theta = theta - last * size"),  # optax 0.2.8: a step late
@@ -140,6 +153,8 @@ MISREAD = [
     ("sgdw", "theta = theta - shrink * theta", "theta = theta"),
     ("signum", "sign(m)", "sign(g)"),  # no memory
     ("simplified_ademamix", "beta1 * m + g", "beta1 * m + (1.0 - beta1) * g"),  # pytorch_optimizer 4.1.0
+    ("sophia", "maximum(gamma * h, eps)", "(gamma * h + eps)"),  # the authors' code, with its 1e-15
+    ("sophia", "(t - 1) % k", "t % k"),  # the first estimate too late
     ("stable_adamw", "max(1.0, sqrt(ratios / elements))", "sqrt(ratios / elements)"),
     ("stable_adamw", "shrink=rate * weight_decay", "shrink=lr * weight_decay"),
     ("yogi", "sign(v - square) * square", "(v - square)"),  # Adam's

@@ -359,6 +359,12 @@ def test_elsewhere_it_is_told_where_it_belongs(make):
         make()
 
 
+@pytest.mark.parametrize("name", ["BFGS", "L-BFGS-B", "l-bfgs"])
+def test_scipys_names_lead_to_ours(name):
+    with pytest.raises(gs.GradstepValueError, match=f"there is no '{name}'; .* have 'lbfgs', which knows no bounds"):
+        gs.minimize(never, np.zeros(2), method=name)
+
+
 def test_the_checkpoint_of_another_run_is_refused(tmp_path):
     path, other = tmp_path / "lbfgs.safetensors", tmp_path / "sgd.safetensors"
     run, sgd = (gs.Run(valley, np.zeros(3), rule, max_steps=3) for rule in ("lbfgs", "sgd"))

@@ -120,7 +120,7 @@ def test_a_row_of_json():
     row = Step(3, math.nan, 1.0, metrics={"val/loss": math.inf}).as_json()
     assert json.loads(json.dumps(row, allow_nan=False)) == row
     zeros = dict.fromkeys(("seconds", "evaluations", "skipped", "clipped", "blocked"), 0)
-    nones = dict.fromkeys(("value", "update_ratio", "lr", "val/loss"))
+    nones = dict.fromkeys(("value", "update_ratio", "lr", "unmoved", "val/loss"))
     assert row == {"t": 3, "grad_norm": 1.0} | zeros | nones
 
 

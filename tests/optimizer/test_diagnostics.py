@@ -51,7 +51,7 @@ def close(x, wanted):
 
 def exact(x):
     """All numbers, inner ones too, in bits."""
-    return [y.hex() for y in told(x)], {label: exact(own) for label, own in x.groups.items()}
+    return [y.hex() for y in told(x)], x.unmoved, x.elements, {label: exact(own) for label, own in x.groups.items()}
 
 
 def leaves(tree):
@@ -170,6 +170,60 @@ class TestNumbers:
         opt.step(mapped(large, np.zeros_like))
         assert opt.diagnostics.param_norm == math.inf
         assert opt.diagnostics.groups["0"].param_norm == pytest.approx(1e154)
+
+
+class TestUnmoved:
+    """Numbers that stand where they stood though their gradient is not zero, counted in the pass."""
+
+    ml_dtypes = pytest.importorskip("ml_dtypes")
+
+    @engines
+    @pytest.mark.parametrize("rounding", ["nearest", "stochastic"])
+    @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+    def test_against_the_stored_bits(self, dtype, rounding, engine):
+        w = {"a": numbers(5000).astype(dtype), "b": numbers((3, 7), seed=1).astype(dtype)}
+        opt = gs.Optimizer(w, "adam", lr=2e-4, rounding=rounding, engine=engine, diagnostics=True)
+        for seed in range(3):
+            before = mapped(w, lambda x: np.array(x, "f4"))
+            g = mapped(w, lambda x: numbers(x.shape, seed=seed).astype(dtype))  # noqa: B023 - used at once
+            g["a"][:100] = 0
+            opt.step(g)
+            unmoved = sum(int(((w[k].astype("f4") == before[k]) & (g[k].astype("f4") != 0)).sum()) for k in w)
+            assert (opt.diagnostics.unmoved, opt.diagnostics.elements) == (unmoved, 5021)
+            assert 0 < unmoved < 4921
+            assert opt.diagnostics.unmoved_share == unmoved / 5021
+
+    @engines
+    def test_a_master_copy_moves_where_its_parameter_does_not(self, engine):
+        g = np.ones(100)
+        seen = {}
+        for master in (False, True):
+            w = np.ones(100).astype("bfloat16")
+            opt = gs.Optimizer(w, "sgd", lr=1e-4, master=master, engine=engine, diagnostics=True)
+            opt.step(g.astype(w.dtype))
+            assert (w == 1).all()
+            seen[master] = opt.diagnostics.unmoved
+        assert seen == {False: 100, True: 0}
+
+    @engines
+    @pytest.mark.parametrize(("dtype", "spacing"), [("f4", 2.0**-24), ("f8", 2.0**-53), ("c8", 2.0**-24)])
+    def test_ordinary_dtypes_round_too(self, dtype, spacing, engine):
+        w = np.ones(6, dtype)
+        g = np.array([1.0, 0.1, 0.0, -3.0, 0.25, 1.0], dtype)
+        opt = gs.Optimizer(w, "sgd", lr=spacing, engine=engine, diagnostics=True)
+        opt.step(g)
+        assert opt.diagnostics.unmoved == 2  # 1 - spacing is the next number below, less than half of it is 1 again
+        assert opt.diagnostics.elements == (12 if dtype == "c8" else 6)
+
+    @engines
+    def test_each_group_counts_its_own(self, engine):
+        params = {"a": np.ones(3, "f4"), "b": np.ones(4, "f4"), "c": np.ones(5, "f4")}
+        groups = {"b": {"lr": 1e-12}, "c": "freeze"}
+        opt = gs.Optimizer(params, "sgd", lr=0.5, groups=groups, engine=engine, diagnostics=True)
+        opt.step(mapped(params, np.ones_like))
+        assert (opt.diagnostics.unmoved, opt.diagnostics.elements) == (4, 7)
+        counts = {label: (own.unmoved, own.elements) for label, own in opt.diagnostics.groups.items()}
+        assert counts == {"": (0, 3), "b": (4, 4)}
 
 
 class TestGroups:
@@ -483,7 +537,7 @@ class TestAsking:
         opt = gs.Optimizer(np.ones(2), "adam", diagnostics=True)
         opt.step(np.ones(2))
         assert isinstance(opt.diagnostics, gs.Diagnostics)
-        assert [f.name for f in dataclasses.fields(gs.Diagnostics)] == [*NORMS, "groups"]
+        assert [f.name for f in dataclasses.fields(gs.Diagnostics)] == [*NORMS, "unmoved", "elements", "groups"]
 
 
 @engines

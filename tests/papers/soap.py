@@ -36,6 +36,7 @@ DEFAULTS = {
     "weight_decay": 0.01,
     "every": 10,
 }
+BOUND = 1e-9  # Eigenvectors whose eigenvalues are close have lost digits.
 
 
 @exact(DEFAULTS)

@@ -37,6 +37,7 @@ def words(found):
         {"rule": gs.adam(lr=gs.schedules.warmup_cosine(0.2, steps=200, warmup_steps=20))},
         {"rule": gs.chain(gs.clip_by_global_norm(100.0), gs.adam(lr=0.1))},
         {"lr": 0.1, "bounds": (-10.0, 10.0)},
+        {"rule": "lbfgs"},
         {"lr": 0.1, "steps": 0},
         {"lr": 0.1, "steps": 1},
         {"lr": 0.1, "x0": np.zeros(3)},
@@ -45,6 +46,32 @@ def words(found):
 )
 def test_nothing_is_found_in_a_healthy_run(options):
     assert examined(**options)[1] == []
+
+
+def test_rounded_away_in_bfloat16():
+    """Steps of 1e-3 from numbers of 1: the spacing there is 2^-7, and masters move where their roundings do not yet."""
+    dtype = pytest.importorskip("ml_dtypes").bfloat16
+
+    def slope(x):
+        return float(np.sum(x, dtype="f4")), np.ones_like(x)
+
+    def run(**options):
+        return examined(slope, "sgd", 20, np.full(8, 1.5, dtype), lr=1e-3, **options)
+
+    summary, found = run()
+    assert words(found)[0] == "rounded away"
+    assert found[0].startswith("rounded away: 100% of the parameters' elements did not move in the last updates")
+    assert summary.curves["unmoved"].values == [1.0] * 20
+    assert "rounded away" not in words(run(master=True)[1])
+    assert "rounded away" not in words(examined(rule="sgd", steps=300, lr=0.1)[1])  # it has converged, to the last bit
+    assert "rounded away" not in words(examined(slope, "sgd", 20, np.full(8, 1.5), lr=1e-3)[1])
+    assert "rounded away" not in words(examined(slope, "sgd", 20, np.full(8, 1.5), lr=0.0)[1])  # of which another tells
+
+
+def test_stalled_on_a_wrong_gradient():
+    summary, found = examined(lambda x: (bowl(x)[0], -2 * x), "lbfgs")
+    assert (summary.kind, words(found)) == ("stalled", ["stalled"])
+    assert "gs.check_gradient says whether it is right" in found[0]
 
 
 def test_frozen_by_one_huge_gradient_under_adam():

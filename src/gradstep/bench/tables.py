@@ -59,6 +59,18 @@ def cells(row: Measured) -> tuple[str, ...]:
     )
 
 
+def ratios(results: Sequence[Result]) -> "Table":
+    """A row for each rule at one size: what its step takes, that beside Adam's, and each peer's time over ours."""
+    peers = dict.fromkeys(row.contender for result in results for row in result.rows if row.contender != OURS)
+    times = {x.work: {row.contender: row for row in x.rows} for x in results}
+    adam = times.get("adam")
+    rows: list[list[str]] = []
+    for rule, own in times.items():
+        beside = "-" if adam is None else f"{own[OURS].us / adam[OURS].us:.2f}"
+        rows.append([rule, digits(own[OURS].us), beside, *(f"{own[p].ratio:.2f}" if p in own else "-" for p in peers)])
+    return table(["rule", "µs/step", "/ adam", *(f"{peer} / ours" for peer in peers)], rows)
+
+
 def curves(results: Sequence[Result], slopes: Mapping[str, float]) -> "Table":
     """Microseconds a step of each contender at each size, and the slope at the end."""
     rows: list[list[str]] = []

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gradstep.cli.common import console, require, writable_file
+from gradstep.cli.common import console, require, say, writable_file
 from gradstep.cli.info import OPTIONAL
+from gradstep.errors import NonFiniteError
 
 if TYPE_CHECKING:
     from gradstep.bench import Kind, Result, Size, Work
 
+RULES_AT, RULES_BESIDE = "148x1000,1x1e7", "pytorch_optimizer,torch-foreach,optax"
 PAUSE_HELP = (
     "Seconds before each contender's turn: torch's workers spin for a while after a step and would take a core "
     "from the next."
@@ -28,6 +30,10 @@ def bench(
     ] = None,
     full: Annotated[bool, typer.Option("--full", help="The large sizes too: 1x1e7, 1x5e7, 148x840000.")] = False,
     rule: Annotated[str, typer.Option(help="A rule's name, or all.")] = "adam",
+    rules: Annotated[
+        bool,
+        typer.Option("--rules", help="Every elementwise rule and every one by sums, a line each; 148x1000,1x1e7."),
+    ] = False,
     chain: Annotated[
         bool, typer.Option("--chain", help="The whole phase: clip by global norm, the rule, average of parameters.")
     ] = False,
@@ -52,19 +58,24 @@ def bench(
 ) -> None:
     """Measure an optimizer step side by side with other libraries' in one process; print a table for each size."""
     require("rich", *["matplotlib"] * (plot is not None))
-    from gradstep import rules
     from gradstep.bench import FULL, QUICK, Work, choose, read_sizes
+    from gradstep.form.rule import registry
 
     if not (math.isfinite(seconds) and math.isfinite(pause)):
         raise typer.BadParameter("--seconds and --pause must be finite.")
     if full + scaling + errors + (sizes is not None) > 1:
         raise typer.BadParameter("--sizes, --full, --scaling and --errors exclude one another.")
-    chosen = read_sizes(sizes or (FULL if full else QUICK))
-    timed = [name for name in rules.__all__ if not getattr(rules, name).beside]
-    works = [Work(name, dtype, chain, seed, threads) for name in (timed if rule == "all" else [rule])]
-    kinds = choose(peers)
+    chosen = read_sizes(sizes or (RULES_AT if rules else FULL if full else QUICK))
+    names = [rule]
+    if rule == "all" or rules:
+        own = {name: x for name, x in registry().items() if x.module.startswith("gradstep.rules.") and not x.beside}
+        names = [name for name, x in own.items() if not (rules and x.whole)]  # the sizes are of arrays of one axis
+    works = [Work(name, dtype, chain, seed, threads) for name in names]
+    kinds = choose(RULES_BESIDE if rules and peers is None else peers)
     if scaling + errors and len(works) > 1:
         raise typer.BadParameter("--scaling and --errors take one rule.")
+    if rules and (scaling or errors or plot is not None or rule != "adam"):
+        raise typer.BadParameter("--rules has a line for each: leave out --rule, --scaling, --errors and --plot.")
     if errors and (plot is not None or dtype != "float32"):
         raise typer.BadParameter("--errors draws nothing, and takes dtypes of its own.")
     files = [path for path in (json, plot) if path is not None]
@@ -72,6 +83,8 @@ def bench(
         writable_file(path)
     if errors:
         content, figure = inaccuracies(works[0])
+    elif rules:
+        content, figure = in_lines(works, chosen, kinds, seconds, pause)
     elif scaling:
         content, figure = grown(works[0], kinds, seconds, pause)
     else:
@@ -93,6 +106,30 @@ def compared(
             results.append(measure(work, size, kinds, seconds, pause))
             show(results[-1])
     return {"results": [asdict(result) for result in results]}, lambda: against_size(results)
+
+
+def in_lines(
+    works: "Sequence[Work]", sizes: "Sequence[Size]", kinds: "Sequence[Kind]", seconds: float, pause: float
+) -> tuple[dict[str, Any], Any]:
+    """A line for each rule, and a table for each size: what goes into the file; nothing is drawn."""
+    from gradstep.bench import measure
+    from gradstep.bench.tables import ratios
+
+    screen = console()
+    results: list[Result] = []
+    for size in sizes:
+        here: list[Result] = []
+        for work in works:
+            try:
+                here.append(measure(work, size, kinds, seconds, pause))
+            except NonFiniteError as error:  # gradients are random: a rule that finds its rate may run away on them
+                say(f"{work} at {size} is left out: {error}")
+        screen.print(f"{size} {works[0].dtype}: time of a step", style="bold")
+        screen.print(ratios(here))
+        remark(here)
+        screen.print()
+        results += here
+    return {"results": [asdict(result) for result in results]}, None
 
 
 def show(result: "Result") -> None:

@@ -213,7 +213,8 @@ class _Record:
         if (seen := optimizer.diagnostics) is None:
             return
         rate = seen.update_norm / seen.grad_norm if seen.grad_norm else 0.0 if not seen.update_norm else math.inf
-        for key, x in (("grad_norm", seen.grad_norm), ("update_ratio", seen.update_ratio), ("rate", rate)):
+        norms = {"grad_norm": seen.grad_norm, "update_ratio": seen.update_ratio, "rate": rate}
+        for key, x in {**norms, "unmoved": seen.unmoved_share}.items():
             self.health.setdefault(key, []).append(x)
 
     def lost(self, loss: float) -> bool:

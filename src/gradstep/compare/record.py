@@ -120,9 +120,9 @@ class RunRecord(RunKey, _Plain):
     error
         One sentence, where the problem's own code raised something or the run killed its process; else None.
     health
-        ``"grad_norm"``, ``"update_ratio"`` (norm of the change over norm of the parameters) and ``"rate"`` (norm of the
-        change over norm of the gradient) of the last step before each evaluation, so one value fewer than ``steps``
-        has; empty but in the health phase.
+        ``"grad_norm"``, ``"update_ratio"`` (norm of the change over norm of the parameters), ``"rate"`` (norm of the
+        change over norm of the gradient) and ``"unmoved"`` (share of numbers with a gradient that stayed as they were)
+        of the last step before each evaluation, so one value fewer than ``steps`` has; empty but in the health phase.
     seconds
         Wall time of the run, evaluations included. The only value that differs from one time to the next.
     """

@@ -11,6 +11,7 @@ import numpy as np
 from gradstep.array.memory import Regions, apart, numpy_place
 from gradstep.array.namespaces import as_complex, as_reals, as_stored, is_low, namespace, pieces, to_numpy
 from gradstep.array.reduction import block_sums
+from gradstep.array.rows import Rows
 from gradstep.array.storage import step_key
 from gradstep.engine import low
 from gradstep.engine.cpu.places import Places
@@ -57,14 +58,20 @@ def _wide(x: Any) -> Any:
     return np.asarray(to_numpy(x), np.float64)
 
 
-def metered(theta: Any, g: Any, after: Any) -> list[list[float]]:
-    """Block sums of what the meters of :mod:`gradstep.engine.meters` take from one tensor."""
+def metered(theta: Any, g: Any, after: Any, kept: Any) -> list[list[float]]:
+    """Block sums of what the meters of :mod:`gradstep.engine.meters` take from one tensor.
+
+    ``kept`` is theta as the next step reads it.
+    """
+    theta, g, after, kept = map(_wide, (theta, g, after, kept))
     with np.errstate(all="ignore"):
-        return [block_sums(x) for x in squares(*map(_wide, (theta, g, after)))]
+        return [block_sums(x) for x in (*squares(theta, g, after), (kept == theta) & (g != 0.0))]
 
 
 def within(g: Any, limit: float) -> bool:
     """Return whether every element of ``g`` is at most ``limit`` in absolute value; false for NaN."""
+    if type(g) is Rows:
+        g = g.summed()[1]
     xp = namespace(g)
     return all(bool(xp.all(xp.abs(as_reals(x)) <= limit)) for x in pieces(g))
 
@@ -234,11 +241,14 @@ class Eager:
         """Each array of a tensor, and what it becomes; what is metered goes to ``sums``."""
         theta, g, state = _operands(x, g)
         theta_after, after = _run(self.program, x, theta, g, state, row, whole)
-        if self.is_metered:
-            sums.append(metered(theta, g, theta_after))
         if x.layout is not None:
-            return low.stored(x, theta_after, list(chain(*after)), step_key(self.seed, t))
+            stored = low.stored(x, theta_after, list(chain(*after)), step_key(self.seed, t))
+            if self.is_metered:
+                sums.append(metered(theta, g, theta_after, low.kept(x, theta_after, stored[0][1])))
+            return stored
         value, slots = _finished(x, [g, theta, *chain(*state)], theta_after, after)
+        if self.is_metered:
+            sums.append(metered(theta, g, theta_after, as_reals(value)))
         return [(_plain(x.value), value), *zip(x.flat, chain(*slots), strict=True)]
 
 

@@ -34,6 +34,14 @@ def _followed(tensor: Tensor) -> NDArray[np.float32]:
     return theta.reshape(tensor.value.shape)
 
 
+def kept(tensor: Tensor, theta: Any, value: Any) -> Any:
+    """Return what the next step reads where ``theta`` was stored as ``value``: theta itself, of a master copy too."""
+    layout = tensor.storage
+    if tensor.master is not None or layout.dtype not in FORMATS:
+        return theta
+    return FORMATS[layout.dtype].decode((np.ravel(value),)).reshape(tensor.value.shape)
+
+
 def stored(tensor: Tensor, theta: Any, slots: Sequence[Any], step: int) -> list[tuple[Any, Any]]:
     """Each array of the tensor, and what it becomes; ``step`` is the update's key."""
     layout = tensor.storage

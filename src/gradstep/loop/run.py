@@ -434,7 +434,9 @@ class Run(RunState):
         self._evaluated = None
         self._after_update()
         done = self.opt.diagnostics if self._measures else None
-        norms = {} if done is None else {"grad_norm": done.grad_norm, "update_ratio": done.update_ratio}
+        if done is None:
+            return self._step(evaluated, lr=lr, clipped=cut or self.opt.clipped)
+        norms = {"grad_norm": done.grad_norm, "update_ratio": done.update_ratio, "unmoved": done.unmoved_share}
         return self._step(evaluated, lr=lr, clipped=cut or self.opt.clipped, **norms)
 
     def _step(self, evaluated: Evaluated, **what: Any) -> Step:

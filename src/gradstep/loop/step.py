@@ -30,6 +30,9 @@ class Step(NamedTuple):
         Whether a clipping stage made the gradient smaller.
     blocked
         The share of bounded elements that stood at a bound with a gradient that pointed out of it.
+    unmoved
+        The share of numbers that stand as they stood though their gradient is not zero, in most cases because the
+        update rounds to nothing in their dtype; NaN where it was not counted.
     metrics
         What ``evaluate`` gave where the step began, by names such as ``val/loss``; empty where it was not called.
     """
@@ -44,6 +47,7 @@ class Step(NamedTuple):
     skipped: int = 0
     clipped: bool = False
     blocked: float = 0.0
+    unmoved: float = math.nan
     metrics: Mapping[str, float] = {}
 
     def as_json(self) -> dict[str, Any]:

@@ -14,12 +14,16 @@ FEW = 10  # steps: fewer show nothing
 
 def findings(summary: Summary) -> list[str]:
     """Warnings, the gravest first."""
-    found = [f(summary) for f in (_not_finite, _rose, _frozen, _rate, _skipped, _clipped, _blocked, _past, _falling)]
-    return [text for text in found if text]
+    graver = _not_finite, _stalled, _rose, _rounded, _frozen, _rate
+    return [text for text in (f(summary) for f in (*graver, _skipped, _clipped, _blocked, _past, _falling)) if text]
 
 
 def _not_finite(s: Summary) -> str:
     return f"not finite: {s.reason}" if s.kind == "non-finite" else ""
+
+
+def _stalled(s: Summary) -> str:
+    return f"stalled: {s.reason}" if s.kind == "stalled" else ""
 
 
 def _rose(s: Summary) -> str:
@@ -28,6 +32,19 @@ def _rose(s: Summary) -> str:
     return (
         f"lr at an edge: the value ended at {s.last:.4g}, above the {s.first:.4g} where it began; the learning rate is "
         f"probably too large, try a tenth of it."
+    )
+
+
+def _rounded(s: Summary) -> str:
+    shares, norms, rates = _tail(s, "unmoved"), _tail(s, "grad_norm"), _tail(s, "lr")
+    if not shares or not norms or s.t < FEW or median(shares) <= OFTEN or (rates and median(rates) == 0.0):
+        return ""
+    if median(norms) < LARGE * median(s.curves["grad_norm"].values[:FEW]):
+        return ""  # it has converged
+    return (
+        f"rounded away: {median(shares):.0%} of the parameters' elements did not move in the last updates though they "
+        f"have gradients; the steps round to nothing in their dtype. Keep masters (master=True) or round at random "
+        f'(rounding="stochastic") where they have 16 bits, use float64 where they have 32, or a larger learning rate.'
     )
 
 

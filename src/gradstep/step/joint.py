@@ -286,7 +286,7 @@ class JointStep:
                 column += sums
             for k, (first, end) in zip(owned, found[1], strict=True):
                 ranges[k] = begin + first, begin + end
-        return summed(columns, ranges, self.groups, labels)
+        return summed(columns, ranges, self.groups, labels, self._params)
 
     def averaged(self, values: Callable[[], Values]) -> list[Any] | None:
         """Return copies of the averages that stages keep, and of the parameters of groups without; None without any."""

@@ -8,7 +8,7 @@ from report_studies import SPEED, curve, made_study, steps_to
 
 from gradstep.compare.evidence import statistics
 from gradstep.compare.evidence.evidence import Evidence
-from gradstep.compare.show.report import curves, ranking, tables, tuning
+from gradstep.compare.show.report import curves, ranking, sections, tables, tuning
 from gradstep.compare.show.report.curves import median_band
 
 SIX = ("quadratic", "digits-mlp", "diabetes", "rosenbrock", "beale", "rastrigin")
@@ -205,6 +205,17 @@ def test_health_stands_beside_the_steps_that_were_looked_at(three):
     assert trace["x"] == list(range(5, 101, 5))
     assert trace["y"] == [0.03] * 20
     assert curves.health(made_study(without=lambda run: run[2] == "health"), "quadratic", "rate") is None
+
+
+def test_steps_that_round_to_nothing_are_told(three):
+    assert sections.unmoved(three) == []
+    told = made_study()
+    run = told.health("quadratic", told.optimizers[0])
+    run.health.update(unmoved=[0.2] * 3 + [0.84] * 3, grad_norm=[1.0] * 6)
+    (sentence,) = sections.unmoved(told)
+    assert sentence.startswith(f"{told.optimizers[0]} on quadratic: 84% of the elements did not move")
+    run.health.update(grad_norm=[1.0] * 5 + [0.01])  # it has converged
+    assert sections.unmoved(told) == []
 
 
 def test_only_what_is_complete_is_counted():

@@ -1,6 +1,7 @@
 """optax under jit: parameters and state donated, so that XLA may write in place."""
 
 from collections.abc import Callable
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,12 @@ RULES: dict[str, tuple[str, Callable[[dict[str, float]], dict[str, Any]]]] = {
     "amsgrad": ("amsgrad", _adam),
     "nadam": ("nadam", _adam),
     "radam": ("radam", _adam),
+    **{name: (name, lambda _: {}) for name in ("adabelief", "adamaxw", "adan", "lamb", "lars", "lion", "nadamw")},
+    **{name: (name, lambda _: {}) for name in ("rprop", "yogi")},
+    **{name: (f"contrib.{name}", lambda _: {}) for name in ("ademamix", "adopt", "dog", "dowg", "madgrad", "prodigy")},
+    **{name: (f"contrib.{name}", lambda _: {}) for name in ("schedule_free_adamw", "schedule_free_sgd")},
+    "simplified_ademamix": ("contrib.simplified_ademamix", lambda _: {}),
+    "dadapt_adam": ("contrib.dadapt_adamw", lambda _: {}),
 }
 
 
@@ -40,7 +47,7 @@ class OptaxJit(Contender):
         if work.dtype == "float64":
             self.jax.config.update("jax_enable_x64", True)
         self.dtype = work.dtype
-        rule = getattr(optax, name)(work.hyper["lr"], **arguments(work.hyper))
+        rule = attrgetter(name)(optax)(work.hyper["lr"], **arguments(work.hyper))
         self.tx = optax.chain(optax.clip_by_global_norm(MAX_NORM), rule) if work.chain else rule
 
         def step(params: Any, state: Any, average: Any, grads: Any) -> tuple[Any, Any, Any]:
@@ -52,7 +59,9 @@ class OptaxJit(Contender):
 
         self.jitted = self.jax.jit(step, donate_argnums=(0, 1, 2))
         params = self.gradients(arrays)
-        self.carried = params, self.tx.init(params), self.gradients(arrays) if work.chain else ()
+        # a copy: some states begin as the parameters themselves, and what is donated twice is refused
+        state = self.jax.tree.map(lambda x: self.jax.numpy.array(x, copy=True), self.tx.init(params))
+        self.carried = params, state, self.gradients(arrays) if work.chain else ()
         self.step = self.run
 
     def run(self, grads: Any) -> None:

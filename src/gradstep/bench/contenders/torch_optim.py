@@ -23,6 +23,8 @@ RULES: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
     "amsgrad": ("Adam", {"lr": "lr", "betas": ("beta1", "beta2")}, {"amsgrad": True}),
     "nadam": ("NAdam", {**_ADAM, "momentum_decay": "momentum_decay"}, {}),
     "radam": ("RAdam", _ADAM, {}),
+    "asgd": ("ASGD", {key: key for key in ("lr", "lambd", "alpha", "t0")}, {}),
+    "rprop": ("Rprop", {"lr": "lr"}, {}),
 }
 
 
@@ -70,7 +72,8 @@ class TorchStep(Contender):
 
     def held(self) -> tuple[int, int]:
         """Return the bytes of parameters and of arrays beside them."""
-        kept = [x for state in self.optimizer.state.values() for x in state.values() if self.torch.is_tensor(x)]
+        states = [state for state in self.optimizer.state.values() if isinstance(state, dict)]
+        kept = [x for state in states for x in state.values() if self.torch.is_tensor(x)]
         return sum(p.nbytes for p in self.params), sum(x.nbytes for x in [*kept, *self.average])
 
 

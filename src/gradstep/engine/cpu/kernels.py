@@ -99,10 +99,12 @@ class _Kernel:
                 theta, g, state = self.operands(memory, i, mask, self.rules)
                 start = theta
                 theta, _, after, _ = run(self.rules, theta, g, state, numbers, self.whole(memory, i, mask))
-                if sums:
-                    for total, x in zip(sums, metered(*map(self.widened, (start, g, theta))), strict=True):
-                        total.take(x, mask)
                 noise = memory.noise(i)
+                if sums:
+                    squares = metered(*map(self.widened, (start, g, theta)))
+                    unmoved = self.unmoved(start, g, memory.kept(theta.value, noise))
+                    for total, x in zip(sums, (*squares, unmoved), strict=True):
+                        total.take(x, mask)
                 memory.store_theta(theta.value, i, mask, noise)
                 for k, x in self.numbered(after):
                     if k in memory.blocks:
@@ -129,6 +131,13 @@ class _Kernel:
                 table = code.offset(code.word(self.job, i64(METERED)), code.word(row, i64(BLOCKS)), 8 * meters)
                 self.blocks(n, sums, [builder.add(table, i64(8 * k)) for k in range(meters)], each, meters)
         code.give(i64(0))
+
+    def unmoved(self, start: Operand, g: Operand, kept: Any) -> Operand:
+        """1 where the number that is kept is the one before, though its gradient is not zero."""
+        builder = self.code.builder
+        is_same = builder.fcmp_ordered("==", kept, start.value)
+        is_same = builder.and_(is_same, builder.fcmp_unordered("!=", g.value, constant(g.value.type, 0.0)))
+        return Operand(builder, builder.select(is_same, constant(_WIDE, 1.0), constant(_WIDE, 0.0)))
 
     def forward(self, part: int) -> None:
         """``forward(job, first, last)``: keep aside theta and g as the stage ``part`` of whole arrays meets them."""

@@ -71,6 +71,11 @@ class Memory:
             self._store("float32", value, self.master, i, mask, None)
         self._store(self.layout.dtype, value, self.theta_place, i, mask, noise[0])
 
+    def kept(self, value: Any, noise: list[Any]) -> Any:
+        """Return what :meth:`theta` reads of a value once it is stored: rounded where there is no master."""
+        codec = None if self.master is not None else _FLOATS.get(self.layout.dtype)
+        return value if codec is None else codec.decoded(self.code, codec.encoded(self.code, value, noise[0]))
+
     def store(self, k: int, value: Any, i: Any, mask: Any, noise: list[Any]) -> None:
         """Store the slot number ``k``; one in blocks needs its block's new scale to be known."""
         name = self.layout.slots[k]

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable
+from statistics import median
 
 from markupsafe import Markup
 
@@ -238,8 +239,26 @@ def _health(evidence: Evidence, show: Show) -> Section:
         ]
         return macros.beside(plots, "trio") if plots else "no run has been looked at"
 
-    parts = [macros.paragraph(text), _problem_choices(study, "health"), *_each(study, own), _lost_runs(study)]
+    told = [macros.paragraph(line) for line in unmoved(study)]
+    parts = [macros.paragraph(text), *told, _problem_choices(study, "health"), *_each(study, own), _lost_runs(study)]
     return Section("health", "Health", parts)
+
+
+def unmoved(study: Study) -> list[str]:
+    """Return a sentence for each optimizer whose steps at the end of its run leave most elements where they were."""
+    found: list[str] = []
+    for problem in study.problems:
+        for label in study.optimizers:
+            run = study.health(problem, label)
+            shares = [] if run is None else run.health.get("unmoved", [])
+            norms = [0.0] if run is None else run.health.get("grad_norm") or [0.0]
+            share, has_converged = median(shares[-3:] or [0.0]), norms[-1] < norms[0] / 10
+            if share > 0.5 and not has_converged:
+                found.append(
+                    f"{label} on {problem}: {share:.0%} of the elements did not move in the last steps that were "
+                    f"looked at though they have gradients; the steps round to nothing in their dtype, so keep masters."
+                )
+    return found
 
 
 def _lost_runs(study: Study) -> Markup:
