@@ -1,0 +1,23 @@
+"""ADOPT as its paper prints it: without the bound of the authors' later code.
+
+Shapes: theta, g, m, v alike.   Units: [g] = loss/[theta]; v in [g]^2; lr in [theta]; eps in [g]; m and the betas are
+pure numbers.
+"""
+
+from gradstep.rule import rule
+from gradstep.vocabulary import maximum, sqrt
+
+
+def scalars(t, lr=1e-3, beta1=0.9, beta2=0.9999, eps=1e-6):
+    keeps = t > 1  # the first gradient only makes v
+    return dict(lr=lr, beta1=beta1, rest1=1 - beta1 if keeps else 0.0, eps=eps,
+                beta2=beta2 if keeps else 0.0, rest2=1 - beta2 if keeps else 1.0)
+
+
+@rule(scalars, state="m v", nonnegative="v", power=2, units={"lr": "theta", "eps": "g"})
+def adopt_unclipped(theta, g, m, v, lr, beta1, rest1, eps, beta2, rest2):
+    """Taniguchi et al. 2024, arXiv:2411.02853, Algorithm 2. Units as adopt."""
+    m = beta1 * m + rest1 * (g / maximum(sqrt(v), eps))
+    theta = theta - lr * m
+    v = beta2 * v + rest2 * (g * g)
+    return theta, g, m, v
