@@ -274,3 +274,13 @@ def test_many_counts_of_rows_and_whole_gradients_between():
         a.step(np.ones_like(w))
         b.step(np.ones_like(w))
         assert fingerprint(a) == fingerprint(b)
+
+
+def test_a_method_that_needs_whole_gradients_refuses():
+    def objective(w):
+        return float((w[:2] ** 2).sum()), gs.rows([0, 1], 2 * w[:2])
+
+    w = np.ones((4, 2))
+    with pytest.raises(gs.GradstepTypeError, match="lbfgs needs whole gradients"):
+        gs.minimize(objective, w, "lbfgs")
+    assert (w == 1.0).all()

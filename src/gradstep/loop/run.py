@@ -6,12 +6,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from gradstep.array.rows import Rows
 from gradstep.array.tree import flatten
 from gradstep.checkpoint import Rng
 from gradstep.checkpoint.rng import put_back, states_as_json, taken
 from gradstep.checkpoint.transfer import uninterrupted
 from gradstep.engine.eager import within
-from gradstep.errors import NonFiniteError, ScalarError
+from gradstep.errors import GradstepTypeError, NonFiniteError, ScalarError
 from gradstep.files import AnyPath
 from gradstep.locks import new_lock, refuse_reentry, turn
 from gradstep.loop import start
@@ -389,6 +390,8 @@ class Run(RunState):
 
     def _descend(self, line: LineDescent, evaluated: Evaluated) -> Step | Reason:
         """Search along a line, and step to what is found there."""
+        if any(type(g) is Rows for g in self._nest.leaves(evaluated.grads, "gradients")):
+            raise GradstepTypeError("lbfgs needs whole gradients, and was given gs.rows. Nothing was changed.")
         most = evaluations_left(self._ends, self.evaluations)
         found = line.search(self.t, evaluated.value, evaluated.grads, most)
         if found.direction is None:
