@@ -158,6 +158,16 @@ MISREAD = [
     ("stable_adamw", "max(1.0, sqrt(ratios / elements))", "sqrt(ratios / elements)"),
     ("stable_adamw", "shrink=rate * weight_decay", "shrink=lr * weight_decay"),
     ("yogi", "sign(v - square) * square", "(v - square)"),  # Adam's
+    ("adafactor_optax", "- shrink * theta", "- new * shrink * theta"),  # a decay times lr
+    ("adafactor_timm", "rest1 * alpha * u", "rest1 * u"),
+    ("adafactor_torch", "square = g * g", "square = g * g + eps1"),  # the paper's
+    ("came", "(u - m) * (u - m)", "u * u"),
+    ("muon_keras", "b = momentum * b + g", "b = momentum * b + (1.0 - momentum) * g"),
+    ("muon_moonlight", "maximum(rows(g), columns(g))", "maximum(1.0, rows(g) / columns(g))"),  # Jordan's
+    ("muon_optax", "columns(g) / rows(g)", "rows(g) / columns(g)"),
+    ("muon_torch", "maximum(norm(u), eps)", "(norm(u) + eps)"),
+    ("shampoo", "left = left + matmul", "left = 0.9 * left + matmul"),  # an average
+    ("sm3", "minimum(r, c) + g * g", "r + g * g"),
 ]
 
 

@@ -98,8 +98,7 @@ CHAINS = {
 MISSING = {
     "yogi", "adabelief_rectified", "adan", "adan_optax", "adopt_unclipped_decoupled", "schedule_free_adamw_keras",
     "ftrl_keras", "sophia_optax", "lars_optax", "lars_timm",
-    "adafactor_torch", "adafactor_optax", "adafactor_t5x", "came", "sm3", "muon_torch", "muon_moonlight",
-    "muon_optax", "shampoo", "soap", "mars", "mars_timm", "lookahead_adam",
+    "soap", "mars", "mars_timm", "lookahead_adam",
 }  # fmt: skip
 
 
