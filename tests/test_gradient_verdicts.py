@@ -239,3 +239,28 @@ def test_a_frequency_over_a_long_time_is_right_and_its_wrong_gradient_wrong():
         for factor in (0.99, -1.0):
             wrong = lambda p: (function(p)[0], fit(p)[1] * [1.0, factor])  # noqa: B023, E731
             assert gs.check_gradient(wrong, x).parameters[0].worst.index == (1,)
+
+
+def saw(width, height, kind):
+    """Return what makes values jump at distances of ``width``, as a solver's do; they rise in between or not."""
+
+    def spoil(value, x):
+        place = real(x).sum() / width + 0.37
+        return value * (1 + height * (place % 1.0 if kind == "teeth" else -np.floor(place)))
+
+    return spoil
+
+
+@pytest.mark.parametrize("kind", ["teeth", "stairs"])
+@pytest.mark.parametrize("width", [1e-8, 1e-6, 1e-4])
+def test_a_gradient_without_the_jumps_of_a_value_is_not_called_wrong(kind, width):
+    for make in (least_squares, logistic, rosenbrock, likelihood):
+        found, false = verdicts(make, saw(width, 1e-4, kind), range(2), 0, wrong=False)
+        assert not false
+        assert found["undecided"] == 2
+        assert not verdicts(make, saw(width, 1e-4, kind), range(2), 0, wrong=True, few=2)[1]
+
+
+def test_low_jumps_do_not_hide_a_wrong_gradient():
+    for make in (least_squares, logistic, rosenbrock):
+        assert verdicts(make, saw(1e-4, 1e-9, "teeth"), range(2), 0, wrong=True, few=3)[0]["wrong"] >= 5

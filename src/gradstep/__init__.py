@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from gradstep import rules as rules
 from gradstep import stages as stages
+from gradstep.array.rows import rows
 from gradstep.engine.cpu.threads import get_threads, set_threads
 from gradstep.engine.meters import Diagnostics
 from gradstep.errors import (
@@ -66,6 +67,7 @@ __all__ = [
     "minimize",
     "nn",
     "reduce_lr",
+    "rows",
     "scalars",
     "schedules",
     "set_threads",

@@ -10,8 +10,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gradstep.array.namespaces import compute_dtype, copied, extremes, is_low, largest, one_number
+from gradstep.array.rows import Rows
 from gradstep.array.tree import Nest, flatten
 from gradstep.engine import eager
+from gradstep.engine.sparse import check_leaves_rows, check_takes_rows, gathered, scattered
 from gradstep.engine.tensor import Tensor, bad_gradient, check_alike, check_gradient
 from gradstep.errors import GradstepTypeError, GradstepValueError, NonFiniteError, ScalarError
 from gradstep.form.chain import Program, Row, Sums, program
@@ -31,7 +33,8 @@ class State(NamedTuple):
     Attributes
     ----------
     t
-        The number of updates made.
+        The number of updates made, of all parameters: what is new in a model that has grown cannot have a state beside
+        older ones, for their count would be taken for its own.
     memory
         Host numbers that some rules keep, such as ``nadam.product``; a dict by parameter where a rule keeps them for
         each.
@@ -90,7 +93,8 @@ def update(
     tx, params
         As for :func:`init`.
     grads
-        A nest like ``params``, or a dict by dotted name; shapes and dtypes like the parameters.
+        A nest like ``params``, or a dict by dotted name; shapes and dtypes like the parameters, or
+        :func:`gradstep.rows`.
     state
         From :func:`init` or an earlier update.
     on_nonfinite
@@ -117,8 +121,12 @@ def update(
         made.check_inputs(inputs)
     taken = {name: one_number(name, inputs[name]) for name in made.takes}
     slots = _with_inputs(made, params, inputs, state.slots) if made.inputs else state.slots
-    nest, tensors, leaves = _prepared(made, params, grads, slots)
-    _refuse_traced([x.value for x in tensors], state)
+    nest, whole, leaves = _prepared(made, params, grads, slots)
+    _refuse_traced([x.value for x in whole], state)
+    by_rows = next((x.name for x, g in zip(whole, leaves, strict=True) if type(g) is Rows), None)
+    if by_rows is not None:
+        check_takes_rows(made, by_rows)
+    tensors, leaves, places = (whole, leaves, ()) if by_rows is None else gathered(whole, leaves)
     try:
         if made.inputs and on_nonfinite != "ignore":
             _guard_inputs(made, tensors, slots)
@@ -136,11 +144,13 @@ def update(
             _guard(made, bundles, tensors, leaves)
         values = made.values(made.hyper, state.t)
         table, memory = host_half(made, values, _dtypes(tensors), tensors, leaves, state.t, state.memory, taken)
+        if by_rows is not None:
+            check_leaves_rows(made, table, by_rows)
     except NonFiniteError as error:
         if on_nonfinite != "skip" or isinstance(error, ScalarError):
             raise
         return params, state
-    params, slots = _applied(made, nest, tensors, bundles, table)
+    params, slots = _applied(made, nest, tensors, bundles, table, whole, places)
     if not is_update:  # what follows keeps its state
         slots = {
             name: {key: own[key] if key in own else copied(x) for key, x in state.slots[name].items()}
@@ -182,6 +192,7 @@ def scalars(tx: Stage | Rule, params: Any, grads: Any, state: State) -> tuple[Sc
     made.refuse_gathering("gs.scalars")
     _check_state(made, state)
     nest, tensors, leaves = _prepared(made, params, grads, state.slots)
+    _refuse_rows(tensors, leaves, "gs.scalars")
     _refuse_traced([x.value for x in tensors], state)
     values = made.values(made.hyper, state.t)
     table, memory = host_half(made, values, _dtypes(tensors), tensors, leaves, state.t, state.memory)
@@ -242,6 +253,7 @@ def apply(tx: Stage | Rule, params: Any, grads: Any, slots: Slots, scalars: Scal
     """
     made = program(as_stage(tx))
     nest, tensors, leaves = _prepared(made, params, grads, slots)
+    _refuse_rows(tensors, leaves, "gs.apply")
     rows = [scalars[name] for name in (nest.names if made.over_tensor else [ALL])]
     table = [[tuple(numbers[p.label][key] for key in p.rule.numbers) for p in made.parts] for numbers in rows]
     return _applied(made, nest, tensors, eager.bundled(made, tensors, leaves), table)
@@ -258,13 +270,21 @@ def _dtypes(tensors: Sequence[Tensor]) -> set[str]:
 
 
 def _applied(
-    made: Program, nest: Nest, tensors: Sequence[Tensor], bundles: Sequence[eager.Bundle], table: list[Row]
+    made: Program,
+    nest: Nest,
+    tensors: Sequence[Tensor],
+    bundles: Sequence[eager.Bundle],
+    table: list[Row],
+    whole: Sequence[Tensor] = (),
+    places: Sequence[Any] = (),
 ) -> tuple[Any, Slots]:
     after: list[Any] = [None] * len(tensors)
     slots: list[Mapping[str, Any]] = [{}] * len(tensors)
     keys = [key for own in made.slots for key in own]
     for bundle in bundles:
         for k, (value, state) in bundle.update(made, tensors, table):
+            if places and places[k] is not None:  # some rows of a table
+                value, *state = scattered(whole[k], places[k], [value, *state])
             after[k], slots[k] = value, dict(zip(keys, state, strict=True))
     return nest.build(after), dict(zip(nest.names, slots, strict=True))
 
@@ -294,7 +314,9 @@ def _prepared(made: Program, params: Any, grads: Any, slots: Slots) -> tuple[Nes
     if set(slots) != set(nest.names):
         odd = min(set(slots) ^ set(nest.names))
         raise GradstepValueError(
-            f"state: {odd!r} is in one of parameters and state alone; the state is of other parameters."
+            f"state: {odd!r} is in one of parameters and state alone; the state is of other parameters. Begin anew "
+            f"with gs.init; a model that has grown goes on by gs.Optimizer(...).restore(path, strict=False), which "
+            f"counts the updates of what is new."
         )
     gradients = nest.leaves(grads, "gradients")
     wanted = [key for keys in made.slots for key in keys]
@@ -334,6 +356,12 @@ def _guard(made: Program, bundles: Sequence[eager.Bundle], tensors: Sequence[Ten
         limit = made.limit_in(x.dtype)
         if not eager.within(g, limit):
             raise bad_gradient(x.name, g, limit)
+
+
+def _refuse_rows(tensors: Sequence[Tensor], grads: Sequence[Any], what: str) -> None:
+    for x, g in zip(tensors, grads, strict=True):
+        if type(g) is Rows:
+            raise GradstepTypeError(f"gradient {x.name!r} is gs.rows, which {what} does not take; gs.update does.")
 
 
 def _refuse_traced(leaves: Sequence[Any], state: State) -> None:

@@ -214,8 +214,8 @@ class Optimizer:
         Parameters
         ----------
         grads
-            Gradients: a nest like the parameters, or a dict by dotted name; shapes and dtypes like the parameters.
-            Left out: those in :attr:`grads`.
+            Gradients: a nest like the parameters, or a dict by dotted name; shapes and dtypes like the parameters, or
+            :func:`gradstep.rows` where only some rows have one. Left out: those in :attr:`grads`.
         loss
             The loss at the parameters, a number: for rules that take it, such as ``gs.polyak``; others leave it alone.
         **inputs

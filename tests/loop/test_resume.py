@@ -395,3 +395,34 @@ def test_extra_is_given_back(tmp_path):
     assert found.extra == {"note": [1, 2]}
     assert bits(found.params["params"]) == bits(run.params)
     assert {f"{name}/{key}" for name, own in found.state.items() for key in own} == states(run.opt).keys()
+
+
+def test_a_run_of_a_model_that_has_grown_goes_on_and_counts_what_is_new_by_itself(tmp_path):
+    def grown(p):
+        return sum(float(x @ x) for x in p.values()), {key: 2 * x for key, x in p.items()}
+
+    path, old = tmp_path / "run.safetensors", {"a": np.ones(2)}
+    run = gs.Run(grown, old, "adam", lr=0.01, max_steps=50)
+    list(run)
+    run.save(path)
+    new = gs.Run(grown, {**old, "b": np.ones(3)}, "adam", lr=0.01, max_steps=51)
+    with pytest.raises(gs.CheckpointError, match="Nothing was changed"):
+        new.restore(path)
+    found = new.restore(path, strict=False)
+    assert new.t == 50
+    assert bits(new.params["a"]) == bits(run.params["a"])
+    assert new.best is None
+    assert "b" in " ".join(map(str, found.anew))
+    list(new)
+    assert np.allclose(np.abs(new.params["b"] - 1), 0.01)  # one learning rate, as a first step is
+
+
+def test_a_run_restored_by_name_takes_the_best_point_where_it_fits(tmp_path):
+    path = tmp_path / "run.safetensors"
+    bowl = lambda x: (float(x @ x), 2 * x)  # noqa: E731
+    run = gs.Run(bowl, np.ones(2), "adam", lr=0.01, max_steps=50)
+    list(run)
+    run.save(path)
+    other = gs.Run(bowl, np.ones(2), gs.chain(gs.clip_by_norm(1.0), gs.adam(lr=0.01)), max_steps=60)
+    other.restore(path, strict=False)
+    assert bits(other.best) == bits(run.best)

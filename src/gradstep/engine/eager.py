@@ -11,6 +11,7 @@ import numpy as np
 from gradstep.array.memory import Regions, apart, numpy_place
 from gradstep.array.namespaces import as_complex, as_reals, as_stored, is_low, namespace, pieces, to_numpy
 from gradstep.array.reduction import block_sums
+from gradstep.array.rows import Rows
 from gradstep.array.storage import step_key
 from gradstep.engine import low
 from gradstep.engine.cpu.places import Places
@@ -69,6 +70,8 @@ def metered(theta: Any, g: Any, after: Any, kept: Any) -> list[list[float]]:
 
 def within(g: Any, limit: float) -> bool:
     """Return whether every element of ``g`` is at most ``limit`` in absolute value; false for NaN."""
+    if type(g) is Rows:
+        g = g.summed()[1]
     xp = namespace(g)
     return all(bool(xp.all(xp.abs(as_reals(x)) <= limit)) for x in pieces(g))
 

@@ -18,6 +18,7 @@ from gradstep.array.namespaces import (
     refuse_masked,
     to_numpy,
 )
+from gradstep.array.rows import Rows
 from gradstep.array.storage import Layout, tensor_number
 from gradstep.array.tree import is_array
 from gradstep.engine.meters import Columns, Ranges
@@ -199,6 +200,9 @@ def check_gradient(name: str, g: Any, parameter: Any) -> None:
     """
     if g is None:
         raise GradstepValueError(f"gradients: {name!r} is missing; there must be one for every parameter not frozen.")
+    if type(g) is Rows:
+        g.check(name, parameter)
+        return
     check_alike(f"gradient {name!r}", g, parameter)
 
 
@@ -230,6 +234,7 @@ def check_alike(
 
 def bad_gradient(name: str, g: Any, limit: float, what: str = "gradient") -> NonFiniteError:
     """The error for a gradient with an element that is not finite or larger than ``limit``."""
+    index, g = g.summed() if type(g) is Rows else (None, g)
     host = to_numpy(g)
     begin, x = 0, host.dtype.type(0)
     with np.errstate(invalid="ignore"):
@@ -241,6 +246,8 @@ def bad_gradient(name: str, g: Any, limit: float, what: str = "gradient") -> Non
                 break
             begin += part.size
     where = np.unravel_index(begin, host.shape)
+    if index is not None:
+        where = (index[where[0]], *where[1:])
     why = (
         "is not finite" if not np.isfinite(x) else f"is too large for this rule in {dtype_name(g)} (limit {limit:.3g})"
     )

@@ -109,9 +109,17 @@ def shaped_as(xp: Any, x: Any, like: Any) -> Any:
 
 
 def eigh(xp: Any, x: Any) -> tuple[Any, Any]:
-    """Return the eigenvalues of a symmetric matrix as a row, and its eigenvectors as columns."""
-    values, vectors = xp.linalg.eigh(x)
-    return xp.expand_dims(values, axis=-2), vectors
+    """Return the eigenvalues of a symmetric matrix as a row, and its eigenvectors as columns; on NumPy by float64.
+
+    All are NaN if an element is not finite.
+    """
+    if xp is not np:
+        values, vectors = xp.linalg.eigh(x)
+        return xp.expand_dims(values, axis=-2), vectors
+    if not np.isfinite(x).all():  # for which LAPACK finds none
+        return np.full((*x.shape[:-2], 1, x.shape[-1]), np.nan, x.dtype), np.full(x.shape, np.nan, x.dtype)
+    values, vectors = np.linalg.eigh(np.asarray(x, np.float64))
+    return values[..., None, :].astype(x.dtype), vectors.astype(x.dtype)
 
 
 def qr(xp: Any, x: Any) -> tuple[Any, Any]:

@@ -100,6 +100,9 @@ class Rule:
         The scalar that is below 1 where the stage made the gradient shorter; ``opt.clipped`` tells.
     ascends
         Whether the stage turns the gradient, so that what follows goes uphill.
+    lazy
+        Whether a step with :func:`gradstep.rows` may leave all other rows alone, although a gradient of zero would move
+        them: averages are those of the steps that a row was in.
     search, finds_scale
         Where a comparison looks for the learning rate: around that many times the problem's scale for its unit; where
         the rule finds the scale itself, around that number.
@@ -142,6 +145,7 @@ class Rule:
     ascends: bool = False
     search: float = 1.0
     finds_scale: bool = False
+    lazy: bool = False
     numbers: tuple[str, ...] = ()
     early_numbers: tuple[str, ...] = ()  # the first of them
     operations: Mapping[str, int] = field(default_factory=dict[str, int])
@@ -373,6 +377,7 @@ class Options(TypedDict, total=False):
     ascends: bool
     search: float
     finds_scale: bool
+    lazy: bool
     exceptions: Mapping[str, str]
 
 
@@ -455,6 +460,7 @@ def _declaring(
                 ascends=options.get("ascends", False),
                 search=options.get("search", 1.0),
                 finds_scale=options.get("finds_scale", False),
+                lazy=options.get("lazy", False),
             )
         )
 

@@ -10,9 +10,11 @@ from gradstep.array.namespaces import is_complex
 from gradstep.gradient_check.derivative import SAFETY, Line, Slope, complex_step, is_rough, settled
 from gradstep.gradient_check.function import RealFunction, Reals, norm, sizes, typical
 from gradstep.gradient_check.guess import guess
+from gradstep.gradient_check.jumps import explains
 from gradstep.gradient_check.noise import noise
 from gradstep.gradient_check.report import Element, ParameterCheck
 
+JUMPS = "the function jumps near by, by what would make the difference"
 COMPLEX, CENTRAL = "complex step", "central differences"
 DOUBTED = ("wrong", "kink", "unsure")  # states of a comparison for which elements are looked at one by one
 ALL = 64  # elements that are tested one by one
@@ -128,16 +130,28 @@ class Judge:
             return self.passed(k, lines)
         if small and len(states(found, "right")) == len(found):
             return self.said(k, lines, message="right in each element and not in all together: not differentiable here")
+        if any(self.jumps(k, line) for line in odd):
+            return self.said(k, odd, message=f"{JUMPS}: {compared(odd[0])}")
         return self.said(k, odd, wrong=True, message="wrong along a line, in no element that was tested")
 
-    def wrong(self, k: int, lines: list[Comparison], wrong: list[int], found: dict[int, Comparison]) -> ParameterCheck:
+    def jumps(self, k: int, line: Comparison) -> bool:
+        """Return True where jumps of the function may be what sets the gradient and the derivative apart."""
+        function, length = self.function, norm(line.d)
+        d = line.d / length
+        at = lambda t: function.at({k: function.origins[k] + t * d})  # noqa: E731
+        return explains(at, line.given - line.measured, line.reach * length / 100, 10 * length, self.noise)
+
+    def wrong(self, k: int, odd: list[Comparison], wrong: list[int], found: dict[int, Comparison]) -> ParameterCheck:
         """Return the finding for a parameter with these wrong elements among those that were tested."""
-        worst = self.element(k, max(wrong, key=lambda j: abs(found[j].given - found[j].measured)), found)
+        j = max(wrong, key=lambda j: abs(found[j].given - found[j].measured))
+        if self.jumps(k, found[j]):
+            return self.said(k, odd, message=f"{place(self.index(k, j))}{JUMPS}: {compared(found[j])}")
+        worst = self.element(k, j, found)
         many = f"{len(wrong)} of {len(found)} elements tested {'is' if len(wrong) == 1 else 'are'} wrong; "
         message = f"{place(worst.index)}gradient {worst.given:.6g}, derivative {worst.measured:.6g}"
         known = [(j, y.given, y.measured, y.tolerance) for j, y in found.items() if y.state in ("right", "wrong")]
         message = (many if len(found) > 1 else "") + message + guess(self.function, k, known)
-        return self.said(k, lines, wrong=True, message=message, worst=worst, counts=(len(wrong), len(found)))
+        return self.said(k, odd, wrong=True, message=message, worst=worst, counts=(len(wrong), len(found)))
 
     def said(
         self,
@@ -370,4 +384,9 @@ def reason(line: Comparison) -> str:
         return f"one-sided derivatives {line.left:.6g} and {line.right:.6g} (kink), gradient {line.given:.6g}"
     if line.state == "outside":
         return "the function has no finite value beside this point"
-    return f"too coarse: gradient {line.given:.6g}, derivative {line.measured:.6g}, and the function too rough to tell"
+    return f"too coarse: {compared(line)}, and the function too rough to tell"
+
+
+def compared(line: Comparison) -> str:
+    """Return both numbers in words."""
+    return f"gradient {line.given:.6g}, derivative {line.measured:.6g}"

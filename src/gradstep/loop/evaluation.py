@@ -9,6 +9,7 @@ import numpy as np
 
 from gradstep.array.namespaces import as_reals, to_numpy
 from gradstep.array.reduction import block_sums, joined
+from gradstep.array.rows import Rows
 from gradstep.engine.eager import within
 from gradstep.errors import GradstepTypeError, GradstepValueError
 from gradstep.loop.user import changes_in_place, number, pair, raised
@@ -52,6 +53,7 @@ def norm(arrays: Sequence[Any], limit: float = math.inf) -> float:
         return math.inf
     total: list[float] = []
     for g in arrays:
+        g = g.summed()[1] if type(g) is Rows else g
         wide = np.asarray(to_numpy(as_reals(g)), np.float64)
         with np.errstate(over="ignore"):  # an overflow makes the norm infinite
             total += block_sums(wide * wide)

@@ -170,6 +170,14 @@ class Best:
             if self._wants(data) and (y is None or (y.shape, dtype_name(y)) != (tuple(x.shape), dtype_name(x))):
                 raise CheckpointError(f"the best value of parameter {name!r} is missing, or of another shape or dtype")
 
+    def fits(self, data: Any, arrays: Mapping[str, Any]) -> bool:
+        """Return True for what :meth:`take` can take."""
+        try:
+            self.check(data, arrays)
+        except CheckpointError:
+            return False
+        return True
+
     def take(self, data: Any, arrays: Mapping[str, Any]) -> None:
         """Take what has been saved and checked; nothing where another number was followed there."""
         if not self._wants(data):

@@ -150,8 +150,20 @@ class RunState(Closed, Uncopied):
             own |= {} if self._reduces is None else {"plateau": dict(self._plateau)}
             write(path, arrays | best | line, manifest | user_metadata(extra, None) | own, keep)
 
-    def restore(self, path: AnyPath) -> Checkpoint:
+    def restore(self, path: AnyPath, *, strict: bool = True) -> Checkpoint:
         """Go on from a checkpoint of a run like this one, or of its optimizer.
+
+        Parameters
+        ----------
+        path
+            A file that :meth:`save` wrote.
+        strict
+            As for :meth:`gradstep.Optimizer.restore`. If not, a best point that does not fit the parameters is left.
+
+        Returns
+        -------
+        Checkpoint
+            The file's content; ``anew`` and ``converted`` say what was not simply taken.
 
         Raises
         ------
@@ -161,7 +173,7 @@ class RunState(Closed, Uncopied):
             When it is called within an evaluation or a step of this run; or by another thread, and none of the turns
             that this run makes meanwhile ends for it within ten seconds: the objective may be waiting for that thread.
         """
-        return self.take(load(path), path)
+        return self.take(load(path), path, strict=strict)
 
     def resume(self) -> bool:
         """Go on from ``save_to``, or from the file kept before it where that one is damaged; False if there is none.
@@ -176,12 +188,14 @@ class RunState(Closed, Uncopied):
             self.take(*newest)
         return newest is not None
 
-    def take(self, found: Checkpoint, path: AnyPath) -> Checkpoint:
+    def take(self, found: Checkpoint, path: AnyPath, *, strict: bool = True) -> Checkpoint:
         """Go on from what has been loaded from ``path``; see :meth:`restore`."""
         with turn(self._turning, "run.restore", WITHIN), self._lock:
-            restore = plan(self.opt.parts(), found, path, rng=self._rng)
+            restore = plan(self.opt.parts(), found, path, strict=strict, rng=self._rng)
             alone = Counts(drawn=found.t, evaluations=found.t).as_json(0.0)  # saved by its optimizer
             best = found.metadata.get("best")
+            if not strict and not self._best.fits(best, found.arrays):
+                best = None
             try:
                 now = Counts.from_json(found.metadata.get("run", alone))
                 self._best.check(best, found.arrays)
@@ -195,7 +209,8 @@ class RunState(Closed, Uncopied):
                 self._cursor.move(now.drawn)
 
             def act() -> None:
-                restore()
+                nonlocal found
+                found = restore()
                 self._best.take(best, found.arrays)
                 self._plateau = plateau
                 if self._line is not None:

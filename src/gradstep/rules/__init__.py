@@ -13,6 +13,7 @@ from gradstep.rules.ademamix import ademamix
 from gradstep.rules.adopt import adopt
 from gradstep.rules.amsgrad import amsgrad
 from gradstep.rules.asgd import asgd
+from gradstep.rules.came import came
 from gradstep.rules.dadapt_adam import dadapt_adam
 from gradstep.rules.dadapt_sgd import dadapt_sgd
 from gradstep.rules.dog import dog
@@ -40,16 +41,18 @@ from gradstep.rules.schedule_free_adamw import schedule_free_adamw
 from gradstep.rules.schedule_free_sgd import schedule_free_sgd
 from gradstep.rules.sgd import sgd
 from gradstep.rules.sgdw import sgdw
+from gradstep.rules.shampoo import shampoo
 from gradstep.rules.signum import signum
 from gradstep.rules.simplified_ademamix import simplified_ademamix
+from gradstep.rules.sm3 import sm3
 from gradstep.rules.sophia import sophia
 from gradstep.rules.stable_adamw import stable_adamw
 from gradstep.rules.yogi import yogi
 
 __all__ = [
     "adabelief", "adadelta", "adafactor", "adagrad", "adam", "adamax", "adamaxw", "adamw", "adan", "ademamix",
-    "adopt", "amsgrad", "asgd", "dadapt_adam", "dadapt_sgd", "dog", "dowg", "ftrl", "lamb", "laprop", "lars",
-    "ldog", "lion", "madgrad", "momentum", "momo", "muon", "nadam", "nadamw", "nesterov", "novograd", "polyak",
-    "prodigy", "radam", "rmsprop", "rprop", "schedule_free_adamw", "schedule_free_sgd", "sgd", "sgdw", "signum",
-    "simplified_ademamix", "sophia", "stable_adamw", "yogi",
+    "adopt", "amsgrad", "asgd", "came", "dadapt_adam", "dadapt_sgd", "dog", "dowg", "ftrl", "lamb", "laprop",
+    "lars", "ldog", "lion", "madgrad", "momentum", "momo", "muon", "nadam", "nadamw", "nesterov", "novograd",
+    "polyak", "prodigy", "radam", "rmsprop", "rprop", "schedule_free_adamw", "schedule_free_sgd", "sgd", "sgdw",
+    "shampoo", "signum", "simplified_ademamix", "sm3", "sophia", "stable_adamw", "yogi",
 ]

@@ -13,7 +13,7 @@ def scalars(t, lr=1e-3, beta1=0.9, beta2=0.999, eps=1e-8):
                 beta2=beta2, rest2=1 - beta2, unbias2=1 / sqrt(1 - beta2**t))
 
 
-@rule(scalars, state="m v", nonnegative="v", power=2, units={"lr": "theta", "eps": "g"})
+@rule(scalars, state="m v", nonnegative="v", power=2, units={"lr": "theta", "eps": "g"}, lazy=True)
 def adam(theta, g, m, v, rate, eps, beta1, rest1, beta2, rest2, unbias2):
     m = beta1 * m + rest1 * g
     v = beta2 * v + rest2 * (g * g)

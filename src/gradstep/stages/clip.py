@@ -22,7 +22,7 @@ def clip_by_value(theta, g, low, high):
     return theta, g
 
 
-def square(theta, g):
+def square(g):
     return g * g
 
 

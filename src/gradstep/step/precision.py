@@ -89,6 +89,20 @@ class Precision:
         if (self.master or self.rounding != "nearest") and not any(map(is_low, values)):
             raise GradstepValueError("master and rounding are for 16-bit parameters, and there is none.")
 
+    def check_takes_rows(self, name: str) -> None:
+        """Refuse :func:`gradstep.rows` where rows are not stored one by one.
+
+        Raises
+        ------
+        GradstepTypeError
+            Unless all is stored as it is computed.
+        """
+        if not self.is_default:
+            raise GradstepTypeError(
+                f"gradient {name!r} is gs.rows, which is not for state_dtype=, master= or rounding=; leave them out, "
+                f"or make the gradient a whole array. Nothing was changed."
+            )
+
     def layout(self, x: Any, name: str, program: Program) -> Layout:
         """Return the layout of a parameter and its state."""
         for part in program.parts:

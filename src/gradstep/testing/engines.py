@@ -13,7 +13,8 @@ from gradstep.engine.tensor import Engine, Tensor
 from gradstep.errors import NonFiniteError
 from gradstep.form.chain import Program, Row, Sums, chain, program
 from gradstep.form.hyper import times
-from gradstep.form.rule import Stage
+from gradstep.form.matrices import SQUARES
+from gradstep.form.rule import Rule, Stage
 from gradstep.schedules import constant
 from gradstep.stages import clip_by_value, ema
 from gradstep.step import start_slots
@@ -59,7 +60,7 @@ def _everything(case: Case, made: Program) -> tuple[Arrays, list[Arrays]]:
     for dtype in REAL:
         limit, tops = made.limit_in(dtype), (largest(dtype), -np.inf, np.inf, np.nan)
         root = largest(dtype) ** 0.5  # its square is finite, two of them are not
-        shapes = MATRICES if case.rule.whole else [(n,) for n in LENGTHS]
+        shapes = _matrices(case.rule) if case.rule.whole else [(n,) for n in LENGTHS]
         mine = sprinkled(rng, normal(rng, *shapes, dtype=dtype), edges(dtype))
         own = gradients(rng, mine, len(grads))
         for t, values in {1: edges(dtype), 3: [limit, -limit, min(limit, root)], 5: tops}.items():
@@ -68,6 +69,12 @@ def _everything(case: Case, made: Program) -> tuple[Arrays, list[Arrays]]:
         for all_, some in zip(grads, own, strict=True):
             all_ += some
     return thetas, grads
+
+
+def _matrices(rule: Rule) -> list[tuple[int, ...]]:
+    """Return shapes to try a rule of whole arrays on; without long sides where its state has squares of these."""
+    squares = any(word in SQUARES for word in rule.shapes.values())
+    return [shape for shape in MATRICES if not squares or max(shape, default=0) <= BLOCK]
 
 
 def _steps(

@@ -3,6 +3,7 @@
 A variant that differs in its scalars alone has the update of the rule that it varies (:func:`gradstep.rule.variant`).
 """
 
+from gradstep.variants.adafactor import adafactor_keras, adafactor_optax, adafactor_timm, adafactor_torch
 from gradstep.variants.adagrad import adagrad_decaying, adagrad_inside, adagrad_without_eps
 from gradstep.variants.adam import adam_eps_hat, adam_eps_root, adam_uncorrected
 from gradstep.variants.adamax import adamax_eps_inside, adamax_eps_outside, adamax_uncorrected
@@ -17,6 +18,7 @@ from gradstep.variants.amsgrad import (
 from gradstep.variants.cautious import cautious_mean
 from gradstep.variants.ema import ema_after_first
 from gradstep.variants.momentum import unfolded_momentum, unfolded_nesterov
+from gradstep.variants.muon import muon_keras, muon_moonlight, muon_optax, muon_torch
 from gradstep.variants.nadam import nadam_optax, nadam_torch
 from gradstep.variants.radam import radam_optax, radam_optax_nesterov, radam_torch
 from gradstep.variants.rms import (
@@ -32,15 +34,45 @@ from gradstep.variants.rms import (
 from gradstep.variants.sign import sign_sgd
 
 __all__ = [
-    "adagrad_decaying", "adagrad_inside", "adagrad_without_eps",
-    "adam_eps_hat", "adam_eps_root", "adam_uncorrected",
-    "adamax_eps_inside", "adamax_eps_outside", "adamax_uncorrected",
-    "amsgrad_corrected", "amsgrad_eps_hat",
-    "amsgrad_optax", "amsgrad_optax_mean", "amsgrad_optax_square", "amsgrad_optax_uncorrected",
-    "cautious_mean", "ema_after_first", "nadam_optax", "nadam_torch",
-    "radam_optax", "radam_optax_nesterov", "radam_torch",
-    "scale_by_centered_rms", "scale_by_centered_rms_corrected",
-    "scale_by_centered_rms_inside", "scale_by_centered_rms_inside_corrected",
-    "scale_by_rms", "scale_by_rms_corrected", "scale_by_rms_inside", "scale_by_rms_inside_corrected",
-    "sign_sgd", "unfolded_momentum", "unfolded_nesterov",
+    "adafactor_keras",
+    "adafactor_optax",
+    "adafactor_timm",
+    "adafactor_torch",
+    "adagrad_decaying",
+    "adagrad_inside",
+    "adagrad_without_eps",
+    "adam_eps_hat",
+    "adam_eps_root",
+    "adam_uncorrected",
+    "adamax_eps_inside",
+    "adamax_eps_outside",
+    "adamax_uncorrected",
+    "amsgrad_corrected",
+    "amsgrad_eps_hat",
+    "amsgrad_optax",
+    "amsgrad_optax_mean",
+    "amsgrad_optax_square",
+    "amsgrad_optax_uncorrected",
+    "cautious_mean",
+    "ema_after_first",
+    "muon_keras",
+    "muon_moonlight",
+    "muon_optax",
+    "muon_torch",
+    "nadam_optax",
+    "nadam_torch",
+    "radam_optax",
+    "radam_optax_nesterov",
+    "radam_torch",
+    "scale_by_centered_rms",
+    "scale_by_centered_rms_corrected",
+    "scale_by_centered_rms_inside",
+    "scale_by_centered_rms_inside_corrected",
+    "scale_by_rms",
+    "scale_by_rms_corrected",
+    "scale_by_rms_inside",
+    "scale_by_rms_inside_corrected",
+    "sign_sgd",
+    "unfolded_momentum",
+    "unfolded_nesterov",
 ]

@@ -1,0 +1,97 @@
+"""Adafactor as torch, optax, Keras, timm and fairseq have it: other floors, decays and averages of the step.
+
+Shapes: theta, g, m alike; r has one column, c one row.   Units: [g] = loss/[theta]; r, c in [g]^2; eps2, m in [theta];
+lr, decay_rate, clip, momentum are pure numbers; others as each says.
+"""
+
+from gradstep.rule import Fraction, NonNegative, Positive, rule
+from gradstep.vocabulary import maximum, mean, sqrt
+
+SHAPES = {"r": "rows", "c": "columns"}
+PULLS = {"first_step_descends": "the decay pulls towards zero, whatever the gradient"}
+
+
+def bounded(t, lr, decay_rate, eps1, eps2, clip):
+    rest = t**-decay_rate
+    return dict(beta=1 - rest, rest=rest, rho=min(lr, t**-0.5), eps1=eps1, eps2=eps2, unclip=1 / clip)
+
+
+def step(g, square, r, c, beta, rest, unclip):
+    r = beta * r + rest * mean(square, "columns")
+    c = beta * c + rest * mean(square, "rows")
+    u = g / sqrt(r * (c / mean(r, "rows")))
+    return r, c, u / maximum(1.0, unclip * sqrt(mean(u * u, "all")))
+
+
+def size(theta, eps2):
+    return maximum(eps2, sqrt(mean(theta * theta, "all")))
+
+
+def torch_scalars(t, lr=1e-2, decay_rate: Positive = 0.8, eps1: Positive = 2.0**-52, eps2: NonNegative = 1e-3,
+                  clip: Positive = 1.0, weight_decay=0.0):
+    return dict(**bounded(t, lr, decay_rate, eps1, eps2, clip), least=eps1 * eps1, shrink=lr * weight_decay)
+
+
+@rule(torch_scalars, state="r c", nonnegative="r c", power=2, whole=True, shapes=SHAPES,
+      units={"eps2": "theta"},
+      exceptions={**PULLS, "units": "eps1 is a floor of a square and, squared, of another"})
+def adafactor_torch(theta, g, r, c, beta, rest, rho, eps1, eps2, unclip, least, shrink):
+    """torch 2.13, Adafactor: eps1 is not added but the least of r's mean, its square the least of the estimate."""
+    alpha = rho * size(theta, eps2)
+    square = g * g
+    r = beta * r + rest * mean(square, "columns")
+    c = beta * c + rest * mean(square, "rows")
+    u = g / sqrt(maximum(r * c / maximum(mean(r, "rows"), eps1), least))
+    u = u / maximum(1.0, unclip * sqrt(mean(u * u, "all")))
+    theta = theta - shrink * theta - alpha * u
+    return theta, g, r, c
+
+
+def optax_scalars(t, lr=1.0, decay_rate: Positive = 0.8, momentum=0.0, eps1: Positive = 1e-30,
+                  eps2: NonNegative = 1e-3, clip: Positive = 1.0, weight_decay=0.0):
+    rest = t**-decay_rate
+    return dict(beta=1 - rest, rest=rest, momentum=momentum, new=(1 - momentum) * lr, eps1=eps1, eps2=eps2,
+                unclip=1 / clip, shrink=weight_decay)
+
+
+@rule(optax_scalars, state="m r c", nonnegative="r c", power=2, whole=True, shapes=SHAPES,
+      units={"eps1": "g*g", "eps2": "theta"},
+      exceptions={**PULLS, "zero_rate_keeps_theta": "the decay is not times lr",
+                  "refuses_nonfinite": "with lr = 1 the parameters may double at each step"})
+def adafactor_optax(theta, g, m, r, c, beta, rest, momentum, new, eps1, eps2, unclip, shrink):
+    """optax 0.2.8, adafactor with both axes factored: lr is not bounded, and the decay is not multiplied by it."""
+    r, c, u = step(g, g * g + eps1, r, c, beta, rest, unclip)
+    m = momentum * m + new * size(theta, eps2) * u
+    theta = theta - m - shrink * theta
+    return theta, g, m, r, c
+
+
+def keras_scalars(t, lr=1e-3, decay_rate: Positive = 0.8, eps1: Positive = 1e-30, eps2: NonNegative = 1e-3,
+                  clip: Positive = 1.0, weight_decay=0.0):
+    return dict(**bounded(t, lr, decay_rate, eps1, eps2, clip), shrink=lr * weight_decay)
+
+
+@rule(keras_scalars, state="r c", nonnegative="r c", power=2, whole=True, shapes=SHAPES,
+      units={"eps1": "g*g", "eps2": "theta"}, exceptions=PULLS)
+def adafactor_keras(theta, g, r, c, beta, rest, rho, eps1, eps2, unclip, shrink):
+    """Keras 3.15, Adafactor: the size of the parameters is taken when they have decayed."""
+    theta = theta - shrink * theta
+    r, c, u = step(g, g * g + eps1, r, c, beta, rest, unclip)
+    theta = theta - rho * size(theta, eps2) * u
+    return theta, g, r, c
+
+
+def timm_scalars(t, lr=1e-2, decay_rate: Positive = 0.8, beta1: Fraction = 0.0, eps1: Positive = 1e-30,
+                 eps2: NonNegative = 1e-3, clip: Positive = 1.0, weight_decay=0.0):
+    return dict(**bounded(t, lr, decay_rate, eps1, eps2, clip), beta1=beta1, rest1=1 - beta1, decay=weight_decay)
+
+
+@rule(timm_scalars, state="m r c", nonnegative="r c", power=2, whole=True, shapes=SHAPES,
+      units={"eps1": "g*g", "eps2": "theta", "weight_decay": "1/theta"}, exceptions=PULLS)
+def adafactor_timm(theta, g, m, r, c, beta, rest, rho, eps1, eps2, unclip, beta1, rest1, decay):
+    """timm 1.0.31, transformers, fairseq, Adafactor without lr: decay and momentum are of the finished step."""
+    alpha = rho * size(theta, eps2)
+    r, c, u = step(g, g * g + eps1, r, c, beta, rest, unclip)
+    m = beta1 * m + rest1 * alpha * u
+    theta = theta - alpha * (decay * theta) - m
+    return theta, g, m, r, c
