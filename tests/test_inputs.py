@@ -1,6 +1,7 @@
 """Arrays that come with a step beside the gradient."""
 
 import math
+from importlib import import_module
 
 import numpy as np
 import pytest
@@ -205,6 +206,22 @@ def test_an_input_may_be_the_state_of_another_parameter(rules, n, engine):
             after = [x for y in state.slots.values() for x in y.values()]
             assert not any(np.shares_memory(x, y) for x in after for y in before)
             assert all(bits(opts[0].params[name]) == bits(pure[name]) for name in ("a", "b"))
+
+
+@pytest.mark.parametrize("name", ["sophia", "sophia_optax"])
+def test_steps_that_are_not_cut(name, engine):
+    """With a large gamma; the oracles are the papers', in mpmath."""
+    trajectory = import_module(f"papers.{name}").trajectory
+    rng, hyper = np.random.default_rng(5), {"lr": 0.1, "gamma": 300.0, "k": 3, "beta2": 0.5}
+    x, grads, diagonal = rng.normal(size=4), rng.normal(size=(9, 4)), rng.uniform(0.5, 2.0, (9, 4))
+    each = zip(x.tolist(), grads.T.tolist(), diagonal.T.tolist(), strict=True)
+    wanted = [trajectory(y, g, curvature=h, **hyper) for y, g, h in each]
+    opt, before = gs.Optimizer(x, name, **hyper, engine=engine), x.copy()
+    for t, (g, h) in enumerate(zip(grads, diagonal, strict=True)):
+        opt.step(g, curvature=h)
+        np.testing.assert_allclose(x, [float(path[t]) for path in wanted], rtol=1e-13)
+        assert t == 0 or (np.abs(x - before) < 0.099).all()
+        before = x.copy()
 
 
 class TestNumbers:

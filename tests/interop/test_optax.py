@@ -10,6 +10,7 @@ import pytest
 
 import gradstep as gs
 from functional_cases import CHAINS, arrays, run
+from gradstep.form.matrices import SQUARES
 from gradstep.rule import registry
 from support import OF_GUESTS, bits, clear, script, wide
 
@@ -20,7 +21,8 @@ jnp = jax.numpy
 from gradstep.interop import traced  # noqa: E402
 from gradstep.interop.optax import transformation  # noqa: E402
 
-RULES = {name: registry()[name] for name in OF_GUESTS}
+# Roots of squares hang on their least eigenvalues, and not on the rounding of the others alone.
+RULES = {name: registry()[name] for name in OF_GUESTS if not set(SQUARES) & set(registry()[name].shapes.values())}
 STEPS = 12
 
 

@@ -20,6 +20,8 @@ RULES = [name for name in registry() if not CASES[name].silent("oracle")]
 OFF = 1.25
 # What may be off without a difference to theta.
 EQUAL = {
+    ("adabelief_rectified", "rectified off"): "a switch",
+    ("schedule_free_adamw_keras", "out off"): "it is the average's, which gives theta nothing back",
     ("adafactor_torch", "eps1 off"): "it is the least mean of R, where the least of the estimate, its square, hides it",
     ("asgd", "share off"): "it is the average's",
     ("dadapt_adam", "gain3 off"): "d is a quotient, above and below the line as much larger",
@@ -33,6 +35,11 @@ EQUAL = {
     ("schedule_free_adamw", "top not kept"): "the rate does not fall here",
     ("schedule_free_sgd", "top not kept"): "the rate does not fall here",
     ("signum", "rest1 off"): "m is as much larger, and its sign the same",
+    # Every step is cut with the laws' gradients; tests/test_inputs.py has others.
+    **{
+        ("sophia_optax", x): "cut"
+        for x in ("gamma off", "rest2 off", "h forgotten", "unit of curvature", "unit of gamma")
+    },
 }
 
 
@@ -158,6 +165,16 @@ MISREAD = [
     ("stable_adamw", "max(1.0, sqrt(ratios / elements))", "sqrt(ratios / elements)"),
     ("stable_adamw", "shrink=rate * weight_decay", "shrink=lr * weight_decay"),
     ("yogi", "sign(v - square) * square", "(v - square)"),  # Adam's
+    ("adafactor_optax", "- shrink * theta", "- new * shrink * theta"),  # a decay times lr
+    ("adafactor_timm", "rest1 * alpha * u", "rest1 * u"),
+    ("adafactor_torch", "square = g * g", "square = g * g + eps1"),  # the paper's
+    ("came", "(u - m) * (u - m)", "u * u"),
+    ("muon_keras", "b = momentum * b + g", "b = momentum * b + (1.0 - momentum) * g"),
+    ("muon_moonlight", "maximum(rows(g), columns(g))", "maximum(1.0, rows(g) / columns(g))"),  # Jordan's
+    ("muon_optax", "columns(g) / rows(g)", "rows(g) / columns(g)"),
+    ("muon_torch", "maximum(norm(u), eps)", "(norm(u) + eps)"),
+    ("shampoo", "left = left + matmul", "left = 0.9 * left + matmul"),  # an average
+    ("sm3", "minimum(r, c) + g * g", "r + g * g"),
 ]
 
 

@@ -15,7 +15,7 @@ TOLERANCE = {
     ("torch", "float64"): 1e-12,
     ("optax", "float64"): 1e-12,
     ("keras", "float64"): 1e-12,
-    ("keras", "float32"): 5e-6,
+    ("keras", "float32"): 1e-5,  # 1 - beta2^t has 2^-24 / (1 - beta2) of error there
     ("mlx", "float32"): 5e-6,
     ("tf1", "float32"): 5e-6,
 }

@@ -12,7 +12,7 @@ from gradstep.array.memory import is_writable
 from gradstep.array.namespaces import dtype_name, to_numpy
 from gradstep.errors import CheckpointError, GradstepError, GradstepTypeError
 from gradstep.form.chain import Program
-from gradstep.form.hyper import Hyper, checked, times
+from gradstep.form.hyper import Domain, Hyper, checked, times
 from gradstep.form.rule import Part
 from gradstep.naming import is_like
 from gradstep.schedules import from_json, to_json
@@ -174,20 +174,23 @@ class Saved:
                 if any(y != found[0] for y in found):
                     raise CheckpointError(f"{key} of {pattern!r} has several values there")
                 if found:
-                    out[pattern] = {**out[pattern], key: _from_json(key, found[0], x)}
+                    domain = mine.programs[mine.rules[using[0]]].domains.get(key)
+                    out[pattern] = {**out[pattern], key: _from_json(key, found[0], x, domain)}
         return out
 
-    def hyperparameters(self, mine: Mapping[str, Hyper], program: Program | None = None) -> dict[str, Hyper]:
+    def hyperparameters(self, mine: Mapping[str, Hyper], program: Program, strict: bool) -> dict[str, Hyper]:
         """Return the file's hyperparameters; a plain function is the optimizer's own of that name.
 
-        With a program those alone that belong to stages which the file has too; the others stay as they are.
+        Where it is not ``strict``, those alone that belong to stages which the file has too; the others stay as they
+        are.
         """
-        if program is not None:
-            common = _common(program, self.rule) & self.hyper.keys()
-            return {key: _from_json(key, self.hyper[key], x) if key in common else x for key, x in mine.items()}
-        if self.hyper.keys() != mine.keys():
+        if strict and self.hyper.keys() != mine.keys():
             raise CheckpointError(f"its hyperparameters are {sorted(self.hyper)}, and {sorted(mine)} here")
-        return {key: _from_json(key, self.hyper[key], x) for key, x in mine.items()}
+        known = mine.keys() if strict else _common(program, self.rule) & self.hyper.keys()
+        domains = program.domains
+        return {
+            key: _from_json(key, self.hyper[key], x, domains.get(key)) if key in known else x for key, x in mine.items()
+        }
 
 
 def array_differences(file: Mapping[str, NDArray[Any]], mine: Mapping[str, Any]) -> Iterator[str]:
@@ -247,7 +250,7 @@ def _value(x: Hyper | times) -> Any:
         return {"function": getattr(x, "__qualname__", type(x).__qualname__)}
 
 
-def _from_json(key: str, saved: Any, mine: Hyper | times) -> Any:
+def _from_json(key: str, saved: Any, mine: Hyper | times, domain: Domain | None) -> Any:
     if isinstance(saved, dict) and "function" in saved:
         if callable(mine) and _value(mine) == saved:
             return mine
@@ -258,7 +261,7 @@ def _from_json(key: str, saved: Any, mine: Hyper | times) -> Any:
     try:
         if isinstance(saved, dict) and saved.keys() == {"times"}:
             return times(saved["times"])
-        return from_json(saved) if isinstance(saved, dict) else checked(key, saved, "checkpoint")
+        return from_json(saved) if isinstance(saved, dict) else checked(key, saved, "checkpoint", domain)
     except (GradstepError, RecursionError) as error:
         raise CheckpointError(f"its {key} makes no sense: {error}") from None
 

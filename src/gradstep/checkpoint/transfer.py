@@ -208,7 +208,7 @@ def plan(
         if not strict and names and found.params.keys().isdisjoint(names):
             theirs, ours = (listed([*map(repr, each)]) for each in (found.params, names))
             raise CheckpointError(f"no parameter is in both: {theirs} in the file, and {ours} here")
-        taken = saved.hyperparameters(parts.hyper, None if strict else parts.program) if hyper else parts.hyper
+        taken = saved.hyperparameters(parts.hyper, parts.program, strict) if hyper else parts.hyper
         given = saved.given(parts.groups, names) if hyper else parts.groups.given
         if strict:
             files = ((x, found.arrays.get(name)) for name, x in places.items())

@@ -28,7 +28,8 @@ def print_list(screen: "Console") -> None:
         screen.print("\n" * (kind != "rule") + _TITLES[kind], style="bold")
         for row in [head, *own]:
             line = "  ".join(f"{cell:{size}}" for cell, size in zip(row, wide, strict=True))
-            screen.print(f"  {line.rstrip()}", no_wrap=True, overflow="ellipsis")
+            cut = "ellipsis" if screen.is_terminal else "ignore"  # a file or a pipe has no width
+            screen.print(f"  {line.rstrip()}", no_wrap=True, overflow=cut, crop=screen.is_terminal)
 
 
 def facts(rules: Sequence[Rule]) -> dict[str, str]:

@@ -20,7 +20,7 @@ def scalars(t, weights, lags, lr=1e-3, beta1=0.9, beta2=0.999, eps=1e-16, eps_ro
       units={"lr": "theta", "eps": "g", "eps_root": "g*g"},
       exceptions={"units": "lr changes its unit where the rule changes its branch"})
 def adabelief_rectified(theta, g, m, s, rate, rectified, eps, eps_root, beta1, rest1, beta2, rest2):
-    """adabelief-pytorch 0.2 with rectify=True: RAdam's, with eps beside the root that is not corrected."""
+    """Zhuang et al. 2020, arXiv:2010.07468, the authors' code with rectify=True: eps beside the plain root."""
     m = beta1 * m + rest1 * g
     surprise = g - m
     s = beta2 * s + rest2 * (surprise * surprise) + eps_root

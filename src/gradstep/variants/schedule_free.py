@@ -4,18 +4,15 @@ Shapes: theta, g, x, z, v alike.   Units: [g] = loss/[theta]; x, z in [theta]; v
 weight_decay in 1/[theta]; the betas are pure numbers; warmup is a number of updates.
 """
 
-from typing import Annotated
-
-from gradstep.rule import Domain, NonNegative, rule
+from gradstep.rule import NonNegative, rule
 from gradstep.vocabulary import sqrt
 
-Share = Annotated[float, Domain(0.0, 1.0, open_low=True, open_high=True)]
 
-
-def scalars(t, lr=2.5e-3, beta1: Share = 0.9, beta2=0.999, eps=1e-8, weight_decay=0.0, warmup: NonNegative = 0.0):
+def scalars(t, lr=2.5e-3, beta1=0.9, beta2=0.999, eps=1e-8, weight_decay=0.0, warmup: NonNegative = 0.0):
     rate = lr * min(1.0, t / warmup) if warmup else lr
     return dict(share=1 / t, rate=rate, slope=rate * (1 - beta1 * (1 - 1 / t)), eps=eps, shrink=lr * weight_decay,
-                out=lr * weight_decay / beta1, beta2=beta2, rest2=1 - beta2, unbias2=1 / sqrt(1 - beta2**t))
+                out=lr * weight_decay / beta1 if beta1 else 0.0,
+                beta2=beta2, rest2=1 - beta2, unbias2=1 / sqrt(1 - beta2**t))
 
 
 def read(theta, x, z, v):

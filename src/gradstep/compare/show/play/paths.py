@@ -86,7 +86,7 @@ def _path(settings: Settings, player: Player, noise: np.ndarray) -> Path:
     state = opt.state["x"]
     value, gradient = function(theta)
     at, losses, gradients = [theta.copy()], [float(value)], [np.empty(2)][:0]
-    kept = {name: [_of_coordinates(slot)] for name, slot in state.items()}
+    kept = {name: [_of_coordinates(slot)] for name, slot in state.items() if slot.size <= theta.size}  # no squares
     ended = None
     for step in range(settings.steps):
         noisy = gradient + noise[step]
@@ -102,8 +102,8 @@ def _path(settings: Settings, player: Player, noise: np.ndarray) -> Path:
         at.append(theta.copy())
         losses.append(float(value))
         gradients.append(noisy)
-        for name, slot in state.items():
-            kept[name].append(_of_coordinates(slot))
+        for name, values in kept.items():
+            values.append(_of_coordinates(state[name]))
     return Path(
         player,
         np.array(at),
