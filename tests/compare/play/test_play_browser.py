@@ -163,7 +163,7 @@ def test_a_click_moves_the_start_to_where_it_was(fresh):
 def test_optimizers_come_and_go(fresh):
     page = fresh()
     page.locator("#add").press("Enter")
-    settled(page, "sgd adadelta")
+    settled(page, "sgd adabelief")
     page.locator("#optimizer-3").select_option("torch.Adam")
     settled(page, "sgd torch.Adam")
     assert page.locator("#optimizer-3-beta2").count() == 1
