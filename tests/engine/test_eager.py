@@ -28,7 +28,7 @@ def rows(tx, t=1):
 
 class TestUpdate:
     def test_dtype_shape_and_kind(self):
-        for name in OF_GUESTS:
+        for name in (name for name in OF_GUESTS if not registry()[name].shapes):
             for dtype in ["f4", "f8", "c8", "c16"]:
                 for shape in [(), (3,), (2, 0), (2, 3)]:
                     with case(name, dtype, shape):

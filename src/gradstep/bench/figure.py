@@ -19,6 +19,7 @@ COLOURS = {
     "keras": "#CC79A7",
     "deepspeed": "#E69F00",
     "bitsandbytes": "#56B4E9",
+    "pytorch_optimizer": "#999999",
     "numpy": "#000000",
 }
 DASHES = ("-", "--", ":", "-.", (0, (6, 1, 1, 1, 1, 1)), (0, (1, 3)))
