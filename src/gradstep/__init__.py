@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from gradstep import conventions, interop, layers, nn, schedules, testing
     from gradstep.checkpoint import Checkpoint, load
     from gradstep.gradient_check import check_gradient
-    from gradstep.loop import Batches, Run, lbfgs, loggers, minimize, reduce_lr, stop
+    from gradstep.loop import Batches, Run, asam, lbfgs, loggers, minimize, reduce_lr, sam, stop
 
 __all__ = [
     "Batches",
@@ -53,6 +53,7 @@ __all__ = [
     "State",
     "UserCodeError",
     "apply",
+    "asam",
     "chain",
     "check_gradient",
     "conventions",
@@ -68,6 +69,7 @@ __all__ = [
     "nn",
     "reduce_lr",
     "rows",
+    "sam",
     "scalars",
     "schedules",
     "set_threads",
@@ -83,7 +85,7 @@ __all__ += stages.__all__
 _ON_FIRST_USE = {
     **{name: name for name in ("conventions", "interop", "layers", "nn", "schedules", "testing")},
     **dict.fromkeys(("Checkpoint", "load"), "checkpoint"),
-    **dict.fromkeys(("Batches", "Run", "lbfgs", "minimize", "reduce_lr"), "loop"),
+    **dict.fromkeys(("Batches", "Run", "asam", "lbfgs", "minimize", "reduce_lr", "sam"), "loop"),
     "check_gradient": "gradient_check",
     **{name: f"loop.{name}" for name in ("loggers", "stop")},
 }

@@ -5,10 +5,13 @@ from gradstep.stages.cautious import cautious
 from gradstep.stages.clip import clip_by_global_norm, clip_by_norm, clip_by_value
 from gradstep.stages.decay import decay, l2
 from gradstep.stages.ema import ema
+from gradstep.stages.lookahead import lookahead
+from gradstep.stages.mars import mars
 from gradstep.stages.maximize import maximize
+from gradstep.stages.proximal_decay import proximal_decay
 from gradstep.stages.unscale import unscale
 
 __all__ = [
-    "accumulate", "cautious", "clip_by_global_norm", "clip_by_norm", "clip_by_value", "decay", "ema", "l2", "maximize",
-    "unscale",
+    "accumulate", "cautious", "clip_by_global_norm", "clip_by_norm", "clip_by_value", "decay", "ema", "l2", "lookahead",
+    "mars", "maximize", "proximal_decay", "unscale",
 ]

@@ -12,7 +12,7 @@ from gradstep.rule import Domain, NonNegative, stage
 from gradstep.vocabulary import where
 
 
-def scalars(t, k: Annotated[float, Domain(1.0)] = 5.0, share: NonNegative = 0.5):
+def scalars(t, k: Annotated[float, Domain(1.0, whole=True)] = 5.0, share: NonNegative = 0.5):
     is_now = t % k < 1
     return dict(now=1.0 if is_now else 0.0, share=share)
 
