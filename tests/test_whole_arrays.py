@@ -279,7 +279,7 @@ def shampoo():
         theta = theta - lr * matmul(matmul(root(left), g), root(right))
         return theta, g, left, right
 
-    update.__name__ = "own_shampoo"
+    update.__name__ = "shampoo"
     return rule(
         lambda lr=0.1, eps=1e-2: {"lr": lr},
         state="left right",
@@ -378,14 +378,14 @@ class TestStarts:
         old.save(tmp_path / "a.safetensors")
         opt = gs.Optimizer({"w": problem()["w"], "new": np.ones((2, 3))}, made())
         opt.restore(tmp_path / "a.safetensors", strict=False)
-        assert (opt.state["new"]["own_shampoo.left"] == 0.5 * np.eye(2)).all()
-        assert bits(opt.state["w"]["own_shampoo.left"]) == bits(old.state["w"]["own_shampoo.left"])
+        assert (opt.state["new"]["shampoo.left"] == 0.5 * np.eye(2)).all()
+        assert bits(opt.state["w"]["shampoo.left"]) == bits(old.state["w"]["shampoo.left"])
 
     def test_torch(self):
         torch = pytest.importorskip("torch")
         w = torch.ones(3, 2)
         opt = gs.Optimizer({"w": w}, shampoo()(eps=0.25))
-        assert torch.equal(opt.state["w"]["own_shampoo.left"], 0.25 * torch.eye(3))
+        assert torch.equal(opt.state["w"]["shampoo.left"], 0.25 * torch.eye(3))
 
     @pytest.mark.parametrize(
         ("options", "said"),

@@ -173,7 +173,6 @@ MISREAD = [
     ("muon_moonlight", "maximum(rows(g), columns(g))", "maximum(1.0, rows(g) / columns(g))"),  # Jordan's
     ("muon_optax", "columns(g) / rows(g)", "rows(g) / columns(g)"),
     ("muon_torch", "maximum(norm(u), eps)", "(norm(u) + eps)"),
-    ("shampoo", "left = left + matmul", "left = 0.9 * left + matmul"),  # an average
     ("sm3", "minimum(r, c) + g * g", "r + g * g"),
 ]
 

@@ -247,7 +247,9 @@ class Constructor(Generic[P]):
             for key, default in part.rule.defaults.items():
                 x = sources.get(key)
                 if x is not None and x.name in missing:
-                    hyper[key] = 1.0 if default is None else default
+                    domain = part.rule.domains.get(key)
+                    sample = 1.0 if domain is None or 1.0 in domain else 0.5
+                    hyper[key] = sample if default is None else default
                 elif x is not None:
                     hyper[key] = values[x.name] if x.half is None else values[x.half[0]][x.half[1]]
                 elif key in part.given:

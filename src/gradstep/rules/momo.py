@@ -8,7 +8,12 @@ Shapes: theta, g, d alike; loss is a number.   Units: [g] = loss/[theta]; d in [
 beta is a pure number.
 """
 
-from gradstep.rule import Fraction, rule
+import math
+from typing import Annotated
+
+from gradstep.rule import Domain, Fraction, rule
+
+Finite = Annotated[float, Domain(-math.inf)]
 
 
 def averages(t, beta: Fraction = 0.9):
@@ -16,7 +21,7 @@ def averages(t, beta: Fraction = 0.9):
     return dict(beta=beta, rest=1 - beta)
 
 
-def scalars(along, length, ahead, loss, level, base, beta, rest, lr=1.0, f_min=0.0):
+def scalars(along, length, ahead, loss, level, base, beta, rest, lr=1.0, f_min: Finite = 0.0):
     level = beta * level + rest * loss
     base = beta * base + rest * along
     gap = max(0.0, level + ahead - base - f_min)

@@ -6,10 +6,15 @@ bring a linear loss to f_min, and no longer than lr times the gradient.
 Shapes: theta, g alike; loss is a number.   Units: [g] = loss/[theta]; lr in [theta]/[g]; f_min in loss; eps in [g]^2.
 """
 
-from gradstep.rule import NonNegative, rule
+import math
+from typing import Annotated
+
+from gradstep.rule import Domain, NonNegative, rule
+
+Finite = Annotated[float, Domain(-math.inf)]
 
 
-def scalars(length, loss, lr=1.0, f_min=0.0, eps: NonNegative = 0.0):
+def scalars(length, loss, lr=1.0, f_min: Finite = 0.0, eps: NonNegative = 0.0):
     length = length + eps
     return dict(rate=min(lr, max(0.0, loss - f_min) / length) if length > 0 else 0.0)
 

@@ -50,7 +50,7 @@ def adafactor_torch(theta, g, r, c, beta, rest, rho, eps1, eps2, unclip, least, 
 def optax_scalars(t, lr=1.0, decay_rate: Positive = 0.8, momentum=0.0, eps1: Positive = 1e-30,
                   eps2: NonNegative = 1e-3, clip: Positive = 1.0, weight_decay=0.0):
     rest = t**-decay_rate
-    return dict(beta=1 - rest, rest=rest, momentum=momentum, new=(1 - momentum) * lr, eps1=eps1, eps2=eps2,
+    return dict(rest=rest, beta=1 - rest, momentum=momentum, new=(1 - momentum) * lr, eps1=eps1, eps2=eps2,
                 unclip=1 / clip, shrink=weight_decay)
 
 
