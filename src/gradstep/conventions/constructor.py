@@ -19,7 +19,6 @@ from gradstep.form.chain import program
 from gradstep.form.hyper import Hyper
 from gradstep.form.rule import Part, Rule, Stage
 from gradstep.naming import unknown
-from gradstep.schedules import Schedule
 
 P = ParamSpec("P")
 Kind = Literal["number", "pair", "switch", "ignored", "label", "refused"]
@@ -343,6 +342,8 @@ def number(x: Any) -> Any:
     Schedules of gradstep are left as they are, and are saved with a run; others by their names alone.
     """
     if callable(x):
+        from gradstep.schedules import Schedule  # all of them, which an import of the package need not wait for
+
         return x if isinstance(x, Schedule | AsIs) else _in_python(x)
     shape = getattr(x, "shape", None)
     if shape == () and hasattr(x, "__float__"):

@@ -9,6 +9,7 @@ import numpy as np
 
 from gradstep.array.namespaces import as_reals, to_numpy
 from gradstep.array.tree import flatten
+from gradstep.engine.tensor import check_alike
 from gradstep.form.hyper import Domain, in_domain
 from gradstep.naming import real
 
@@ -65,6 +66,8 @@ def _ascending(name: str, objective: Objective, rho: float, direction: Any, meas
         nest, leaves = flatten(params)
         own = nest.leaves(grads, "gradients")
         pairs = list(zip(leaves, own, strict=True))
+        for k, (x, g) in enumerate(pairs):
+            check_alike(f"{name}: gradient {nest.names[k]!r}", g, x)
         sizes = [np.asarray(as_reals(to_numpy(measured(x, g))), np.float64).reshape(-1) for x, g in pairs]
         step = rho / (math.sqrt(math.fsum(float(x @ x) for x in sizes)) + _TINY)
         return loss, objective(nest.build([x + step * direction(x, g) for x, g in pairs]), *more, **named)[1]
