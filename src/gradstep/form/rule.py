@@ -486,6 +486,7 @@ class Variation(TypedDict, total=False):
 
     start: Mapping[str, Any]
     units: Mapping[str, str]
+    exceptions: Mapping[str, str]
 
 
 def variant(base: Rule, **options: Unpack[Variation]) -> Callable[[Callable[..., dict[str, Any]]], Rule]:
@@ -496,7 +497,7 @@ def variant(base: Rule, **options: Unpack[Variation]) -> Callable[[Callable[...,
     base
         The rule that it varies.
     **options
-        ``start`` and ``units``, where they are not those of ``base``.
+        ``start``, ``units`` and ``exceptions``, where they are not those of ``base``.
 
     Raises
     ------
