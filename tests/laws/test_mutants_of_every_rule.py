@@ -4,7 +4,6 @@ A rule is in the first by the fact that it is registered.
 """
 
 import inspect
-import sys
 import textwrap
 from dataclasses import replace
 from functools import wraps
@@ -167,7 +166,7 @@ MISREAD = [
     ("yogi", "sign(v - square) * square", "(v - square)"),  # Adam's
     ("adafactor_optax", "- shrink * theta", "- new * shrink * theta"),  # a decay times lr
     ("adafactor_timm", "rest1 * alpha * u", "rest1 * u"),
-    ("adafactor_torch", "square = g * g", "square = g * g + eps1"),  # the paper's
+    ("adafactor_torch", "averages(g * g, r", "averages(g * g + eps1, r"),  # the paper's
     ("came", "(u - m) * (u - m)", "u * u"),
     ("muon_keras", "b = momentum * b + g", "b = momentum * b + (1.0 - momentum) * g"),
     ("muon_moonlight", "maximum(rows(g), columns(g))", "maximum(1.0, rows(g) / columns(g))"),  # Jordan's
@@ -178,14 +177,13 @@ MISREAD = [
 
 
 def misread(rule, old, new):
-    """The functions of the rule's file that have `old`, with `new` in its place; text that is not there is an error."""
-    module = sys.modules[rule.module]
+    """The rule's functions that have `old`, with `new` in its place; text that is not there is an error."""
     changes = {}
     for field in ("update", "scalars", "early"):
         function = getattr(rule, field)
         text = textwrap.dedent(inspect.getsource(function)) if function else ""
         if old in text:
-            known = dict(vars(module))
+            known = dict(inspect.unwrap(function).__globals__)
             exec(text[text.index("def ") :].replace(old, new), known)  # noqa: S102 - this file's own text
             changes[field] = known[function.__name__]
     assert changes, f"{rule.name} has no {old!r}: what is a misreading now?"
