@@ -164,6 +164,7 @@ def test_averages_by_hand():
     assert_same(wrappers.swa(thetas, start=1, every=2), [4, 8, 3, 3])
     assert_same(wrappers.ema_corrected([4, 7, 7], 0.5), [4, 6, F(46, 7) - 0])
     assert_same(wrappers.ema_warmed([4, 8, 8], 0.6, gamma=1, power=1), [4, 6, 6 + mpf(2) * (1 - mpf(0.6))])
+    assert_same(wrappers.ema_warmed_tf(11, [0, 12], 0.2), [2, 2 + mpf(10) * (1 - mpf(0.2))])  # 2/11, then 0.2
     assert_same(wrappers.polynomial_average([4, 8, 8], gamma=1), [4, 4 + F(8, 3), F(20, 3) * F(1, 2) + 4])
 
 

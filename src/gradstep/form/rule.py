@@ -509,8 +509,10 @@ def variant(base: Rule, **options: Unpack[Variation]) -> Callable[[Callable[...,
     def declare(scalars: Callable[..., dict[str, Any]]) -> Rule:
         name, module = scalars.__name__, scalars.__module__
         defaults, domains = declared_hyper(name, scalars, base.early)
-        varied = replace(base, name=name, scalars=scalars, module=module, defaults=defaults, domains=domains, **options)
-        return _registered(varied)
+        gone = base.defaults.keys() - defaults.keys()
+        symbols = {key: x for key, x in base.symbols.items() if key not in gone}
+        varied = replace(base, name=name, scalars=scalars, module=module, defaults=defaults, domains=domains)
+        return _registered(replace(varied, symbols=symbols, **options))
 
     return declare
 

@@ -19,7 +19,7 @@ from gradstep.variants.amsgrad import (
     amsgrad_optax_uncorrected,
 )
 from gradstep.variants.cautious import cautious_mean
-from gradstep.variants.ema import ema_after_first
+from gradstep.variants.ema import ema_after_first, ema_warmed_tf
 from gradstep.variants.ftrl import ftrl_keras
 from gradstep.variants.lars import lars_optax, lars_optax_nesterov, lars_timm
 from gradstep.variants.mars import mars_timm
@@ -73,6 +73,7 @@ __all__ = [
     "amsgrad_optax_uncorrected",
     "cautious_mean",
     "ema_after_first",
+    "ema_warmed_tf",
     "ftrl_keras",
     "lars_optax",
     "lars_optax_nesterov",
