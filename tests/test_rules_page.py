@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from gradstep import rules
+from gradstep import rules, stages
 from gradstep.cli.listing import facts
 
 PAGE = (Path(__file__).parents[1] / "docs/rules.md").read_text(encoding="utf-8")
@@ -24,6 +24,18 @@ def test_every_rule_stands_there_with_its_bytes(name):
 def test_no_other_rule_stands_there():
     tables = PAGE.split("## What each costs")[1].split("## Around a rule")[0]
     assert set(re.findall(r"^\| `(\w+)` \|", tables, re.MULTILINE)) <= set(rules.__all__)
+
+
+def test_every_stage_stands_there():
+    table = PAGE.split("## Around a rule")[1]
+    rows = re.findall(r"^\| (`.*?) \| (in front|behind) \| (.*) \|$", table, re.MULTILINE)
+    found = [name for names, *_ in rows for name in re.findall(r"`(\w+)`", names)]
+    assert sorted(found) == sorted(stages.__all__)
+    for names, place, _ in rows:
+        for name in re.findall(r"`(\w+)`", names):
+            made = getattr(stages, name)
+            may_be_in_front = not (made.wraps or made.read)
+            assert may_be_in_front or place == "behind"
 
 
 def test_every_claim_about_comparisons_has_a_source():

@@ -94,9 +94,11 @@ Whole = Callable[[int, Any, Any], tuple[Any, ...]]
 def transformed(rule: Rule, theta: Any, g: Any, slots: Sequence[Any], numbers: Sequence[Any]) -> tuple[Any, ...]:
     """Run a rule of whole arrays: the new theta, g and slots, in the shapes in which they are kept."""
     arrays = [theta, g, *slots]
+    if theta.ndim < rule.fewest:
+        return tuple(arrays)
     if isinstance(theta, np.ndarray):
         arrays = [np.ascontiguousarray(x) for x in arrays]  # a matrix product may depend on strides
-    taken = list(map(as_matrix, arrays))
+    taken = [as_matrix(x, rule.folds) for x in arrays]
     results = rule.update(*taken, **dict(zip(rule.numbers, numbers, strict=True)))
     xp, out = namespace(theta), list[Any]()
     for x, like in zip(results, (theta, g, *slots), strict=True):

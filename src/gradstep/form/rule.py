@@ -17,9 +17,9 @@ from typing import Any, Literal, TypedDict, Unpack
 from gradstep.array.namespaces import namespace
 from gradstep.errors import GradstepTypeError, GradstepValueError, RuleError
 from gradstep.form.checking import Checker
-from gradstep.form.declaration import declared_hyper, examine, parameters
+from gradstep.form.declaration import declared_hyper, examine, operands_of, parameters
 from gradstep.form.hyper import Domain, Fraction, Hyper, NonNegative, Positive, checked
-from gradstep.form.matrices import as_matrix
+from gradstep.form.matrices import Folds, as_matrix
 from gradstep.naming import find, unknown
 
 __all__ = [
@@ -91,6 +91,11 @@ class Rule:
         ``"rows rows"``, ``"columns columns"`` or ``"one"``.
     axes
         The most axes that a parameter of a whole rule may have; more are a stack of matrices where it is None.
+    folds
+        The axis of a parameter of a whole rule that stays one of its matrix: ``"first"`` as rows, ``"last"`` as
+        columns. All other axes become the other one, and an array of one axis is one row, or one column.
+    fewest
+        The fewest axes of a parameter that a whole rule changes: those of fewer go through it as they are.
     power
         The highest power of g that the rule forms; larger gradients than that allows are refused.
     bounds
@@ -141,6 +146,8 @@ class Rule:
     whole: bool = False
     shapes: Mapping[str, str] = field(default_factory=dict[str, str])
     axes: int | None = None
+    folds: Folds | None = None
+    fewest: int = 0
     clips: str | None = None
     ascends: bool = False
     search: float = 1.0
@@ -246,8 +253,8 @@ class Rule:
     @cached_property
     def moves_theta(self) -> bool:
         """True where the update gives another theta than it was handed."""
-        operands = {key: Checker(self.name).array(key) for key in self.arrays}
-        numbers = {key: Checker(self.name).scalar(key) for key in self.numbers}
+        checker = Checker(self.name, self.whole)
+        operands, numbers = operands_of(self, checker), {key: checker.scalar(key) for key in self.numbers}
         return self.update(*operands.values(), **numbers)[0] is not operands["theta"]
 
     @cached_property
@@ -371,6 +378,8 @@ class Options(TypedDict, total=False):
     whole: bool
     shapes: Mapping[str, str]
     axes: int
+    folds: Folds
+    fewest: int
     power: int
     bounds: str
     clips: str
@@ -456,6 +465,8 @@ def _declaring(
                 whole=options.get("whole", False),
                 shapes=options.get("shapes", _EMPTY),
                 axes=options.get("axes"),
+                folds=options.get("folds"),
+                fewest=options.get("fewest", 0),
                 clips=options.get("clips"),
                 ascends=options.get("ascends", False),
                 search=options.get("search", 1.0),

@@ -18,7 +18,7 @@ from gradstep.variants.amsgrad import (
     amsgrad_optax_square,
     amsgrad_optax_uncorrected,
 )
-from gradstep.variants.cautious import cautious_mean
+from gradstep.variants.cautious import cautious_heavyball, cautious_mean
 from gradstep.variants.ema import ema_after_first, ema_warmed_tf
 from gradstep.variants.ftrl import ftrl_keras
 from gradstep.variants.lars import lars_optax, lars_optax_nesterov, lars_timm
@@ -71,6 +71,7 @@ __all__ = [
     "amsgrad_optax_mean",
     "amsgrad_optax_square",
     "amsgrad_optax_uncorrected",
+    "cautious_heavyball",
     "cautious_mean",
     "ema_after_first",
     "ema_warmed_tf",
