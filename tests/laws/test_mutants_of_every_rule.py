@@ -26,6 +26,7 @@ EQUAL = {
     ("asgd", "share off"): "it is the average's",
     ("dadapt_adam", "gain3 off"): "d is a quotient, above and below the line as much larger",
     ("muon_torch", "unit of eps"): "all norms are larger here",
+    ("nadam_timm", "eps_root off"): "it is zero",
     ("prodigy", "gain3 off"): "as in dadapt_adam",
     ("radam", "rectified off"): "a switch, above a half or not",
     ("radam_optax", "now off"): "it is zero",

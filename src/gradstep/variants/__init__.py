@@ -19,13 +19,16 @@ from gradstep.variants.amsgrad import (
     amsgrad_optax_uncorrected,
 )
 from gradstep.variants.cautious import cautious_mean
+from gradstep.variants.decay import decay_from_second
 from gradstep.variants.ema import ema_after_first
 from gradstep.variants.ftrl import ftrl_keras
+from gradstep.variants.lamb import lamb_timm
 from gradstep.variants.lars import lars_optax, lars_timm
 from gradstep.variants.mars import mars_timm
 from gradstep.variants.momentum import unfolded_momentum, unfolded_nesterov
 from gradstep.variants.muon import muon_keras, muon_moonlight, muon_optax, muon_torch
-from gradstep.variants.nadam import nadam_optax, nadam_torch
+from gradstep.variants.nadam import nadam_optax, nadam_timm, nadam_torch
+from gradstep.variants.novograd import novograd_timm
 from gradstep.variants.radam import radam_optax, radam_optax_nesterov, radam_torch
 from gradstep.variants.rms import (
     scale_by_centered_rms,
@@ -66,8 +69,10 @@ __all__ = [
     "amsgrad_optax_square",
     "amsgrad_optax_uncorrected",
     "cautious_mean",
+    "decay_from_second",
     "ema_after_first",
     "ftrl_keras",
+    "lamb_timm",
     "lars_optax",
     "lars_timm",
     "mars_timm",
@@ -76,7 +81,9 @@ __all__ = [
     "muon_optax",
     "muon_torch",
     "nadam_optax",
+    "nadam_timm",
     "nadam_torch",
+    "novograd_timm",
     "radam_optax",
     "radam_optax_nesterov",
     "radam_torch",
