@@ -87,7 +87,7 @@ def test_a_name_is_the_constructor():
 
 BESIDE = ({}, {"momentum": 0.5, "use_ema": True})  # some arguments matter beside others alone
 VALUES = {"loss_scale": 2.0, "threshold": 6.0}
-ABOVE_ZERO = {"eps", "loss_scale", "max_norm", "max_value", "threshold"}
+ABOVE_ZERO = {"eps", "loss_scale", "max_norm", "max_value", "threshold", "trust"}
 SWITCHES_AT_ZERO = {"momentum", "eps_root"}
 REFUSED_AT_ZERO = {"tf1.AdagradOptimizer" + "initial_accumulator_value"}
 
@@ -193,7 +193,11 @@ def test_keras_takes_what_its_base_class_takes():
     ("call", "kind", "text"),
     [
         ('gs.Optimizer(w, "torch.Adm")', ValueError, r"unknown optimizer of torch 'Adm'; did you mean Adam"),
-        ('gs.Optimizer(w, "jax.Adam")', ValueError, r"unknown library 'jax'; known: keras, mlx, optax, tf1, timm, torch"),
+        (
+            'gs.Optimizer(w, "jax.Adam")',
+            ValueError,
+            r"unknown library 'jax'; known: keras, mlx, optax, tf1, timm, torch",
+        ),
         (
             'gs.Optimizer(w, "torch.Adam", beta1=0.9)',
             ValueError,

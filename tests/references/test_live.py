@@ -120,8 +120,8 @@ ARGUMENTS = {
     },
 }
 ALWAYS = {"optax": "learning_rate", "keras": "beta_2"}  # given in each call, where a constructor has it
-# Each step has a rounding of float32, that of the product of momenta, which is below a half.
-ROUNDED = {("torch", "NAdam"): STEPS * 2.0**-24}
+# Each step has a rounding of float32: of the product of momenta, which is below a half, and of second moments.
+ROUNDED = dict.fromkeys([("torch", "NAdam"), ("timm", "LaProp"), ("timm", "NvNovoGrad")], STEPS * 2.0**-24)
 LIVE = [(library, constructor) for library, known in ARGUMENTS.items() for constructor in known]
 
 

@@ -16,7 +16,19 @@ from gradstep.naming import find
 if TYPE_CHECKING:
     from gradstep.conventions import keras, mlx, optax, tf1, timm, torch
 
-__all__ = ["arguments", "constructor", "described", "keras", "mlx", "optax", "rate_name", "stage_of", "tf1", "timm", "torch"]
+__all__ = [
+    "arguments",
+    "constructor",
+    "described",
+    "keras",
+    "mlx",
+    "optax",
+    "rate_name",
+    "stage_of",
+    "tf1",
+    "timm",
+    "torch",
+]
 
 LIBRARIES = ("keras", "mlx", "optax", "tf1", "timm", "torch")
 

@@ -456,7 +456,7 @@ def _turned(x: Argument, is_on: bool) -> Any:
     """Return a value of a switch, or of a number that is there or not."""
     if x.kind == "switch":
         return is_on
-    return 1.0 if is_on else None if x.default is None else 0.0
+    return 1.0 if is_on else None if x.default is None or x.is_optional else 0.0
 
 
 def _holds_many(x: Any) -> bool:

@@ -119,7 +119,7 @@ def Adopt(
     capturable: bool = False,
     differentiable: bool = False,
 ) -> Stage:
-    """``timm.optim.Adopt``: cut at (t - 1)^0.333, where its authors have the power 0.25; no decay at the first update."""
+    """``timm.optim.Adopt``: cut at (t - 1)^0.333, its authors at (t - 1)^0.25; no decay at the first update."""
     return chain(
         *[stages.maximize] * maximize,
         variants.decay_from_second if decoupled else stages.l2,
@@ -230,7 +230,7 @@ def MADGRAD(
     """
     if decoupled_decay and not momentum:
         raise GradstepValueError(
-            "timm.MADGRAD: decoupled_decay=True needs a momentum above 0; without, timm moves the start x0 by the decay."
+            "timm.MADGRAD: decoupled_decay=True needs a momentum above 0; without, timm moves x0 by the decay."
         )
     return _after_decay(rules.madgrad, decoupled=decoupled_decay)
 
@@ -286,9 +286,7 @@ def NvNovoGrad(
 
 
 @constructor
-def RAdamLegacy(
-    lr: Any = 1e-3, betas: Any = (0.9, 0.999), eps: float = 1e-8, weight_decay: float = 0.0
-) -> Stage:
+def RAdamLegacy(lr: Any = 1e-3, betas: Any = (0.9, 0.999), eps: float = 1e-8, weight_decay: float = 0.0) -> Stage:
     """``timm.optim.RAdamLegacy``: decoupled weight decay; rectified from rho = 5 on. timm computes in float32."""
     return _after_decay(variants.radam_torch, decoupled=True)
 
