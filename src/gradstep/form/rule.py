@@ -20,7 +20,7 @@ from gradstep.form.checking import Checker
 from gradstep.form.declaration import declared_hyper, examine, parameters
 from gradstep.form.hyper import Domain, Fraction, Hyper, NonNegative, Positive, checked
 from gradstep.form.matrices import as_matrix
-from gradstep.naming import find, unknown
+from gradstep.naming import as_float, find, unknown
 
 __all__ = [
     "Domain", "Fraction", "NonNegative", "Part", "Positive", "Rule", "Stage",
@@ -205,7 +205,7 @@ class Rule:
         known |= early
         out = {**early, **self.scalars(**{key: known[key] for key in self.arguments})}
         numbers = self.numbers if names is None else names
-        return {key: float(out[key]) for key in numbers}, {key: float(out[key]) for key in memory}
+        return {key: as_float(out[key]) for key in numbers}, {key: as_float(out[key]) for key in memory}
 
     def shown(
         self, theta: Any, slots: Sequence[Any], t: int, hyper: Mapping[str, float], memory: Mapping[str, float]
@@ -219,17 +219,17 @@ class Rule:
         if names := tuple(key for key in asked if key not in known):
             if t == 0:
                 return theta
-            known |= self.host(t, hyper, memory, dict.fromkeys(self.found, 1.0), names)[0]
+            known |= self.host(t, hyper, memory, dict.fromkeys(self.per_step, 1.0), names)[0]
         shown = self.read(**{key: known[key] for key in asked})
         return namespace(theta).reshape(shown, theta.shape) if self.whole else shown
 
     @property
-    def beside(self) -> tuple[str, ...]:
+    def extras(self) -> tuple[str, ...]:
         """Names of what comes with each step beside the gradient: arrays, then numbers."""
         return (*self.inputs, *self.takes)
 
     @property
-    def found(self) -> tuple[str, ...]:
+    def per_step(self) -> tuple[str, ...]:
         """Names of the numbers that each step brings: its sums, and those that it is called with."""
         return (*self.measure, *self.takes)
 
