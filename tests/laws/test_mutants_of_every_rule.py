@@ -25,6 +25,8 @@ EQUAL = {
     ("asgd", "share off"): "it is the average's",
     ("dadapt_adam", "gain3 off"): "d is a quotient, above and below the line as much larger",
     ("muon_torch", "unit of eps"): "all norms are larger here",
+    ("polyak_optax", "unit of lr"): "no step is as long as lr here",
+    ("polyak_optax_plus", "unit of lr"): "no step is as long as lr here",
     ("prodigy", "gain3 off"): "as in dadapt_adam",
     ("radam", "rectified off"): "a switch, above a half or not",
     ("radam_optax", "now off"): "it is zero",
@@ -32,7 +34,9 @@ EQUAL = {
     ("radam_optax_nesterov", "rectified off"): "a switch",
     ("radam_torch", "rectified off"): "a switch",
     ("schedule_free_adamw", "top not kept"): "the rate does not fall here",
+    ("schedule_free_adamw_optax", "top not kept"): "the rate does not fall here",
     ("schedule_free_sgd", "top not kept"): "the rate does not fall here",
+    ("schedule_free_sgd_optax", "top not kept"): "the rate does not fall here",
     ("signum", "rest1 off"): "m is as much larger, and its sign the same",
     # Every step is cut with the laws' gradients; tests/test_inputs.py has others.
     **{

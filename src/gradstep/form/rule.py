@@ -486,6 +486,7 @@ class Variation(TypedDict, total=False):
 
     start: Mapping[str, Any]
     units: Mapping[str, str]
+    exceptions: Mapping[str, str]
 
 
 def variant(base: Rule, **options: Unpack[Variation]) -> Callable[[Callable[..., dict[str, Any]]], Rule]:
@@ -496,7 +497,7 @@ def variant(base: Rule, **options: Unpack[Variation]) -> Callable[[Callable[...,
     base
         The rule that it varies.
     **options
-        ``start`` and ``units``, where they are not those of ``base``.
+        ``start``, ``units`` and ``exceptions``, where they are not those of ``base``.
 
     Raises
     ------
@@ -508,8 +509,10 @@ def variant(base: Rule, **options: Unpack[Variation]) -> Callable[[Callable[...,
     def declare(scalars: Callable[..., dict[str, Any]]) -> Rule:
         name, module = scalars.__name__, scalars.__module__
         defaults, domains = declared_hyper(name, scalars, base.early)
-        varied = replace(base, name=name, scalars=scalars, module=module, defaults=defaults, domains=domains, **options)
-        return _registered(varied)
+        gone = base.defaults.keys() - defaults.keys()
+        symbols = {key: x for key, x in base.symbols.items() if key not in gone}
+        varied = replace(base, name=name, scalars=scalars, module=module, defaults=defaults, domains=domains)
+        return _registered(replace(varied, symbols=symbols, **options))
 
     return declare
 
