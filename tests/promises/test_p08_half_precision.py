@@ -13,7 +13,7 @@ from support import OF_GRADIENTS
 ml_dtypes = pytest.importorskip("ml_dtypes")
 DTYPES = {"float16": "f2", "bfloat16": ml_dtypes.bfloat16, "float32": "f4", "float64": "f8"}
 SCALES = [10.0**k for k in range(-12, 5)]
-# Roots of squares hang on their least eigenvalues, of which a dtype knows none beside large ones: they need not be near.
+# Roots of squares hang on their least eigenvalues, of which a dtype knows none beside large ones: not near.
 OF_SQUARES = {name for name in OF_GRADIENTS if {*lookup(name).shapes.values()} & {*SQUARES}}
 STEPS, SIZE = 10, 64
 SMALLEST = {name: float(ml_dtypes.finfo(dtype).smallest_normal) for name, dtype in DTYPES.items()}
