@@ -74,7 +74,7 @@ def examine(made: Any) -> tuple[tuple[str, ...], tuple[str, ...], dict[str, int]
     owner = made.name
     _check_names(made)
     known: dict[str, Any] = {key: _sample(owner, key, x, made.domains.get(key)) for key, x in made.defaults.items()}
-    known |= {**made.memory, "t": 1, **dict.fromkeys(made.found, 1.0)}
+    known |= {**made.memory, "t": 1, **dict.fromkeys(made.per_step, 1.0)}
     early = {} if made.early is None else _numbers(made, "early", made.early, known)
     out = _numbers(made, "scalars", made.scalars, {**known, **early})
     if made.clips is not None and made.clips not in out:
@@ -84,7 +84,7 @@ def examine(made: Any) -> tuple[tuple[str, ...], tuple[str, ...], dict[str, int]
     if twice := early.keys() & out.keys():
         raise RuleError(f"rule {owner}: early() and scalars() both return {min(twice)}; leave it to one of them.")
     numbers = tuple(key for key in out if key not in made.memory)
-    named = [*made.state, *made.defaults, *made.memory, *made.found, *early, *numbers]
+    named = [*made.state, *made.defaults, *made.memory, *made.per_step, *early, *numbers]
     _check_known(owner, "symbols", made.symbols, named)
     first, takes = made.arrays, parameters(made.update)
     if takes[: len(first)] != first or set(takes[len(first) :]) != {*early, *numbers}:
@@ -143,7 +143,7 @@ def _check_known_from_t(made: Any, known: Mapping[str, Any], asked: Sequence[str
     def host(t: int, factor: float) -> dict[str, float]:
         hyper = {key: known[key] for key in made.defaults}
         memory = {key: factor * x + factor - 1 for key, x in made.memory.items()}
-        return made.host(t, hyper, memory, dict.fromkeys(made.found, factor), (*asked,))[0]
+        return made.host(t, hyper, memory, dict.fromkeys(made.per_step, factor), (*asked,))[0]
 
     for key in asked:
         if any(host(t, 1.0)[key] != host(t, 1.25)[key] for t in (1, 2, 3)):
@@ -162,7 +162,7 @@ def _check_names(made: Any) -> None:
     _check_known(owner, "exceptions", made.exceptions, LAWS)
     for key, unit in made.units.items():
         _check_known(owner, f"units of {key}", [x.strip() for x in re.split("[*/]", unit)], ("theta", "g", "1"))
-    named = [*made.state, *made.memory, *made.defaults, *made.found]
+    named = [*made.state, *made.memory, *made.defaults, *made.per_step]
     for key in named:
         if key in ("before", "theta", "g", "t", "name") or named.count(key) > 1:
             raise RuleError(f"rule {owner}: the name {key} is taken; choose another for the slot or hyperparameter.")
@@ -233,7 +233,7 @@ def _check_start(made: Any, key: str, how: Any) -> None:
 
 def _numbers(made: Any, name: str, function: Callable[..., Any], known: Mapping[str, Any]) -> dict[str, Any]:
     """Return what ``scalars`` or ``early`` gives for sample values."""
-    have = known if name == "scalars" else {key: x for key, x in known.items() if key not in made.found}
+    have = known if name == "scalars" else {key: x for key, x in known.items() if key not in made.per_step}
     asked = _known(made, f"{name}()", function, have)
     out = _call(made.name, name, function, **{key: have[key] for key in asked})
     if not isinstance(out, dict):

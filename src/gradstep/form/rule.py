@@ -21,7 +21,7 @@ from gradstep.form.declaration import declared_hyper, examine, parameters
 from gradstep.form.diagonal import Diagonal
 from gradstep.form.hyper import Domain, Fraction, Hyper, NonNegative, Positive, checked
 from gradstep.form.matrices import SQUARES, as_matrix, slot_shape
-from gradstep.naming import find, unknown
+from gradstep.naming import as_float, find, unknown
 
 __all__ = [
     "Domain", "Fraction", "NonNegative", "Part", "Positive", "Rule", "Stage",
@@ -210,7 +210,7 @@ class Rule:
         known |= early
         out = {**early, **self.scalars(**{key: known[key] for key in self.arguments})}
         numbers = self.numbers if names is None else names
-        return {key: float(out[key]) for key in numbers}, {key: float(out[key]) for key in memory}
+        return {key: as_float(out[key]) for key in numbers}, {key: as_float(out[key]) for key in memory}
 
     def shown(
         self, theta: Any, slots: Sequence[Any], t: int, hyper: Mapping[str, float], memory: Mapping[str, float]
@@ -224,7 +224,7 @@ class Rule:
         if names := tuple(key for key in asked if key not in known):
             if t == 0:
                 return theta
-            known |= self.host(t, hyper, memory, dict.fromkeys(self.found, 1.0), names)[0]
+            known |= self.host(t, hyper, memory, dict.fromkeys(self.per_step, 1.0), names)[0]
         shown = self.read(**{key: known[key] for key in asked})
         return namespace(theta).reshape(shown, theta.shape) if self.whole else shown
 
@@ -239,12 +239,12 @@ class Rule:
         return Diagonal(x) if is_long else x
 
     @property
-    def beside(self) -> tuple[str, ...]:
+    def extras(self) -> tuple[str, ...]:
         """Names of what comes with each step beside the gradient: arrays, then numbers."""
         return (*self.inputs, *self.takes)
 
     @property
-    def found(self) -> tuple[str, ...]:
+    def per_step(self) -> tuple[str, ...]:
         """Names of the numbers that each step brings: its sums, and those that it is called with."""
         return (*self.measure, *self.takes)
 
@@ -504,6 +504,7 @@ class Variation(TypedDict, total=False):
     start: Mapping[str, Any]
     units: Mapping[str, str]
     longest: int
+    exceptions: Mapping[str, str]
 
 
 def variant(base: Rule, **options: Unpack[Variation]) -> Callable[[Callable[..., dict[str, Any]]], Rule]:
@@ -514,7 +515,7 @@ def variant(base: Rule, **options: Unpack[Variation]) -> Callable[[Callable[...,
     base
         The rule that it varies.
     **options
-        ``start``, ``units`` and ``longest``, where they are not those of ``base``.
+        ``start``, ``units``, ``exceptions`` and ``longest``, where they are not those of ``base``.
 
     Raises
     ------
@@ -526,8 +527,10 @@ def variant(base: Rule, **options: Unpack[Variation]) -> Callable[[Callable[...,
     def declare(scalars: Callable[..., dict[str, Any]]) -> Rule:
         name, module = scalars.__name__, scalars.__module__
         defaults, domains = declared_hyper(name, scalars, base.early)
-        varied = replace(base, name=name, scalars=scalars, module=module, defaults=defaults, domains=domains, **options)
-        return _registered(varied)
+        gone = base.defaults.keys() - defaults.keys()
+        symbols = {key: x for key, x in base.symbols.items() if key not in gone}
+        varied = replace(base, name=name, scalars=scalars, module=module, defaults=defaults, domains=domains)
+        return _registered(replace(varied, symbols=symbols, **options))
 
     return declare
 

@@ -25,8 +25,8 @@ from gradstep.testing.trial import (
     REAL,
     Arrays,
     Snapshot,
-    beside,
     edges,
+    extras,
     gradients,
     normal,
     run,
@@ -103,7 +103,7 @@ def _steps(
 
     places = {key: (i, own.index(key)) for i, own in enumerate(made.slots) for key in own}
     for t, g in enumerate(grads, 1):
-        more = beside(stage, g)
+        more = extras(stage, g)
         for name, keys in made.inputs.items():
             for i, j in map(places.__getitem__, keys):
                 for x, own in zip(tensors, more[name], strict=True):
