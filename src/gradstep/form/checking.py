@@ -223,6 +223,10 @@ class Matrix(Checked):
                 return [(rows, others[0][1])]
             case "simplex":
                 return [(rows, columns)]
+            case "gram":
+                if others[0] != (rows, rows):
+                    self.checker.refuse(text, f"gives {_shown((rows, rows))}, and is to be like {_shown(others[0])}")
+                return [(rows, rows)]
             case "transpose":
                 return [(columns, rows)]
             case "wide":
