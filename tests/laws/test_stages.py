@@ -103,6 +103,19 @@ def test_l2(tensors, engine):
 
 
 @pytest.mark.parametrize("engine", ENGINES)
+def test_a_decay_from_the_second_update_leaves_the_first_alone(engine):
+    params = {"w": np.array([1.0, -2.0])}
+    opt = gs.Optimizer(
+        params, gs.chain(gradstep.variants.decay_from_second(weight_decay=0.5), gs.sgd(lr=0.5)), engine=engine
+    )
+    seen = []
+    for _ in range(3):
+        opt.step({"w": np.zeros(2)})
+        seen.append(params["w"].tolist())
+    assert seen == [[1.0, -2.0], [0.75, -1.5], [0.5625, -1.125]]
+
+
+@pytest.mark.parametrize("engine", ENGINES)
 def test_decay(tensors, engine):
     thetas, grads = tensors
     theta, g = one_step(gs.decay, thetas, grads, engine, lr=0.1, weight_decay=0.3)

@@ -14,11 +14,23 @@ from gradstep.form.rule import Rule, Stage, as_stage, lookup, registry
 from gradstep.naming import find
 
 if TYPE_CHECKING:
-    from gradstep.conventions import keras, mlx, optax, tf1, torch
+    from gradstep.conventions import keras, mlx, optax, tf1, timm, torch
 
-__all__ = ["arguments", "constructor", "described", "keras", "mlx", "optax", "rate_name", "stage_of", "tf1", "torch"]
+__all__ = [
+    "arguments",
+    "constructor",
+    "described",
+    "keras",
+    "mlx",
+    "optax",
+    "rate_name",
+    "stage_of",
+    "tf1",
+    "timm",
+    "torch",
+]
 
-LIBRARIES = ("keras", "mlx", "optax", "tf1", "torch")
+LIBRARIES = ("keras", "mlx", "optax", "tf1", "timm", "torch")
 
 
 def __getattr__(name: str) -> Any:
