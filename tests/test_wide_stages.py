@@ -216,7 +216,7 @@ def test_mars_cuts_what_is_a_little_too_long(engine):
     opt = gs.Optimizer(w, gs.chain(gs.mars(beta1=0.5, gamma=1.0, max_norm=5.0), gs.sgd(lr=1.0)), engine=engine)
     opt.step(np.array([1.5 + 2.0**-48, 2.0]))  # corrected (3 + 2^-47, 4), which is 5 + 0.6 2^-47 long
     assert opt.clipped
-    assert (np.abs(w + [3 + 0.64 * 2.0**-47, 4 - 0.48 * 2.0**-47]) <= 2.0**-51).all()  # an ulp
+    assert (np.abs(np.array([-3 - 0.64 * 2.0**-47, 0.48 * 2.0**-47 - 4]) - w) <= 2.0**-51).all()  # an ulp
 
 
 def test_early_numbers_come_first():
