@@ -19,6 +19,7 @@ DTYPES = {
     "keras": ("float32", "float64"),
     "mlx": ("float32",),
     "tf1": ("float32",),
+    "timm": ("float64",),
 }
 
 

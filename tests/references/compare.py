@@ -19,6 +19,7 @@ TOLERANCE = {
     ("keras", "float32"): 1e-5,  # 1 - beta2^t has 2^-24 / (1 - beta2) of error there
     ("mlx", "float32"): 5e-6,
     ("tf1", "float32"): 5e-6,
+    ("timm", "float64"): 1e-12,
 }
 ULPS = 4  # of one step from a recorded state, by `ulps`
 
@@ -78,6 +79,15 @@ KNOWN = [
         concerns=lambda x: x.get("centered", False) and x.get("bias_correction", False),
         where="centered=True, bias_correction=True",
     ),
+    Known("timm", "LaProp", "float64", "timm keeps the correction of the mean square in float32.", whole=2e-8),
+    Known(
+        "timm",
+        "NvNovoGrad",
+        "float64",
+        "timm keeps the second moment, one number for an array, in float32.",
+        whole=2e-7,
+    ),
+    Known("timm", "RAdamLegacy", "float64", "timm computes in float32, whatever the parameters are.", whole=1e-6),
     Known(
         "optax.contrib",
         "simplified_ademamix",

@@ -31,6 +31,7 @@ REQUIRED = {
     "keras": set(),
     "mlx": {"learning_rate"},
     "tf1": {"learning_rate", "momentum"},
+    "timm": set(),
 }
 CLIMBING = Case("optax", "adadelta", {}, "float64")  # recorded, and refused here
 CASES = [case for library in DTYPES for case in cases(library) if case != CLIMBING]

@@ -14,7 +14,7 @@ from gradstep.form.rule import Rule, Stage, as_stage, lookup, registry
 from gradstep.naming import find, unknown
 
 if TYPE_CHECKING:
-    from gradstep.conventions import keras, mlx, optax, tf1, torch
+    from gradstep.conventions import keras, mlx, optax, tf1, timm, torch
 
 __all__ = [
     "arguments",
@@ -27,10 +27,11 @@ __all__ = [
     "rate_name",
     "stage_of",
     "tf1",
+    "timm",
     "torch",
 ]
 
-LIBRARIES = ("keras", "mlx", "optax", "optax.contrib", "tf1", "torch")
+LIBRARIES = ("keras", "mlx", "optax", "optax.contrib", "tf1", "timm", "torch")
 
 
 def __getattr__(name: str) -> Any:
