@@ -23,7 +23,7 @@ from gradstep.form.rule import as_stage
 from gradstep.rule import registry
 
 SOURCE = Path(gs.__file__).parents[1]
-OF_GRADIENTS = [name for name in rules.__all__ if not getattr(rules, name).beside]  # they need no more for a step
+OF_GRADIENTS = [name for name in rules.__all__ if not getattr(rules, name).extras]  # they need no more for a step
 OF_GUESTS = [name for name in OF_GRADIENTS if not program(as_stage(getattr(rules, name))).memory_of_each()]
 
 

@@ -13,7 +13,7 @@ from gradstep.array.namespaces import compute_dtype, copied, extremes, is_low, l
 from gradstep.array.rows import Rows
 from gradstep.array.tree import Nest, flatten
 from gradstep.engine import eager
-from gradstep.engine.sparse import check_leaves_rows, check_takes_rows, gathered, scattered
+from gradstep.engine.sparse import check_leaves_rows, check_takes_rows, first_of_rows, gathered, scattered
 from gradstep.engine.tensor import Tensor, bad_gradient, check_alike, check_gradient
 from gradstep.errors import GradstepTypeError, GradstepValueError, NonFiniteError, ScalarError
 from gradstep.form.chain import Program, Row, Sums, program
@@ -121,12 +121,12 @@ def update(
         made.check_inputs(inputs)
     taken = {name: one_number(name, inputs[name]) for name in made.takes}
     slots = _with_inputs(made, params, inputs, state.slots) if made.inputs else state.slots
-    nest, whole, leaves = _prepared(made, params, grads, slots)
+    nest, whole, given = _prepared(made, params, grads, slots)
     _refuse_traced([x.value for x in whole], state)
-    by_rows = next((x.name for x, g in zip(whole, leaves, strict=True) if type(g) is Rows), None)
+    by_rows = first_of_rows(nest.names, given)
     if by_rows is not None:
         check_takes_rows(made, by_rows)
-    tensors, leaves, places = (whole, leaves, ()) if by_rows is None else gathered(whole, leaves)
+    tensors, leaves, places = (whole, given, ()) if by_rows is None else gathered(whole, given)
     try:
         if made.inputs and on_nonfinite != "ignore":
             _guard_inputs(made, tensors, slots)
@@ -145,7 +145,7 @@ def update(
         values = made.values(made.hyper, state.t)
         table, memory = host_half(made, values, _dtypes(tensors), tensors, leaves, state.t, state.memory, taken)
         if by_rows is not None:
-            check_leaves_rows(made, table, by_rows)
+            check_leaves_rows(made, table, whole, given)
     except NonFiniteError as error:
         if on_nonfinite != "skip" or isinstance(error, ScalarError):
             raise

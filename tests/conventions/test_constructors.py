@@ -90,11 +90,6 @@ SWITCHES_AT_ZERO = {"momentum", "eps_root"}
 REFUSED_AT_ZERO = {"tf1.AdagradOptimizer" + "initial_accumulator_value"}
 
 
-def given_as(x, value):
-    """A number as an argument; the other one of a pair has the same value."""
-    return {x.half[0]: (value, value)} if x.half else {x.name: value}
-
-
 @pytest.mark.parametrize("name", EVERY)
 def test_the_same_switches_give_the_same_chain_whatever_the_numbers(name):
     """But momentum and eps_root, whose 0 is a switch in the libraries too."""
@@ -105,9 +100,9 @@ def test_the_same_switches_give_the_same_chain_whatever_the_numbers(name):
             and x.becomes[0] not in ABOVE_ZERO | SWITCHES_AT_ZERO
             and name + key not in REFUSED_AT_ZERO
         ):
-            some, none = given_as(x, 0.5), given_as(x, 0.0)
+            some, none = (made.arguments({key: x.there(value)}) for value in (0.5, 0.0))
             assert [part.rule for part in made.stage(some).parts] == [part.rule for part in made.stage(none).parts], key
-            assert made.form(some).stage is made.form(none).stage or key in made.told
+            assert made.form(some).stage is made.form(none).stage or x.is_told
 
 
 @pytest.mark.parametrize("name", EVERY)
@@ -122,7 +117,7 @@ def test_a_number_becomes_what_it_is_said_to_become_and_a_switch_chooses(name):
                     seen.append(on is not off)
                 else:
                     value = VALUES.get(x.becomes[0], 0.625)
-                    found = made.values(beside | given_as(x, value))
+                    found = made.values(beside | made.arguments({key: x.there(value)}))
                     seen.append(all(found.get(hyper) == value for hyper in x.becomes))
             except gs.GradstepError:
                 seen.append(False)  # nesterov without momentum

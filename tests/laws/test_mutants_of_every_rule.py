@@ -4,7 +4,6 @@ A rule is in the first by the fact that it is registered.
 """
 
 import inspect
-import sys
 import textwrap
 from dataclasses import replace
 from functools import wraps
@@ -26,6 +25,8 @@ EQUAL = {
     ("asgd", "share off"): "it is the average's",
     ("dadapt_adam", "gain3 off"): "d is a quotient, above and below the line as much larger",
     ("muon_torch", "unit of eps"): "all norms are larger here",
+    ("polyak_optax", "unit of lr"): "no step is as long as lr here",
+    ("polyak_optax_plus", "unit of lr"): "no step is as long as lr here",
     ("prodigy", "gain3 off"): "as in dadapt_adam",
     ("radam", "rectified off"): "a switch, above a half or not",
     ("radam_optax", "now off"): "it is zero",
@@ -33,7 +34,9 @@ EQUAL = {
     ("radam_optax_nesterov", "rectified off"): "a switch",
     ("radam_torch", "rectified off"): "a switch",
     ("schedule_free_adamw", "top not kept"): "the rate does not fall here",
+    ("schedule_free_adamw_optax", "top not kept"): "the rate does not fall here",
     ("schedule_free_sgd", "top not kept"): "the rate does not fall here",
+    ("schedule_free_sgd_optax", "top not kept"): "the rate does not fall here",
     ("signum", "rest1 off"): "m is as much larger, and its sign the same",
     # Every step is cut with the laws' gradients; tests/test_inputs.py has others.
     **{
@@ -167,25 +170,25 @@ MISREAD = [
     ("yogi", "sign(v - square) * square", "(v - square)"),  # Adam's
     ("adafactor_optax", "- shrink * theta", "- new * shrink * theta"),  # a decay times lr
     ("adafactor_timm", "rest1 * alpha * u", "rest1 * u"),
-    ("adafactor_torch", "square = g * g", "square = g * g + eps1"),  # the paper's
+    ("adafactor_torch", "averages(g * g, r", "averages(g * g + eps1, r"),  # the paper's
     ("came", "(u - m) * (u - m)", "u * u"),
     ("muon_keras", "b = momentum * b + g", "b = momentum * b + (1.0 - momentum) * g"),
     ("muon_moonlight", "maximum(rows(g), columns(g))", "maximum(1.0, rows(g) / columns(g))"),  # Jordan's
     ("muon_optax", "columns(g) / rows(g)", "rows(g) / columns(g)"),
     ("muon_torch", "maximum(norm(u), eps)", "(norm(u) + eps)"),
+    ("shampoo", "left = left + gram", "left = 0.9 * left + gram"),  # an average
     ("sm3", "minimum(r, c) + g * g", "r + g * g"),
 ]
 
 
 def misread(rule, old, new):
-    """The functions of the rule's file that have `old`, with `new` in its place; text that is not there is an error."""
-    module = sys.modules[rule.module]
+    """The rule's functions that have `old`, with `new` in its place; text that is not there is an error."""
     changes = {}
     for field in ("update", "scalars", "early"):
         function = getattr(rule, field)
         text = textwrap.dedent(inspect.getsource(function)) if function else ""
         if old in text:
-            known = dict(vars(module))
+            known = dict(inspect.unwrap(function).__globals__)
             exec(text[text.index("def ") :].replace(old, new), known)  # noqa: S102 - this file's own text
             changes[field] = known[function.__name__]
     assert changes, f"{rule.name} has no {old!r}: what is a misreading now?"

@@ -10,7 +10,7 @@ from gradstep.rule import registry
 from gradstep.testing import Case
 from gradstep.testing.case import ENGINES
 from gradstep.testing.trial import gradients, normal, run, same_runs
-from papers import stages
+from papers import stages, wrappers
 from papers.exact import DIGITS, numbers
 
 u = 2.0**-53
@@ -154,13 +154,27 @@ def test_scaling_of_a_run(name, hyper, engine, monkeypatch):
     assert all((after["theta"][0] == theta).all() for after in runs)
 
 
+AVERAGES = {
+    "ema": ({"decay": 0.9}, lambda start, path: stages.ema(start, path, 0.9)),
+    "ema_after_first": ({"decay": 0.9}, lambda _, path: stages.ema_after_first(path, 0.9)),
+    "ema_corrected": ({"decay": 0.9}, lambda _, path: wrappers.ema_corrected(path, 0.9)),
+    "ema_warmed": (
+        {"decay": 0.8, "gamma": 2.0, "power": 0.75},
+        lambda _, path: wrappers.ema_warmed(path, 0.8, 2.0, 0.75),
+    ),
+    "ema_warmed_tf": ({"decay": 0.7}, lambda start, path: wrappers.ema_warmed_tf(start, path, 0.7)),
+    "swa": ({"start": 7, "every": 3}, lambda _, path: wrappers.swa(path, 7, 3)),
+    "polynomial_average": ({"gamma": 2.5}, lambda _, path: wrappers.polynomial_average(path, 2.5)),
+}
+
+
 @pytest.mark.parametrize("engine", ENGINES)
-@pytest.mark.parametrize("name", ["ema", "ema_after_first"])
-def test_ema_of_a_run(name, engine):
-    rng = np.random.default_rng(8)
+@pytest.mark.parametrize("name", AVERAGES)
+def test_average_of_a_run(name, engine):
+    rng, (hyper, paper) = np.random.default_rng(8), AVERAGES[name]
     (theta,) = normal(rng, (8,))
     grads = gradients(rng, [theta], 50)
-    opt = gs.Optimizer(params := theta.copy(), gs.chain(gs.sgd(lr=0.1), registry(None)[name](decay=0.9)), engine=engine)
+    opt = gs.Optimizer(params := theta.copy(), gs.chain(gs.sgd(lr=0.1), registry(None)[name](**hyper)), engine=engine)
     values, averages = [], []
     for (g,) in grads:
         opt.step(g)
@@ -168,10 +182,32 @@ def test_ema_of_a_run(name, engine):
         averages.append(opt.averaged())
     for i, start in enumerate(theta):
         path = [x[i] for x in values]
-        exact = stages.ema(start, path, 0.9) if name == "ema" else stages.ema_after_first(path, 0.9)
-        # each step rounds a difference, a product and a sum, and 0.9 of what was lost before stays
-        room = 10 * 3 * u * max(abs(start), *map(abs, path))
+        # each step rounds a difference, a product and a sum; of what was lost before at most all stays
+        room = 50 * 3 * u * max(abs(start), *map(abs, path))
+        exact = paper(start, path)
         within([x[i] for x in averages], exact, [room] * len(exact))
+
+
+def test_averages_with_defaults_of_their_papers():
+    """The weights are the papers' where a user gives none; every one of them is another average."""
+    rng = np.random.default_rng(8)
+    (theta,), seen = normal(rng, (1,)), set()
+    grads = gradients(rng, [theta], 5)
+    papers = {
+        "ema_corrected": lambda path: wrappers.ema_corrected(path, 0.999),
+        "ema_warmed": lambda path: wrappers.ema_warmed(path, 0.9999),
+        "swa": wrappers.swa,
+        "polynomial_average": wrappers.polynomial_average,
+    }
+    for name, paper in papers.items():
+        opt = gs.Optimizer(params := theta.copy(), gs.chain(gs.sgd(lr=0.1), registry(None)[name]))
+        path = []
+        for (g,) in grads:
+            opt.step(g)
+            path.append(params.item())
+        within(opt.averaged(), paper(path)[-1:], [50 * 3 * u * max(map(abs, path))])
+        seen.add(opt.averaged().item())
+    assert len(seen) == len(papers)
 
 
 @pytest.mark.parametrize("engine", ENGINES)

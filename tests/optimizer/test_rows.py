@@ -171,6 +171,36 @@ def test_what_cannot_leave_rows_alone_refuses(tx, words, engine):
     opt.step(np.ones((6, 2)))
 
 
+@ENGINES
+def test_whole_gradients_of_a_group_may_decay_beside_rows(engine):
+    """The same stages for both groups, and so one step; only the parameter with rows must have no decay."""
+
+    def made(decay):
+        params = {"w": np.full(3, 2.0), "table": np.ones((6, 2))}
+        tx = gs.chain(gs.decay(weight_decay=0.5), gs.sgd(lr=0.5))
+        return gs.Optimizer(params, tx, groups={"table": {"weight_decay": decay}}, engine=engine)
+
+    grads = {"w": np.ones(3), "table": gs.rows([1], np.ones((1, 2)))}
+    opt = made(0.0)
+    opt.step(grads)
+    assert opt.params["w"].tolist() == [1.0] * 3  # 2 - 0.5 0.5 2 - 0.5
+    assert opt.params["table"][:, 0].tolist() == [1.0, 0.5, 1.0, 1.0, 1.0, 1.0]
+    opt = made(0.5)
+    before = fingerprint(opt)
+    with pytest.raises(gs.GradstepTypeError, match=r"gradient 'table' is gs\.rows, and decay with these"):
+        opt.step(grads)
+    assert fingerprint(opt) == before
+
+
+def test_equal_indices_are_summed_in_jax():
+    jnp = pytest.importorskip("jax").numpy
+    x = np.array([[1.0, 2.0], [0.5, 0.25], [4.0, 8.0], [16.0, 32.0]], np.float32)
+    table, tx = jnp.ones((5, 2)), gs.sgd(lr=1.0)
+    after, _ = gs.update(tx, table, gs.rows([3, 1, 3, 3], jnp.asarray(x)), gs.init(tx, table))
+    assert np.asarray(after).tolist() == [[1, 1], [0.5, 0.75], [1, 1], [-20, -41], [1, 1]]
+    assert table.tolist() == [[1, 1]] * 5
+
+
 def test_numbers_have_no_rows_and_stored_bits_neither():
     opt = gs.Optimizer(np.ones(()), "sgd")
     with pytest.raises(gs.GradstepValueError, match="which has no rows"):

@@ -5,7 +5,21 @@ from fractions import Fraction as F
 import pytest
 from mpmath import mp, mpf
 
-from . import momo, polyak, psgd_kron, sgd, sophia, sophia_optax, wrappers
+from . import (
+    momo,
+    momo_optax,
+    polyak,
+    polyak_optax,
+    polyak_optax_plus,
+    psgd_kron,
+    schedule_free_adamw_optax,
+    schedule_free_sgd,
+    schedule_free_sgd_optax,
+    sgd,
+    sophia,
+    sophia_optax,
+    wrappers,
+)
 from .exact import DIGITS
 from .test_papers import assert_same
 
@@ -32,6 +46,36 @@ def test_polyak_by_hand():
     same_paths(path, [[F(2, 5), F(1, 5)], [F(2, 5), F(-3, 10)], [F(2, 5), F(-3, 10)], [F(2, 5), F(-3, 10)]])
     (x,) = polyak.trajectory([1, 1], gradients[:1], loss=[6], f_min=1, eps=25)
     assert_same(x, [F(7, 10), F(6, 10)])
+
+
+def test_optaxs_polyak_by_hand():
+    # u = (6, 8): (31 - 1)/(100 + 20) = 1/4;  below f_min: -1/2 / (8 + 20) = -1/56, or 0;  4 + 20: 5/24, lr is less
+    gradients, hyper = [[3, 4], [1, 1], [0, 1]], {"lr": 0.5, "scaling": 2, "f_min": 1, "eps": 20}
+    path = polyak_optax.trajectory([1, 1], gradients, loss=[31, 0.5, 121], **hyper)
+    same_paths(path, [[F(-1, 2), -1], [F(-13, 28), F(-27, 28)], [F(-13, 28), F(-55, 28)]])
+    path = polyak_optax_plus.trajectory([1, 1], gradients, loss=[31, 0.5, 121], **hyper)
+    same_paths(path, [[F(-1, 2), -1], [F(-1, 2), -1], [F(-1, 2), -2]])
+    assert polyak_optax.trajectory([1], [[2.0**-26]], loss=[6]) == [[1]]
+
+
+def test_optaxs_momo_by_hand():
+    # d = (2, 0), h = 3/2 (3 - 11/8 - 2) + 2 = 23/16: tau = min(1, 23/64); a third of x goes
+    (x,) = momo_optax.trajectory([1, 1], [[2, 0]], loss=[3], lr=1, beta=0.5, f_min=1.375, weight_decay=0.5)
+    assert_same(x, [F(2, 3) - F(23, 32), F(2, 3)])
+    plain = momo.trajectory(THETA, GRADIENTS, loss=LOSS, lr=0.25)
+    same_paths(momo_optax.trajectory(THETA, GRADIENTS, loss=LOSS, lr=0.25), plain)
+
+
+def test_optaxs_schedule_free_warm_up_by_hand():
+    # rates 0, 1/4, 1/2 of T = 2, weights 1/16, 1/4, 1/4; z = 1, 0, -1; c = 1, 4/5, 4/9
+    # x = 1, 1/5, -1/3; y = (x + z)/2
+    hyper = {"lr": 0.5, "beta1": 0.5, "warmup": 2}
+    path = schedule_free_sgd_optax.trajectory(1, [8, 4, 2], **hyper)
+    assert_same(path, [1, F(1, 10), F(-2, 3)])
+    # without: the paper's;  u = 8/(8 + 8) + 1/2 y
+    assert_same(schedule_free_sgd_optax.trajectory(1, [8, 4], lr=0.5), schedule_free_sgd.trajectory(1, [8, 4], lr=0.5))
+    hyper = {"lr": 0.5, "beta1": 0.5, "beta2": 0, "eps": 8, "weight_decay": 0.5}
+    assert_same(schedule_free_adamw_optax.trajectory(1, [8], **hyper), [F(1, 2)])
 
 
 def test_polyak_solves_what_interpolates_at_once():
@@ -120,6 +164,7 @@ def test_averages_by_hand():
     assert_same(wrappers.swa(thetas, start=1, every=2), [4, 8, 3, 3])
     assert_same(wrappers.ema_corrected([4, 7, 7], 0.5), [4, 6, F(46, 7) - 0])
     assert_same(wrappers.ema_warmed([4, 8, 8], 0.6, gamma=1, power=1), [4, 6, 6 + mpf(2) * (1 - mpf(0.6))])
+    assert_same(wrappers.ema_warmed_tf(11, [0, 12], 0.2), [2, 2 + mpf(10) * (1 - mpf(0.2))])  # 2/11, then 0.2
     assert_same(wrappers.polynomial_average([4, 8, 8], gamma=1), [4, 4 + F(8, 3), F(20, 3) * F(1, 2) + 4])
 
 

@@ -103,6 +103,19 @@ def ema_warmed(thetas, decay, gamma=1.0, power=2 / 3):
 
 
 @exact()
+def ema_warmed_tf(theta0, thetas, decay):
+    """tf.train.ExponentialMovingAverage with num_updates: "min(decay, (1 + num_updates) / (10 + num_updates))".
+
+    Its shadow starts at the variable, theta0; num_updates is 1 after the first update.
+    """
+    average = theta0
+    for t, theta in enumerate(thetas, 1):
+        own = min(decay, mpf(1 + t) / (10 + t))
+        average = own * average + (1 - own) * theta
+        yield average
+
+
+@exact()
 def polynomial_average(thetas, gamma=8):
     """Shamir & Zhang 2013 (ICML), arXiv:1212.1824, as DoG's authors have it (PolynomialDecayAverager)."""
     average = mpf(0)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from array_api_compat import is_jax_array
 from numpy.typing import NDArray
 
 from gradstep.array.namespaces import dtype_name, namespace, refuse_masked, to_numpy
@@ -78,8 +79,16 @@ class Rows:
             nth = np.arange(len(index)) - begins[target]
             for k in range(1, int(nth.max()) + 1):
                 own = nth == k
-                total[target[own]] += x[order[own]]
+                total = _added(total, target[own], x[order[own]])
         return place, total
+
+
+def _added(x: Any, place: NDArray[np.intp], more: Any) -> Any:
+    """Return ``x`` with rows added at different places; an array that may be written is written."""
+    if is_jax_array(x):
+        return x.at[place].add(more)
+    x[place] += more
+    return x
 
 
 def rows(index: Any, values: Any) -> Rows:

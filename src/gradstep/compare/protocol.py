@@ -35,7 +35,7 @@ from gradstep.compare.record import (
 )
 from gradstep.compare.search import at, is_searched, moved, space, table
 from gradstep.errors import GradstepError, GradstepValueError, NonFiniteError
-from gradstep.naming import find, unknown
+from gradstep.naming import as_float, find, unknown
 from gradstep.optimizer import Optimizer
 from gradstep.text import read_names, short
 
@@ -252,7 +252,7 @@ class _Record:
 
 def _floats(values: Mapping[str, float]) -> dict[str, float]:
     """Return the values as floats, which JSON knows, whatever NumPy type a problem gives."""
-    return {key: float(x) for key, x in values.items()}
+    return {key: as_float(x) for key, x in values.items()}
 
 
 def _train(planned: PlannedRun, problem: Problem, task: Task, record: _Record) -> int | None:
@@ -264,9 +264,10 @@ def _train(planned: PlannedRun, problem: Problem, task: Task, record: _Record) -
     for step in range(steps):
         # Before the gradient, whose arrays a function may use again when it is called to evaluate.
         values = record.evaluated(task) if step % problem.every == 0 else None
-        loss, grads = task.value_and_grad(next(task.batches))
-        losses.append(float(loss))
-        if record.lost(losses[-1]):
+        value, grads = task.value_and_grad(next(task.batches))
+        loss = as_float(value)
+        losses.append(loss)
+        if record.lost(loss):
             return step
         if values is not None:
             if not record.add(step, losses, values):
@@ -275,7 +276,7 @@ def _train(planned: PlannedRun, problem: Problem, task: Task, record: _Record) -
                 record.look(optimizer)
             losses.clear()
         try:
-            optimizer.step(grads, loss=float(loss))
+            optimizer.step(grads, loss=loss)
         except NonFiniteError:
             return step
     if not record.add(steps, losses or [record.batch_loss[-1]], record.evaluated(task)):

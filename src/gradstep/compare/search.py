@@ -7,8 +7,8 @@ many there are to be, moved by a fraction of the space that belongs to the probl
 
 import hashlib
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib import resources
 from typing import Any
@@ -23,17 +23,22 @@ RATE = "lr"
 
 @dataclass(frozen=True)
 class Range:
-    """From ``low`` to ``high``, evenly in the logarithm: of the number itself, or of one minus it."""
+    """From ``low`` to ``high``, evenly in the logarithm: of the number itself, or of one minus it.
+
+    ``there`` makes of a hyperparameter the argument that becomes it.
+    """
 
     low: float
     high: float
     from_one: bool = False
+    there: Callable[[float], float] | None = None
 
     def at(self, u: float) -> float:
         """The number at ``u`` in [0, 1), in three digits, which are more than matter."""
         x = math.exp(math.log(self.low) + u * math.log(self.high / self.low))
         x = float(f"{x:.3g}")
-        return 1 - x if self.from_one else x
+        x = 1 - x if self.from_one else x
+        return x if self.there is None else self.there(x)
 
 
 # With `tune all`: the numbers that become one of these, where they are not zero by default.
@@ -71,8 +76,9 @@ def _searched(contender: Contender, tune: str) -> list[tuple[str, Range | None]]
         out[contender.rate] = None
     if tune == "all":
         for key, x in contender.constructor.numbers.items():
-            if x.kind == "number" and x.becomes[0] in SPACES and x.default and not x.is_required:
-                out[key] = SPACES[x.becomes[0]]
+            found = SPACES.get(x.becomes[0]) if x.kind == "number" else None
+            if found and not x.is_required and x.default is not None and x.here(x.default):
+                out[key] = found if x.change is None else replace(found, there=x.there)
     return [(key, found) for key, found in out.items() if key not in contender.held]
 
 

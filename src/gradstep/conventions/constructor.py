@@ -16,13 +16,20 @@ from typing import Any, Generic, Literal, NamedTuple, ParamSpec
 
 from gradstep.errors import GradstepTypeError, GradstepValueError
 from gradstep.form.chain import program
-from gradstep.form.hyper import Hyper
+from gradstep.form.hyper import Domain, Hyper, checked
 from gradstep.form.rule import Part, Rule, Stage
-from gradstep.naming import unknown
+from gradstep.naming import is_real, unknown
 
 P = ParamSpec("P")
-Kind = Literal["number", "pair", "switch", "ignored", "label", "refused"]
+Kind = Literal["number", "tuple", "switch", "ignored", "label", "refused"]
 REQUIRED: Any = inspect.Parameter.empty  # the default of an argument that has none
+
+
+class Change(NamedTuple):
+    """A function of numbers and its inverse: from an argument to the hyperparameter, and back."""
+
+    here: Callable[[Any], Any]
+    there: Callable[[Any], Any]
 
 
 @dataclass(frozen=True)
@@ -34,25 +41,34 @@ class Argument:
     name, default
         As the library has them; ``REQUIRED`` where there is no default.
     kind
-        ``"number"``; ``"pair"``, of numbers; ``"switch"``; ``"ignored"``, with a warning, for it says how the library
-        computes; ``"label"``, a name for the library's own use; ``"refused"``.
+        ``"number"``; ``"tuple"``, of numbers; ``"switch"``; ``"ignored"``, with a warning, for it says how the library
+        computes; ``"label"``, a name for the library's own use; ``"refused"``, if it is other than the default.
     becomes
-        The hyperparameters that a number becomes; for a pair, those of its two numbers.
+        The hyperparameters that a number becomes.
+    change
+        Between the number and these, where they differ.
+    items
+        The numbers of a tuple, each named as what it becomes.
     reason
         Why it is refused.
+    is_told
+        Whether 0 is a switch.
     is_shared
         Whether the library's base class takes it, for all constructors.
-    half
-        For one number of a pair: the pair's name, and 0 or 1.
+    within
+        For one number of a tuple: the tuple's name, and the place in it.
     """
 
     name: str
     default: Any
     kind: Kind = "number"
     becomes: tuple[str, ...] = ()
+    change: Change | None = None
+    items: tuple["Argument", ...] = ()
     reason: str = ""
+    is_told: bool = False
     is_shared: bool = False
-    half: tuple[str, int] | None = None
+    within: tuple[str, int] | None = None
 
     @property
     def is_rate(self) -> bool:
@@ -65,12 +81,34 @@ class Argument:
         return self.default is REQUIRED or (self.is_rate and self.default is None)
 
     @property
-    def halves(self) -> list["Argument"]:
-        """The numbers of a pair, each named as what it becomes; of any other argument itself alone."""
-        if self.kind != "pair":
-            return [self]
-        numbers = zip(self.becomes, self.default, strict=True)
-        return [Argument(key, x, becomes=(key,), half=(self.name, k)) for k, (key, x) in enumerate(numbers)]
+    def chooses(self) -> bool:
+        """True where the chain depends on it: a switch, and a number of which it matters whether it is there."""
+        return self.kind == "switch" or self.is_told or (self.kind == "number" and self.default is None)
+
+    @property
+    def parts(self) -> tuple["Argument", ...]:
+        """The numbers of a tuple; of any other argument itself alone."""
+        return self.items or (self,)
+
+    def here(self, value: Any) -> Any:
+        """Return a number, or a schedule of it, as the hyperparameters have it; all else as it is."""
+        if self.change is None:
+            return value
+        if callable(value):
+            return _changed(value, self.change)
+        return self.change.here(value) if is_real(value) else value
+
+    def there(self, x: float) -> float:
+        """Return a hyperparameter as the number that becomes it."""
+        return x if self.change is None else self.change.there(x)
+
+    def domain(self, of_hyper: Domain) -> Domain:
+        """Return the values that the number may take, where its hyperparameter has these."""
+        if self.change is None:
+            return of_hyper
+        low, high = (self.there(of_hyper.low), of_hyper.open_low), (self.there(of_hyper.high), of_hyper.open_high)
+        (low, open_low), (high, open_high) = sorted((low, high))
+        return Domain(low, high, open_low, open_high, of_hyper.whole)
 
 
 class Form(NamedTuple):
@@ -95,17 +133,13 @@ class Constructor(Generic[P]):
         The arguments by name, in order.
     choose
         Gives the stages, from the switches by name. Of numbers it is told whether they are there: of those whose
-        default is None, whether they are given; of those in ``told``, whether they are other than 0.
-    told
-        See ``choose``.
+        default is None, whether they are given; of those that are told, whether they are other than 0. Of a tuple with
+        such numbers it is told a tuple.
     """
 
-    def __init__(
-        self, owner: str, takes: Mapping[str, Argument], choose: Callable[..., Stage], told: Iterable[str] = ()
-    ) -> None:
+    def __init__(self, owner: str, takes: Mapping[str, Argument], choose: Callable[..., Stage]) -> None:
         update_wrapper(self, choose)  # with its signature
-        self.owner, self.takes = owner, takes
-        self.told, self._choose = frozenset(told), choose
+        self.owner, self.takes, self._choose = owner, takes, choose
         self._forms: dict[tuple[bool, ...], Form] = {}
 
     @classmethod
@@ -157,8 +191,8 @@ class Constructor(Generic[P]):
 
     @cached_property
     def numbers(self) -> Mapping[str, Argument]:
-        """The arguments that are numbers or switches, and each pair as two of them, named as what they become."""
-        found = [half for x in self.takes.values() for half in x.halves]
+        """The arguments that are numbers or switches; those of a tuple one by one, named as what they become."""
+        found = [part for x in self.takes.values() for part in x.parts]
         return {x.name: x for x in found if x.kind in ("number", "switch")}
 
     def arguments(self, numbers: Mapping[str, float]) -> dict[str, Any]:
@@ -175,13 +209,13 @@ class Constructor(Generic[P]):
                 what = "argument" if "." in self.owner else "hyperparameter"
                 raise unknown(f"{self.owner}: unknown {what}", key, self.numbers)
             x = self.numbers[key]
-            if x.half is None:
+            if x.within is None:
                 out[key] = bool(value) if x.kind == "switch" else value
             else:
-                name, k = x.half
-                pair = list(out.get(name, self.takes[name].default))
-                pair[k] = value
-                out[name] = tuple(pair)
+                name, k = x.within
+                items = list(out.get(name, self.takes[name].default))
+                items[k] = value
+                out[name] = tuple(items)
         return out
 
     def form(self, given: Mapping[str, Any]) -> Form:
@@ -192,12 +226,16 @@ class Constructor(Generic[P]):
         GradstepValueError
             For switches that do not go together.
         """
-        switches = {x.name: self._is_on(x, given) for x in self._switches}
-        on = tuple(switches.values())
+        is_on = {x.name: self._is_on(x, given) for x in self._switches}
+        on = tuple(is_on.values())
         if on not in self._forms:
-            stage = self._choose(**{**dict.fromkeys(self.required), **switches})
-            there = [x for key, x in self.takes.items() if key in self.told or switches.get(key, True)]
-            becomes = {key: half for x in there for half in x.halves for key in half.becomes}
+            told: dict[str, Any] = {key: x for key, x in is_on.items() if key in self.takes}
+            for key, x in self.takes.items():
+                if any(item.chooses for item in x.items):
+                    told[key] = tuple(is_on.get(item.name, True) for item in x.items)
+            stage = self._choose(**{**dict.fromkeys(self.required), **told})
+            there = [x for x in self.numbers.values() if x.is_told or is_on.get(x.name, True)]
+            becomes = {key: x for x in there for key in x.becomes}
             made = Form(stage, tuple(_sources(part, becomes, len(stage.parts)) for part in stage.parts))
             return self._forms.setdefault(on, made)
         return self._forms[on]
@@ -206,7 +244,7 @@ class Constructor(Generic[P]):
         """Return the chain of each choice of switches, but of those that do not go together."""
         found: list[Form] = []
         for on in product((False, True), repeat=len(self._switches)):
-            given = {x.name: _turned(x, is_on) for x, is_on in zip(self._switches, on, strict=True)}
+            given = self.arguments({x.name: _turned(x, is_on) for x, is_on in zip(self._switches, on, strict=True)})
             with suppress(GradstepValueError):
                 found.append(self.form(given))
         return found
@@ -249,8 +287,8 @@ class Constructor(Generic[P]):
                     domain = part.rule.domains.get(key)
                     sample = 1.0 if domain is None or 1.0 in domain else 0.5
                     hyper[key] = sample if default is None else default
-                elif x is not None:
-                    hyper[key] = values[x.name] if x.half is None else values[x.half[0]][x.half[1]]
+                elif x is not None and not _is_left_out(x, value := _picked(x, values)):
+                    hyper[key] = self._here(x, value, key, part.rule.domains.get(key))
                 elif key in part.given:
                     hyper[key] = part.given[key]
             parts += part.rule(**hyper).parts
@@ -269,17 +307,38 @@ class Constructor(Generic[P]):
 
     @cached_property
     def _switches(self) -> list[Argument]:
-        """The arguments that choose: switches, and numbers of which it is told whether they are there."""
-        each = self.takes.values()
-        return [x for x in each if x.kind == "switch" or x.name in self.told or (x.kind, x.default) == ("number", None)]
+        """The arguments that choose the chain, and numbers of tuples that do."""
+        return [x for x in self.numbers.values() if x.chooses]
 
     def _is_on(self, x: Argument, given: Mapping[str, Any]) -> bool:
-        value = given.get(x.name, x.default)
+        name = x.name if x.within is None else x.within[0]
+        whole = given.get(name, self.takes[name].default)
+        value = whole if x.within is None else self._items(self.takes[name], whole)[x.within[1]]
         if x.kind == "switch":
             return bool(value)
-        if x.name not in given and x.is_required:
+        if name not in given and x.is_required:
             return True
-        return value is not None and (x.name not in self.told or callable(value) or bool(value != 0))
+        return value is not None and (not x.is_told or callable(value) or bool(value != 0))
+
+    def _items(self, x: Argument, value: Any) -> tuple[Any, ...]:
+        """The numbers of a tuple, in Python.
+
+        Raises
+        ------
+        GradstepTypeError
+            For what is no tuple of as many.
+        """
+        size = len(x.items)
+        if not (isinstance(value, Sequence) and not isinstance(value, str) and len(value) == size):
+            what = "a pair of numbers" if size == 2 else f"a tuple of {size} numbers"
+            raise GradstepTypeError(f"{self.owner}: {x.name} must be {what}, not {value!r}.")
+        return tuple(map(number, value))
+
+    def _here(self, x: Argument, value: Any, key: str, domain: Domain | None) -> Any:
+        """The value of an argument as the hyperparameter ``key`` has it; it is checked here where the two differ."""
+        if x.change is None:
+            return value
+        return checked(f"{key}, which {x.name}={value!r} becomes,", x.here(value), self.owner, domain)
 
     def _clean(self, x: Argument, value: Any) -> Any:
         """The value of an argument, its numbers in Python.
@@ -287,7 +346,7 @@ class Constructor(Generic[P]):
         Raises
         ------
         GradstepValueError, GradstepTypeError
-            For what is refused, what is no pair, and parameters in the place of the learning rate.
+            For what is refused, what is no tuple, and parameters in the place of the learning rate.
         """
         if x.kind == "number":
             if x.is_rate and _holds_many(value):
@@ -301,11 +360,9 @@ class Constructor(Generic[P]):
                     f"them."
                 )
             return number(value)
-        if x.kind == "pair":
-            if not (isinstance(value, Sequence) and not isinstance(value, str) and len(value) == 2):
-                raise GradstepTypeError(f"{self.owner}: {x.name} must be a pair of numbers, not {value!r}.")
-            return number(value[0]), number(value[1])
-        if x.kind == "refused" and value is not None and value is not False:
+        if x.kind == "tuple":
+            return self._items(x, value)
+        if x.kind == "refused" and not _is_same(value, x.default):
             raise GradstepValueError(f"{self.owner}: {x.name}={value!r} cannot be had here: {x.reason}.")
         if x.kind == "ignored" and value:
             library = self.owner.partition(".")[0]
@@ -357,6 +414,38 @@ def _in_python(schedule: Callable[[int], Any]) -> Callable[[int], float]:
         return number(schedule(t))
 
     return at
+
+
+def _changed(schedule: Callable[[Any], Any], change: Change) -> Callable[[Any], Any]:
+    if isinstance(schedule, AsIs):
+        return AsIs(_changed(schedule.schedule, change))
+
+    @wraps(schedule, updated=())
+    def at(t: Any) -> Any:
+        return change.here(schedule(t))
+
+    return at
+
+
+def _is_same(value: Any, default: Any) -> bool:
+    """True where a value is the default of its argument; a list is as good as a tuple, and so is 1.0 as 1."""
+    if value is default:
+        return True
+    given = tuple(value) if isinstance(value, list) else number(value)  # type: ignore[reportUnknownArgumentType]
+    try:
+        return (given == default) is True  # arrays give arrays, and others raise what they like
+    except Exception:
+        return False
+
+
+def _picked(x: Argument, values: Mapping[str, Any]) -> Any:
+    """The value of an argument, or of a number within one."""
+    return values[x.name] if x.within is None else values[x.within[0]][x.within[1]]
+
+
+def _is_left_out(x: Argument, value: Any) -> bool:
+    """True for None within a tuple of which it is told: the rule that was chosen does without."""
+    return value is None and x.within is not None and x.is_told
 
 
 def _turned(x: Argument, is_on: bool) -> Any:

@@ -3,17 +3,41 @@
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, ParamSpec
+from types import MappingProxyType
+from typing import Any, NamedTuple, ParamSpec, overload
 
-from gradstep.conventions.constructor import Argument, Constructor
+from gradstep.conventions.constructor import Argument, Change, Constructor
 from gradstep.form.rule import Stage
 
 P = ParamSpec("P")
 
 
+class Changed(NamedTuple):
+    """The hyperparameters that a number becomes through a function."""
+
+    names: str
+    change: Change
+
+
+def minus(names: str) -> Changed:
+    """The hyperparameters that a number becomes with its sign turned: ``{"beta2_decay": minus("decay_rate")}``."""
+    return Changed(names, Change(_minus, _minus))
+
+
+def _minus(x: Any) -> Any:
+    return 0.0 - x  # without the sign of zero
+
+
+One = str | Changed
+Becomes = Mapping[str, One | tuple[One, ...]]
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
+
+
 @dataclass(frozen=True)
 class Library:
     """The common part of a library's constructors; decorates the function that declares one.
+
+    ``@constructor``, or with more of its own: ``@constructor(becomes={"etas": ("shrink", "grow")}, told="eps")``.
 
     Parameters
     ----------
@@ -21,9 +45,11 @@ class Library:
         Of the module here: ``"torch"``.
     becomes
         The hyperparameters that arguments become, where they are called otherwise: ``{"alpha": "rho"}``; two names in
-        a string for one number that becomes both, in a tuple for a pair.
+        a string for one number that becomes both; a tuple for a tuple of as many numbers; :class:`Changed`, as
+        :func:`minus` gives it, for a number that is another one here.
     told
-        Names of numbers for which 0 is a switch: the function is told whether they are other than 0.
+        Names of numbers, or tuples of them, for which 0 is a switch: the function is told whether they are other than
+        0. In such a tuple None is as good as 0.
     ignored, labels, refused
         Names of arguments of these kinds (see :class:`Argument`); of those refused with the reason.
     shared
@@ -32,22 +58,54 @@ class Library:
     """
 
     name: str
-    becomes: Mapping[str, str | tuple[str, str]] = field(default_factory=dict[str, str | tuple[str, str]])
+    becomes: Becomes = field(default_factory=dict[str, One | tuple[One, ...]])
     told: str = ""
     ignored: str = ""
     labels: str = ""
     refused: Mapping[str, str] = field(default_factory=dict[str, str])
     shared: Callable[..., Any] | None = None
 
-    def __call__(self, choose: Callable[P, Stage]) -> Constructor[P]:
-        """Return the constructor that a function declares by its name, its signature and what it returns."""
+    @overload
+    def __call__(self, choose: Callable[P, Stage], /) -> Constructor[P]: ...
+    @overload
+    def __call__(
+        self, /, *, becomes: Becomes = ..., told: str = ..., refused: Mapping[str, str] = ...
+    ) -> Callable[[Callable[P, Stage]], Constructor[P]]: ...
+    def __call__(
+        self,
+        choose: Callable[..., Stage] | None = None,
+        /,
+        *,
+        becomes: Becomes = _NOTHING,
+        told: str = "",
+        refused: Mapping[str, str] = _NOTHING,
+    ) -> Any:
+        """Return the constructor that a function declares by its name, its signature and what it returns.
+
+        Parameters
+        ----------
+        choose
+            The function; without one, what is to decorate it.
+        becomes, told, refused
+            Of this constructor alone, beside the library's: the same argument is as it is said here.
+        """
+        theirs = {key: why for key, why in self.refused.items() if key not in becomes}
+        own = replace(
+            self,
+            becomes={**self.becomes, **becomes},
+            told=f"{self.told} {told}",
+            refused={**theirs, **refused},
+        )
+        return own._declared if choose is None else own._declared(choose)
+
+    def _declared(self, choose: Callable[..., Stage]) -> Constructor[...]:
         own = inspect.signature(choose).parameters.values()
         takes = {x.name: self._argument(x) for x in own if x.kind is not x.VAR_KEYWORD}
         if self.shared is not None and len(takes) < len(own):
             for x in inspect.signature(self.shared).parameters.values():
                 if x.kind is x.KEYWORD_ONLY and x.name not in takes:
                     takes[x.name] = replace(self._argument(x), is_shared=True)
-        return Constructor(f"{self.name}.{choose.__name__}", takes, choose, self.told.split())
+        return Constructor(f"{self.name}.{choose.__name__}", takes, choose)
 
     def _argument(self, x: inspect.Parameter) -> Argument:
         if x.name in self.refused:
@@ -58,7 +116,15 @@ class Library:
             return Argument(x.name, x.default, "label")
         if isinstance(x.default, bool):
             return Argument(x.name, x.default, "switch")
-        becomes = self.becomes.get(x.name, x.name)
-        if isinstance(becomes, tuple):
-            return Argument(x.name, x.default, "pair", becomes)
-        return Argument(x.name, x.default, "number", tuple(becomes.split()))
+        becomes, is_told = self.becomes.get(x.name, x.name), x.name in self.told.split()
+        if isinstance(becomes, tuple) and not isinstance(becomes, Changed):
+            each = enumerate(zip(becomes, x.default, strict=True))
+            items = [replace(_number(one, default, is_told), within=(x.name, k)) for k, (one, default) in each]
+            return Argument(x.name, x.default, "tuple", items=tuple(items))
+        return replace(_number(becomes, x.default, is_told), name=x.name)
+
+
+def _number(becomes: One, default: Any, is_told: bool) -> Argument:
+    """A number named as what it becomes."""
+    names, change = becomes if isinstance(becomes, Changed) else (becomes, None)
+    return Argument(names.split()[0], default, becomes=tuple(names.split()), change=change, is_told=is_told)

@@ -23,6 +23,11 @@ def has_rows(grads: Sequence[Any]) -> bool:
     return Rows in {*map(type, grads)}
 
 
+def first_of_rows(names: Sequence[str], grads: Sequence[Any]) -> str | None:
+    """Return the name of the first parameter whose gradient is :func:`gradstep.rows`; None where all are whole."""
+    return next((name for name, g in zip(names, grads, strict=True) if type(g) is Rows), None)
+
+
 class BySparseRows:
     """The engine of a step that has met :func:`gradstep.rows`; for whole gradients it is the engine that was there.
 
@@ -201,20 +206,25 @@ def check_takes_rows(program: Program, name: str) -> None:
             raise _refusal(name, part.label, why)
 
 
-def check_leaves_rows(program: Program, table: Sequence[Row], name: str) -> None:
+def check_leaves_rows(program: Program, table: Sequence[Row], tensors: Sequence[Tensor], grads: Sequence[Any]) -> None:
     """Refuse an update that would move also rows whose gradient is zero; rules that are lazy may leave them alone.
 
-    It is tried out on a few numbers with the scalars of this very update: a weight decay of 0 counts as none.
+    It is tried out on a few numbers with the scalars of this very update: a weight decay of 0 counts as none, and so
+    does one of parameters whose gradients are whole.
 
     Raises
     ------
     GradstepTypeError
         With the stage that moves them.
     """
-    for row in table:
+    asked: dict[int, str] = {}
+    for x, g in zip(tensors, grads, strict=True):
+        if type(g) is Rows:
+            asked.setdefault(x.row, x.name)
+    for row, name in asked.items():
         theta = before = np.array([3.0, -1e-3, 0.5, -700.0])
         g = np.zeros(4)
-        for part, numbers in zip(program.parts, row, strict=True):
+        for part, numbers in zip(program.parts, table[row], strict=True):
             rule = part.rule
             if rule.lazy:
                 continue

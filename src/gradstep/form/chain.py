@@ -14,8 +14,9 @@ from array_api_compat import is_jax_array
 
 from gradstep.array.namespaces import is_complex, largest, namespace
 from gradstep.errors import GradstepTypeError, GradstepValueError
+from gradstep.form.diagonal import Diagonal
 from gradstep.form.hyper import Domain, Hyper, evaluated
-from gradstep.form.matrices import Identity, as_matrix, identity_factor, slot_shape
+from gradstep.form.matrices import Identity, identity_factor
 from gradstep.form.rule import Part, Rule, Stage
 from gradstep.naming import unknown
 
@@ -96,7 +97,7 @@ def transformed(rule: Rule, theta: Any, g: Any, slots: Sequence[Any], numbers: S
     arrays = [theta, g, *slots]
     if isinstance(theta, np.ndarray):
         arrays = [np.ascontiguousarray(x) for x in arrays]  # a matrix product may depend on strides
-    taken = list(map(as_matrix, arrays))
+    taken = [rule.as_seen(key, x) for key, x in zip(("theta", "g", *rule.state), arrays, strict=True)]
     results = rule.update(*taken, **dict(zip(rule.numbers, numbers, strict=True)))
     xp, out = namespace(theta), list[Any]()
     for x, like in zip(results, (theta, g, *slots), strict=True):
@@ -104,7 +105,7 @@ def transformed(rule: Rule, theta: Any, g: Any, slots: Sequence[Any], numbers: S
         if same:
             out.append(same[0])  # an argument itself is known as one
             continue
-        x = xp.reshape(x, like.shape)
+        x = xp.reshape(x.column if isinstance(x, Diagonal) else x, like.shape)
         out.append(xp.asarray(x, copy=True) if _may_share(x, [*arrays, *out]) else x)
     return tuple(out)
 
@@ -368,13 +369,16 @@ class Program:
         return float(np.dtype(dtype).type(self.limit(largest(dtype))))
 
     @cached_property
-    def shaped(self) -> Mapping[str, str]:
-        """The word for the shape of each slot that is shaped otherwise than its parameter."""
-        return {f"{p.label}.{slot}": word for p in self.parts for slot, word in p.rule.shapes.items()}
+    def shaped(self) -> Mapping[str, tuple[Rule, str]]:
+        """The rule of each slot that is shaped otherwise than its parameter, and the slot's name there."""
+        return {f"{p.label}.{slot}": (p.rule, slot) for p in self.parts for slot in p.rule.shapes}
 
     def shape(self, key: str, shape: tuple[int, ...]) -> tuple[int, ...]:
         """Return the shape of the slot ``adafactor.r``, say, of a parameter of that shape."""
-        return slot_shape(self.shaped[key], shape) if key in self.shaped else tuple(shape)
+        if key not in self.shaped:
+            return tuple(shape)
+        rule, slot = self.shaped[key]
+        return rule.slot_shape(slot, shape)
 
     def check_shape(self, name: str, x: Any) -> None:
         """Refuse a parameter that a rule of whole arrays cannot take.

@@ -219,6 +219,10 @@ class Matrix(Checked):
                 if columns != others[0][0]:
                     self.checker.refuse(text, f"multiplies {_shown((rows, columns))} by {_shown(others[0])}")
                 return [(rows, others[0][1])]
+            case "gram":
+                if others[0] != (rows, rows):
+                    self.checker.refuse(text, f"gives {_shown((rows, rows))}, and is to be like {_shown(others[0])}")
+                return [(rows, rows)]
             case "transpose":
                 return [(columns, rows)]
             case "wide":

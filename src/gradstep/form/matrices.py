@@ -37,7 +37,9 @@ class Identity:
     factor: float = 1.0
 
     def added_to(self, x: Any) -> Any:
-        """Return the sum with a square matrix, or a stack of them."""
+        """Return the sum with a square matrix, a stack of them, or a diagonal."""
+        if x.shape[-1] != x.shape[-2]:  # the diagonal of one
+            return x + self.factor
         place = None if is_jax_array(x) else device(x)  # JAX's own lies where it is needed
         one = namespace(x).eye(x.shape[-1], dtype=x.dtype, device=place)
         return x + one * self.factor
@@ -54,15 +56,28 @@ def matrix_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
     return (*shape, *(1,) * (2 - len(shape))) if len(shape) < 2 else tuple(shape)
 
 
-def slot_shape(word: str, shape: tuple[int, ...]) -> tuple[int, ...]:
-    """Return the shape of a slot of a parameter of that shape."""
+def slot_shape(word: str, shape: tuple[int, ...], longest: int | None = None) -> tuple[int, ...]:
+    """Return the shape of a slot of a parameter of that shape.
+
+    Of a square with a side above ``longest`` it is a column: the diagonal.
+    """
     *stack, rows, columns = matrix_shape(shape)
-    return (*stack, *SHAPES[word](rows, columns))
+    side, other = SHAPES[word](rows, columns)
+    is_long = word in SQUARES and longest is not None and side > longest
+    return (*stack, side, 1 if is_long else other)
 
 
 def as_matrix(x: Any) -> Any:
     """Return an array as a matrix or a stack of them."""
     return namespace(x).reshape(x, matrix_shape(x.shape)) if x.ndim < 2 else x
+
+
+def product_sums(xp: Any, x: Any) -> Any:
+    """Return the diagonal of ``x`` times its transpose, as a column; NumPy's sums in one fixed order."""
+    if xp is not np:
+        return xp.sum(x * x, axis=-1, keepdims=True)
+    wide = np.asarray(x, np.float64)
+    return axis_sums(wide * wide, -1).astype(x.dtype)
 
 
 def mean(xp: Any, x: Any, over: str) -> Any:
@@ -133,6 +148,7 @@ WORDS: Mapping[str, Callable[..., Any]] = {
     "max": largest,
     "norm": norm,
     "matmul": lambda xp, a, b: xp.matmul(a, b),
+    "gram": lambda xp, x, _: xp.matmul(x, xp.matrix_transpose(x)),
     "transpose": transpose,
     "wide": wide,
     "shaped_as": shaped_as,

@@ -18,9 +18,10 @@ from gradstep.array.namespaces import namespace
 from gradstep.errors import GradstepTypeError, GradstepValueError, RuleError
 from gradstep.form.checking import Checker
 from gradstep.form.declaration import declared_hyper, examine, parameters
+from gradstep.form.diagonal import Diagonal
 from gradstep.form.hyper import Domain, Fraction, Hyper, NonNegative, Positive, checked
-from gradstep.form.matrices import as_matrix
-from gradstep.naming import find, unknown
+from gradstep.form.matrices import SQUARES, as_matrix, slot_shape
+from gradstep.naming import as_float, find, unknown
 
 __all__ = [
     "Domain", "Fraction", "NonNegative", "Part", "Positive", "Rule", "Stage",
@@ -89,6 +90,9 @@ class Rule:
     shapes
         For slots of a whole rule that are shaped otherwise: ``"rows"`` (a number for each row), ``"columns"``,
         ``"rows rows"``, ``"columns columns"`` or ``"one"``.
+    longest
+        The longest side of which ``"rows rows"`` and ``"columns columns"`` are whole squares; of a longer one the
+        diagonal alone is kept, as a column, and ``update`` sees a :class:`gradstep.form.diagonal.Diagonal`.
     axes
         The most axes that a parameter of a whole rule may have; more are a stack of matrices where it is None.
     power
@@ -140,6 +144,7 @@ class Rule:
     every: str | None = None
     whole: bool = False
     shapes: Mapping[str, str] = field(default_factory=dict[str, str])
+    longest: int | None = None
     axes: int | None = None
     clips: str | None = None
     ascends: bool = False
@@ -205,7 +210,7 @@ class Rule:
         known |= early
         out = {**early, **self.scalars(**{key: known[key] for key in self.arguments})}
         numbers = self.numbers if names is None else names
-        return {key: float(out[key]) for key in numbers}, {key: float(out[key]) for key in memory}
+        return {key: as_float(out[key]) for key in numbers}, {key: as_float(out[key]) for key in memory}
 
     def shown(
         self, theta: Any, slots: Sequence[Any], t: int, hyper: Mapping[str, float], memory: Mapping[str, float]
@@ -214,22 +219,32 @@ class Rule:
         assert self.read is not None  # noqa: S101 - only such a rule is asked
         known = {"theta": theta, **dict(zip(self.state, slots, strict=True))}
         if self.whole:
-            known = {key: as_matrix(x) for key, x in known.items()}
+            known = {key: self.as_seen(key, x) for key, x in known.items()}
         asked = parameters(self.read)
         if names := tuple(key for key in asked if key not in known):
             if t == 0:
                 return theta
-            known |= self.host(t, hyper, memory, dict.fromkeys(self.found, 1.0), names)[0]
+            known |= self.host(t, hyper, memory, dict.fromkeys(self.per_step, 1.0), names)[0]
         shown = self.read(**{key: known[key] for key in asked})
         return namespace(theta).reshape(shown, theta.shape) if self.whole else shown
 
+    def slot_shape(self, slot: str, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Return the shape of a slot of a parameter of that shape."""
+        return slot_shape(self.shapes[slot], shape, self.longest) if slot in self.shapes else tuple(shape)
+
+    def as_seen(self, name: str, x: Any) -> Any:
+        """Return theta, g or a slot as the update of whole arrays sees it."""
+        x = as_matrix(x)
+        is_long = self.longest is not None and self.shapes.get(name) in SQUARES and x.shape[-1] != x.shape[-2]
+        return Diagonal(x) if is_long else x
+
     @property
-    def beside(self) -> tuple[str, ...]:
+    def extras(self) -> tuple[str, ...]:
         """Names of what comes with each step beside the gradient: arrays, then numbers."""
         return (*self.inputs, *self.takes)
 
     @property
-    def found(self) -> tuple[str, ...]:
+    def per_step(self) -> tuple[str, ...]:
         """Names of the numbers that each step brings: its sums, and those that it is called with."""
         return (*self.measure, *self.takes)
 
@@ -370,6 +385,7 @@ class Options(TypedDict, total=False):
     every: str
     whole: bool
     shapes: Mapping[str, str]
+    longest: int
     axes: int
     power: int
     bounds: str
@@ -455,6 +471,7 @@ def _declaring(
                 every=options.get("every"),
                 whole=options.get("whole", False),
                 shapes=options.get("shapes", _EMPTY),
+                longest=options.get("longest"),
                 axes=options.get("axes"),
                 clips=options.get("clips"),
                 ascends=options.get("ascends", False),
@@ -486,6 +503,8 @@ class Variation(TypedDict, total=False):
 
     start: Mapping[str, Any]
     units: Mapping[str, str]
+    longest: int
+    exceptions: Mapping[str, str]
 
 
 def variant(base: Rule, **options: Unpack[Variation]) -> Callable[[Callable[..., dict[str, Any]]], Rule]:
@@ -496,7 +515,7 @@ def variant(base: Rule, **options: Unpack[Variation]) -> Callable[[Callable[...,
     base
         The rule that it varies.
     **options
-        ``start`` and ``units``, where they are not those of ``base``.
+        ``start``, ``units``, ``exceptions`` and ``longest``, where they are not those of ``base``.
 
     Raises
     ------
@@ -508,8 +527,10 @@ def variant(base: Rule, **options: Unpack[Variation]) -> Callable[[Callable[...,
     def declare(scalars: Callable[..., dict[str, Any]]) -> Rule:
         name, module = scalars.__name__, scalars.__module__
         defaults, domains = declared_hyper(name, scalars, base.early)
-        varied = replace(base, name=name, scalars=scalars, module=module, defaults=defaults, domains=domains, **options)
-        return _registered(varied)
+        gone = base.defaults.keys() - defaults.keys()
+        symbols = {key: x for key, x in base.symbols.items() if key not in gone}
+        varied = replace(base, name=name, scalars=scalars, module=module, defaults=defaults, domains=domains)
+        return _registered(replace(varied, symbols=symbols, **options))
 
     return declare
 

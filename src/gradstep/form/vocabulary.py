@@ -22,6 +22,7 @@ A rule of whole arrays (``whole=True``) has more of them, on matrices (an array 
 ``max(x, over)``     the largest element
 ``norm(x)``          the Frobenius norm, as ``mean``
 ``matmul(a, b)``     the matrix product
+``gram(x, like)``    x times its transpose; the diagonal alone where ``like`` is the square of a long side
 ``transpose(x)``     rows and columns exchanged
 ``wide(x)``          x, or its transpose where it has more rows than columns
 ``shaped_as(x, y)``  x, or its transpose where y has more rows than columns
@@ -46,8 +47,8 @@ from gradstep.array.namespaces import compute_dtype, namespace
 from gradstep.form import matrices
 
 __all__ = [
-    "abs", "cbrt", "columns", "eigh", "matmul", "max", "maximum", "mean", "minimum", "norm", "qr", "repeat", "rows",
-    "shaped_as", "sign", "sqrt", "transpose", "where", "wide",
+    "abs", "cbrt", "columns", "eigh", "gram", "matmul", "max", "maximum", "mean", "minimum", "norm", "qr", "repeat",
+    "rows", "shaped_as", "sign", "sqrt", "transpose", "where", "wide",
 ]  # fmt: skip
 
 
@@ -136,6 +137,11 @@ def matmul(a: Any, b: Any) -> Any:
     return _whole("matmul", a, b)
 
 
+def gram(x: Any, like: Any) -> Any:
+    """``x`` times its transpose; of the square of a long side, as ``like`` is then, the diagonal alone."""
+    return _whole("gram", x, like)
+
+
 def transpose(x: Any) -> Any:
     """Rows and columns exchanged."""
     return _whole("transpose", x)
@@ -182,9 +188,10 @@ def columns(x: Any) -> Any:
 
 
 def _whole(word: str, x: Any, *others: Any) -> Any:
-    speak: Callable[[str, tuple[Any, ...]], Any] | None = getattr(x, "speak", None)
-    if speak is not None:
-        return speak(word, (x, *others))
+    for operand in (x, *others):
+        speak: Callable[[str, tuple[Any, ...]], Any] | None = getattr(operand, "speak", None)
+        if speak is not None:
+            return speak(word, (x, *others))
     return matrices.WORDS[word](namespace(x), x, *others)
 
 

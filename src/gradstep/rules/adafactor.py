@@ -17,13 +17,26 @@ def scalars(t, lr=1e-2, decay_rate: Positive = 0.8, eps1: Positive = 1e-30, eps2
     return dict(beta=1 - rest, rest=rest, rho=min(lr, t**-0.5), eps1=eps1, eps2=eps2, unclip=1 / clip)
 
 
+def averages(square, r, c, beta, rest):
+    return beta * r + rest * mean(square, "columns"), beta * c + rest * mean(square, "rows")
+
+
+def estimate(r, c):
+    return r * (c / mean(r, "rows"))
+
+
+def clipped(u, unclip):
+    return u / maximum(1.0, unclip * sqrt(mean(u * u, "all")))
+
+
+def size(theta, eps2):
+    return maximum(eps2, sqrt(mean(theta * theta, "all")))
+
+
 @rule(scalars, state="r c", nonnegative="r c", power=2, whole=True, shapes={"r": "rows", "c": "columns"},
       units={"eps1": "g*g", "eps2": "theta"})
 def adafactor(theta, g, r, c, beta, rest, rho, eps1, eps2, unclip):
-    square = g * g + eps1
-    r = beta * r + rest * mean(square, "columns")
-    c = beta * c + rest * mean(square, "rows")
-    u = g / sqrt(r * (c / mean(r, "rows")))
-    u = u / maximum(1.0, unclip * sqrt(mean(u * u, "all")))
-    theta = theta - rho * maximum(eps2, sqrt(mean(theta * theta, "all"))) * u
+    r, c = averages(g * g + eps1, r, c, beta, rest)
+    u = clipped(g / sqrt(estimate(r, c)), unclip)
+    theta = theta - rho * size(theta, eps2) * u
     return theta, g, r, c

@@ -4,7 +4,7 @@ from gradstep.stages.accumulate import accumulate
 from gradstep.stages.cautious import cautious
 from gradstep.stages.clip import clip_by_global_norm, clip_by_norm, clip_by_value
 from gradstep.stages.decay import decay, l2
-from gradstep.stages.ema import ema
+from gradstep.stages.ema import ema, ema_corrected, ema_warmed, polynomial_average, swa
 from gradstep.stages.lookahead import lookahead
 from gradstep.stages.mars import mars
 from gradstep.stages.maximize import maximize
@@ -12,6 +12,6 @@ from gradstep.stages.proximal_decay import proximal_decay
 from gradstep.stages.unscale import unscale
 
 __all__ = [
-    "accumulate", "cautious", "clip_by_global_norm", "clip_by_norm", "clip_by_value", "decay", "ema", "l2", "lookahead",
-    "mars", "maximize", "proximal_decay", "unscale",
+    "accumulate", "cautious", "clip_by_global_norm", "clip_by_norm", "clip_by_value", "decay", "ema", "ema_corrected",
+    "ema_warmed", "l2", "lookahead", "mars", "maximize", "polynomial_average", "proximal_decay", "swa", "unscale",
 ]

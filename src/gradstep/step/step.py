@@ -2,8 +2,9 @@
 
 import weakref
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from copy import deepcopy
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -11,10 +12,9 @@ import numpy as np
 from gradstep import engine as engines
 from gradstep.array.memory import check_not_read_only, check_writable
 from gradstep.array.namespaces import as_reals, as_stored, copied, extremes, largest, put
-from gradstep.array.rows import Rows
 from gradstep.engine.eager import within
 from gradstep.engine.meters import Columns, Diagnostics, Ranges, summed
-from gradstep.engine.sparse import BySparseRows, check_leaves_rows, check_takes_rows, has_rows
+from gradstep.engine.sparse import BySparseRows, check_leaves_rows, check_takes_rows, first_of_rows, has_rows
 from gradstep.engine.tensor import Engine, Fit, Tensor, bad_gradient, check_alike
 from gradstep.errors import GradstepTypeError, GradstepValueError, InUseError, NonFiniteError, ScalarError
 from gradstep.form.chain import Program, Row, Sums
@@ -30,6 +30,7 @@ Values = Sequence[Mapping[str, float]]  # of each group: {"lr": 0.1, "beta1": 0.
 # All of a step's progress, which changes by one assignment: t, skipped, memory, how many updates the engine has made,
 # the scalars of the last one. A plain tuple, for it is made anew at each step.
 _Now = tuple[int, int, Sequence[dict[str, float]], int, list[Row] | None]
+_NONE: Mapping[str, Any] = MappingProxyType({})
 
 
 class Step:
@@ -325,22 +326,22 @@ class Step:
         if not engine.take(grads):
             self._fit.check(grads)
             check_not_read_only(self._fit.names, self._fit.values)
-            if has_rows(grads):
-                engine = self._by_rows(grads)
+            if (name := first_of_rows(self.names, grads)) is not None:
+                engine = self._by_rows(name)
             engine.load(grads)
         if guard and not self.program.reduces and not engine.look():
             raise self._bad_gradient(grads)
         if values is not self._values:
             self._refresh(values)
         table, memory = self._host.table(self._now[0] + 1, self._now[2], measure)
-        if has_rows(grads):
-            check_leaves_rows(self.program, table, self._first_of_rows(grads))
+        if isinstance(engine, BySparseRows) and has_rows(grads):
+            check_leaves_rows(self.program, table, self._tensors, grads)
         return table, memory
 
-    def _by_rows(self, grads: Sequence[Any]) -> Engine:
-        """Return the engine for gradients of some rows, which is this step's from now on."""
-        check_takes_rows(self.program, self._first_of_rows(grads))
-        self.precision.check_takes_rows(self._first_of_rows(grads))
+    def _by_rows(self, name: str) -> Engine:
+        """Return the engine for gradients of some rows, which is this step's from now on; ``name`` has the first."""
+        check_takes_rows(self.program, name)
+        self.precision.check_takes_rows(name)
         if not isinstance(self._engine, BySparseRows):
             kind, threads, diagnostics = self._engine_options
 
@@ -351,15 +352,22 @@ class Step:
             self._engine = engine
         return self._engine
 
-    def _first_of_rows(self, grads: Sequence[Any]) -> str:
-        return next(name for name, g in zip(self.names, grads, strict=True) if type(g) is Rows)
-
-    def rehearse(self, grads: Sequence[Any], values: Values, on_nonfinite: str = "raise") -> None:
+    def rehearse(
+        self,
+        grads: Sequence[Any],
+        values: Values,
+        on_nonfinite: str = "raise",
+        inputs: Mapping[str, Sequence[Any]] = _NONE,
+        taken: Mapping[str, float] = _NONE,
+    ) -> None:
         """Do all of an update but the writing: its errors, and no change. ``"skip"`` raises them too."""
-        grads = tuple(grads)
+        grads, guard = tuple(grads), on_nonfinite != "ignore"
         self.check(grads)
+        self.take(taken)
+        placed = self.placed(inputs, guard)
         try:
-            self._prepared(grads, values, on_nonfinite != "ignore")
+            with self.written(placed) if placed else nullcontext():
+                self._prepared(grads, values, guard)
         finally:
             self._engine.forget()
 

@@ -19,13 +19,15 @@ from gradstep.variants.amsgrad import (
     amsgrad_optax_uncorrected,
 )
 from gradstep.variants.cautious import cautious_mean
-from gradstep.variants.ema import ema_after_first
+from gradstep.variants.ema import ema_after_first, ema_warmed_tf
 from gradstep.variants.ftrl import ftrl_keras
-from gradstep.variants.lars import lars_optax, lars_timm
+from gradstep.variants.lars import lars_optax, lars_optax_nesterov, lars_timm
 from gradstep.variants.mars import mars_timm
 from gradstep.variants.momentum import unfolded_momentum, unfolded_nesterov
+from gradstep.variants.momo import momo_optax
 from gradstep.variants.muon import muon_keras, muon_moonlight, muon_optax, muon_torch
 from gradstep.variants.nadam import nadam_optax, nadam_torch
+from gradstep.variants.polyak import polyak_optax, polyak_optax_plus
 from gradstep.variants.radam import radam_optax, radam_optax_nesterov, radam_torch
 from gradstep.variants.rms import (
     scale_by_centered_rms,
@@ -37,7 +39,11 @@ from gradstep.variants.rms import (
     scale_by_rms_inside,
     scale_by_rms_inside_corrected,
 )
-from gradstep.variants.schedule_free import schedule_free_adamw_keras
+from gradstep.variants.schedule_free import (
+    schedule_free_adamw_keras,
+    schedule_free_adamw_optax,
+    schedule_free_sgd_optax,
+)
 from gradstep.variants.sign import sign_sgd
 from gradstep.variants.sophia import sophia_optax
 from gradstep.variants.yogi import yogi_corrected
@@ -67,16 +73,21 @@ __all__ = [
     "amsgrad_optax_uncorrected",
     "cautious_mean",
     "ema_after_first",
+    "ema_warmed_tf",
     "ftrl_keras",
     "lars_optax",
+    "lars_optax_nesterov",
     "lars_timm",
     "mars_timm",
+    "momo_optax",
     "muon_keras",
     "muon_moonlight",
     "muon_optax",
     "muon_torch",
     "nadam_optax",
     "nadam_torch",
+    "polyak_optax",
+    "polyak_optax_plus",
     "radam_optax",
     "radam_optax_nesterov",
     "radam_torch",
@@ -89,6 +100,8 @@ __all__ = [
     "scale_by_rms_inside",
     "scale_by_rms_inside_corrected",
     "schedule_free_adamw_keras",
+    "schedule_free_adamw_optax",
+    "schedule_free_sgd_optax",
     "sign_sgd",
     "sophia_optax",
     "unfolded_momentum",

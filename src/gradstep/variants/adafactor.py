@@ -5,31 +5,16 @@ lr, decay_rate, clip, momentum are pure numbers; others as each says.
 """
 
 from gradstep.rule import Fraction, NonNegative, Positive, rule
+from gradstep.rules.adafactor import averages, clipped, estimate, scalars, size
 from gradstep.vocabulary import maximum, mean, sqrt
 
 SHAPES = {"r": "rows", "c": "columns"}
 PULLS = {"first_step_descends": "the decay pulls towards zero, whatever the gradient"}
 
 
-def bounded(t, lr, decay_rate, eps1, eps2, clip):
-    rest = t**-decay_rate
-    return dict(beta=1 - rest, rest=rest, rho=min(lr, t**-0.5), eps1=eps1, eps2=eps2, unclip=1 / clip)
-
-
-def step(g, square, r, c, beta, rest, unclip):
-    r = beta * r + rest * mean(square, "columns")
-    c = beta * c + rest * mean(square, "rows")
-    u = g / sqrt(r * (c / mean(r, "rows")))
-    return r, c, u / maximum(1.0, unclip * sqrt(mean(u * u, "all")))
-
-
-def size(theta, eps2):
-    return maximum(eps2, sqrt(mean(theta * theta, "all")))
-
-
 def torch_scalars(t, lr=1e-2, decay_rate: Positive = 0.8, eps1: Positive = 2.0**-52, eps2: NonNegative = 1e-3,
                   clip: Positive = 1.0, weight_decay=0.0):
-    return dict(**bounded(t, lr, decay_rate, eps1, eps2, clip), least=eps1 * eps1, shrink=lr * weight_decay)
+    return dict(**scalars(t, lr, decay_rate, eps1, eps2, clip), least=eps1 * eps1, shrink=lr * weight_decay)
 
 
 @rule(torch_scalars, state="r c", nonnegative="r c", power=2, whole=True, shapes=SHAPES,
@@ -38,11 +23,8 @@ def torch_scalars(t, lr=1e-2, decay_rate: Positive = 0.8, eps1: Positive = 2.0**
 def adafactor_torch(theta, g, r, c, beta, rest, rho, eps1, eps2, unclip, least, shrink):
     """torch 2.13, Adafactor: eps1 is not added but the least of r's mean, its square the least of the estimate."""
     alpha = rho * size(theta, eps2)
-    square = g * g
-    r = beta * r + rest * mean(square, "columns")
-    c = beta * c + rest * mean(square, "rows")
-    u = g / sqrt(maximum(r * c / maximum(mean(r, "rows"), eps1), least))
-    u = u / maximum(1.0, unclip * sqrt(mean(u * u, "all")))
+    r, c = averages(g * g, r, c, beta, rest)
+    u = clipped(g / sqrt(maximum(r * c / maximum(mean(r, "rows"), eps1), least)), unclip)
     theta = theta - shrink * theta - alpha * u
     return theta, g, r, c
 
@@ -60,7 +42,8 @@ def optax_scalars(t, lr=1.0, decay_rate: Positive = 0.8, momentum=0.0, eps1: Pos
                   "refuses_nonfinite": "with lr = 1 the parameters may double at each step"})
 def adafactor_optax(theta, g, m, r, c, beta, rest, momentum, new, eps1, eps2, unclip, shrink):
     """optax 0.2.8, adafactor with both axes factored: lr is not bounded, and the decay is not multiplied by it."""
-    r, c, u = step(g, g * g + eps1, r, c, beta, rest, unclip)
+    r, c = averages(g * g + eps1, r, c, beta, rest)
+    u = clipped(g / sqrt(estimate(r, c)), unclip)
     m = momentum * m + new * size(theta, eps2) * u
     theta = theta - m - shrink * theta
     return theta, g, m, r, c
@@ -68,7 +51,7 @@ def adafactor_optax(theta, g, m, r, c, beta, rest, momentum, new, eps1, eps2, un
 
 def keras_scalars(t, lr=1e-3, decay_rate: Positive = 0.8, eps1: Positive = 1e-30, eps2: NonNegative = 1e-3,
                   clip: Positive = 1.0, weight_decay=0.0):
-    return dict(**bounded(t, lr, decay_rate, eps1, eps2, clip), shrink=lr * weight_decay)
+    return dict(**scalars(t, lr, decay_rate, eps1, eps2, clip), shrink=lr * weight_decay)
 
 
 @rule(keras_scalars, state="r c", nonnegative="r c", power=2, whole=True, shapes=SHAPES,
@@ -76,14 +59,15 @@ def keras_scalars(t, lr=1e-3, decay_rate: Positive = 0.8, eps1: Positive = 1e-30
 def adafactor_keras(theta, g, r, c, beta, rest, rho, eps1, eps2, unclip, shrink):
     """Keras 3.15, Adafactor: the size of the parameters is taken when they have decayed."""
     theta = theta - shrink * theta
-    r, c, u = step(g, g * g + eps1, r, c, beta, rest, unclip)
+    r, c = averages(g * g + eps1, r, c, beta, rest)
+    u = clipped(g / sqrt(estimate(r, c)), unclip)
     theta = theta - rho * size(theta, eps2) * u
     return theta, g, r, c
 
 
 def timm_scalars(t, lr=1e-2, decay_rate: Positive = 0.8, beta1: Fraction = 0.0, eps1: Positive = 1e-30,
                  eps2: NonNegative = 1e-3, clip: Positive = 1.0, weight_decay=0.0):
-    return dict(**bounded(t, lr, decay_rate, eps1, eps2, clip), beta1=beta1, rest1=1 - beta1, decay=weight_decay)
+    return dict(**scalars(t, lr, decay_rate, eps1, eps2, clip), beta1=beta1, rest1=1 - beta1, decay=weight_decay)
 
 
 @rule(timm_scalars, state="m r c", nonnegative="r c", power=2, whole=True, shapes=SHAPES,
@@ -91,7 +75,8 @@ def timm_scalars(t, lr=1e-2, decay_rate: Positive = 0.8, beta1: Fraction = 0.0, 
 def adafactor_timm(theta, g, m, r, c, beta, rest, rho, eps1, eps2, unclip, beta1, rest1, decay):
     """timm 1.0.31, transformers, fairseq, Adafactor without lr: decay and momentum are of the finished step."""
     alpha = rho * size(theta, eps2)
-    r, c, u = step(g, g * g + eps1, r, c, beta, rest, unclip)
+    r, c = averages(g * g + eps1, r, c, beta, rest)
+    u = clipped(g / sqrt(estimate(r, c)), unclip)
     m = beta1 * m + rest1 * alpha * u
     theta = theta - alpha * (decay * theta) - m
     return theta, g, m, r, c

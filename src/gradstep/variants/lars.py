@@ -33,6 +33,16 @@ def lars_optax(theta, g, v, weight_decay, rate, momentum):
     return theta, g, v
 
 
+@rule(optax_scalars, early=decay, reduce={"size": squared, "length": squared_sum}, over="tensor", state="v", power=2,
+      units={"weight_decay": "g/theta", "eps": "g"}, exceptions=PULLS)
+def lars_optax_nesterov(theta, g, v, weight_decay, rate, momentum):
+    """optax 0.2.8, lars with nesterov=True: looks ahead by the velocity. Units as lars_optax."""
+    u = rate * (g + weight_decay * theta)
+    v = momentum * v + u
+    theta = theta - (u + momentum * v)
+    return theta, g, v
+
+
 def timm_scalars(size, length, lr=1.0, momentum=0.0, weight_decay=0.0, trust: Positive = 1e-3, eps=1e-8):
     norm, against = sqrt(size), sqrt(length)
     adapts = weight_decay > 0 and norm > 0 and against > 0

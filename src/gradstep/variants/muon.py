@@ -3,7 +3,7 @@
 Shapes: theta, g, b alike.   Units: [g] = loss/[theta]; b, eps in [g]; lr in [theta]; weight_decay in 1/[theta].
 """
 
-from gradstep.rule import NonNegative, rule
+from gradstep.rule import NonNegative, rule, variant
 from gradstep.rules.muon import quintic, scalars
 from gradstep.vocabulary import columns, maximum, norm, repeat, rows, shaped_as, sqrt, wide
 
@@ -57,16 +57,7 @@ def muon_moonlight(theta, g, b, rate, shrink, momentum, eps):
     return theta, g, b
 
 
-def keras_scalars(lr=1e-3, momentum=0.95, weight_decay=0.004, rms_rate: NonNegative = 0.2, eps=1e-7):
-    return dict(rate=rms_rate * lr, shrink=lr * weight_decay, momentum=momentum, eps=eps)
-
-
-@rule(keras_scalars, state="b", whole=True, axes=2, units=UNITS, exceptions=UPHILL)
-def muon_keras(theta, g, b, rate, shrink, momentum, eps):
+@variant(muon_moonlight)
+def muon_keras(lr=1e-3, momentum=0.95, weight_decay=0.004, rms_rate: NonNegative = 0.2, eps=1e-7):
     """Keras 3.15, Muon: Moonshot's, with a factor to choose. Units as muon."""
-    b = momentum * b + g
-    u = g + momentum * b
-    o = repeat(quintic, wide(u / (norm(u) + eps)), 5)
-    scale = sqrt(maximum(rows(g), columns(g)))
-    theta = theta - shrink * theta - rate * (scale * shaped_as(o, g))
-    return theta, g, b
+    return dict(rate=rms_rate * lr, shrink=lr * weight_decay, momentum=momentum, eps=eps)

@@ -138,5 +138,6 @@ def _knob(x: "Argument", samples: Mapping[str, Any], stage: Stage) -> Knob:
     own = [part.rule for part in stage.parts]  # a switch may choose others
     declared = (rule.domains.get(x.becomes[0]) for rule in (*own, *registry(None).values()))
     domain = next(filter(None, declared), _ANYTHING)
-    default = samples[x.becomes[0]] if x.is_required else x.default or 0.0
-    return Knob(x.name, float(default), domain, stops(x.becomes[0], domain))
+    default = x.there(samples[x.becomes[0]]) if x.is_required else x.default or 0.0
+    turned = sorted(map(x.there, stops(x.becomes[0], domain)))
+    return Knob(x.name, float(default), x.domain(domain), tuple(turned))
