@@ -144,7 +144,7 @@ ARGUMENTS = {
         "Nadam": KERAS_ADAM,
     },
 }
-ALWAYS = {
+ALWAYS = {"optax": "learning_rate", "optax.contrib": "learning_rate", "keras": "beta_2"}
     "optax": "learning_rate",
     "optax.contrib": "learning_rate",
     "keras": "beta_2",
