@@ -144,11 +144,7 @@ ARGUMENTS = {
         "Nadam": KERAS_ADAM,
     },
 }
-ALWAYS = {"optax": "learning_rate", "optax.contrib": "learning_rate", "keras": "beta_2"}
-    "optax": "learning_rate",
-    "optax.contrib": "learning_rate",
-    "keras": "beta_2",
-}  # given in each call, where a constructor has it
+ALWAYS = {"optax": "learning_rate", "optax.contrib": "learning_rate", "keras": "beta_2"}  # given in each call
 # Each step has a rounding of float32: of the product of momenta, which is below a half, and of second moments.
 ROUNDED = dict.fromkeys([("torch", "NAdam"), ("timm", "LaProp"), ("timm", "NvNovoGrad")], STEPS * 2.0**-24)
 LIVE = [(library, constructor) for library, known in ARGUMENTS.items() for constructor in known]
