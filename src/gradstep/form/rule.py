@@ -81,6 +81,9 @@ class Rule:
         ``update`` takes them and does not return them; they stay in the state until the next ones come.
     takes
         Numbers that come with each step, ``opt.step(grads, loss=0.3)``, by name: ``scalars`` gets them.
+    random
+        The name of an array that ``update`` takes behind the slots: a number drawn from the standard normal
+        distribution for each element and update, the same for one seed, t, name and place wherever it is drawn.
     every
         The memory number that counts the calls of a stage which gathers gradients: what follows it in a chain runs at a
         call after which the number is 0, and t, schedules, its memory and state advance at such calls alone.
@@ -146,6 +149,7 @@ class Rule:
     wraps: bool = False
     inputs: tuple[str, ...] = ()
     takes: tuple[str, ...] = ()
+    random: str | None = None
     every: str | None = None
     whole: bool = False
     shapes: Mapping[str, str] = field(default_factory=dict[str, str])
@@ -263,7 +267,8 @@ class Rule:
     @property
     def arrays(self) -> tuple[str, ...]:
         """Names of the arrays that ``update`` takes, in order."""
-        return (*(("before",) if self.wraps else ()), "theta", "g", *self.state)
+        drawn = () if self.random is None else (self.random,)
+        return (*(("before",) if self.wraps else ()), "theta", "g", *self.state, *drawn)
 
     @cached_property
     def moves_theta(self) -> bool:
@@ -389,6 +394,7 @@ class Options(TypedDict, total=False):
     wraps: bool
     inputs: str
     takes: str
+    random: str
     every: str
     whole: bool
     shapes: Mapping[str, str]
@@ -477,6 +483,7 @@ def _declaring(
                 wraps=options.get("wraps", False),
                 inputs=inputs,
                 takes=tuple(options.get("takes", "").split()),
+                random=options.get("random"),
                 every=options.get("every"),
                 whole=options.get("whole", False),
                 shapes=options.get("shapes", _EMPTY),
