@@ -6,6 +6,7 @@ from gradstep.form.vocabulary import (
     columns,
     eigh,
     gram,
+    iterated,
     matmul,
     max,
     maximum,
@@ -19,6 +20,7 @@ from gradstep.form.vocabulary import (
     sign,
     sqrt,
     transpose,
+    when,
     where,
     wide,
 )
@@ -29,6 +31,7 @@ __all__ = [
     "columns",
     "eigh",
     "gram",
+    "iterated",
     "matmul",
     "max",
     "maximum",
@@ -42,6 +45,7 @@ __all__ = [
     "sign",
     "sqrt",
     "transpose",
+    "when",
     "where",
     "wide",
 ]

@@ -93,6 +93,8 @@ class Rule:
     longest
         The longest side of which ``"rows rows"`` and ``"columns columns"`` are whole squares; of a longer one the
         diagonal alone is kept, as a column, and ``update`` sees a :class:`gradstep.form.diagonal.Diagonal`.
+    vectors
+        Whether the squares of an array of one column are whole too.
     axes
         The most axes that a parameter of a whole rule may have; more are a stack of matrices where it is None.
     power
@@ -145,6 +147,7 @@ class Rule:
     whole: bool = False
     shapes: Mapping[str, str] = field(default_factory=dict[str, str])
     longest: int | None = None
+    vectors: bool = True
     axes: int | None = None
     clips: str | None = None
     ascends: bool = False
@@ -230,7 +233,9 @@ class Rule:
 
     def slot_shape(self, slot: str, shape: tuple[int, ...]) -> tuple[int, ...]:
         """Return the shape of a slot of a parameter of that shape."""
-        return slot_shape(self.shapes[slot], shape, self.longest) if slot in self.shapes else tuple(shape)
+        if slot not in self.shapes:
+            return tuple(shape)
+        return slot_shape(self.shapes[slot], shape, self.longest, vectors=self.vectors)
 
     def as_seen(self, name: str, x: Any) -> Any:
         """Return theta, g or a slot as the update of whole arrays sees it."""
@@ -386,6 +391,7 @@ class Options(TypedDict, total=False):
     whole: bool
     shapes: Mapping[str, str]
     longest: int
+    vectors: bool
     axes: int
     power: int
     bounds: str
@@ -472,6 +478,7 @@ def _declaring(
                 whole=options.get("whole", False),
                 shapes=options.get("shapes", _EMPTY),
                 longest=options.get("longest"),
+                vectors=options.get("vectors", True),
                 axes=options.get("axes"),
                 clips=options.get("clips"),
                 ascends=options.get("ascends", False),
