@@ -176,11 +176,12 @@ def iterated(xp: Any, x: Any, q: Any) -> Any:
 
 
 def when(number: Any, step: Callable[[Any], Any], x: Any) -> Any:
-    """Return ``step`` of ``x`` where the number is above zero, else ``x``; JAX may know only later which."""
+    """Return ``step`` of ``x`` where the number is above zero, else ``x``; JAX knows it later where it traces."""
     if is_jax_array(x):
-        from jax import lax  # pyright: ignore[reportMissingImports]  # there is an array of JAX's
+        import jax  # pyright: ignore[reportMissingImports]  # there is an array of its own
 
-        return lax.cond(number > 0, step, lambda y: y, x)
+        if isinstance(number, jax.core.Tracer):
+            return jax.lax.cond(number > 0, step, lambda y: y, x)
     return step(x) if number > 0 else x
 
 
