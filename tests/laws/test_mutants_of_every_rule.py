@@ -25,6 +25,7 @@ EQUAL = {
     ("asgd", "share off"): "it is the average's",
     ("dadapt_adam", "gain3 off"): "d is a quotient, above and below the line as much larger",
     ("muon_torch", "unit of eps"): "all norms are larger here",
+    ("nadam_timm", "eps_root off"): "it is zero",
     ("polyak_optax", "unit of lr"): "no step is as long as lr here",
     ("polyak_optax_plus", "unit of lr"): "no step is as long as lr here",
     ("prodigy", "gain3 off"): "as in dadapt_adam",
