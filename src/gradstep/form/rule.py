@@ -75,7 +75,8 @@ class Rule:
         What is summed over each tensor or over all, by the name under which ``scalars`` gets the sum. A function
         names what it sees: ``theta``, ``g``, ``before``, slots and early numbers; all of it in float64.
     wraps
-        Whether ``update`` takes ``before`` first: theta as it entered the last rule (of kind ``"rule"``) before it.
+        Whether ``update`` takes ``before`` first: theta as it entered the last rule (of kind ``"rule"``) before it;
+        ``"all"``: as it entered the chain.
     inputs
         The first of ``state``: arrays like the parameter that come with each step (``opt.step(grads, curvature=h)``).
         ``update`` takes them and does not return them; they stay in the state until the next ones come.
@@ -148,7 +149,7 @@ class Rule:
     kind: Literal["rule", "stage"]
     module: str
     early: Callable[..., dict[str, Any]] | None = None
-    wraps: bool = False
+    wraps: bool | Literal["all"] = False
     inputs: tuple[str, ...] = ()
     takes: tuple[str, ...] = ()
     random: str | None = None
@@ -396,7 +397,7 @@ class Options(TypedDict, total=False):
     reduce: Mapping[str, Callable[..., Any]] | Callable[..., Any]
     over: Over
     early: Callable[..., dict[str, Any]]
-    wraps: bool
+    wraps: bool | Literal["all"]
     inputs: str
     takes: str
     random: str
@@ -529,6 +530,7 @@ class Variation(TypedDict, total=False):
     start: Mapping[str, Any]
     units: Mapping[str, str]
     longest: int
+    axes: int
     exceptions: Mapping[str, str]
 
 
@@ -540,7 +542,7 @@ def variant(base: Rule, **options: Unpack[Variation]) -> Callable[[Callable[...,
     base
         The rule that it varies.
     **options
-        ``start``, ``units``, ``exceptions`` and ``longest``, where they are not those of ``base``.
+        ``start``, ``units``, ``exceptions``, ``longest`` and ``axes``, where they are not those of ``base``.
 
     Raises
     ------
