@@ -85,7 +85,9 @@ def test_a_name_is_the_constructor():
 
 BESIDE = ({}, {"momentum": 0.5, "use_ema": True})  # some arguments matter beside others alone
 VALUES = {"loss_scale": 2.0, "threshold": 6.0}
-ABOVE_ZERO = {"eps", "loss_scale", "max_norm", "max_value", "threshold"}
+ABOVE_ZERO = {"clip", "decay_rate", "eps", "eps1", "grow", "least", "loss_scale", "max_norm", "max_value", "most"} | {
+    "threshold"
+}
 SWITCHES_AT_ZERO = {"momentum", "eps_root"}
 REFUSED_AT_ZERO = {"tf1.AdagradOptimizer" + "initial_accumulator_value"}
 

@@ -30,6 +30,7 @@ def _minus(x: Any) -> Any:
 
 One = str | Changed
 Becomes = Mapping[str, One | tuple[One, ...]]
+Words = tuple[str | None, ...]
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
@@ -50,6 +51,8 @@ class Library:
     told
         Names of numbers, or tuples of them, for which 0 is a switch: the function is told whether they are other than
         0. In such a tuple None is as good as 0.
+    choices
+        The words that may be given for an argument, of which the function is told.
     ignored, labels, refused
         Names of arguments of these kinds (see :class:`Argument`); of those refused with the reason.
     shared
@@ -60,6 +63,7 @@ class Library:
     name: str
     becomes: Becomes = field(default_factory=dict[str, One | tuple[One, ...]])
     told: str = ""
+    choices: Mapping[str, Words] = field(default_factory=dict[str, Words])
     ignored: str = ""
     labels: str = ""
     refused: Mapping[str, str] = field(default_factory=dict[str, str])
@@ -69,7 +73,13 @@ class Library:
     def __call__(self, choose: Callable[P, Stage], /) -> Constructor[P]: ...
     @overload
     def __call__(
-        self, /, *, becomes: Becomes = ..., told: str = ..., refused: Mapping[str, str] = ...
+        self,
+        /,
+        *,
+        becomes: Becomes = ...,
+        told: str = ...,
+        choices: Mapping[str, Words] = ...,
+        refused: Mapping[str, str] = ...,
     ) -> Callable[[Callable[P, Stage]], Constructor[P]]: ...
     def __call__(
         self,
@@ -78,6 +88,7 @@ class Library:
         *,
         becomes: Becomes = _NOTHING,
         told: str = "",
+        choices: Mapping[str, Words] = _NOTHING,
         refused: Mapping[str, str] = _NOTHING,
     ) -> Any:
         """Return the constructor that a function declares by its name, its signature and what it returns.
@@ -86,14 +97,15 @@ class Library:
         ----------
         choose
             The function; without one, what is to decorate it.
-        becomes, told, refused
+        becomes, told, choices, refused
             Of this constructor alone, beside the library's: the same argument is as it is said here.
         """
-        theirs = {key: why for key, why in self.refused.items() if key not in becomes}
+        theirs = {key: why for key, why in self.refused.items() if key not in {*becomes, *choices}}
         own = replace(
             self,
             becomes={**self.becomes, **becomes},
             told=f"{self.told} {told}",
+            choices={**self.choices, **choices},
             refused={**theirs, **refused},
         )
         return own._declared if choose is None else own._declared(choose)
@@ -114,6 +126,8 @@ class Library:
             return Argument(x.name, x.default, "ignored")
         if x.name in self.labels.split():
             return Argument(x.name, x.default, "label")
+        if x.name in self.choices:
+            return Argument(x.name, x.default, "choice", choices=self.choices[x.name])
         if isinstance(x.default, bool):
             return Argument(x.name, x.default, "switch")
         becomes, is_told = self.becomes.get(x.name, x.name), x.name in self.told.split()

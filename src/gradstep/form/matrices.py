@@ -16,6 +16,7 @@ from gradstep.array.namespaces import namespace
 from gradstep.array.reduction import axis_sums
 
 AXES = {"rows": (-2,), "columns": (-1,), "all": (-1, -2)}  # what a mean over rows goes along, and so on
+OVER = (*AXES, "array")  # the last goes over the matrices of a stack too
 
 # The shape of a slot, by the word that a rule declares for it: its last two axes.
 SHAPES: Mapping[str, Callable[[int, int], tuple[int, int]]] = {
@@ -65,9 +66,13 @@ def as_matrix(x: Any) -> Any:
     return namespace(x).reshape(x, matrix_shape(x.shape)) if x.ndim < 2 else x
 
 
+def _along(x: Any, over: str) -> tuple[int, ...]:
+    return tuple(range(-1, -x.ndim - 1, -1)) if over == "array" else AXES[over]
+
+
 def mean(xp: Any, x: Any, over: str) -> Any:
-    """Return the mean over ``"rows"``, ``"columns"`` or ``"all"``, with the axes kept; NumPy's in one fixed order."""
-    axes = AXES[over]
+    """Return the mean over one of :data:`OVER`, with the axes kept; NumPy's in one fixed order."""
+    axes = _along(x, over)
     count = max(prod(x.shape[axis] for axis in axes), 1)  # the mean of nothing is 0
     if xp is not np:
         return xp.sum(x, axis=axes, keepdims=True) / count
@@ -86,8 +91,8 @@ def norm(xp: Any, x: Any) -> Any:
 
 
 def largest(xp: Any, x: Any, over: str) -> Any:
-    """Return the largest element over ``"rows"``, ``"columns"`` or ``"all"``, with the axes kept; NaN if one is."""
-    axes = AXES[over]
+    """Return the largest element over one of :data:`OVER`, with the axes kept; NaN if one is."""
+    axes = _along(x, over)
     if any(x.shape[axis] == 0 for axis in axes):
         return xp.sum(x, axis=axes, keepdims=True)
     return xp.max(x, axis=axes, keepdims=True)
@@ -140,4 +145,5 @@ WORDS: Mapping[str, Callable[..., Any]] = {
     "qr": qr,
     "rows": lambda _, x: float(max(x.shape[-2], 1)),  # at least 1: a number to divide by
     "columns": lambda _, x: float(max(x.shape[-1], 1)),
+    "spacing": lambda xp, x: float(xp.finfo(x.dtype).eps),
 }

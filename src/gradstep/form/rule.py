@@ -485,6 +485,7 @@ class Variation(TypedDict, total=False):
     """The options of :func:`variant`."""
 
     start: Mapping[str, Any]
+    memory: Mapping[str, float]
     units: Mapping[str, str]
     exceptions: Mapping[str, str]
 
@@ -497,7 +498,7 @@ def variant(base: Rule, **options: Unpack[Variation]) -> Callable[[Callable[...,
     base
         The rule that it varies.
     **options
-        ``start``, ``units`` and ``exceptions``, where they are not those of ``base``.
+        ``start``, ``memory``, ``units`` and ``exceptions``, where they are not those of ``base``.
 
     Raises
     ------

@@ -18,7 +18,7 @@ from references.record.common import main
 
 def run(case: Case, task: Problem) -> Trajectory:
     """State is ``INDEX/NAME``, as in ``state_dict()["state"][INDEX][NAME]``; a scheduled lr is put into the group."""
-    params = [torch.tensor(task.start[name]) for name in SHAPES]
+    params = [_tensor(case, task.start[name]) for name in SHAPES]
     given = case.given()
     schedule = given["lr"] if callable(given.get("lr")) else None
     if schedule:
@@ -30,12 +30,12 @@ def run(case: Case, task: Problem) -> Trajectory:
         if schedule:
             opt.param_groups[0]["lr"] = schedule(k)
         for x, g in zip(params, grads.values(), strict=True):
-            x.grad = _sparse(g) if case.constructor == "SparseAdam" else torch.tensor(g)
+            x.grad = _sparse(g) if case.constructor == "SparseAdam" else _tensor(case, g)
         opt.step()
         theta.append(_arrays(params))
         state.append(
             {
-                f"{i}/{name}": np.array(x.numpy() if torch.is_tensor(x) else x)
+                f"{i}/{name}": _shaped(i, x.numpy() if torch.is_tensor(x) else x)
                 for i, own in opt.state_dict()["state"].items()
                 for name, x in own.items()
                 if x is not None
@@ -44,13 +44,24 @@ def run(case: Case, task: Problem) -> Trajectory:
     return Trajectory(theta, state, {"param_groups": [group]})
 
 
+def _tensor(case: Case, x: NDArray[Any]) -> torch.Tensor:
+    """Return a tensor, for Muon as a matrix: it refuses all else."""
+    return torch.tensor(x if case.constructor != "Muon" else x.reshape(len(x), -1))
+
+
+def _shaped(index: int, x: Any) -> NDArray[Any]:
+    """Return an array of state in the shape of its parameter, where Muon has it as a column."""
+    shape = list(SHAPES.values())[index]
+    return np.array(x).reshape(shape) if np.shape(x) == (*shape, 1) else np.array(x)
+
+
 def _sparse(g: NDArray[Any]) -> torch.Tensor:
     """Return a sparse gradient of which all rows are there."""
     return torch.sparse_coo_tensor(torch.arange(len(g))[None], torch.tensor(g), g.shape, check_invariants=True)
 
 
 def _arrays(params: list[torch.Tensor]) -> Arrays:
-    return {name: x.numpy().copy() for name, x in zip(SHAPES, params, strict=True)}
+    return {name: x.numpy().reshape(SHAPES[name]).copy() for name, x in zip(SHAPES, params, strict=True)}
 
 
 if __name__ == "__main__":
