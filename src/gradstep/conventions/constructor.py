@@ -144,7 +144,7 @@ class Constructor(Generic[P]):
     def __init__(self, owner: str, takes: Mapping[str, Argument], choose: Callable[..., Stage]) -> None:
         update_wrapper(self, choose)  # with its signature
         self.owner, self.takes, self._choose = owner, takes, choose
-        self._forms: dict[tuple[bool, ...], Form] = {}
+        self._forms: dict[tuple[bool | str | None, ...], Form] = {}
 
     @classmethod
     def of_rule(cls, rule: Rule) -> "Constructor[...]":

@@ -67,7 +67,7 @@ def as_matrix(x: Any) -> Any:
 
 
 def _along(x: Any, over: str) -> tuple[int, ...]:
-    return tuple(range(-1, -x.ndim - 1, -1)) if over == "array" else AXES[over]
+    return tuple(range(-x.ndim, 0)) if over == "array" else AXES[over]
 
 
 def mean(xp: Any, x: Any, over: str) -> Any:
@@ -77,8 +77,10 @@ def mean(xp: Any, x: Any, over: str) -> Any:
     if xp is not np:
         return xp.sum(x, axis=axes, keepdims=True) / count
     wide = np.asarray(x, np.float64)
-    for axis in axes:
+    for axis in AXES.get(over, AXES["all"]):
         wide = axis_sums(wide, axis)
+    if over == "array":  # a sum for each matrix
+        wide = axis_sums(wide.reshape(1, -1), -1).reshape((1,) * x.ndim)
     return (wide / count).astype(x.dtype)
 
 
