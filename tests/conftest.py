@@ -53,6 +53,7 @@ def no_report(monkeypatch):
 @pytest.fixture
 def own_registry(monkeypatch):
     """Rules that a test declares are unknown after it."""
+    from gradstep import variants  # noqa: F401 - else a test that asks for one would register all of them for itself
     from gradstep.rule import registry
 
     monkeypatch.setattr("gradstep.form.rule._REGISTRY", registry(None))

@@ -96,3 +96,14 @@ class TestScalars:
         assert any(x in str(error.value) for x in text.split("|"))
         assert "at update 3" in str(error.value)
         assert clear(error)
+
+    def test_an_integer_beyond_all_floats(self):
+        def odd(theta, g, lr):
+            return theta - lr * g, g
+
+        made = rule(lambda t, count, lr=0.1: {"lr": lr, "count": 10**400 if t == 3 else 1}, memory={"count": 0.0})(odd)
+        with pytest.raises(ScalarError, match="odd: the scalar count is inf at update 3"):
+            self.ask(made(), t=3)
+        made = rule(lambda t, lr=0.1: {"lr": -(10**400) if t == 3 else lr})(odd)
+        with pytest.raises(ScalarError, match="odd: the scalar lr is -inf at update 3"):
+            self.ask(made(), t=3)

@@ -263,8 +263,10 @@ class TestNumbers:
 
     @pytest.mark.parametrize("groups", [None, {"b": gs.adam()}])
     @pytest.mark.parametrize("policy", ["raise", "skip", "ignore"])
-    @pytest.mark.parametrize("loss", [math.nan, math.inf])
-    def test_one_that_is_not_finite_changes_nothing(self, loss, policy, groups, engine):
+    @pytest.mark.parametrize(
+        ("loss", "shown"), [(math.nan, "nan"), (math.inf, "inf"), pytest.param(-(10**400), "-inf", id="integer")]
+    )
+    def test_one_that_is_not_finite_changes_nothing(self, loss, shown, policy, groups, engine):
         opt = gs.Optimizer(problem(0), "momo", on_nonfinite=policy, groups=groups, engine=engine)
         opt.step(problem(1), loss=1.0)
         before = fingerprint(opt)
@@ -272,7 +274,7 @@ class TestNumbers:
             opt.step(problem(2), loss=loss)
             assert (opt.t, opt.skipped) == (1, 1)
         else:
-            with pytest.raises(gs.NonFiniteError, match=f"loss is {loss}; nothing was changed"):
+            with pytest.raises(gs.NonFiniteError, match=f"loss is {shown}; nothing was changed"):
                 opt.step(problem(2), loss=loss)
             assert fingerprint(opt) == before
 
@@ -290,6 +292,26 @@ class TestNumbers:
             gs.Optimizer(problem(0), gs.chain(gs.accumulate(k=2), gs.polyak))
         with pytest.raises(RuleError, match="the name loss is taken"):
             rule(takes="loss", state="loss")(lambda theta, g, loss: (theta, g, loss))
+
+    @pytest.mark.parametrize("groups", [None, {"b": gs.sophia()}])
+    def test_an_answer_and_a_rehearsal_have_them_too(self, groups, engine):
+        told, stepped = (gs.Optimizer(problem(0), "momo", groups=groups, engine=engine) for _ in range(2))
+        for seed, loss in enumerate(self.LOSS, 1):
+            more = {"curvature": curvature(seed)} if groups else {}
+            told.ask()
+            before = fingerprint(told)
+            told.rehearse(problem(seed), loss=loss, **more)
+            with pytest.raises(gs.NonFiniteError, match="loss is nan"):
+                told.rehearse(problem(seed), loss=math.nan, **more)
+            for call in (told.tell, told.rehearse):
+                with pytest.raises(gs.GradstepValueError, match="loss= is missing"):
+                    call(problem(seed), **more)
+                with pytest.raises(gs.GradstepValueError, match="unknown input 'value'"):
+                    call(problem(seed), loss=loss, value=1.0)
+            assert fingerprint(told) == before
+            told.tell(problem(seed), t=seed - 1, loss=loss, **more)
+            stepped.step(problem(seed), loss=loss, **more)
+            assert fingerprint(told) == fingerprint(stepped)
 
     def test_saved_and_gone_on_with(self, tmp_path, engine):
         whole, first, second = (gs.Optimizer(problem(0), "momo", engine=engine) for _ in range(3))

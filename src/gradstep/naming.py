@@ -45,6 +45,14 @@ def is_real(x: Any) -> bool:
     return isinstance(x, Real) and not isinstance(x, bool)
 
 
+def as_float(x: Any) -> float:
+    """Return a real number as a float; an integer or a fraction beyond all floats is infinite."""
+    try:
+        return float(x)
+    except OverflowError:
+        return math.inf if x > 0 else -math.inf
+
+
 def whole(what: str, value: Any, least: int = 0) -> int:
     """Return an integer of at least ``least``; ``what`` is its name in errors."""
     if not is_whole(value):
@@ -58,9 +66,10 @@ def real(what: str, value: Any) -> float:
     """Return a real number that is not NaN; ``what`` is its name in errors."""
     if not is_real(value):
         raise GradstepTypeError(f"{what} must be a number, not {value!r}.")
-    if math.isnan(value):
+    x = as_float(value)
+    if math.isnan(x):
         raise GradstepValueError(f"{what} must not be NaN.")
-    return float(value)
+    return x
 
 
 def is_like(data: Any, form: Any) -> bool:

@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from gradstep.files import AnyPath
 
 _OWN: Any = object()  # stands for the gradients that an optimizer holds itself
-_NO_INPUTS: Mapping[str, Any] = MappingProxyType({})
 _SETTABLE = ("lr", "on_nonfinite")
 
 
@@ -76,7 +75,7 @@ class Optimizer:
     rounding
         Of 16-bit parameters without such a copy: ``"nearest"``, half to even, or ``"stochastic"``.
     seed
-        Of the bits that round stochastically.
+        Of the bits that round stochastically, and of what stages such as :func:`gradstep.gradient_noise` draw.
     diagnostics
         Whether each step keeps norms, of gradients, update and parameters, for :attr:`diagnostics`.
     **hyper
@@ -233,12 +232,10 @@ class Optimizer:
         lock = self._lock
         if lock._is_owned():
             refuse_reentry(lock, "opt.step")
-        if loss is not None and "loss" in self._takes:
-            inputs["loss"] = loss
         with lock:
-            self._update(grads, inputs)
+            self._update(grads, loss, inputs)
 
-    def _update(self, grads: Any, inputs: Mapping[str, Any] = _NO_INPUTS) -> None:
+    def _update(self, grads: Any, loss: Any, inputs: dict[str, Any]) -> None:
         """Make one update; the lock is held."""
         tree = self._written() if grads is _OWN else grads
         leaves = self._nest.root.pick(tree)
@@ -248,14 +245,20 @@ class Optimizer:
             leaves = tuple([leaves[k] for k in self._active])
         if not self._same():
             self._refuse_replaced()
+        values = self._values.at(self._step.t)
         if inputs or self._takes_inputs:
-            self._step.check_inputs(inputs)
-            taken = {name: one_number(name, inputs[name]) for name in self._step.takes}
-            arrays = {name: self._nest.leaves(nest, name) for name, nest in inputs.items() if name not in taken}
-            active = {name: [own[k] for k in self._active] for name, own in arrays.items()}
-            self._step.with_inputs(leaves, self._values.at(self._step.t), self._on_nonfinite, active, taken)
+            self._step.with_inputs(leaves, values, self._on_nonfinite, *self._extras(loss, inputs))
             return
-        self._step(leaves, self._values.at(self._step.t), self._on_nonfinite)
+        self._step(leaves, values, self._on_nonfinite)
+
+    def _extras(self, loss: Any, inputs: dict[str, Any]) -> tuple[dict[str, list[Any]], dict[str, float]]:
+        """Return what comes beside the gradients: arrays in order without those of frozen parameters, and numbers."""
+        if loss is not None and "loss" in self._takes:
+            inputs = {**inputs, "loss": loss}
+        self._step.check_inputs(inputs)
+        taken = {name: one_number(name, inputs[name]) for name in self._step.takes}
+        arrays = {name: self._nest.leaves(nest, name) for name, nest in inputs.items() if name not in taken}
+        return {name: [own[k] for k in self._active] for name, own in arrays.items()}, taken
 
     def ask(self) -> Any:
         """Return the point at which gradients are wanted: a nest like the parameters of copies, the caller's own.
@@ -267,7 +270,7 @@ class Optimizer:
             self._asked = self._step.progress, [copied(x) for x in self._leaves]
             return self._nest.build([duplicate(x) for x in self._leaves])
 
-    def tell(self, grads: Any, *, t: int | None = None) -> None:
+    def tell(self, grads: Any, *, t: int | None = None, loss: Any = None, **inputs: Any) -> None:
         """Make a step with gradients at the point last asked for, which is answered with it.
 
         Parameters
@@ -276,6 +279,8 @@ class Optimizer:
             As for :meth:`step`.
         t
             What :attr:`t` was when the point was asked for: an answer that comes too late is refused.
+        loss, **inputs
+            As for :meth:`step`.
 
         Raises
         ------
@@ -296,7 +301,7 @@ class Optimizer:
                 if not np.array_equal(to_numpy(self._leaves[k]), to_numpy(asked[1][k]), equal_nan=True):
                     name = self._nest.names[k]
                     raise GradstepValueError(f"tell: parameter {name!r} has been changed since opt.ask(); ask again.")
-            self._update(grads)
+            self._update(grads, loss, inputs)
             self._asked = None
 
     def fitting(self, grads: Any) -> list[Any]:
@@ -316,11 +321,12 @@ class Optimizer:
         """Return the error that :meth:`step` would raise for these gradients' numbers; None where they are good."""
         return self._step.first_bad(self.fitting(grads))
 
-    def rehearse(self, grads: Any) -> None:
+    def rehearse(self, grads: Any, *, loss: Any = None, **inputs: Any) -> None:
         """Do all of :meth:`step` but the update: its errors, and no change. ``on_nonfinite="skip"`` raises them too."""
         refuse_reentry(self._lock, "opt.rehearse")
         with self._lock:
-            self._step.rehearse(self.fitting(grads), self._values.at(self.t), self._on_nonfinite)
+            own = self.fitting(grads)
+            self._step.rehearse(own, self._values.at(self.t), self._on_nonfinite, *self._extras(loss, inputs))
 
     @property
     def t(self) -> int:

@@ -10,7 +10,7 @@ import gradstep.variants  # registers them
 from gradstep.form.rule import registry
 from support import bits, engines, fingerprint
 
-RULES = [name for name in registry() if not registry()[name].beside]
+RULES = [name for name in registry() if not registry()[name].extras]
 ALONE = [name for name in RULES if registry()[name].over != "all"]  # no sum of theirs is over all arrays
 STEPS = 30  # enough for a correction by the old t to be far from one by the new
 

@@ -66,6 +66,10 @@ class TestResult:
         assert (result.fun_best, result.t_best) == (f(X0), 0)
         assert result.fun > f(X0)
 
+    def test_an_integer_beyond_floats_is_infinite(self):
+        result = run(lr=0.05, maxiter=10**400, maxfev=5, gtol=-(10**400))
+        assert (result.nfev, result.success) == (5, False)
+
     @pytest.mark.parametrize("theirs", ["BFGS", "CG", "L-BFGS-B"])
     @pytest.mark.parametrize("options", [{}, {"maxiter": 1}])
     def test_success_and_status_are_those_of_scipys_methods(self, theirs, options):

@@ -33,7 +33,7 @@ def digests():
     out = {
         name: digest(Case(rule).stage(), thetas("float32", "float64"))
         for name, rule in registry(None).items()
-        if not rule.beside
+        if not rule.extras
     }
     out["adam of float16"] = digest(gs.adam(), thetas("float16"))
     out["adam with 8-bit state"] = digest(gs.adam(), thetas("float32"), state_dtype="8bit")

@@ -179,6 +179,14 @@ def test_numbers_that_the_dtype_has_not(dtype, low, high, kept):
     assert (x <= (np.inf if high is None else high)).all()
 
 
+def test_an_integer_beyond_floats_is_infinite():
+    huge = 10**400
+    for bounds in [(-huge, huge), [(-huge, 4.0)] * 3, ([-huge, 0.0, 1.0], huge)]:
+        assert gs.Run(bowl, np.ones(3), "sgd", bounds=bounds).params.tolist() == [1.0] * 3
+    with pytest.raises(gs.GradstepValueError, match="no float64 lies between"):
+        gs.Run(bowl, np.ones(3), "sgd", bounds=(huge, None))
+
+
 def test_what_is_no_real_array_has_no_bounds():
     with pytest.raises(gs.GradstepTypeError) as error:
         gs.Run(bowl, np.ones(3) + 1j, "sgd", bounds=(0, 1))

@@ -287,6 +287,14 @@ def test_rules_that_cannot_be(make):
     assert clear(error)
 
 
+def test_an_integer_beyond_floats_is_infinite():
+    assert stop.target(10**400) == stop.target(np.inf)
+    for one in (stop.grad_norm(10**400), stop.seconds(-(10**400)), stop.target(10**400)):
+        run = gs.Run(bowl, X0, "sgd", stop=one)
+        assert list(run) == []
+        assert "inf" in run.reason.message
+
+
 def test_batches_used_up():
     run = gs.Run(lambda x, b: (float(b), np.zeros(1)), [0.0], "sgd", batches=[3, 4, 5])
     assert [step.value for step in run] == [3.0, 4.0, 5.0]

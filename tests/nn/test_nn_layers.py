@@ -160,6 +160,7 @@ def test_a_layer_shows_how_to_make_it(layer):
         (lambda: MaxPool2D(0), gs.GradstepValueError, "MaxPool2D: size must be an integer above 0"),
         (lambda: Dropout(1.0), gs.GradstepValueError, "Dropout: the rate must be at least 0 and below 1, not 1.0"),
         (lambda: Dropout(float("nan")), gs.GradstepValueError, "Dropout: the rate must be"),
+        (lambda: Dropout(10**400), gs.GradstepValueError, "Dropout: the rate must be .*, not inf"),
         (lambda: Dropout("half"), gs.GradstepTypeError, "Dropout: the rate must be a number, not 'half'"),
     ],
 )

@@ -13,7 +13,7 @@ from gradstep.testing import Case
 from support import ENGINES, LONG, clear, engines, fingerprint, mapped, normal, numbers, script, wide
 
 EACH = gs.chain(gs.l2(0.5), gs.clip_by_norm(0.25), gs.adam(lr=0.1))
-UPDATES = [name for name, rule in registry(None).items() if not (rule.every or rule.beside)]  # each step is an update
+UPDATES = [name for name, rule in registry(None).items() if not (rule.every or rule.extras)]  # each step is an update
 ALL = wide(UPDATES, lambda name: Case(registry(None)[name]).stage())
 SIZES = [0, 1, 15, 16, 17, 4095, 4096, 4097, 70_001, 40]
 NORMS = ("grad_norm", "update_norm", "param_norm")

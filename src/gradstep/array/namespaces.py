@@ -8,7 +8,7 @@ import array_api_compat
 import numpy as np
 
 from gradstep.errors import GradstepTypeError
-from gradstep.naming import is_real
+from gradstep.naming import as_float, is_real
 
 _REAL = {
     "float16": "float32",  # stored in 16 bits, computed in 32
@@ -225,5 +225,5 @@ def one_number(name: str, value: Any) -> float:
     if getattr(value, "shape", None) == () and not is_complex(value):
         return float(to_numpy(value)[()])
     if is_real(value):
-        return float(value)
+        return as_float(value)
     raise GradstepTypeError(f"{name} must be one number, not {value!r}.")

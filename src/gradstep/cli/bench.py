@@ -68,7 +68,7 @@ def bench(
     chosen = read_sizes(sizes or (RULES_AT if rules else FULL if full else QUICK))
     names = [rule]
     if rule == "all" or rules:
-        own = {name: x for name, x in registry().items() if x.module.startswith("gradstep.rules.") and not x.beside}
+        own = {name: x for name, x in registry().items() if x.module.startswith("gradstep.rules.") and not x.extras}
         names = [name for name, x in own.items() if not (rules and x.whole)]  # the sizes are of arrays of one axis
     works = [Work(name, dtype, chain, seed, threads) for name in names]
     kinds = choose(RULES_BESIDE if rules and peers is None else peers)

@@ -56,6 +56,8 @@ class Argument:
         Why it is refused.
     is_told
         Whether 0 is a switch.
+    is_optional
+        Whether None is a switch, though it is not the default.
     is_shared
         Whether the library's base class takes it, for all constructors.
     within
@@ -71,6 +73,7 @@ class Argument:
     choices: tuple[str | None, ...] = ()
     reason: str = ""
     is_told: bool = False
+    is_optional: bool = False
     is_shared: bool = False
     within: tuple[str, int] | None = None
 
@@ -87,7 +90,8 @@ class Argument:
     @property
     def chooses(self) -> bool:
         """True where the chain depends on it: a switch, a choice, a number of which it matters whether it is there."""
-        return self.kind in ("switch", "choice") or self.is_told or (self.kind == "number" and self.default is None)
+        is_there = self.is_optional or self.default is None
+        return self.kind in ("switch", "choice") or self.is_told or (self.kind == "number" and is_there)
 
     @property
     def parts(self) -> tuple["Argument", ...]:
@@ -239,7 +243,7 @@ class Constructor(Generic[P]):
                     told[key] = tuple(is_on.get(item.name, True) for item in x.items)
             stage = self._choose(**{**dict.fromkeys(self.required), **told})
             there = [x for x in self.numbers.values() if x.is_told or is_on.get(x.name, True)]
-            becomes = {key: x for x in there for key in x.becomes}
+            becomes = {key: x for x in reversed(there) for key in x.becomes}  # of two the first
             made = Form(stage, tuple(_sources(part, becomes, len(stage.parts)) for part in stage.parts))
             return self._forms.setdefault(on, made)
         return self._forms[on]
@@ -469,7 +473,7 @@ def _turned(x: Argument, is_on: Any) -> Any:
     """Return a value of a switch or a choice, or of a number that is there or not."""
     if x.kind in ("switch", "choice"):
         return is_on
-    return 1.0 if is_on else None if x.default is None else 0.0
+    return 1.0 if is_on else None if x.default is None or x.is_optional else 0.0
 
 
 def _holds_many(x: Any) -> bool:

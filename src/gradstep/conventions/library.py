@@ -51,6 +51,8 @@ class Library:
     told
         Names of numbers, or tuples of them, for which 0 is a switch: the function is told whether they are other than
         0. In such a tuple None is as good as 0.
+    optional
+        Names of numbers for which None is a switch, though it is not their default.
     choices
         The words that may be given for an argument, of which the function is told.
     ignored, labels, refused
@@ -63,6 +65,7 @@ class Library:
     name: str
     becomes: Becomes = field(default_factory=dict[str, One | tuple[One, ...]])
     told: str = ""
+    optional: str = ""
     choices: Mapping[str, Words] = field(default_factory=dict[str, Words])
     ignored: str = ""
     labels: str = ""
@@ -78,6 +81,7 @@ class Library:
         *,
         becomes: Becomes = ...,
         told: str = ...,
+        optional: str = ...,
         choices: Mapping[str, Words] = ...,
         refused: Mapping[str, str] = ...,
     ) -> Callable[[Callable[P, Stage]], Constructor[P]]: ...
@@ -88,6 +92,7 @@ class Library:
         *,
         becomes: Becomes = _NOTHING,
         told: str = "",
+        optional: str = "",
         choices: Mapping[str, Words] = _NOTHING,
         refused: Mapping[str, str] = _NOTHING,
     ) -> Any:
@@ -97,7 +102,7 @@ class Library:
         ----------
         choose
             The function; without one, what is to decorate it.
-        becomes, told, choices, refused
+        becomes, told, optional, choices, refused
             Of this constructor alone, beside the library's: the same argument is as it is said here.
         """
         theirs = {key: why for key, why in self.refused.items() if key not in {*becomes, *choices}}
@@ -105,6 +110,7 @@ class Library:
             self,
             becomes={**self.becomes, **becomes},
             told=f"{self.told} {told}",
+            optional=f"{self.optional} {optional}",
             choices={**self.choices, **choices},
             refused={**theirs, **refused},
         )
@@ -135,7 +141,8 @@ class Library:
             each = enumerate(zip(becomes, x.default, strict=True))
             items = [replace(_number(one, default, is_told), within=(x.name, k)) for k, (one, default) in each]
             return Argument(x.name, x.default, "tuple", items=tuple(items))
-        return replace(_number(becomes, x.default, is_told), name=x.name)
+        is_optional = x.name in self.optional.split()
+        return replace(_number(becomes, x.default, is_told), name=x.name, is_optional=is_optional)
 
 
 def _number(becomes: One, default: Any, is_told: bool) -> Argument:

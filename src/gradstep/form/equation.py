@@ -142,7 +142,7 @@ class Equation:
         rule = self.rule
         memory = {key: values[key] for key in rule.memory}
         hyper = {key: values[key] for key in rule.defaults}
-        numbers, _ = rule.host(int(values["t"]), hyper, memory, {key: values[key] for key in rule.found})
+        numbers, _ = rule.host(int(values["t"]), hyper, memory, {key: values[key] for key in rule.per_step})
         arrays = {key: np.asarray(values[key], np.float64)[()] for key in rule.arrays}
         known = {**numbers, **values, **arrays, **{f"scalar {key}": x for key, x in numbers.items()}}
         with np.errstate(all="ignore"):
@@ -174,8 +174,8 @@ def equation(rule: Rule) -> Equation:
     if not isinstance(rule, Rule):
         raise GradstepTypeError(f"equation takes a rule, such as gs.adam without parentheses, not {rule!r}.")
     inputs = {key: Expr("before", key) for key in (*rule.arrays, *rule.memory)}
-    inputs |= {key: Expr("symbol", key) for key in ("g", *rule.inputs)}
-    constants = {key: Expr("symbol", key) for key in ("t", *rule.found, *rule.defaults)}
+    inputs |= {key: Expr("symbol", key) for key in ("g", *rule.inputs, rule.random) if key is not None}
+    constants = {key: Expr("symbol", key) for key in ("t", *rule.per_step, *rule.defaults)}
     known = {**constants, **{key: inputs[key] for key in rule.memory}}
     early = {} if rule.early is None else _numbers(rule, rule.early, rule.early_numbers, known)
     out = early | _numbers(rule, rule.scalars, rule.numbers[len(early) :], known | early)
@@ -229,7 +229,7 @@ def _numbers(
 def _changed(rule: Rule) -> set[str]:
     """The scalars that bear a hyperparameter's name but not always its value."""
     hyper = {key: 0.5 if x is None else float(x) for key, x in rule.defaults.items()}  # type: ignore[arg-type]  # no schedules
-    steps = [rule.host(t, hyper, rule.memory, dict.fromkeys(rule.found, 1.0))[0] for t in (1, 2)]
+    steps = [rule.host(t, hyper, rule.memory, dict.fromkeys(rule.per_step, 1.0))[0] for t in (1, 2)]
     return {key for key in rule.numbers if key in hyper and any(numbers[key] != hyper[key] for numbers in steps)}
 
 

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Annotated, Any, cast
 
 from gradstep.errors import GradstepTypeError, GradstepValueError
-from gradstep.naming import is_real, unknown
+from gradstep.naming import as_float, is_real, unknown
 
 Schedule = Callable[[int], float]
 Hyper = float | Schedule
@@ -75,7 +75,7 @@ def checked(name: str, value: Any, owner: str, domain: Domain | None = None) -> 
             f"{owner}: {name} must be a number or a schedule (a function of the number of updates made), "
             f"not {value!r} of type {type(value).__name__}."
         )
-    return in_domain(name, _float(value), owner, domain)
+    return in_domain(name, as_float(value), owner, domain)
 
 
 def in_domain(name: str, x: float, owner: str, domain: Domain | None = None) -> float:
@@ -107,7 +107,7 @@ def at(value: Hyper, name: str, t: int, owner: str, domain: Domain | None = None
         return x  # the usual case first
     if not is_real(x):
         raise GradstepTypeError(f"{owner}: the schedule of {name} gave {x!r} at t = {t}; it must give a number.")
-    return in_domain(name, _float(x), f"{owner}, schedule at t = {t}", domain)
+    return in_domain(name, as_float(x), f"{owner}, schedule at t = {t}", domain)
 
 
 def evaluated(
@@ -137,13 +137,6 @@ def _takes_one(function: Callable[..., Any]) -> bool:
     return True
 
 
-def _float(x: Any) -> float:
-    try:
-        return float(x)
-    except OverflowError:  # an integer beyond all floats
-        return math.inf
-
-
 @dataclass(frozen=True)
 class times:  # noqa: N801 - reads as a word in groups={"embed*": {"lr": gs.times(0.1)}}
     """In a group: the factor by which the group's value differs from the one that all share, schedules included.
@@ -157,8 +150,9 @@ class times:  # noqa: N801 - reads as a word in groups={"embed*": {"lr": gs.time
     factor: float
 
     def __post_init__(self) -> None:
-        if not is_real(self.factor) or not math.isfinite(self.factor):
-            raise GradstepValueError(f"times: the factor must be a finite number, not {self.factor!r}.")
+        x = as_float(self.factor) if is_real(self.factor) else self.factor
+        if not isinstance(x, float) or not math.isfinite(x):
+            raise GradstepValueError(f"times: the factor must be a finite number, not {x!r}.")
 
 
 def refuse_number_for_schedule(name: str, old: Any, new: Any, place: str) -> None:

@@ -27,6 +27,7 @@ from gradstep.interop.shifts import asks_for_parameters
 from gradstep.interop.state.optax import dump_state as dump_state
 from gradstep.interop.state.optax import fields
 from gradstep.interop.state.optax import load_state as load_state
+from gradstep.naming import as_float
 from gradstep.schedules import Schedule
 from gradstep.step import start_slots
 
@@ -180,7 +181,7 @@ def _array(x: Any) -> Any:
     if isinstance(x, jax.Array | jax.ShapeDtypeStruct):
         return x
     is_number = isinstance(x, int | float) and not isinstance(x, bool)
-    return jnp.asarray(float(x) if is_number else x)
+    return jnp.asarray(as_float(x) if is_number else x)
 
 
 def _started(made: Program, name: str, x: Any, values: Mapping[str, Any]) -> dict[str, Any]:

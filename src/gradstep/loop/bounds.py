@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from gradstep.array.namespaces import copied, is_complex, put, to_numpy
 from gradstep.array.tree import Nest
 from gradstep.errors import GradstepTypeError, GradstepValueError
+from gradstep.naming import as_float
 
 Arrays = Sequence[NDArray[Any]]
 Masters = Mapping[int, NDArray[Any]]  # float32 copies of parameters, by the parameters' numbers
@@ -221,10 +222,17 @@ def _is_pair(own: Any) -> bool:
 def _fits(own: Any, x: NDArray[Any]) -> bool:
     """Return True for what may be one side of the bounds of an array: a number, None, or numbers that broadcast."""
     try:
-        wide = np.broadcast_to(np.asarray(0.0 if own is None else own, np.float64), x.shape)
+        wide = np.broadcast_to(_numbers(0.0 if own is None else own), x.shape)
     except (TypeError, ValueError):
         return False
     return not np.isnan(wide).any()  # as a None among numbers is
+
+
+def _numbers(x: Any) -> NDArray[np.float64]:
+    try:
+        return np.asarray(x, np.float64)
+    except OverflowError:  # an integer beyond all floats, which bounds nothing
+        return np.vectorize(as_float, otypes=[np.float64])(np.asarray(x, object))
 
 
 def _are_pairs(given: Any) -> bool:
@@ -237,7 +245,7 @@ def _wide(name: str, x: NDArray[Any], side: tuple[str, Any]) -> NDArray[np.float
     which, given = side
     none = -np.inf if which == "lower" else np.inf
     try:
-        wide = np.asarray(none if given is None else given, np.float64)
+        wide = _numbers(none if given is None else given)
         np.broadcast_to(wide, x.shape)
     except (TypeError, ValueError):
         raise GradstepTypeError(

@@ -15,7 +15,7 @@ import numpy as np
 
 from gradstep.errors import GradstepTypeError, GradstepValueError
 from gradstep.loop.direction import VALUE, Directions
-from gradstep.naming import is_real, is_whole, real, whole
+from gradstep.naming import as_float, is_real, is_whole, real, whole
 
 # The ways in which a run ends: it converged, it used up a limit, it found no lower point, or something stopped it.
 Kind = Literal["converged", "budget", "stalled", "non-finite", "signal", "callback", "batches"]
@@ -170,12 +170,12 @@ class _Number(Stop):
         for own in fields(self):
             what, value = f"stop.{type(self).__name__}: {own.name}", getattr(self, own.name)
             if own.type is int:
-                if is_real(value) and not is_whole(value) and float(value).is_integer():  # 1e3
+                if is_real(value) and not is_whole(value) and as_float(value).is_integer():  # 1e3
                     object.__setattr__(self, own.name, int(value))
                     value = int(value)
                 whole(what, value)
             elif own.type is float:
-                real(what, value)
+                object.__setattr__(self, own.name, real(what, value))
 
 
 @dataclass(frozen=True)

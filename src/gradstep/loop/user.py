@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from gradstep.array.namespaces import duplicate, is_complex, to_numpy
 from gradstep.array.tree import Nest, is_array
 from gradstep.errors import GradstepTypeError, GradstepValueError, UserCodeError
+from gradstep.naming import as_float
 
 OURS = str(Path(__file__).parents[1])
 
@@ -166,8 +167,8 @@ def number(value: Any, name: str) -> float:
             return float(to_numpy(value)[()])
     elif not isinstance(value, complex | str | bytes | bytearray):
         try:
-            return float(value)
-        except (TypeError, ValueError, OverflowError):
+            return as_float(value)
+        except (TypeError, ValueError):
             pass
     swapped = "; are the two the wrong way round?" if isinstance(value, dict | list | tuple) else "."
     raise GradstepTypeError(f"the value that {name} gives must be one real number, not {kind(value)}{swapped}")

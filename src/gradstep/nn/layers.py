@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from gradstep.errors import GradstepTypeError, GradstepValueError
-from gradstep.naming import is_real, is_whole
+from gradstep.naming import as_float, is_real, is_whole
 from gradstep.nn.activations import Activation, Array, activation
 
 Shape = tuple[int | None, ...] | None
@@ -221,9 +221,9 @@ class Dropout(Layer):
     def __init__(self, rate: Any) -> None:
         if not is_real(rate):
             raise GradstepTypeError(f"Dropout: the rate must be a number, not {rate!r}.")
-        if not 0.0 <= rate < 1.0:
-            raise GradstepValueError(f"Dropout: the rate must be at least 0 and below 1, not {rate}.")
-        self.rate = float(rate)
+        self.rate = as_float(rate)
+        if not 0.0 <= self.rate < 1.0:
+            raise GradstepValueError(f"Dropout: the rate must be at least 0 and below 1, not {self.rate}.")
 
     def __repr__(self) -> str:
         return f"Dropout({self.rate:g})"

@@ -8,7 +8,7 @@ from typing import Any
 
 from gradstep.errors import GradstepTypeError, GradstepValueError
 from gradstep.form.hyper import Domain
-from gradstep.naming import is_real, is_whole, unknown
+from gradstep.naming import as_float, is_real, is_whole, unknown
 from gradstep.schedules.ramps import SHAPES
 
 Check = Callable[[str, Any], Any]  # (name in errors, value) -> the value as it is kept
@@ -20,10 +20,7 @@ def number(domain: Domain | None = None) -> Check:
     def check(what: str, value: Any) -> float:
         if not is_real(value):
             raise GradstepTypeError(f"{what} must be a number, not {short(value)} of type {type(value).__name__}.")
-        try:
-            x = float(value)
-        except OverflowError:  # a huge int
-            x = math.inf
+        x = as_float(value)
         if not math.isfinite(x) or (domain is not None and x not in domain):
             raise GradstepValueError(f"{what} must be finite{f' and {domain}' if domain else ''}, not {short(value)}.")
         return x

@@ -12,6 +12,7 @@ from gradstep.errors import NonFiniteError, ScalarError
 from gradstep.form.chain import Program, Row, Sums
 from gradstep.form.declaration import parameters
 from gradstep.form.rule import Part
+from gradstep.naming import as_float
 
 Measure = Callable[[int, list[Row]], Sums]
 Memory = dict[str, float]
@@ -217,8 +218,8 @@ class _Scalars:
         self.scalars, self.asks = part.rule.scalars, part.rule.arguments
         self.asks_early = () if part.rule.early is None else parameters(part.rule.early)
         self.eps = self.numbers.index("eps") if "eps" in self.numbers else None
-        self.found = part.rule.found
-        self.needs_t_at_most = not self.memory and not self.found and "t" not in self.asks[1:]
+        self.per_step = part.rule.per_step
+        self.needs_t_at_most = not self.memory and not self.per_step and "t" not in self.asks[1:]
         self.asks_t = "t" in self.asks
         self.flat = [keys[key] for key in self.asks if key in keys]
         self.values: Mapping[str, float] = {}
@@ -239,13 +240,13 @@ class _Scalars:
     ) -> tuple[tuple[float, ...], Memory]:
         """Return the scalars in the rule's order, and the memory after the step."""
         known = self._known(t, memory)
-        known.update(zip(self.found, found, strict=True))
+        known.update(zip(self.per_step, found, strict=True))
         out: dict[str, Any] = {}
         if self.part.rule.early is not None:
             out = self._asked(t, self.part.rule.early, tuple([known[key] for key in self.asks_early]))
             known |= out
         out = out | self._asked(t, self.scalars, tuple([known[key] for key in self.asks]))
-        after = {place: float(out[key]) for key, place in self.memory} if self.memory else _NONE
+        after = {place: as_float(out[key]) for key, place in self.memory} if self.memory else _NONE
         return self._checked(t, out, after), after
 
     def early(self, t: int, memory: Mapping[str, float]) -> tuple[float, ...]:
@@ -253,7 +254,7 @@ class _Scalars:
         assert self.part.rule.early is not None  # noqa: S101 - only such stages are asked
         known = self._known(t, memory)
         out = self._asked(t, self.part.rule.early, tuple([known[key] for key in self.asks_early]))
-        return tuple(float(out[key]) if key in self.part.rule.early_numbers else 0.0 for key in self.numbers)
+        return tuple(as_float(out[key]) if key in self.part.rule.early_numbers else 0.0 for key in self.numbers)
 
     def _known(self, t: int, memory: Mapping[str, float]) -> dict[str, Any]:
         known: dict[str, Any] = {**self.hyper, "t": t - self.began}
@@ -283,7 +284,11 @@ class _Scalars:
     def _checked(self, t: int, out: dict[str, Any], after: Memory) -> tuple[float, ...]:
         """The scalars in the rule's order, if they are numbers of the dtype, and the memory of float64."""
         numbers = self.pick(out)
-        if not math.hypot(*numbers) <= self.largest:  # where it is, so is each of them
+        try:
+            is_within = math.hypot(*numbers) <= self.largest  # where it is, so is each of them
+        except OverflowError:  # an integer beyond all floats
+            is_within = False
+        if not is_within:
             self._check_range(t, dict(zip(self.numbers, numbers, strict=True)), self.largest)
         if after and not math.isfinite(sum(after.values())):
             self._check_range(t, after, sys.float_info.max)
@@ -299,7 +304,8 @@ class _Scalars:
         return {key: self.values[flat] for key, flat in self.keys.items()}
 
     def _check_range(self, t: int, numbers: Mapping[str, float], largest: float) -> None:
-        for key, x in numbers.items():
+        for key, number in numbers.items():
+            x = as_float(number)
             if not abs(x) <= largest:
                 raise ScalarError(
                     f"{self.part.label}: the scalar {key.rpartition('.')[2]} is {x} at update {t} with "

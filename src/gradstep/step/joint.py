@@ -1,8 +1,9 @@
 """Several steps that make one update: groups of parameters with a rule of their own."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from itertools import chain
+from types import MappingProxyType
 from typing import Any
 
 from gradstep.array.memory import check_writable
@@ -18,6 +19,7 @@ from gradstep.step.step import Step, Values, still_writing
 
 # A step to commit, the one that it is or is a part of, and its gradients, which stay alive as long.
 Planned = tuple[Step, Step, tuple[Any, ...]]
+_NONE: Mapping[str, Any] = MappingProxyType({})
 
 
 class JointStep:
@@ -56,9 +58,10 @@ class JointStep:
         self._steps: list[Step] = []
         for key, program in dict(programs).items():
             own = [k for k, x in enumerate(programs) if x[0] == key]
-            owned = [k for k, group in enumerate(self.groups) if group in own]
+            number = {group: k for k, group in enumerate(own)}
+            owned = [k for k, group in enumerate(self.groups) if group in number]
             part = {self.names[k]: self._params[k] for k in owned}
-            numbers = [own.index(self.groups[k]) for k in owned]
+            numbers = [number[self.groups[k]] for k in owned]
             self._steps.append(Step(program, part, [values[k] for k in own], groups=numbers, **options))
             self._own_groups.append(own)
             self._owned.append(owned)
@@ -66,7 +69,8 @@ class JointStep:
         self.slots = {name: slots[name] for name in self.names}
         self.precision = self._steps[0].precision
         for step, owned in zip(self._steps, self._owned, strict=True):
-            others = [k for k in range(len(self.names)) if k not in owned]
+            here = set(owned)
+            others = [k for k in range(len(self.names)) if k not in here]
             slots = chain.from_iterable(self.slots[self.names[k]].values() for k in others)
             step.keep_apart([*(self._params[k] for k in others), *slots])
         self._planned: list[Planned] = []
@@ -88,16 +92,7 @@ class JointStep:
         guard = on_nonfinite != "ignore"
         self._is_stepping = True
         try:
-            for step in self._steps:
-                step.take({name: taken[name] for name in step.takes})
-            placed = [
-                step.placed({name: [x[k] for k in owned] for name, x in inputs.items() if name in step.inputs}, guard)
-                for step, owned in zip(self._steps, self._owned, strict=True)
-            ]
-            with ExitStack() as stack:
-                for step, pairs in zip(self._steps, placed, strict=True):
-                    if pairs:
-                        stack.enter_context(step.written(pairs))
+            with self._written(inputs, taken, guard):
                 return self._made(grads, values, guard)
         except BaseException as error:
             self._forget()
@@ -110,6 +105,21 @@ class JointStep:
     def __call__(self, grads: Sequence[Any], values: Values, on_nonfinite: str = "raise") -> bool:
         """Make one update, as :meth:`Step.__call__` does."""
         return self.with_inputs(grads, values, on_nonfinite, {}, {})
+
+    @contextmanager
+    def _written(self, inputs: Mapping[str, Sequence[Any]], taken: Mapping[str, float], guard: bool) -> Generator[None]:
+        """Hand each step its arrays and numbers beside the gradient, when all of them fit."""
+        for step in self._steps:
+            step.take({name: taken[name] for name in step.takes})
+        placed = [
+            step.placed({name: [x[k] for k in owned] for name, x in inputs.items() if name in step.inputs}, guard)
+            for step, owned in zip(self._steps, self._owned, strict=True)
+        ]
+        with ExitStack() as stack:
+            for step, pairs in zip(self._steps, placed, strict=True):
+                if pairs:
+                    stack.enter_context(step.written(pairs))
+            yield
 
     def _made(self, grads: Sequence[Any], values: Values, guard: bool) -> bool:
         """Plan the update of all parts, and commit it; return whether it was more than to gather gradients."""
@@ -160,11 +170,20 @@ class JointStep:
         for step in self._steps:
             step.recover()
 
-    def rehearse(self, grads: Sequence[Any], values: Values, on_nonfinite: str = "raise") -> None:
+    def rehearse(
+        self,
+        grads: Sequence[Any],
+        values: Values,
+        on_nonfinite: str = "raise",
+        inputs: Mapping[str, Sequence[Any]] = _NONE,
+        taken: Mapping[str, float] = _NONE,
+    ) -> None:
         """Do all of an update but the writing: its errors, and no change. ``"skip"`` raises them too."""
         self._recover()
+        guard = on_nonfinite != "ignore"
         try:
-            self._plan(grads, values, on_nonfinite != "ignore")
+            with self._written(inputs, taken, guard):
+                self._plan(grads, values, guard)
         finally:
             self._forget()
 

@@ -2,8 +2,9 @@
 
 import weakref
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from copy import deepcopy
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,7 @@ Values = Sequence[Mapping[str, float]]  # of each group: {"lr": 0.1, "beta1": 0.
 # All of a step's progress, which changes by one assignment: t, skipped, memory, how many updates the engine has made,
 # the scalars of the last one. A plain tuple, for it is made anew at each step.
 _Now = tuple[int, int, Sequence[dict[str, float]], int, list[Row] | None]
+_NONE: Mapping[str, Any] = MappingProxyType({})
 
 
 class Step:
@@ -316,7 +318,7 @@ class Step:
         engine = self._engine
 
         def measure(part: int, table: list[Row]) -> Sums:
-            sums, good = engine.measure(part, table)
+            sums, good = engine.measure(part, table, self._now[0] + 1)
             if guard and not good:
                 raise self._bad_gradient(grads)
             return sums
@@ -350,12 +352,22 @@ class Step:
             self._engine = engine
         return self._engine
 
-    def rehearse(self, grads: Sequence[Any], values: Values, on_nonfinite: str = "raise") -> None:
+    def rehearse(
+        self,
+        grads: Sequence[Any],
+        values: Values,
+        on_nonfinite: str = "raise",
+        inputs: Mapping[str, Sequence[Any]] = _NONE,
+        taken: Mapping[str, float] = _NONE,
+    ) -> None:
         """Do all of an update but the writing: its errors, and no change. ``"skip"`` raises them too."""
-        grads = tuple(grads)
+        grads, guard = tuple(grads), on_nonfinite != "ignore"
         self.check(grads)
+        self.take(taken)
+        placed = self.placed(inputs, guard)
         try:
-            self._prepared(grads, values, on_nonfinite != "ignore")
+            with self.written(placed) if placed else nullcontext():
+                self._prepared(grads, values, guard)
         finally:
             self._engine.forget()
 

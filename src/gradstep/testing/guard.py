@@ -13,7 +13,7 @@ from gradstep.form.rule import Stage
 from gradstep.functional import init, update
 from gradstep.optimizer import Optimizer
 from gradstep.testing.case import ENGINES, Case
-from gradstep.testing.trial import Array, Arrays, beside, demand, gradients, normal, run, same_snapshots, snapshot
+from gradstep.testing.trial import Array, Arrays, demand, extras, gradients, normal, run, same_snapshots, snapshot
 
 MANY = 1000
 
@@ -38,7 +38,7 @@ def _as_if_not_asked(case: Case, thetas: Arrays, grads: list[Arrays], limits: li
     hyper, broken = case.settings()[0], ""
     schedules: dict[str, Any] = {key: lambda _, key=key: math.nan if key == broken else hyper[key] for key in hyper}
     first, second = run(case.stage(**hyper), thetas, grads)
-    bad, more = list(_bad(grads[0], limits)), [beside(case.stage(), g) for g in grads]
+    bad, more = list(_bad(grads[0], limits)), [extras(case.stage(), g) for g in grads]
     for way, opt in _ways(case.stage(**schedules), thetas, policy):
         where = f"{way}, on_nonfinite={policy!r}"
         opt.step(grads[0], **more[0])
@@ -116,7 +116,7 @@ def _stays_finite(case: Case, thetas: Arrays, limits: list[float]) -> None:
     opt = Optimizer([x.copy() for x in thetas], case.stage())
     grads: list[Array] = [np.full_like(x, limit) for x, limit in zip(thetas, limits, strict=True)]
     for t in range(MANY):
-        if _refused(opt.step, grads, **beside(case.stage(), grads)):
+        if _refused(opt.step, grads, **extras(case.stage(), grads)):
             demand(case.rule.measure, f"step {t + 1}: gradients at the limits {limits} were refused")
             break  # their norm is too large
     for key, arrays in snapshot(opt).items():

@@ -11,7 +11,7 @@ from gradstep.form.chain import chain
 from gradstep.optimizer import Optimizer
 from gradstep.rules.sgd import sgd
 from gradstep.testing.case import Case
-from gradstep.testing.trial import Array, beside, demand, normal
+from gradstep.testing.trial import Array, demand, extras, normal
 
 SIZE, STEPS, PARTS = 512, 60, 3  # two blocks of 8-bit state
 ROOM = {"bfloat16": 1.25, "8bit": 3.0}  # how much longer a step may be: rounding goes up by an eighth now and then
@@ -51,7 +51,7 @@ def _moves(stage: Any, theta: Array, grads: list[Array], state_dtype: str | None
     longest: list[float] = []
     for g in grads:
         before = x.copy()
-        opt.step(g, **beside(stage, [g]))
+        opt.step(g, **extras(stage, [g]))
         longest.append(float(np.abs(x - before).max()))
     return [max(part) for part in np.array_split(np.array(longest), PARTS)]
 

@@ -12,7 +12,7 @@ from gradstep.form.matrices import SQUARES
 from gradstep.form.rule import Rule
 from gradstep.functional import State, init, update
 from gradstep.testing.case import Case
-from gradstep.testing.trial import REAL, beside, demand, gradients, normal, same
+from gradstep.testing.trial import REAL, demand, extras, gradients, normal, same
 
 # By how many units in the last place a result may differ from NumPy's. + - * are rounded correctly everywhere, but a
 # root or a quotient may be off by one unit in torch and JAX; Adadelta's square of a quotient of roots makes four of it.
@@ -43,14 +43,14 @@ def agrees(case: Case, name: str) -> None:
         state = init(stage, params)
         for theta in params:  # alone: small arrays may be put together before the rule
             start = init(stage, [theta])
-            one = [theta], [theta], start.slots, beside(stage, [theta])
+            one = [theta], [theta], start.slots, extras(stage, [theta])
             taken = [_nest(lambda x: _moved(xp, x), own) for own in one]
             update(stage, taken[0], taken[1], State(0, start.memory, taken[2]), **taken[3])
             for own, original in zip(taken, one, strict=True):
                 _compare(own, original, original, 0, f"{name}, {dtype}, alone: an argument")
         for t, grads in enumerate(gradients(rng, params, STEPS), 1):
             where = f"{name}, {dtype}, step {t}"
-            handed = params, grads, state.slots, beside(stage, grads)
+            handed = params, grads, state.slots, extras(stage, grads)
             taken = [_nest(lambda x: _moved(xp, x), own) for own in handed]
             got, after = update(stage, taken[0], taken[1], State(state.t, state.memory, taken[2]), **taken[3])
             for own, original in zip(taken, handed, strict=True):

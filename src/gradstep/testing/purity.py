@@ -5,14 +5,13 @@ from typing import Any
 import numpy as np
 
 from gradstep.array.namespaces import as_reals
-from gradstep.form.matrices import slot_shape
 from gradstep.functional import State, init, update
 from gradstep.optimizer import Optimizer
 from gradstep.testing.case import ENGINES, Case
 from gradstep.testing.trial import (
     Arrays,
-    beside,
     demand,
+    extras,
     gradients,
     normal,
     run,
@@ -38,7 +37,7 @@ def purity(case: Case) -> None:
                 case.stage(),
                 list(map(as_reals, thetas)),
                 [list(map(as_reals, g)) for g in grads],
-                more=[_as_reals(beside(case.stage(), g)) for g in grads],
+                more=[_as_reals(extras(case.stage(), g)) for g in grads],
             ),
         )
         for t, (g, reals) in enumerate(zip(grads, pairs, strict=True), 1):
@@ -53,7 +52,7 @@ def purity(case: Case) -> None:
 
 def _pure(case: Case, params: Arrays, grads: Arrays, state: State, where: str) -> tuple[Arrays, State]:
     """Make an update, and demand that it gives new arrays like the old ones and leaves those as they are."""
-    more = beside(case.stage(), grads)
+    more = extras(case.stage(), grads)
     taken = [*params, *grads, *_arrays(state), *(x for own in more.values() if isinstance(own, list) for x in own)]
     copies = [x.copy() for x in taken]
     after, state = update(case.stage(), params, grads, state, **more)
@@ -61,9 +60,8 @@ def _pure(case: Case, params: Arrays, grads: Arrays, state: State, where: str) -
         same(x, copy, f"{where}: an argument")
     _apart([*taken, *after, *_arrays(state)], where)
     for key, arrays in {"theta": after, **_by_slot(state)}.items():
-        word = case.rule.shapes.get(key.rpartition(".")[2])
         for x, old in zip(arrays, params, strict=True):
-            shape = old.shape if word is None else slot_shape(word, old.shape)
+            shape = case.rule.slot_shape(key.rpartition(".")[2], old.shape)
             demand(
                 type(x) is np.ndarray and x.shape == shape and x.dtype == old.dtype,
                 f"{where}: {key} is {type(x).__name__} {x.dtype}{x.shape} and not {old.dtype}{shape}",
@@ -102,6 +100,6 @@ def _reused_buffer(case: Case, rng: np.random.Generator) -> None:
         opt, buffer = Optimizer([thetas[0].copy()], case.stage(), engine=engine), thetas[0].copy()
         for (g,) in grads:
             buffer[...] = g
-            opt.step([buffer], **beside(case.stage(), [buffer]))
+            opt.step([buffer], **extras(case.stage(), [buffer]))
             buffer.fill(np.nan)
         same_snapshots(snapshot(opt), wanted, f"{engine}, gradients in a buffer that is used again")

@@ -10,7 +10,7 @@ import numpy as np
 
 from gradstep.form.rule import Rule
 from gradstep.testing.case import Case
-from gradstep.testing.trial import REAL, beside, demand, edges, equal, gradients, normal, run, sprinkled
+from gradstep.testing.trial import REAL, demand, edges, equal, extras, gradients, normal, run, sprinkled
 
 STEPS = 50
 
@@ -48,7 +48,7 @@ def oracle(case: Case) -> None:
 def _exact(case: Case, theta: Any, grads: list[Any], hyper: Mapping[str, float]) -> list[list[Any]]:
     """Return the oracle's trajectory of each element: asked one by one, or, where sums couple them, all at once."""
     assert case.oracle is not None  # noqa: S101 - silent otherwise
-    more = [beside(case.stage(), [g]) for g in grads]
+    more = [extras(case.stage(), [g]) for g in grads]
     numbers = {key: [own[key] for own in more] for key in case.rule.takes}
     arrays = {key: np.array([own[key][0] for own in more]) for key in case.rule.inputs}
     if case.rule.measure:
@@ -101,7 +101,7 @@ def units(case: Case) -> None:
             rate = case.rate * size["theta"] / size["g"]
             scaled = replace(case, rule=replace(case.rule, start={**case.rule.start, **numbers}), rate=rate)
             stage = scaled.stage(**{key: x * own.get(key, 1.0) for key, x in hyper.items()})
-            more = [beside(case.stage(), g, own) for g in grads]
+            more = [extras(case.stage(), g, own) for g in grads]
             got = run(stage, [theta * size["theta"]], [[g * size["g"]] for (g,) in grads], more=more)
             scales = {f"{case.rule.name}.{key}": x for key, x in own.items()}
             scales |= {key: _factor(unit, size) for key, unit in _shown(case.rule).items()}

@@ -70,13 +70,13 @@ def run(
     """
     opt = Optimizer([np.array(x) for x in thetas], stage, engine=engine, groups=groups)
     out: list[Snapshot] = []
-    for g, own in zip(grads, [beside(stage, g) for g in grads] if more is None else more, strict=True):
+    for g, own in zip(grads, [extras(stage, g) for g in grads] if more is None else more, strict=True):
         opt.step(g, **own)
         out.append(snapshot(opt))
     return out
 
 
-def beside(stage: Stage, grads: Arrays, factors: Mapping[str, float] | None = None) -> dict[str, Any]:
+def extras(stage: Stage, grads: Arrays, factors: Mapping[str, float] | None = None) -> dict[str, Any]:
     """Return what a stage takes beside gradients, made of these: arrays of positive numbers, and numbers.
 
     ``factors`` are those of their units, where these are not what they are.

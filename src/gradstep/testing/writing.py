@@ -9,7 +9,6 @@ import numpy as np
 from gradstep.form.checking import ARRAY, Checked, Checker
 from gradstep.form.declaration import operands_of
 from gradstep.form.equation import equation as printed
-from gradstep.form.matrices import slot_shape
 from gradstep.testing.case import Case
 from gradstep.testing.trial import demand
 
@@ -36,7 +35,7 @@ def form(case: Case) -> None:
         demand(isinstance(x, Checked) and x.kind == ARRAY, f"reduce and read must return an array, not {x}")
     for hyper in case.settings():
         for t in (1, 2, 3, 10, 1000):
-            first, second = (rule.host(t, hyper, rule.memory, dict.fromkeys(rule.found, 1.0)) for _ in range(2))
+            first, second = (rule.host(t, hyper, rule.memory, dict.fromkeys(rule.per_step, 1.0)) for _ in range(2))
             demand(first == second, f"scalars() of t = {t} gives {first}, and {second} when it is called again")
             values = [*first[0].values(), *first[1].values()]
             demand(all(map(math.isfinite, values)), f"scalars() of t = {t} gives {first} with {hyper}")
@@ -47,7 +46,7 @@ def equation(case: Case) -> None:
     rule, rng = case.rule, case.rng()
     names, results = rule.arrays, ("theta", "g", *rule.state)
     equations = printed(rule)
-    shapes = {key: slot_shape(rule.shapes[key], (3, 2)) if key in rule.shapes else (3, 2) for key in names}
+    shapes = {key: rule.slot_shape(key, (3, 2)) for key in names}
     for hyper in case.settings():
         for t in (1, 2, 10, 1000):
             for sign in (1.0, -1.0, 0.0):
@@ -57,7 +56,7 @@ def equation(case: Case) -> None:
                 if rule.whole:
                     before = {key: rng.uniform(0.5, 2.0, shape) for key, shape in shapes.items()}
                     before["g"] *= sign
-                memory, sums = dict(rule.memory), {key: rng.uniform(0.1, 10.0) for key in rule.found}
+                memory, sums = dict(rule.memory), {key: rng.uniform(0.1, 10.0) for key in rule.per_step}
                 numbers, _ = rule.host(t, hyper, memory, sums)
                 arrays = {key: np.array(x) for key, x in before.items()}
                 after = rule.update(*arrays.values(), **{key: np.array(x) for key, x in numbers.items()})

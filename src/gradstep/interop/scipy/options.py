@@ -52,7 +52,7 @@ class Options:
     def __post_init__(self) -> None:
         for own in fields(self):
             if own.type in (float, float | None) and (value := getattr(self, own.name)) is not None:
-                real(f"options: {own.name}", value)
+                object.__setattr__(self, own.name, real(f"options: {own.name}", value))
 
 
 def split_options(

@@ -14,7 +14,7 @@ from gradstep.errors import GradstepTypeError, GradstepValueError
 from gradstep.form.rule import Rule
 from gradstep.interop.state.memory import counted
 from gradstep.locks import refuse_reentry
-from gradstep.naming import unknown
+from gradstep.naming import as_float, unknown
 from gradstep.optimizer import Optimizer
 from gradstep.step import Own, Snapshot, Step, Values
 from gradstep.step.groups import numbered
@@ -212,7 +212,7 @@ class OptimizerState:
             raise GradstepTypeError(f"t must be the number of updates made, not {t!r}.")
         found = {} if t is None else {"t": t}
         for where, x in counts.items():
-            value = float(to_numpy(x)) if np.shape(x) == () else -1.0
+            value = as_float(to_numpy(x)) if np.shape(x) == () else -1.0
             if not (value >= 0 and value.is_integer()):
                 raise self.refused(f"{where} is no number of updates: {x!r}")
             found[where] = int(value)
