@@ -6,6 +6,7 @@ from gradstep.form.vocabulary import (
     columns,
     eigh,
     gram,
+    iterated,
     matmul,
     max,
     maximum,
@@ -21,6 +22,7 @@ from gradstep.form.vocabulary import (
     spacing,
     sqrt,
     transpose,
+    when,
     where,
     wide,
 )
@@ -31,6 +33,7 @@ __all__ = [
     "columns",
     "eigh",
     "gram",
+    "iterated",
     "matmul",
     "max",
     "maximum",
@@ -46,6 +49,7 @@ __all__ = [
     "spacing",
     "sqrt",
     "transpose",
+    "when",
     "where",
     "wide",
 ]

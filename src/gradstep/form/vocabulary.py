@@ -29,8 +29,10 @@ keeps it, with one element:
 ``shaped_as(x, y)``  x, or its transpose where y has more rows than columns
 ``eigh(x)``          eigenvalues, as a row, and eigenvectors, as columns, of a symmetric matrix
 ``qr(x)``            the orthogonal and the triangular factor of a square matrix
+``iterated(x, q)``   the eigenvectors q of a matrix near to x, after one orthogonal iteration
 ``simplex(x, s)``    the nearest matrix to x of numbers not below zero that add up to s
 ``repeat(f, x, n)``  f of f of ... of x, n times; x keeps its shape
+``when(n, f, x)``    f of x where the scalar n is above zero, else x, and then f costs nothing; x keeps its shape
 ``rows(x)``          how many rows x has, a number; ``columns(x)`` likewise
 ``spacing(x)``       from 1 to the next number of the dtype that x is computed in
 =================== ==================================================================================
@@ -50,8 +52,8 @@ from gradstep.array.namespaces import compute_dtype, namespace
 from gradstep.form import matrices
 
 __all__ = [
-    "abs", "cbrt", "columns", "eigh", "gram", "matmul", "max", "maximum", "mean", "minimum", "norm", "qr", "repeat",
-    "rows", "shaped_as", "sign", "simplex", "spacing", "sqrt", "transpose", "where", "wide",
+    "abs", "cbrt", "columns", "eigh", "gram", "iterated", "matmul", "max", "maximum", "mean", "minimum", "norm",
+    "qr", "repeat", "rows", "shaped_as", "sign", "simplex", "spacing", "sqrt", "transpose", "when", "where", "wide",
 ]  # fmt: skip
 
 
@@ -206,6 +208,20 @@ def eigh(x: Any) -> Any:
 def qr(x: Any) -> Any:
     """Orthogonal and triangular factor of a square matrix."""
     return _whole("qr", x)
+
+
+def iterated(x: Any, q: Any) -> Any:
+    """Eigenvectors ``q`` of a symmetric matrix near to ``x``, after one orthogonal iteration."""
+    return _whole("iterated", x, q)
+
+
+def when(number: Any, step: Callable[[Any], Any], x: Any) -> Any:
+    """``step`` of ``x`` where the scalar ``number`` is above zero, else ``x``."""
+    for operand in (number, x):
+        speak: Callable[[str, tuple[Any, ...]], Any] | None = getattr(operand, "speak", None)
+        if speak is not None:
+            return speak("when", (number, step, x))
+    return matrices.when(number, step, x)
 
 
 def simplex(x: Any, total: Any) -> Any:

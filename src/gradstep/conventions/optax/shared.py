@@ -16,7 +16,6 @@ constructor = Library(
         "b1": "beta1",
         "b2": "beta2",
         "b3": "beta3",
-        "beta": "beta1",
         "betas": ("beta1", "beta2"),
         "decay": "rho",
         "initial_scale": "initial_accumulator",
