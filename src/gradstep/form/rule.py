@@ -543,7 +543,8 @@ def variant(base: Rule, **options: Unpack[Variation]) -> Callable[[Callable[...,
     base
         The rule that it varies.
     **options
-        ``start``, ``memory``, ``units``, ``exceptions``, ``longest`` and ``axes``, where they are not those of ``base``.
+        ``start``, ``memory``, ``units``, ``exceptions``, ``longest`` and ``axes``, where they are not those of
+        ``base``.
 
     Raises
     ------
