@@ -112,6 +112,7 @@ ARGUMENTS = {
         },
         "novograd": {**OPTAX_ADAM, "weight_decay": DECAY},
         "signum": {**OPTAX, "beta": st.floats(0.1, 0.99)},  # JAX has no subnormal numbers, and no sign of one
+        "sm3": {"learning_rate": RATE, "momentum": BETA},
         "yogi": OPTAX_ADAM,
     },
     "optax.contrib": {
@@ -123,6 +124,16 @@ ARGUMENTS = {
         "dog": {"learning_rate": BOUND, "eps": EPS, "weight_decay": DECAY},
         "dowg": {"learning_rate": BOUND, "init_estim_sq_dist": EPS, "eps": EPS, "weight_decay": DECAY},
         "madgrad": {**OPTAX, "momentum": BETA, "weight_decay": DECAY, "eps": EPS},
+        "momo": {**OPTAX, "beta": BETA, "lower_bound": DECAY, "weight_decay": DECAY},
+        "schedule_free_sgd": {"learning_rate": RATE, "b1": SLOW, "weight_decay": DECAY},
+        "schedule_free_adamw": {"learning_rate": RATE, "b1": SLOW, "b2": SLOW, "eps": EPS, "weight_decay": DECAY},
+        "sophia": {
+            **OPTAX_ADAM,
+            "weight_decay": DECAY,
+            "gamma": BOUND,
+            "clip_threshold": BOUND,
+            "update_interval": st.integers(1, 5),
+        },
     },
     "timm": {
         "AdaBelief": {**TIMM_ADAM, "rectify": FLAG, "decoupled_decay": FLAG},
