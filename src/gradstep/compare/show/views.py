@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from gradstep.compare.evidence.statistics import Interval, Spread, StepFunction
+from gradstep.compare.evidence.statistics import Estimate, Spread, StepFunction
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,8 @@ class Profile:
     curves
         One a label: at r, the fraction of problems that its median seed solves within r times the best time.
     scores
-        The areas under them from 1 to 4, over 3, with 95 % intervals over paired seeds; bounds are NaN with one seed.
+        The areas under them from 1 to 4, over 3. ``over`` says what their 95 % intervals resample; with None the bounds
+        are the least and the greatest that single runs give, NaN with one run.
     svg
         The picture that a notebook shows.
     """
@@ -109,7 +110,7 @@ class Profile:
     axis: str
     optimizers: tuple[str, ...]
     curves: list[StepFunction]
-    scores: Interval
+    scores: Estimate
     svg: str = field(repr=False)
 
     def _repr_html_(self) -> str:

@@ -135,4 +135,4 @@ def _has_accuracy(study: Study, problem: str) -> bool:
 
 def _spread(s: Spread, form: str, ranges: bool) -> str:
     low, middle, high = (form.format(x).replace("inf", "∞") for x in (s.low, s.median, s.high))
-    return f"{middle} [{low}, {high}]" if ranges and low != high else middle
+    return f"{middle} ({low} to {high})" if ranges and low != high else middle
