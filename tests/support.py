@@ -9,6 +9,7 @@ import select
 import subprocess
 import sys
 import time
+from importlib import import_module
 from pathlib import Path
 from unittest import mock
 
@@ -25,6 +26,14 @@ from gradstep.rule import registry
 SOURCE = Path(gs.__file__).parents[1]
 OF_GRADIENTS = [name for name in rules.__all__ if not getattr(rules, name).extras]  # they need no more for a step
 OF_GUESTS = [name for name in OF_GRADIENTS if not program(as_stage(getattr(rules, name))).memory_of_each()]
+
+
+def installed(name):
+    """Return the module of that name; skip the test where it is not there, or is broken here."""
+    try:
+        return import_module(name)
+    except (ImportError, RuntimeError) as error:  # such as timm, beside another torchvision
+        pytest.skip(f"{name}: {error}")
 
 
 def bits(x):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from gradstep import rules
+from gradstep import rules, stages
 from gradstep.cli.listing import facts
 
 PAGE = (Path(__file__).parents[1] / "docs/rules.md").read_text(encoding="utf-8")
@@ -19,6 +19,17 @@ def test_every_rule_stands_there_with_its_bytes(name):
     assert size == facts([getattr(rules, name)])["bytes"]
     assert len(ROWS[name]) == 4
     assert len(what.split()) > 3
+
+
+def test_stages_stand_there_with_their_bytes():
+    table = PAGE.split("## Around a rule")[1].split("## Sources")[0]
+    rows = {name: own.split(" | ") for name, own in re.findall(r"^\| `(\w+)` \| (.*) \|$", table, re.MULTILINE)}
+    assert rows.keys() == set(stages.__all__)
+    for name, (place, size, what, source) in rows.items():
+        assert place in ("before", "behind"), name
+        assert size == facts([getattr(stages, name)])["bytes"], name
+        assert len(what.split()) > 3, name
+        assert re.search(r"\d", source), f"{name} needs a paper with its year, or a library with its version"
 
 
 def test_no_other_rule_stands_there():

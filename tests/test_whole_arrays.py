@@ -8,8 +8,8 @@ import gradstep as gs
 from gradstep.array.reduction import axis_sums
 from gradstep.errors import RuleError
 from gradstep.form.equation import equation
-from gradstep.rule import rule, stage
-from gradstep.vocabulary import eigh, matmul, mean, norm, qr, repeat, rows, sqrt, transpose
+from gradstep.rule import rule, stage, variant
+from gradstep.vocabulary import eigh, gram, matmul, mean, norm, qr, repeat, rows, simplex, sqrt, transpose
 from gradstep.vocabulary import max as largest
 from papers.exact import exact
 from support import bits, fingerprint
@@ -195,6 +195,7 @@ class TestDeclaring:
             (lambda theta, g: (theta - norm(2.0) * g, g), "."),
             (lambda theta, g: (theta + qr(g)[0], g), "is for square matrices, not rows by columns"),
             (lambda theta, g: (theta - repeat(transpose, g, 2), g), "does not keep the shape"),
+            (lambda theta, g: (simplex(theta, g), g), "takes a number, not g, for what the elements add up to"),
             (lambda theta, g: (theta.T, g), "uses an array's attribute"),
         ],
     )  # fmt: skip
@@ -212,6 +213,10 @@ class TestDeclaring:
             ({"shapes": {"m": "rows"}}, "the shape of m is 'rows'"),
             ({"state": "m", "shapes": {"m": "diagonal"}}, "knows rows, columns"),
             ({"whole": False, "axes": 2}, "are for rules of whole arrays"),
+            ({"whole": False, "folds": "last"}, "are for rules of whole arrays"),
+            ({"whole": False, "fewest": 2}, "are for rules of whole arrays"),
+            ({"folds": "middle"}, "folds= is 'first' or 'last'"),
+            ({"state": "m", "shapes": {"m": "rows"}, "folds": "last"}, "goes with neither shapes= nor read="),
             ({"reduce": lambda g: g, "over": "all"}, "has no reduce="),
         ],
     )
@@ -279,7 +284,7 @@ def shampoo():
         theta = theta - lr * matmul(matmul(root(left), g), root(right))
         return theta, g, left, right
 
-    update.__name__ = "shampoo"
+    update.__name__ = "own_shampoo"
     return rule(
         lambda lr=0.1, eps=1e-2: {"lr": lr},
         state="left right",
@@ -378,14 +383,14 @@ class TestStarts:
         old.save(tmp_path / "a.safetensors")
         opt = gs.Optimizer({"w": problem()["w"], "new": np.ones((2, 3))}, made())
         opt.restore(tmp_path / "a.safetensors", strict=False)
-        assert (opt.state["new"]["shampoo.left"] == 0.5 * np.eye(2)).all()
-        assert bits(opt.state["w"]["shampoo.left"]) == bits(old.state["w"]["shampoo.left"])
+        assert (opt.state["new"]["own_shampoo.left"] == 0.5 * np.eye(2)).all()
+        assert bits(opt.state["w"]["own_shampoo.left"]) == bits(old.state["w"]["own_shampoo.left"])
 
     def test_torch(self):
         torch = pytest.importorskip("torch")
         w = torch.ones(3, 2)
         opt = gs.Optimizer({"w": w}, shampoo()(eps=0.25))
-        assert torch.equal(opt.state["w"]["shampoo.left"], 0.25 * torch.eye(3))
+        assert torch.equal(opt.state["w"]["own_shampoo.left"], 0.25 * torch.eye(3))
 
     @pytest.mark.parametrize(
         ("options", "said"),
@@ -435,3 +440,114 @@ class TestStarts:
         w = problem()["w"]
         gs.Optimizer({"w": w}, tx).step({"w": problem(1)["w"]})
         assert not np.array_equal(w, problem()["w"])
+
+
+@pytest.fixture
+def short(own_registry):
+    """Shampoo whose squares have sides of three at most."""
+
+    def shampoo_of_short_sides(lr=1.0, eps=1e-4):
+        return gs.shampoo.scalars(lr, eps)
+
+    return variant(gs.shampoo, longest=3)(shampoo_of_short_sides)
+
+
+def shampoo_by_hand(theta, grads, *, lr, eps, longest):
+    """NumPy's, with whole squares: off the diagonal of a long side's there are zeros."""
+
+    def power(p, exponent):
+        values, vectors = np.linalg.eigh(p)
+        return vectors * values**exponent @ vectors.T
+
+    sums = [eps * np.eye(n) for n in theta.shape]
+    for g in grads:
+        for k, own in enumerate((g, g.T)):
+            square = own @ own.T
+            sums[k] += np.diag(np.diag(square)) if len(own) > longest else square
+        if theta.shape[1] == 1:
+            theta = theta - lr * power(sums[0], -1 / 2) @ g
+        else:
+            theta = theta - lr * power(sums[0], -1 / 4) @ g @ power(sums[1], -1 / 4)
+        yield theta
+
+
+class TestLongSides:
+    @pytest.mark.parametrize("shape", [(3, 3), (4, 3), (3, 4), (4, 5), (4, 1), (1, 4), (5,), ()])
+    def test_of_long_sides_there_is_the_diagonal(self, short, engine, shape):
+        rng = np.random.default_rng(0)
+        theta, grads = rng.normal(size=shape), rng.normal(size=(4, *shape))
+        matrix = (*shape, *(1,) * (2 - len(shape)))
+        wanted = shampoo_by_hand(theta.reshape(matrix), grads.reshape(4, *matrix), lr=0.1, eps=1e-2, longest=3)
+        opt = gs.Optimizer({"w": theta}, short(lr=0.1, eps=1e-2), engine=engine)
+        for g, after in zip(grads, wanted, strict=True):
+            opt.step({"w": g})
+            np.testing.assert_allclose(opt.params["w"].reshape(matrix), after, rtol=1e-11, atol=1e-12)
+        found = [opt.state["w"][f"shampoo_of_short_sides.{key}"].shape for key in ("left", "right")]
+        assert found == [(n, n if n <= 3 else 1) for n in matrix]
+
+    @pytest.mark.parametrize("name", ["array_api_strict", "torch", "jax.numpy"])
+    def test_in_every_namespace(self, short, name):
+        xp = pytest.importorskip(name)
+        rng = np.random.default_rng(0)
+        theta, grads = rng.normal(size=(4, 3)), rng.normal(size=(3, 4, 3))
+        theirs, state = [xp.asarray(theta.copy())], gs.init(short(lr=0.1), [xp.asarray(theta.copy())])
+        own = gs.Optimizer([theta], short(lr=0.1))
+        for g in grads:
+            own.step([g])
+            theirs, state = gs.update(short(lr=0.1), theirs, [xp.asarray(g, dtype=theirs[0].dtype)], state)
+            np.testing.assert_allclose(np.asarray(theirs[0]), theta, rtol=1e-4 if "jax" in name else 1e-10)
+
+    def test_a_long_vector_takes_as_much_again(self, engine):
+        opt = gs.Optimizer(np.ones(100_000), "shampoo", engine=engine)
+        opt.step(np.ones(100_000))
+        assert sum(x.size for x in opt.state[next(iter(opt.state))].values()) == 100_001
+
+    def test_it_goes_on_from_a_file(self, short, engine, tmp_path):
+        opt, other = (gs.Optimizer(problem(), short(), engine=engine) for _ in range(2))
+        opt.step(problem(1))
+        opt.save(tmp_path / "x.safetensors")
+        other.restore(tmp_path / "x.safetensors")
+        for x in (opt, other):
+            x.step(problem(2))
+        assert fingerprint(other) == fingerprint(opt)
+
+    def test_reset(self, short, engine):
+        opt = gs.Optimizer({"w": np.ones((4, 3))}, short(eps=0.25), engine=engine)
+        opt.step({"w": np.ones((4, 3))})
+        opt.reset()
+        assert (opt.state["w"]["shampoo_of_short_sides.left"] == 0.25).all()
+        assert (opt.state["w"]["shampoo_of_short_sides.right"] == 0.25 * np.eye(3)).all()
+
+    @pytest.mark.usefixtures("own_registry")
+    @pytest.mark.parametrize(
+        ("update", "said"),
+        [
+            (lambda theta, g, p: (theta, g, p + matmul(g, transpose(g))), r"above longest=, fails .*: a diagonal \+ a"),
+            (lambda theta, g, p: (theta, g, p - matmul(p, matmul(g, transpose(g)))), "a diagonal - a whole square"),
+            (lambda theta, g, p: (theta, g, p * gram(g, g)), "gives rows by rows, and is to be like rows by columns"),
+            (lambda theta, g, p: (theta, g, p * matmul(g, transpose(g))), "a diagonal . a whole square"),
+            (lambda theta, g, p: (theta, g, sqrt(p)), "sqrt is not known of a square of which the diagonal alone"),
+            (lambda theta, g, p: (theta, g, matmul(g, transpose(g)) + 0.0 * norm(p)), "norm is not known of"),
+            (lambda theta, g, p: (theta, g, matmul(g, transpose(g))), "gives no diagonal as p where a side is above"),
+        ],
+    )  # fmt: skip
+    def test_an_update_that_makes_a_whole_square_is_refused(self, update, said):
+        with pytest.raises(RuleError, match=said):
+            declare(update, state="p", shapes={"p": "rows rows"}, longest=8)
+
+    @pytest.mark.usefixtures("own_registry")
+    @pytest.mark.parametrize("options", [{"longest": 0}, {"longest": 2.5}, {"longest": 8, "shapes": {"p": "rows"}}])
+    def test_a_limit_of_no_squares_is_refused(self, options):
+        with pytest.raises(RuleError, match="longest= is the longest side, at least 1, of the squares"):
+            declare(lambda theta, g, p: (theta, g, p), **{"state": "p", "shapes": {"p": "rows rows"}, **options})
+
+    @pytest.mark.usefixtures("own_registry")
+    def test_a_read_sees_the_diagonal(self):
+        made = declare(
+            lambda theta, g, p: (theta - 0.1 * g, g, p + gram(g, p)),
+            state="p", shapes={"p": "rows rows"}, longest=2, read=lambda theta, p: matmul(p, theta),
+        )  # fmt: skip
+        w = np.ones((3, 2))
+        opt = gs.Optimizer(w, made())
+        opt.step(np.full((3, 2), 2.0))
+        np.testing.assert_allclose(opt.averaged(), 8 * w)

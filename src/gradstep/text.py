@@ -65,8 +65,8 @@ def number(x: float) -> str:
 
 
 def counted(n: int, noun: str) -> str:
-    """Return ``1 seed``, ``2 seeds``."""
-    return f"{n} {noun}{'s' * (n != 1)}"
+    """Return ``1 seed``, ``2 seeds``, ``2 searches``."""
+    return f"{n} {noun}" if n == 1 else f"{n} {noun}{'es' if noun.endswith('ch') else 's'}"
 
 
 def duration(seconds: float) -> str:

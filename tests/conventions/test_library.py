@@ -81,6 +81,11 @@ def Start(lr=0.1, eps=(None, 1e-8)):
     return variants.adagrad_decaying() if from_there else rules.adagrad()
 
 
+@library(becomes={"most": "max_value"}, optional="most")
+def Clipped(lr=0.1, most=1.0):
+    return chain(*[gs.clip_by_value] * bool(most), rules.sgd)
+
+
 class Odd:
     """Cannot be compared with anything."""
 
@@ -249,3 +254,12 @@ def test_knobs_are_those_of_the_arguments():
     assert 0.0 not in away.domain
     [named] = read_names("mine.Factored:decay=-0.5")
     assert program(optimizers.choose(named, {}).stage).hyper["decay_rate"] == 0.5
+
+
+def test_none_is_a_switch_where_it_may_be_given_and_a_zero_is_a_number():
+    assert repr(Clipped()) == "chain(clip_by_value(max_value=1.0), sgd(lr=0.1))"
+    assert repr(Clipped(most=None)) == "sgd(lr=0.1)"
+    assert Clipped.form({"most": 2.0}).stage is Clipped.form({}).stage
+    assert [len(form.stage.parts) for form in Clipped.forms()] == [1, 2]
+    with pytest.raises(gs.GradstepError, match="max_value must be finite and > 0, not 0"):
+        Clipped(most=0)

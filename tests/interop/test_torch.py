@@ -173,7 +173,8 @@ class TestSchedulers:
         assert_alike(net, other)
 
     @pytest.mark.parametrize(
-        "rule", ["keras.Adam", "optax.adam", "mlx.Adam", "tf1.AdamOptimizer", "torch.Adam", "adam", "keras.SGD"]
+        "rule",
+        ["keras.Adam", "optax.adam", "mlx.Adam", "tf1.AdamOptimizer", "torch.Adam", "timm.NAdamW", "adam", "keras.SGD"],
     )
     def test_the_learning_rate_is_lr_whatever_its_constructor_calls_it(self, rule):
         name = gs.conventions.rate_name(rule)

@@ -25,6 +25,7 @@ EQUAL = {
     ("asgd", "share off"): "it is the average's",
     ("dadapt_adam", "gain3 off"): "d is a quotient, above and below the line as much larger",
     ("muon_torch", "unit of eps"): "all norms are larger here",
+    ("nadam_timm", "eps_root off"): "it is zero",
     ("polyak_optax", "unit of lr"): "no step is as long as lr here",
     ("polyak_optax_plus", "unit of lr"): "no step is as long as lr here",
     ("prodigy", "gain3 off"): "as in dadapt_adam",
@@ -176,6 +177,7 @@ MISREAD = [
     ("muon_moonlight", "maximum(rows(g), columns(g))", "maximum(1.0, rows(g) / columns(g))"),  # Jordan's
     ("muon_optax", "columns(g) / rows(g)", "rows(g) / columns(g)"),
     ("muon_torch", "maximum(norm(u), eps)", "(norm(u) + eps)"),
+    ("shampoo", "left = left + gram", "left = 0.9 * left + gram"),  # an average
     ("sm3", "minimum(r, c) + g * g", "r + g * g"),
 ]
 

@@ -14,10 +14,12 @@ from references.cases import SHAPES, Arrays, Case, Problem
 TOLERANCE = {
     ("torch", "float64"): 1e-12,
     ("optax", "float64"): 1e-12,
+    ("optax.contrib", "float64"): 1e-12,
     ("keras", "float64"): 1e-12,
     ("keras", "float32"): 1e-5,  # 1 - beta2^t has 2^-24 / (1 - beta2) of error there
     ("mlx", "float32"): 5e-6,
     ("tf1", "float32"): 5e-6,
+    ("timm", "float64"): 1e-12,
 }
 ULPS = 4  # of one step from a recorded state, by `ulps`
 
@@ -76,6 +78,32 @@ KNOWN = [
         ulps=5e11,
         concerns=lambda x: x.get("centered", False) and x.get("bias_correction", False),
         where="centered=True, bias_correction=True",
+    ),
+    Known("timm", "LaProp", "float64", "timm keeps the correction of the mean square in float32.", whole=2e-8),
+    Known(
+        "timm",
+        "NvNovoGrad",
+        "float64",
+        "timm keeps the second moment, one number for an array, in float32.",
+        whole=2e-7,
+    ),
+    Known("timm", "RAdamLegacy", "float64", "timm computes in float32, whatever the parameters are.", whole=1e-6),
+    Known(
+        "optax.contrib",
+        "simplified_ademamix",
+        "float64",
+        "The average of squares is g^2 + b2 (n - g^2) there, which rounds otherwise where n is much less than g^2.",
+        ulps=8,
+        concerns=lambda x: "b2" in x,
+        where="b2 = 0.99",
+    ),
+    Known(
+        "optax.contrib",
+        "madgrad",
+        "float64",
+        "JAX takes the root of the count of updates in float32.",
+        whole=4e-7,
+        ulps=4e8,
     ),
     Known(
         "keras",

@@ -12,6 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from support import installed
+
 pytestmark = pytest.mark.filterwarnings("ignore")  # other libraries' affairs
 
 GOLDEN = json.loads(Path(__file__).with_name("golden.json").read_text())
@@ -105,10 +107,7 @@ def apart(name, path, arguments):
     """How far the library is from the values after 1, 2, 3 and 5 updates, relative to the larger of 1 and them."""
     library = path.partition(".")[0]
     module = f"{library}.optim" if library in {"torch", "timm"} else library
-    try:
-        make = attrgetter(path.removeprefix(f"{module}."))(import_module(module))
-    except (ImportError, RuntimeError) as error:  # timm's models, of another torchvision
-        pytest.skip(f"{module}: {error}")
+    make = attrgetter(path.removeprefix(f"{module}."))(installed(module))
     golden = GOLDEN["settings"][name]
     problem = GOLDEN["problems"][golden["problem"]]
     run = {"optax": of_optax, "keras": of_keras}.get(library, of_torch)

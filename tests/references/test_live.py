@@ -9,11 +9,12 @@ from hypothesis import strategies as st
 
 from references.cases import Case, problem
 from references.compare import allowance, distance, followed
+from support import installed
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # other libraries' affairs
 
 STEPS = 12
-EXAMPLES = {"torch": 25, "optax": 8, "keras": 10}
+EXAMPLES = {"torch": 25, "optax": 8, "keras": 10, "timm": 25}
 RATE = st.floats(1e-4, 0.1)
 BETA = st.floats(0.0, 0.99)
 SLOW = st.floats(0.5, 0.999)
@@ -30,6 +31,8 @@ TORCH_ADAM = {**TORCH, "betas": BETAS, "eps": EPS}
 OPTAX = {"learning_rate": ANY_RATE}
 OPTAX_ADAM = {**OPTAX, "b1": BETA, "b2": SLOW, "eps": EPS}
 OPTAX_ROOT = {**OPTAX_ADAM, "eps_root": st.floats(0.0, 1e-2)}
+TIMM = {"lr": ANY_RATE, "weight_decay": DECAY}
+TIMM_ADAM = {**TIMM, "betas": BETAS, "eps": EPS}
 CLIPS = st.sampled_from(["clipnorm", "clipvalue", "global_clipnorm"])
 KERAS = {"learning_rate": ANY_RATE, "weight_decay": DECAY, "clip": st.none() | st.tuples(CLIPS, BOUND)}
 # Nearer to 1, as by default, what Keras loses by its powers in float32 is more than is allowed: see KNOWN.
@@ -73,6 +76,38 @@ ARGUMENTS = {
         "nadamw": {**OPTAX_ROOT, "weight_decay": DECAY, "nesterov": FLAG},
         "radam": {**OPTAX_ROOT, "threshold": st.floats(4.1, 8.0), "nesterov": FLAG},
     },
+    "timm": {
+        "AdaBelief": {**TIMM_ADAM, "rectify": FLAG, "decoupled_decay": FLAG},
+        "AdamWLegacy": {**TIMM_ADAM, "amsgrad": FLAG, "caution": FLAG, "maximize": FLAG},
+        "Adan": {**TIMM, "betas": st.tuples(BETA, BETA, SLOW).map(list), "eps": EPS, "no_prox": FLAG},
+        "Adopt": {
+            **TIMM_ADAM,
+            "clip_exp": st.none() | st.floats(0.0, 0.5),
+            "decoupled": FLAG,
+            "caution": FLAG,
+            "maximize": FLAG,
+        },
+        "LaProp": {**TIMM_ADAM, "caution": FLAG},
+        "Lamb": {**TIMM_ADAM, "max_grad_norm": st.none() | BOUND, "always_adapt": FLAG},
+        "Lars": {**TIMM, "momentum": BETA, "trust_coeff": st.floats(1e-3, 1.0), "eps": EPS},
+        "Lion": {**TIMM, "betas": BETAS, "caution": FLAG, "maximize": FLAG},
+        "MADGRAD": {**TIMM, "momentum": BETA, "eps": EPS, "decoupled_decay": FLAG},
+        "NAdamLegacy": {**TIMM_ADAM, "schedule_decay": DECAY},
+        "NAdamW": {**TIMM_ADAM, "caution": FLAG, "maximize": FLAG},
+        "NvNovoGrad": TIMM_ADAM,
+        "RAdamLegacy": TIMM_ADAM,
+        "RMSpropTF": {
+            **TIMM,
+            "alpha": SLOW,
+            "eps": EPS,
+            "momentum": BETA,
+            "centered": FLAG,
+            "decoupled_decay": FLAG,
+            "lr_in_momentum": FLAG,
+            "caution": FLAG,
+        },
+        "SGDW": {**TIMM, "momentum": BETA, "dampening": BETA, "nesterov": FLAG, "caution": FLAG, "maximize": FLAG},
+    },
     "keras": {
         "SGD": {**KERAS, "momentum": BETA, "nesterov": FLAG},
         "Adagrad": {**KERAS, "initial_accumulator_value": DECAY, "epsilon": EPS},
@@ -85,15 +120,17 @@ ARGUMENTS = {
     },
 }
 ALWAYS = {"optax": "learning_rate", "keras": "beta_2"}  # given in each call, where a constructor has it
-# Each step has a rounding of float32, that of the product of momenta, which is below a half.
-ROUNDED = {("torch", "NAdam"): STEPS * 2.0**-24}
+# Each step has a rounding of float32: of the product of momenta, which is below a half, and of second moments.
+ROUNDED = dict.fromkeys([("torch", "NAdam"), ("timm", "LaProp"), ("timm", "NvNovoGrad")], STEPS * 2.0**-24)
 LIVE = [(library, constructor) for library, known in ARGUMENTS.items() for constructor in known]
 
 
 def allowed(library, constructor, arguments):
-    """Whether torch takes it, which damps no Nesterov momentum, and its numbers are not rounding alone (see KNOWN)."""
-    if (library, constructor) == ("torch", "SGD") and arguments.get("nesterov"):
+    """Whether both take it, who damp no Nesterov momentum, and its numbers are not rounding alone (see KNOWN)."""
+    if (library, constructor) in {("torch", "SGD"), ("timm", "SGDW")} and arguments.get("nesterov"):
         return arguments.get("momentum", 0) > 0 and arguments.get("dampening", 0) == 0
+    if (library, constructor) == ("timm", "MADGRAD") and arguments.get("decoupled_decay"):
+        return arguments.get("momentum", 0.9) > 0
     return not (library == "optax" and arguments.get("centered") and arguments.get("bias_correction"))
 
 
@@ -112,7 +149,7 @@ def unfolded(arguments):
 
 @pytest.mark.parametrize(("library", "constructor"), LIVE)
 def test_drawn_settings_give_the_numbers_of_the_library(library, constructor):
-    pytest.importorskip(library)
+    installed("timm.optim" if library == "timm" else library)
     run = import_module(f"references.record.{library}").run
     dtype = "float32" if library == "keras" else "float64"
 

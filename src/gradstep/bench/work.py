@@ -83,9 +83,9 @@ class Work:
     rules: Any = field(default_factory=registry, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        if beside := find("unknown rule", self.rule, self.rules).beside:
+        if extras := find("unknown rule", self.rule, self.rules).extras:
             raise GradstepValueError(
-                f"{self.rule} takes {beside[0]} beside the gradient, and gradients alone are timed."
+                f"{self.rule} takes {extras[0]} beside the gradient, and gradients alone are timed."
             )
         find("unknown dtype", self.dtype, BYTES)
 

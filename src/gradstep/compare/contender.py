@@ -59,9 +59,14 @@ class Contender:
         return made(**made.arguments({**self.held, **hyper}))
 
     @cached_property
+    def rules(self) -> list[Rule]:
+        """The rules up to that which moves the parameters, the last one if there are several."""
+        return moving(self._sample)
+
+    @property
     def mover(self) -> Rule:
-        """The rule that moves the parameters, the last one if there are several."""
-        return moving(self._sample)[-1]
+        """The rule that moves the parameters."""
+        return self.rules[-1]
 
     @cached_property
     def unit(self) -> str:

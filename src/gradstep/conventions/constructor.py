@@ -53,6 +53,8 @@ class Argument:
         Why it is refused.
     is_told
         Whether 0 is a switch.
+    is_optional
+        Whether None is a switch, though it is not the default.
     is_shared
         Whether the library's base class takes it, for all constructors.
     within
@@ -67,6 +69,7 @@ class Argument:
     items: tuple["Argument", ...] = ()
     reason: str = ""
     is_told: bool = False
+    is_optional: bool = False
     is_shared: bool = False
     within: tuple[str, int] | None = None
 
@@ -83,7 +86,8 @@ class Argument:
     @property
     def chooses(self) -> bool:
         """True where the chain depends on it: a switch, and a number of which it matters whether it is there."""
-        return self.kind == "switch" or self.is_told or (self.kind == "number" and self.default is None)
+        is_there = self.is_optional or self.default is None
+        return self.kind == "switch" or self.is_told or (self.kind == "number" and is_there)
 
     @property
     def parts(self) -> tuple["Argument", ...]:
@@ -235,7 +239,7 @@ class Constructor(Generic[P]):
                     told[key] = tuple(is_on.get(item.name, True) for item in x.items)
             stage = self._choose(**{**dict.fromkeys(self.required), **told})
             there = [x for x in self.numbers.values() if x.is_told or is_on.get(x.name, True)]
-            becomes = {key: x for x in there for key in x.becomes}
+            becomes = {key: x for x in reversed(there) for key in x.becomes}  # of two the first
             made = Form(stage, tuple(_sources(part, becomes, len(stage.parts)) for part in stage.parts))
             return self._forms.setdefault(on, made)
         return self._forms[on]
@@ -452,7 +456,7 @@ def _turned(x: Argument, is_on: bool) -> Any:
     """Return a value of a switch, or of a number that is there or not."""
     if x.kind == "switch":
         return is_on
-    return 1.0 if is_on else None if x.default is None else 0.0
+    return 1.0 if is_on else None if x.default is None or x.is_optional else 0.0
 
 
 def _holds_many(x: Any) -> bool:

@@ -50,6 +50,8 @@ class Library:
     told
         Names of numbers, or tuples of them, for which 0 is a switch: the function is told whether they are other than
         0. In such a tuple None is as good as 0.
+    optional
+        Names of numbers for which None is a switch, though it is not their default.
     ignored, labels, refused
         Names of arguments of these kinds (see :class:`Argument`); of those refused with the reason.
     shared
@@ -60,6 +62,7 @@ class Library:
     name: str
     becomes: Becomes = field(default_factory=dict[str, One | tuple[One, ...]])
     told: str = ""
+    optional: str = ""
     ignored: str = ""
     labels: str = ""
     refused: Mapping[str, str] = field(default_factory=dict[str, str])
@@ -69,7 +72,7 @@ class Library:
     def __call__(self, choose: Callable[P, Stage], /) -> Constructor[P]: ...
     @overload
     def __call__(
-        self, /, *, becomes: Becomes = ..., told: str = ..., refused: Mapping[str, str] = ...
+        self, /, *, becomes: Becomes = ..., told: str = ..., optional: str = ..., refused: Mapping[str, str] = ...
     ) -> Callable[[Callable[P, Stage]], Constructor[P]]: ...
     def __call__(
         self,
@@ -78,6 +81,7 @@ class Library:
         *,
         becomes: Becomes = _NOTHING,
         told: str = "",
+        optional: str = "",
         refused: Mapping[str, str] = _NOTHING,
     ) -> Any:
         """Return the constructor that a function declares by its name, its signature and what it returns.
@@ -86,7 +90,7 @@ class Library:
         ----------
         choose
             The function; without one, what is to decorate it.
-        becomes, told, refused
+        becomes, told, optional, refused
             Of this constructor alone, beside the library's: the same argument is as it is said here.
         """
         theirs = {key: why for key, why in self.refused.items() if key not in becomes}
@@ -94,6 +98,7 @@ class Library:
             self,
             becomes={**self.becomes, **becomes},
             told=f"{self.told} {told}",
+            optional=f"{self.optional} {optional}",
             refused={**theirs, **refused},
         )
         return own._declared if choose is None else own._declared(choose)
@@ -121,7 +126,8 @@ class Library:
             each = enumerate(zip(becomes, x.default, strict=True))
             items = [replace(_number(one, default, is_told), within=(x.name, k)) for k, (one, default) in each]
             return Argument(x.name, x.default, "tuple", items=tuple(items))
-        return replace(_number(becomes, x.default, is_told), name=x.name)
+        is_optional = x.name in self.optional.split()
+        return replace(_number(becomes, x.default, is_told), name=x.name, is_optional=is_optional)
 
 
 def _number(becomes: One, default: Any, is_told: bool) -> Argument:

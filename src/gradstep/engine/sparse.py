@@ -139,9 +139,9 @@ class BySparseRows:
         """Return whether all gradients are good."""
         return self.current.look()
 
-    def measure(self, part: int, table: list[Row]) -> tuple[Sums, bool]:
+    def measure(self, part: int, table: list[Row], t: int) -> tuple[Sums, bool]:
         """Return the block sums of what a stage measures, and whether all gradients are good."""
-        return self.current.measure(part, table)
+        return self.current.measure(part, table, t)
 
     def apply(self, table: list[Row], t: int) -> None:
         """Write parameters and state of update ``t``."""
@@ -198,6 +198,8 @@ def check_takes_rows(program: Program, name: str) -> None:
             why = "sees whole arrays"
         elif rule.every is not None:
             why = "gathers gradients of several calls, which have other rows"
+        elif rule.random is not None:
+            why = "draws random numbers for whole arrays"
         elif rule.inputs:
             why = "takes arrays beside the gradient"
         elif rule.early is not None or not asked <= {"g"}:

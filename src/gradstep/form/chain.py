@@ -14,8 +14,9 @@ from array_api_compat import is_jax_array
 
 from gradstep.array.namespaces import is_complex, largest, namespace
 from gradstep.errors import GradstepTypeError, GradstepValueError
+from gradstep.form.diagonal import Diagonal
 from gradstep.form.hyper import Domain, Hyper, evaluated
-from gradstep.form.matrices import Identity, as_matrix, identity_factor, slot_shape
+from gradstep.form.matrices import Identity, identity_factor
 from gradstep.form.rule import Part, Rule, Stage
 from gradstep.naming import unknown
 
@@ -59,6 +60,7 @@ def run(
     state: Sequence[Sequence[Any]],
     row: Sequence[Sequence[Any]],
     whole: "Whole | None" = None,
+    normal: "Normal | None" = None,
 ) -> tuple[Any, Any, list[list[Any]], Any]:
     """One pass of ``rules`` over operands of any kind.
 
@@ -68,6 +70,8 @@ def run(
         For each rule its numbers, in the order in which it declares them.
     whole
         ``(place, theta, g) -> (theta, g, *slots)`` of a rule of whole arrays that was run before; None: it is run here.
+    normal
+        ``(place) -> z``: what a rule draws from the standard normal distribution, for each element.
 
     Returns
     -------
@@ -79,32 +83,53 @@ def run(
         if rule.kind == "rule":
             before = theta
         if rule.whole:
-            theta, g, *slots = transformed(rule, theta, g, slots, numbers) if whole is None else whole(i, theta, g)
+            if whole is None:
+                theta, g, *slots = transformed(rule, theta, g, slots, numbers, drawn(rule, i, normal))
+            else:
+                theta, g, *slots = whole(i, theta, g)
             after.append(slots)
             continue
         wrapped = (before,) if rule.wraps else ()
-        theta, g, *slots = rule.update(*wrapped, theta, g, *slots, **dict(zip(rule.numbers, numbers, strict=True)))
+        named = dict(zip(rule.numbers, numbers, strict=True))
+        theta, g, *slots = rule.update(*wrapped, theta, g, *slots, *drawn(rule, i, normal), **named)
         after.append(slots)
     return theta, g, after, before
 
 
 Whole = Callable[[int, Any, Any], tuple[Any, ...]]
+Normal = Callable[[int], Any]
 
 
-def transformed(rule: Rule, theta: Any, g: Any, slots: Sequence[Any], numbers: Sequence[Any]) -> tuple[Any, ...]:
-    """Run a rule of whole arrays: the new theta, g and slots, in the shapes in which they are kept."""
+def drawn(rule: Rule, place: int, normal: Normal | None) -> list[Any]:
+    """Return what a rule draws, as its arguments."""
+    if rule.random is None:
+        return []
+    assert normal is not None  # noqa: S101 - who can't draw refuses the program
+    return [normal(place)]
+
+
+def transformed(
+    rule: Rule, theta: Any, g: Any, slots: Sequence[Any], numbers: Sequence[Any], more: Sequence[Any]
+) -> tuple[Any, ...]:
+    """Run a rule of whole arrays: the new theta, g and slots, in the shapes in which they are kept.
+
+    ``more`` has what it draws.
+    """
     arrays = [theta, g, *slots]
+    if theta.ndim < rule.fewest:
+        return tuple(arrays)
     if isinstance(theta, np.ndarray):
         arrays = [np.ascontiguousarray(x) for x in arrays]  # a matrix product may depend on strides
-    taken = list(map(as_matrix, arrays))
-    results = rule.update(*taken, **dict(zip(rule.numbers, numbers, strict=True)))
+    taken = [rule.as_seen(key, x) for key, x in zip(("theta", "g", *rule.state), arrays, strict=True)]
+    seen = [rule.as_seen(str(rule.random), z) for z in more]
+    results = rule.update(*taken, *seen, **dict(zip(rule.numbers, numbers, strict=True)))
     xp, out = namespace(theta), list[Any]()
     for x, like in zip(results, (theta, g, *slots), strict=True):
         same = [y for y, matrix in zip((theta, g, *slots), taken, strict=True) if x is matrix]
         if same:
             out.append(same[0])  # an argument itself is known as one
             continue
-        x = xp.reshape(x, like.shape)
+        x = xp.reshape(x.column if isinstance(x, Diagonal) else x, like.shape)
         out.append(xp.asarray(x, copy=True) if _may_share(x, [*arrays, *out]) else x)
     return tuple(out)
 
@@ -182,6 +207,11 @@ class Program:
     def reduces(self) -> bool:
         """True where a step takes several passes: a scalar depends on the gradients, or a rule sees whole arrays."""
         return self.first_pass is not None
+
+    @cached_property
+    def random(self) -> str:
+        """The label of the first stage that takes random numbers; empty where none does."""
+        return next((part.label for part in self.parts if part.rule.random is not None), "")
 
     @cached_property
     def remembers(self) -> bool:
@@ -310,6 +340,11 @@ class Program:
                 f"{who} keeps the host's numbers for all arrays together, and {min(kept)} is kept for each; step a "
                 f"gs.Optimizer."
             )
+        if self.random:
+            raise GradstepValueError(
+                f"{who} hands over gradients alone, and {self.random} draws random numbers by update, name and place; "
+                f"step a gs.Optimizer."
+            )
 
     @property
     def over_tensor(self) -> bool:
@@ -368,13 +403,16 @@ class Program:
         return float(np.dtype(dtype).type(self.limit(largest(dtype))))
 
     @cached_property
-    def shaped(self) -> Mapping[str, str]:
-        """The word for the shape of each slot that is shaped otherwise than its parameter."""
-        return {f"{p.label}.{slot}": word for p in self.parts for slot, word in p.rule.shapes.items()}
+    def shaped(self) -> Mapping[str, tuple[Rule, str]]:
+        """The rule of each slot that is shaped otherwise than its parameter, and the slot's name there."""
+        return {f"{p.label}.{slot}": (p.rule, slot) for p in self.parts for slot in p.rule.shapes}
 
     def shape(self, key: str, shape: tuple[int, ...]) -> tuple[int, ...]:
         """Return the shape of the slot ``adafactor.r``, say, of a parameter of that shape."""
-        return slot_shape(self.shaped[key], shape) if key in self.shaped else tuple(shape)
+        if key not in self.shaped:
+            return tuple(shape)
+        rule, slot = self.shaped[key]
+        return rule.slot_shape(slot, shape)
 
     def check_shape(self, name: str, x: Any) -> None:
         """Refuse a parameter that a rule of whole arrays cannot take.
@@ -450,6 +488,11 @@ def program(stage: Stage) -> Program:
                 f"the gradients of several; add gradients and {part.rule.takes[0]} up before."
             )
     for part in stage.parts[: ends[0]] if ends else ():
+        if part.rule.random is not None:
+            raise GradstepValueError(
+                f"{part.label}: it draws the same for every gradient of one update; let it stand behind "
+                f"{stage.parts[ends[0]].label}."
+            )
         if part.rule.moves_theta:
             raise GradstepValueError(
                 f"{stage.parts[ends[0]].label}: {part.label} in front of it would move the parameters at each "

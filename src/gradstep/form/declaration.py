@@ -3,14 +3,18 @@
 import inspect
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
+import numpy as np
+
 from gradstep.errors import RuleError
 from gradstep.form.checking import ARRAY, Checked, Checker
+from gradstep.form.diagonal import Diagonal
 from gradstep.form.hyper import DOMAINS, Domain, checked
 from gradstep.form.matrices import SHAPES, SQUARES, identity_factor
-from gradstep.naming import unknown
+from gradstep.naming import is_whole, unknown
 
 # What gradstep.testing holds every rule to, by name: an exception names one of them.
 LAWS = (
@@ -86,12 +90,13 @@ def examine(made: Any) -> tuple[tuple[str, ...], tuple[str, ...], dict[str, int]
     if takes[: len(first)] != first or set(takes[len(first) :]) != {*early, *numbers}:
         raise RuleError(
             f"rule {owner}: update takes {takes}, but must take {(*first, *early, *numbers)}: "
-            f"{'before, ' * made.wraps}theta, g, state, scalars."
+            f"{'before, ' * made.wraps}theta, g, state, {'what is drawn, ' * (made.random is not None)}scalars."
         )
     checker = Checker(owner, made.whole)
     operands = operands_of(made, checker) | {key: checker.scalar(key) for key in early}
+    seen = {key: x for key, x in operands.items() if key != made.random}
     for key, measure in made.measure.items():
-        some = {x: operands[x] for x in _known(made, f"the sum {key}", measure, operands)}
+        some = {x: operands[x] for x in _known(made, f"the sum {key}", measure, seen)}
         _check_result(owner, f"the sum {key}", (_call(owner, f"the sum {key}", measure, **some),), (key,))
     checker.operations.clear()  # the cost is that of the update alone
     operands |= {key: checker.scalar(key) for key in numbers}
@@ -101,8 +106,10 @@ def examine(made: Any) -> tuple[tuple[str, ...], tuple[str, ...], dict[str, int]
         if x.shape != operands[key].shape:
             raise RuleError(f"rule {owner}: update returns {x} as {key}, which has another shape than {key}.")
     operations = dict(checker.operations)
+    if made.longest is not None:
+        _check_long_sides(made, {**early, **out})
     if made.read is not None:
-        shown = {key: x for key, x in operands.items() if key not in ("before", "g")}
+        shown = {key: x for key, x in operands.items() if key not in ("before", "g", made.random)}
         shown = {key: shown[key] for key in _known(made, "read", made.read, shown)}
         average = _call(owner, "read", made.read, **shown)
         _check_result(owner, "read", (average,), ("average",))
@@ -115,6 +122,20 @@ def examine(made: Any) -> tuple[tuple[str, ...], tuple[str, ...], dict[str, int]
 def operands_of(made: Any, checker: Checker) -> dict[str, Checked]:
     """Return operands for the arrays that the update takes."""
     return {key: checker.array(key, made.shapes.get(key, "rows columns")) for key in made.arrays}
+
+
+def _check_long_sides(made: Any, numbers: Mapping[str, Any]) -> None:
+    """Refuse an update that needs the whole square of a side of which the diagonal alone is kept."""
+    long = replace(made, longest=1)
+    arrays = {key: np.ones(long.slot_shape(key, (3, 2))) for key in made.arrays}
+    squares = [key for key in made.state if made.shapes.get(key) in SQUARES]
+    arrays |= {key: Diagonal(arrays[key]) for key in squares}
+    others = {key: np.asarray(x, np.float64) for key, x in numbers.items() if key not in made.memory}
+    with np.errstate(all="ignore"):
+        result = _call(made.name, "update, of sides above longest=,", made.update, **arrays, **others)
+    for key, x in zip(made.state, result[2:], strict=True):
+        if isinstance(x, Diagonal) != (key in squares):
+            raise RuleError(f"rule {made.name}: update gives no diagonal as {key} where a side is above longest=.")
 
 
 def _check_known_from_t(made: Any, known: Mapping[str, Any], asked: Sequence[str]) -> None:
@@ -142,7 +163,8 @@ def _check_names(made: Any) -> None:
     _check_known(owner, "exceptions", made.exceptions, LAWS)
     for key, unit in made.units.items():
         _check_known(owner, f"units of {key}", [x.strip() for x in re.split("[*/]", unit)], ("theta", "g", "1"))
-    named = [*made.state, *made.memory, *made.defaults, *made.per_step]
+    drawn = [] if made.random is None else [made.random]
+    named = [*made.state, *made.memory, *made.defaults, *made.per_step, *drawn]
     for key in named:
         if key in ("before", "theta", "g", "t", "name") or named.count(key) > 1:
             raise RuleError(f"rule {owner}: the name {key} is taken; choose another for the slot or hyperparameter.")
@@ -156,8 +178,18 @@ def _check_names(made: Any) -> None:
         raise RuleError(f"rule {owner}: inputs= goes with neither wraps=, whole= nor read=.")
     if made.every is not None and (made.every not in made.memory or made.measure or made.kind == "rule"):
         raise RuleError(f"rule {owner}: every= names a memory number of a stage without reduce= that counts calls.")
-    if (made.shapes or made.axes is not None) and not made.whole:
-        raise RuleError(f"rule {owner}: shapes= and axes= are for rules of whole arrays (whole=True).")
+    if (made.shapes or made.axes is not None or made.folds is not None or made.fewest) and not made.whole:
+        raise RuleError(f"rule {owner}: shapes=, axes=, folds= and fewest= are for rules of whole arrays (whole=True).")
+    if made.folds not in (None, "first", "last"):
+        raise RuleError(f"rule {owner}: folds= is 'first' or 'last', the axis that stays one; not {made.folds!r}.")
+    if made.folds is not None and (made.shapes or made.read is not None):
+        raise RuleError(f"rule {owner}: folds= goes with neither shapes= nor read=.")
+    if made.longest is not None and not (
+        is_whole(made.longest) and made.longest > 0 and {*made.shapes.values()} & {*SQUARES}
+    ):
+        raise RuleError(
+            f"rule {owner}: longest= is the longest side, at least 1, of the squares that shapes= declares."
+        )
     if made.whole and made.measure:
         raise RuleError(f"rule {owner}: a rule of whole arrays has no reduce=; it sees all elements: mean, max, norm.")
     if made.whole and made.wraps:

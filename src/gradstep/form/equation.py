@@ -174,7 +174,7 @@ def equation(rule: Rule) -> Equation:
     if not isinstance(rule, Rule):
         raise GradstepTypeError(f"equation takes a rule, such as gs.adam without parentheses, not {rule!r}.")
     inputs = {key: Expr("before", key) for key in (*rule.arrays, *rule.memory)}
-    inputs |= {key: Expr("symbol", key) for key in ("g", *rule.inputs)}
+    inputs |= {key: Expr("symbol", key) for key in ("g", *rule.inputs, rule.random) if key is not None}
     constants = {key: Expr("symbol", key) for key in ("t", *rule.per_step, *rule.defaults)}
     known = {**constants, **{key: inputs[key] for key in rule.memory}}
     early = {} if rule.early is None else _numbers(rule, rule.early, rule.early_numbers, known)

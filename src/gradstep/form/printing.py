@@ -80,6 +80,10 @@ class Printer(ABC):
                 return x.args[0] if isinstance(x.args[0], str) else f"{x.args[0]:g}", ATOM
             case "matmul":
                 return self.joined(*(self.within(y, MULTIPLY) for y in x.args)), MULTIPLY
+            case "gram":
+                x, is_turned = (x.args[0].args[0], True) if x.args[0].op == "transpose" else (x.args[0], False)
+                pair = self.within(x, MULTIPLY), self.power_text(self.within(x, ATOM), "T")
+                return self.joined(*(pair[::-1] if is_turned else pair)), MULTIPLY
             case "transpose":
                 return self.power_text(self.within(x.args[0], ATOM), "T"), POWER
             case "item":  # of a pair: eigenvalues and eigenvectors, say

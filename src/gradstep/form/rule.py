@@ -17,9 +17,10 @@ from typing import Any, Literal, TypedDict, Unpack
 from gradstep.array.namespaces import namespace
 from gradstep.errors import GradstepTypeError, GradstepValueError, RuleError
 from gradstep.form.checking import Checker
-from gradstep.form.declaration import declared_hyper, examine, parameters
+from gradstep.form.declaration import declared_hyper, examine, operands_of, parameters
+from gradstep.form.diagonal import Diagonal
 from gradstep.form.hyper import Domain, Fraction, Hyper, NonNegative, Positive, checked
-from gradstep.form.matrices import as_matrix
+from gradstep.form.matrices import SQUARES, Folds, as_matrix, slot_shape
 from gradstep.naming import as_float, find, unknown
 
 __all__ = [
@@ -80,6 +81,9 @@ class Rule:
         ``update`` takes them and does not return them; they stay in the state until the next ones come.
     takes
         Numbers that come with each step, ``opt.step(grads, loss=0.3)``, by name: ``scalars`` gets them.
+    random
+        The name of an array that ``update`` takes behind the slots: a number drawn from the standard normal
+        distribution for each element and update, the same for one seed, t, name and place wherever it is drawn.
     every
         The memory number that counts the calls of a stage which gathers gradients: what follows it in a chain runs at a
         call after which the number is 0, and t, schedules, its memory and state advance at such calls alone.
@@ -89,8 +93,16 @@ class Rule:
     shapes
         For slots of a whole rule that are shaped otherwise: ``"rows"`` (a number for each row), ``"columns"``,
         ``"rows rows"``, ``"columns columns"`` or ``"one"``.
+    longest
+        The longest side of which ``"rows rows"`` and ``"columns columns"`` are whole squares; of a longer one the
+        diagonal alone is kept, as a column, and ``update`` sees a :class:`gradstep.form.diagonal.Diagonal`.
     axes
         The most axes that a parameter of a whole rule may have; more are a stack of matrices where it is None.
+    folds
+        The axis of a parameter of a whole rule that stays one of its matrix: ``"first"`` as rows, ``"last"`` as
+        columns. All other axes become the other one, and an array of one axis is one row, or one column.
+    fewest
+        The fewest axes of a parameter that a whole rule changes: those of fewer go through it as they are.
     power
         The highest power of g that the rule forms; larger gradients than that allows are refused.
     bounds
@@ -137,10 +149,14 @@ class Rule:
     wraps: bool = False
     inputs: tuple[str, ...] = ()
     takes: tuple[str, ...] = ()
+    random: str | None = None
     every: str | None = None
     whole: bool = False
     shapes: Mapping[str, str] = field(default_factory=dict[str, str])
+    longest: int | None = None
     axes: int | None = None
+    folds: Folds | None = None
+    fewest: int = 0
     clips: str | None = None
     ascends: bool = False
     search: float = 1.0
@@ -214,7 +230,7 @@ class Rule:
         assert self.read is not None  # noqa: S101 - only such a rule is asked
         known = {"theta": theta, **dict(zip(self.state, slots, strict=True))}
         if self.whole:
-            known = {key: as_matrix(x) for key, x in known.items()}
+            known = {key: self.as_seen(key, x) for key, x in known.items()}
         asked = parameters(self.read)
         if names := tuple(key for key in asked if key not in known):
             if t == 0:
@@ -222,6 +238,16 @@ class Rule:
             known |= self.host(t, hyper, memory, dict.fromkeys(self.per_step, 1.0), names)[0]
         shown = self.read(**{key: known[key] for key in asked})
         return namespace(theta).reshape(shown, theta.shape) if self.whole else shown
+
+    def slot_shape(self, slot: str, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Return the shape of a slot of a parameter of that shape."""
+        return slot_shape(self.shapes[slot], shape, self.longest) if slot in self.shapes else tuple(shape)
+
+    def as_seen(self, name: str, x: Any) -> Any:
+        """Return theta, g or a slot as the update of whole arrays sees it."""
+        x = as_matrix(x, self.folds)
+        is_long = self.longest is not None and self.shapes.get(name) in SQUARES and x.shape[-1] != x.shape[-2]
+        return Diagonal(x) if is_long else x
 
     @property
     def extras(self) -> tuple[str, ...]:
@@ -241,13 +267,14 @@ class Rule:
     @property
     def arrays(self) -> tuple[str, ...]:
         """Names of the arrays that ``update`` takes, in order."""
-        return (*(("before",) if self.wraps else ()), "theta", "g", *self.state)
+        drawn = () if self.random is None else (self.random,)
+        return (*(("before",) if self.wraps else ()), "theta", "g", *self.state, *drawn)
 
     @cached_property
     def moves_theta(self) -> bool:
         """True where the update gives another theta than it was handed."""
-        operands = {key: Checker(self.name).array(key) for key in self.arrays}
-        numbers = {key: Checker(self.name).scalar(key) for key in self.numbers}
+        checker = Checker(self.name, self.whole)
+        operands, numbers = operands_of(self, checker), {key: checker.scalar(key) for key in self.numbers}
         return self.update(*operands.values(), **numbers)[0] is not operands["theta"]
 
     @cached_property
@@ -367,10 +394,14 @@ class Options(TypedDict, total=False):
     wraps: bool
     inputs: str
     takes: str
+    random: str
     every: str
     whole: bool
     shapes: Mapping[str, str]
+    longest: int
     axes: int
+    folds: Folds
+    fewest: int
     power: int
     bounds: str
     clips: str
@@ -452,10 +483,14 @@ def _declaring(
                 wraps=options.get("wraps", False),
                 inputs=inputs,
                 takes=tuple(options.get("takes", "").split()),
+                random=options.get("random"),
                 every=options.get("every"),
                 whole=options.get("whole", False),
                 shapes=options.get("shapes", _EMPTY),
+                longest=options.get("longest"),
                 axes=options.get("axes"),
+                folds=options.get("folds"),
+                fewest=options.get("fewest", 0),
                 clips=options.get("clips"),
                 ascends=options.get("ascends", False),
                 search=options.get("search", 1.0),
@@ -486,6 +521,7 @@ class Variation(TypedDict, total=False):
 
     start: Mapping[str, Any]
     units: Mapping[str, str]
+    longest: int
     exceptions: Mapping[str, str]
 
 
@@ -497,7 +533,7 @@ def variant(base: Rule, **options: Unpack[Variation]) -> Callable[[Callable[...,
     base
         The rule that it varies.
     **options
-        ``start``, ``units`` and ``exceptions``, where they are not those of ``base``.
+        ``start``, ``units``, ``exceptions`` and ``longest``, where they are not those of ``base``.
 
     Raises
     ------

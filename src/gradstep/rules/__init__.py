@@ -41,6 +41,7 @@ from gradstep.rules.schedule_free_adamw import schedule_free_adamw
 from gradstep.rules.schedule_free_sgd import schedule_free_sgd
 from gradstep.rules.sgd import sgd
 from gradstep.rules.sgdw import sgdw
+from gradstep.rules.shampoo import shampoo
 from gradstep.rules.signum import signum
 from gradstep.rules.simplified_ademamix import simplified_ademamix
 from gradstep.rules.sm3 import sm3
@@ -53,5 +54,5 @@ __all__ = [
     "adopt", "amsgrad", "asgd", "came", "dadapt_adam", "dadapt_sgd", "dog", "dowg", "ftrl", "lamb", "laprop",
     "lars", "ldog", "lion", "madgrad", "momentum", "momo", "muon", "nadam", "nadamw", "nesterov", "novograd",
     "polyak", "prodigy", "radam", "rmsprop", "rprop", "schedule_free_adamw", "schedule_free_sgd", "sgd", "sgdw",
-    "signum", "simplified_ademamix", "sm3", "sophia", "stable_adamw", "yogi",
+    "shampoo", "signum", "simplified_ademamix", "sm3", "sophia", "stable_adamw", "yogi",
 ]

@@ -5,7 +5,6 @@ from typing import Any
 import numpy as np
 
 from gradstep.array.namespaces import as_reals
-from gradstep.form.matrices import slot_shape
 from gradstep.functional import State, init, update
 from gradstep.optimizer import Optimizer
 from gradstep.testing.case import ENGINES, Case
@@ -61,9 +60,8 @@ def _pure(case: Case, params: Arrays, grads: Arrays, state: State, where: str) -
         same(x, copy, f"{where}: an argument")
     _apart([*taken, *after, *_arrays(state)], where)
     for key, arrays in {"theta": after, **_by_slot(state)}.items():
-        word = case.rule.shapes.get(key.rpartition(".")[2])
         for x, old in zip(arrays, params, strict=True):
-            shape = old.shape if word is None else slot_shape(word, old.shape)
+            shape = case.rule.slot_shape(key.rpartition(".")[2], old.shape)
             demand(
                 type(x) is np.ndarray and x.shape == shape and x.dtype == old.dtype,
                 f"{where}: {key} is {type(x).__name__} {x.dtype}{x.shape} and not {old.dtype}{shape}",

@@ -9,7 +9,6 @@ import numpy as np
 from gradstep.form.checking import ARRAY, Checked, Checker
 from gradstep.form.declaration import operands_of
 from gradstep.form.equation import equation as printed
-from gradstep.form.matrices import slot_shape
 from gradstep.testing.case import Case
 from gradstep.testing.trial import demand
 
@@ -47,7 +46,7 @@ def equation(case: Case) -> None:
     rule, rng = case.rule, case.rng()
     names, results = rule.arrays, ("theta", "g", *rule.state)
     equations = printed(rule)
-    shapes = {key: slot_shape(rule.shapes[key], (3, 2)) if key in rule.shapes else (3, 2) for key in names}
+    shapes = {key: rule.slot_shape(key, (3, 2)) for key in names}
     for hyper in case.settings():
         for t in (1, 2, 10, 1000):
             for sign in (1.0, -1.0, 0.0):

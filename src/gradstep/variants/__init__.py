@@ -18,15 +18,18 @@ from gradstep.variants.amsgrad import (
     amsgrad_optax_square,
     amsgrad_optax_uncorrected,
 )
-from gradstep.variants.cautious import cautious_mean
+from gradstep.variants.cautious import cautious_heavyball, cautious_mean
+from gradstep.variants.decay import decay_from_second
 from gradstep.variants.ema import ema_after_first, ema_warmed_tf
 from gradstep.variants.ftrl import ftrl_keras
+from gradstep.variants.lamb import lamb_timm
 from gradstep.variants.lars import lars_optax, lars_optax_nesterov, lars_timm
 from gradstep.variants.mars import mars_timm
 from gradstep.variants.momentum import unfolded_momentum, unfolded_nesterov
 from gradstep.variants.momo import momo_optax
 from gradstep.variants.muon import muon_keras, muon_moonlight, muon_optax, muon_torch
-from gradstep.variants.nadam import nadam_optax, nadam_torch
+from gradstep.variants.nadam import nadam_optax, nadam_timm, nadam_torch
+from gradstep.variants.novograd import novograd_timm
 from gradstep.variants.polyak import polyak_optax, polyak_optax_plus
 from gradstep.variants.radam import radam_optax, radam_optax_nesterov, radam_torch
 from gradstep.variants.rms import (
@@ -71,10 +74,13 @@ __all__ = [
     "amsgrad_optax_mean",
     "amsgrad_optax_square",
     "amsgrad_optax_uncorrected",
+    "cautious_heavyball",
     "cautious_mean",
+    "decay_from_second",
     "ema_after_first",
     "ema_warmed_tf",
     "ftrl_keras",
+    "lamb_timm",
     "lars_optax",
     "lars_optax_nesterov",
     "lars_timm",
@@ -85,7 +91,9 @@ __all__ = [
     "muon_optax",
     "muon_torch",
     "nadam_optax",
+    "nadam_timm",
     "nadam_torch",
+    "novograd_timm",
     "polyak_optax",
     "polyak_optax_plus",
     "radam_optax",

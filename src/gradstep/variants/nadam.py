@@ -35,3 +35,11 @@ def nadam_optax(theta, g, m, v, look, now, eps, eps_root, beta1, rest1, beta2, r
     v = beta2 * v + rest2 * (g * g)
     theta = theta - (look * m + now * g) / (sqrt(unbias2 * v + eps_root) + eps)
     return theta, g, m, v
+
+
+@variant(nadam_optax, units={"lr": "theta", "eps": "g"})
+def nadam_timm(t, lr=1e-3, beta1=0.9, beta2=0.999, eps=1e-8):
+    """timm 1.0.31, NAdamW without its decay: both terms are corrected with t. Units as nadam_optax."""
+    rate = lr / (1 - beta1**t)
+    return dict(look=rate * beta1, now=rate * (1 - beta1), eps=eps, eps_root=0.0, beta1=beta1, rest1=1 - beta1,
+                beta2=beta2, rest2=1 - beta2, unbias2=1 / (1 - beta2**t))

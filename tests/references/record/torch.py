@@ -2,55 +2,21 @@
 
 import sys
 from pathlib import Path
-from typing import Any
 
 if __name__ == "__main__":  # this folder has a file of the library's own name: look in tests/ instead
     sys.path[0:1] = []
     sys.path.append(str(Path(__file__).parents[2]))
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
-from references.cases import SHAPES, Arrays, Case, Problem, Trajectory
+from references.cases import Case, Problem, Trajectory
 from references.record.common import main
+from references.record.of_torch import stepped
 
 
 def run(case: Case, task: Problem) -> Trajectory:
-    """State is ``INDEX/NAME``, as in ``state_dict()["state"][INDEX][NAME]``; a scheduled lr is put into the group."""
-    params = [torch.tensor(task.start[name]) for name in SHAPES]
-    given = case.given()
-    schedule = given["lr"] if callable(given.get("lr")) else None
-    if schedule:
-        given["lr"] = schedule(0)
-    opt = getattr(torch.optim, case.constructor)(params, **given)
-    (group,) = opt.state_dict()["param_groups"]
-    theta, state = [_arrays(params)], []
-    for k, grads in enumerate(task.grads):
-        if schedule:
-            opt.param_groups[0]["lr"] = schedule(k)
-        for x, g in zip(params, grads.values(), strict=True):
-            x.grad = _sparse(g) if case.constructor == "SparseAdam" else torch.tensor(g)
-        opt.step()
-        theta.append(_arrays(params))
-        state.append(
-            {
-                f"{i}/{name}": np.array(x.numpy() if torch.is_tensor(x) else x)
-                for i, own in opt.state_dict()["state"].items()
-                for name, x in own.items()
-                if x is not None
-            }
-        )
-    return Trajectory(theta, state, {"param_groups": [group]})
-
-
-def _sparse(g: NDArray[Any]) -> torch.Tensor:
-    """Return a sparse gradient of which all rows are there."""
-    return torch.sparse_coo_tensor(torch.arange(len(g))[None], torch.tensor(g), g.shape, check_invariants=True)
-
-
-def _arrays(params: list[torch.Tensor]) -> Arrays:
-    return {name: x.numpy().copy() for name, x in zip(SHAPES, params, strict=True)}
+    """One of its optimizers."""
+    return stepped(getattr(torch.optim, case.constructor), case, task)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,57 @@
+"""What libraries of torch's kind have in common: parameters on the CPU, and steps by ``opt.step()``."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from references.cases import Arrays, Case, Problem, Trajectory
+
+
+def stepped(make: Callable[..., torch.optim.Optimizer], case: Case, task: Problem) -> Trajectory:
+    """Run an optimizer; what it says of itself is its group.
+
+    State is ``INDEX/NAME``, as in ``state_dict()["state"][INDEX][NAME]``; a scheduled lr is put into the group.
+    """
+    params = {name: torch.tensor(x) for name, x in task.start.items()}
+    given = case.given()
+    schedule = given["lr"] if callable(given.get("lr")) else None
+    if schedule:
+        given["lr"] = schedule(0)
+    opt = make(list(params.values()), **given)
+    groups = opt.state_dict()["param_groups"]
+    theta, state = [_arrays(params)], []
+    for k, grads in enumerate(task.grads):
+        if schedule:
+            opt.param_groups[0]["lr"] = schedule(k)
+        for name, x in params.items():
+            x.grad = _sparse(grads[name]) if case.constructor == "SparseAdam" else torch.tensor(grads[name])
+        opt.step()
+        theta.append(_arrays(params))
+        state.append(
+            {
+                f"{i}/{name}": np.array(x.numpy() if torch.is_tensor(x) else x)
+                for i, own in opt.state_dict()["state"].items()
+                for name, x in own.items()
+                if x is not None
+            }
+        )
+    return Trajectory(theta, state, {"param_groups": groups})
+
+
+def followed(make: Callable[..., torch.optim.Optimizer], case: Case, task: Problem) -> Trajectory:
+    """Run an optimizer, as :func:`stepped`, and keep its parameters alone."""
+    done = stepped(make, case, task)
+    return replace(done, state=[{} for _ in done.state], about={})
+
+
+def _sparse(g: NDArray[Any]) -> torch.Tensor:
+    """Return a sparse gradient of which all rows are there."""
+    return torch.sparse_coo_tensor(torch.arange(len(g))[None], torch.tensor(g), g.shape, check_invariants=True)
+
+
+def _arrays(params: dict[str, torch.Tensor]) -> Arrays:
+    return {name: x.detach().numpy().copy() for name, x in params.items()}

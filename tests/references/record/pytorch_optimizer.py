@@ -1,0 +1,25 @@
+"""pytorch_optimizer on the CPU: parameters in float64. Its state is its own affair, and is not recorded."""
+
+import sys
+from pathlib import Path
+
+if __name__ == "__main__":  # this folder has a file of the library's own name: look in tests/ instead
+    sys.path[0:1] = []
+    sys.path.append(str(Path(__file__).parents[2]))
+
+import pytorch_optimizer
+import torch
+
+from references.cases import Case, Problem, Trajectory
+from references.record.common import main
+from references.record.of_torch import followed
+
+
+def run(case: Case, task: Problem) -> Trajectory:
+    """One of its optimizers."""
+    return followed(getattr(pytorch_optimizer, case.constructor), case, task)
+
+
+if __name__ == "__main__":
+    versions = {"pytorch_optimizer": (pytorch_optimizer.__version__, "4.1.0"), "torch": (torch.__version__, "2.13.0")}
+    main("pytorch_optimizer", versions, run)
