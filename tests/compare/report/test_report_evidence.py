@@ -198,7 +198,7 @@ def test_below_six_seeds_nothing_is_marked_and_no_interval_drawn(seeds):
     assert "[" not in pairs_of
     assert "▲ " not in pairs_of.replace("▲ and ▼", "")
     assert f"With {seeds} seeds nothing is marked: it takes 6 seeds, or 6 searches over all problems." in pairs_of
-    assert f"the least and the greatest that single seeds give; {seeds} seeds are too few for an interval." in page
+    assert f"the least and the greatest that single runs give; {seeds} seeds are too few for an interval." in page
     scores = evidence.scores()
     single = [statistics.run_scores(study.times()[..., [k]]) for k in range(seeds)]
     np.testing.assert_array_equal([scores.low, scores.high], [np.min(single, axis=0), np.max(single, axis=0)])
@@ -211,8 +211,8 @@ def test_seeds_that_change_nothing_are_no_evidence():
     """Ten equal curves are one run: no interval, no mark, no word of chance."""
     study = made_study(speed={"sgd": 0.05, "adam": 0.1}, problems=("quadratic",), seeds=10)
     equal = {label: study.evaluated("quadratic", label)[0] for label in study.optimizers}
-    runs = [replace(run, loss=equal[run.optimizer].loss) if run.phase == "eval" else run for run in study.runs]
-    study = replace(study, runs=runs)
+    judged = [replace(equal[run.optimizer], seed=run.seed) for run in study.runs if run.phase == "eval"]
+    study = replace(study, runs=[run for run in study.runs if run.phase != "eval"] + judged)
     evidence = Evidence(study)
     assert (evidence.fixed, evidence.over(1), evidence.units) == ([True], None, 0)
     assert not evidence.better.any()

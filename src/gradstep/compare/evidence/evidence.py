@@ -85,29 +85,16 @@ class Evidence:
         return [problem for problem, own in times if not np.isnan(own).any()]
 
     @cached_property
-    def searches(self) -> int:
-        """How often all was tuned."""
-        return self.study.times().shape[2] // self.study.spec.seeds
-
-    @cached_property
     def fixed(self) -> list[bool]:
-        """Whether a complete problem has no randomness: seeds of one search change nothing."""
-        seeds = self.study.spec.seeds
-        return [
-            seeds > 1 and all(len({curves[k] for k in range(s, s + seeds)}) == 1 for s in range(0, len(curves), seeds))
-            for problem in self.problems
-            for curves in [[x for label in self.study.optimizers for x in self._curves(problem, label)]]
-        ]
-
-    def _curves(self, problem: str, label: str) -> tuple[object, ...]:
-        return tuple((*run.steps, *run.loss, *run.accuracy) for run in self.study.evaluated(problem, label))
+        """Whether a complete problem has no randomness: other seeds change nothing."""
+        return [not self.study.varies(problem) for problem in self.problems]
 
     def over(self, problems: int) -> Unit | None:
         """What an interval or a claim over so many problems may speak of; None: of nothing, there are too few runs.
 
         Every interval, mark and claim of a report asks here. Runs that are all the same are one run.
         """
-        found = resampled(problems, self.study.spec.seeds, self.searches)
+        found = resampled(problems, self.study.spec.seeds, self.study.spec.searches)
         return None if found == "seeds" and all(self.fixed) else found
 
     def times(self, axis: Axis = "steps") -> Array:
@@ -131,7 +118,7 @@ class Evidence:
 
     def _draws(self, over: Unit, over_problems: bool = False) -> Draws:
         problems, seeds = len(self.problems), self.study.spec.seeds
-        return paired_draws(problems, seeds, self.searches, over=over, over_problems=over_problems)
+        return paired_draws(problems, seeds, self.study.spec.searches, over=over, over_problems=over_problems)
 
     def _sure(self, statistic: Any, times: Array, together: bool) -> Estimate:
         """A statistic with its interval; of all problems ``together``, or of each by itself."""
@@ -233,7 +220,9 @@ class Evidence:
         for problem in self.study.problems:
             alike: dict[object, list[str]] = {}
             for label in self.study.optimizers:
-                alike.setdefault(self._curves(problem, label) or label, []).append(label)
+                runs = self.study.evaluated(problem, label)
+                curves = tuple((*run.steps, *run.batch_loss, *run.loss, *run.accuracy) for run in runs)
+                alike.setdefault(curves or label, []).append(label)
             for labels in alike.values():
                 timings = [self.study.timing(problem, label) for label in labels]
                 costs = [timing.step_us / 1e6 for timing in timings if timing is not None]
@@ -264,7 +253,7 @@ class Evidence:
         over, found = self.over(len(self.problems)), self.improvement
         if over is None or found is None:
             return np.zeros((len(self.study.optimizers),) * 2, bool)
-        p = pair_tests(self.times(), self.searches, over, np.array(self.fixed) & (over == "seeds"))
+        p = pair_tests(self.times(), self.study.spec.searches, over, np.array(self.fixed) & (over == "seeds"))
         return claims(found.estimate, p) & (found.low > 0.5)
 
     @property
@@ -273,7 +262,7 @@ class Evidence:
         over = self.over(len(self.problems))
         if over is None:
             return 0
-        runs = self.searches if over == "searches" else self.times().shape[2]
+        runs = self.study.spec.searches if over == "searches" else self.times().shape[2]
         return sum(1 if fixed and over == "seeds" else runs for fixed in self.fixed)
 
     @property
@@ -309,12 +298,13 @@ class Evidence:
 
     def trials(self, problem: str, optimizer: str) -> BestOfTrials | None:
         """The best of k trials, in steps to the target; None without trials, or where a target came after them."""
-        goal = self.study.spec.goals.get(problem)
-        worth = self.study.worth(problem, optimizer)
-        if goal is None or len(worth) < 2:
+        spec = self.study.spec
+        found = [self.study.worth(problem, optimizer, search) for search in range(spec.searches)]
+        steps = [steps for worth in found for steps, _ in worth.values()]
+        most = min(spec.trials, len(steps))
+        if spec.goals.get(problem) is None or most < 2:
             return None
-        doubled = [1 << k for k in range(len(worth).bit_length())]
-        return best_of_trials([steps for steps, _ in worth.values()], sorted({*doubled, len(worth)}))
+        return best_of_trials(steps, sorted({*(1 << k for k in range(most.bit_length())), most}))
 
     def rates(self, problem: str, optimizer: str) -> Rates | None:
         """Final losses over the learning rates that were tried; None where nothing was tried."""

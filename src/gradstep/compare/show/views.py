@@ -13,9 +13,12 @@ class Entry:
     Attributes
     ----------
     trial, hyper
-        The trial that was judged, and its hyperparameters beside those that the label holds.
+        The trial that was judged, and its hyperparameters beside those that the label holds; of several searches, the
+        first one's.
+    searched
+        Those hyperparameters of each search.
     at_edge
-        Whether its learning rate is the lowest or highest of several that were tried: the best may lie outside.
+        Whether its learning rate is the lowest or highest that one of the searches tried: the best may lie outside.
     steps
         To the target, over seeds; a miss is infinity.
     hits, seeds
@@ -35,6 +38,7 @@ class Entry:
     optimizer: str
     trial: int
     hyper: dict[str, float]
+    searched: tuple[dict[str, float], ...]
     at_edge: bool
     steps: Spread
     hits: int

@@ -7,6 +7,7 @@ from gradstep.compare.evidence.evidence import Evidence
 from gradstep.compare.evidence.statistics import ENOUGH, least_p, medians, units_needed
 from gradstep.compare.evidence.statistics.intervals import LEVEL
 from gradstep.compare.show.pages.templates import macros
+from gradstep.compare.show.report.tables import few_runs
 from gradstep.compare.show.wording import counted
 
 ALPHA = 1 - LEVEL
@@ -47,10 +48,10 @@ def marks(evidence: Evidence) -> str:
     """Return what the marks rest on, and what they cannot show."""
     optimizers = len(evidence.study.optimizers)
     if evidence.units == 0:
-        if all(evidence.fixed):
+        if all(evidence.fixed) and evidence.study.spec.searches == 1:
             return "Seeds change nothing here, so there is no chance between them to speak of, and nothing is marked."
-        seeds = counted(evidence.study.spec.seeds, "seed")
-        return f"With {seeds} nothing is marked: it takes {ENOUGH} seeds, or {ENOUGH} searches over all problems."
+        few = few_runs(evidence)
+        return f"With {few} nothing is marked: it takes {ENOUGH} seeds, or {ENOUGH} searches over all problems."
     pairs = optimizers * (optimizers - 1) // 2
     unit = "search" if evidence.over(len(evidence.problems)) == "searches" else "seed"
     where = "" if len(evidence.problems) == 1 else ", over all problems"

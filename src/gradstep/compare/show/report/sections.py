@@ -118,11 +118,11 @@ def _learning_curves(evidence: Evidence, show: Show) -> Section:
         ]
         return macros.beside([show(plot) for plot in plots])
 
-    over = resampled(1, study.spec.seeds, evidence.searches)
+    over = resampled(1, study.spec.seeds, evidence.study.spec.searches)
     band = (
         "" if over is None else f" with its 95 % interval over {'searches and seeds' if over == 'searches' else over}"
     )
-    thick = f"the median of the runs{band}" if study.spec.seeds * evidence.searches > 1 else "the one run"
+    thick = f"the median of the runs{band}" if study.spec.seeds * evidence.study.spec.searches > 1 else "the one run"
     text = f"Thick: {thick}, with the hyperparameters that were chosen. Thin: single runs. A click on a name hides it."
     axes = [(axis, title) for axis, title in ranking.UNITS.items() if axis != "seconds" or study.timings]
     selects = _problem_choices(study, "curves", Select("axis", "Axis:", "axis", axes))

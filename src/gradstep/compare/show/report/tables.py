@@ -64,7 +64,7 @@ def bracketed(estimate: float, low: float, high: float, sure: bool, form: str = 
 
 def brackets(evidence: Evidence, over: Unit | None) -> str:
     """What stands in brackets, in a sentence or two, of numbers whose intervals are over these."""
-    spec, searches = evidence.study.spec, evidence.searches
+    spec, searches = evidence.study.spec, evidence.study.spec.searches
     if over == "searches":
         return f"In brackets: 95 % intervals over {counted(searches, 'search')} and their paired seeds."
     if over == "seeds":
@@ -73,12 +73,18 @@ def brackets(evidence: Evidence, over: Unit | None) -> str:
         )
         given = f" They take what was chosen as given: {searches} searches are too few to speak of others."
         return f"In brackets: 95 % intervals over paired seeds.{given if searches > 1 else once}"
-    if all(evidence.fixed):
+    if all(evidence.fixed) and searches == 1:
         return "Seeds change nothing here: there is nothing random, and no interval."
-    seeds = counted(spec.seeds, "seed")
     if spec.seeds * searches == 1:
         return f"There is one seed, and no interval: that takes {ENOUGH}."
-    return f"In parentheses: the least and the greatest that single seeds give; {seeds} are too few for an interval."
+    few = f"{few_runs(evidence)} are too few for an interval"
+    return f"In parentheses: the least and the greatest that single runs give; {few}."
+
+
+def few_runs(evidence: Evidence) -> str:
+    """The runs that are too few for an interval: ``3 seeds``, or of a problem without randomness its searches."""
+    spec = evidence.study.spec
+    return counted(spec.searches, "search") if all(evidence.fixed) else counted(spec.seeds, "seed")
 
 
 def leaderboard(evidence: Evidence) -> tuple[list[str], list[list[Cell]]]:
@@ -112,11 +118,12 @@ def leaderboard(evidence: Evidence) -> tuple[list[str], list[list[Cell]]]:
 
 
 def _chosen(evidence: Evidence, label: str) -> str:
-    """The hyperparameters that were chosen: of several problems, from the least to the greatest of each."""
+    """The hyperparameters that were chosen, of several problems and searches from the least to the greatest of each."""
     found: dict[str, list[float]] = {}
     for problem in evidence.problems:
-        for key, x in evidence.study.evaluated(problem, label)[0].hyper.items():
-            found.setdefault(key, []).append(x)
+        for run in evidence.study.evaluated(problem, label):
+            for key, x in run.hyper.items():
+                found.setdefault(key, []).append(x)
     spans = {key: (f"{min(x):.3g}", f"{max(x):.3g}") for key, x in found.items()}
     return (
         ", ".join(f"{key} {low}" + (f" to {high}" if low != high else "") for key, (low, high) in spans.items()) or "-"

@@ -9,7 +9,7 @@ from gradstep.compare.evidence.statistics import medians
 from gradstep.compare.evidence.statistics.ranks import MIN_PROBLEMS
 from gradstep.compare.evidence.table import make_table
 from gradstep.compare.show.report import pairs
-from gradstep.compare.show.report.tables import alone_steps, between, bracketed
+from gradstep.compare.show.report.tables import alone_steps, between, bracketed, few_runs
 from gradstep.compare.show.wording import counted, goal
 
 
@@ -67,7 +67,7 @@ def _second(evidence: Evidence, best: int, second: int) -> str:
         unit = "steps"
     else:
         text, unit = f"{name} with {between(evidence.scores(), second, '{:.2f}')}", "in score"
-    if evidence.study.spec.seeds * evidence.searches == 1:
+    if evidence.study.spec.seeds * evidence.study.spec.searches == 1:
         return f"{text}; one seed does not show how surely"
     ahead, sure = evidence.ahead(best, second), _sure(evidence, best, second)
     if math.isinf(float(ahead.estimate)):
@@ -81,9 +81,9 @@ def _sure(evidence: Evidence, best: int, second: int) -> str:
     """Whether it is more than chance: both the difference and the pairs of runs must say so."""
     ahead, kind, found = evidence.ahead(best, second), pairs.chance(evidence), evidence.improvement
     if ahead.over is None or found is None:
-        if all(evidence.fixed):
+        if all(evidence.fixed) and evidence.study.spec.searches == 1:
             return "the same for all seeds, which change nothing here"
-        return f"but {counted(evidence.study.spec.seeds, 'seed')} are too few to rule out chance"
+        return f"but {few_runs(evidence)} are too few to rule out chance"
     apart, better = float(ahead.low) > 0, bool(evidence.better[best, second])
     if apart and better:
         return f"more than {kind} explains"
@@ -149,10 +149,10 @@ def _spoken_of(evidence: Evidence) -> str:
     spec, over, order = evidence.study.spec, evidence.over(len(evidence.problems)), evidence.order
     seeds = counted(spec.seeds, "seed")
     if over is None:
-        if all(evidence.fixed):
+        if all(evidence.fixed) and spec.searches == 1:
             return "seeds change nothing here, so there is no interval and no chance to speak of"
-        few = "with one seed there is no interval" if spec.seeds == 1 else f"{seeds} are too few for an interval"
-        few += " (in parentheses: the least and the greatest of single seeds)" if spec.seeds > 1 else ""
+        few = f"{few_runs(evidence)} are too few for an interval (in parentheses: the least and the greatest of runs)"
+        few = "with one seed there is no interval" if spec.seeds * spec.searches == 1 else few
         return f"{few}, and small differences may be chance"
     problems = "of the choice of problems"
     if len(evidence.problems) >= MIN_PROBLEMS and len(order) > 1:
@@ -160,7 +160,7 @@ def _spoken_of(evidence: Evidence) -> str:
         span = f"{found.low:.2f} to {found.high:.2f}"
         problems += f": between problems like these the difference of the first two is {span}"
     if over == "searches":
-        units = f"{counted(evidence.searches, 'search')} and their seeds"
+        units = f"{counted(evidence.study.spec.searches, 'search')} and their seeds"
         return f"the intervals speak of chance between {units}, and not {problems}"
     search = "" if spec.ruleset == "defaults" else "of another search, nor "
     return f"the intervals speak of chance between {seeds}, and not {search}{problems}"
