@@ -224,7 +224,7 @@ def check_leaves_rows(program: Program, table: Sequence[Row], tensors: Sequence[
         if type(g) is Rows:
             asked.setdefault(x.row, x.name)
     for row, name in asked.items():
-        theta = before = np.array([3.0, -1e-3, 0.5, -700.0])
+        theta = before = start = np.array([3.0, -1e-3, 0.5, -700.0])
         g = np.zeros(4)
         for part, numbers in zip(program.parts, table[row], strict=True):
             rule = part.rule
@@ -233,7 +233,7 @@ def check_leaves_rows(program: Program, table: Sequence[Row], tensors: Sequence[
             if rule.kind == "rule":
                 before = theta
             slots = [np.full(4, 0.7 + k) for k in range(len(rule.state))]
-            wrapped = (before,) if rule.wraps else ()
+            wrapped = (start if rule.wraps == "all" else before,) if rule.wraps else ()
             with np.errstate(all="ignore"):
                 after = rule.update(*wrapped, theta, g, *slots, **dict(zip(rule.numbers, numbers, strict=True)))
             if not all(map(np.array_equal, after, [theta, g, *slots])):

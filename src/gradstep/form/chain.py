@@ -78,7 +78,8 @@ def run(
     theta, g, state, before
         The new theta, the gradient that is left, the new state; theta as it entered the last rule of kind ``"rule"``.
     """
-    before, after = theta, []
+    start = before = theta
+    after: list[list[Any]] = []
     for i, (rule, slots, numbers) in enumerate(zip(rules, state, row, strict=False)):
         if rule.kind == "rule":
             before = theta
@@ -89,7 +90,7 @@ def run(
                 theta, g, *slots = whole(i, theta, g)
             after.append(slots)
             continue
-        wrapped = (before,) if rule.wraps else ()
+        wrapped = (start if rule.wraps == "all" else before,) if rule.wraps else ()
         named = dict(zip(rule.numbers, numbers, strict=True))
         theta, g, *slots = rule.update(*wrapped, theta, g, *slots, *drawn(rule, i, normal), **named)
         after.append(slots)

@@ -90,7 +90,7 @@ def examine(made: Any) -> tuple[tuple[str, ...], tuple[str, ...], dict[str, int]
     if takes[: len(first)] != first or set(takes[len(first) :]) != {*early, *numbers}:
         raise RuleError(
             f"rule {owner}: update takes {takes}, but must take {(*first, *early, *numbers)}: "
-            f"{'before, ' * made.wraps}theta, g, state, {'what is drawn, ' * (made.random is not None)}scalars."
+            f"{'before, ' * bool(made.wraps)}theta, g, state, {'what is drawn, ' * (made.random is not None)}scalars."
         )
     checker = Checker(owner, made.whole)
     operands = operands_of(made, checker) | {key: checker.scalar(key) for key in early}
@@ -174,6 +174,10 @@ def _check_names(made: Any) -> None:
         raise RuleError(f"rule {owner}: early= is for numbers that reduce= needs; without it scalars() gives them all.")
     if made.wraps and made.kind == "rule":
         raise RuleError(f"rule {owner}: wraps= is for a stage behind a rule; declare it by @stage.")
+    if made.wraps not in (False, True, "all"):
+        raise RuleError(f"rule {owner}: wraps= is True, or 'all' for all that stands before it; not {made.wraps!r}.")
+    if made.wraps == "all" and made.measure:
+        raise RuleError(f"rule {owner}: wraps='all' goes not with reduce=; wraps=True does.")
     if made.inputs and (made.wraps or made.whole or made.read is not None):
         raise RuleError(f"rule {owner}: inputs= goes with neither wraps=, whole= nor read=.")
     if made.every is not None and (made.every not in made.memory or made.measure or made.kind == "rule"):
@@ -190,6 +194,8 @@ def _check_names(made: Any) -> None:
         raise RuleError(
             f"rule {owner}: longest= is the longest side, at least 1, of the squares that shapes= declares."
         )
+    if not made.vectors and made.longest is None:
+        raise RuleError(f"rule {owner}: vectors=False is for rules with longest=, which know diagonals.")
     if made.whole and made.measure:
         raise RuleError(f"rule {owner}: a rule of whole arrays has no reduce=; it sees all elements: mean, max, norm.")
     if made.whole and made.wraps:

@@ -75,7 +75,8 @@ class Rule:
         What is summed over each tensor or over all, by the name under which ``scalars`` gets the sum. A function
         names what it sees: ``theta``, ``g``, ``before``, slots and early numbers; all of it in float64.
     wraps
-        Whether ``update`` takes ``before`` first: theta as it entered the last rule (of kind ``"rule"``) before it.
+        Whether ``update`` takes ``before`` first: theta as it entered the last rule (of kind ``"rule"``) before it;
+        ``"all"``: as it entered the chain.
     inputs
         The first of ``state``: arrays like the parameter that come with each step (``opt.step(grads, curvature=h)``).
         ``update`` takes them and does not return them; they stay in the state until the next ones come.
@@ -96,6 +97,8 @@ class Rule:
     longest
         The longest side of which ``"rows rows"`` and ``"columns columns"`` are whole squares; of a longer one the
         diagonal alone is kept, as a column, and ``update`` sees a :class:`gradstep.form.diagonal.Diagonal`.
+    vectors
+        Whether the squares of an array of one column are whole too.
     axes
         The most axes that a parameter of a whole rule may have; more are a stack of matrices where it is None.
     folds
@@ -146,7 +149,7 @@ class Rule:
     kind: Literal["rule", "stage"]
     module: str
     early: Callable[..., dict[str, Any]] | None = None
-    wraps: bool = False
+    wraps: bool | Literal["all"] = False
     inputs: tuple[str, ...] = ()
     takes: tuple[str, ...] = ()
     random: str | None = None
@@ -154,6 +157,7 @@ class Rule:
     whole: bool = False
     shapes: Mapping[str, str] = field(default_factory=dict[str, str])
     longest: int | None = None
+    vectors: bool = True
     axes: int | None = None
     folds: Folds | None = None
     fewest: int = 0
@@ -241,7 +245,9 @@ class Rule:
 
     def slot_shape(self, slot: str, shape: tuple[int, ...]) -> tuple[int, ...]:
         """Return the shape of a slot of a parameter of that shape."""
-        return slot_shape(self.shapes[slot], shape, self.longest) if slot in self.shapes else tuple(shape)
+        if slot not in self.shapes:
+            return tuple(shape)
+        return slot_shape(self.shapes[slot], shape, self.longest, vectors=self.vectors)
 
     def as_seen(self, name: str, x: Any) -> Any:
         """Return theta, g or a slot as the update of whole arrays sees it."""
@@ -391,7 +397,7 @@ class Options(TypedDict, total=False):
     reduce: Mapping[str, Callable[..., Any]] | Callable[..., Any]
     over: Over
     early: Callable[..., dict[str, Any]]
-    wraps: bool
+    wraps: bool | Literal["all"]
     inputs: str
     takes: str
     random: str
@@ -399,6 +405,7 @@ class Options(TypedDict, total=False):
     whole: bool
     shapes: Mapping[str, str]
     longest: int
+    vectors: bool
     axes: int
     folds: Folds
     fewest: int
@@ -488,6 +495,7 @@ def _declaring(
                 whole=options.get("whole", False),
                 shapes=options.get("shapes", _EMPTY),
                 longest=options.get("longest"),
+                vectors=options.get("vectors", True),
                 axes=options.get("axes"),
                 folds=options.get("folds"),
                 fewest=options.get("fewest", 0),
@@ -520,8 +528,10 @@ class Variation(TypedDict, total=False):
     """The options of :func:`variant`."""
 
     start: Mapping[str, Any]
+    memory: Mapping[str, float]
     units: Mapping[str, str]
     longest: int
+    axes: int
     exceptions: Mapping[str, str]
 
 
@@ -533,7 +543,8 @@ def variant(base: Rule, **options: Unpack[Variation]) -> Callable[[Callable[...,
     base
         The rule that it varies.
     **options
-        ``start``, ``units``, ``exceptions`` and ``longest``, where they are not those of ``base``.
+        ``start``, ``memory``, ``units``, ``exceptions``, ``longest`` and ``axes``, where they are not those of
+        ``base``.
 
     Raises
     ------

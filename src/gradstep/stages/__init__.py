@@ -13,6 +13,7 @@ from gradstep.stages.maximize import maximize
 from gradstep.stages.noise import gradient_noise
 from gradstep.stages.project import project_box, project_l1_ball, project_l2_ball, project_nonnegative, project_simplex
 from gradstep.stages.proximal_decay import proximal_decay
+from gradstep.stages.schedule_free import schedule_free
 from gradstep.stages.unscale import unscale
 
 __all__ = [
@@ -20,5 +21,5 @@ __all__ = [
     "clip_by_global_norm", "clip_by_norm", "clip_by_value", "corrected_decay", "decay", "ema", "ema_corrected",
     "ema_warmed", "gradient_noise", "l1_decay", "l2", "lookahead", "mars", "maximize", "polynomial_average",
     "project_box", "project_l1_ball", "project_l2_ball", "project_nonnegative", "project_simplex", "proximal_decay",
-    "swa", "unscale",
+    "schedule_free", "swa", "unscale",
 ]
