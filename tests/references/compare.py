@@ -106,6 +106,13 @@ KNOWN = [
     ),
     Known("timm", "RAdamLegacy", "float64", "timm computes in float32, whatever the parameters are.", whole=1e-6),
     Known(
+        "optax",
+        "adafactor",
+        "float64",
+        "JAX takes the power of the count of updates in float32, and a momentum is kept in that.",
+        whole=1e-7,
+    ),
+    Known(
         "optax.contrib",
         "simplified_ademamix",
         "float64",

@@ -70,7 +70,7 @@ class Argument:
     becomes: tuple[str, ...] = ()
     change: Change | None = None
     items: tuple["Argument", ...] = ()
-    choices: tuple[str | None, ...] = ()
+    choices: tuple[str | int | None, ...] = ()
     reason: str = ""
     is_told: bool = False
     is_optional: bool = False
@@ -479,7 +479,7 @@ def _is_left_out(x: Argument, value: Any) -> bool:
     return value is None and x.within is not None and x.is_told
 
 
-def _either(words: Sequence[str | None]) -> str:
+def _either(words: Sequence[str | int | None]) -> str:
     *others, last = map(repr, words)
     return f"{', '.join(others)} or {last}"
 

@@ -61,6 +61,7 @@ CASES = {  # constructor and arguments, optax's and ours alike
     "contrib.madgrad": {"weight_decay": 0.1},
 }
 PUT_ASIDE = {  # what keeps its numbers otherwise there, and is refused
+    "adafactor": "FactoredState",
     "novograd": "ScaleByNovogradState",
     "sm3": "ScaleBySM3State",
     "contrib.schedule_free_sgd": "ScheduleFreeState",
