@@ -362,9 +362,8 @@ def _goal_of(problem: Problem) -> Goal | None:
     own = problem.target
     if own is None or math.isnan(own.level):
         return None
-    return Goal(
-        own.metric, own.level, own.split, "frozen" if problem.name.partition(":")[0] in records() else "problem"
-    )
+    is_frozen = problem.name.partition(":")[0] in records()
+    return Goal(own.metric, own.level, own.split, "frozen" if is_frozen else "problem", own.patience)
 
 
 def _given(text: str, problem: Problem, source: Source | None) -> Goal:
@@ -380,7 +379,8 @@ def _given(text: str, problem: Problem, source: Source | None) -> Goal:
     asked = problem.name, source, split
     if metric == "accuracy" and not (_has_accuracy(*asked) if source is None else apart(_has_accuracy, *asked)):
         raise GradstepValueError(f"{problem.name} has no accuracy; give a target as loss={short(value)}.")
-    return Goal("accuracy" if metric == "accuracy" else "loss", value, split, "given")
+    patience = 1 if problem.target is None else problem.target.patience
+    return Goal("accuracy" if metric == "accuracy" else "loss", value, split, "given", patience)
 
 
 def _options(given: Mapping[str, Any]) -> Options:
