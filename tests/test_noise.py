@@ -156,11 +156,10 @@ class TestRefusals:
         from gradstep.interop.torch import Optimizer
 
         p = torch.ones(3, requires_grad=True)
-        p.grad = torch.ones(3)
         with pytest.raises(
             gs.GradstepValueError, match="torch's step hands over gradients alone, and gradient_noise draws"
         ):
-            Optimizer([p], self.tx).step()
+            Optimizer([p], self.tx)
 
     def test_a_guest_that_traces(self):
         pytest.importorskip("optax")
