@@ -13,21 +13,21 @@ import gradstep as gs
 import gradstep.variants
 from gradstep.rule import registry
 from gradstep.testing import Case
-from support import ENGINES, fingerprint, same, script, wide
+from support import ENGINES, bits, fingerprint, same, script, wide
 
 STAGES = [name for name, rule in registry("stage").items() if rule.module.startswith("gradstep.")]
 STEPS, STOP = 8, 3
 SHAPES = {"w": (40, 70), "b": (9,), "k": (6, 300)}
 
 
-def around(name):
+def around(name, inside=gs.adam):
     """Adam with the stage where it belongs: behind, where it moves or averages theta, else in front."""
     rule = registry(None)[name]
-    missing = {"lr": 0.05} if "lr" in rule.defaults else {}
-    adam = gs.adam(lr=0.05)
+    missing = {key: x for key, x in {"lr": 0.05, "beta1": 0.9}.items() if key in rule.defaults}
+    inside = inside(lr=0.05)
     if rule.wraps or rule.read or rule.moves_theta:
-        return gs.chain(adam, rule(**missing))
-    return gs.chain(rule(**missing), adam)
+        return gs.chain(inside, rule(**missing))
+    return gs.chain(rule(**missing), inside)
 
 
 def optimizer(name, **options):
@@ -62,6 +62,27 @@ def test_equal_bits_on_all_engines(name):
             assert same(opts[0].averaged(), opts[-1].averaged())
 
 
+@pytest.mark.parametrize("name", STAGES)
+def test_rows_move_themselves_alone_or_are_refused(name):
+    rng = np.random.default_rng(4)
+    table = 0.1 * rng.normal(size=(6, 4))
+    opt = gs.Optimizer(table, around(name, gs.sgd))
+    for t in range(STEPS):
+        index, before, own = np.array([t % 3, 4]), table.copy(), fingerprint(opt)
+        g = gs.rows(index, rng.normal(size=(2, 4)))
+        if name not in BY_ROWS:
+            with pytest.raises(gs.GradstepTypeError, match=rf"gs.rows, and {name} .*Nothing was changed\.$"):
+                opt.step(g)
+            assert fingerprint(opt) == own
+            continue
+        opt.step(g)
+        others = np.setdiff1d(np.arange(6), index)
+        assert bits(table[others]) == bits(before[others])
+        assert bits(table[index]) != bits(before[index])
+
+
+# The others see whole arrays or sums of them, or would move rows that have no gradient.
+BY_ROWS = {"cautious_decay", "clip_by_global_norm", "clip_by_norm", "clip_by_value", "maximize", "unscale"}
 REFUSED = {"accumulate": "gathers the gradients of several calls", "gradient_noise": "draws random numbers by update"}
 
 
