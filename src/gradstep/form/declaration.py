@@ -194,6 +194,8 @@ def _check_names(made: Any) -> None:
         raise RuleError(
             f"rule {owner}: longest= is the longest side, at least 1, of the squares that shapes= declares."
         )
+    if not made.vectors and made.longest is None:
+        raise RuleError(f"rule {owner}: vectors=False is for rules with longest=, which know diagonals.")
     if made.whole and made.measure:
         raise RuleError(f"rule {owner}: a rule of whole arrays has no reduce=; it sees all elements: mean, max, norm.")
     if made.whole and made.wraps:

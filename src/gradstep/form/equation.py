@@ -50,6 +50,9 @@ class Expr:
         if word == "repeat":
             step, x, n = operands
             return Expr("repeat", x, step(Expr("symbol", "X")), step, n)
+        if word == "when":
+            number, step, x = operands
+            return Expr("when", Expr(">", _node(number), _node(0.0)), _node(step(x)), _node(x))
         made = Expr(word, *map(_node, operands))
         return (Expr("item", made, 0), Expr("item", made, 1)) if word in ("eigh", "qr") else made
 
@@ -285,6 +288,8 @@ def _value(x: Expr, known: Mapping[str, Any], done: dict[int, Any]) -> Any:
         return _value(x.args[0], known, done)[x.args[1]]
     if x.op == "repeat":
         return vocabulary.repeat(x.args[2], _value(x.args[0], known, done), x.args[3])
+    if x.op == "when":
+        return _value(x.args[1] if _value(x.args[0], known, done) else x.args[2], known, done)
     if id(x) not in done:
         operation = _OPERATIONS.get(x.op) or getattr(vocabulary, x.op)
         done[id(x)] = operation(*(_value(y, known, done) for y in x.args))

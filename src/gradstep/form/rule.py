@@ -97,6 +97,8 @@ class Rule:
     longest
         The longest side of which ``"rows rows"`` and ``"columns columns"`` are whole squares; of a longer one the
         diagonal alone is kept, as a column, and ``update`` sees a :class:`gradstep.form.diagonal.Diagonal`.
+    vectors
+        Whether the squares of an array of one column are whole too.
     axes
         The most axes that a parameter of a whole rule may have; more are a stack of matrices where it is None.
     folds
@@ -155,6 +157,7 @@ class Rule:
     whole: bool = False
     shapes: Mapping[str, str] = field(default_factory=dict[str, str])
     longest: int | None = None
+    vectors: bool = True
     axes: int | None = None
     folds: Folds | None = None
     fewest: int = 0
@@ -242,7 +245,9 @@ class Rule:
 
     def slot_shape(self, slot: str, shape: tuple[int, ...]) -> tuple[int, ...]:
         """Return the shape of a slot of a parameter of that shape."""
-        return slot_shape(self.shapes[slot], shape, self.longest) if slot in self.shapes else tuple(shape)
+        if slot not in self.shapes:
+            return tuple(shape)
+        return slot_shape(self.shapes[slot], shape, self.longest, vectors=self.vectors)
 
     def as_seen(self, name: str, x: Any) -> Any:
         """Return theta, g or a slot as the update of whole arrays sees it."""
@@ -400,6 +405,7 @@ class Options(TypedDict, total=False):
     whole: bool
     shapes: Mapping[str, str]
     longest: int
+    vectors: bool
     axes: int
     folds: Folds
     fewest: int
@@ -489,6 +495,7 @@ def _declaring(
                 whole=options.get("whole", False),
                 shapes=options.get("shapes", _EMPTY),
                 longest=options.get("longest"),
+                vectors=options.get("vectors", True),
                 axes=options.get("axes"),
                 folds=options.get("folds"),
                 fewest=options.get("fewest", 0),
@@ -521,8 +528,10 @@ class Variation(TypedDict, total=False):
     """The options of :func:`variant`."""
 
     start: Mapping[str, Any]
+    memory: Mapping[str, float]
     units: Mapping[str, str]
     longest: int
+    axes: int
     exceptions: Mapping[str, str]
 
 
@@ -534,7 +543,8 @@ def variant(base: Rule, **options: Unpack[Variation]) -> Callable[[Callable[...,
     base
         The rule that it varies.
     **options
-        ``start``, ``units``, ``exceptions`` and ``longest``, where they are not those of ``base``.
+        ``start``, ``memory``, ``units``, ``exceptions``, ``longest`` and ``axes``, where they are not those of
+        ``base``.
 
     Raises
     ------

@@ -15,7 +15,8 @@ with :mod:`math`; arrays of any namespace are computed in that namespace. The me
 =============== ======================================================================================
 
 A rule of whole arrays (``whole=True``) has more of them, on matrices (an array of one axis is a column). ``over`` is
-``"rows"``, ``"columns"`` or ``"all"``; what is taken over an axis keeps it, with one element:
+``"rows"``, ``"columns"``, ``"all"`` of a matrix, or ``"array"``, all of a stack of them; what is taken over an axis
+keeps it, with one element:
 
 =================== ==================================================================================
 ``mean(x, over)``    the mean; on NumPy in one fixed order, in float64, rounded once
@@ -28,9 +29,12 @@ A rule of whole arrays (``whole=True``) has more of them, on matrices (an array 
 ``shaped_as(x, y)``  x, or its transpose where y has more rows than columns
 ``eigh(x)``          eigenvalues, as a row, and eigenvectors, as columns, of a symmetric matrix
 ``qr(x)``            the orthogonal and the triangular factor of a square matrix
+``iterated(x, q)``   the eigenvectors q of a matrix near to x, after one orthogonal iteration
 ``simplex(x, s)``    the nearest matrix to x of numbers not below zero that add up to s
 ``repeat(f, x, n)``  f of f of ... of x, n times; x keeps its shape
+``when(n, f, x)``    f of x where the scalar n is above zero, else x, and then f costs nothing; x keeps its shape
 ``rows(x)``          how many rows x has, a number; ``columns(x)`` likewise
+``spacing(x)``       from 1 to the next number of the dtype that x is computed in
 =================== ==================================================================================
 
 A literal that meets an array is rounded to the array's dtype. Some libraries round less well than the table says:
@@ -48,8 +52,8 @@ from gradstep.array.namespaces import compute_dtype, namespace
 from gradstep.form import matrices
 
 __all__ = [
-    "abs", "cbrt", "columns", "eigh", "gram", "matmul", "max", "maximum", "mean", "minimum", "norm", "qr", "repeat",
-    "rows", "shaped_as", "sign", "simplex", "sqrt", "transpose", "where", "wide",
+    "abs", "cbrt", "columns", "eigh", "gram", "iterated", "matmul", "max", "maximum", "mean", "minimum", "norm",
+    "qr", "repeat", "rows", "shaped_as", "sign", "simplex", "spacing", "sqrt", "transpose", "when", "where", "wide",
 ]  # fmt: skip
 
 
@@ -157,12 +161,12 @@ def where(condition: Any, a: Any, b: Any) -> Any:
 
 
 def mean(x: Any, over: str) -> Any:
-    """Mean over ``"rows"``, ``"columns"`` or ``"all"``, with the axes kept."""
+    """Mean over ``"rows"``, ``"columns"``, ``"all"`` or ``"array"``, with the axes kept."""
     return _whole("mean", x, over)
 
 
 def max(x: Any, over: str) -> Any:  # noqa: A001 - the word that mathematics uses
-    """Largest element over ``"rows"``, ``"columns"`` or ``"all"``, with the axes kept."""
+    """Largest element over ``"rows"``, ``"columns"``, ``"all"`` or ``"array"``, with the axes kept."""
     return _whole("max", x, over)
 
 
@@ -206,6 +210,20 @@ def qr(x: Any) -> Any:
     return _whole("qr", x)
 
 
+def iterated(x: Any, q: Any) -> Any:
+    """Eigenvectors ``q`` of a symmetric matrix near to ``x``, after one orthogonal iteration."""
+    return _whole("iterated", x, q)
+
+
+def when(number: Any, step: Callable[[Any], Any], x: Any) -> Any:
+    """``step`` of ``x`` where the scalar ``number`` is above zero, else ``x``."""
+    for operand in (number, x):
+        speak: Callable[[str, tuple[Any, ...]], Any] | None = getattr(operand, "speak", None)
+        if speak is not None:
+            return speak("when", (number, step, x))
+    return matrices.when(number, step, x)
+
+
 def simplex(x: Any, total: Any) -> Any:
     """The nearest matrix to ``x`` of numbers that are not below zero and add up to ``total``."""
     return _whole("simplex", x, total)
@@ -229,6 +247,11 @@ def rows(x: Any) -> Any:
 def columns(x: Any) -> Any:
     """Number of columns."""
     return _whole("columns", x)
+
+
+def spacing(x: Any) -> Any:
+    """Distance from 1 to the next number of the dtype."""
+    return _whole("spacing", x)
 
 
 def _whole(word: str, x: Any, *others: Any) -> Any:
