@@ -9,7 +9,7 @@ from gradstep.array.reduction import axis_sums
 from gradstep.errors import RuleError
 from gradstep.form.equation import equation
 from gradstep.rule import rule, stage, variant
-from gradstep.vocabulary import eigh, gram, matmul, mean, norm, qr, repeat, rows, sqrt, transpose
+from gradstep.vocabulary import eigh, gram, matmul, mean, norm, qr, repeat, rows, simplex, sqrt, transpose
 from gradstep.vocabulary import max as largest
 from papers.exact import exact
 from support import bits, fingerprint
@@ -195,6 +195,7 @@ class TestDeclaring:
             (lambda theta, g: (theta - norm(2.0) * g, g), "."),
             (lambda theta, g: (theta + qr(g)[0], g), "is for square matrices, not rows by columns"),
             (lambda theta, g: (theta - repeat(transpose, g, 2), g), "does not keep the shape"),
+            (lambda theta, g: (simplex(theta, g), g), "takes a number, not g, for what the elements add up to"),
             (lambda theta, g: (theta.T, g), "uses an array's attribute"),
         ],
     )  # fmt: skip
@@ -212,6 +213,10 @@ class TestDeclaring:
             ({"shapes": {"m": "rows"}}, "the shape of m is 'rows'"),
             ({"state": "m", "shapes": {"m": "diagonal"}}, "knows rows, columns"),
             ({"whole": False, "axes": 2}, "are for rules of whole arrays"),
+            ({"whole": False, "folds": "last"}, "are for rules of whole arrays"),
+            ({"whole": False, "fewest": 2}, "are for rules of whole arrays"),
+            ({"folds": "middle"}, "folds= is 'first' or 'last'"),
+            ({"state": "m", "shapes": {"m": "rows"}, "folds": "last"}, "goes with neither shapes= nor read="),
             ({"reduce": lambda g: g, "over": "all"}, "has no reduce="),
         ],
     )

@@ -189,6 +189,36 @@ def test_measures_see_numbers_that_do_not_depend_on_the_sums(engine):
         np.testing.assert_allclose(got[key]["theta"], theta, rtol=1e-12)
 
 
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_mars_corrects_before_it_cuts_and_remembers_what_it_was_handed(dtype, engine):
+    """By hand, with a gain of 1: c = 2 g - last, at most 5 long, for each array; every number here is exact."""
+    rows = [  # of one array g and c, of the other g and c, and whether one of them is cut
+        ((1.5, 2.0), (3.0, 4.0), 0.25, 0.5, False),  # as long as may be
+        ((0.0, 0.0), (-1.5, -2.0), 5.125, 5.0, True),  # the other is cut: 10 to 5
+        ((3.0, 4.0), (3.0, 4.0), 2.5625, 0.0, True),  # 6 and 8, cut to a half
+        ((3.0, 4.0), (3.0, 4.0), 1.5, 0.4375, False),  # 2 g - g: what lies there is neither corrected nor cut
+    ]
+    params = {"a": np.zeros(2, dtype), "b": np.zeros(1, dtype)}
+    opt = gs.Optimizer(params, gs.chain(gs.mars(beta1=0.5, gamma=1.0, max_norm=5.0), gs.sgd(lr=1.0)), engine=engine)
+    for t, (g, c, h, d, is_cut) in enumerate(rows):
+        before = {key: x.copy() for key, x in params.items()}
+        opt.step({"a": np.array(g, dtype), "b": np.array([h], dtype)})
+        assert (before["a"] - params["a"]).tolist() == list(c), t
+        assert (before["b"] - params["b"]).tolist() == [d], t
+        assert opt.clipped == is_cut, t
+        assert opt.state["a"]["mars.last"].tolist() == list(g), t
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_mars_cuts_what_is_a_little_too_long(engine):
+    w = np.zeros(2)
+    opt = gs.Optimizer(w, gs.chain(gs.mars(beta1=0.5, gamma=1.0, max_norm=5.0), gs.sgd(lr=1.0)), engine=engine)
+    opt.step(np.array([1.5 + 2.0**-48, 2.0]))  # corrected (3 + 2^-47, 4), which is 5 + 0.6 2^-47 long
+    assert opt.clipped
+    assert (np.abs(np.array([-3 - 0.64 * 2.0**-47, 0.48 * 2.0**-47 - 4]) - w) <= 2.0**-51).all()  # an ulp
+
+
 def test_early_numbers_come_first():
     made = unit()
     assert made.numbers == ("beta", "rest", "mean", "rate")

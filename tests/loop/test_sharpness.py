@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import gradstep as gs
-from support import bits
+from support import bits, clear
 
 
 def loss(params):
@@ -68,3 +68,70 @@ def test_a_gradient_of_zero_moves_nothing():
 def test_a_wrong_rho_is_refused(wrapper, rho):
     with pytest.raises((gs.GradstepValueError, gs.GradstepTypeError), match="rho must"):
         wrapper(loss, rho=rho)
+
+
+@pytest.mark.parametrize("wrapper", [gs.sam, gs.asam])
+class TestWhatDoesNotFit:
+    def test_no_function(self, wrapper):
+        for wrong in (None, 3.0, "loss", (1.0, np.ones(2))):
+            with pytest.raises(
+                gs.GradstepTypeError, match=f"{wrapper.__name__}: objective must be a function"
+            ) as error:
+                wrapper(wrong)
+            assert clear(error)
+
+    @pytest.mark.parametrize(
+        ("given", "words"),
+        [
+            (1.0, "the objective of a?sam must give .value, gradients., not an object of type float"),
+            ((1.0, None), "and gave None for the gradients"),
+            ((1j, np.ones(3)), "must be one real number, not an object of type complex"),
+            ((1.0, np.ones(4)), r"gradient 'params' has shape \(4,\), its parameter \(3,\)"),
+            ((1.0, np.ones(3, np.float32)), "gradient 'params' has dtype float32, its parameter float64"),
+            ((1.0, [1.0, 1.0, 1.0]), "gradient 'params' is of type list, not an array"),
+            ((1.0, np.ma.ones(3)), "masked"),
+            ((1.0, gs.rows([0], np.ones(1))), "a?sam needs whole gradients, and that of 'params' is gs.rows"),
+        ],
+        ids=["no pair", "None", "complex", "shape", "dtype", "list", "masked", "rows"],
+    )
+    def test_what_an_objective_may_not_give(self, wrapper, given, words):
+        calls = []
+        with pytest.raises((gs.GradstepTypeError, gs.GradstepValueError), match=words) as error:
+            wrapper(lambda x: calls.append(x) or given)(np.ones(3))
+        assert clear(error)
+        assert len(calls) == 1
+
+    @pytest.mark.parametrize("bad", [np.nan, np.inf, 1e200])
+    def test_a_norm_that_is_not_finite_is_left_to_the_step(self, wrapper, bad):
+        calls = []
+        _, g = wrapper(lambda x: calls.append(x) or (1.0, np.array([bad, 1.0])))(np.ones(2))
+        assert len(calls) == 1
+        assert np.array_equal(g, [bad, 1.0], equal_nan=True)
+
+
+def test_what_is_frozen_stays_where_it_is():
+    seen = []
+
+    def embedded(params):
+        seen.append(params["ids"].tolist())
+        return float((params["w"] ** 2).sum()), {"w": 2 * params["w"]}
+
+    params = {"w": np.array([3.0, 4.0]), "ids": np.array([5, 7])}
+    run = gs.Run(gs.sam(embedded, rho=0.5), params, "sgd", lr=0.25, groups={"ids": "freeze"}, max_steps=1)
+    list(run)
+    assert seen[0] == [5, 7]
+    assert run.params["ids"].tolist() == [5, 7]
+    np.testing.assert_allclose(run.params["w"], [1.35, 1.8], rtol=1e-12)  # theta - lr 2 (theta + rho theta / 5)
+
+
+def test_gradients_of_jax_for_parameters_of_numpy():
+    jnp = pytest.importorskip("jax").numpy
+    _, g = gs.sam(lambda x: (float(x @ x), 2.0 * jnp.asarray(x)), rho=0.5)(np.array([3.0, 4.0], np.float32))
+    np.testing.assert_allclose(np.asarray(g), [6.6, 8.8], rtol=1e-6)
+
+
+def test_an_array_without_axes_is_handed_on_as_one():
+    seen = []
+    gs.sam(lambda x: seen.append(x) or (1.0, np.array(2.0)), rho=0.5)(np.array(3.0))
+    assert [type(x) for x in seen] == [np.ndarray] * 2
+    assert seen[1] == pytest.approx(3.5)

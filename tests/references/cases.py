@@ -15,6 +15,7 @@ SEED = 20240117
 DTYPES = {
     "torch": ("float64",),
     "optax": ("float64",),
+    "optax.contrib": ("float64",),
     "keras": ("float32", "float64"),
     "mlx": ("float32",),
     "tf1": ("float32",),

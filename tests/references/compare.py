@@ -14,6 +14,7 @@ from references.cases import SHAPES, Arrays, Case, Problem
 TOLERANCE = {
     ("torch", "float64"): 1e-12,
     ("optax", "float64"): 1e-12,
+    ("optax.contrib", "float64"): 1e-12,
     ("keras", "float64"): 1e-12,
     ("keras", "float32"): 1e-5,  # 1 - beta2^t has 2^-24 / (1 - beta2) of error there
     ("mlx", "float32"): 5e-6,
@@ -87,6 +88,23 @@ KNOWN = [
         whole=2e-7,
     ),
     Known("timm", "RAdamLegacy", "float64", "timm computes in float32, whatever the parameters are.", whole=1e-6),
+    Known(
+        "optax.contrib",
+        "simplified_ademamix",
+        "float64",
+        "The average of squares is g^2 + b2 (n - g^2) there, which rounds otherwise where n is much less than g^2.",
+        ulps=8,
+        concerns=lambda x: "b2" in x,
+        where="b2 = 0.99",
+    ),
+    Known(
+        "optax.contrib",
+        "madgrad",
+        "float64",
+        "JAX takes the root of the count of updates in float32.",
+        whole=4e-7,
+        ulps=4e8,
+    ),
     Known(
         "keras",
         "Adam",

@@ -239,7 +239,7 @@ class Constructor(Generic[P]):
                     told[key] = tuple(is_on.get(item.name, True) for item in x.items)
             stage = self._choose(**{**dict.fromkeys(self.required), **told})
             there = [x for x in self.numbers.values() if x.is_told or is_on.get(x.name, True)]
-            becomes = {key: x for x in there for key in x.becomes}
+            becomes = {key: x for x in reversed(there) for key in x.becomes}  # of two the first
             made = Form(stage, tuple(_sources(part, becomes, len(stage.parts)) for part in stage.parts))
             return self._forms.setdefault(on, made)
         return self._forms[on]

@@ -95,6 +95,8 @@ Whole = Callable[[int, Any, Any], tuple[Any, ...]]
 def transformed(rule: Rule, theta: Any, g: Any, slots: Sequence[Any], numbers: Sequence[Any]) -> tuple[Any, ...]:
     """Run a rule of whole arrays: the new theta, g and slots, in the shapes in which they are kept."""
     arrays = [theta, g, *slots]
+    if theta.ndim < rule.fewest:
+        return tuple(arrays)
     if isinstance(theta, np.ndarray):
         arrays = [np.ascontiguousarray(x) for x in arrays]  # a matrix product may depend on strides
     taken = [rule.as_seen(key, x) for key, x in zip(("theta", "g", *rule.state), arrays, strict=True)]

@@ -191,7 +191,9 @@ class Matrix(Checked):
                 return Matrix(self.checker, EXTENT, text, (1, 1))
             made = super().speak(word, tuple(map(_as_literal, operands)))
             return Matrix(self.checker, made.kind, text, self._broadcast(text, *operands))
-        arrays = operands[:1] if word in ("mean", "max") else operands
+        if word == "simplex" and not (_is_literal(operands[1]) or getattr(operands[1], "kind", None) == SCALAR):
+            self.checker.refuse(text, f"takes a number, not {operands[1]}, for what the elements add up to")
+        arrays = operands[:1] if word in ("mean", "max", "simplex") else operands
         for x in arrays:
             if not (isinstance(x, Matrix) and x.kind == ARRAY):
                 self.checker.refuse(text, f"uses {x} as a matrix")
@@ -219,6 +221,8 @@ class Matrix(Checked):
                 if columns != others[0][0]:
                     self.checker.refuse(text, f"multiplies {_shown((rows, columns))} by {_shown(others[0])}")
                 return [(rows, others[0][1])]
+            case "simplex":
+                return [(rows, columns)]
             case "gram":
                 if others[0] != (rows, rows):
                     self.checker.refuse(text, f"gives {_shown((rows, rows))}, and is to be like {_shown(others[0])}")

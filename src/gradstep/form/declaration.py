@@ -176,8 +176,12 @@ def _check_names(made: Any) -> None:
         raise RuleError(f"rule {owner}: inputs= goes with neither wraps=, whole= nor read=.")
     if made.every is not None and (made.every not in made.memory or made.measure or made.kind == "rule"):
         raise RuleError(f"rule {owner}: every= names a memory number of a stage without reduce= that counts calls.")
-    if (made.shapes or made.axes is not None) and not made.whole:
-        raise RuleError(f"rule {owner}: shapes= and axes= are for rules of whole arrays (whole=True).")
+    if (made.shapes or made.axes is not None or made.folds is not None or made.fewest) and not made.whole:
+        raise RuleError(f"rule {owner}: shapes=, axes=, folds= and fewest= are for rules of whole arrays (whole=True).")
+    if made.folds not in (None, "first", "last"):
+        raise RuleError(f"rule {owner}: folds= is 'first' or 'last', the axis that stays one; not {made.folds!r}.")
+    if made.folds is not None and (made.shapes or made.read is not None):
+        raise RuleError(f"rule {owner}: folds= goes with neither shapes= nor read=.")
     if made.longest is not None and not (
         is_whole(made.longest) and made.longest > 0 and {*made.shapes.values()} & {*SQUARES}
     ):

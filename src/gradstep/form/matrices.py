@@ -7,7 +7,7 @@ axis is a column; a number is a matrix of one element.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import prod
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from array_api_compat import device, is_jax_array
@@ -15,6 +15,7 @@ from array_api_compat import device, is_jax_array
 from gradstep.array.namespaces import namespace
 from gradstep.array.reduction import axis_sums
 
+Folds = Literal["first", "last"]
 AXES = {"rows": (-2,), "columns": (-1,), "all": (-1, -2)}  # what a mean over rows goes along, and so on
 
 # The shape of a slot, by the word that a rule declares for it: its last two axes.
@@ -51,9 +52,18 @@ def identity_factor(how: Any) -> str | None:
     return " ".join(words[:-1]) if words[-1:] == ["identity"] else None
 
 
-def matrix_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """Return the shape of an array as a matrix or a stack of them."""
-    return (*shape, *(1,) * (2 - len(shape))) if len(shape) < 2 else tuple(shape)
+def matrix_shape(shape: tuple[int, ...], folds: Folds | None = None) -> tuple[int, ...]:
+    """Return the shape of an array as a matrix or a stack of them.
+
+    Folded, all axes but the first, or the last, are one: an array of one axis is one row, or one column.
+    """
+    if folds is None:
+        return (*shape, *(1,) * (2 - len(shape)))
+    if folds == "first":
+        kept, rest = (shape[:1], shape[1:]) if len(shape) > 1 else ((), shape)
+        return prod(kept), prod(rest)
+    kept, rest = (shape[-1:], shape[:-1]) if len(shape) > 1 else ((), shape)
+    return prod(rest), prod(kept)
 
 
 def slot_shape(word: str, shape: tuple[int, ...], longest: int | None = None) -> tuple[int, ...]:
@@ -67,9 +77,10 @@ def slot_shape(word: str, shape: tuple[int, ...], longest: int | None = None) ->
     return (*stack, side, 1 if is_long else other)
 
 
-def as_matrix(x: Any) -> Any:
-    """Return an array as a matrix or a stack of them."""
-    return namespace(x).reshape(x, matrix_shape(x.shape)) if x.ndim < 2 else x
+def as_matrix(x: Any, folds: Folds | None = None) -> Any:
+    """Return an array as a matrix or a stack of them; folded as :func:`matrix_shape` says."""
+    shape = matrix_shape(tuple(x.shape), folds)
+    return x if shape == tuple(x.shape) else namespace(x).reshape(x, shape)
 
 
 def product_sums(xp: Any, x: Any) -> Any:
@@ -143,6 +154,29 @@ def qr(xp: Any, x: Any) -> tuple[Any, Any]:
     return q, r
 
 
+def simplex(xp: Any, x: Any, total: Any) -> Any:
+    """Return the nearest matrix to ``x`` of numbers that are not below zero and add up to ``total``, a number.
+
+    All elements less one number, and what comes below zero cut there: Held, Wolfe & Crowder 1974. On NumPy by float64.
+    """
+    shape = (*x.shape[:-2], x.shape[-2] * x.shape[-1])
+    if shape[-1] == 0:
+        return x
+    flat = xp.reshape(x, shape)
+    if xp is np:
+        flat, total = np.asarray(flat, np.float64), np.asarray(total, np.float64)
+    flat = flat - xp.max(flat, axis=-1, keepdims=True)  # the same point, and the first of these numbers always stays
+    down = xp.flip(xp.sort(flat, axis=-1), axis=-1)
+    sums = np.cumsum(down, axis=-1) if xp is np else xp.cumulative_sum(down, axis=-1)
+    count = xp.cumulative_sum(xp.ones_like(down), axis=-1) if xp is not np else np.arange(1.0, shape[-1] + 1.0)
+    stays = xp.where(down * count > sums - total, xp.ones_like(down), xp.zeros_like(down))
+    number = xp.sum(stays, axis=-1, keepdims=True)
+    last = xp.where(count == number, sums, xp.zeros_like(sums))  # the sum of those that stay above zero
+    less = (xp.sum(last, axis=-1, keepdims=True) - total) / number
+    out = xp.reshape(xp.where(flat > less, flat - less, xp.zeros_like(flat)), x.shape)
+    return out.astype(x.dtype) if xp is np else out
+
+
 WORDS: Mapping[str, Callable[..., Any]] = {
     "mean": mean,
     "max": largest,
@@ -154,6 +188,7 @@ WORDS: Mapping[str, Callable[..., Any]] = {
     "shaped_as": shaped_as,
     "eigh": eigh,
     "qr": qr,
+    "simplex": simplex,
     "rows": lambda _, x: float(max(x.shape[-2], 1)),  # at least 1: a number to divide by
     "columns": lambda _, x: float(max(x.shape[-1], 1)),
 }

@@ -17,10 +17,10 @@ from typing import Any, Literal, TypedDict, Unpack
 from gradstep.array.namespaces import namespace
 from gradstep.errors import GradstepTypeError, GradstepValueError, RuleError
 from gradstep.form.checking import Checker
-from gradstep.form.declaration import declared_hyper, examine, parameters
+from gradstep.form.declaration import declared_hyper, examine, operands_of, parameters
 from gradstep.form.diagonal import Diagonal
 from gradstep.form.hyper import Domain, Fraction, Hyper, NonNegative, Positive, checked
-from gradstep.form.matrices import SQUARES, as_matrix, slot_shape
+from gradstep.form.matrices import SQUARES, Folds, as_matrix, slot_shape
 from gradstep.naming import as_float, find, unknown
 
 __all__ = [
@@ -95,6 +95,11 @@ class Rule:
         diagonal alone is kept, as a column, and ``update`` sees a :class:`gradstep.form.diagonal.Diagonal`.
     axes
         The most axes that a parameter of a whole rule may have; more are a stack of matrices where it is None.
+    folds
+        The axis of a parameter of a whole rule that stays one of its matrix: ``"first"`` as rows, ``"last"`` as
+        columns. All other axes become the other one, and an array of one axis is one row, or one column.
+    fewest
+        The fewest axes of a parameter that a whole rule changes: those of fewer go through it as they are.
     power
         The highest power of g that the rule forms; larger gradients than that allows are refused.
     bounds
@@ -146,6 +151,8 @@ class Rule:
     shapes: Mapping[str, str] = field(default_factory=dict[str, str])
     longest: int | None = None
     axes: int | None = None
+    folds: Folds | None = None
+    fewest: int = 0
     clips: str | None = None
     ascends: bool = False
     search: float = 1.0
@@ -234,7 +241,7 @@ class Rule:
 
     def as_seen(self, name: str, x: Any) -> Any:
         """Return theta, g or a slot as the update of whole arrays sees it."""
-        x = as_matrix(x)
+        x = as_matrix(x, self.folds)
         is_long = self.longest is not None and self.shapes.get(name) in SQUARES and x.shape[-1] != x.shape[-2]
         return Diagonal(x) if is_long else x
 
@@ -261,8 +268,8 @@ class Rule:
     @cached_property
     def moves_theta(self) -> bool:
         """True where the update gives another theta than it was handed."""
-        operands = {key: Checker(self.name).array(key) for key in self.arrays}
-        numbers = {key: Checker(self.name).scalar(key) for key in self.numbers}
+        checker = Checker(self.name, self.whole)
+        operands, numbers = operands_of(self, checker), {key: checker.scalar(key) for key in self.numbers}
         return self.update(*operands.values(), **numbers)[0] is not operands["theta"]
 
     @cached_property
@@ -387,6 +394,8 @@ class Options(TypedDict, total=False):
     shapes: Mapping[str, str]
     longest: int
     axes: int
+    folds: Folds
+    fewest: int
     power: int
     bounds: str
     clips: str
@@ -473,6 +482,8 @@ def _declaring(
                 shapes=options.get("shapes", _EMPTY),
                 longest=options.get("longest"),
                 axes=options.get("axes"),
+                folds=options.get("folds"),
+                fewest=options.get("fewest", 0),
                 clips=options.get("clips"),
                 ascends=options.get("ascends", False),
                 search=options.get("search", 1.0),

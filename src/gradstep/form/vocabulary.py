@@ -28,6 +28,7 @@ A rule of whole arrays (``whole=True``) has more of them, on matrices (an array 
 ``shaped_as(x, y)``  x, or its transpose where y has more rows than columns
 ``eigh(x)``          eigenvalues, as a row, and eigenvectors, as columns, of a symmetric matrix
 ``qr(x)``            the orthogonal and the triangular factor of a square matrix
+``simplex(x, s)``    the nearest matrix to x of numbers not below zero that add up to s
 ``repeat(f, x, n)``  f of f of ... of x, n times; x keeps its shape
 ``rows(x)``          how many rows x has, a number; ``columns(x)`` likewise
 =================== ==================================================================================
@@ -48,7 +49,7 @@ from gradstep.form import matrices
 
 __all__ = [
     "abs", "cbrt", "columns", "eigh", "gram", "matmul", "max", "maximum", "mean", "minimum", "norm", "qr", "repeat",
-    "rows", "shaped_as", "sign", "sqrt", "transpose", "where", "wide",
+    "rows", "shaped_as", "sign", "simplex", "sqrt", "transpose", "where", "wide",
 ]  # fmt: skip
 
 
@@ -165,6 +166,11 @@ def eigh(x: Any) -> Any:
 def qr(x: Any) -> Any:
     """Orthogonal and triangular factor of a square matrix."""
     return _whole("qr", x)
+
+
+def simplex(x: Any, total: Any) -> Any:
+    """The nearest matrix to ``x`` of numbers that are not below zero and add up to ``total``."""
+    return _whole("simplex", x, total)
 
 
 def repeat(step: Callable[[Any], Any], x: Any, n: int) -> Any:

@@ -5,12 +5,14 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
-import numpy as np
-
-from gradstep.array.namespaces import as_reals, to_numpy
+from gradstep.array.namespaces import namespace
+from gradstep.array.rows import Rows
 from gradstep.array.tree import flatten
-from gradstep.engine.tensor import check_alike
+from gradstep.engine.tensor import check_gradient
+from gradstep.errors import GradstepTypeError
 from gradstep.form.hyper import Domain, in_domain
+from gradstep.loop.evaluation import norm
+from gradstep.loop.user import Handed, pair
 from gradstep.naming import real
 
 Objective = Callable[..., tuple[Any, Any]]
@@ -32,12 +34,14 @@ def sam(objective: Objective, rho: float = 0.05) -> Objective:
     Raises
     ------
     GradstepTypeError, GradstepValueError
-        For a rho that is not above zero; in a call, for gradients that are no nest like the parameters.
+        For an objective that is no function and a rho that is not above zero; in a call, for what is no pair of value
+        and gradients, and for gradients that do not fit the parameters.
 
     Notes
     -----
-    Foret et al. 2021 (ICLR), arXiv:2010.01412, Algorithm 1; the norm is that of all arrays together. A random layer
-    should draw the same numbers in both calls: seed it by the batch.
+    Foret et al. 2021 (ICLR), arXiv:2010.01412, Algorithm 1; the norm is that of all arrays together. A parameter
+    without a gradient stays where it is. A gradient whose norm is not finite is given back as it is, for the step to
+    refuse. A random layer should draw the same numbers in both calls: seed it by the batch.
 
     Examples
     --------
@@ -58,18 +62,28 @@ def asam(objective: Objective, rho: float = 0.5) -> Objective:
 
 
 def _ascending(name: str, objective: Objective, rho: float, direction: Any, measured: Any) -> Objective:
+    if not callable(objective):
+        raise GradstepTypeError(
+            f"{name}: objective must be a function that gives (value, gradients), not {objective!r}."
+        )
     rho = in_domain("rho", real("rho", rho), name, Domain(0.0, open_low=True))
 
     @wraps(objective)
     def call(params: Any, *more: Any, **named: Any) -> tuple[Any, Any]:
-        loss, grads = objective(params, *more, **named)
+        loss, grads = pair(objective(params, *more, **named), f"the objective of {name}")
         nest, leaves = flatten(params)
-        own = nest.leaves(grads, "gradients")
-        pairs = list(zip(leaves, own, strict=True))
-        for k, (x, g) in enumerate(pairs):
-            check_alike(f"{name}: gradient {nest.names[k]!r}", g, x)
-        sizes = [np.asarray(as_reals(to_numpy(measured(x, g))), np.float64).reshape(-1) for x, g in pairs]
-        step = rho / (math.sqrt(math.fsum(float(x @ x) for x in sizes)) + _TINY)
-        return loss, objective(nest.build([x + step * direction(x, g) for x, g in pairs]), *more, **named)[1]
+        own = nest.leaves(Handed(nest, leaves).gradients(grads), "gradients")
+        for key, x, g in zip(nest.names, leaves, own, strict=True):
+            if type(g) is Rows:
+                raise GradstepTypeError(f"{name} needs whole gradients, and that of {key!r} is gs.rows.")
+            if g is not None:  # as of what is frozen
+                check_gradient(key, g, x)
+        size = norm([measured(x, g) for x, g in zip(leaves, own, strict=True) if g is not None])
+        if not math.isfinite(size):
+            return loss, grads
+        step = rho / (size + _TINY)
+        pairs = zip(leaves, own, strict=True)
+        there = [x if g is None else namespace(x).asarray(x + step * direction(x, g)) for x, g in pairs]
+        return loss, pair(objective(nest.build(there), *more, **named), f"the objective of {name}")[1]
 
     return call

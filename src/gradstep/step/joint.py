@@ -58,9 +58,10 @@ class JointStep:
         self._steps: list[Step] = []
         for key, program in dict(programs).items():
             own = [k for k, x in enumerate(programs) if x[0] == key]
-            owned = [k for k, group in enumerate(self.groups) if group in own]
+            number = {group: k for k, group in enumerate(own)}
+            owned = [k for k, group in enumerate(self.groups) if group in number]
             part = {self.names[k]: self._params[k] for k in owned}
-            numbers = [own.index(self.groups[k]) for k in owned]
+            numbers = [number[self.groups[k]] for k in owned]
             self._steps.append(Step(program, part, [values[k] for k in own], groups=numbers, **options))
             self._own_groups.append(own)
             self._owned.append(owned)
@@ -68,7 +69,8 @@ class JointStep:
         self.slots = {name: slots[name] for name in self.names}
         self.precision = self._steps[0].precision
         for step, owned in zip(self._steps, self._owned, strict=True):
-            others = [k for k in range(len(self.names)) if k not in owned]
+            here = set(owned)
+            others = [k for k in range(len(self.names)) if k not in here]
             slots = chain.from_iterable(self.slots[self.names[k]].values() for k in others)
             step.keep_apart([*(self._params[k] for k in others), *slots])
         self._planned: list[Planned] = []

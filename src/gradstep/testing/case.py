@@ -90,7 +90,7 @@ class Case:
         plain, near, other = (self.settings() * 3)[:3]
         rng = self.rng()
         small = {"lr": other["lr"] / 64} if "lr" in other else {}
-        tiny = [key for key, value in plain.items() if value < TINY and key not in {"lr", "weight_decay"}]
+        tiny = [key for key, value in plain.items() if abs(value) < TINY and key not in {"lr", "weight_decay"}]
         large = {key: _near(5.0, rng, self.rule.domains.get(key), plain[key]) for key in tiny}
         return [plain, near, {**other, **small}, *([{**plain, **large}] if tiny else [])] if plain else [plain]
 

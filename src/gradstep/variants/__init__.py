@@ -19,7 +19,7 @@ from gradstep.variants.amsgrad import (
     amsgrad_optax_square,
     amsgrad_optax_uncorrected,
 )
-from gradstep.variants.cautious import cautious_mean
+from gradstep.variants.cautious import cautious_heavyball, cautious_mean
 from gradstep.variants.decay import decay_from_second
 from gradstep.variants.ema import ema_after_first, ema_warmed_tf
 from gradstep.variants.ftrl import ftrl_keras
@@ -79,6 +79,7 @@ __all__ = [
     "amsgrad_optax_mean",
     "amsgrad_optax_square",
     "amsgrad_optax_uncorrected",
+    "cautious_heavyball",
     "cautious_mean",
     "decay_from_second",
     "ema_after_first",

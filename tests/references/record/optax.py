@@ -7,6 +7,7 @@ if __name__ == "__main__":  # this folder has a file of the library's own name: 
     sys.path[0:1] = []
     sys.path.append(str(Path(__file__).parents[2]))
 
+from importlib import import_module
 from typing import Any
 
 import jax
@@ -20,7 +21,7 @@ from references.record.common import main
 def run(case: Case, task: Problem) -> Trajectory:
     """State is a path such as ``0/mu/a``; ``about["form"]`` says of which tuples it is made (see :func:`form`)."""
     with jax.enable_x64(True):
-        tx = getattr(optax, case.constructor)(**case.given())
+        tx = getattr(import_module(case.library), case.constructor)(**case.given())
         params = jax.tree.map(jax.numpy.asarray, task.start)
         own = tx.init(params)
         about = {"form": form(own)}
@@ -52,4 +53,5 @@ def _arrays(params: Any) -> Arrays:
 
 
 if __name__ == "__main__":
-    main("optax", {"optax": (optax.__version__, "0.2.8"), "jax": (jax.__version__, "0.10.2")}, run)
+    for library in ("optax", "optax.contrib"):
+        main(library, {"optax": (optax.__version__, "0.2.8"), "jax": (jax.__version__, "0.10.2")}, run)

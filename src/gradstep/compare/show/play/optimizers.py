@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from gradstep.compare.contender import moving, rate_unit
 from gradstep.compare.show.play.knobs import SWITCH, Knob, stops
-from gradstep.conventions import LIBRARIES, described
+from gradstep.conventions import constructors, described
 from gradstep.form.chain import program
 from gradstep.form.hyper import Domain
 from gradstep.form.rule import Stage, registry
@@ -87,9 +87,7 @@ def names() -> dict[str, list[str]]:
         whose = made.module.split(".")[1]
         if whose in found and not made.inputs:  # and not a rule of the user's own, which may do anything
             found[whose].append(name)
-    for library in LIBRARIES:
-        found[library] = [f"{library}.{name}" for name in import_module(f"gradstep.conventions.{library}").__all__]
-    return found
+    return found | constructors()
 
 
 def choose(named: Named, scale: Mapping[str, float]) -> Player:

@@ -1,0 +1,44 @@
+"""What the constructors of optax and of optax.contrib have in common."""
+
+from collections.abc import Callable, Mapping
+from typing import NoReturn
+
+from gradstep.conventions.library import Library
+
+_DTYPE = 'the state is stored as gs.Optimizer(..., state_dtype="bfloat16") says, in all of it and without drift'
+_MASK = 'say it by name: gs.Optimizer(..., groups={"*.bias": {"weight_decay": 0.0}})'
+ROOT = "the rule here has one eps, outside of the root"
+
+constructor = Library(
+    "optax",
+    becomes={
+        "learning_rate": "lr",
+        "b1": "beta1",
+        "b2": "beta2",
+        "b3": "beta3",
+        "beta": "beta1",
+        "betas": ("beta1", "beta2"),
+        "decay": "rho",
+        "initial_scale": "initial_accumulator",
+        "initial_accumulator_value": "initial_accumulator",
+    },
+    told="eps_root",
+    refused={
+        "accumulator_dtype": _DTYPE,
+        "mu_dtype": _DTYPE,
+        "state_dtype": _DTYPE,
+        "mask": _MASK,
+        "weight_decay_mask": _MASK,
+    },
+)
+
+
+def refusing(module: str, absent: Mapping[str, str]) -> Callable[[str], NoReturn]:
+    """Return the ``__getattr__`` of a module that has not all of optax's names, and says why."""
+
+    def missing(name: str) -> NoReturn:
+        why = absent.get(name)
+        what = f"module {module!r} has no attribute {name!r}" if why is None else f"{name} cannot be had here: {why}."
+        raise AttributeError(what)
+
+    return missing
