@@ -19,6 +19,7 @@ LIBRARIES = {  # the head of its table of constructors, and where they are
     "keras": ("keras.optimizers", "keras.optimizers"),
     "mlx": ("mlx.optimizers", "mlx.optimizers"),
     "timm": ("timm.optim", "timm.optim"),
+    "pytorch_optimizer": ("pytorch_optimizer", "pytorch_optimizer"),
     "tf1": ("tf.compat.v1.train", None),  # held to recordings alone
 }
 
@@ -46,7 +47,7 @@ def rows(library, *head):
     return tables(page(library)).get(head, [])
 
 
-OF_TORCH = {"torch", "timm"}
+OF_TORCH = {"torch", "timm", "pytorch_optimizer"}
 CONSTRUCTORS = [
     (library, *map(code, row))
     for library, (head, _) in LIBRARIES.items()
@@ -76,11 +77,16 @@ def theirs(library, call):
     if library in OF_TORCH:
         import torch
 
+        from references.record.of_torch import in_float64
+
         w = torch.tensor(START, requires_grad=True)
-        opt = eval(call, vars(module) | {"params": [w]})  # noqa: S307
-        for g in GRADS:
-            w.grad = torch.tensor(g).to_sparse() if call.startswith("SparseAdam") else torch.tensor(g)
-            opt.step()
+        with in_float64():
+            opt = eval(call, vars(module) | {"params": [w]})  # noqa: S307
+            if call.startswith("ScheduleFree"):
+                opt.train()
+            for g in GRADS:
+                w.grad = torch.tensor(g).to_sparse() if call.startswith("SparseAdam") else torch.tensor(g)
+                opt.step()
         return w.detach().numpy()
     if library.startswith("optax"):
         import jax.numpy as jnp

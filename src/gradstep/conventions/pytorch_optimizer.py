@@ -5,11 +5,10 @@ and is ignored with a warning. What it takes by ``**kwargs`` alone, such as ``ca
 """
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 from gradstep import rules, stages, variants
-from gradstep.conventions.library import Library
+from gradstep.conventions.library import Library, refusing
 from gradstep.errors import GradstepValueError
 from gradstep.form.chain import chain
 from gradstep.form.rule import Rule, Stage
@@ -40,6 +39,21 @@ __all__ = [
     "Tiger",
     "Yogi",
 ]
+
+_BY_SHAPE = "pytorch_optimizer steps arrays of one axis by another rule; give them one in groups=, beside "
+_TORCHS = ("ASGD", "Adadelta", "Adagrad", "Adam", "AdamW", "Adamax", "NAdam", "RMSprop", "SGD")
+ABSENT = {
+    **{name: f'it is torch\'s own, "torch.{name}"' for name in _TORCHS},
+    "AdaFactor": "it keeps its momentum in bfloat16, and with relative_step, its default, it forgets lr; gs.adafactor",
+    "LARS": f"{_BY_SHAPE}gs.lars",
+    "Lookahead": "it is a stage behind any other: gs.chain(..., gs.lookahead(k=5))",
+    "MARS": f"{_BY_SHAPE}gs.chain(gs.mars, gs.adam)",
+    "Muon": f"{_BY_SHAPE}gs.muon",
+    "RAdam": 'it stands still until it is rectified; "torch.RAdam" goes along the average meanwhile',
+    "SimplifiedAdEMAMix": "in 4.1.0 its steps are not its authors', but a tenth of them; gs.simplified_ademamix",
+    "SophiaH": "it asks autograd for the diagonal; gs.sophia takes it with the step",
+}
+__getattr__ = refusing(__name__, ABSENT)
 
 _DROPPED = "pytorch_optimizer adds the decay to a gradient that it has used already, so that it does nothing"
 
@@ -150,15 +164,11 @@ def AdEMAMix(
     return _after_decay(maximize, weight_decouple, variants.ademamix_paper)
 
 
-def _fourth_root(step: float) -> float:
-    return math.pow(step, 0.25)
-
-
 @constructor(refused={"clip_lambda": "the bound is t to the power 1/4; gs.adopt has clip_exponent="})
 def ADOPT(
     lr: Any = 1e-3,
     betas: Any = (0.9, 0.9999),
-    clip_lambda: Callable[[float], float] = _fourth_root,
+    clip_lambda: Any = None,
     weight_decay: float = 0.0,
     weight_decouple: bool = False,
     fixed_decay: bool = False,
@@ -220,7 +230,9 @@ def DAdaptAdam(
     return _uphill(maximize, rules.dadapt_adam(correction=1.0) if bias_correction else rules.dadapt_adam)
 
 
-_FORGOTTEN = "pytorch_optimizer leaves the decay out of the first norm; gs.chain(gs.l2(...), gs.dadapt_sgd) has it there"
+_FORGOTTEN = (
+    "pytorch_optimizer leaves the decay out of the first norm; gs.chain(gs.l2(...), gs.dadapt_sgd) has it there"
+)
 
 
 @constructor(refused={"weight_decay": _FORGOTTEN, "weight_decouple": _FORGOTTEN})
@@ -327,7 +339,9 @@ def Lion(
     return _after_decay(maximize, weight_decouple, rules.lion)
 
 
-@constructor(refused={"weight_decouple": "pytorch_optimizer takes the decay of the parameters before the update behind it"})
+@constructor(
+    refused={"weight_decouple": "pytorch_optimizer takes the decay of the parameters before the update behind it"}
+)
 def MADGRAD(
     lr: Any = 1e-3,
     momentum: float = 0.9,
@@ -413,7 +427,7 @@ def ScheduleFreeAdamW(
     maximize: bool = False,
     foreach: bool | None = None,
 ) -> Stage:
-    """``pytorch_optimizer.ScheduleFreeAdamW``: 1e-15 in the root beside eps. ``opt.averaged()`` is what eval() shows."""
+    """``pytorch_optimizer.ScheduleFreeAdamW``: 1e-15 in the root beside eps. ``opt.averaged()`` is eval()."""
     return _uphill(maximize, variants.schedule_free_adamw_rooted)
 
 
@@ -432,7 +446,7 @@ def ScheduleFreeSGD(
     maximize: bool = False,
     foreach: bool | None = None,
 ) -> Stage:
-    """``pytorch_optimizer.ScheduleFreeSGD``: ``opt.averaged()`` is what eval() shows."""
+    """``pytorch_optimizer.ScheduleFreeSGD``: ``opt.averaged()`` is eval()."""
     return _after_decay(maximize, False, rules.schedule_free_sgd)
 
 

@@ -515,6 +515,7 @@ class Variation(TypedDict, total=False):
     start: Mapping[str, Any]
     units: Mapping[str, str]
     longest: int
+    axes: int
     exceptions: Mapping[str, str]
 
 
@@ -526,7 +527,7 @@ def variant(base: Rule, **options: Unpack[Variation]) -> Callable[[Callable[...,
     base
         The rule that it varies.
     **options
-        ``start``, ``units``, ``exceptions`` and ``longest``, where they are not those of ``base``.
+        ``start``, ``units``, ``exceptions``, ``axes`` and ``longest``, where they are not those of ``base``.
 
     Raises
     ------
