@@ -57,6 +57,7 @@ PAGES = [library for library in LIBRARIES if "." not in library]
 ARGUMENTS = [(code(row[0]), row[1]) for library in PAGES for row in rows(library, "here", "what happens")]
 AROUND = [(library, *map(code, row)) for library in ("torch", "optax") for row in rows(library, library, "here")]
 START = np.linspace(-1.0, 1.0, 5)
+LOSS, CURVATURE = 0.5, np.linspace(0.5, 2.0, 5)  # of those that take them
 GRADS = [np.array([0.3, -2.0, 0.01, 5.0, 0.0]) * (1 + k) * (-1) ** k for k in range(4)]
 
 
@@ -67,8 +68,9 @@ def here(text):
 def ours(stage, dtype):
     w = START.astype(dtype)
     opt = gs.Optimizer(w, stage)
+    inputs = {"curvature": CURVATURE.astype(dtype)} if any(part.rule.inputs for part in opt.stage.parts) else {}
     for g in GRADS:
-        opt.step(g.astype(dtype))
+        opt.step(g.astype(dtype), loss=LOSS, **inputs)
     return w
 
 
@@ -95,8 +97,10 @@ def theirs(library, call):
         w = jnp.asarray(START, jnp.float32)
         opt = eval(call, vars(module))  # noqa: S307
         state = opt.init(w)
+        more = {"value": LOSS, "obj_fn": lambda x: 0.5 * jnp.sum(CURVATURE * x * x)}
+        more = more if call.startswith(("momo", "polyak", "sophia")) else {}
         for g in GRADS:
-            step, state = opt.update(jnp.asarray(g, jnp.float32), state, w)
+            step, state = opt.update(jnp.asarray(g, jnp.float32), state, w, **more)
             w = apply_updates(w, step)
         return np.asarray(w)
     opt = eval(call, vars(module))  # noqa: S307

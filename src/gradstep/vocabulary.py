@@ -6,6 +6,7 @@ from gradstep.form.vocabulary import (
     columns,
     eigh,
     gram,
+    iterated,
     matmul,
     max,
     maximum,
@@ -20,6 +21,7 @@ from gradstep.form.vocabulary import (
     simplex,
     sqrt,
     transpose,
+    when,
     where,
     wide,
 )
@@ -30,6 +32,7 @@ __all__ = [
     "columns",
     "eigh",
     "gram",
+    "iterated",
     "matmul",
     "max",
     "maximum",
@@ -44,6 +47,7 @@ __all__ = [
     "simplex",
     "sqrt",
     "transpose",
+    "when",
     "where",
     "wide",
 ]

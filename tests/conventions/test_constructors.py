@@ -45,10 +45,10 @@ ONLY_INSIDE = {"use_own_namescope_for_non_slot_vars"}  # of TensorFlow's graph
 
 
 def default(x):
-    """A default of theirs: a list is as good as a tuple, and a function of theirs is None here."""
+    """A default of theirs: a list is as good as a tuple, and a function or transformation of theirs is None here."""
     if isinstance(x, list):
         return tuple(x)
-    return None if inspect.isfunction(x) else x
+    return None if inspect.isfunction(x) or hasattr(x, "_fields") else x
 
 
 def parameters(call):
@@ -79,7 +79,7 @@ def test_defaults_make_a_stage_that_steps_and_is_documented(name):
     w = np.ones(3)
     opt = gs.Optimizer(w, described(name).stage({}))
     for _ in range(2):  # ADOPT's first update only looks
-        opt.step(np.full(3, 0.5))
+        opt.step(np.full(3, 0.5), loss=1.0, **({"curvature": np.ones(3)} if name == "optax.contrib.sophia" else {}))
     assert (w < 1).all()
     assert inspect.getdoc(make).startswith(f"``{THEIRS[name.rpartition('.')[0]].replace('tensorflow', 'tf')}.")
 
@@ -96,19 +96,21 @@ def test_a_name_is_the_constructor():
             assert opt.hyper["lr"] == 0.02
 
 
-BESIDE = (
+BESIDE = (  # some arguments matter beside others alone
     {},
     {"momentum": 0.5, "use_ema": True},
     {"weight_decouple": True},
-)  # some arguments matter beside others alone
-VALUES = {"loss_scale": 2.0, "threshold": 6.0}
+)
+VALUES = {"k": 3.0, "loss_scale": 2.0, "threshold": 6.0}
 ABOVE_ZERO = {
+    "clip",
+    "gamma",
+    "k",
     "d0",
     "d_coef",
     "eps",
     "eps1",
     "eps2",
-    "clip",
     "trust",
     "start",
     "loss_scale",
@@ -370,3 +372,27 @@ def test_every_optimizer_of_optax_is_here_or_says_why_not(library):
     assert not {*ours.__all__} & {*ours.ABSENT}
     assert {*ours.__all__, *ours.ABSENT} <= known
     assert rated - parts <= {*ours.__all__, *ours.ABSENT}
+
+
+@pytest.mark.parametrize("library", ["timm", "pytorch_optimizer"])
+def test_an_optimizer_that_is_absent_is_one_of_the_librarys(library):
+    theirs = installed(THEIRS[library])
+    ours = import_module(f"gradstep.conventions.{library}")
+    assert not {*ours.__all__} & {*ours.ABSENT}
+    for name in ours.ABSENT:
+        assert inspect.isclass(getattr(theirs, name)), name
+    if library == "timm":
+        base = import_module("torch.optim").Optimizer
+        every = {name for name, x in vars(theirs).items() if inspect.isclass(x) and issubclass(x, base)}
+        assert every == {*ours.__all__, *ours.ABSENT}
+
+
+def test_lamb_of_pytorch_optimizer_takes_a_norm_as_ten_at_most():
+    steps = []
+    for scale in (0.5, 1.0, 5.0):
+        w = scale * np.array([6.0, 8.0])
+        before = w.copy()
+        gs.Optimizer(w, "pytorch_optimizer.Lamb", lr=0.1).step(np.array([1.0, -2.0]))
+        steps.append(before - w)
+    np.testing.assert_allclose(steps[1], 2 * steps[0], rtol=1e-12)
+    np.testing.assert_allclose(steps[2], steps[1], rtol=1e-12)

@@ -40,6 +40,9 @@ EQUAL = {
     ("schedule_free_sgd", "top not kept"): "the rate does not fall here",
     ("schedule_free_sgd_optax", "top not kept"): "the rate does not fall here",
     ("signum", "rest1 off"): "m is as much larger, and its sign the same",
+    ("soap", "rest off"): "the averages are as much larger, and their eigenvectors the same",
+    ("soap", "first off"): "a switch",
+    ("soap", "due off"): "a switch",
     # Every step is cut with the laws' gradients; tests/test_inputs.py has others.
     **{
         ("sophia_optax", x): "cut"
@@ -180,6 +183,9 @@ MISREAD = [
     ("muon_torch", "maximum(norm(u), eps)", "(norm(u) + eps)"),
     ("shampoo", "left = left + gram", "left = 0.9 * left + gram"),  # an average
     ("sm3", "minimum(r, c) + g * g", "r + g * g"),
+    ("soap", "when(due, lambda x: turned(p, turned_back(old[0], x, old[1]), q), m)", "m"),  # seen by the old bases
+    ("soap", "made and made % every == 0", "t % every == 0"),  # a step too early
+    ("soap", "moves = 1.0 if made else 0.0", "moves = 1.0"),  # the first gradient averaged, not seen by a basis
 ]
 
 

@@ -84,6 +84,16 @@ def cases(library: str) -> list[Case]:
 Arrays = dict[str, np.ndarray]
 
 
+def loss(k: int) -> float:
+    """The loss that comes with step k, for those that take one; below zero from the twentieth on."""
+    return 20 / (1 + k) - 1
+
+
+def curvature(grads: Arrays) -> Arrays:
+    """The diagonal of the Hessian that comes with some gradients, for those that take one."""
+    return {name: abs(g) for name, g in grads.items()}
+
+
 @dataclass(frozen=True)
 class Problem:
     """Where the parameters start, and the gradient of each step."""

@@ -14,7 +14,7 @@ from support import installed
 pytestmark = pytest.mark.filterwarnings("ignore")  # other libraries' affairs
 
 STEPS = 12
-EXAMPLES = {"torch": 25, "optax": 8, "keras": 10, "timm": 25, "pytorch_optimizer": 25}
+EXAMPLES = {"torch": 25, "optax": 8, "optax.contrib": 4, "keras": 10, "timm": 25, "pytorch_optimizer": 25}
 RATE = st.floats(1e-4, 0.1)
 BETA = st.floats(0.0, 0.99)
 SLOW = st.floats(0.5, 0.999)
@@ -30,6 +30,7 @@ TORCH = {"lr": ANY_RATE, "weight_decay": DECAY, "maximize": FLAG}
 TORCH_ADAM = {**TORCH, "betas": BETAS, "eps": EPS}
 OPTAX = {"learning_rate": ANY_RATE}
 OPTAX_ADAM = {**OPTAX, "b1": BETA, "b2": SLOW, "eps": EPS}
+OPTAX_FREE = {"learning_rate": BOUND, "betas": BETAS, "eps": EPS, "estim_lr0": EPS}  # of a rate
 OPTAX_ROOT = {**OPTAX_ADAM, "eps_root": st.floats(0.0, 1e-2)}
 TIMM = {"lr": ANY_RATE, "weight_decay": DECAY}
 TIMM_ADAM = {**TIMM, "betas": BETAS, "eps": EPS}
@@ -80,6 +81,30 @@ ARGUMENTS = {
         "nadam": {**OPTAX_ROOT, "nesterov": FLAG},
         "nadamw": {**OPTAX_ROOT, "weight_decay": DECAY, "nesterov": FLAG},
         "radam": {**OPTAX_ROOT, "threshold": st.floats(4.1, 8.0), "nesterov": FLAG},
+        "adabelief": {**OPTAX_ADAM, "eps_root": st.floats(1e-8, 1e-2)},
+        "adan": {**OPTAX_ROOT, "b3": SLOW, "weight_decay": DECAY},
+        "lamb": {**OPTAX_ADAM, "weight_decay": DECAY},
+        "lars": {
+            **OPTAX,
+            "weight_decay": DECAY,
+            "trust_coefficient": EPS,
+            "eps": DECAY,
+            "momentum": BETA,
+            "nesterov": FLAG,
+        },
+        "novograd": {**OPTAX_ADAM, "weight_decay": DECAY},
+        "signum": {**OPTAX, "beta": st.floats(0.1, 0.99)},  # JAX has no subnormal numbers, and no sign of one
+        "yogi": OPTAX_ADAM,
+    },
+    "optax.contrib": {
+        "ademamix": {**OPTAX_ADAM, "b3": SLOW, "alpha": BOUND, "weight_decay": DECAY},
+        "simplified_ademamix": {**OPTAX_ADAM, "alpha": BOUND, "weight_decay": DECAY},
+        "adopt": {**OPTAX_ADAM, "use_clipping": FLAG},
+        "dadapt_adamw": {**OPTAX_FREE, "weight_decay": DECAY},
+        "prodigy": {**OPTAX_FREE, "estim_lr_coef": BOUND, "weight_decay": DECAY},
+        "dog": {"learning_rate": BOUND, "eps": EPS, "weight_decay": DECAY},
+        "dowg": {"learning_rate": BOUND, "init_estim_sq_dist": EPS, "eps": EPS, "weight_decay": DECAY},
+        "madgrad": {**OPTAX, "momentum": BETA, "weight_decay": DECAY, "eps": EPS},
     },
     "timm": {
         "AdaBelief": {**TIMM_ADAM, "rectify": FLAG, "decoupled_decay": FLAG},
@@ -171,7 +196,7 @@ ARGUMENTS = {
         "Nadam": KERAS_ADAM,
     },
 }
-ALWAYS = {"optax": "learning_rate", "keras": "beta_2"}  # given in each call, where a constructor has it
+ALWAYS = {"optax": "learning_rate", "optax.contrib": "learning_rate", "keras": "beta_2"}  # given in each call
 # Each step has a rounding of float32, that of the product of momenta, which is below a half.
 ROUNDED = {("torch", "NAdam"): STEPS * 2.0**-24}
 LIVE = [(library, constructor) for library, known in ARGUMENTS.items() for constructor in known]
@@ -206,7 +231,7 @@ def unfolded(arguments):
 @pytest.mark.parametrize(("library", "constructor"), LIVE)
 def test_drawn_settings_give_the_numbers_of_the_library(library, constructor):
     installed("timm.optim" if library == "timm" else library)
-    run = import_module(f"references.record.{library}").run
+    run = import_module(f"references.record.{library.partition('.')[0]}").run
     dtype = "float32" if library == "keras" else "float64"
 
     @settings(max_examples=EXAMPLES[library], derandomize=True, database=None, deadline=None)

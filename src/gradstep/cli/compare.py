@@ -25,6 +25,9 @@ def compare(
     seeds: Annotated[int, typer.Option(min=1, help="Paired seeds that judge, the same for every optimizer.")] = 3,
     trials: Annotated[int, typer.Option(min=1, help="Hyperparameters tried of each optimizer on each problem.")] = 5,
     tuning_seeds: Annotated[int, typer.Option(min=1, help="Seeds of each trial; none of them judges.")] = 1,
+    searches: Annotated[
+        int | None, typer.Option(min=1, help="How often all is tuned anew, with moved points. Default: 1; for full, 3.")
+    ] = None,
     ruleset: Annotated[str, typer.Option(help="tuned; or defaults: each as it comes, without trials.")] = "tuned",
     search: Annotated[str, typer.Option(help="quasi: points of a stored table; or tpe, Optuna's sampler.")] = "quasi",
     tune: Annotated[str, typer.Option(help="lr; or all hyperparameters that have a declared space.")] = "lr",
@@ -65,6 +68,7 @@ def compare(
         ruleset=ruleset,
         trials=trials,
         tuning_seeds=tuning_seeds,
+        searches=searches,
         seeds=seeds,
         search=search,
         tune=tune,
@@ -103,6 +107,6 @@ def free_folder(problems: Sequence[str], spec: "Spec") -> Path:
     name = name if len(name) <= 80 else f"{len(problems)}-problems"
     for k in count(1):
         folder = Path("gradstep-compare") / (name if k == 1 else f"{name}-{k}")
-        if not (folder / NAME).is_file() or Reader(folder).read().spec.sha256 == spec.sha256:
+        if not (folder / NAME).is_file() or Reader(folder).read().is_of(spec):
             return folder
     raise AssertionError  # for the type checker

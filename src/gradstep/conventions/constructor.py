@@ -154,6 +154,21 @@ class Constructor(Generic[P]):
         made.__doc__ = rule.doc
         return made
 
+    @classmethod
+    def of_stage(cls, owner: str, stage: Stage) -> "Constructor[...]":
+        """A stage with its numbers as a constructor: its arguments are those hyperparameters that are no schedules."""
+        made = program(stage)
+        takes = {
+            flat: Argument(flat, made.hyper[flat], becomes=(key,))
+            for keys in made.keys
+            for key, flat in keys.items()
+            if not callable(made.hyper[flat])
+        }
+        out = cls(owner, takes, lambda **_: stage)
+        sources = [{key: takes[flat] for key, flat in keys.items() if flat in takes} for keys in made.keys]
+        out._forms[()] = Form(stage, tuple(sources))
+        return out
+
     def __call__(self, *args: P.args, **given: P.kwargs) -> Stage:
         """Return the stage with these arguments and the defaults of all others.
 

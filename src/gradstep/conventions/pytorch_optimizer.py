@@ -497,7 +497,7 @@ def SM3(
     foreach: bool | None = None,
 ) -> Stage:
     """``pytorch_optimizer.SM3``: arrays of one axis or two; of more, theirs has numbers for each axis."""
-    return _uphill(maximize, variants.sm3_of_matrices)
+    return _uphill(maximize, variants.sm3_optax)
 
 
 @constructor(refused={"weight_decouple": "the decay is decoupled here, as by default"})

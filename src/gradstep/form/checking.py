@@ -107,7 +107,7 @@ class Checked:
     def speak(self, word: str, operands: tuple[Any, ...]) -> "Checked":
         """A vocabulary word over these operands."""
         text = f"{word}({', '.join(map(str, operands))})"
-        if word in WORDS or word == "repeat":
+        if word in WORDS or word in ("repeat", "when"):
             self.checker.refuse(text, "looks at whole arrays; declare the rule with whole=True")
         values = operands
         if word == "where":
@@ -185,6 +185,8 @@ class Matrix(Checked):
         """A vocabulary word over these operands."""
         if word == "repeat":
             return self._repeated(*operands)
+        if word == "when":
+            return self._chosen(*operands)
         text = f"{word}({', '.join(map(str, operands))})"
         if word not in WORDS:
             if all(_is_extent(x) for x in operands):
@@ -207,6 +209,16 @@ class Matrix(Checked):
         if not (isinstance(y, Matrix) and y.kind == ARRAY and y.shape == x.shape):
             self.checker.refuse(f"repeat(..., {x}, {n})", "does not keep the shape of what it repeats a step on")
         return y
+
+    def _chosen(self, number: Any, step: Any, x: Any) -> "Matrix":
+        text = f"when({number}, ..., {x})"
+        if not (isinstance(number, Matrix) and number.kind == SCALAR and isinstance(x, Matrix) and x.kind == ARRAY):
+            self.checker.refuse(text, "needs a number of scalars(), a function and an array")
+        y = step(x)
+        if not (isinstance(y, Matrix) and y.kind == ARRAY and y.shape == x.shape):
+            self.checker.refuse(text, "does not keep the shape of what it changes")
+        self.checker.operations["when"] += 1
+        return Matrix(self.checker, ARRAY, text, x.shape)
 
     def _shapes(self, word: str, text: str, operands: tuple[Any, ...]) -> list[Shape]:
         """The shapes of what a word of whole arrays gives."""
@@ -234,6 +246,10 @@ class Matrix(Checked):
             case "shaped_as":
                 turned = (rows, columns) == (_SHORT, _LONG)
                 return [others[0] if turned and set(others[0]) == {_ROWS, _COLUMNS} else (rows, columns)]
+            case "iterated":
+                if rows != columns or others[0] != (rows, columns):
+                    self.checker.refuse(text, f"is for two squares, not {_shown((rows, columns))}, {_shown(others[0])}")
+                return [(rows, rows)]
             case "eigh" | "qr":
                 if rows != columns:
                     self.checker.refuse(text, f"is for square matrices, not {_shown((rows, columns))}")

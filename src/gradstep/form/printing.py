@@ -91,6 +91,8 @@ class Printer(ABC):
             case "repeat":
                 start, body, _, n = x.args
                 return self.repeated(self.piece(body)[0], self.piece(start)[0], n), ATOM
+            case "when":
+                return self.cases(*x.args)
             case "+" | "-":
                 a, b = x.args
                 sign = "+" if x.op == "+" else self.minus

@@ -51,7 +51,7 @@ from gradstep.variants.schedule_free import (
     schedule_free_sgd_optax,
 )
 from gradstep.variants.sign import sign_sgd
-from gradstep.variants.sm3 import sm3_of_matrices
+from gradstep.variants.sm3 import sm3_optax
 from gradstep.variants.sophia import sophia_optax
 from gradstep.variants.yogi import yogi_corrected
 
@@ -120,7 +120,7 @@ __all__ = [
     "schedule_free_adamw_rooted",
     "schedule_free_sgd_optax",
     "sign_sgd",
-    "sm3_of_matrices",
+    "sm3_optax",
     "sophia_optax",
     "unfolded_momentum",
     "unfolded_nesterov",

@@ -72,9 +72,12 @@ class Problem:
         Updates in a run, and between two evaluations.
     scale
         The learning rate that fits by order of magnitude, for each unit a learning rate can have: ``"theta/g"``
-        (about one over the largest curvature) and ``"theta"`` (a small part of the way to go). Grids are centred on it.
+        (about one over the largest curvature) and ``"theta"`` (a small part of the way to go). Searches are
+        centred on it.
     begin
         ``seed -> Task``. Loads the data on first use.
+    decades
+        How far apart the lowest and the highest rate are that are searched around the scale.
     exact
         Whether it is a formula: nothing is held back, and every split shows the same value.
     needs
@@ -90,6 +93,7 @@ class Problem:
     every: int
     scale: Mapping[str, float]
     begin: Callable[[int], Task]
+    decades: float = 3.0
     exact: bool = False
     needs: str | None = None
 

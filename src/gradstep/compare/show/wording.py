@@ -17,10 +17,10 @@ def goal(study: Study, problem: str) -> str:
     """A target in words: ``validation accuracy ≥ 95 %``; for a level of this study, whose."""
     found = study.goal(problem)
     if math.isnan(found.level):
-        none = "none: of no optimizer did the median seed end with a finite loss"
+        none = "none: no optimizer was below the start after half of its steps"
         return none if study.finished else "not settled yet"
     _, _, whose = found.origin.partition("study: ")
-    reached = f" (what the median seed of {whose} reached)" if whose else ""
+    reached = f" (what {whose} has after half of its steps in three of four runs)" if whose else ""
     return f"{study.problem_info[problem].prefix(found.split)}{found.target}{reached}"
 
 
@@ -34,6 +34,7 @@ def summary(study: Study) -> str:
             *([counted(len(study.problems), "problem")] if len(study.problems) > 1 else []),
             counted(len(study.optimizers), "optimizer"),
             trials,
+            *[counted(spec.searches, "search")] * (spec.searches > 1),
             counted(spec.seeds, "seed"),
             counted(steps[0], "step") if len(steps) == 1 else f"{steps[0]} to {steps[-1]} steps",
             counted(sum(study.total.values()), "run"),

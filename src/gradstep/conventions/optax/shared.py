@@ -1,4 +1,4 @@
-"""What the constructors of optax and of optax.contrib have in common."""
+"""Common parts of the constructors of optax and of optax.contrib."""
 
 from gradstep.conventions.library import Library
 
@@ -13,7 +13,6 @@ constructor = Library(
         "b1": "beta1",
         "b2": "beta2",
         "b3": "beta3",
-        "beta": "beta1",
         "betas": ("beta1", "beta2"),
         "decay": "rho",
         "initial_scale": "initial_accumulator",

@@ -140,7 +140,8 @@ class OptimizerState:
         if rule.name not in places:
             theirs = f"it keeps what {' or '.join(places)} keeps" if places else "it keeps no arrays"
             raise self.refused(f"there is nothing for the {rule.name} of this optimizer in it; {theirs}")
-        return {slot: places[rule.name][key] for key, slot in zip(rule.state, slots, strict=True)}
+        kept = zip(rule.state, slots, strict=True)
+        return {slot: places[rule.name][key] for key, slot in kept if key not in rule.inputs}  # which come with a step
 
     def covered(self, places: Mapping[str, str], theirs: Iterable[str]) -> None:
         """See that the other side keeps just what stands in ``places``.

@@ -84,8 +84,11 @@ def names() -> dict[str, list[str]]:
     import_module("gradstep.variants")  # which registers more rules
     found: dict[str, list[str]] = {"rules": [], "variants": []}
     for name, made in registry().items():
-        whose = made.module.split(".")[1]
-        if whose in found and not made.inputs:  # and not a rule of the user's own, which may do anything
+        package, _, rest = made.module.partition(".")
+        whose = rest.partition(".")[0]
+        if (
+            package == "gradstep" and whose in found and not made.inputs
+        ):  # and not a rule of the user's own, which may do anything
             found[whose].append(name)
     return found | constructors()
 
