@@ -41,7 +41,7 @@ __all__ = [
 ]
 
 _BY_SHAPE = "pytorch_optimizer steps arrays of one axis by another rule; give them one in groups=, beside "
-_TORCHS = ("ASGD", "Adadelta", "Adagrad", "Adam", "AdamW", "Adamax", "NAdam", "RMSprop", "SGD")
+_TORCHS = ("Adam", "AdamW", "NAdam", "RMSprop", "SGD")
 ABSENT = {
     **{name: f'it is torch\'s own, "torch.{name}"' for name in _TORCHS},
     "AdaFactor": "it keeps its momentum in bfloat16, and with relative_step, its default, it forgets lr; gs.adafactor",
