@@ -104,19 +104,23 @@ BESIDE = (  # some arguments matter beside others alone
 VALUES = {"k": 3.0, "loss_scale": 2.0, "threshold": 6.0}
 ABOVE_ZERO = {
     "clip",
-    "gamma",
-    "k",
     "d0",
     "d_coef",
+    "decay_rate",
     "eps",
     "eps1",
     "eps2",
-    "trust",
-    "start",
+    "gamma",
+    "grow",
+    "k",
+    "least",
     "loss_scale",
     "max_norm",
     "max_value",
+    "most",
+    "start",
     "threshold",
+    "trust",
 }
 SWITCHES_AT_ZERO = {"momentum", "eps_root"}
 REFUSED_AT_ZERO = {

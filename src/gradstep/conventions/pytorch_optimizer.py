@@ -50,7 +50,7 @@ ABSENT = {
     "MARS": f"{_BY_SHAPE}gs.chain(gs.mars, gs.adam)",
     "Muon": f"{_BY_SHAPE}gs.muon",
     "RAdam": 'it stands still until it is rectified; "torch.RAdam" goes along the average meanwhile',
-    "SimplifiedAdEMAMix": "in 4.1.0 its steps are not its authors', but a tenth of them; gs.simplified_ademamix",
+    "SimplifiedAdEMAMix": "in 4.1.0 it averages what is a sum, and corrects upside down, unlike gs.simplified_ademamix",
     "SophiaH": "it asks autograd for the diagonal; gs.sophia takes it with the step",
 }
 __getattr__ = refusing(__name__, ABSENT)

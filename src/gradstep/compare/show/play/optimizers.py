@@ -90,7 +90,9 @@ def names() -> dict[str, list[str]]:
             package == "gradstep" and whose in found and not made.inputs
         ):  # and not a rule of the user's own, which may do anything
             found[whose].append(name)
-    return found | constructors()
+    for library, listed in constructors().items():
+        found[library] = [name for name in listed if not any(x.rule.inputs for x in described(name).stage({}).parts)]
+    return found
 
 
 def choose(named: Named, scale: Mapping[str, float]) -> Player:
