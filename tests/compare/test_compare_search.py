@@ -16,7 +16,7 @@ from gradstep.compare.search import SPACES, Range, ask_tpe, at, is_searched, mov
 from gradstep.conventions import LIBRARIES, constructor
 from gradstep.errors import GradstepError
 from gradstep.rule import registry
-from gradstep.text import read_names
+from gradstep.text import read_names, short
 
 
 def one(text):
@@ -214,3 +214,9 @@ def test_tpe_is_a_function_of_its_arguments_and_comes_closer():
 def test_wrong_optimizers_are_told(text, says):
     with pytest.raises(GradstepError, match=says):
         one(text)
+
+
+def test_a_number_near_one_is_written_as_a_person_writes_it():
+    """1 - 0.445 is 0.5549999999999999."""
+    found = [Range(0.02, 0.5, from_one=True).at(k / 200) for k in range(200)]
+    assert max(len(short(x)) for x in found) <= 7
