@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import gradstep as gs
+from gradstep.gradient_check import first_look
 
 # -- functions: each of four to six numbers near 1, with its gradient ------
 
@@ -264,3 +265,18 @@ def test_a_gradient_without_the_jumps_of_a_value_is_not_called_wrong(kind, width
 def test_low_jumps_do_not_hide_a_wrong_gradient():
     for make in (least_squares, logistic, rosenbrock):
         assert verdicts(make, saw(1e-4, 1e-9, "teeth"), range(2), 0, wrong=True, few=3)[0]["wrong"] >= 5
+
+
+@pytest.mark.parametrize("check", [gs.check_gradient, first_look])
+def test_noise_that_the_value_has_not_makes_no_gradient_wrong(check):
+    rng, start = np.random.default_rng(5), np.linspace(1.0, 2.0, 8)
+
+    def noisy(size, factor):
+        def f(x):
+            return float(0.5 * (x * x).sum()), factor * x + size * rng.normal(size=x.shape)
+
+        return check(f, start, rng={"rng": rng}).parameters[0]
+
+    assert noisy(0.1, 1.0).verdict == "undecided"
+    assert noisy(0.1, 1.0).message.startswith("its noise is not in the value")
+    assert noisy(1e-4, -3.0).verdict == "wrong"

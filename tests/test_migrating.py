@@ -15,17 +15,19 @@ FOLDER = Path(__file__).parents[1] / "docs/migrating"
 LIBRARIES = {  # the head of its table of constructors, and where they are
     "torch": ("torch.optim", "torch.optim"),
     "optax": ("optax", "optax"),
+    "optax.contrib": ("optax.contrib", "optax.contrib"),
     "keras": ("keras.optimizers", "keras.optimizers"),
     "mlx": ("mlx.optimizers", "mlx.optimizers"),
     "timm": ("timm.optim", "timm.optim"),
+    "pytorch_optimizer": ("pytorch_optimizer", "pytorch_optimizer"),
     "tf1": ("tf.compat.v1.train", None),  # held to recordings alone
 }
 
 
-def tables(page):
+def tables(file):
     """Each table of a page by the cells of its head: its rows."""
     found = {}
-    for head, body in re.findall(r"^(\|.*\|)\n\|[-|]+\|\n((?:\|.*\|\n?)+)", (FOLDER / page).read_text("utf-8"), re.M):
+    for head, body in re.findall(r"^(\|.*\|)\n\|[-|]+\|\n((?:\|.*\|\n?)+)", (FOLDER / file).read_text("utf-8"), re.M):
         rows = [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in body.splitlines()]
         found[tuple(cell.strip() for cell in head.split("|")[1:-1])] = rows
     return found
@@ -36,19 +38,26 @@ def code(cell):
     return cell.strip("`")
 
 
+def page(library):
+    """The page of a library; optax.contrib stands on optax's."""
+    return f"{library.partition('.')[0]}.md"
+
+
 def rows(library, *head):
-    return tables(f"{library}.md").get(head, [])
+    return tables(page(library)).get(head, [])
 
 
-OF_TORCH = {"torch", "timm"}
+OF_TORCH = {"torch", "timm", "pytorch_optimizer"}
 CONSTRUCTORS = [
     (library, *map(code, row))
     for library, (head, _) in LIBRARIES.items()
     for row in rows(library, head, "here", "the stage that it is")
 ]
-ARGUMENTS = [(code(row[0]), row[1]) for library in LIBRARIES for row in rows(library, "here", "what happens")]
+PAGES = [library for library in LIBRARIES if "." not in library]
+ARGUMENTS = [(code(row[0]), row[1]) for library in PAGES for row in rows(library, "here", "what happens")]
 AROUND = [(library, *map(code, row)) for library in ("torch", "optax") for row in rows(library, library, "here")]
 START = np.linspace(-1.0, 1.0, 5)
+LOSS, CURVATURE = 0.5, np.linspace(0.5, 2.0, 5)  # of those that take them
 GRADS = [np.array([0.3, -2.0, 0.01, 5.0, 0.0]) * (1 + k) * (-1) ** k for k in range(4)]
 
 
@@ -59,8 +68,9 @@ def here(text):
 def ours(stage, dtype):
     w = START.astype(dtype)
     opt = gs.Optimizer(w, stage)
+    inputs = {"curvature": CURVATURE.astype(dtype)} if any(part.rule.inputs for part in opt.stage.parts) else {}
     for g in GRADS:
-        opt.step(g.astype(dtype))
+        opt.step(g.astype(dtype), loss=LOSS, **inputs)
     return w
 
 
@@ -69,21 +79,32 @@ def theirs(library, call):
     if library in OF_TORCH:
         import torch
 
-        w = torch.tensor(START, requires_grad=True)
-        opt = eval(call, vars(module) | {"params": [w]})  # noqa: S307
-        for g in GRADS:
-            w.grad = torch.tensor(g).to_sparse() if call.startswith("SparseAdam") else torch.tensor(g)
-            opt.step()
-        return w.detach().numpy()
-    if library == "optax":
+        from references.record.of_torch import in_float64
+
+        shape = (-1, 1) if call.startswith("Muon") else (-1,)  # which takes matrices alone, and computes in bfloat16
+        w = torch.tensor(START.reshape(shape), requires_grad=True)
+        with in_float64(), pytest.MonkeyPatch.context() as patch:
+            patch.setattr(torch.Tensor, "bfloat16", torch.Tensor.clone)
+            opt = eval(call, vars(module) | {"params": [w]})  # noqa: S307
+            if call.startswith("ScheduleFree"):
+                opt.train()
+            for g in GRADS:
+                w.grad = torch.tensor(g.reshape(shape))
+                w.grad = w.grad.to_sparse() if call.startswith("SparseAdam") else w.grad
+                opt.step()
+        return w.detach().numpy().reshape(-1)
+    if library.startswith("optax"):
         import jax.numpy as jnp
+        from optax import apply_updates
 
         w = jnp.asarray(START, jnp.float32)
         opt = eval(call, vars(module))  # noqa: S307
         state = opt.init(w)
+        more = {"value": LOSS, "obj_fn": lambda x: 0.5 * jnp.sum(CURVATURE * x * x)}
+        more = more if call.startswith(("momo", "polyak", "sophia")) else {}
         for g in GRADS:
-            step, state = opt.update(jnp.asarray(g, jnp.float32), state, w)
-            w = module.apply_updates(w, step)
+            step, state = opt.update(jnp.asarray(g, jnp.float32), state, w, **more)
+            w = apply_updates(w, step)
         return np.asarray(w)
     opt = eval(call, vars(module))  # noqa: S307
     if library == "mlx":
@@ -140,12 +161,12 @@ def test_an_argument_is_noted_or_refused_as_stands_there(text, says):
 
 
 def test_every_known_difference_stands_in_its_page_with_its_bound():
-    for library in LIBRARIES:
-        page = (FOLDER / f"{library}.md").read_text("utf-8")
-        own = [x for x in KNOWN if x.library == library]
+    for library in PAGES:
+        text = (FOLDER / f"{library}.md").read_text("utf-8")
+        own = [x for x in KNOWN if page(x.library) == page(library)]
         lines = tables(f"{library}.md").get(("where", "why", "at most, over thirty steps; in one step"), [])
         assert [row for row in lines if row[2]] == [difference(x) for x in own]
-        assert own or "None is known" in page
+        assert own or "None is known" in text
 
 
 def test_centered_rmsprop_meets_no_nan_where_torch_does():
@@ -166,7 +187,9 @@ def difference(x):
     """The line of a known difference."""
     whole = "as elsewhere" if x.whole is None else f"{x.whole:g}"
     step = "" if x.ulps is None else f"; {x.ulps:g} ulp"
-    return [f"{x.constructor}, {x.dtype}{' ' + x.where if x.where else ''}", x.reason, whole + step]
+    inner = x.library.partition(".")[2]
+    name = f"{inner}.{x.constructor}" if inner else x.constructor
+    return [f"{name}, {x.dtype}{' ' + x.where if x.where else ''}", x.reason, whole + step]
 
 
 @pytest.mark.parametrize(("library", "there", "text"), AROUND, ids=lambda x: x[:60])

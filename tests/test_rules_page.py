@@ -24,8 +24,9 @@ def test_every_rule_stands_there_with_its_bytes(name):
 def test_stages_stand_there_with_their_bytes():
     table = PAGE.split("## Around a rule")[1].split("## Sources")[0]
     rows = {name: own.split(" | ") for name, own in re.findall(r"^\| `(\w+)` \| (.*) \|$", table, re.MULTILINE)}
-    assert {"mars", "cautious", "proximal_decay", "lookahead", "ema"} <= rows.keys()
-    for name, (_, size, what, source) in rows.items():
+    assert rows.keys() == set(stages.__all__)
+    for name, (place, size, what, source) in rows.items():
+        assert place in ("before", "behind"), name
         assert size == facts([getattr(stages, name)])["bytes"], name
         assert len(what.split()) > 3, name
         assert re.search(r"\d", source), f"{name} needs a paper with its year, or a library with its version"

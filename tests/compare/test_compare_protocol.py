@@ -9,7 +9,7 @@ import pytest
 from gradstep.array.tree import flatten
 from gradstep.compare import protocol
 from gradstep.compare.evidence.study import Study, to_target
-from gradstep.compare.protocol import SETS, make_spec, total, train, trials_of, tuning_seeds
+from gradstep.compare.protocol import SETS, judging_seeds, make_spec, total, train, trials_of, tuning_seeds
 from gradstep.compare.record import Goal, PlannedRun
 from gradstep.errors import GradstepError
 
@@ -159,15 +159,16 @@ def test_trials_are_equal_but_where_the_label_holds_all():
 
 
 def test_choosing_and_judging_share_no_seed():
-    most = make_spec(["quadratic"], "sgd", seeds=1000, tuning_seeds=1000).spec
-    assert not set(tuning_seeds(most)) & set(range(most.seeds))
+    most = make_spec(["quadratic"], "sgd", seeds=1000, tuning_seeds=1000, searches=3, trials=2).spec
+    used = [seed for k in range(3) for seeds in (tuning_seeds, judging_seeds) for seed in seeds(most, k)]
+    assert len(set(used)) == len(used) == 3 * 2000
 
 
 def test_the_ruleset_of_defaults_has_neither_trials_nor_tuning_seeds():
     asked = make_spec(["quadratic"], "sgd,keras.Adam,adam:lr=1", ruleset="defaults", trials=9, search="tpe", tune="all")
     assert (asked.spec.trials, asked.spec.tuning_seeds, asked.spec.search, asked.spec.tune) == (1, 0, "quasi", "lr")
     problem = asked.problems["quadratic"]
-    hyper = [protocol.hyper_of(asked.spec, one, problem, 0) for one in asked.contenders.values()]
+    hyper = [protocol.hyper_of(asked.spec, one, problem, 0, 0) for one in asked.contenders.values()]
     assert hyper == [{"lr": 0.01}, {"learning_rate": 0.001}, {}]
     with pytest.raises(GradstepError, match=r"optax\.adam: missing a required argument: 'learning_rate'"):
         make_spec(["quadratic"], "optax.adam", ruleset="defaults")

@@ -1,16 +1,22 @@
 """What is tried: the stored table, the declared spaces, and TPE as a function of its arguments."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from scipy import stats
 
+import gradstep as gs
+import gradstep.variants
+from gradstep import conventions
 from gradstep.compare.contender import contender
 from gradstep.compare.problems import PROBLEMS, find_problem
 from gradstep.compare.problems.problem import Problem
-from gradstep.compare.search import SPACES, Range, ask_tpe, at, is_searched, space, table
+from gradstep.compare.search import SPACES, Range, ask_tpe, at, is_searched, moved, space, table
 from gradstep.conventions import LIBRARIES, constructor
 from gradstep.errors import GradstepError
 from gradstep.rule import registry
-from gradstep.text import read_names
+from gradstep.text import read_names, short
 
 
 def one(text):
@@ -48,9 +54,15 @@ def test_every_rule_has_rates_around_what_fits():
             assert (key, decades) == ("lr", pytest.approx(3 if rule.units.get("lr") else 4)), (problem.name, name)
 
 
-def test_a_problem_without_scale_is_searched_widely_around_the_default():
+def test_a_problem_without_scale_is_searched_widely_around_what_is_usual():
     problem = Problem("p", "", "", "", None, 1, 1, {}, lambda _: None)
-    for text, default in (("adam", 1e-3), ("torch.NAdam", 2e-3), ("optax.sgd", 1e-2)):
+    for text, default in (
+        ("adam", 1e-3),
+        ("torch.NAdam", 1e-3),
+        ("optax.sgd", 1e-2),
+        ("torch.SGD", 1e-2),
+        ("dog", 1.0),
+    ):
         [(name, found)] = space(one(text), problem, "lr").items()
         assert name == one(text).rate
         assert np.sqrt(found.low * found.high) == pytest.approx(default)
@@ -63,17 +75,78 @@ def test_the_space_of_a_constructor_is_that_of_its_rule():
         [(_, found)] = space(one(theirs), problem, "lr").items()
         assert found == space(one(ours), problem, "lr")["lr"]
     scaled = space(one("keras.RMSprop"), problem, "lr")["learning_rate"]  # g is a pure number behind its first stage
-    assert np.sqrt(scaled.low * scaled.high) == pytest.approx(problem.scale["theta"])
+    assert scaled == space(one("rmsprop"), problem, "lr")["lr"]
+
+
+def path(stage):
+    """Three parameters after each of some steps, all bits of them."""
+    theta = np.array([1.0, -2.0, 0.5])
+    opt = gs.Optimizer(theta, stage)
+    rng = np.random.default_rng(0)
+    out = []
+    for k in range(30):
+        opt.step(rng.normal(size=3), loss=1e-3 * (k + 1))  # so that Polyak's step is now shorter than the rate, now not
+        out += theta.tolist()
+    return out
+
+
+def test_what_computes_the_same_is_searched_in_the_same_range():
+    """Told by the numbers: every constructor, as it comes, beside every rule and variant, at one rate.
+
+    A difference of 1e-12 is rounding: torch multiplies by the rate behind its momentum, and the paper within.
+    """
+    bare = Problem("p", "", "", "", None, 1, 1, {}, lambda _: None)
+    scaled = replace(bare, scale={"theta": 0.01, "theta/g": 3.0})
+    # With a decay, which is 0 by default, the rate of timm's LARS is in another unit than that of momentum.
+    names = [name for name, rule in registry().items() if rule.kind == "rule" and not rule.inputs and not rule.whole]
+    names += [f"{library}.{name}" for library in LIBRARIES for name in getattr(conventions, library).__all__]
+    names = [name for name in names if name not in ("lars_timm", "timm.Lars")]
+    paths = {}
+    for name in names:
+        try:
+            found = one(f"{name}:momentum=0.9" if name in HAVE_NO_MOMENTUM else name)
+            if found.rate is not None:
+                paths[found.label] = path(found.stage({found.rate: 0.003}))
+        except GradstepError:
+            continue  # what needs more than a gradient, or a matrix
+    labels, table = list(paths), np.array(list(paths.values()))
+    alike = 0
+    for k, label in enumerate(labels):
+        same = np.flatnonzero(np.abs(table - table[k]).max(axis=1) < 1e-12)
+        alike += len(same) > 1
+        for other in (labels[j] for j in same):
+            for problem in (bare, scaled):
+                ranges = [space(one(x), problem, "lr")[one(x).rate] for x in (label, other)]
+                assert ranges[0] == ranges[1], (label, other, dict(problem.scale))
+    assert alike > 40
+
+
+HAVE_NO_MOMENTUM = ("tf1.MomentumOptimizer",)
+
+
+def test_points_move_with_problem_and_search_and_with_nothing_else():
+    point = table()[3][:2]
+    seen = {(name, k): tuple(moved(point, name, k)) for name in ("quadratic", "diabetes") for k in range(3)}
+    assert len(set(seen.values())) == 6
+    assert all(0 <= u < 1 for own in seen.values() for u in own)
+    assert moved(point, "quadratic", 1) == list(seen["quadratic", 1])
+    # All points of a search move alike, so that they stay one in each part of the space.
+    ours = np.array([moved(x[:1], "quadratic", 2)[0] - x[0] for x in table()[:8]]) % 1.0
+    np.testing.assert_allclose(ours, ours[0], atol=1e-15)
+    first = [moved([0.0], f"p{k}", 0)[0] for k in range(4000)]
+    assert stats.kstest(first, "uniform").pvalue > 0.01
 
 
 @pytest.mark.parametrize("library", LIBRARIES)
 def test_every_constructor_has_a_rate_that_it_takes(library):
-    from gradstep import conventions
-
     for name in getattr(conventions, library).__all__:
         text = f"{library}.{name}"
         if text == "tf1.MomentumOptimizer":
             text += ":momentum=0.9"  # has no default there
+        if text == "optax.contrib.sophia":
+            with pytest.raises(GradstepError, match="takes curvature beside the gradient"):
+                one(text)
+            continue
         found = one(text)
         made = found.stage(at(space(found, find_problem("quadratic"), "lr"), [0.5]))
         assert made.parts
@@ -141,3 +214,9 @@ def test_tpe_is_a_function_of_its_arguments_and_comes_closer():
 def test_wrong_optimizers_are_told(text, says):
     with pytest.raises(GradstepError, match=says):
         one(text)
+
+
+def test_a_number_near_one_is_written_as_a_person_writes_it():
+    """1 - 0.445 is 0.5549999999999999."""
+    found = [Range(0.02, 0.5, from_one=True).at(k / 200) for k in range(200)]
+    assert max(len(short(x)) for x in found) <= 7

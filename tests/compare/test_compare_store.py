@@ -8,11 +8,12 @@ from dataclasses import replace
 import pytest
 
 from compare_support import table_of, timeless
+from gradstep.cli.compare import free_folder
 from gradstep.compare import Study, compare, make_spec, run_study
 from gradstep.compare.record import ProblemInfo
 from gradstep.compare.store import NAME, Content, Reader, Store
 from gradstep.compare.workers import Workers
-from gradstep.errors import CheckpointError, GradstepValueError
+from gradstep.errors import CheckpointError, GradstepError, GradstepValueError
 
 CALL = {
     "optimizers": "sgd,adam",
@@ -192,9 +193,24 @@ def test_every_flipped_bit_of_a_run_is_found(folder):
 
 
 def test_a_format_of_another_version_is_told(folder, monkeypatch):
-    monkeypatch.setattr("gradstep.compare.store.FORMAT", 2)
-    with pytest.raises(CheckpointError, match="its format is 1, and this version reads 2"):
+    monkeypatch.setattr("gradstep.compare.store.READABLE", (0, 1))
+    with pytest.raises(CheckpointError, match="its format is 2, and this version reads up to 1"):
         Study.load(folder)
+
+
+def test_a_study_of_the_first_format_is_read_and_does_not_go_on(folder):
+    """It has no searches in its spec, and its trials are where the stored table has them."""
+    before = Study.load(folder)
+    with sqlite3.connect(folder / "study.db") as db:
+        spec = json.loads(db.execute("SELECT content FROM facts WHERE name = 'spec'").fetchone()[0])
+        spec = {key: x for key, x in spec.items() if key != "searches"} | {"format": 1}
+        text = json.dumps(spec)
+        db.execute("UPDATE facts SET content = ?, crc = ? WHERE name = 'spec'", (text, zlib.crc32(text.encode())))
+    db.close()
+    assert table_of(Study.load(folder)) == table_of(before)
+    with pytest.raises(GradstepError, match="a study of an earlier version"):
+        compare(list(before.optimizers), list(before.problems), out=folder)
+    assert free_folder(before.problems, before.spec) != folder
 
 
 def with_changes(table, change):

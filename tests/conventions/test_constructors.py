@@ -6,7 +6,9 @@ import pickle
 import re
 import subprocess
 import sys
+from functools import partial
 from importlib import import_module
+from types import FunctionType
 
 import numpy as np
 import pytest
@@ -21,10 +23,12 @@ EVERY = [f"{library}.{name}" for library in LIBRARIES for name in getattr(gs.con
 THEIRS = {
     "torch": "torch.optim",
     "optax": "optax",
+    "optax.contrib": "optax.contrib",
     "keras": "keras.optimizers",
     "mlx": "mlx.optimizers",
     "tf1": "tensorflow.compat.v1.train",
     "timm": "timm.optim",
+    "pytorch_optimizer": "pytorch_optimizer",
 }
 BASE = {  # what Keras's optimizers hand to their base class, and its defaults
     "clipnorm": None,
@@ -40,11 +44,18 @@ BASE = {  # what Keras's optimizers hand to their base class, and its defaults
 ONLY_INSIDE = {"use_own_namescope_for_non_slot_vars"}  # of TensorFlow's graph
 
 
+def default(x):
+    """A default of theirs: a list is as good as a tuple, and a function or transformation of theirs is None here."""
+    if isinstance(x, list):
+        return tuple(x)
+    return None if inspect.isfunction(x) or hasattr(x, "_fields") else x
+
+
 def parameters(call):
-    """Names in order, defaults, and whether each is by keyword alone; a list is as good as a tuple."""
+    """Names in order, defaults, and whether each is by keyword alone."""
     known = [x for x in inspect.signature(call).parameters.values() if x.kind not in (x.VAR_KEYWORD, x.VAR_POSITIONAL)]
     return {
-        x.name: (tuple(x.default) if isinstance(x.default, list) else x.default, x.kind is x.KEYWORD_ONLY)
+        x.name: (default(x.default), x.kind is x.KEYWORD_ONLY)
         for x in known
         if x.name not in ("self", "params") and x.name not in ONLY_INSIDE
     }
@@ -52,7 +63,7 @@ def parameters(call):
 
 @pytest.mark.parametrize("name", EVERY)
 def test_arguments_and_defaults_are_the_librarys_own(name):
-    library, _, own = name.partition(".")
+    library, _, own = name.rpartition(".")
     module = installed(THEIRS[library])
     theirs = getattr(module, own)
     theirs = parameters(theirs.__init__ if inspect.isclass(theirs) else theirs)
@@ -68,9 +79,9 @@ def test_defaults_make_a_stage_that_steps_and_is_documented(name):
     w = np.ones(3)
     opt = gs.Optimizer(w, described(name).stage({}))
     for _ in range(2):  # ADOPT's first update only looks
-        opt.step(np.full(3, 0.5))
+        opt.step(np.full(3, 0.5), loss=1.0, **({"curvature": np.ones(3)} if name == "optax.contrib.sophia" else {}))
     assert (w < 1).all()
-    assert inspect.getdoc(make).startswith(f"``{THEIRS[name.partition('.')[0]].replace('tensorflow', 'tf')}.")
+    assert inspect.getdoc(make).startswith(f"``{THEIRS[name.rpartition('.')[0]].replace('tensorflow', 'tf')}.")
 
 
 def test_a_name_is_the_constructor():
@@ -85,11 +96,39 @@ def test_a_name_is_the_constructor():
             assert opt.hyper["lr"] == 0.02
 
 
-BESIDE = ({}, {"momentum": 0.5, "use_ema": True})  # some arguments matter beside others alone
-VALUES = {"loss_scale": 2.0, "threshold": 6.0}
-ABOVE_ZERO = {"eps", "loss_scale", "max_norm", "max_value", "threshold", "trust"}
+BESIDE = (  # some arguments matter beside others alone
+    {},
+    {"momentum": 0.5, "use_ema": True},
+    {"weight_decouple": True},
+)
+VALUES = {"k": 3.0, "loss_scale": 2.0, "threshold": 6.0}
+ABOVE_ZERO = {
+    "clip",
+    "d0",
+    "d_coef",
+    "decay_rate",
+    "eps",
+    "eps1",
+    "eps2",
+    "gamma",
+    "grow",
+    "k",
+    "least",
+    "loss_scale",
+    "max_norm",
+    "max_value",
+    "most",
+    "start",
+    "threshold",
+    "trust",
+}
 SWITCHES_AT_ZERO = {"momentum", "eps_root"}
-REFUSED_AT_ZERO = {"tf1.AdagradOptimizer" + "initial_accumulator_value"}
+REFUSED_AT_ZERO = {
+    "tf1.AdagradOptimizer" + "initial_accumulator_value",
+    "pytorch_optimizer.FTRL" + "lr",
+    "pytorch_optimizer.Yogi" + "initial_accumulator",
+}
+REFUSED_ABOVE_ZERO = {"pytorch_optimizer.DAdaptAdam" + "weight_decay"}
 
 
 @pytest.mark.parametrize("name", EVERY)
@@ -100,7 +139,7 @@ def test_the_same_switches_give_the_same_chain_whatever_the_numbers(name):
         if (
             x.kind == "number"
             and x.becomes[0] not in ABOVE_ZERO | SWITCHES_AT_ZERO
-            and name + key not in REFUSED_AT_ZERO
+            and name + key not in REFUSED_AT_ZERO | REFUSED_ABOVE_ZERO
         ):
             some, none = (made.arguments({key: x.there(value)}) for value in (0.5, 0.0))
             assert [part.rule for part in made.stage(some).parts] == [part.rule for part in made.stage(none).parts], key
@@ -142,7 +181,7 @@ def test_a_constructor_goes_by_its_name_and_shows_its_arguments(name):
     made = constructor(name)
     assert pickle.loads(pickle.dumps(made)) is copy.deepcopy(made) is made  # noqa: S301 - made here
     assert all(f"{key}: " in repr(made) or f"{key}=" in repr(made) for key in made.takes)
-    assert made.summary.startswith(f"``{THEIRS[name.partition('.')[0]].replace('tensorflow', 'tf')}.")
+    assert made.summary.startswith(f"``{THEIRS[name.rpartition('.')[0]].replace('tensorflow', 'tf')}.")
 
 
 def test_a_weight_decay_of_zero_is_set_in_mid_run_and_in_a_group():
@@ -196,7 +235,7 @@ def test_keras_takes_what_its_base_class_takes():
         (
             'gs.Optimizer(w, "jax.Adam")',
             ValueError,
-            r"unknown library 'jax'; known: keras, mlx, optax, tf1, timm, torch",
+            r"unknown library 'jax'; known: keras, mlx, optax, optax\.contrib, p",
         ),
         (
             'gs.Optimizer(w, "torch.Adam", beta1=0.9)',
@@ -232,6 +271,11 @@ def test_keras_takes_what_its_base_class_takes():
         ("M.SGD(0.1, nesterov=True)", ValueError, r"mlx\.SGD: nesterov=True needs a momentum above 0"),
         ("F.AdagradOptimizer(0.1, 0.0)", ValueError, r"initial_accumulator_value must be above 0, as in TensorFlow"),
         ("gs.conventions.jax", AttributeError, r"has no attribute 'jax'; there are"),
+        ('gs.Optimizer(w, "optax.dog")', ValueError, r"unknown optimizer of optax 'dog'; known: optax\.contrib\.dog"),
+        ('gs.Optimizer(w, "optax.contrib.prodgy")', ValueError, r"of optax\.contrib 'prodgy'; did you mean prodigy"),
+        ('gs.Optimizer(w, "optax.rprop")', ValueError, r"optax\.rprop cannot be had here: in optax 0\.2\.8 each"),
+        ("O.rprop(0.1)", AttributeError, r"rprop cannot be had here: in optax 0\.2\.8 each"),
+        ("O.prodigy()", AttributeError, r"module 'gradstep\.conventions\.optax' has no attribute 'prodigy'"),
     ],
 )
 def test_errors(call, kind, text):
@@ -302,7 +346,7 @@ def test_every_library_is_a_module_of_its_constructors():
     for library in LIBRARIES:
         module = import_module(f"gradstep.conventions.{library}")
         assert getattr(gs.conventions, library) is module
-        assert library in dir(gs.conventions)
+        assert library.partition(".")[0] in dir(gs.conventions)
 
 
 @pytest.mark.process
@@ -319,3 +363,40 @@ print(tx, tx.parts[1].rule is __import__("gradstep.variants").variants.scale_by_
     )
     assert (done.stdout, done.stderr) == (f"{tx} True\n", "")
     assert copy.deepcopy(tx).parts[0].rule is tx.parts[0].rule
+
+
+@pytest.mark.parametrize("library", ["optax", "optax.contrib"])
+def test_every_optimizer_of_optax_is_here_or_says_why_not(library):
+    """Functions there whose first argument is a learning rate, or which have one by keyword."""
+    theirs = pytest.importorskip(library)
+    ours = import_module(f"gradstep.conventions.{library}")
+    known = {name for name, x in vars(theirs).items() if isinstance(x, partial | FunctionType)}
+    rated = {name for name in known if "learning_rate" in inspect.signature(getattr(theirs, name)).parameters}
+    parts = {name for name in known if name.startswith(("scale_by_", "normalize_by_", "_"))}
+    assert not {*ours.__all__} & {*ours.ABSENT}
+    assert {*ours.__all__, *ours.ABSENT} <= known
+    assert rated - parts <= {*ours.__all__, *ours.ABSENT}
+
+
+@pytest.mark.parametrize("library", ["timm", "pytorch_optimizer"])
+def test_an_optimizer_that_is_absent_is_one_of_the_librarys(library):
+    theirs = installed(THEIRS[library])
+    ours = import_module(f"gradstep.conventions.{library}")
+    assert not {*ours.__all__} & {*ours.ABSENT}
+    for name in ours.ABSENT:
+        assert inspect.isclass(getattr(theirs, name)), name
+    if library == "timm":
+        base = import_module("torch.optim").Optimizer
+        every = {name for name, x in vars(theirs).items() if inspect.isclass(x) and issubclass(x, base)}
+        assert every == {*ours.__all__, *ours.ABSENT}
+
+
+def test_lamb_of_pytorch_optimizer_takes_a_norm_as_ten_at_most():
+    steps = []
+    for scale in (0.5, 1.0, 5.0):
+        w = scale * np.array([6.0, 8.0])
+        before = w.copy()
+        gs.Optimizer(w, "pytorch_optimizer.Lamb", lr=0.1).step(np.array([1.0, -2.0]))
+        steps.append(before - w)
+    np.testing.assert_allclose(steps[1], 2 * steps[0], rtol=1e-12)
+    np.testing.assert_allclose(steps[2], steps[1], rtol=1e-12)

@@ -10,7 +10,7 @@ from gradstep.rule import registry
 from gradstep.testing import Case
 from gradstep.testing.case import ENGINES
 from gradstep.testing.trial import gradients, normal, run, same_runs
-from papers import stages, wrappers
+from papers import schedule_free_adamw, schedule_free_sgd, stages, wrappers
 from papers.exact import DIGITS, numbers
 
 u = 2.0**-53
@@ -124,6 +124,120 @@ def test_decay(tensors, engine):
     assert g == [x.tolist() for x in grads]
 
 
+def unit_rows(x, axis):
+    """The units of an array as rows of numbers, and how to put rows back."""
+    if x.ndim < 2:
+        return x.reshape(1, -1).tolist(), lambda rows: np.array(rows, object).reshape(x.shape)
+    moved = np.moveaxis(x, axis, 0)
+    return (
+        moved.reshape(len(moved), -1).tolist(),
+        lambda rows: np.moveaxis(np.array(rows, object).reshape(moved.shape), 0, axis),
+    )
+
+
+UNITS = [(6, 9), (9, 6), (7,), (3, 2, 4, 5), (5, 1), (1, 5), ()]
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize(("name", "axis"), [("agc_columns", -1), ("agc_rows", 0)])
+def test_agc(name, axis, engine):
+    """Convolutions too; a unit of zeros is measured by eps, and a unit within its bound keeps its bits."""
+    rng = np.random.default_rng(5)
+    thetas = normal(rng, *UNITS)
+    (grads,) = gradients(rng, thetas, 1)
+    for x in thetas[:2]:
+        x[2, :] = x[:, 2] = 0.0
+    grads[3][...] *= 1e-3
+    _, got = one_step(getattr(gs, name), thetas, grads, engine, clip=0.3, floor=0.05)
+    kept = cut = 0
+    for x, g, y in zip(thetas, grads, got, strict=True):
+        rows, back = unit_rows(g, axis)
+        exact = [list(row) for row in wrappers.agc(rows, unit_rows(x, axis)[0], 0.3, 0.05)]
+        same = [numbers(a) == b for a, b in zip(rows, exact, strict=True)]
+        kept, cut = kept + sum(same), cut + len(same) - sum(same)
+        for a, b in zip(back(exact).flat, np.array(y).flat, strict=True):
+            assert abs(a - b) <= 20 * u * abs(a)  # squares, their sum, a root, of both; a quotient and two products
+        for row, b in zip(unit_rows(np.array(y), axis)[0], rows, strict=True):
+            assert row == b or not same[rows.index(b)]
+    assert kept >= 3
+    assert cut >= 10
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize(("name", "axis"), [("centralize_columns", -1), ("centralize_rows", 0)])
+def test_centralize(name, axis, engine):
+    rng = np.random.default_rng(6)
+    thetas = normal(rng, *UNITS)
+    (grads,) = gradients(rng, thetas, 1)
+    theta, got = one_step(getattr(gs, name), thetas, grads, engine)
+    assert theta == [x.tolist() for x in thetas]
+    for g, y in zip(grads, got, strict=True):
+        if g.ndim < 2:
+            assert y == g.tolist()
+            continue
+        rows, back = unit_rows(g, axis)
+        exact = [[0.0] if len(row) == 1 else [a - sum(numbers(row)) / len(row) for a in numbers(row)] for row in rows]
+        if min(map(len, rows)) > 1:
+            assert exact == list(wrappers.centralize(rows))
+        room = 2 * u * np.abs(g).max()
+        assert all(abs(a - b) <= room for a, b in zip(back(exact).flat, np.array(y).flat, strict=True))
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_proximal_decay(tensors, engine):
+    thetas, grads = tensors
+    theta, g = one_step(gs.proximal_decay, thetas, grads, engine, lr=0.1, weight_decay=0.3)
+    for got, x in zip(theta, thetas, strict=True):
+        within(
+            got, wrappers.proximal_decay(x, 0.1, 0.3), 4 * u * np.abs(got)
+        )  # a product, a sum, a quotient, a product
+    assert g == [x.tolist() for x in grads]
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_l1_decay(tensors, engine):
+    thetas, grads = tensors
+    theta, g = one_step(gs.l1_decay, thetas, grads, engine, lr=0.5, l1=0.8)
+    for got, x in zip(theta, thetas, strict=True):
+        within(got, wrappers.soft_threshold(x, 0.5, 0.8), u * 0.4 + u * np.abs(got))  # a product and a difference
+        assert 0 < got.count(0.0) < x.size or x.size < 9  # a small number is zero, not almost
+    assert g == [x.tolist() for x in grads]
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_corrected_decay_of_a_run(engine):
+    """A rate that grows and falls; nothing else moves theta."""
+    rng, rates = np.random.default_rng(3), [0.1, 0.4, 0.4, 0.3, 0.0, 0.2]
+    (theta,) = normal(rng, (12,))
+    stage = gs.corrected_decay(lr=lambda t: rates[t], weight_decay=0.5)
+    runs = run(stage, [theta], gradients(rng, [theta], 6), engine=engine)
+    exact = theta.tolist()
+    for t, after in enumerate(runs):
+        exact = wrappers.corrected_decay(exact, rates[t], max(rates[: t + 1]), 0.5)
+        within(after["theta"][0].tolist(), exact, (t + 1) * 6 * u * np.abs(theta))
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_cautious_decay(engine):
+    """Behind momentum, which goes on away from zero for a while; a theta or a step of zero does not decay."""
+    rng = np.random.default_rng(11)
+    thetas = normal(rng, (40,), (5,))
+    grads = gradients(rng, thetas, 8)
+    opt = gs.Optimizer(thetas, gs.chain(gs.momentum(lr=0.1), gs.cautious_decay(weight_decay=0.3)), engine=engine)
+    thetas[1][0] = 0.0
+    decayed = 0
+    for step in grads:
+        before = [x.copy() for x in opt.params]
+        velocity = [opt.state[str(k)]["momentum.v"].copy() for k in range(2)]
+        opt.step(step)
+        for x, v, g, after in zip(before, velocity, step, opt.params, strict=True):
+            moved = x + (0.9 * v - 0.1 * g)
+            exact = wrappers.cautious_decay(x.tolist(), moved.tolist(), 0.1, 0.3)
+            within(after.tolist(), exact, 4 * u * np.abs(0.03 * x) + u * np.abs(after))
+            decayed += int((moved != after).sum())
+    assert 50 < decayed < 300
+
+
 @pytest.mark.parametrize("engine", ENGINES)
 def test_maximize(tensors, engine):
     theta, g = one_step(gs.maximize, *tensors, engine)
@@ -224,13 +338,13 @@ def test_averages_with_defaults_of_their_papers():
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-@pytest.mark.parametrize("name", ["cautious", "cautious_mean"])
+@pytest.mark.parametrize("name", ["cautious", "cautious_mean", "cautious_heavyball"])
 def test_cautious(name, engine):
     """Behind momentum, which goes on uphill for a while, and decay, which is not undone."""
     rng = np.random.default_rng(11)
     thetas = normal(rng, (40,), (5,), (3,))
     grads = gradients(rng, thetas, 8)
-    rule, paper = registry(None)[name], getattr(stages, name)
+    rule, paper = registry(None)[name], getattr(stages, name, getattr(wrappers, name, None))
     alone = gs.chain(gs.decay(weight_decay=0.3), gs.momentum(lr=0.1))
     wrapped = gs.chain(alone, rule)
     opt = gs.Optimizer([x.copy() for x in thetas], wrapped, engine=engine)
@@ -247,6 +361,54 @@ def test_cautious(name, engine):
             within(after.tolist(), exact, 4 * u * (np.abs(decayed) + np.abs(after)) + 4 * u * x.size * np.abs(moved))
             undone += sum(a == b for a, b in zip(numbers(after.tolist()), numbers(decayed.tolist()), strict=True))
     assert undone > 20
+
+
+SCHEDULE_FREE = {
+    "sgd": (gs.sgd, schedule_free_sgd, {}),
+    "sgd, another beta": (gs.sgd, schedule_free_sgd, {"beta1": 0.5}),
+    "adamw": (gs.chain(gs.decay(weight_decay=0.3), gs.adam(beta1=0.0)), schedule_free_adamw, {"weight_decay": 0.3}),
+}
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("warmup", [0, 5])
+@pytest.mark.parametrize("name", SCHEDULE_FREE)
+def test_schedule_free_around_a_rule_is_the_rule_of_the_paper(name, warmup, engine):
+    alone, paper, hyper = SCHEDULE_FREE[name]
+    rng = np.random.default_rng(12)
+    (theta,) = normal(rng, (6,))
+    grads = gradients(rng, [theta], 30)
+    lr = (lambda t: 0.1 * min(1.0, (t + 1) / warmup)) if warmup else 0.1
+    tx = gs.chain(alone, gs.schedule_free(lr=lr, beta=hyper.get("beta1", 0.9)))
+    path = [x["theta"][0] for x in run(tx, [theta], grads, engine=engine)]
+    for i in range(theta.size):
+        own = [g[i] for (g,) in grads]
+        exact = list(paper.trajectory(theta[i], own, **{**paper.DEFAULTS, "lr": 0.1, "warmup": warmup, **hyper}))
+        # each step rounds some ten times, an average of theta and steps of some lengths, and Adam's quotient
+        room = 30 * 10 * u * (abs(theta[i]) + 0.1 * sum(map(abs, own)))
+        within([x[i] for x in path], exact, [room] * len(exact))
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_schedule_free_shows_the_average(engine):
+    """x is what the rule of its own shows, and a rule that does not move leaves all three alike to the last bit."""
+    rng = np.random.default_rng(12)
+    (theta,) = normal(rng, (6,))
+    opts = [
+        gs.Optimizer(theta.copy(), tx, engine=engine)
+        for tx in (gs.chain(gs.sgd(lr=0.1), gs.schedule_free), gs.schedule_free_sgd(lr=0.1))
+    ]
+    for (g,) in gradients(rng, [theta], 20):
+        for opt in opts:
+            opt.step(g)
+    assert np.allclose(opts[0].averaged(), opts[1].averaged(), rtol=0, atol=1e-13 * np.abs(opts[0].averaged()).max())
+    assert not np.allclose(opts[0].averaged(), opts[0].params)
+    still = gs.Optimizer(theta.copy(), gs.chain(gs.sgd(lr=0.0), gs.schedule_free), engine=engine)
+    for (g,) in gradients(rng, [theta], 5):
+        still.step(g)
+    assert all(
+        x.tobytes() == theta.tobytes() for x in (still.params, still.averaged(), *still.state["params"].values())
+    )
 
 
 def test_nothing_is_kept():

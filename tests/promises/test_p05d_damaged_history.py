@@ -43,7 +43,7 @@ def test_one_damaged_byte_costs_one_row(tmp_path, figure):
         assert [row for row in rows if row in others] == others, (k, content)
         assert len(rows) <= LIMIT, (k, content)
         tried += 1
-    figure("P5d", f"{tried} damaged bytes in the rows of a history: none cost another row than its own")
+    figure("P5d", "{n} damaged bytes in the rows of a history: none cost another row than its own", n=tried)
 
 
 def test_control_reading_up_to_the_first_damaged_row(control):
@@ -59,4 +59,4 @@ def test_control_reading_up_to_the_first_damaged_row(control):
                 break
         lost += kept < len(whole) - 1 and k < LIMIT
     assert lost
-    control("P5d", f"Reading up to the first row that cannot be read: {lost} of them lose all that follows")
+    control("P5d", "Reading up to the first row that cannot be read: {n} of them lose all that follows", n=lost)

@@ -7,18 +7,20 @@ from typing import Any
 import numpy as np
 
 import gradstep as gs
-from references.cases import SHAPES, Arrays, Case, Problem
+from references.cases import SHAPES, Arrays, Case, Problem, curvature, loss
 
 # How far a whole trajectory may go from the recorded one, by `distance`: some ten roundings a step over thirty steps,
 # in the dtype of the parameters.
 TOLERANCE = {
     ("torch", "float64"): 1e-12,
     ("optax", "float64"): 1e-12,
+    ("optax.contrib", "float64"): 1e-12,
     ("keras", "float64"): 1e-12,
     ("keras", "float32"): 1e-5,  # 1 - beta2^t has 2^-24 / (1 - beta2) of error there
     ("mlx", "float32"): 5e-6,
     ("tf1", "float32"): 5e-6,
     ("timm", "float64"): 1e-12,
+    ("pytorch_optimizer", "float64"): 1e-12,
 }
 ULPS = 4  # of one step from a recorded state, by `ulps`
 
@@ -65,6 +67,23 @@ KNOWN = [
         whole=2e-8,
         ulps=5e7,
     ),
+    Known(
+        "torch",
+        "ASGD",
+        "float64",
+        "torch keeps the rate in float32 beside parameters in float64.",
+        whole=6e-8,
+        ulps=5e8,
+    ),
+    Known(
+        "torch",
+        "Muon",
+        "float64",
+        "torch makes the Newton-Schulz steps in bfloat16, whose roundings they enlarge: a singular value near "
+        "zero becomes 485 times as large.",
+        whole=0.12,
+        ulps=2e14,
+    ),
     Known("torch", "RAdam", "float64", RHO, ulps=16, concerns=lambda x: "betas" not in x, where="beta2 = 0.999"),
     Known("optax", "radam", "float64", RHO, ulps=50, concerns=lambda x: "b2" not in x, where="b2 = 0.999"),
     Known(
@@ -78,15 +97,51 @@ KNOWN = [
         concerns=lambda x: x.get("centered", False) and x.get("bias_correction", False),
         where="centered=True, bias_correction=True",
     ),
-    Known("timm", "LaProp", "float64", "timm keeps the correction of the mean square in float32.", whole=2e-8),
     Known(
-        "timm",
-        "NvNovoGrad",
+        "pytorch_optimizer",
+        "DAdaptSGD",
         "float64",
-        "timm keeps the second moment, one number for an array, in float32.",
-        whole=2e-7,
+        "pytorch_optimizer sums the squares of the first gradient in float32.",
+        whole=1e-7,
     ),
+    Known("pytorch_optimizer", "LaProp", "float64", "pytorch_optimizer rounds the rate to float32.", whole=5e-8),
     Known("timm", "RAdamLegacy", "float64", "timm computes in float32, whatever the parameters are.", whole=1e-6),
+    Known(
+        "optax.contrib",
+        "simplified_ademamix",
+        "float64",
+        "The average of squares is g^2 + b2 (n - g^2) there, which rounds otherwise where n is much less than g^2.",
+        ulps=8,
+        concerns=lambda x: "b2" in x,
+        where="b2 = 0.99",
+    ),
+    *(
+        Known(
+            "optax.contrib",
+            name,
+            "float64",
+            "JAX computes the rate of a warm-up in float32.",
+            whole=whole,
+            concerns=lambda x: "warmup_steps" in x,
+            where="warmup_steps = 10",
+        )
+        for name, whole in (("schedule_free_sgd", 5e-7), ("schedule_free_adamw", 1e-7))
+    ),
+    Known(
+        "optax.contrib",
+        "momo",
+        "float64",
+        "The step is as long as a small difference of sums says, which each side adds in its own order.",
+        ulps=50,
+    ),
+    Known(
+        "optax.contrib",
+        "madgrad",
+        "float64",
+        "JAX takes the root of the count of updates in float32.",
+        whole=4e-7,
+        ulps=4e8,
+    ),
     Known(
         "keras",
         "Adam",
@@ -135,6 +190,11 @@ def made(case: Case, params: Arrays, *, by_name: bool = False) -> gs.Optimizer:
     return gs.Optimizer(params, getattr(getattr(gs.conventions, case.library), case.constructor)(**case.given()))
 
 
+def beside(case: Case, k: int, grads: Arrays) -> dict[str, Any]:
+    """What step k takes beside its gradients."""
+    return {"loss": loss(k), **({"curvature": curvature(grads)} if case.constructor == "sophia" else {})}
+
+
 def copied(x: Arrays) -> Arrays:
     return {name: value.copy() for name, value in x.items()}
 
@@ -144,8 +204,8 @@ def followed(case: Case, task: Problem, *, by_name: bool = False) -> tuple[list[
     params = copied(task.start)
     opt = made(case, params, by_name=by_name)
     theta, averages = [copied(params)], []
-    for grads in task.grads:
-        opt.step(grads)
+    for k, grads in enumerate(task.grads):
+        opt.step(grads, **beside(case, k, grads))
         theta.append(copied(params))
         if case.arguments.get("use_ema"):
             averages.append(opt.averaged())
@@ -163,7 +223,7 @@ def distance(ours: Sequence[Arrays], theirs: Sequence[Arrays]) -> float:
         mine, other = (np.array([x[name] for x in side], "f8") for side in (ours, theirs))
         updates = np.abs(np.diff(other, axis=0, prepend=other[:1]))
         size = np.maximum(np.abs(other), np.maximum.accumulate(updates, axis=0))
-        worst = max(worst, _largest(np.abs(mine - other), size))
+        worst = float(np.maximum(worst, _largest(np.abs(mine - other), size)))  # NaN, if one is
     return worst
 
 
@@ -172,7 +232,7 @@ def ulps(ours: Arrays, theirs: Arrays, before: Arrays) -> float:
     worst = 0.0
     for name in SHAPES:
         size = np.maximum(np.abs(theirs[name]), np.abs(theirs[name] - before[name]))
-        worst = max(worst, _largest(np.abs(ours[name].astype("f8") - theirs[name]), np.spacing(size)))
+        worst = float(np.maximum(worst, _largest(np.abs(ours[name].astype("f8") - theirs[name]), np.spacing(size))))
     return worst
 
 

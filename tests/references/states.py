@@ -60,4 +60,9 @@ def _keras(case: Case, theirs: Trajectory) -> tuple[Put, AbstractContextManager[
     return put, floats(case.dtype)
 
 
-LOADABLE = {"torch": _torch, "optax": _optax, "keras": _keras}  # MLX and TF1 have no such function
+LOADABLE = {
+    "torch": _torch,
+    "optax": _optax,
+    "optax.contrib": _optax,
+    "keras": _keras,
+}  # of MLX and TF1 is none

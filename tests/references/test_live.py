@@ -3,18 +3,20 @@
 from functools import partial
 from importlib import import_module
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import gradstep as gs
 from references.cases import Case, problem
-from references.compare import allowance, distance, followed
+from references.compare import TOLERANCE, allowance, distance, followed
 from support import installed
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # other libraries' affairs
 
 STEPS = 12
-EXAMPLES = {"torch": 25, "optax": 8, "keras": 10, "timm": 25}
+EXAMPLES = {"torch": 25, "optax": 8, "optax.contrib": 4, "keras": 10, "timm": 25, "pytorch_optimizer": 25}
 RATE = st.floats(1e-4, 0.1)
 BETA = st.floats(0.0, 0.99)
 SLOW = st.floats(0.5, 0.999)
@@ -30,9 +32,15 @@ TORCH = {"lr": ANY_RATE, "weight_decay": DECAY, "maximize": FLAG}
 TORCH_ADAM = {**TORCH, "betas": BETAS, "eps": EPS}
 OPTAX = {"learning_rate": ANY_RATE}
 OPTAX_ADAM = {**OPTAX, "b1": BETA, "b2": SLOW, "eps": EPS}
+OPTAX_FREE = {"learning_rate": BOUND, "betas": BETAS, "eps": EPS, "estim_lr0": EPS}  # of a rate
 OPTAX_ROOT = {**OPTAX_ADAM, "eps_root": st.floats(0.0, 1e-2)}
 TIMM = {"lr": ANY_RATE, "weight_decay": DECAY}
 TIMM_ADAM = {**TIMM, "betas": BETAS, "eps": EPS}
+OURS = {"lr": ANY_RATE, "weight_decay": DECAY, "maximize": FLAG}  # of pytorch_optimizer
+OURS_ADAM = {**OURS, "betas": BETAS, "eps": EPS}
+BETAS3 = st.tuples(BETA, BETA, SLOW).map(list)
+FIRST = st.floats(1e-6, 0.1)
+SIGNED = st.just(0.0) | st.floats(1e-3, 0.99)  # 1 - beta is one of a beta that is smaller than its rounding
 CLIPS = st.sampled_from(["clipnorm", "clipvalue", "global_clipnorm"])
 KERAS = {"learning_rate": ANY_RATE, "weight_decay": DECAY, "clip": st.none() | st.tuples(CLIPS, BOUND)}
 # Nearer to 1, as by default, what Keras loses by its powers in float32 is more than is allowed: see KNOWN.
@@ -51,6 +59,27 @@ ARGUMENTS = {
         "NAdam": {**TORCH_ADAM, "momentum_decay": DECAY, "decoupled_weight_decay": FLAG},
         "RAdam": {**TORCH_ADAM, "decoupled_weight_decay": FLAG},
         "SparseAdam": {"lr": ANY_RATE, "betas": BETAS, "eps": EPS, "maximize": FLAG},
+        "Rprop": {
+            "lr": RATE,
+            "etas": st.tuples(st.floats(0.1, 0.9), st.floats(1.1, 2.0)).map(list),
+            "step_sizes": st.tuples(st.floats(1e-8, 1e-3), st.floats(1e-2, 10.0)).map(list),
+            "maximize": FLAG,
+        },
+        "ASGD": {**TORCH, "lambd": DECAY, "alpha": st.floats(0.25, 1.0), "t0": st.floats(0.0, 10.0)},
+        "Adafactor": {
+            **TORCH,
+            "beta2_decay": st.floats(-1.0, -0.1),
+            "eps": st.tuples(st.none() | st.floats(1e-30, 1.0), EPS).map(list),
+            "d": st.floats(1.0, 4.0),
+        },
+        "Muon": {
+            "lr": ANY_RATE,
+            "weight_decay": DECAY,
+            "momentum": BETA,
+            "nesterov": FLAG,
+            "eps": st.floats(1e-8, 10.0),
+            "adjust_lr_fn": st.sampled_from([None, "original", "match_rms_adamw"]),
+        },
     },
     "optax": {
         "sgd": {**OPTAX, "momentum": BETA, "nesterov": FLAG},
@@ -75,11 +104,35 @@ ARGUMENTS = {
         "nadam": {**OPTAX_ROOT, "nesterov": FLAG},
         "nadamw": {**OPTAX_ROOT, "weight_decay": DECAY, "nesterov": FLAG},
         "radam": {**OPTAX_ROOT, "threshold": st.floats(4.1, 8.0), "nesterov": FLAG},
+        "adabelief": {**OPTAX_ADAM, "eps_root": st.floats(1e-8, 1e-2)},
+        "adan": {**OPTAX_ROOT, "b3": SLOW, "weight_decay": DECAY},
+        "lamb": {**OPTAX_ADAM, "weight_decay": DECAY},
+        "lars": {
+            **OPTAX,
+            "weight_decay": DECAY,
+            "trust_coefficient": EPS,
+            "eps": DECAY,
+            "momentum": BETA,
+            "nesterov": FLAG,
+        },
+        "novograd": {**OPTAX_ADAM, "weight_decay": DECAY},
+        "signum": {**OPTAX, "beta": st.floats(0.1, 0.99)},  # JAX has no subnormal numbers, and no sign of one
+        "yogi": OPTAX_ADAM,
+    },
+    "optax.contrib": {
+        "ademamix": {**OPTAX_ADAM, "b3": SLOW, "alpha": BOUND, "weight_decay": DECAY},
+        "simplified_ademamix": {**OPTAX_ADAM, "alpha": BOUND, "weight_decay": DECAY},
+        "adopt": {**OPTAX_ADAM, "use_clipping": FLAG},
+        "dadapt_adamw": {**OPTAX_FREE, "weight_decay": DECAY},
+        "prodigy": {**OPTAX_FREE, "estim_lr_coef": BOUND, "weight_decay": DECAY},
+        "dog": {"learning_rate": BOUND, "eps": EPS, "weight_decay": DECAY},
+        "dowg": {"learning_rate": BOUND, "init_estim_sq_dist": EPS, "eps": EPS, "weight_decay": DECAY},
+        "madgrad": {**OPTAX, "momentum": BETA, "weight_decay": DECAY, "eps": EPS},
     },
     "timm": {
         "AdaBelief": {**TIMM_ADAM, "rectify": FLAG, "decoupled_decay": FLAG},
         "AdamWLegacy": {**TIMM_ADAM, "amsgrad": FLAG, "caution": FLAG, "maximize": FLAG},
-        "Adan": {**TIMM, "betas": st.tuples(BETA, BETA, SLOW).map(list), "eps": EPS, "no_prox": FLAG},
+        "Adan": {**TIMM, "betas": BETAS3, "eps": EPS, "no_prox": FLAG},
         "Adopt": {
             **TIMM_ADAM,
             "clip_exp": st.none() | st.floats(0.0, 0.5),
@@ -90,7 +143,7 @@ ARGUMENTS = {
         "LaProp": {**TIMM_ADAM, "caution": FLAG},
         "Lamb": {**TIMM_ADAM, "max_grad_norm": st.none() | BOUND, "always_adapt": FLAG},
         "Lars": {**TIMM, "momentum": BETA, "trust_coeff": st.floats(1e-3, 1.0), "eps": EPS},
-        "Lion": {**TIMM, "betas": BETAS, "caution": FLAG, "maximize": FLAG},
+        "Lion": {**TIMM, "betas": st.tuples(SIGNED, SLOW).map(list), "caution": FLAG, "maximize": FLAG},
         "MADGRAD": {**TIMM, "momentum": BETA, "eps": EPS, "decoupled_decay": FLAG},
         "NAdamLegacy": {**TIMM_ADAM, "schedule_decay": DECAY},
         "NAdamW": {**TIMM_ADAM, "caution": FLAG, "maximize": FLAG},
@@ -108,6 +161,53 @@ ARGUMENTS = {
         },
         "SGDW": {**TIMM, "momentum": BETA, "dampening": BETA, "nesterov": FLAG, "caution": FLAG, "maximize": FLAG},
     },
+    "pytorch_optimizer": {
+        "ADOPT": {**OURS_ADAM, "weight_decouple": FLAG},
+        "AdEMAMix": {
+            **OURS,
+            "betas": st.tuples(st.floats(0.1, 0.99), SLOW, SLOW).map(list),
+            "eps": EPS,
+            "alpha": BOUND,
+            "t_alpha_beta3": st.none() | st.integers(1, 20),
+            "weight_decouple": FLAG,
+        },
+        "AdaBelief": {**OURS_ADAM, "rectify": FLAG, "weight_decouple": FLAG},
+        "AdaDelta": {**OURS, "rho": SLOW, "eps": EPS, "weight_decouple": FLAG},
+        "AdaMax": {**OURS_ADAM, "weight_decouple": FLAG},
+        "Adan": {"lr": ANY_RATE, "weight_decay": DECAY, "betas": BETAS3, "eps": EPS, "weight_decouple": FLAG},
+        "CAME": {
+            **OURS,
+            "betas": st.tuples(BETA, SLOW, SLOW).map(list),
+            "clip_threshold": BOUND,
+            "eps1": st.floats(1e-12, 1e-2),
+            "eps2": st.floats(1e-6, 1e-2),
+        },
+        "DAdaptAdam": {**OURS_ADAM, "lr": BOUND, "d0": FIRST, "bias_correction": FLAG, "weight_decouple": FLAG},
+        "FTRL": {"lr": RATE, "beta": BOUND, "lambda_1": DECAY, "lambda_2": DECAY, "maximize": FLAG},
+        "Lamb": OURS_ADAM,
+        "Lion": {**OURS, "betas": st.tuples(SIGNED, SLOW).map(list), "weight_decouple": FLAG},
+        "MADGRAD": {**OURS, "momentum": BETA, "eps": EPS},
+        "NovoGrad": OURS_ADAM,
+        "Prodigy": {**OURS_ADAM, "lr": BOUND, "d0": FIRST, "d_coef": BOUND, "bias_correction": FLAG},
+        "SGDW": {**OURS, "momentum": BETA, "dampening": BETA, "nesterov": FLAG, "weight_decouple": FLAG},
+        "SM3": {"lr": ANY_RATE, "momentum": BETA, "eps": EPS, "maximize": FLAG},
+        "ScheduleFreeAdamW": {
+            **OURS_ADAM,
+            "lr": RATE,
+            "betas": st.tuples(st.floats(0.1, 0.99), SLOW).map(list),
+            "warmup_steps": st.integers(0, 20),
+        },
+        "ScheduleFreeSGD": {
+            **OURS,
+            "lr": RATE,
+            "momentum": st.floats(0.1, 0.99),
+            "warmup_steps": st.integers(0, 20),
+        },
+        "SignSGD": {**OURS, "momentum": SIGNED, "weight_decouple": FLAG},
+        "StableAdamW": OURS_ADAM,
+        "Tiger": {**OURS, "beta": SIGNED, "weight_decouple": FLAG},
+        "Yogi": {**OURS_ADAM, "initial_accumulator": st.floats(1e-6, 0.1), "weight_decouple": FLAG},
+    },
     "keras": {
         "SGD": {**KERAS, "momentum": BETA, "nesterov": FLAG},
         "Adagrad": {**KERAS, "initial_accumulator_value": DECAY, "epsilon": EPS},
@@ -119,9 +219,11 @@ ARGUMENTS = {
         "Nadam": KERAS_ADAM,
     },
 }
-ALWAYS = {"optax": "learning_rate", "keras": "beta_2"}  # given in each call, where a constructor has it
-# Each step has a rounding of float32: of the product of momenta, which is below a half, and of second moments.
-ROUNDED = dict.fromkeys([("torch", "NAdam"), ("timm", "LaProp"), ("timm", "NvNovoGrad")], STEPS * 2.0**-24)
+ALWAYS = {"optax": "learning_rate", "optax.contrib": "learning_rate", "keras": "beta_2"}  # given in each call
+# Each step has a rounding of float32, such as that of the product of momenta, which is below a half.
+ROUNDED = dict.fromkeys([("torch", "NAdam"), ("torch", "ASGD")], STEPS * 2.0**-24) | {
+    ("torch", "Muon"): TOLERANCE["torch", "float64"]
+}
 LIVE = [(library, constructor) for library, known in ARGUMENTS.items() for constructor in known]
 
 
@@ -131,6 +233,10 @@ def allowed(library, constructor, arguments):
         return arguments.get("momentum", 0) > 0 and arguments.get("dampening", 0) == 0
     if (library, constructor) == ("timm", "MADGRAD") and arguments.get("decoupled_decay"):
         return arguments.get("momentum", 0.9) > 0
+    if (library, constructor) == ("pytorch_optimizer", "SGDW") and arguments.get("nesterov"):
+        return arguments.get("dampening", 0) == 0
+    if (library, constructor) == ("pytorch_optimizer", "DAdaptAdam"):
+        return arguments.get("weight_decouple", False) or not arguments.get("weight_decay", 0)
     return not (library == "optax" and arguments.get("centered") and arguments.get("bias_correction"))
 
 
@@ -148,9 +254,11 @@ def unfolded(arguments):
 
 
 @pytest.mark.parametrize(("library", "constructor"), LIVE)
-def test_drawn_settings_give_the_numbers_of_the_library(library, constructor):
-    installed("timm.optim" if library == "timm" else library)
-    run = import_module(f"references.record.{library}").run
+def test_drawn_settings_give_the_numbers_of_the_library(library, constructor, monkeypatch):
+    module = installed("timm.optim" if library == "timm" else library)
+    if constructor == "Muon" and library == "torch":  # whose bfloat16 would hide everything
+        monkeypatch.setattr(module.Tensor, "bfloat16", module.Tensor.clone)
+    run = import_module(f"references.record.{library.partition('.')[0]}").run
     dtype = "float32" if library == "keras" else "float64"
 
     @settings(max_examples=EXAMPLES[library], derandomize=True, database=None, deadline=None)
@@ -162,3 +270,31 @@ def test_drawn_settings_give_the_numbers_of_the_library(library, constructor):
         assert distance(ours, theirs) <= ROUNDED.get((library, constructor), allowance(case)), case
 
     check()
+
+
+SMALL = {"vector": (5,), "column": (4, 1), "kernels": (3, 2, 2, 4), "matrices": (2, 3, 4), "one": (1,)}
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("size", [1.0, 1e-5])
+def test_adafactor_of_torch_on_arrays_of_other_shapes(dtype, size):
+    """Kernels of a convolution are clipped together; a vector of small squares is no matrix of one column."""
+    torch = pytest.importorskip("torch")
+    rng = np.random.default_rng(3)
+    start = {name: rng.normal(size=shape).astype(dtype) for name, shape in SMALL.items()}
+    tensors = {name: torch.tensor(x) for name, x in start.items()}
+    theirs = torch.optim.Adafactor(tensors.values(), lr=0.1)
+    ours = gs.Optimizer(start, gs.conventions.torch.Adafactor(lr=0.1))
+    for k in range(STEPS):
+        grads = {
+            name: (size * rng.normal(size=shape) * 10.0 ** -(k % 3)).astype(dtype) for name, shape in SMALL.items()
+        }
+        for name, x in tensors.items():
+            x.grad = torch.tensor(grads[name])
+        theirs.step()
+        ours.step(grads)
+    known = {"column"} if size < 1 and dtype == "float32" else set()  # taken for a vector; its squares are below eps
+    bound = 8 * STEPS * np.finfo(dtype).eps
+    for name, x in tensors.items():
+        near = np.abs(start[name] - x.numpy()).max() <= bound
+        assert near != (name in known), name

@@ -14,6 +14,7 @@ from references.compare import (
     ULPS,
     allowance,
     allowed_ulps,
+    beside,
     copied,
     distance,
     followed,
@@ -27,15 +28,21 @@ RECORDINGS = {library: read(library) for library in DTYPES}
 REQUIRED = {
     "torch": set(),
     "optax": {"learning_rate"},
+    "optax.contrib": {"learning_rate"},
     "keras": set(),
     "mlx": {"learning_rate"},
     "tf1": {"learning_rate", "momentum"},
     "timm": set(),
+    "pytorch_optimizer": set(),
 }
 CLIMBING = Case("optax", "adadelta", {}, "float64")  # recorded, and refused here
 CASES = [case for library in DTYPES for case in cases(library) if case != CLIMBING]
 WITH_AVERAGES = [case for case in CASES if case.arguments.get("use_ema")]
-FROM_STATES = [case for case in CASES if case.library in LOADABLE]
+# What no state is taken of.
+STATELESS = {"optax": {"novograd", "sm3"}, "optax.contrib": {"schedule_free_adamw", "schedule_free_sgd"}}
+FROM_STATES = [
+    case for case in CASES if case.library in LOADABLE and case.constructor not in STATELESS.get(case.library, ())
+]
 every_case = pytest.mark.parametrize("case", CASES, ids=str)
 
 
@@ -73,8 +80,9 @@ def test_the_averages_of_keras(case):
 
 def one_step(case):
     """How far one step is from the recorded one at most, in ulps, begun anew at every recorded state."""
-    pytest.importorskip(case.library)
-    pytest.importorskip(f"gradstep.interop.{case.library}")
+    package = case.library.partition(".")[0]
+    pytest.importorskip(package)
+    pytest.importorskip(f"gradstep.interop.{package}")
     task, theirs = recording(case)
     put, meanwhile = putting(case, theirs)
     params, worst = copied(task.start), 0.0
@@ -85,8 +93,8 @@ def one_step(case):
                 params[name][...] = theirs.theta[k][name]
             if k > 0:
                 put(opt, theirs.state[k - 1], k)
-            opt.step(grads)
-            worst = max(worst, ulps(params, theirs.theta[k + 1], theirs.theta[k]))
+            opt.step(grads, **beside(case, k, grads))
+            worst = float(np.maximum(worst, ulps(params, theirs.theta[k + 1], theirs.theta[k])))
     return worst
 
 
@@ -108,6 +116,15 @@ def test_a_known_difference_of_the_whole_is_there(difference):
 def test_a_known_difference_of_one_step_is_there(difference):
     measured = max(one_step(case) for case in CASES if case in difference)
     assert ULPS < measured <= difference.ulps <= 2 * measured
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_what_is_no_number_is_no_small_distance(name):
+    task, _ = recording(CASES[0])
+    ours = [copied(task.start), copied(task.start)]
+    ours[1][name].ravel()[0] = np.nan
+    assert np.isnan(distance(ours, [task.start, task.start]))
+    assert np.isnan(ulps(ours[1], task.start, ours[0]))
 
 
 def test_no_case_has_two_known_differences():

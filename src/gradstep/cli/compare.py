@@ -25,12 +25,18 @@ def compare(
     seeds: Annotated[int, typer.Option(min=1, help="Paired seeds that judge, the same for every optimizer.")] = 3,
     trials: Annotated[int, typer.Option(min=1, help="Hyperparameters tried of each optimizer on each problem.")] = 5,
     tuning_seeds: Annotated[int, typer.Option(min=1, help="Seeds of each trial; none of them judges.")] = 1,
+    searches: Annotated[
+        int | None, typer.Option(min=1, help="How often all is tuned anew, with moved points. Default: 1; for full, 3.")
+    ] = None,
     ruleset: Annotated[str, typer.Option(help="tuned; or defaults: each as it comes, without trials.")] = "tuned",
     search: Annotated[str, typer.Option(help="quasi: points of a stored table; or tpe, Optuna's sampler.")] = "quasi",
     tune: Annotated[str, typer.Option(help="lr; or all hyperparameters that have a declared space.")] = "lr",
     steps: Annotated[int | None, typer.Option(min=1, help="Updates in a run. Default: each problem's own.")] = None,
     target: Annotated[
         str | None, typer.Option(help="loss=0.1 or accuracy=0.95, in place of the target that a problem has.")
+    ] = None,
+    vary: Annotated[
+        str | None, typer.Option(help="batch=32,128,512: each problem with each of these values of an option.")
     ] = None,
     out: Annotated[
         Path | None, typer.Option(help="Folder; the same command goes on in it. Default: gradstep-compare/PROBLEM.")
@@ -65,14 +71,16 @@ def compare(
         ruleset=ruleset,
         trials=trials,
         tuning_seeds=tuning_seeds,
+        searches=searches,
         seeds=seeds,
         search=search,
         tune=tune,
         steps=steps,
         target=target,
+        vary=vary,
     )
     workers = Workers(jobs, backend)
-    folder = out or free_folder(problems, plan.spec)
+    folder = out or free_folder(problems if vary is None else [*problems, vary], plan.spec)
     here = folder.absolute()  # code of the user's may change the current folder
     for note in plan.notes:
         say(note)
@@ -103,6 +111,6 @@ def free_folder(problems: Sequence[str], spec: "Spec") -> Path:
     name = name if len(name) <= 80 else f"{len(problems)}-problems"
     for k in count(1):
         folder = Path("gradstep-compare") / (name if k == 1 else f"{name}-{k}")
-        if not (folder / NAME).is_file() or Reader(folder).read().spec.sha256 == spec.sha256:
+        if not (folder / NAME).is_file() or Reader(folder).read().is_of(spec):
             return folder
     raise AssertionError  # for the type checker

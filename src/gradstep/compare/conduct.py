@@ -3,20 +3,23 @@
 import math
 import zlib
 from collections.abc import Callable, Generator, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from gradstep.compare.contender import Contender
 from gradstep.compare.evidence.study import Study
 from gradstep.compare.problems import Problem
-from gradstep.compare.protocol import Plan, hyper_of, make_spec, trials_of, tuning_seeds
-from gradstep.compare.record import Phase, PlannedRun, ProblemInfo, RunRecord
+from gradstep.compare.protocol import Plan, hyper_of, judging_seeds, make_spec, trials_of, tuning_seeds
+from gradstep.compare.record import Phase, PlannedRun, ProblemInfo, RunRecord, Spec
 from gradstep.compare.search import ask_tpe, at, space
 from gradstep.compare.signals import sigterm_interrupts
 from gradstep.compare.store import Content, Store
 from gradstep.compare.timing import measure
 from gradstep.compare.workers import LOKY, Workers
 from gradstep.environment import environment
+from gradstep.errors import GradstepValueError
+from gradstep.text import counted
 
 
 class Listener:
@@ -37,6 +40,7 @@ def compare(
     jobs: int | None = None,
     backend: str = LOKY,
     target: str | None = None,
+    vary: str | None = None,
     **options: Any,
 ) -> Study:
     """Compare optimizers on problems.
@@ -53,6 +57,8 @@ def compare(
         Runs at a time (None: as many as cores), and joblib's backend; the results do not depend on them.
     target
         ``loss=0.1`` or ``accuracy=0.95``, in place of the one that a problem has.
+    vary
+        ``batch=32,128,512``: each problem with each of these values of an option.
     **options
         Of :class:`~gradstep.compare.record.Options`: ``seeds``, ``trials``, ``steps`` and so on.
 
@@ -74,6 +80,7 @@ def compare(
         [problems] if isinstance(problems, str) else problems,
         ",".join(names),
         target=target,
+        vary=vary,
         **options,
     )
     return run_study(plan, folder, Workers(jobs, backend))
@@ -101,7 +108,8 @@ def run_study(
     Raises
     ------
     GradstepError
-        As :class:`~gradstep.compare.store.Store` and :class:`~gradstep.compare.workers.Workers`.
+        As :class:`~gradstep.compare.store.Store` and :class:`~gradstep.compare.workers.Workers`; and when every run of
+        an optimizer ended with an error: there is nothing to compare it by.
     ChangedError
         When a problem file changes meanwhile.
     Terminated
@@ -120,17 +128,29 @@ def run_study(
         def study() -> Study:
             return Study.of(store.content, folder)
 
+        plan = plan.going_on(store.content.spec)
         listener.begin(study())
         done = {run.key for run in store.content.runs}
         for planned in _rounds(plan, study):
             for run in make([todo for todo in planned if todo.key not in done]):
                 store.add(run)
                 listener.result(run)
+            _refuse_failing(study())
         there = {(t.problem, t.optimizer) for t in store.content.timings}
-        for todo in _judged(plan, study(), [0]):
-            if todo.phase == "eval" and (todo.problem, todo.optimizer) not in there:
+        for todo in _judged(plan, study()):
+            if todo.phase == "health" and (todo.problem, todo.optimizer) not in there:
                 store.add(measure(todo, plan.contenders[todo.optimizer].rate))
         return study()
+
+
+def _refuse_failing(study: Study) -> None:
+    for label in study.optimizers:
+        errors = [run.error for problem in study.problems for run in study.runs_of(problem, label)]
+        if errors and None not in errors:
+            raise GradstepValueError(
+                f"{label} failed in each of its {counted(len(errors), 'run')}, and nothing can be said of it; the "
+                f"first error: {errors[0]}"
+            )
 
 
 def _rounds(plan: Plan, study: Callable[[], Study]) -> Generator[list[PlannedRun]]:
@@ -141,32 +161,42 @@ def _rounds(plan: Plan, study: Callable[[], Study]) -> Generator[list[PlannedRun
             yield _tuning(plan, [trial], study())
     else:
         yield _tuning(plan, range(spec.trials), study())
-    yield _judged(plan, study(), range(spec.seeds))
+    yield _judged(plan, study())
 
 
 def _tuning(plan: Plan, trials: Iterable[int], study: Study) -> list[PlannedRun]:
-    """Trials of all optimizers on all problems; for TPE the study has those before."""
+    """Trials of all optimizers on all problems in all searches; for TPE the study has those before."""
     spec = plan.spec
+    settle = hyper_of if spec.search == "quasi" else partial(_asked_of_tpe, study)
     return [
         PlannedRun(
-            label, name, "tune", trial, seed, hyper, spec.sources.get(label), spec.steps, study.target(label).split
+            label,
+            name,
+            "tune",
+            trial,
+            seed,
+            hyper,
+            spec.sources.get(label),
+            spec.stages.get(name),
+            spec.steps,
+            study.target(label).split,
         )
+        for search in range(spec.searches)
         for label, problem in plan.problems.items()
         for name, one in plan.contenders.items()
         if trials_of(spec, one) > 1
         for trial in trials
-        for hyper in [
-            hyper_of(spec, one, problem, trial) if spec.search == "quasi" else _asked_of_tpe(study, one, problem, trial)
-        ]
-        for seed in tuning_seeds(spec)
+        for hyper in [settle(spec, one, problem, search, trial)]
+        for seed in tuning_seeds(spec, search)
     ]
 
 
-def _asked_of_tpe(study: Study, one: Contender, problem: Problem, trial: int) -> dict[str, float]:
-    spec = study.spec
-    worth = study.worth(problem.name, one.label)
+def _asked_of_tpe(
+    study: Study, spec: Spec, one: Contender, problem: Problem, search: int, trial: int
+) -> dict[str, float]:
+    worth = study.worth(problem.name, one.label, search)
     told = [_as_one(*worth[k], spec.steps or problem.steps) for k in range(trial)]
-    seed = zlib.crc32(problem.name.encode())  # the same first points for all optimizers
+    seed = zlib.crc32(f"{problem.name} {search}".encode())  # the same first points for all optimizers
     ranges = space(one, problem, spec.tune)
     return at(ranges, ask_tpe(list(ranges), told, seed, spec.trials))
 
@@ -176,21 +206,33 @@ def _as_one(steps: float, loss: float, budget: int) -> float:
     return steps if math.isfinite(steps) else budget * (1.5 + math.atan(loss) / math.pi)
 
 
-def _judged(plan: Plan, study: Study, seeds: Sequence[int]) -> list[PlannedRun]:
-    """The best trial of all optimizers on all problems, with fresh seeds, and a look at its steps."""
+def _judged(plan: Plan, study: Study) -> list[PlannedRun]:
+    """The best trials of all optimizers on all problems, with fresh seeds; of the first search a look at its steps."""
     spec = plan.spec
     out: list[PlannedRun] = []
-    phases: tuple[tuple[Phase, Sequence[int]], ...] = (("eval", seeds), ("health", [0]))
-    for label, problem in plan.problems.items():
-        for name, one in plan.contenders.items():
-            trial = study.best_trial(label, name)
-            hyper = next((r.hyper for r in study.tuning(label, name) if r.trial == trial), None)
-            if hyper is None:
-                hyper = hyper_of(spec, one, problem, trial)
-            split = study.target(label).split
-            for phase, numbers in phases:
+    for search in range(spec.searches):
+        phases: list[tuple[Phase, Iterable[int]]] = [("eval", judging_seeds(spec, search)), ("health", [0][search:])]
+        for label, problem in plan.problems.items():
+            for name, one in plan.contenders.items():
+                trial = study.best_trial(label, name, search)
+                hyper = next((r.hyper for r in study.tuning(label, name, search) if r.trial == trial), None)
+                if hyper is None:
+                    hyper = hyper_of(spec, one, problem, search, trial)
+                split = study.target(label).split
                 out += [
-                    PlannedRun(label, name, phase, trial, seed, hyper, spec.sources.get(label), spec.steps, split)
-                    for seed in numbers
+                    PlannedRun(
+                        label,
+                        name,
+                        phase,
+                        trial,
+                        seed,
+                        hyper,
+                        spec.sources.get(label),
+                        spec.stages.get(name),
+                        spec.steps,
+                        split,
+                    )
+                    for phase, seeds in phases
+                    for seed in seeds
                 ]
     return out

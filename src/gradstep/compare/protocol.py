@@ -1,15 +1,17 @@
 """The protocol: what is run, so that every optimizer gets the same trials from the same starts on the same batches.
 
 Each optimizer has the same number of trials, out of a declared log-space (:mod:`gradstep.compare.search`), with seeds
-of their own; the best of them is run again with fresh seeds, and those runs alone judge. A seed settles the initial
-parameters and the batches, and nothing else is random: runs of one seed are paired. Targets are levels of training or
-validation data; test data give the final figures alone. All runs go all of their steps.
+of their own; the best of them is run again with fresh seeds, and those runs alone judge. All of this is a search; a
+study has one or more, each with points and seeds of its own, so that what tuning leaves to chance shows. A seed settles
+the initial parameters and the batches, and nothing else is random: runs of one seed are paired. Targets are levels of
+training or validation data; test data give the final figures alone. All runs go all of their steps.
 """
 
 import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
+from functools import cache
 from typing import Any, get_args
 
 import numpy as np
@@ -20,8 +22,19 @@ from gradstep.compare.problems import FULL, QUICK, Problem, Task, find_problem
 from gradstep.compare.problems.own import ChangedError, Sight, described, is_own, look, own_problem
 from gradstep.compare.problems.targets import records
 from gradstep.compare.processes import EndedError, apart
-from gradstep.compare.record import Goal, Options, PlannedRun, Ruleset, RunRecord, Search, Source, Spec, Tune
-from gradstep.compare.search import at, is_searched, space, table
+from gradstep.compare.record import (
+    SEARCH_SEEDS,
+    Goal,
+    Options,
+    PlannedRun,
+    Ruleset,
+    RunRecord,
+    Search,
+    Source,
+    Spec,
+    Tune,
+)
+from gradstep.compare.search import at, is_searched, moved, space, table
 from gradstep.errors import GradstepError, GradstepValueError, NonFiniteError
 from gradstep.naming import as_float, find, unknown
 from gradstep.optimizer import Optimizer
@@ -30,8 +43,8 @@ from gradstep.text import read_names, short
 DEFAULT_OPTIMIZERS = "sgd,momentum,nesterov,adagrad,rmsprop,adadelta,adam,adamax,adamw"
 BEYOND = 1e6  # times the first loss (and 1): a run that gets there has diverged
 SETS = {"quick": QUICK, "full": FULL}  # problems that are compared on together
-FIRST_TUNING_SEED = 1000  # so choosing and judging never share a seed
-MOST_STEPS, MOST_RUNS = 10_000_000, 1_000_000
+FIRST_TUNING_SEED = 1000  # of a search, so choosing and judging never share a seed
+MOST_STEPS, MOST_RUNS, MOST_SEARCHES = 10_000_000, 1_000_000, 100
 
 
 @dataclass(frozen=True)
@@ -53,12 +66,21 @@ class Plan:
     contenders: Mapping[str, Contender]
     notes: tuple[str, ...] = ()
 
+    def going_on(self, spec: Spec) -> "Plan":
+        """Return the plan with the spec of a study that was begun: the scales of its problems are as they were then."""
+        problems = {
+            label: replace(problem, scale=dict(spec.sources[label].scale)) if label in spec.sources else problem
+            for label, problem in self.problems.items()
+        }
+        return replace(self, spec=spec, problems=problems)
+
 
 def make_spec(
     problems: Sequence[str],
     optimizers: str = DEFAULT_OPTIMIZERS,
     *,
     target: str | None = None,
+    vary: str | None = None,
     **options: Any,
 ) -> Plan:
     """Return the plan of a study; everything that can be wrong in it is found here, before the first run.
@@ -71,9 +93,11 @@ def make_spec(
         Comma-separated, with hyperparameters that are held: ``adam,momentum:momentum=0.95,keras.RMSprop``.
     target
         ``loss=0.1`` or ``accuracy=0.95``, in place of the one that a problem has.
+    vary
+        ``batch=32,128,512``: each problem with each of these values of an option.
     **options
-        Of :class:`~gradstep.compare.record.Options`. An optimizer whose label holds all that would be searched has one
-        trial.
+        Of :class:`~gradstep.compare.record.Options`; ``searches`` is 3 for the set ``full`` unless it is given. An
+        optimizer whose label holds all that would be searched has one trial.
 
     Raises
     ------
@@ -81,9 +105,11 @@ def make_spec(
         For unknown problems, options, optimizers or hyperparameters, any number out of range, and problem files that
         cannot be used.
     """
+    if options.get("searches") is None:
+        options["searches"] = 3 if "full" in problems else 1
     chosen = _options(options)
     contenders = read_contenders(optimizers)
-    found, sources, notes = _problems(problems)
+    found, sources, notes = _problems(problems if vary is None else _varied(problems, vary))
     if chosen.ruleset == "defaults":
         for one in contenders.values():
             one.stage({})  # which may lack a learning rate
@@ -96,6 +122,7 @@ def make_spec(
         **chosen.effective(),
         goals=goals,
         sources=sources,
+        stages={label: one.source for label, one in contenders.items() if one.source is not None},
         version=gradstep.__version__,
     )
     if (runs := len(found) * sum(total(spec, one) for one in contenders.values())) > MOST_RUNS:
@@ -103,9 +130,16 @@ def make_spec(
     return Plan(spec, found, contenders, tuple(notes))
 
 
-def read_contenders(labels: str) -> dict[str, Contender]:
-    """Return the optimizers of a comma-separated text, by label; errors as :func:`make_spec`."""
-    return {str(named): contender(named) for named in read_names(labels)}
+def read_contenders(labels: str, stages: Mapping[str, Source] | None = None) -> dict[str, Contender]:
+    """Return the optimizers of a comma-separated text, by label; errors as :func:`make_spec`.
+
+    ``stages`` has the files of those that are the user's own, as they were when a study began; None: as they are now.
+    """
+    found = [contender(named, (stages or {}).get(str(named))) for named in read_names(labels, words=True)]
+    by_label = {one.label: one for one in found}
+    if len(by_label) < len(found):
+        raise GradstepValueError("two optimizers are of files of one name; rename a file, or the rule in it.")
+    return by_label
 
 
 def trials_of(spec: Spec, one: Contender) -> int:
@@ -116,18 +150,24 @@ def trials_of(spec: Spec, one: Contender) -> int:
 def total(spec: Spec, one: Contender) -> int:
     """Return the number of runs of an optimizer on each problem."""
     trials = trials_of(spec, one)
-    return (trials * spec.tuning_seeds if trials > 1 else 0) + spec.seeds + 1
+    return spec.searches * ((trials * spec.tuning_seeds if trials > 1 else 0) + spec.seeds) + 1
 
 
-def tuning_seeds(spec: Spec) -> range:
-    """The seeds by which trials are chosen."""
-    return range(FIRST_TUNING_SEED, FIRST_TUNING_SEED + spec.tuning_seeds)
+def tuning_seeds(spec: Spec, search: int) -> range:
+    """The seeds by which the trials of a search are chosen."""
+    first = SEARCH_SEEDS * search + FIRST_TUNING_SEED
+    return range(first, first + spec.tuning_seeds)
 
 
-def hyper_of(spec: Spec, one: Contender, problem: Problem, trial: int) -> dict[str, float]:
+def judging_seeds(spec: Spec, search: int) -> range:
+    """The seeds that judge the best trial of a search."""
+    return range(SEARCH_SEEDS * search, SEARCH_SEEDS * search + spec.seeds)
+
+
+def hyper_of(spec: Spec, one: Contender, problem: Problem, search: int, trial: int) -> dict[str, float]:
     """Hyperparameters of a trial by the stored table; under the ruleset of defaults, the rate that it comes with."""
     if spec.ruleset == "tuned":
-        return at(space(one, problem, spec.tune), table()[trial])
+        return at(space(one, problem, spec.tune), moved(table()[trial], problem.name, search))
     own = one.defaults.get(one.rate or "")
     return {one.rate: float(own)} if one.rate and one.rate not in one.held and isinstance(own, float | int) else {}
 
@@ -176,10 +216,16 @@ def problem_of(label: str, source: Source | None) -> Problem:
     return own_problem(f"{source.path}:{label.rpartition(':')[2]}", source.sha256)[0]
 
 
-def started(planned: PlannedRun, task: Task, **options: Any) -> Optimizer:
-    """The optimizer of a run at its beginning, on one thread."""
-    [one] = read_contenders(planned.optimizer).values()
-    return Optimizer(task.params, one.stage(planned.hyper), threads=1, **options)
+def started(planned: PlannedRun, problem: Problem, task: Task, **options: Any) -> Optimizer:
+    """The optimizer of a run of a problem at its beginning, on one thread."""
+    one = _one(planned.optimizer, planned.stage)
+    return Optimizer(task.params, one.stage(planned.hyper, planned.steps or problem.steps), threads=1, **options)
+
+
+@cache
+def _one(label: str, stage: Source | None) -> Contender:
+    [one] = read_contenders(label, {label: stage} if stage is not None else None).values()
+    return one
 
 
 class _Record:
@@ -230,7 +276,7 @@ def _floats(values: Mapping[str, float]) -> dict[str, float]:
 def _train(planned: PlannedRun, problem: Problem, task: Task, record: _Record) -> int | None:
     """Make all updates of a run; return the update at which it diverged, or None."""
     metered = planned.phase == "health"
-    optimizer = started(planned, task, diagnostics=metered)
+    optimizer = started(planned, problem, task, diagnostics=metered)
     steps = planned.steps or problem.steps
     losses: list[float] = []
     for step in range(steps):
@@ -258,6 +304,22 @@ def _train(planned: PlannedRun, problem: Problem, task: Task, record: _Record) -
     return None
 
 
+def _varied(texts: Sequence[str], vary: str) -> list[str]:
+    """Return each problem with each value of an option."""
+    key, _, values = (part.strip() for part in vary.partition("="))
+    if not (key and values):
+        raise GradstepValueError(f"cannot read what to vary from {vary!r}; write an option and values, batch=32,128.")
+    out: list[str] = []
+    for text in [name for given in texts for name in SETS.get(given, (given,))]:
+        if is_own(text):
+            raise GradstepValueError(
+                f"{text} is a file, which has no options to vary; give one name for each form of it."
+            )
+        before = f"{text}{',' if ':' in text else ':'}{key}"
+        out += [f"{before}={value.strip()}" for value in values.split(",")]
+    return out
+
+
 def _problems(texts: Sequence[str]) -> tuple[dict[str, Problem], dict[str, Source], list[str]]:
     """Problems by label, the files of those that are the user's, and what is to be said of their gradients."""
     found: dict[str, Problem] = {}
@@ -267,7 +329,7 @@ def _problems(texts: Sequence[str]) -> tuple[dict[str, Problem], dict[str, Sourc
         if is_own(text):
             sight = _seen(text)
             problem = described(sight)
-            sources[problem.name] = Source(sight.path, sight.sha256)
+            sources[problem.name] = Source(sight.path, sight.sha256, tuple(sight.scale.items()))
             if sight.wrong is not None:
                 notes.append(sight.wrong)
         else:
@@ -300,7 +362,8 @@ def _goal_of(problem: Problem) -> Goal | None:
     own = problem.target
     if own is None or math.isnan(own.level):
         return None
-    return Goal(own.metric, own.level, own.split, "frozen" if problem.name in records() else "problem")
+    is_frozen = problem.name.partition(":")[0] in records()
+    return Goal(own.metric, own.level, own.split, "frozen" if is_frozen else "problem", own.patience)
 
 
 def _given(text: str, problem: Problem, source: Source | None) -> Goal:
@@ -316,7 +379,8 @@ def _given(text: str, problem: Problem, source: Source | None) -> Goal:
     asked = problem.name, source, split
     if metric == "accuracy" and not (_has_accuracy(*asked) if source is None else apart(_has_accuracy, *asked)):
         raise GradstepValueError(f"{problem.name} has no accuracy; give a target as loss={short(value)}.")
-    return Goal("accuracy" if metric == "accuracy" else "loss", value, split, "given")
+    patience = 1 if problem.target is None else problem.target.patience
+    return Goal("accuracy" if metric == "accuracy" else "loss", value, split, "given", patience)
 
 
 def _options(given: Mapping[str, Any]) -> Options:
@@ -328,7 +392,13 @@ def _options(given: Mapping[str, Any]) -> Options:
     options = Options(**given)
     for name, kind in (("ruleset", Ruleset), ("search", Search), ("tune", Tune)):
         find(f"unknown {name}", getattr(options, name), {x: x for x in get_args(kind)})
-    most = {"trials": len(table()), "tuning_seeds": FIRST_TUNING_SEED, "seeds": FIRST_TUNING_SEED, "steps": MOST_STEPS}
+    most = {
+        "trials": len(table()),
+        "tuning_seeds": FIRST_TUNING_SEED,
+        "searches": MOST_SEARCHES,
+        "seeds": FIRST_TUNING_SEED,
+        "steps": MOST_STEPS,
+    }
     for name, limit in most.items():
         value = getattr(options, name)
         if not (name == "steps" and value is None) and not 1 <= value <= limit:

@@ -19,7 +19,8 @@ PHASES: tuple[Phase, ...] = ("tune", "eval", "health")
 Ruleset = Literal["tuned", "defaults"]
 Search = Literal["quasi", "tpe"]
 Tune = Literal["lr", "all"]
-FORMAT = 1
+FORMAT = 2
+SEARCH_SEEDS = 10_000  # between the first seeds of two searches
 
 
 class _Plain:
@@ -27,7 +28,8 @@ class _Plain:
 
     def as_json(self) -> dict[str, Any]:
         """Return all fields by name."""
-        return msgspec.to_builtins(self)
+        # By name: msgspec leaves a default out of what it made itself and found nothing for.
+        return {key: msgspec.to_builtins(getattr(self, key)) for key in (f.name for f in fields(self))}  # type: ignore[arg-type]
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
@@ -43,10 +45,14 @@ class _Plain:
 
 @dataclass(frozen=True)
 class Source(_Plain):
-    """The file of a problem of one's own. Where it lies does not make another study; what it says does."""
+    """The file of a problem of one's own. Where it lies does not make another study; what it says does.
+
+    ``scale`` has the items of the problem's, as it was measured when the study began.
+    """
 
     path: str
     sha256: str
+    scale: tuple[tuple[str, float], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -60,9 +66,9 @@ class RunKey:
     phase
         ``"tune"`` chooses hyperparameters, ``"eval"`` judges them with other seeds, ``"health"`` looks at the steps.
     trial
-        Number of the optimizer's trial: its hyperparameters are a function of this number, or TPE's choice.
+        Number of the trial in its search: its hyperparameters are a function of both, or TPE's choice.
     seed
-        Of the initial parameters and the batches; nothing else is random.
+        Of the initial parameters and the batches; nothing else is random. Each search has seeds of its own.
     """
 
     problem: str
@@ -76,6 +82,11 @@ class RunKey:
         """The five fields that tell a run from all others of its study."""
         return self.problem, self.optimizer, self.phase, self.trial, self.seed
 
+    @property
+    def search(self) -> int:
+        """The number of the search that it belongs to."""
+        return self.seed // SEARCH_SEEDS
+
 
 @dataclass(frozen=True)
 class PlannedRun(RunKey):
@@ -87,6 +98,8 @@ class PlannedRun(RunKey):
         Hyperparameters by name, beside those that the label holds.
     source
         The problem's file, where it is the user's own.
+    stage
+        The optimizer's file, where it is the user's own.
     steps
         Updates; None: the problem's own number.
     split
@@ -95,6 +108,7 @@ class PlannedRun(RunKey):
 
     hyper: dict[str, float]
     source: Source | None
+    stage: Source | None
     steps: int | None
     split: Split
 
@@ -172,17 +186,20 @@ class Goal:
     origin
         ``"frozen"`` (in the package, from tuned baselines), ``"problem"`` (by the problem's definition), ``"given"``
         (on the command line), or ``"study: NAME"``: what the median seed of that optimizer reached here.
+    patience
+        As in :class:`~gradstep.compare.problems.Target`.
     """
 
     metric: Literal["accuracy", "loss"]
     level: float
     split: Literal["train", "validation"]
     origin: str
+    patience: int = 1
 
     @property
     def target(self) -> Target:
         """The target itself."""
-        return Target(self.metric, self.level, self.split)
+        return Target(self.metric, self.level, self.split, self.patience)
 
 
 @dataclass(frozen=True)
@@ -230,8 +247,10 @@ class Options:
         ``"tuned"``, or ``"defaults"``: one trial, as each optimizer comes.
     trials, tuning_seeds
         Trials of each optimizer on each problem, and seeds (1000, 1001, ...) of each trial. No tuning: 1 and 0.
+    searches
+        How often this is done anew, with points moved and seeds of its own (10000 further each time).
     seeds
-        Number of paired seeds (0, 1, ...) that judge the best trial.
+        Number of paired seeds (0, 1, ...) that judge the best trial of each search.
     search
         ``"quasi"``: trial k is point k of a stored table; ``"tpe"``: Optuna's sampler chooses.
     tune
@@ -243,6 +262,7 @@ class Options:
     ruleset: Ruleset = "tuned"
     trials: int = 5
     tuning_seeds: int = 1
+    searches: int = 1
     seeds: int = 3
     search: Search = "quasi"
     tune: Tune = "lr"
@@ -250,13 +270,13 @@ class Options:
 
     def effective(self) -> dict[str, Any]:
         """Return the options by name; without tuning, those of tuning have the values that say so."""
-        untuned = {"trials": 1, "tuning_seeds": 0, "search": "quasi", "tune": "lr"}
+        untuned = {"trials": 1, "tuning_seeds": 0, "searches": 1, "search": "quasi", "tune": "lr"}
         own = {f.name: getattr(self, f.name) for f in fields(Options)}
         return {**own, **untuned} if self.ruleset == "defaults" else own
 
     def arguments(self) -> list[str]:
         """Return the options as words of the command line, nothing left to defaults."""
-        tuning = ["ruleset"] if self.ruleset == "defaults" else ["trials", "tuning_seeds", "search", "tune"]
+        tuning = ["ruleset"] if self.ruleset == "defaults" else ["trials", "tuning_seeds", "searches", "search", "tune"]
         names = ["seeds", *tuning, *["steps"] * (self.steps is not None)]
         return [f"--{name.replace('_', '-')} {getattr(self, name)}" for name in names]
 
@@ -272,8 +292,8 @@ class Spec(Options, _Plain):
         ``"momentum:momentum=0.95"``, ``"keras.RMSprop"``.
     goals
         By problem; none where the runs of the study are to settle it.
-    sources
-        By problem, the files of those that are the user's own.
+    sources, stages
+        By problem, and by optimizer, the files of those that are the user's own.
     version
         Of Gradstep.
     """
@@ -283,6 +303,7 @@ class Spec(Options, _Plain):
     goals: dict[str, Goal]
     sources: dict[str, Source]
     version: str
+    stages: dict[str, Source] = field(default_factory=dict[str, Source])
 
     def as_json(self) -> dict[str, Any]:
         """Return all fields by name, and the format's number."""
@@ -292,7 +313,7 @@ class Spec(Options, _Plain):
     def identity(self) -> dict[str, Any]:
         """Return what tells this study from all others: everything but the paths of files."""
         data = self.as_json()
-        return {**data, "sources": {key: x["sha256"] for key, x in data["sources"].items()}}
+        return {**data, **{kind: {key: x["sha256"] for key, x in data[kind].items()} for kind in ("sources", "stages")}}
 
     @property
     def sha256(self) -> str:

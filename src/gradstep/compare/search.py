@@ -1,9 +1,11 @@
 """The search of hyperparameters: a declared log-space, and points in it, the same for all optimizers.
 
 A point is a number in [0, 1) for each hyperparameter that is searched. Point k of the stored table is trial k, however
-many there are to be; with Optuna's TPE it is what the sampler asks for after the trials before it.
+many there are to be, moved by a fraction of the space that belongs to the problem and the search (Cranley and Patterson
+1976); with Optuna's TPE it is what the sampler asks for after the trials before it.
 """
 
+import hashlib
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -13,9 +15,10 @@ from typing import Any
 
 from gradstep.compare.contender import Contender
 from gradstep.compare.problems import Problem
+from gradstep.compare.shapes import SHARE, rises
 
-DECADES = 3.0  # around a problem's scale
-WIDE_DECADES = 4.0  # around the rule's default, for problems that declare no scale
+USUAL = {"theta": 1e-3, "theta/g": 1e-2}  # where a problem tells no scale: the defaults of Adam and of SGD
+WIDE_DECADES = 4.0  # of rates then, and around the default of a rule whose rate is in neither unit
 RATE = "lr"
 
 
@@ -35,10 +38,11 @@ class Range:
         """The number at ``u`` in [0, 1), in three digits, which are more than matter."""
         x = math.exp(math.log(self.low) + u * math.log(self.high / self.low))
         x = float(f"{x:.3g}")
-        x = 1 - x if self.from_one else x
+        x = float(f"{1 - x:.10g}") if self.from_one else x  # 0.555, not 0.5549999999999999
         return x if self.there is None else self.there(x)
 
 
+WARMUP = Range(0.01, 0.3)  # shares of a run in which the rate rises
 # With `tune all`: the numbers that become one of these, where they are not zero by default.
 SPACES: Mapping[str, Range] = {
     "beta1": Range(0.02, 0.5, from_one=True),
@@ -72,6 +76,8 @@ def _searched(contender: Contender, tune: str) -> list[tuple[str, Range | None]]
     out: dict[str, Range | None] = {}
     if contender.rate is not None:
         out[contender.rate] = None
+    if contender.shape is not None and rises(contender.shape):
+        out[SHARE] = WARMUP
     if tune == "all":
         for key, x in contender.constructor.numbers.items():
             found = SPACES.get(x.becomes[0]) if x.kind == "number" else None
@@ -81,15 +87,18 @@ def _searched(contender: Contender, tune: str) -> list[tuple[str, Range | None]]
 
 
 def around(contender: Contender, problem: Problem) -> Range:
-    """Learning rates around the one that fits by order of magnitude."""
-    mover = contender.mover
-    if contender.unit in problem.scale:
-        centre = mover.search * (1.0 if mover.finds_scale else problem.scale[contender.unit])
-        decades = DECADES
-    else:
-        own: Any = contender.defaults[contender.rate or RATE]
-        centre = float(mover.defaults[RATE] if own is None else own)  # type: ignore[arg-type]  # a number
-        decades = WIDE_DECADES
+    """Learning rates around the one that fits by order of magnitude.
+
+    It follows from what the rules do, and from no library's default: one mathematics has one range under all its names.
+    """
+    centre, decades = math.prod(rule.search for rule in contender.rules), problem.decades
+    if not contender.mover.finds_scale:
+        unit = contender.unit
+        if unit in problem.scale:
+            centre *= problem.scale[unit]
+        else:
+            own = contender.mover.defaults[RATE] or 1.0
+            centre, decades = centre * USUAL[unit] if unit in USUAL else own, max(decades, WIDE_DECADES)
     reach = 10 ** (decades / 2)
     return Range(centre / reach, centre * reach)
 
@@ -97,6 +106,19 @@ def around(contender: Contender, problem: Problem) -> Range:
 def at(ranges: Mapping[str, Range], point: Sequence[float]) -> dict[str, float]:
     """The hyperparameters at a point."""
     return {key: x.at(u) for (key, x), u in zip(ranges.items(), point, strict=False)}
+
+
+def moved(point: Sequence[float], problem: str, search: int) -> list[float]:
+    """Return a point of the table as a search has it: each coordinate further by a fraction of its own, modulo 1.
+
+    The names settle the fraction, which is independent of all others and the same for all optimizers.
+    """
+    return [(u + _fraction(f"{problem} {search} {axis}")) % 1.0 for axis, u in enumerate(point)]
+
+
+def _fraction(text: str) -> float:
+    """A number in [0, 1) for a text."""
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:6]) / 2**48
 
 
 @cache

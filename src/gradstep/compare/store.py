@@ -17,12 +17,13 @@ from typing import Any, Self
 
 import msgspec
 
-from gradstep.compare.protocol import tuning_seeds
+from gradstep.compare.protocol import MOST_SEARCHES, judging_seeds, tuning_seeds
 from gradstep.compare.record import FORMAT, ProblemInfo, RunRecord, Spec, Timing
 from gradstep.errors import CheckpointError, GradstepValueError
 from gradstep.files import destination, lock_folder, writable_folder
 
 NAME = "study.db"
+READABLE = (1, FORMAT)  # of 1 is what has no searches
 MOST = 10**6  # seeds, trials or tuning seeds of any study
 APPLICATION = 0x67726164  # "grad": whose database it is
 _TABLES = """
@@ -40,7 +41,7 @@ CREATE TABLE IF NOT EXISTS timings (
 
 @dataclass
 class Content:
-    """The content of a study so far."""
+    """The content of a study so far; ``format`` is that of the file it is from."""
 
     spec: Spec
     problem_info: dict[str, ProblemInfo]
@@ -48,6 +49,11 @@ class Content:
     notes: list[str]
     runs: list[RunRecord] = field(default_factory=list[RunRecord])
     timings: list[Timing] = field(default_factory=list[Timing])
+    format: int = FORMAT
+
+    def is_of(self, spec: Spec) -> bool:
+        """Return True if this is a study of that spec, which can go on."""
+        return self.format == FORMAT and self.spec.sha256 == spec.sha256
 
 
 class Store:
@@ -148,6 +154,11 @@ class Store:
             db.execute("COMMIT")
             return content
         found = _content(db)
+        if found.format != FORMAT:
+            raise GradstepValueError(
+                f"{self.folder} holds a study of an earlier version, whose trials lie elsewhere: it can be read, "
+                f"but not go on; take another folder (--out)."
+            )
         if differences := found.spec.differences(content.spec):
             raise GradstepValueError(
                 f"{self.folder} holds another study: {'; '.join(differences)}; take another folder (--out)."
@@ -212,8 +223,8 @@ def _content(db: sqlite3.Connection) -> Content:
         raise sqlite3.DatabaseError("it is another program's")
     db.execute("BEGIN")  # all of one moment
     facts: Mapping[str, Any] = {name: _checked(*row) for name, *row in db.execute("SELECT * FROM facts")}
-    if facts["spec"]["format"] != FORMAT:
-        raise sqlite3.DatabaseError(f"its format is {facts['spec']['format']}, and this version reads {FORMAT}")
+    if (form := facts["spec"]["format"]) not in READABLE:
+        raise sqlite3.DatabaseError(f"its format is {form}, and this version reads up to {READABLE[-1]}")
     content = Content(
         Spec.from_json(facts["spec"]),
         {x["label"]: ProblemInfo.from_json(x) for x in facts["cards"]},
@@ -221,6 +232,7 @@ def _content(db: sqlite3.Connection) -> Content:
         msgspec.convert(facts["notes"], list[str]),
         [RunRecord.from_json(_checked(*row)) for row in db.execute("SELECT content, crc FROM runs ORDER BY id")],
         [Timing.from_json(_checked(*row)) for row in db.execute("SELECT content, crc FROM timings ORDER BY rowid")],
+        form,
     )
     db.execute("COMMIT")
     if (problem := _misfit(content)) is not None:
@@ -234,7 +246,8 @@ def _misfit(content: Content) -> str | None:
     possible = (
         spec.problems and spec.optimizers and 0 <= spec.tuning_seeds <= MOST and (spec.steps is None or spec.steps > 0)
     )
-    if not possible or not all(1 <= n <= MOST for n in (spec.seeds, spec.trials)):
+    counts = (spec.seeds, MOST), (spec.trials, MOST), (spec.searches, MOST_SEARCHES)
+    if not possible or not all(1 <= n <= most for n, most in counts):
         return "its spec is of no study: nothing to compare, or seeds, trials or steps that cannot be"
     if set(content.problem_info) != set(spec.problems):
         return f"it describes {_listed(content.problem_info)}, and its spec names {_listed(spec.problems)}"
@@ -243,8 +256,8 @@ def _misfit(content: Content) -> str | None:
             what = "run" if isinstance(row, RunRecord) else "timing"
             return f"it has a {what} of {row.optimizer!r} on {row.problem!r}, which its spec does not name"
     for run in content.runs:
-        seeds = tuning_seeds(spec) if run.phase == "tune" else range(spec.seeds)
-        if run.seed not in seeds or not 0 <= run.trial < spec.trials:
+        seeds = (tuning_seeds if run.phase == "tune" else judging_seeds)(spec, run.search)
+        if not 0 <= run.search < spec.searches or run.seed not in seeds or not 0 <= run.trial < spec.trials:
             return f"it has a run of seed {run.seed} and trial {run.trial}, which its spec does not ask for"
         n = len(run.steps)
         looks = [len(x) for x in run.health.values()]

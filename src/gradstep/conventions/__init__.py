@@ -9,20 +9,22 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from gradstep.conventions.constructor import Argument, Constructor
-from gradstep.errors import GradstepTypeError
+from gradstep.errors import GradstepTypeError, GradstepValueError
 from gradstep.form.rule import Rule, Stage, as_stage, lookup, registry
-from gradstep.naming import find
+from gradstep.naming import find, unknown
 
 if TYPE_CHECKING:
-    from gradstep.conventions import keras, mlx, optax, tf1, timm, torch
+    from gradstep.conventions import keras, mlx, optax, pytorch_optimizer, tf1, timm, torch
 
 __all__ = [
     "arguments",
     "constructor",
+    "constructors",
     "described",
     "keras",
     "mlx",
     "optax",
+    "pytorch_optimizer",
     "rate_name",
     "stage_of",
     "tf1",
@@ -30,7 +32,7 @@ __all__ = [
     "torch",
 ]
 
-LIBRARIES = ("keras", "mlx", "optax", "tf1", "timm", "torch")
+LIBRARIES = ("keras", "mlx", "optax", "optax.contrib", "pytorch_optimizer", "tf1", "timm", "torch")
 
 
 def __getattr__(name: str) -> Any:
@@ -43,21 +45,33 @@ def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
 
 
+def constructors() -> dict[str, list[str]]:
+    """Return the names of all constructors, by library."""
+    modules = {library: import_module(f"gradstep.conventions.{library}") for library in LIBRARIES}
+    return {library: [f"{library}.{name}" for name in module.__all__] for library, module in modules.items()}
+
+
 def constructor(name: str) -> "Rule | Constructor[...]":
     """Return what a name stands for: a rule or stage (``"adam"``), or another library's constructor (``"torch.Adam"``).
 
     Raises
     ------
     GradstepValueError
-        For an unknown name; with close matches.
+        For an unknown name, with close matches; for a name of the library that cannot be had, with the reason.
     """
-    library, dot, own = name.partition(".")
+    library, dot, own = name.rpartition(".")
     if not dot:
         if name not in registry(None):
             import_module("gradstep.variants")  # which registers more
         return lookup(name)
     module = import_module(f"gradstep.conventions.{find('unknown library', library, {x: x for x in LIBRARIES})}")
-    return find(f"unknown optimizer of {library}", own, {x: getattr(module, x) for x in module.__all__})
+    if own in module.__all__:
+        return getattr(module, own)
+    if own in getattr(module, "ABSENT", ()):
+        raise GradstepValueError(f"{name} cannot be had here: {module.ABSENT[own]}.")
+    inside = [x for names in constructors().values() for x in names if x.startswith(f"{library}.")]
+    inner = [x for x in inside if x.endswith(f".{own}")]  # optax.contrib.prodigy of optax.prodigy
+    raise unknown(f"unknown optimizer of {library}", own, inner or module.__all__)
 
 
 def described(rule: "str | Rule | Constructor[...]") -> "Constructor[...]":

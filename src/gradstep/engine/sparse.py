@@ -170,9 +170,9 @@ class BySparseRows:
         """Return whether all gradients are good."""
         return self.current.look()
 
-    def measure(self, part: int, table: list[Row]) -> tuple[Sums, bool]:
+    def measure(self, part: int, table: list[Row], t: int) -> tuple[Sums, bool]:
         """Return the block sums of what a stage measures, and whether all gradients are good."""
-        return self.current.measure(part, table)
+        return self.current.measure(part, table, t)
 
     def apply(self, table: list[Row], t: int) -> None:
         """Write parameters and state of update ``t``."""
@@ -242,6 +242,8 @@ def check_takes_rows(program: Program, name: str) -> None:
             why = "sees whole arrays"
         elif rule.every is not None:
             why = "gathers gradients of several calls, which have other rows"
+        elif rule.random is not None:
+            why = "draws random numbers for whole arrays"
         elif rule.inputs:
             why = "takes arrays beside the gradient"
         elif rule.early is not None or not asked <= {"g"}:
@@ -254,7 +256,8 @@ def check_leaves_rows(program: Program, table: Sequence[Row], tensors: Sequence[
     """Refuse an update that would move also rows whose gradient is zero; rules that are lazy may leave them alone.
 
     It is tried out on a few numbers with the scalars of this very update: a weight decay of 0 counts as none, and so
-    does one of parameters whose gradients are whole.
+    does one of parameters whose gradients are whole. A stage whose scalars change from update to update is tried with
+    others too: Lookahead, say, moves nothing at most of them.
 
     Raises
     ------
@@ -266,7 +269,7 @@ def check_leaves_rows(program: Program, table: Sequence[Row], tensors: Sequence[
         if type(g) is Rows:
             asked.setdefault(x.row, x.name)
     for row, name in asked.items():
-        theta = before = np.array([3.0, -1e-3, 0.5, -700.0])
+        theta = before = start = np.array([3.0, -1e-3, 0.5, -700.0])
         g = np.zeros(4)
         for part, numbers in zip(program.parts, table[row], strict=True):
             rule = part.rule
@@ -275,11 +278,13 @@ def check_leaves_rows(program: Program, table: Sequence[Row], tensors: Sequence[
             if rule.kind == "rule":
                 before = theta
             slots = [np.full(4, 0.7 + k) for k in range(len(rule.state))]
-            wrapped = (before,) if rule.wraps else ()
-            with np.errstate(all="ignore"):
-                after = rule.update(*wrapped, theta, g, *slots, **dict(zip(rule.numbers, numbers, strict=True)))
-            if not all(map(np.array_equal, after, [theta, g, *slots])):
-                raise _refusal(name, part.label, "with these hyperparameters moves all rows")
+            wrapped = (start if rule.wraps == "all" else before,) if rule.wraps else ()
+            later = [[0.75] * len(numbers)] if rule.counts else []
+            for own in (numbers, *later):
+                with np.errstate(all="ignore"):
+                    after = rule.update(*wrapped, theta, g, *slots, **dict(zip(rule.numbers, own, strict=True)))
+                if not all(map(np.array_equal, after, [theta, g, *slots])):
+                    raise _refusal(name, part.label, "with these hyperparameters moves all rows")
 
 
 def _refusal(name: str, label: str, why: str) -> GradstepTypeError:

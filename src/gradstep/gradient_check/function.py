@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any
 
 import array_api_compat
@@ -83,6 +84,21 @@ class RealFunction:
         """Return the value that the user's function gives where parameter ``k`` has other (or complex) numbers."""
         self._again()
         return self.objective.function(self._params({k: reals}), *self.batch)[0]
+
+    def scatter(self, k: int) -> float:
+        """The most by which the gradient of parameter ``k`` differs between calls here whose generators go on.
+
+        0 where the value differs as well: that has the same noise.
+        """
+        if any(value != self.value for value, _ in self._repeated):
+            return 0.0
+        return max(float(np.abs(grads[k] - self.grads[k]).max(initial=0.0)) for _, grads in self._repeated)
+
+    @cached_property
+    def _repeated(self) -> list[tuple[float, list[Reals]]]:
+        """Values and gradients of two more calls here, which draw on."""
+        asked = [self.objective(self._params({}), *self.batch) for _ in range(2)]
+        return [(value, [_flat(g) for g in self.nest.leaves(grads, "gradients")]) for value, grads in asked]
 
     def at(self, moved: dict[int, Reals]) -> float:
         """Return the value where some parameters have other numbers; NaN where the function refuses them."""

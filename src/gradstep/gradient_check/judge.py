@@ -91,6 +91,16 @@ class Judge:
 
     def parameter(self, k: int, directions: int) -> ParameterCheck:
         """Judge parameter number ``k`` along so many random directions, and along groups of like elements."""
+        found = self._parameter(k, directions)
+        if found.ok or found.undecided:
+            return found
+        scatter, worst = self.function.scatter(k), found.worst
+        if scatter and (worst is None or abs(worst.given - worst.measured) <= 10 * scatter):
+            text = f"its noise is not in the value: where the generators go on it differs by up to {scatter:.3g}"
+            return replace(found, undecided=True, worst=None, message=text)
+        return found
+
+    def _parameter(self, k: int, directions: int) -> ParameterCheck:
         name, x = self.function.names[k], self.function.origins[k]
         if not x.size:
             return ParameterCheck(name, True, False, "", 0.0, 0.0, message="has no elements")

@@ -13,8 +13,8 @@ from gradstep.vocabulary import sqrt
 
 def scalars(start, away, length, distance, gradients, lr=1.0, reps_rel: Positive = 1e-6, eps=1e-8):
     distance = max(distance, sqrt(away)) or reps_rel * (1 + sqrt(start))
-    gradients = (gradients or eps) + length
-    return dict(distance=distance, gradients=gradients, rate=lr * distance / sqrt(gradients))
+    gradients = gradients + length
+    return dict(distance=distance, gradients=gradients, rate=lr * distance / sqrt(gradients + eps))
 
 
 def squared_start(x0):

@@ -13,6 +13,7 @@ from gradstep.vocabulary import maximum, sqrt
 START = {"v": "initial_accumulator"}
 OUTSIDE = {"eps": "g", "initial_accumulator": "g*g", "g": "1"}
 INSIDE = {**OUTSIDE, "eps": "g*g"}
+SEARCH = 0.3  # as RMSprop's
 CENTERED = {"smaller_state": "a variance, which is a small difference, is lost in fewer bits, and steps have no bound"}
 
 
@@ -20,7 +21,7 @@ def plain(rho: Fraction = 0.9, eps=1e-8, initial_accumulator: NonNegative = 0.0)
     return dict(rho=rho, rest=1 - rho, eps=eps, unbias=1.0)
 
 
-@stage(plain, state="v", nonnegative="v", start=START, power=2, units=OUTSIDE)
+@stage(plain, state="v", nonnegative="v", start=START, power=2, search=SEARCH, units=OUTSIDE)
 def scale_by_rms(theta, g, v, rho, rest, eps, unbias):
     """torch 2.13, RMSprop: g over the root of the mean square, eps added to the root. Units: eps in [g]."""
     v = rho * v + rest * (g * g)
@@ -28,7 +29,7 @@ def scale_by_rms(theta, g, v, rho, rest, eps, unbias):
     return theta, g, v
 
 
-@stage(plain, state="v", nonnegative="v", start=START, power=2, units=INSIDE)
+@stage(plain, state="v", nonnegative="v", start=START, power=2, search=SEARCH, units=INSIDE)
 def scale_by_rms_inside(theta, g, v, rho, rest, eps, unbias):
     """Keras 3.15, RMSprop, and optax's: g over the root of mean square and eps. Units: eps in [g]^2."""
     v = rho * v + rest * (g * g)
@@ -36,7 +37,7 @@ def scale_by_rms_inside(theta, g, v, rho, rest, eps, unbias):
     return theta, g, v
 
 
-@stage(plain, state="v mean", nonnegative="v", start=START, power=2, units=OUTSIDE, exceptions=CENTERED)
+@stage(plain, state="v mean", nonnegative="v", start=START, power=2, search=SEARCH, units=OUTSIDE, exceptions=CENTERED)
 def scale_by_centered_rms(theta, g, v, mean, rho, rest, eps, unbias):
     """torch 2.13, RMSprop with centered=True: g over the root of the variance, eps added to it. Units: eps in [g]."""
     v = rho * v + rest * (g * g)
@@ -46,7 +47,7 @@ def scale_by_centered_rms(theta, g, v, mean, rho, rest, eps, unbias):
     return theta, g, v, mean
 
 
-@stage(plain, state="v mean", nonnegative="v", start=START, power=2, units=INSIDE, exceptions=CENTERED)
+@stage(plain, state="v mean", nonnegative="v", start=START, power=2, search=SEARCH, units=INSIDE, exceptions=CENTERED)
 def scale_by_centered_rms_inside(theta, g, v, mean, rho, rest, eps, unbias):
     """Keras 3.15, RMSprop with centered=True: g over the root of variance and eps. Units: eps in [g]^2."""
     v = rho * v + rest * (g * g)

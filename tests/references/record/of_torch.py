@@ -1,51 +1,87 @@
 """What libraries of torch's kind have in common: parameters on the CPU, and steps by ``opt.step()``."""
 
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from references.cases import Arrays, Case, Problem, Trajectory
+from references.cases import SHAPES, Arrays, Case, Problem, Trajectory
+
+Make = Callable[..., torch.optim.Optimizer]
 
 
-def stepped(make: Callable[..., torch.optim.Optimizer], case: Case, task: Problem) -> Trajectory:
+def stepped(make: Make, case: Case, task: Problem) -> Trajectory:
     """Run an optimizer; what it says of itself is its group.
 
     State is ``INDEX/NAME``, as in ``state_dict()["state"][INDEX][NAME]``; a scheduled lr is put into the group.
     """
-    params = {name: torch.tensor(x) for name, x in task.start.items()}
+    return _run(make, case, task, _state)
+
+
+def followed(make: Make, case: Case, task: Problem) -> Trajectory:
+    """Run an optimizer, as :func:`stepped`, and keep its parameters alone.
+
+    The default dtype is float64 meanwhile: it is that of the sums and other numbers which a library keeps in tensors.
+    """
+    with in_float64():
+        done = _run(make, case, task, lambda _: {})
+    return Trajectory(done.theta, done.state)
+
+
+@contextmanager
+def in_float64() -> Iterator[None]:
+    """What torch makes without a dtype is of float64 meanwhile."""
+    usual = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(usual)
+
+
+def _run(make: Make, case: Case, task: Problem, look: Callable[[Any], Arrays]) -> Trajectory:
+    params = {name: _tensor(case, x) for name, x in task.start.items()}
     given = case.given()
     schedule = given["lr"] if callable(given.get("lr")) else None
     if schedule:
         given["lr"] = schedule(0)
-    opt = make(list(params.values()), **given)
+    opt: Any = make(list(params.values()), **given)
+    if "ScheduleFree" in case.constructor:
+        opt.train()
     groups = opt.state_dict()["param_groups"]
     theta, state = [_arrays(params)], []
     for k, grads in enumerate(task.grads):
         if schedule:
             opt.param_groups[0]["lr"] = schedule(k)
         for name, x in params.items():
-            x.grad = _sparse(grads[name]) if case.constructor == "SparseAdam" else torch.tensor(grads[name])
+            x.grad = _sparse(grads[name]) if case.constructor == "SparseAdam" else _tensor(case, grads[name])
         opt.step()
         theta.append(_arrays(params))
-        state.append(
-            {
-                f"{i}/{name}": np.array(x.numpy() if torch.is_tensor(x) else x)
-                for i, own in opt.state_dict()["state"].items()
-                for name, x in own.items()
-                if x is not None
-            }
-        )
+        state.append(look(opt))
     return Trajectory(theta, state, {"param_groups": groups})
 
 
-def followed(make: Callable[..., torch.optim.Optimizer], case: Case, task: Problem) -> Trajectory:
-    """Run an optimizer, as :func:`stepped`, and keep its parameters alone."""
-    done = stepped(make, case, task)
-    return replace(done, state=[{} for _ in done.state], about={})
+def _state(opt: torch.optim.Optimizer) -> Arrays:
+    return {
+        f"{i}/{name}": _shaped(i, x.numpy() if torch.is_tensor(x) else x)
+        for i, own in opt.state_dict()["state"].items()
+        for name, x in own.items()
+        if x is not None
+    }
+
+
+def _tensor(case: Case, x: NDArray[Any]) -> torch.Tensor:
+    """Return a tensor, for torch's Muon as a matrix: it refuses all else."""
+    return torch.tensor(x if (case.library, case.constructor) != ("torch", "Muon") else x.reshape(len(x), -1))
+
+
+def _shaped(index: int, x: Any) -> NDArray[Any]:
+    """Return an array of state in the shape of its parameter, where that went in as a column."""
+    shape = list(SHAPES.values())[index]
+    return np.array(x).reshape(shape) if np.shape(x) == (*shape, 1) else np.array(x)
 
 
 def _sparse(g: NDArray[Any]) -> torch.Tensor:
@@ -54,4 +90,4 @@ def _sparse(g: NDArray[Any]) -> torch.Tensor:
 
 
 def _arrays(params: dict[str, torch.Tensor]) -> Arrays:
-    return {name: x.detach().numpy().copy() for name, x in params.items()}
+    return {name: x.detach().numpy().reshape(SHAPES[name]).copy() for name, x in params.items()}

@@ -2,6 +2,7 @@
 
 import math
 import shlex
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -13,9 +14,10 @@ from numpy.typing import NDArray
 
 from gradstep.compare.contender import Contender
 from gradstep.compare.evidence.statistics import median, steps_to_target
+from gradstep.compare.evidence.statistics.ecdf import FINEST
 from gradstep.compare.problems import Target
 from gradstep.compare.protocol import read_contenders, total
-from gradstep.compare.record import PHASES, Goal, ProblemInfo, RunRecord, Spec, Timing
+from gradstep.compare.record import PHASES, SEARCH_SEEDS, Goal, ProblemInfo, RunRecord, Spec, Timing
 from gradstep.compare.show.views import Ecdf, Profile, Table
 from gradstep.compare.store import Content, Reader
 
@@ -89,7 +91,8 @@ class Study:
             for k, (problem, optimizer) in enumerate((p, o) for p in spec.problems for o in spec.optimizers)
         }
         runs = sorted(
-            content.runs, key=lambda r: (places[r.problem, r.optimizer], PHASES.index(r.phase), r.trial, r.seed)
+            content.runs,
+            key=lambda r: (places[r.problem, r.optimizer], PHASES.index(r.phase), r.search, r.trial, r.seed),
         )
         timings = sorted(with_one_gradient(content.timings), key=lambda t: places[t.problem, t.optimizer])
         return cls(spec, content.problem_info, runs, timings, content.environment, content.notes, folder)
@@ -118,7 +121,7 @@ class Study:
     @cached_property
     def contenders(self) -> dict[str, Contender]:
         """The optimizers by label, in the order of the spec."""
-        return read_contenders(",".join(self.optimizers))
+        return read_contenders(",".join(self.optimizers), self.spec.stages)
 
     @cached_property
     def total(self) -> dict[str, int]:
@@ -145,13 +148,26 @@ class Study:
         """Return all runs of an optimizer on a problem, of all phases."""
         return [run for phase in PHASES for run in self._by_pair.get((problem, optimizer, phase), [])]
 
-    def tuning(self, problem: str, optimizer: str) -> list[RunRecord]:
-        """The runs by which its hyperparameters were chosen, by trial and seed; none where nothing was to be chosen."""
-        return self._by_pair.get((problem, optimizer, "tune"), [])
+    def tuning(self, problem: str, optimizer: str, search: int | None = None) -> list[RunRecord]:
+        """The runs by which its hyperparameters were chosen, by trial and seed; none where nothing was to be chosen.
+
+        Of one search, or (None) of all.
+        """
+        found = self._by_pair.get((problem, optimizer, "tune"), [])
+        return found if search is None else [run for run in found if run.search == search]
 
     def evaluated(self, problem: str, optimizer: str) -> list[RunRecord]:
-        """The runs that judge it, by seed."""
+        """The runs that judge it, by search and seed."""
         return self._by_pair.get((problem, optimizer, "eval"), [])
+
+    def varies(self, problem: str) -> bool:
+        """Return False where runs of other seeds are the same in each number: that problem has no randomness."""
+        curves: dict[tuple[str, int], set[int]] = {}
+        for label in self.optimizers:
+            for run in self.evaluated(problem, label):
+                curve = tuple(run.steps), tuple(run.loss), tuple(run.accuracy), tuple(run.batch_loss)
+                curves.setdefault((label, run.search), set()).add(hash(curve))
+        return self.spec.seeds == 1 or any(len(found) > 1 for found in curves.values())
 
     def health(self, problem: str, optimizer: str) -> RunRecord | None:
         """The run whose steps were looked at."""
@@ -166,18 +182,18 @@ class Study:
         """Return the cost of an optimizer's step on a problem, or None."""
         return next((t for t in self.timings if (t.problem, t.optimizer) == (problem, optimizer)), None)
 
-    def best_trial(self, problem: str, optimizer: str) -> int:
-        """The trial that is best by :data:`CRITERION`, of equals the first; of those that are complete.
+    def best_trial(self, problem: str, optimizer: str, search: int = 0) -> int:
+        """The trial of a search that is best by :data:`CRITERION`, of equals the first; of those that are complete.
 
         Without a target that was settled before the study, the loss alone decides.
         """
-        worth = self.worth(problem, optimizer)
+        worth = self.worth(problem, optimizer, search)
         return min(worth, key=lambda k: (worth[k], k), default=0)
 
-    def worth(self, problem: str, optimizer: str) -> dict[int, tuple[float, float]]:
-        """Return the worth of each trial by :data:`CRITERION`: the less, the better."""
+    def worth(self, problem: str, optimizer: str, search: int = 0) -> dict[int, tuple[float, float]]:
+        """Return the worth of each trial of a search by :data:`CRITERION`: the less, the better."""
         trials: dict[int, list[RunRecord]] = {}
-        for run in self.tuning(problem, optimizer):
+        for run in self.tuning(problem, optimizer, search):
             trials.setdefault(run.trial, []).append(run)
         goal = self.spec.goals.get(problem)
         return {
@@ -192,8 +208,9 @@ class Study:
     def goal(self, problem: str) -> Goal:
         """The target of a problem and where it comes from.
 
-        Where none was settled before, it is what the median seed of the best baseline among the optimizers (or else the
-        best of all) reached; a level that is NaN, and never met, as long as there are no such runs.
+        Where none was settled before, it is what the best baseline among the optimizers (or else the best of all) has
+        after half of its steps in three of four of its runs (:func:`halfway`). The level is NaN, and never met, as long
+        as there are no such runs, or where none of them came down by then.
         """
         return self._goals[problem]
 
@@ -203,13 +220,14 @@ class Study:
 
     def _settled(self, problem: str) -> Goal:
         baselines = [label for label, one in self.contenders.items() if one.named.name in TARGET_BASELINES]
-        reached = {
-            label: median([min(run.loss, default=math.inf) if run.finished else math.inf for run in runs])
-            for label in baselines or self.optimizers
-            if (runs := self.evaluated(problem, label))
-        }
+        runs = {label: self.evaluated(problem, label) for label in baselines or self.optimizers}
+        reached = {label: in_most([halfway(run) for run in own]) for label, own in runs.items() if own}
         best = min(reached, key=lambda label: reached[label], default="")
-        if not math.isfinite(level := reached.get(best, math.inf)):
+        start = min((run.loss[0] for run in runs.get(best, []) if run.loss), default=math.nan)
+        level = reached.get(best, math.inf)
+        if start > 0:
+            level = max(level, FINEST * start)
+        if not level < start:
             return Goal("loss", math.nan, "train", "study: nothing finite was reached")
         return Goal("loss", rounded_up(level), "train", f"study: {best}")
 
@@ -228,17 +246,20 @@ class Study:
 
         Returns
         -------
-        array of shape (problems, optimizers, seeds)
-            Infinity for a miss, NaN where a run is missing (or, of seconds, the time of its step).
+        array of shape (problems, optimizers, runs)
+            The runs are the seeds of the first search, then those of the second, and so on. Infinity for a miss, NaN
+            where a run is missing (or, of seconds, the time of its step).
         """
-        out = np.full((len(self.problems), len(self.optimizers), self.spec.seeds), np.nan)
+        runs = self.spec.searches * self.spec.seeds
+        out = np.full((len(self.problems), len(self.optimizers), runs), np.nan)
         for i, problem in enumerate(self.problems):
             target = self.target(problem)
             for j, optimizer in enumerate(self.optimizers):
                 timing = self.timing(problem, optimizer)
                 unit = 1.0 if axis != "seconds" else math.nan if timing is None else timing.step_us / 1e6
                 for run in self.evaluated(problem, optimizer):
-                    out[i, j, run.seed] = unit * to_target(run, target)
+                    k = run.search * self.spec.seeds + run.seed % SEARCH_SEEDS
+                    out[i, j, k] = unit * to_target(run, target)
         return out
 
     def table(self) -> Table:
@@ -291,6 +312,22 @@ def to_target(run: RunRecord, target: Target) -> float:
 def final_loss(run: RunRecord) -> float:
     """The loss after the last step on the data of the target; infinite for a run that did not make all its steps."""
     return run.loss[-1] if run.finished else math.inf
+
+
+def halfway(run: RunRecord) -> float:
+    """The loss after half of the steps: the median of the last five evaluations up to there, the start left out.
+
+    Infinite for a run that did not make all its steps.
+    """
+    if not run.finished:
+        return math.inf
+    until = max(2, bisect_right(run.steps, run.steps[-1] / 2))
+    return median(run.loss[max(1, until - 5) : until])
+
+
+def in_most(levels: Sequence[float]) -> float:
+    """The lowest level that three of four runs reach: the ``ceil(3 n / 4)``-th of ``n``, odd or even."""
+    return sorted(levels)[math.ceil(0.75 * len(levels)) - 1]
 
 
 def rounded_up(x: float) -> float:

@@ -4,11 +4,14 @@ import contextlib
 import hashlib
 import math
 import sys
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from gradstep.array.namespaces import to_numpy
 from gradstep.array.tree import flatten
 from gradstep.compare.problems.problem import Problem, Split, Task, Values
 from gradstep.errors import GradstepError, GradstepValueError, NonFiniteError
@@ -19,6 +22,7 @@ from gradstep.loop.problem_file import OwnProblem, load, read, split
 from gradstep.loop.user import Handed, UserFunction
 
 STEPS, EVERY = 500, 10
+DECADES = 4.0  # of learning rates: what is measured at one point may be far from what fits the whole way
 METRICS = {"loss": "val/loss", "accuracy": "val/accuracy"}  # under the names that a run gives them
 HELD = 10  # batches whose mean value stands for the loss, where the file evaluates nothing
 
@@ -49,6 +53,8 @@ class Sight:
         True where the file has batches.
     wrong
         A sentence on a gradient that is wrong; None where nothing is to be said.
+    scale
+        As a problem has it, measured at the first point; empty where nothing could be measured.
     """
 
     path: str
@@ -57,12 +63,13 @@ class Sight:
     count: int
     on_batches: bool
     wrong: str | None = None
+    scale: Mapping[str, float] = field(default_factory=dict[str, float])
 
 
 def look(text: str) -> Sight:
     """Run a problem file and evaluate it once, and return what was seen; errors as :func:`own_problem`."""
     sight = _sight(own := _quietly(load, text, 0))
-    return replace(sight, wrong=wrong_gradient(own))
+    return replace(sight, wrong=wrong_gradient(own), scale=_scale(own))
 
 
 def _sight(own: OwnProblem) -> Sight:
@@ -115,7 +122,8 @@ def described(sight: Sight) -> Problem:
         target=None,
         steps=STEPS,
         every=EVERY,
-        scale={},
+        scale=sight.scale,
+        decades=DECADES,
         begin=begin,
         exact=True,
     )
@@ -137,6 +145,48 @@ def wrong_gradient(own: OwnProblem) -> str | None:
         f"the gradient{'' if one else 's'} of {', '.join(found.wrong)} in {own.path.name}:{own.name} "
         f"{'is' if one else 'are'} wrong at the first point; gradstep check {_path(own.path)}:{own.name} shows how."
     )
+
+
+def _scale(own: OwnProblem) -> dict[str, float]:
+    """Return the learning rates that fit by order of magnitude, by unit, from gradients at the first point; or nothing.
+
+    For ``theta/g`` it is one over the curvature along the gradient; for ``theta``, a tenth of that step in root mean
+    square. Where the curvature can't be told (no two gradients at one point are alike, or they don't change), both are
+    for first steps of a hundredth of the parameters' root mean square, or of 1 where that is less.
+    """
+    batch = () if own.batches is None else (_quietly(_cursor(own), 0),)
+    nest, leaves = flatten(own.params)
+    start = [to_numpy(x).astype(np.float64) for x in leaves]
+
+    def gradient(along: list[Any], length: float) -> list[Any]:
+        moved = [
+            (x - length * d).astype(to_numpy(own_x).dtype) for x, d, own_x in zip(start, along, leaves, strict=True)
+        ]
+        handed = Handed(nest, moved)
+        grads = handed.gradients(_quietly(own.value_and_grad, handed(), *batch)[1])
+        return [to_numpy(g).astype(np.float64) for g in nest.leaves(grads, "gradients")]
+
+    try:
+        with np.errstate(all="ignore"):
+            first = gradient(start, 0.0)
+            again = gradient(start, 0.0)
+            count = math.fsum(x.size for x in start)
+            size, length = _norm(start) / math.sqrt(count), _norm(first)
+            if not 0 < length < math.inf:
+                return {}
+            reach = 1e-3 * math.sqrt(count) * max(size, 1e-3) / length
+            change = _norm([a - b for a, b in zip(gradient(first, reach), first, strict=True)])
+            curvature = change / (reach * length)
+            is_told = all(map(np.array_equal, first, again)) and 1e-8 * length < change < math.inf
+            rate = 1 / curvature if is_told else 0.01 * max(size, 1.0) * math.sqrt(count) / length
+    except (GradstepError, SystemExit, TypeError, ValueError):
+        return {}  # what is wrong here will be told of its runs
+    found = {"theta/g": rate, "theta": (0.1 if is_told else 1.0) * rate * length / math.sqrt(count)}
+    return {key: float(f"{x:.0e}") for key, x in found.items()}
+
+
+def _norm(arrays: list[Any]) -> float:
+    return math.sqrt(math.fsum(float(np.vdot(x, x).real) for x in arrays))
 
 
 def _path(path: Path) -> str:

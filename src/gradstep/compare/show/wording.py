@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from gradstep.compare.evidence.statistics import Spread
 from gradstep.compare.evidence.study import Study
 from gradstep.compare.show.views import Entry, TableRow
-from gradstep.text import counted, short
+from gradstep.text import counted, plain
 
 Cell = tuple[str, str | float]  # what is shown, and what it is sorted by
 
@@ -17,10 +17,10 @@ def goal(study: Study, problem: str) -> str:
     """A target in words: ``validation accuracy ≥ 95 %``; for a level of this study, whose."""
     found = study.goal(problem)
     if math.isnan(found.level):
-        none = "none: of no optimizer did the median seed end with a finite loss"
+        none = "none: no optimizer was below the start after half of its steps"
         return none if study.finished else "not settled yet"
     _, _, whose = found.origin.partition("study: ")
-    reached = f" (what the median seed of {whose} reached)" if whose else ""
+    reached = f" (what {whose} has after half of its steps in three of four runs)" if whose else ""
     return f"{study.problem_info[problem].prefix(found.split)}{found.target}{reached}"
 
 
@@ -34,6 +34,7 @@ def summary(study: Study) -> str:
             *([counted(len(study.problems), "problem")] if len(study.problems) > 1 else []),
             counted(len(study.optimizers), "optimizer"),
             trials,
+            *[counted(spec.searches, "search")] * (spec.searches > 1),
             counted(spec.seeds, "seed"),
             counted(steps[0], "step") if len(steps) == 1 else f"{steps[0]} to {steps[-1]} steps",
             counted(sum(study.total.values()), "run"),
@@ -42,14 +43,16 @@ def summary(study: Study) -> str:
 
 
 def chosen(study: Study, entry: Entry) -> str:
-    """The hyperparameters of an entry: the learning rate alone, or each by name."""
+    """The hyperparameters of an entry: the learning rate alone, or each by name; those of searches as a span."""
     one = study.contenders[entry.optimizer]
     found = entry.hyper or {key: x for key, x in one.held.items() if key == one.rate}
     alone = len(found) == 1 and one.rate in found
-    star = "*" * entry.at_edge
-    return ", ".join(
-        f"{'' if alone else f'{key}='}{short(x)}{star if key == one.rate else ''}" for key, x in found.items()
-    )
+    parts: list[str] = []
+    for key, x in found.items():
+        values = [hyper.get(key, x) for hyper in entry.searched]
+        span = " to ".join(dict.fromkeys([plain(min(values)), plain(max(values))]))
+        parts.append(f"{'' if alone else f'{key}='}{span}{'*' * (entry.at_edge and key == one.rate)}")
+    return ", ".join(parts)
 
 
 def headings(study: Study, problem: str, wide: bool = True) -> list[str]:
@@ -135,4 +138,4 @@ def _has_accuracy(study: Study, problem: str) -> bool:
 
 def _spread(s: Spread, form: str, ranges: bool) -> str:
     low, middle, high = (form.format(x).replace("inf", "∞") for x in (s.low, s.median, s.high))
-    return f"{middle} [{low}, {high}]" if ranges and low != high else middle
+    return f"{middle} ({low} to {high})" if ranges and low != high else middle

@@ -14,7 +14,7 @@ from gradstep.checkpoint import Parts
 from gradstep.errors import GradstepTypeError
 from gradstep.form.chain import Program
 from gradstep.interop import traced
-from gradstep.interop.state.common import OptimizerState, Places, held
+from gradstep.interop.state.common import OptimizerState, Places, bare, held, signed
 from gradstep.optimizer import Optimizer
 
 _MEAN = {"m": "mu", "v": "nu"}
@@ -26,7 +26,12 @@ _TOP = {**_MEAN, "top": "nu_max"}
 FOLDED, UNFOLDED = "TraceState behind the learning rate", "TraceState"
 
 PLACES: Mapping[str, Places] = {
-    FOLDED: {"momentum": {"v": "trace"}, "nesterov": {"v": "trace"}},
+    FOLDED: {
+        "momentum": {"v": "trace"},
+        "nesterov": {"v": "trace"},
+        "lars_optax": {"v": "-trace"},
+        "lars_optax_nesterov": {"v": "-trace"},
+    },
     UNFOLDED: {"unfolded_momentum": {"b": "trace"}, "unfolded_nesterov": {"b": "trace"}},
     "ScaleByRssState": {"adagrad_inside": {"s": "sum_of_squares"}},
     "ScaleByRmsState": {"rmsprop": _SQUARE, "scale_by_rms": _SQUARE, "scale_by_rms_inside": _SQUARE},
@@ -39,7 +44,19 @@ PLACES: Mapping[str, Places] = {
     "ScaleByAdaDeltaState": {"adadelta": {"s": "e_g", "u": "e_x"}},
     "ScaleByAdamState": {
         **dict.fromkeys(
-            ("adam", "adamw", "adam_eps_root", "nadam_optax", "radam_optax", "radam_optax_nesterov"), _MEAN
+            (
+                "adam",
+                "adamw",
+                "adam_eps_root",
+                "nadam_optax",
+                "radam_optax",
+                "radam_optax_nesterov",
+                "adopt",
+                "adopt_unclipped",
+                "lamb",
+                "yogi_corrected",
+            ),
+            _MEAN,
         ),
         "adamax_eps_inside": {"m": "mu", "u": "nu"},
     },
@@ -50,6 +67,25 @@ PLACES: Mapping[str, Places] = {
         "amsgrad_optax_square": _TOP,
         "amsgrad_optax_uncorrected": _TOP,
     },
+    "ScaleByBeliefState": {"adabelief": {"m": "mu", "s": "nu"}},
+    "ScaleByAdanState": {"adan_optax": {"m": "m", "v": "v", "n": "n", "last": "g"}},
+    "EmaState": {"signum": {"m": "ema"}},
+    "ScaleByAdemamixState": {"ademamix": {"m1": "m1", "m2": "m2", "v": "nu"}},
+    "ScaleBySimplifiedAdEMAMixState": {"simplified_ademamix": {"m": "m", "v": "n"}},
+    "MadgradState": {"madgrad": {"s": "s", "v": "grad_sum_sq", "x0": "x0"}},
+    "DAdaptAdamWState": {"dadapt_adam": {"m": "exp_avg", "v": "exp_avg_sq", "s": "grad_sum"}},
+    "ProdigyState": {"prodigy": {"m": "exp_avg", "v": "exp_avg_sq", "s": "grad_sum", "x0": "params0"}},
+    "SophiaState": {"sophia_optax": {"m": "mu", "h": "nu"}},
+    "MomoState": {"momo_optax": {"d": "exp_avg"}},
+    "DoGState": {"dog": {"x0": "init_params"}},
+    "DoWGState": {"dowg": {"x0": "init_params"}},
+}
+NUMBERS: Mapping[str, Mapping[str, str]] = {  # of the host, by rule; "product" is the weighted numerator
+    "dadapt_adam": {"d": "estim_lr", "product": "numerator_weighted"},
+    "prodigy": {"d": "estim_lr", "most": "estim_lr", "product": "numerator_weighted"},
+    "momo_optax": {"level": "barf", "base": "gamma"},
+    "dog": {"distance": "max_dist", "gradients": "sum_sq_norm_grads"},
+    "dowg": {"distance": "estim_sq_dist", "weighted": "weighted_sq_norm_grads"},
 }
 _COUNTS_ALONE = {"EmptyState", "ScaleByScheduleState", "WrappedScheduleState"}
 _AROUND = {  # fields in which other states stand
@@ -57,7 +93,7 @@ _AROUND = {  # fields in which other states stand
     "InjectHyperparamsState": ("inner_state",),
     "InjectStatefulHyperparamsState": ("inner_state", "hyperparams_states"),
 }
-_COUNT = "count"
+_COUNTS = ("count", "t", "count_m2")
 _OURS = ("count", "memory", "slots")  # fields of the state of gs.interop.optax.transformation
 
 
@@ -67,7 +103,8 @@ def fields(program: Program) -> dict[str, str]:
     out: dict[str, str] = {}
     for part, keys in zip(program.parts, program.slots, strict=True):
         own = known.get(part.rule.name) or (_MEAN if "m" in part.rule.state else {})
-        out |= {key: own.get(slot, key) for slot, key in zip(part.rule.state, keys, strict=True)}
+        names = [own.get(slot, key) for slot, key in zip(part.rule.state, keys, strict=True)]
+        out |= {key: name if name == bare(name) else key for key, name in zip(keys, names, strict=True)}
     times = Counter(out.values())
     return {key: name if times[name] == 1 else key for key, name in out.items()}
 
@@ -103,11 +140,11 @@ def load_state(opt: Optimizer, state: Any, names: Iterable[str] | None = None, *
     with _held(opt, "load_state") as parts:
         there = _ForeignState(parts, state, names)
         arrays: dict[str, dict[str, Any]] = {name: {} for name in there.ours.names}
-        for node, places in there.kept:
+        for node, places, _ in there.kept:
             for slot, field in places.items():
-                leaves = there.leaves(_tree(node, field))[0]
+                leaves = there.leaves(_tree(node, bare(field)))[0]
                 for name in there.ours.names:
-                    arrays[name][slot] = leaves[name]
+                    arrays[name][slot] = signed(field, leaves[name])
         there.ours.take(there.ours.updates(there.counts, t), arrays, exact=there.memory)
 
 
@@ -152,18 +189,24 @@ def _dumped(there: "_ForeignState", like: Any) -> Any:
     def filled(node: Any, kind: str) -> Any:
         new: dict[str, Any] = {}
         trees: dict[str, Any] = {}
-        if _COUNT in node._fields:
-            new[_COUNT] = _as_theirs(ours, "t", np.asarray(ours.count()), node.count)
+        for field in _counts(node):
+            new[field] = _as_theirs(ours, "t", np.asarray(ours.count()), getattr(node, field))
         if kind in PLACES or node._fields == _OURS:
-            for slot, field in next(kept)[1].items():
-                leaves, build = there.leaves(_tree(node, field))
+            _, places, numbers = next(kept)
+            for key, field in numbers.items():
+                new[field] = _as_theirs(ours, key, np.asarray(_number(ours, key)), getattr(node, field))
+            for slot, field in places.items():
+                leaves, build = there.leaves(_tree(node, bare(field)))
                 for name in ours.names:
                     old = leaves[name]
-                    values = ours.ours(name, slot, to_numpy(old).dtype, tuple(old.shape))
+                    values = signed(field, ours.ours(name, slot, to_numpy(old).dtype, tuple(old.shape)))
                     leaves[name] = _as_theirs(ours, f"{slot} of {name!r}", values, old)
-                trees[field] = build(leaves)
+                trees[bare(field)] = build(leaves)
         if node._fields == _OURS:
-            trees = {"slots": trees, "memory": {key: _bits(ours, key) for key in node.memory}}
+            trees = {
+                "slots": trees,
+                "memory": {key: jax.numpy.asarray(traced.as_bits(_number(ours, key))) for key in node.memory},
+            }
         return node._replace(**new, **trees)
 
     return _mapped(like, filled)
@@ -175,11 +218,12 @@ class _ForeignState:
     Attributes
     ----------
     kept
-        Its parts that keep arrays, in order, each with what stands where: ``{"adam.m": "mu"}``.
+        Its parts that keep arrays, in order, each with what stands where, ``{"adam.m": "mu"}``, and the same of the
+        host's numbers: ``{"prodigy.d": "estim_lr"}``.
     counts
         Its counts by the names of their parts.
     memory
-        The host's numbers, where the state is of our transformation; else None.
+        The host's numbers, where it has all of them; else None.
     """
 
     def __init__(self, parts: Parts, state: Any, names: Iterable[str] | None) -> None:
@@ -194,20 +238,20 @@ class _ForeignState:
                 found.append((node, kind))
             elif kind not in _COUNTS_ALONE and kind not in _AROUND:
                 raise self.ours.refused(f"it has a {kind}, which is unknown here")
-            if _COUNT in node._fields:
-                self.counts[f"count of {kind}, number {len(self.counts) + 1}"] = node.count
+            for field in _counts(node):
+                self.counts[f"{field} of {kind}, number {len(self.counts) + 1}"] = getattr(node, field)
             return node
 
         _mapped(state, look)
         rules = self.ours.kept()
         self.memory: dict[str, float] | None = None
-        self.kept: list[tuple[Any, dict[str, str]]] = []
+        self.kept: list[tuple[Any, dict[str, str], dict[str, str]]] = []
         if len(found) == 1 and found[0][0]._fields == _OURS:  # one for the whole chain, by the names here
             node = found[0][0]
             places = fields(parts.program)
             self.ours.covered(places, node.slots)
             self.memory = {key: traced.from_bits(x) for key, x in node.memory.items()}
-            self.kept.append((node, places))
+            self.kept.append((node, places, {}))
             return
         if len(rules) != len(found):
             mine, theirs = (
@@ -216,7 +260,11 @@ class _ForeignState:
             raise self.ours.refused(f"it keeps arrays in {theirs}, and this optimizer in {mine}")
         for (node, kind), (rule, slots) in zip(found, rules, strict=True):
             self.ours.there = f"optax, {kind}"
-            self.kept.append((node, self.ours.placed_rule(rule, slots, PLACES[kind])))
+            places, label = self.ours.placed_rule(rule, slots, PLACES[kind]), slots[0].rpartition(".")[0]
+            numbers = {f"{label}.{key}": field for key, field in NUMBERS.get(rule.name, {}).items()}
+            self.kept.append((node, places, numbers))
+            if numbers:
+                self.memory = {key: float(to_numpy(getattr(node, field))) for key, field in numbers.items()}
         self.ours.there = "optax"
 
     def leaves(self, tree: Any) -> tuple[dict[str, Any], Callable[[Mapping[str, Any]], Any]]:
@@ -235,12 +283,17 @@ def _tree(node: Any, field: str) -> Any:
     return node.slots[field] if node._fields == _OURS else getattr(node, field)
 
 
-def _bits(ours: OptimizerState, key: str) -> Any:
-    """A host's number as a state of our transformation has it."""
+def _counts(node: Any) -> list[str]:
+    """The fields in which a part counts updates."""
+    return [field for field in _COUNTS if field in node._fields]
+
+
+def _number(ours: OptimizerState, key: str) -> float:
+    """A number of the host, where all groups have the same."""
     values = {ours.memory_of(name)[key] for name in ours.names}
     if len(values) > 1:
         raise ours.refused(f"{key} differs from group to group here, and there is one there")
-    return jax.numpy.asarray(traced.as_bits(*values))
+    return values.pop()
 
 
 def _mapped(node: Any, visit: Callable[[Any, str], Any], is_last: bool = True) -> Any:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from gradstep.compare.contender import moving, rate_unit
 from gradstep.compare.show.play.knobs import SWITCH, Knob, stops
-from gradstep.conventions import LIBRARIES, described
+from gradstep.conventions import constructors, described
 from gradstep.form.chain import program
 from gradstep.form.hyper import Domain
 from gradstep.form.rule import Stage, registry
@@ -84,11 +84,14 @@ def names() -> dict[str, list[str]]:
     import_module("gradstep.variants")  # which registers more rules
     found: dict[str, list[str]] = {"rules": [], "variants": []}
     for name, made in registry().items():
-        whose = made.module.split(".")[1]
-        if whose in found and not made.inputs:  # and not a rule of the user's own, which may do anything
+        package, _, rest = made.module.partition(".")
+        whose = rest.partition(".")[0]
+        if (
+            package == "gradstep" and whose in found and not made.inputs
+        ):  # and not a rule of the user's own, which may do anything
             found[whose].append(name)
-    for library in LIBRARIES:
-        found[library] = [f"{library}.{name}" for name in import_module(f"gradstep.conventions.{library}").__all__]
+    for library, listed in constructors().items():
+        found[library] = [name for name in listed if not any(x.rule.inputs for x in described(name).stage({}).parts)]
     return found
 
 

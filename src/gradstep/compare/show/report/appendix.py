@@ -5,6 +5,8 @@ import math
 from markupsafe import Markup
 
 from gradstep.compare.evidence.study import CRITERION, Study
+from gradstep.compare.protocol import judging_seeds, tuning_seeds
+from gradstep.compare.record import Spec
 from gradstep.compare.show.export import rows
 from gradstep.compare.show.pages.templates import macros
 from gradstep.compare.show.wording import counted, goal
@@ -40,7 +42,7 @@ def protocol(study: Study) -> str:
         if spec.ruleset == "defaults"
         else f"Each optimizer has {counted(spec.trials, 'trial')}, {drawn} its own log-space of "
         f"{'learning rates' if spec.tune == 'lr' else 'hyperparameters'}, with seeds that judge nothing. The best is "
-        f"that with {CRITERION}; it is run again with fresh seeds. "
+        f"that with {CRITERION}; it is run again with fresh seeds. {_searches(spec)}"
     )
     return (
         f"{trials}A seed settles the initial parameters and the batches, so runs of one seed start and go on alike for "
@@ -48,6 +50,19 @@ def protocol(study: Study) -> str:
         f"if it touched the target before.{final} Runs have one thread. The time of a step is measured after all runs, "
         "with nothing beside it, and evaluations are not in it."
     )
+
+
+def _searches(spec: Spec) -> str:
+    if spec.searches == 1:
+        return "There is one search: how far the choice of the points and of the tuning seeds decides does not show. "
+    return (
+        f"There are {counted(spec.searches, 'search')}, each with its points moved by another part of the space "
+        "and with seeds of its own; all their judging runs count. "
+    )
+
+
+def _run(seeds: range) -> str:
+    return f"{seeds[0]} to {seeds[-1]}" if len(seeds) > 1 else str(seeds[0])
 
 
 def _problems(study: Study) -> dict[str, str]:
@@ -65,12 +80,11 @@ def _problems(study: Study) -> dict[str, str]:
 def _spec(study: Study) -> dict[str, str]:
     spec = study.spec
     tuned = spec.ruleset == "tuned"
-    seeds = f"0 to {spec.seeds - 1}" if spec.seeds > 1 else "0"
     rows = {"optimizers": ", ".join(spec.optimizers), "ruleset": spec.ruleset}
     if tuned:
-        rows |= {"trials": str(spec.trials), "search": spec.search, "tuned": spec.tune}
-        rows["tuning seeds"] = ", ".join(str(1000 + k) for k in range(spec.tuning_seeds))
-    rows["judging seeds"] = seeds
+        rows |= {"trials": str(spec.trials), "searches": str(spec.searches), "search": spec.search, "tuned": spec.tune}
+        rows["tuning seeds"] = ", ".join(str(seed) for k in range(spec.searches) for seed in tuning_seeds(spec, k))
+    rows["judging seeds"] = "; ".join(_run(judging_seeds(spec, k)) for k in range(spec.searches))
     rows["steps"] = "each problem's own" if spec.steps is None else str(spec.steps)
     rows |= {f"source of {label}": f"{x.path}, SHA-256 {x.sha256}" for label, x in spec.sources.items()}
     return rows | {"gradstep": spec.version, "SHA-256 of the spec": spec.sha256}

@@ -1,50 +1,37 @@
-"""The optimizers of optax 0.2.8: its arguments, its defaults, its numbers.
-
-A dtype for the accumulator is refused (``gs.Optimizer(..., state_dtype="bfloat16")`` rounds without drift), and so is a
-mask (``groups={"*.bias": {"weight_decay": 0.0}}`` goes by name). Weight decay is decoupled but in ``adadelta``.
-"""
+"""The optimizers that optax has as ``optax.NAME``: the functions of its ``alias.py``."""
 
 from typing import Any
 
 from gradstep import rules, stages, variants
-from gradstep.conventions.library import Library
+from gradstep.conventions.optax.shared import ROOT, constructor
 from gradstep.errors import GradstepValueError
 from gradstep.form.chain import chain
 from gradstep.form.rule import Rule, Stage
 
 __all__ = [
+    "adabelief",
     "adadelta",
     "adagrad",
     "adam",
     "adamax",
     "adamaxw",
     "adamw",
+    "adan",
     "amsgrad",
+    "lamb",
+    "lars",
     "lion",
     "nadam",
     "nadamw",
+    "novograd",
     "radam",
     "rmsprop",
     "sgd",
     "sign_sgd",
+    "signum",
+    "sm3",
+    "yogi",
 ]
-
-_DTYPE = 'the state is stored as gs.Optimizer(..., state_dtype="bfloat16") says, in all of it and without drift'
-_MASK = 'say it by name: gs.Optimizer(..., groups={"*.bias": {"weight_decay": 0.0}})'
-
-constructor = Library(
-    "optax",
-    becomes={
-        "learning_rate": "lr",
-        "b1": "beta1",
-        "b2": "beta2",
-        "decay": "rho",
-        "initial_scale": "initial_accumulator",
-        "initial_accumulator_value": "initial_accumulator",
-    },
-    told="eps_root",
-    refused={"accumulator_dtype": _DTYPE, "mu_dtype": _DTYPE, "mask": _MASK, "weight_decay_mask": _MASK},
-)
 
 _AMSGRAD = {  # by (bias_correction_mu, bias_correction_nu)
     (True, True): variants.amsgrad_optax,
@@ -242,6 +229,98 @@ def radam(
 ) -> Stage:
     """``optax.radam``: rectified from rho = threshold on; eps on the corrected root."""
     return chain(variants.radam_optax_nesterov if nesterov else variants.radam_optax)
+
+
+@constructor(refused={"nesterov": "AdaBelief here has no Nesterov momentum"})
+def adabelief(
+    learning_rate: Any,
+    b1: Any = 0.9,
+    b2: Any = 0.999,
+    eps: Any = 1e-16,
+    eps_root: Any = 1e-16,
+    *,
+    nesterov: bool = False,
+) -> Stage:
+    """``optax.adabelief``: eps_root is added to the mean of squares, and stays in it."""
+    return chain(rules.adabelief)
+
+
+@constructor
+def adan(
+    learning_rate: Any,
+    b1: Any = 0.98,
+    b2: Any = 0.92,
+    b3: Any = 0.99,
+    eps: Any = 1e-8,
+    eps_root: Any = 1e-8,
+    weight_decay: Any = 0.0,
+    mask: Any = None,
+) -> Stage:
+    """``optax.adan``, with its defect: it looks ahead by 1 - b2 of the change, where paper and authors take b2."""
+    return chain(stages.decay, variants.adan_optax)
+
+
+@constructor(refused={"eps_root": ROOT})
+def lamb(
+    learning_rate: Any,
+    b1: Any = 0.9,
+    b2: Any = 0.999,
+    eps: Any = 1e-6,
+    eps_root: Any = 0.0,
+    weight_decay: Any = 0.0,
+    mask: Any = None,
+) -> Stage:
+    """``optax.lamb``: the decay is in the step, before its norm is taken."""
+    return chain(rules.lamb)
+
+
+@constructor(
+    becomes={"trust_coefficient": "trust"},
+    refused={"trust_ratio_mask": 'give arrays without a ratio a rule of their own: groups={"*.bias": gs.momentum()}'},
+)
+def lars(
+    learning_rate: Any,
+    weight_decay: Any = 0.0,
+    weight_decay_mask: Any = True,
+    trust_coefficient: Any = 0.001,
+    eps: Any = 0.0,
+    trust_ratio_mask: Any = True,
+    momentum: Any = 0.9,
+    nesterov: bool = False,
+) -> Stage:
+    """``optax.lars``: the norm of gradient and decay together, and the learning rate within the momentum."""
+    return chain(variants.lars_optax_nesterov if nesterov else variants.lars_optax)
+
+
+@constructor(refused={"eps_root": ROOT})
+def novograd(
+    learning_rate: Any,
+    b1: Any = 0.9,
+    b2: Any = 0.25,
+    eps: Any = 1e-6,
+    eps_root: Any = 0.0,
+    weight_decay: Any = 0.0,
+) -> Stage:
+    """``optax.novograd``: a b2 of 0.25, where the paper advises 0.98."""
+    return chain(rules.novograd)
+
+
+@constructor(becomes={"beta": "beta1"})
+def signum(learning_rate: Any, beta: Any = 0.9, accumulator_dtype: Any = None) -> Stage:
+    """``optax.signum``: the sign of an average of gradients."""
+    return chain(rules.signum)
+
+
+@constructor
+def sm3(learning_rate: Any, momentum: Any = 0.9) -> Stage:
+    """``optax.sm3``: the largest sums of squares of rows and columns; arrays of more than two axes are refused."""
+    return chain(variants.sm3_optax)
+
+
+@constructor
+def yogi(learning_rate: Any, b1: Any = 0.9, b2: Any = 0.999, eps: Any = 1e-3) -> Stage:
+    """``optax.yogi``: both averages start at 1e-6 and are corrected."""
+    return chain(variants.yogi_corrected)
 
 
 def _adam(eps_root: Any, nesterov: bool) -> Rule:
