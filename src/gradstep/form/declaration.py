@@ -189,7 +189,7 @@ def _check_names(made: Any) -> None:
             f"rule {owner}: folds= is 'first' or 'last', the axis that stays one, or a number; not {made.folds!r}."
         )
     if made.folds is not None and ((made.shapes and not is_whole(made.folds)) or made.read is not None):
-        raise RuleError(f"rule {owner}: folds= goes with neither shapes=, but where it is a number, nor read=.")
+        raise RuleError(f"rule {owner}: folds= goes with neither shapes= nor read=; a number goes with shapes=.")
     if made.longest is not None and not (
         is_whole(made.longest) and made.longest > 0 and {*made.shapes.values()} & {*SQUARES}
     ):
