@@ -12,6 +12,7 @@ from gradstep.errors import RuleError
 from gradstep.form.equation import equation
 from gradstep.rule import rule, stage, variant
 from gradstep.vocabulary import (
+    columns,
     eigh,
     gram,
     iterated,
@@ -24,9 +25,11 @@ from gradstep.vocabulary import (
     rows,
     simplex,
     solve,
+    spacing,
     sqrt,
     transpose,
     when,
+    where,
 )
 from gradstep.vocabulary import max as largest
 from papers.exact import exact
@@ -70,6 +73,21 @@ class TestState:
             opt.step(grads)
             apart.step(list(grads))
         assert bits(stack) == bits(np.stack(apart.params))
+
+    @pytest.mark.usefixtures("own_registry")
+    def test_the_whole_of_a_stack_and_the_spacing_of_a_dtype(self, engine):
+        def made(theta, g, rate):
+            size = mean(theta * theta, "array") + mean(g, "all") + largest(theta, "array")
+            return theta - rate * (size + spacing(g)) * where(columns(g) > 2.0, g, 0.0 * g), g
+
+        tx = rule(lambda rate=1.0: {"rate": rate}, whole=True, power=3)(made)()
+        x, g = np.arange(12.0).reshape(2, 2, 3), np.arange(12.0).reshape(2, 2, 3)[::-1]
+        for dtype, eps in (("f4", 2.0**-23), ("f8", 2.0**-52)):
+            params = {"x": x.astype(dtype), "two": np.ones((3, 2), dtype)}
+            gs.Optimizer(params, tx, engine=engine).step({"x": g.astype(dtype), "two": np.ones((3, 2), dtype)})
+            size = np.mean(x * x) + np.mean(g, axis=(1, 2), keepdims=True) + 11.0
+            np.testing.assert_allclose(params["x"], x - (size + eps) * g, rtol=4 * eps)
+            assert (params["two"] == 1.0).all()
 
     def test_it_goes_on_from_a_file_with_the_same_bits(self, tx, engine, tmp_path):
         opt, other = (gs.Optimizer(problem(), tx, engine=engine) for _ in range(2))
@@ -209,7 +227,7 @@ class TestDeclaring:
             (lambda theta, g: (theta + matmul(g, g), g), "multiplies rows by columns by rows by columns"),
             (lambda theta, g: (theta + transpose(g), g), "do not fit: rows by columns, columns by rows"),
             (lambda theta, g: (mean(theta, "rows"), g), "which has another shape than theta"),
-            (lambda theta, g: (theta - mean(g, "depth"), g), 'goes over "rows", "columns" or "all"'),
+            (lambda theta, g: (theta - mean(g, "depth"), g), 'goes over "rows", "columns", "all" or "array"'),
             (lambda theta, g: (theta - norm(2.0) * g, g), "."),
             (lambda theta, g: (theta + qr(g)[0], g), "is for square matrices, not rows by columns"),
             (lambda theta, g: (theta - repeat(transpose, g, 2), g), "does not keep the shape"),

@@ -99,17 +99,22 @@ BESIDE = ({}, {"momentum": 0.5, "use_ema": True})  # some arguments matter besid
 VALUES = {"k": 3.0, "loss_scale": 2.0, "threshold": 6.0}
 ABOVE_ZERO = {
     "clip",
-    "gamma",
-    "k",
     "d0",
     "d_coef",
+    "decay_rate",
     "eps",
-    "trust",
-    "start",
+    "eps1",
+    "gamma",
+    "grow",
+    "k",
+    "least",
     "loss_scale",
     "max_norm",
     "max_value",
+    "most",
+    "start",
     "threshold",
+    "trust",
 }
 SWITCHES_AT_ZERO = {"momentum", "eps_root"}
 REFUSED_AT_ZERO = {"tf1.AdagradOptimizer" + "initial_accumulator_value"}

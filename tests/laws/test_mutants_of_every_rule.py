@@ -23,8 +23,14 @@ EQUAL = {
     ("schedule_free_adamw_keras", "out off"): "it is the average's, which gives theta nothing back",
     ("adafactor_torch", "eps1 off"): "it is the least mean of R, where the least of the estimate, its square, hides it",
     ("asgd", "share off"): "it is the average's",
+    ("asgd_torch", "share off"): "it is the average's",
+    ("asgd_torch", "mu not kept"): "it is the average's",
     ("dadapt_adam", "gain3 off"): "d is a quotient, above and below the line as much larger",
     ("muon_torch", "unit of eps"): "all norms are larger here",
+    ("muon_torch_matched", "unit of eps"): "all norms are larger here",
+    **{
+        (name, "now off"): "it is zero" for name in ("muon_keras_plain", "muon_torch_plain", "muon_torch_plain_matched")
+    },
     ("nadam_timm", "eps_root off"): "it is zero",
     ("polyak_optax", "unit of lr"): "no step is as long as lr here",
     ("polyak_optax_plus", "unit of lr"): "no step is as long as lr here",

@@ -143,11 +143,16 @@ def read(library: str) -> tuple[dict[str, Any], Mapping[str, np.ndarray]]:
 
 def recorded(case: Case, about: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> tuple[Problem, Trajectory]:
     """One case of a recording."""
-    (start,) = _rows(arrays[f"{case.dtype}/start"])
-    rows = _rows(arrays[case.key])
-    theta = [start, *(_under("theta/", row) for row in rows)]
+    task, rows = task_of(arrays, case.dtype), _rows(arrays[case.key])
+    theta = [task.start, *(_under("theta/", row) for row in rows)]
     state = [_under("state/", row) for row in rows]
-    return Problem(start, _rows(arrays[f"{case.dtype}/gradient"])), Trajectory(theta, state, about["cases"][case.key])
+    return task, Trajectory(theta, state, about["cases"][case.key])
+
+
+def task_of(arrays: Mapping[str, np.ndarray], dtype: str) -> Problem:
+    """The problem of a recording."""
+    (start,) = _rows(arrays[f"{dtype}/start"])
+    return Problem(start, _rows(arrays[f"{dtype}/gradient"]))
 
 
 def _rows(table: np.ndarray) -> list[Arrays]:

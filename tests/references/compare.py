@@ -66,6 +66,23 @@ KNOWN = [
         whole=2e-8,
         ulps=5e7,
     ),
+    Known(
+        "torch",
+        "ASGD",
+        "float64",
+        "torch keeps the rate in float32 beside parameters in float64.",
+        whole=6e-8,
+        ulps=5e8,
+    ),
+    Known(
+        "torch",
+        "Muon",
+        "float64",
+        "torch makes the Newton-Schulz steps in bfloat16, whose roundings they enlarge: a singular value near "
+        "zero becomes 485 times as large.",
+        whole=0.12,
+        ulps=2e14,
+    ),
     Known("torch", "RAdam", "float64", RHO, ulps=16, concerns=lambda x: "betas" not in x, where="beta2 = 0.999"),
     Known("optax", "radam", "float64", RHO, ulps=50, concerns=lambda x: "b2" not in x, where="b2 = 0.999"),
     Known(

@@ -166,7 +166,16 @@ def _tuning(plan: Plan, trials: Iterable[int], study: Study) -> list[PlannedRun]
     settle = hyper_of if spec.search == "quasi" else partial(_asked_of_tpe, study)
     return [
         PlannedRun(
-            label, name, "tune", trial, seed, hyper, spec.sources.get(label), spec.steps, study.target(label).split
+            label,
+            name,
+            "tune",
+            trial,
+            seed,
+            hyper,
+            spec.sources.get(label),
+            spec.stages.get(name),
+            spec.steps,
+            study.target(label).split,
         )
         for search in range(spec.searches)
         for label, problem in plan.problems.items()
@@ -207,7 +216,18 @@ def _judged(plan: Plan, study: Study) -> list[PlannedRun]:
                     hyper = hyper_of(spec, one, problem, search, trial)
                 split = study.target(label).split
                 out += [
-                    PlannedRun(label, name, phase, trial, seed, hyper, spec.sources.get(label), spec.steps, split)
+                    PlannedRun(
+                        label,
+                        name,
+                        phase,
+                        trial,
+                        seed,
+                        hyper,
+                        spec.sources.get(label),
+                        spec.stages.get(name),
+                        spec.steps,
+                        split,
+                    )
                     for phase, seeds in phases
                     for seed in seeds
                 ]

@@ -98,6 +98,8 @@ class PlannedRun(RunKey):
         Hyperparameters by name, beside those that the label holds.
     source
         The problem's file, where it is the user's own.
+    stage
+        The optimizer's file, where it is the user's own.
     steps
         Updates; None: the problem's own number.
     split
@@ -106,6 +108,7 @@ class PlannedRun(RunKey):
 
     hyper: dict[str, float]
     source: Source | None
+    stage: Source | None
     steps: int | None
     split: Split
 
@@ -183,17 +186,20 @@ class Goal:
     origin
         ``"frozen"`` (in the package, from tuned baselines), ``"problem"`` (by the problem's definition), ``"given"``
         (on the command line), or ``"study: NAME"``: what the median seed of that optimizer reached here.
+    patience
+        As in :class:`~gradstep.compare.problems.Target`.
     """
 
     metric: Literal["accuracy", "loss"]
     level: float
     split: Literal["train", "validation"]
     origin: str
+    patience: int = 1
 
     @property
     def target(self) -> Target:
         """The target itself."""
-        return Target(self.metric, self.level, self.split)
+        return Target(self.metric, self.level, self.split, self.patience)
 
 
 @dataclass(frozen=True)
@@ -286,8 +292,8 @@ class Spec(Options, _Plain):
         ``"momentum:momentum=0.95"``, ``"keras.RMSprop"``.
     goals
         By problem; none where the runs of the study are to settle it.
-    sources
-        By problem, the files of those that are the user's own.
+    sources, stages
+        By problem, and by optimizer, the files of those that are the user's own.
     version
         Of Gradstep.
     """
@@ -297,6 +303,7 @@ class Spec(Options, _Plain):
     goals: dict[str, Goal]
     sources: dict[str, Source]
     version: str
+    stages: dict[str, Source] = field(default_factory=dict[str, Source])
 
     def as_json(self) -> dict[str, Any]:
         """Return all fields by name, and the format's number."""
@@ -306,7 +313,7 @@ class Spec(Options, _Plain):
     def identity(self) -> dict[str, Any]:
         """Return what tells this study from all others: everything but the paths of files."""
         data = self.as_json()
-        return {**data, "sources": {key: x["sha256"] for key, x in data["sources"].items()}}
+        return {**data, **{kind: {key: x["sha256"] for key, x in data[kind].items()} for kind in ("sources", "stages")}}
 
     @property
     def sha256(self) -> str:

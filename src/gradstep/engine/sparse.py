@@ -212,7 +212,8 @@ def check_leaves_rows(program: Program, table: Sequence[Row], tensors: Sequence[
     """Refuse an update that would move also rows whose gradient is zero; rules that are lazy may leave them alone.
 
     It is tried out on a few numbers with the scalars of this very update: a weight decay of 0 counts as none, and so
-    does one of parameters whose gradients are whole.
+    does one of parameters whose gradients are whole. A stage whose scalars change from update to update is tried with
+    others too: Lookahead, say, moves nothing at most of them.
 
     Raises
     ------
@@ -234,10 +235,12 @@ def check_leaves_rows(program: Program, table: Sequence[Row], tensors: Sequence[
                 before = theta
             slots = [np.full(4, 0.7 + k) for k in range(len(rule.state))]
             wrapped = (start if rule.wraps == "all" else before,) if rule.wraps else ()
-            with np.errstate(all="ignore"):
-                after = rule.update(*wrapped, theta, g, *slots, **dict(zip(rule.numbers, numbers, strict=True)))
-            if not all(map(np.array_equal, after, [theta, g, *slots])):
-                raise _refusal(name, part.label, "with these hyperparameters moves all rows")
+            later = [[0.75] * len(numbers)] if rule.counts else []
+            for own in (numbers, *later):
+                with np.errstate(all="ignore"):
+                    after = rule.update(*wrapped, theta, g, *slots, **dict(zip(rule.numbers, own, strict=True)))
+                if not all(map(np.array_equal, after, [theta, g, *slots])):
+                    raise _refusal(name, part.label, "with these hyperparameters moves all rows")
 
 
 def _refusal(name: str, label: str, why: str) -> GradstepTypeError:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 from gradstep.errors import RuleError
-from gradstep.form.matrices import AXES, SHAPES, WORDS
+from gradstep.form.matrices import OVER, SHAPES, WORDS
 
 ARRAY, SCALAR, CONDITION, EXTENT = "array", "scalar", "condition", "extent"
 NUMBERS = "only arrays, scalars and literals are numbers in update"
@@ -157,7 +157,8 @@ class Checked:
 _ROWS, _COLUMNS, _SHORT, _LONG = 7, 11, 13, 17
 _NAMES = {_ROWS: "rows", _COLUMNS: "columns", _SHORT: "shorter side", _LONG: "longer side", 1: "1"}
 _DIMENSIONS = {"rows columns": (_ROWS, _COLUMNS), **{word: f(_ROWS, _COLUMNS) for word, f in SHAPES.items()}}
-_REDUCED = {"rows": lambda a: (1, a[1]), "columns": lambda a: (a[0], 1), "all": lambda _: (1, 1)}
+_REDUCED = {"rows": lambda a: (1, a[1]), "columns": lambda a: (a[0], 1)}  # else one number
+_EXTENTS = ("rows", "columns", "spacing")  # words that give a number
 Shape = tuple[int, int]
 
 
@@ -173,7 +174,7 @@ class Matrix(Checked):
     def combine(self, symbol: str, a: Any, b: Any) -> "Matrix":
         """The result of ``a symbol b``; numbers of rows and columns may be combined with one another."""
         if all(_is_extent(x) for x in (a, b)):
-            return Matrix(self.checker, EXTENT, f"({a} {symbol} {b})", (1, 1))
+            return Matrix(self.checker, CONDITION if symbol in "<>" else EXTENT, f"({a} {symbol} {b})", (1, 1))
         made = super().combine(symbol, *(_as_literal(x) for x in (a, b)))
         text = f"({a} {symbol} {b})"
         return Matrix(self.checker, made.kind, text, self._broadcast(text, a, b))
@@ -201,7 +202,7 @@ class Matrix(Checked):
                 self.checker.refuse(text, f"uses {x} as a matrix")
         self.checker.operations[word] += 1
         shapes = self._shapes(word, text, operands)
-        made = [Matrix(self.checker, EXTENT if word in ("rows", "columns") else ARRAY, text, x) for x in shapes]
+        made = [Matrix(self.checker, EXTENT if word in _EXTENTS else ARRAY, text, x) for x in shapes]
         return tuple(made) if len(made) > 1 else made[0]
 
     def _repeated(self, step: Any, x: "Matrix", n: int) -> "Matrix":
@@ -230,9 +231,9 @@ class Matrix(Checked):
         (rows, columns), others = shapes[0], shapes[1:]
         match word:
             case "mean" | "max":
-                if operands[1] not in AXES:
-                    self.checker.refuse(text, f'goes over "rows", "columns" or "all", not {operands[1]!r}')
-                return [_REDUCED[operands[1]]((rows, columns))]
+                if operands[1] not in OVER:
+                    self.checker.refuse(text, f'goes over "rows", "columns", "all" or "array", not {operands[1]!r}')
+                return [_REDUCED.get(operands[1], lambda _: (1, 1))((rows, columns))]
             case "matmul":
                 if columns != others[0][0]:
                     self.checker.refuse(text, f"multiplies {_shown((rows, columns))} by {_shown(others[0])}")

@@ -17,6 +17,7 @@ from gradstep.array.reduction import axis_sums
 
 Folds = Literal["first", "last"]
 AXES = {"rows": (-2,), "columns": (-1,), "all": (-1, -2)}  # what a mean over rows goes along, and so on
+OVER = (*AXES, "array")  # the last goes over the matrices of a stack too
 
 # The shape of a slot, by the word that a rule declares for it: its last two axes.
 SHAPES: Mapping[str, Callable[[int, int], tuple[int, int]]] = {
@@ -95,15 +96,21 @@ def product_sums(xp: Any, x: Any) -> Any:
     return axis_sums(wide * wide, -1).astype(x.dtype)
 
 
+def _along(x: Any, over: str) -> tuple[int, ...]:
+    return tuple(range(-x.ndim, 0)) if over == "array" else AXES[over]
+
+
 def mean(xp: Any, x: Any, over: str) -> Any:
-    """Return the mean over ``"rows"``, ``"columns"`` or ``"all"``, with the axes kept; NumPy's in one fixed order."""
-    axes = AXES[over]
+    """Return the mean over one of :data:`OVER`, with the axes kept; NumPy's in one fixed order."""
+    axes = _along(x, over)
     count = max(prod(x.shape[axis] for axis in axes), 1)  # the mean of nothing is 0
     if xp is not np:
         return xp.sum(x, axis=axes, keepdims=True) / count
     wide = np.asarray(x, np.float64)
-    for axis in axes:
+    for axis in AXES.get(over, AXES["all"]):
         wide = axis_sums(wide, axis)
+    if over == "array":  # a sum for each matrix
+        wide = axis_sums(wide.reshape(1, -1), -1).reshape((1,) * x.ndim)
     return (wide / count).astype(x.dtype)
 
 
@@ -116,8 +123,8 @@ def norm(xp: Any, x: Any) -> Any:
 
 
 def largest(xp: Any, x: Any, over: str) -> Any:
-    """Return the largest element over ``"rows"``, ``"columns"`` or ``"all"``, with the axes kept; NaN if one is."""
-    axes = AXES[over]
+    """Return the largest element over one of :data:`OVER`, with the axes kept; NaN if one is."""
+    axes = _along(x, over)
     if any(x.shape[axis] == 0 for axis in axes):
         return xp.sum(x, axis=axes, keepdims=True)
     return xp.max(x, axis=axes, keepdims=True)
@@ -282,4 +289,5 @@ WORDS: Mapping[str, Callable[..., Any]] = {
     "simplex": simplex,
     "rows": lambda _, x: float(max(x.shape[-2], 1)),  # at least 1: a number to divide by
     "columns": lambda _, x: float(max(x.shape[-1], 1)),
+    "spacing": lambda xp, x: float(xp.finfo(x.dtype).eps),
 }

@@ -282,6 +282,6 @@ class Latex(Printer):
         if word == "norm":
             return rf"\left\|{texts[0]}\right\|"
         names = {"maximum": r"\max", "max": r"\max", "minimum": r"\min"}
-        texts = [rf"\text{{{x}}}" if x in ("rows", "columns", "all") else x for x in texts]
+        texts = [rf"\text{{{x}}}" if x in ("rows", "columns", "all", "array") else x for x in texts]
         name = names.get(word) or rf"\operatorname{{{word}}}".replace("_", r"\_")
         return rf"{name}\left({', '.join(texts)}\right)"

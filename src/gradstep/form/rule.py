@@ -528,6 +528,7 @@ class Variation(TypedDict, total=False):
     """The options of :func:`variant`."""
 
     start: Mapping[str, Any]
+    memory: Mapping[str, float]
     units: Mapping[str, str]
     longest: int
     axes: int
@@ -542,7 +543,8 @@ def variant(base: Rule, **options: Unpack[Variation]) -> Callable[[Callable[...,
     base
         The rule that it varies.
     **options
-        ``start``, ``units``, ``exceptions``, ``longest`` and ``axes``, where they are not those of ``base``.
+        ``start``, ``memory``, ``units``, ``exceptions``, ``longest`` and ``axes``, where they are not those of
+        ``base``.
 
     Raises
     ------

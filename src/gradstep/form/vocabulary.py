@@ -15,7 +15,8 @@ with :mod:`math`; arrays of any namespace are computed in that namespace. The me
 =============== ======================================================================================
 
 A rule of whole arrays (``whole=True``) has more of them, on matrices (an array of one axis is a column). ``over`` is
-``"rows"``, ``"columns"`` or ``"all"``; what is taken over an axis keeps it, with one element:
+``"rows"``, ``"columns"``, ``"all"`` of a matrix, or ``"array"``, all of a stack of them; what is taken over an axis
+keeps it, with one element:
 
 =================== ==================================================================================
 ``mean(x, over)``    the mean; on NumPy in one fixed order, in float64, rounded once
@@ -37,6 +38,7 @@ A rule of whole arrays (``whole=True``) has more of them, on matrices (an array 
 ``when(n, f, x)``    f of x where the scalar n is above zero, else x, and then f costs nothing; x keeps its shape, and
                      may be several: ``p, q = when(n, f, p, q)``
 ``rows(x)``          how many rows x has, a number; ``columns(x)`` likewise
+``spacing(x)``       from 1 to the next number of the dtype that x is computed in
 =================== ==================================================================================
 
 A literal that meets an array is rounded to the array's dtype. Some libraries round less well than the table says:
@@ -55,8 +57,8 @@ from gradstep.form import matrices
 
 __all__ = [
     "abs", "cbrt", "columns", "eigh", "gram", "iterated", "least_norm", "matmul", "max", "maximum", "mean", "minimum",
-    "norm", "qr", "repeat", "rows", "shaped_as", "sign", "simplex", "solve", "sqrt", "transpose", "upper", "when",
-    "where", "wide",
+    "norm", "qr", "repeat", "rows", "shaped_as", "sign", "simplex", "solve", "spacing", "sqrt", "transpose", "upper",
+    "when", "where", "wide",
 ]  # fmt: skip
 
 
@@ -164,12 +166,12 @@ def where(condition: Any, a: Any, b: Any) -> Any:
 
 
 def mean(x: Any, over: str) -> Any:
-    """Mean over ``"rows"``, ``"columns"`` or ``"all"``, with the axes kept."""
+    """Mean over ``"rows"``, ``"columns"``, ``"all"`` or ``"array"``, with the axes kept."""
     return _whole("mean", x, over)
 
 
 def max(x: Any, over: str) -> Any:  # noqa: A001 - the word that mathematics uses
-    """Largest element over ``"rows"``, ``"columns"`` or ``"all"``, with the axes kept."""
+    """Largest element over ``"rows"``, ``"columns"``, ``"all"`` or ``"array"``, with the axes kept."""
     return _whole("max", x, over)
 
 
@@ -262,6 +264,11 @@ def rows(x: Any) -> Any:
 def columns(x: Any) -> Any:
     """Number of columns."""
     return _whole("columns", x)
+
+
+def spacing(x: Any) -> Any:
+    """Distance from 1 to the next number of the dtype."""
+    return _whole("spacing", x)
 
 
 def _whole(word: str, x: Any, *others: Any) -> Any:

@@ -1,4 +1,4 @@
-"""What the constructors of optax and of optax.contrib have in common."""
+"""Common parts of the constructors of optax and of optax.contrib."""
 
 from collections.abc import Callable, Mapping
 from typing import NoReturn
