@@ -35,6 +35,9 @@ def compare(
     target: Annotated[
         str | None, typer.Option(help="loss=0.1 or accuracy=0.95, in place of the target that a problem has.")
     ] = None,
+    vary: Annotated[
+        str | None, typer.Option(help="batch=32,128,512: each problem with each of these values of an option.")
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(help="Folder; the same command goes on in it. Default: gradstep-compare/PROBLEM.")
     ] = None,
@@ -74,9 +77,10 @@ def compare(
         tune=tune,
         steps=steps,
         target=target,
+        vary=vary,
     )
     workers = Workers(jobs, backend)
-    folder = out or free_folder(problems, plan.spec)
+    folder = out or free_folder(problems if vary is None else [*problems, vary], plan.spec)
     here = folder.absolute()  # code of the user's may change the current folder
     for note in plan.notes:
         say(note)
