@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -35,7 +36,7 @@ def test_at_height_one_the_scores_are_those_of_the_report_and_easier_targets_com
     evidence = Evidence(study)
     times = [times_at(evidence, height) for height in HEIGHTS]
     np.testing.assert_array_equal(times[HEIGHTS.index(1.0)], evidence.times())
-    for easier, harder in zip(times, times[1:], strict=False):
+    for easier, harder in pairwise(times):
         assert (easier <= harder).all()
     # By hand for one run: the first evaluation at or below the level.
     run = study.evaluated("diabetes", "adam")[1]
