@@ -56,6 +56,7 @@ PAGES = [library for library in LIBRARIES if "." not in library]
 ARGUMENTS = [(code(row[0]), row[1]) for library in PAGES for row in rows(library, "here", "what happens")]
 AROUND = [(library, *map(code, row)) for library in ("torch", "optax") for row in rows(library, library, "here")]
 START = np.linspace(-1.0, 1.0, 5)
+LOSS, CURVATURE = 0.5, np.linspace(0.5, 2.0, 5)  # of those that take them
 GRADS = [np.array([0.3, -2.0, 0.01, 5.0, 0.0]) * (1 + k) * (-1) ** k for k in range(4)]
 
 
@@ -66,8 +67,9 @@ def here(text):
 def ours(stage, dtype):
     w = START.astype(dtype)
     opt = gs.Optimizer(w, stage)
+    inputs = {"curvature": CURVATURE.astype(dtype)} if any(part.rule.inputs for part in opt.stage.parts) else {}
     for g in GRADS:
-        opt.step(g.astype(dtype))
+        opt.step(g.astype(dtype), loss=LOSS, **inputs)
     return w
 
 
@@ -76,12 +78,16 @@ def theirs(library, call):
     if library in OF_TORCH:
         import torch
 
-        w = torch.tensor(START, requires_grad=True)
+        shape = (-1, 1) if call.startswith("Muon") else (-1,)  # which takes matrices alone, and computes in bfloat16
+        w = torch.tensor(START.reshape(shape), requires_grad=True)
         opt = eval(call, vars(module) | {"params": [w]})  # noqa: S307
-        for g in GRADS:
-            w.grad = torch.tensor(g).to_sparse() if call.startswith("SparseAdam") else torch.tensor(g)
-            opt.step()
-        return w.detach().numpy()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(torch.Tensor, "bfloat16", torch.Tensor.clone)
+            for g in GRADS:
+                w.grad = torch.tensor(g.reshape(shape))
+                w.grad = w.grad.to_sparse() if call.startswith("SparseAdam") else w.grad
+                opt.step()
+        return w.detach().numpy().reshape(-1)
     if library.startswith("optax"):
         import jax.numpy as jnp
         from optax import apply_updates
@@ -89,8 +95,10 @@ def theirs(library, call):
         w = jnp.asarray(START, jnp.float32)
         opt = eval(call, vars(module))  # noqa: S307
         state = opt.init(w)
+        more = {"value": LOSS, "obj_fn": lambda x: 0.5 * jnp.sum(CURVATURE * x * x)}
+        more = more if call.startswith(("momo", "polyak", "sophia")) else {}
         for g in GRADS:
-            step, state = opt.update(jnp.asarray(g, jnp.float32), state, w)
+            step, state = opt.update(jnp.asarray(g, jnp.float32), state, w, **more)
             w = apply_updates(w, step)
         return np.asarray(w)
     opt = eval(call, vars(module))  # noqa: S307

@@ -9,7 +9,24 @@ from gradstep.array.reduction import axis_sums
 from gradstep.errors import RuleError
 from gradstep.form.equation import equation
 from gradstep.rule import rule, stage, variant
-from gradstep.vocabulary import eigh, gram, matmul, mean, norm, qr, repeat, rows, simplex, sqrt, transpose
+from gradstep.vocabulary import (
+    columns,
+    eigh,
+    gram,
+    iterated,
+    matmul,
+    mean,
+    norm,
+    qr,
+    repeat,
+    rows,
+    simplex,
+    spacing,
+    sqrt,
+    transpose,
+    when,
+    where,
+)
 from gradstep.vocabulary import max as largest
 from papers.exact import exact
 from support import bits, fingerprint
@@ -52,6 +69,21 @@ class TestState:
             opt.step(grads)
             apart.step(list(grads))
         assert bits(stack) == bits(np.stack(apart.params))
+
+    @pytest.mark.usefixtures("own_registry")
+    def test_the_whole_of_a_stack_and_the_spacing_of_a_dtype(self, engine):
+        def made(theta, g, rate):
+            size = mean(theta * theta, "array") + mean(g, "all") + largest(theta, "array")
+            return theta - rate * (size + spacing(g)) * where(columns(g) > 2.0, g, 0.0 * g), g
+
+        tx = rule(lambda rate=1.0: {"rate": rate}, whole=True, power=3)(made)()
+        x, g = np.arange(12.0).reshape(2, 2, 3), np.arange(12.0).reshape(2, 2, 3)[::-1]
+        for dtype, eps in (("f4", 2.0**-23), ("f8", 2.0**-52)):
+            params = {"x": x.astype(dtype), "two": np.ones((3, 2), dtype)}
+            gs.Optimizer(params, tx, engine=engine).step({"x": g.astype(dtype), "two": np.ones((3, 2), dtype)})
+            size = np.mean(x * x) + np.mean(g, axis=(1, 2), keepdims=True) + 11.0
+            np.testing.assert_allclose(params["x"], x - (size + eps) * g, rtol=4 * eps)
+            assert (params["two"] == 1.0).all()
 
     def test_it_goes_on_from_a_file_with_the_same_bits(self, tx, engine, tmp_path):
         opt, other = (gs.Optimizer(problem(), tx, engine=engine) for _ in range(2))
@@ -191,7 +223,7 @@ class TestDeclaring:
             (lambda theta, g: (theta + matmul(g, g), g), "multiplies rows by columns by rows by columns"),
             (lambda theta, g: (theta + transpose(g), g), "do not fit: rows by columns, columns by rows"),
             (lambda theta, g: (mean(theta, "rows"), g), "which has another shape than theta"),
-            (lambda theta, g: (theta - mean(g, "depth"), g), 'goes over "rows", "columns" or "all"'),
+            (lambda theta, g: (theta - mean(g, "depth"), g), 'goes over "rows", "columns", "all" or "array"'),
             (lambda theta, g: (theta - norm(2.0) * g, g), "."),
             (lambda theta, g: (theta + qr(g)[0], g), "is for square matrices, not rows by columns"),
             (lambda theta, g: (theta - repeat(transpose, g, 2), g), "does not keep the shape"),
@@ -551,3 +583,82 @@ class TestLongSides:
         opt = gs.Optimizer(w, made())
         opt.step(np.full((3, 2), 2.0))
         np.testing.assert_allclose(opt.averaged(), 8 * w)
+
+
+class TestSometimes:
+    """What is done at some steps alone, and eigenvectors that follow."""
+
+    @pytest.mark.usefixtures("own_registry")
+    def test_what_is_not_due_is_not_called(self, engine):
+        calls = []
+
+        def counted(x):
+            calls.append(1)
+            return 2.0 * x
+
+        made = rule(lambda t, lr=1.0: {"due": 1.0 if t % 3 == 0 else 0.0}, whole=True)(
+            lambda theta, g, due: (when(due, counted, theta), g)
+        )
+        w = np.ones((2, 2))
+        opt = gs.Optimizer(w, made(), engine=engine)
+        calls.clear()
+        seen = []
+        for _ in range(6):
+            opt.step(np.ones((2, 2)))
+            seen.append((float(w[0, 0]), len(calls)))
+        assert seen == [(1, 0), (1, 0), (2, 1), (2, 1), (2, 1), (4, 2)]
+
+    @pytest.mark.usefixtures("own_registry")
+    @pytest.mark.parametrize(
+        ("update", "said"),
+        [
+            (lambda theta, g: (when(1.0, transpose, theta), g), "needs a number of scalars"),
+            (lambda theta, g: (theta + when(mean(g, "all"), sqrt, g), g), "needs a number of scalars"),
+            (lambda theta, g: (iterated(theta, g), g), "is for two squares, not rows by columns"),
+        ],
+    )
+    def test_refused(self, update, said):
+        with pytest.raises(RuleError, match=said):
+            declare(update)
+
+    @pytest.mark.usefixtures("own_registry")
+    def test_another_shape_is_refused(self):
+        with pytest.raises(RuleError, match="does not keep the shape of what it changes"):
+            rule(lambda lr=1.0: {"lr": lr}, whole=True)(lambda theta, g, lr: (theta + when(lr, transpose, g), g))
+        with pytest.raises(RuleError, match="looks at whole arrays; declare the rule with whole=True"):
+            rule(lambda lr=1.0: {"lr": lr})(lambda theta, g, lr: (theta + when(lr, sqrt, g), g))
+
+    @pytest.mark.parametrize("name", ["numpy", "array_api_strict", "torch", "jax.numpy"])
+    def test_eigenvectors_follow(self, name):
+        """One orthogonal iteration brings them nearer, as often as it is made; none changes its place or its sign."""
+        xp = pytest.importorskip(name)
+        rng = np.random.default_rng(0)
+        basis, _ = np.linalg.qr(rng.normal(size=(4, 4)))
+        square = basis * [0.01, 1.0, 100.0, 1e4] @ basis.T
+        near = np.linalg.eigh(square + 1e-3 * rng.normal(size=(4, 4)))[1]
+        exact = np.asarray(eigh(xp.asarray(square))[1])
+        order = [2, 0, 3, 1]
+        x, q = xp.asarray(square), xp.asarray(near[:, order])
+        for _ in range(8):
+            q = iterated(x, q)
+        assert (np.abs(np.asarray(q)).max(axis=0) == np.asarray(q).max(axis=0)).all()
+        room = 1e-3 if np.asarray(q).dtype == "float32" else 1e-10
+        np.testing.assert_allclose(np.asarray(q), exact[:, order], rtol=0, atol=room)
+
+    def test_soap_turns_no_vector_and_no_long_side(self, engine):
+        opt = gs.Optimizer(
+            {"b": np.ones(5), "w": np.ones((3, 2)), "table": np.ones((10_001, 2))}, "soap", engine=engine
+        )
+        adam = gs.Optimizer({"b": np.ones(5)}, gs.adam(lr=3e-3, beta1=0.95, beta2=0.95), engine=engine)
+        shapes = {name: [own[f"soap.{key}"].shape for key in "pq"] for name, own in opt.state.items()}
+        assert shapes == {"b": [(5, 1), (1, 1)], "w": [(3, 3), (2, 2)], "table": [(10_001, 1), (2, 2)]}
+        rng = np.random.default_rng(1)
+        opt.hyper["weight_decay"] = 0.0
+        opt.step({name: rng.normal(size=x.shape) for name, x in opt.params.items()})
+        assert all((x == 1).all() for x in opt.params.values())
+        for _ in range(12):
+            g = {name: rng.normal(size=x.shape) for name, x in opt.params.items()}
+            opt.step(g)
+            adam.step({"b": g["b"]})
+        np.testing.assert_allclose(opt.params["b"], adam.params["b"], rtol=1e-7)  # their eps stand in other places
+        assert (opt.state["table"]["soap.p"] == 1).all()

@@ -89,6 +89,17 @@ def test_a_wrapping_stage_obeys_the_laws_and_is_printed():
     assert equation(made).text() == "θ ← (θ if sign(θ − θₜ₋₁) g < 0 else θₜ₋₁)"  # noqa: RUF001
 
 
+def test_wraps_is_one_of_two():
+    def made(before, theta, g):
+        return before + 0.5 * (theta - before), g
+
+    with pytest.raises(gs.RuleError, match="wraps= is True, or 'all' for all that stands before it; not 'rule'"):
+        stage(wraps="rule")(made)
+    with pytest.raises(gs.RuleError, match="wraps='all' goes not with reduce=; wraps=True does"):
+        stage(lambda total: {}, wraps="all", reduce=lambda g: g, over="all")(made)
+    check_rule(stage(wraps="all")(made))
+
+
 # ---- sums by name -------------------------------------------------------------------------------------------------
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from gradstep.array.namespaces import compute_dtype, copied, extremes, is_low, largest, one_number
 from gradstep.array.rows import Rows
+from gradstep.array.storage import step_key
 from gradstep.array.tree import Nest, flatten
 from gradstep.engine import eager
 from gradstep.engine.sparse import check_leaves_rows, check_takes_rows, first_of_rows, gathered, scattered
@@ -84,6 +85,7 @@ def update(
     *,
     on_nonfinite: str = "raise",
     loss: Any = None,
+    seed: int = 0,
     **inputs: Any,
 ) -> tuple[Any, State]:
     """One update: new parameters and new state; the arguments are left as they are.
@@ -102,6 +104,8 @@ def update(
         (parameters and state come back unchanged, t too) or ``"ignore"``.
     loss
         The loss at the parameters, a number: for rules that take it, such as ``gs.polyak``; others leave it alone.
+    seed
+        Of random numbers, for stages that draw some, such as ``gs.gradient_noise``.
     **inputs
         What else a rule takes beside the gradient: nests of arrays, ``curvature=h``.
 
@@ -143,14 +147,14 @@ def update(
         if on_nonfinite != "ignore":
             _guard(made, bundles, tensors, leaves)
         values = made.values(made.hyper, state.t)
-        table, memory = host_half(made, values, _dtypes(tensors), tensors, leaves, state.t, state.memory, taken)
+        table, memory = host_half(made, values, _dtypes(tensors), tensors, leaves, state.t, state.memory, taken, seed)
         if by_rows is not None:
             check_leaves_rows(made, table, whole, given)
     except NonFiniteError as error:
         if on_nonfinite != "skip" or isinstance(error, ScalarError):
             raise
         return params, state
-    params, slots = _applied(made, nest, tensors, bundles, table, whole, places)
+    params, slots = _applied(made, nest, tensors, bundles, table, whole, places, step_key(seed, state.t + 1))
     if not is_update:  # what follows keeps its state
         slots = {
             name: {key: own[key] if key in own else copied(x) for key, x in state.slots[name].items()}
@@ -190,6 +194,7 @@ def scalars(tx: Stage | Rule, params: Any, grads: Any, state: State) -> tuple[Sc
     """
     made = program(as_stage(tx))
     made.refuse_gathering("gs.scalars")
+    _refuse_random(made, "gs.scalars")
     _check_state(made, state)
     nest, tensors, leaves = _prepared(made, params, grads, state.slots)
     _refuse_rows(tensors, leaves, "gs.scalars")
@@ -209,11 +214,12 @@ def host_half(
     t: int,
     memory: Memory,
     taken: Mapping[str, float] | None = None,
+    seed: int = 0,
 ) -> tuple[list[Row], Memory]:
     """Return the scalars of the update after ``t``, a row for all tensors or one for each, and the memory after it.
 
-    ``hyper`` has each hyperparameter's value for this update, ``dtypes`` those in which parameters are computed, and
-    ``taken`` the numbers that come with the step.
+    ``hyper`` has each hyperparameter's value for this update, ``dtypes`` those in which parameters are computed,
+    ``taken`` the numbers that come with the step, and ``seed`` is that of random numbers.
     Tensors and gradients are asked for sums alone: where nothing is measured there need be none.
     """
     kept, names = made.memory_of_each(), [x.name for x in tensors]
@@ -226,7 +232,8 @@ def host_half(
     def measure(part: int, rows: list[Row]) -> Sums:
         if made.rules[part].whole:  # it is run when the arrays are computed
             return []
-        return [eager.measured(made, part, x, g, rows[x.row]) for x, g in zip(tensors, grads, strict=True)]
+        step = step_key(seed, t + 1)
+        return [eager.measured(made, part, x, g, rows[x.row], step) for x, g in zip(tensors, grads, strict=True)]
 
     table, after = host.table(t + 1, own, measure)
     shared = {key: x for numbers in after[:1] for key, x in numbers.items() if key not in kept}
@@ -252,6 +259,7 @@ def apply(tx: Stage | Rule, params: Any, grads: Any, slots: Slots, scalars: Scal
         After the update.
     """
     made = program(as_stage(tx))
+    _refuse_random(made, "gs.apply")
     nest, tensors, leaves = _prepared(made, params, grads, slots)
     _refuse_rows(tensors, leaves, "gs.apply")
     rows = [scalars[name] for name in (nest.names if made.over_tensor else [ALL])]
@@ -277,12 +285,13 @@ def _applied(
     table: list[Row],
     whole: Sequence[Tensor] = (),
     places: Sequence[Any] = (),
+    step: int = 0,
 ) -> tuple[Any, Slots]:
     after: list[Any] = [None] * len(tensors)
     slots: list[Mapping[str, Any]] = [{}] * len(tensors)
     keys = [key for own in made.slots for key in own]
     for bundle in bundles:
-        for k, (value, state) in bundle.update(made, tensors, table):
+        for k, (value, state) in bundle.update(made, tensors, table, step):
             if places and places[k] is not None:  # some rows of a table
                 value, *state = scattered(whole[k], places[k], [value, *state])
             after[k], slots[k] = value, dict(zip(keys, state, strict=True))
@@ -362,6 +371,13 @@ def _refuse_rows(tensors: Sequence[Tensor], grads: Sequence[Any], what: str) -> 
     for x, g in zip(tensors, grads, strict=True):
         if type(g) is Rows:
             raise GradstepTypeError(f"gradient {x.name!r} is gs.rows, which {what} does not take; gs.update does.")
+
+
+def _refuse_random(made: Program, what: str) -> None:
+    if made.random:
+        raise GradstepValueError(
+            f"{made.random} draws random numbers, which {what} does not hand over; gs.update does, and gs.Optimizer."
+        )
 
 
 def _refuse_traced(leaves: Sequence[Any], state: State) -> None:

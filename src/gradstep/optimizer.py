@@ -75,7 +75,7 @@ class Optimizer:
     rounding
         Of 16-bit parameters without such a copy: ``"nearest"``, half to even, or ``"stochastic"``.
     seed
-        Of the bits that round stochastically.
+        Of the bits that round stochastically, and of what stages such as :func:`gradstep.gradient_noise` draw.
     diagnostics
         Whether each step keeps norms, of gradients, update and parameters, for :attr:`diagnostics`.
     **hyper

@@ -23,18 +23,25 @@ class Named:
         The part before the colon.
     values
         Pairs of key and number, sorted by key, so that two spellings of one thing are equal.
+    words
+        The same of keys whose value is a word, where these may be.
     """
 
     name: str
     values: tuple[tuple[str, float], ...] = ()
+    words: tuple[tuple[str, str], ...] = ()
 
     def __str__(self) -> str:
-        pairs = ",".join(f"{key}={short(value)}" for key, value in self.values)
+        texts = {key: short(value) for key, value in self.values} | dict(self.words)
+        pairs = ",".join(f"{key}={texts[key]}" for key in sorted(texts))
         return f"{self.name}:{pairs}" if pairs else self.name
 
 
-def read_names(text: str) -> tuple[Named, ...]:
+def read_names(text: str, words: bool = False) -> tuple[Named, ...]:
     """Return the names in a comma-separated text; ``sgd,adam:beta1=0.8,eps=1e-6`` holds two.
+
+    A name may be ``FILE.py:NAME``, whose first colon is a part of it. With ``words`` a value may be a name too, as in
+    ``adam:lr=cosine``.
 
     Raises
     ------
@@ -44,10 +51,13 @@ def read_names(text: str) -> tuple[Named, ...]:
     found: list[Named] = []
     # A comma before "key=" goes on with the same entry: no name holds "=".
     for entry in re.split(r",(?![^,:]*=)", text):
-        name, _, rest = (part.strip() for part in entry.partition(":"))
+        file, dot, inner = entry.strip().rpartition(".py:")
+        name, _, rest = (part.strip() for part in inner.partition(":"))
         if not name or "=" in name:
             raise GradstepValueError(f"cannot read {text!r}: write name or name:key=number, separated by commas.")
-        named = Named(name, tuple(sorted(_pairs(entry, rest).items())))
+        pairs = sorted(_pairs(entry, rest, words).items())
+        numbers = tuple((key, x) for key, x in pairs if isinstance(x, float))
+        named = Named(f"{file}{dot}{name}", numbers, tuple((key, x) for key, x in pairs if isinstance(x, str)))
         if named in found:
             raise GradstepValueError(f"{named} is given twice; leave one out.")
         found.append(named)
@@ -57,6 +67,11 @@ def read_names(text: str) -> tuple[Named, ...]:
 def short(x: float) -> str:
     """Return the number in the fewest digits that read back as the same number."""
     return f"{x:g}" if float(f"{x:g}") == x else repr(x)
+
+
+def plain(x: float) -> str:
+    """Return the number as a person writes it, in at most ten digits: 0.555 for 0.5549999999999999."""
+    return short(float(f"{x:.10g}"))
 
 
 def number(x: float) -> str:
@@ -112,8 +127,8 @@ def to_json(content: Any) -> str:
     return json.dumps(clean(content), allow_nan=False)
 
 
-def _pairs(entry: str, rest: str) -> dict[str, float]:
-    pairs: dict[str, float] = {}
+def _pairs(entry: str, rest: str, words: bool) -> dict[str, float | str]:
+    pairs: dict[str, float | str] = {}
     for pair in rest.split(",") if rest else ():
         key, equals, number = (part.strip() for part in pair.partition("="))
         if not (key and equals):
@@ -123,5 +138,8 @@ def _pairs(entry: str, rest: str) -> dict[str, float]:
         try:
             pairs[key] = float(number)
         except ValueError:
+            if words and number.isidentifier():
+                pairs[key] = number
+                continue
             raise GradstepValueError(f"{key} in {entry!r} must be a number, not {number!r}.") from None
     return pairs

@@ -44,7 +44,7 @@ KEPT_RUN = """{"problem": "digits-softmax", "optimizer": "momentum:lr=1e+30", "p
 def test_kept_records_are_read_and_written_as_they_were():
     spec = Spec.from_json(json.loads(KEPT_SPEC))
     assert spec.goals["digits-softmax"] == Goal("accuracy", 0.955, "validation", "frozen")
-    new = {"format": 2, "searches": 1, "shard": None}
+    new = {"format": 2, "searches": 1, "shard": None, "stages": {}}
     assert json.loads(json.dumps(spec.as_json())) == json.loads(KEPT_SPEC) | new
     run = RunRecord.from_json(json.loads(KEPT_RUN))
     assert run.key == ("digits-softmax", "momentum:lr=1e+30", "health", 0, 0)
@@ -97,11 +97,12 @@ def test_the_name_of_a_study_is_the_hash_of_what_settles_it():
         "steps": None,
         "goals": {**SPEC.goals, "quadratic": Goal("loss", 0.5, "train", "given")},
         "sources": {"quadratic": Source("/x.py", "11")},
+        "stages": {"adam": Source("/x.py", "11")},
         "shard": "2/5",
         "version": "0",
     }
     assert set(changes) == {*SPEC.as_json()} - {"format"}
-    told = {"goals": "target of quadratic (", "sources": "file of quadratic ("}
+    told = {"goals": "target of quadratic (", "sources": "file of quadratic (", "stages": "file of adam ("}
     free = {"problems", "optimizers", "seeds", "trials", "tuning_seeds", "searches", "shard"}
     for name, value in changes.items():
         other = replace(SPEC, **{name: value})

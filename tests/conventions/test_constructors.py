@@ -44,10 +44,10 @@ ONLY_INSIDE = {"use_own_namescope_for_non_slot_vars"}  # of TensorFlow's graph
 
 
 def default(x):
-    """A default of theirs: a list is as good as a tuple, and a function of theirs is None here."""
+    """A default of theirs: a list is as good as a tuple, and a function or transformation of theirs is None here."""
     if isinstance(x, list):
         return tuple(x)
-    return None if inspect.isfunction(x) else x
+    return None if inspect.isfunction(x) or hasattr(x, "_fields") else x
 
 
 def parameters(call):
@@ -78,7 +78,7 @@ def test_defaults_make_a_stage_that_steps_and_is_documented(name):
     w = np.ones(3)
     opt = gs.Optimizer(w, described(name).stage({}))
     for _ in range(2):  # ADOPT's first update only looks
-        opt.step(np.full(3, 0.5))
+        opt.step(np.full(3, 0.5), loss=1.0, **({"curvature": np.ones(3)} if name == "optax.contrib.sophia" else {}))
     assert (w < 1).all()
     assert inspect.getdoc(make).startswith(f"``{THEIRS[name.rpartition('.')[0]].replace('tensorflow', 'tf')}.")
 
@@ -96,8 +96,26 @@ def test_a_name_is_the_constructor():
 
 
 BESIDE = ({}, {"momentum": 0.5, "use_ema": True})  # some arguments matter beside others alone
-VALUES = {"loss_scale": 2.0, "threshold": 6.0}
-ABOVE_ZERO = {"d0", "d_coef", "eps", "trust", "start", "loss_scale", "max_norm", "max_value", "threshold"}
+VALUES = {"k": 3.0, "loss_scale": 2.0, "threshold": 6.0}
+ABOVE_ZERO = {
+    "clip",
+    "d0",
+    "d_coef",
+    "decay_rate",
+    "eps",
+    "eps1",
+    "gamma",
+    "grow",
+    "k",
+    "least",
+    "loss_scale",
+    "max_norm",
+    "max_value",
+    "most",
+    "start",
+    "threshold",
+    "trust",
+}
 SWITCHES_AT_ZERO = {"momentum", "eps_root"}
 REFUSED_AT_ZERO = {"tf1.AdagradOptimizer" + "initial_accumulator_value"}
 

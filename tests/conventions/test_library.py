@@ -81,6 +81,11 @@ def Start(lr=0.1, eps=(None, 1e-8)):
     return variants.adagrad_decaying() if from_there else rules.adagrad()
 
 
+@library(choices={"scale": (None, "none", "root")}, told="eps")
+def Scaled(lr=0.1, eps=1e-8, nesterov=False, scale=None):
+    return {None: rules.sgd, "none": rules.sgd, "root": rules.adam}[scale]()
+
+
 @library(becomes={"most": "max_value"}, optional="most")
 def Clipped(lr=0.1, most=1.0):
     return chain(*[gs.clip_by_value] * bool(most), rules.sgd)
@@ -179,6 +184,16 @@ def test_a_number_of_a_tuple_may_be_a_switch():
     assert (program(made).hyper["initial_accumulator"], program(made).hyper["eps"]) == (0.5, 1e-3)
     assert Start.arguments({"initial_accumulator": 0.25}) == {"eps": (0.25, 1e-8)}
     assert len(Start.forms()) == 2
+
+
+def test_a_word_chooses_the_chain():
+    assert [part.label for x in (None, "none", "root") for part in Scaled(scale=x).parts] == ["sgd", "sgd", "adam"]
+    assert Scaled.form({}).stage is Scaled.form({"scale": None, "lr": 2.0}).stage
+    assert list(Scaled.numbers) == ["lr", "eps", "nesterov"]
+    assert len(Scaled.forms()) == 12
+    for wrong in ("roots", 0, np.zeros(2), Odd()):
+        with pytest.raises(gs.GradstepValueError, match=r"^mine\.Scaled: scale must be None, 'none' or 'root', not "):
+            Scaled(scale=wrong)
 
 
 def test_a_number_that_is_another_one_here():

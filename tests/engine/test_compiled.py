@@ -55,7 +55,7 @@ def test_block_sums_are_those_of_the_reference(dtype, chunk):
     grads = [normal(n, dtype, n + 1) for n in LENGTHS]
     engine = engine_for(tx, params, chunk, lambda k: k)
     engine.load(grads)
-    out, good = engine.measure(1, [[(0.5,)] for _ in params])
+    out, good = engine.measure(1, [[(0.5,)] for _ in params], 1)
     assert good
     for x, g, (sums,) in zip(params, grads, out, strict=True):
         left = (g + x.dtype.type(0.5) * x).astype("f8")
@@ -69,7 +69,7 @@ def test_sums_of_special_numbers():
         engine = engine_for(tx, [np.zeros_like(g)], row=lambda k: k)
         engine.load([g])
         with np.errstate(all="ignore"):
-            assert bits(np.array(engine.measure(1, [[(0.0,)]])[0][0][0])) == bits(np.array(block_sums(g)))
+            assert bits(np.array(engine.measure(1, [[(0.0,)]], 1)[0][0][0])) == bits(np.array(block_sums(g)))
 
 
 @pytest.mark.parametrize("dtype", ["f4", "f8", "c8"])
@@ -144,7 +144,7 @@ def test_no_tensors_at_all():
     engine = engine_for(gs.chain(gs.clip_by_global_norm(1.0), gs.adam), [])
     engine.load([])
     assert engine.look()
-    assert engine.measure(0, [[]]) == ([[[]]], True)
+    assert engine.measure(0, [[]], 1) == ([[[]]], True)
     engine.apply([[(1.0,), (0.0,) * 7]], 1)
 
 

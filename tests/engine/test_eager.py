@@ -78,7 +78,7 @@ class TestMeasured:
         rng = np.random.default_rng(0)
         x, g = (rng.normal(size=(2, 9000)) for _ in "xg")
         x, g = (np.asarray(y[0] + 1j * y[1] if dtype == "c8" else y[0], dtype) for y in (x, g))
-        out = eager.measured(program(tx), 1, tensor(x, tx), g, [(0.5,)])
+        out = eager.measured(program(tx), 1, tensor(x, tx), g, [(0.5,)], 0)
         x, g = (y.view("f4") if dtype == "c8" else y for y in (x, g))
         left = (g + x.dtype.type(0.5) * x).astype("f8")
         assert out == [block_sums(left * left + x.astype("f8"))]

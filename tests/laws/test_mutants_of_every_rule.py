@@ -23,8 +23,14 @@ EQUAL = {
     ("schedule_free_adamw_keras", "out off"): "it is the average's, which gives theta nothing back",
     ("adafactor_torch", "eps1 off"): "it is the least mean of R, where the least of the estimate, its square, hides it",
     ("asgd", "share off"): "it is the average's",
+    ("asgd_torch", "share off"): "it is the average's",
+    ("asgd_torch", "mu not kept"): "it is the average's",
     ("dadapt_adam", "gain3 off"): "d is a quotient, above and below the line as much larger",
     ("muon_torch", "unit of eps"): "all norms are larger here",
+    ("muon_torch_matched", "unit of eps"): "all norms are larger here",
+    **{
+        (name, "now off"): "it is zero" for name in ("muon_keras_plain", "muon_torch_plain", "muon_torch_plain_matched")
+    },
     ("nadam_timm", "eps_root off"): "it is zero",
     ("polyak_optax", "unit of lr"): "no step is as long as lr here",
     ("polyak_optax_plus", "unit of lr"): "no step is as long as lr here",
@@ -39,6 +45,9 @@ EQUAL = {
     ("schedule_free_sgd", "top not kept"): "the rate does not fall here",
     ("schedule_free_sgd_optax", "top not kept"): "the rate does not fall here",
     ("signum", "rest1 off"): "m is as much larger, and its sign the same",
+    ("soap", "rest off"): "the averages are as much larger, and their eigenvectors the same",
+    ("soap", "first off"): "a switch",
+    ("soap", "due off"): "a switch",
     # Every step is cut with the laws' gradients; tests/test_inputs.py has others.
     **{
         ("sophia_optax", x): "cut"
@@ -179,6 +188,9 @@ MISREAD = [
     ("muon_torch", "maximum(norm(u), eps)", "(norm(u) + eps)"),
     ("shampoo", "left = left + gram", "left = 0.9 * left + gram"),  # an average
     ("sm3", "minimum(r, c) + g * g", "r + g * g"),
+    ("soap", "when(due, lambda x: turned(p, turned_back(old[0], x, old[1]), q), m)", "m"),  # seen by the old bases
+    ("soap", "made and made % every == 0", "t % every == 0"),  # a step too early
+    ("soap", "moves = 1.0 if made else 0.0", "moves = 1.0"),  # the first gradient averaged, not seen by a basis
 ]
 
 

@@ -10,7 +10,7 @@ from gradstep.rule import registry
 from gradstep.testing import Case
 from gradstep.testing.case import ENGINES
 from gradstep.testing.trial import gradients, normal, run, same_runs
-from papers import stages, wrappers
+from papers import schedule_free_adamw, schedule_free_sgd, stages, wrappers
 from papers.exact import DIGITS, numbers
 
 u = 2.0**-53
@@ -361,6 +361,54 @@ def test_cautious(name, engine):
             within(after.tolist(), exact, 4 * u * (np.abs(decayed) + np.abs(after)) + 4 * u * x.size * np.abs(moved))
             undone += sum(a == b for a, b in zip(numbers(after.tolist()), numbers(decayed.tolist()), strict=True))
     assert undone > 20
+
+
+SCHEDULE_FREE = {
+    "sgd": (gs.sgd, schedule_free_sgd, {}),
+    "sgd, another beta": (gs.sgd, schedule_free_sgd, {"beta1": 0.5}),
+    "adamw": (gs.chain(gs.decay(weight_decay=0.3), gs.adam(beta1=0.0)), schedule_free_adamw, {"weight_decay": 0.3}),
+}
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("warmup", [0, 5])
+@pytest.mark.parametrize("name", SCHEDULE_FREE)
+def test_schedule_free_around_a_rule_is_the_rule_of_the_paper(name, warmup, engine):
+    alone, paper, hyper = SCHEDULE_FREE[name]
+    rng = np.random.default_rng(12)
+    (theta,) = normal(rng, (6,))
+    grads = gradients(rng, [theta], 30)
+    lr = (lambda t: 0.1 * min(1.0, (t + 1) / warmup)) if warmup else 0.1
+    tx = gs.chain(alone, gs.schedule_free(lr=lr, beta=hyper.get("beta1", 0.9)))
+    path = [x["theta"][0] for x in run(tx, [theta], grads, engine=engine)]
+    for i in range(theta.size):
+        own = [g[i] for (g,) in grads]
+        exact = list(paper.trajectory(theta[i], own, **{**paper.DEFAULTS, "lr": 0.1, "warmup": warmup, **hyper}))
+        # each step rounds some ten times, an average of theta and steps of some lengths, and Adam's quotient
+        room = 30 * 10 * u * (abs(theta[i]) + 0.1 * sum(map(abs, own)))
+        within([x[i] for x in path], exact, [room] * len(exact))
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_schedule_free_shows_the_average(engine):
+    """x is what the rule of its own shows, and a rule that does not move leaves all three alike to the last bit."""
+    rng = np.random.default_rng(12)
+    (theta,) = normal(rng, (6,))
+    opts = [
+        gs.Optimizer(theta.copy(), tx, engine=engine)
+        for tx in (gs.chain(gs.sgd(lr=0.1), gs.schedule_free), gs.schedule_free_sgd(lr=0.1))
+    ]
+    for (g,) in gradients(rng, [theta], 20):
+        for opt in opts:
+            opt.step(g)
+    assert np.allclose(opts[0].averaged(), opts[1].averaged(), rtol=0, atol=1e-13 * np.abs(opts[0].averaged()).max())
+    assert not np.allclose(opts[0].averaged(), opts[0].params)
+    still = gs.Optimizer(theta.copy(), gs.chain(gs.sgd(lr=0.0), gs.schedule_free), engine=engine)
+    for (g,) in gradients(rng, [theta], 5):
+        still.step(g)
+    assert all(
+        x.tobytes() == theta.tobytes() for x in (still.params, still.averaged(), *still.state["params"].values())
+    )
 
 
 def test_nothing_is_kept():

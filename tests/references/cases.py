@@ -83,6 +83,16 @@ def cases(library: str) -> list[Case]:
 Arrays = dict[str, np.ndarray]
 
 
+def loss(k: int) -> float:
+    """The loss that comes with step k, for those that take one; below zero from the twentieth on."""
+    return 20 / (1 + k) - 1
+
+
+def curvature(grads: Arrays) -> Arrays:
+    """The diagonal of the Hessian that comes with some gradients, for those that take one."""
+    return {name: abs(g) for name, g in grads.items()}
+
+
 @dataclass(frozen=True)
 class Problem:
     """Where the parameters start, and the gradient of each step."""
@@ -133,11 +143,16 @@ def read(library: str) -> tuple[dict[str, Any], Mapping[str, np.ndarray]]:
 
 def recorded(case: Case, about: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> tuple[Problem, Trajectory]:
     """One case of a recording."""
-    (start,) = _rows(arrays[f"{case.dtype}/start"])
-    rows = _rows(arrays[case.key])
-    theta = [start, *(_under("theta/", row) for row in rows)]
+    task, rows = task_of(arrays, case.dtype), _rows(arrays[case.key])
+    theta = [task.start, *(_under("theta/", row) for row in rows)]
     state = [_under("state/", row) for row in rows]
-    return Problem(start, _rows(arrays[f"{case.dtype}/gradient"])), Trajectory(theta, state, about["cases"][case.key])
+    return task, Trajectory(theta, state, about["cases"][case.key])
+
+
+def task_of(arrays: Mapping[str, np.ndarray], dtype: str) -> Problem:
+    """The problem of a recording."""
+    (start,) = _rows(arrays[f"{dtype}/start"])
+    return Problem(start, _rows(arrays[f"{dtype}/gradient"]))
 
 
 def _rows(table: np.ndarray) -> list[Arrays]:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 import gradstep as gs
-from references.cases import SHAPES, Arrays, Case, Problem
+from references.cases import SHAPES, Arrays, Case, Problem, curvature, loss
 
 # How far a whole trajectory may go from the recorded one, by `distance`: some ten roundings a step over thirty steps,
 # in the dtype of the parameters.
@@ -66,6 +66,23 @@ KNOWN = [
         whole=2e-8,
         ulps=5e7,
     ),
+    Known(
+        "torch",
+        "ASGD",
+        "float64",
+        "torch keeps the rate in float32 beside parameters in float64.",
+        whole=6e-8,
+        ulps=5e8,
+    ),
+    Known(
+        "torch",
+        "Muon",
+        "float64",
+        "torch makes the Newton-Schulz steps in bfloat16, whose roundings they enlarge: a singular value near "
+        "zero becomes 485 times as large.",
+        whole=0.12,
+        ulps=2e14,
+    ),
     Known("torch", "RAdam", "float64", RHO, ulps=16, concerns=lambda x: "betas" not in x, where="beta2 = 0.999"),
     Known("optax", "radam", "float64", RHO, ulps=50, concerns=lambda x: "b2" not in x, where="b2 = 0.999"),
     Known(
@@ -96,6 +113,25 @@ KNOWN = [
         ulps=8,
         concerns=lambda x: "b2" in x,
         where="b2 = 0.99",
+    ),
+    *(
+        Known(
+            "optax.contrib",
+            name,
+            "float64",
+            "JAX computes the rate of a warm-up in float32.",
+            whole=whole,
+            concerns=lambda x: "warmup_steps" in x,
+            where="warmup_steps = 10",
+        )
+        for name, whole in (("schedule_free_sgd", 5e-7), ("schedule_free_adamw", 1e-7))
+    ),
+    Known(
+        "optax.contrib",
+        "momo",
+        "float64",
+        "The step is as long as a small difference of sums says, which each side adds in its own order.",
+        ulps=50,
     ),
     Known(
         "optax.contrib",
@@ -153,6 +189,11 @@ def made(case: Case, params: Arrays, *, by_name: bool = False) -> gs.Optimizer:
     return gs.Optimizer(params, getattr(getattr(gs.conventions, case.library), case.constructor)(**case.given()))
 
 
+def beside(case: Case, k: int, grads: Arrays) -> dict[str, Any]:
+    """What step k takes beside its gradients."""
+    return {"loss": loss(k), **({"curvature": curvature(grads)} if case.constructor == "sophia" else {})}
+
+
 def copied(x: Arrays) -> Arrays:
     return {name: value.copy() for name, value in x.items()}
 
@@ -162,8 +203,8 @@ def followed(case: Case, task: Problem, *, by_name: bool = False) -> tuple[list[
     params = copied(task.start)
     opt = made(case, params, by_name=by_name)
     theta, averages = [copied(params)], []
-    for grads in task.grads:
-        opt.step(grads)
+    for k, grads in enumerate(task.grads):
+        opt.step(grads, **beside(case, k, grads))
         theta.append(copied(params))
         if case.arguments.get("use_ema"):
             averages.append(opt.averaged())

@@ -94,22 +94,14 @@ CHAINS = {
     "lookahead_adam": lambda: gs.chain(gs.adam(lr=0.01), stage("lookahead", k=2)),
     "asgd": lambda: gs.asgd(lr=0.01),
 }
-# Rules and stages that are not here yet, by the settings that need them: an entry whose rule has come must go.
-MISSING = {"soap"}
 
 
 def test_every_setting_has_a_chain():
     assert CHAINS.keys() == GOLDEN["settings"].keys()
-    assert CHAINS.keys() >= MISSING
-
-
-def case(name):
-    missing = pytest.mark.xfail(name in MISSING, reason="not built yet", raises=KeyError, strict=True)
-    return pytest.param(name, marks=missing)
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-@pytest.mark.parametrize("name", [case(name) for name in CHAINS])
+@pytest.mark.parametrize("name", CHAINS)
 def test_after_some_updates(name, engine):
     golden = GOLDEN["settings"][name]
     problem = GOLDEN["problems"][golden["problem"]]

@@ -3,18 +3,20 @@
 from functools import partial
 from importlib import import_module
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import gradstep as gs
 from references.cases import Case, problem
-from references.compare import allowance, distance, followed
+from references.compare import TOLERANCE, allowance, distance, followed
 from support import installed
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # other libraries' affairs
 
 STEPS = 12
-EXAMPLES = {"torch": 25, "optax": 8, "keras": 10, "timm": 25}
+EXAMPLES = {"torch": 25, "optax": 8, "optax.contrib": 4, "keras": 10, "timm": 25}
 RATE = st.floats(1e-4, 0.1)
 BETA = st.floats(0.0, 0.99)
 SLOW = st.floats(0.5, 0.999)
@@ -30,6 +32,7 @@ TORCH = {"lr": ANY_RATE, "weight_decay": DECAY, "maximize": FLAG}
 TORCH_ADAM = {**TORCH, "betas": BETAS, "eps": EPS}
 OPTAX = {"learning_rate": ANY_RATE}
 OPTAX_ADAM = {**OPTAX, "b1": BETA, "b2": SLOW, "eps": EPS}
+OPTAX_FREE = {"learning_rate": BOUND, "betas": BETAS, "eps": EPS, "estim_lr0": EPS}  # of a rate
 OPTAX_ROOT = {**OPTAX_ADAM, "eps_root": st.floats(0.0, 1e-2)}
 TIMM = {"lr": ANY_RATE, "weight_decay": DECAY}
 TIMM_ADAM = {**TIMM, "betas": BETAS, "eps": EPS}
@@ -51,6 +54,27 @@ ARGUMENTS = {
         "NAdam": {**TORCH_ADAM, "momentum_decay": DECAY, "decoupled_weight_decay": FLAG},
         "RAdam": {**TORCH_ADAM, "decoupled_weight_decay": FLAG},
         "SparseAdam": {"lr": ANY_RATE, "betas": BETAS, "eps": EPS, "maximize": FLAG},
+        "Rprop": {
+            "lr": RATE,
+            "etas": st.tuples(st.floats(0.1, 0.9), st.floats(1.1, 2.0)).map(list),
+            "step_sizes": st.tuples(st.floats(1e-8, 1e-3), st.floats(1e-2, 10.0)).map(list),
+            "maximize": FLAG,
+        },
+        "ASGD": {**TORCH, "lambd": DECAY, "alpha": st.floats(0.25, 1.0), "t0": st.floats(0.0, 10.0)},
+        "Adafactor": {
+            **TORCH,
+            "beta2_decay": st.floats(-1.0, -0.1),
+            "eps": st.tuples(st.none() | st.floats(1e-30, 1.0), EPS).map(list),
+            "d": st.floats(1.0, 4.0),
+        },
+        "Muon": {
+            "lr": ANY_RATE,
+            "weight_decay": DECAY,
+            "momentum": BETA,
+            "nesterov": FLAG,
+            "eps": st.floats(1e-8, 10.0),
+            "adjust_lr_fn": st.sampled_from([None, "original", "match_rms_adamw"]),
+        },
     },
     "optax": {
         "sgd": {**OPTAX, "momentum": BETA, "nesterov": FLAG},
@@ -75,6 +99,30 @@ ARGUMENTS = {
         "nadam": {**OPTAX_ROOT, "nesterov": FLAG},
         "nadamw": {**OPTAX_ROOT, "weight_decay": DECAY, "nesterov": FLAG},
         "radam": {**OPTAX_ROOT, "threshold": st.floats(4.1, 8.0), "nesterov": FLAG},
+        "adabelief": {**OPTAX_ADAM, "eps_root": st.floats(1e-8, 1e-2)},
+        "adan": {**OPTAX_ROOT, "b3": SLOW, "weight_decay": DECAY},
+        "lamb": {**OPTAX_ADAM, "weight_decay": DECAY},
+        "lars": {
+            **OPTAX,
+            "weight_decay": DECAY,
+            "trust_coefficient": EPS,
+            "eps": DECAY,
+            "momentum": BETA,
+            "nesterov": FLAG,
+        },
+        "novograd": {**OPTAX_ADAM, "weight_decay": DECAY},
+        "signum": {**OPTAX, "beta": st.floats(0.1, 0.99)},  # JAX has no subnormal numbers, and no sign of one
+        "yogi": OPTAX_ADAM,
+    },
+    "optax.contrib": {
+        "ademamix": {**OPTAX_ADAM, "b3": SLOW, "alpha": BOUND, "weight_decay": DECAY},
+        "simplified_ademamix": {**OPTAX_ADAM, "alpha": BOUND, "weight_decay": DECAY},
+        "adopt": {**OPTAX_ADAM, "use_clipping": FLAG},
+        "dadapt_adamw": {**OPTAX_FREE, "weight_decay": DECAY},
+        "prodigy": {**OPTAX_FREE, "estim_lr_coef": BOUND, "weight_decay": DECAY},
+        "dog": {"learning_rate": BOUND, "eps": EPS, "weight_decay": DECAY},
+        "dowg": {"learning_rate": BOUND, "init_estim_sq_dist": EPS, "eps": EPS, "weight_decay": DECAY},
+        "madgrad": {**OPTAX, "momentum": BETA, "weight_decay": DECAY, "eps": EPS},
     },
     "timm": {
         "AdaBelief": {**TIMM_ADAM, "rectify": FLAG, "decoupled_decay": FLAG},
@@ -119,9 +167,11 @@ ARGUMENTS = {
         "Nadam": KERAS_ADAM,
     },
 }
-ALWAYS = {"optax": "learning_rate", "keras": "beta_2"}  # given in each call, where a constructor has it
+ALWAYS = {"optax": "learning_rate", "optax.contrib": "learning_rate", "keras": "beta_2"}  # given in each call
 # Each step has a rounding of float32: of the product of momenta, which is below a half, and of second moments.
-ROUNDED = dict.fromkeys([("torch", "NAdam"), ("timm", "LaProp"), ("timm", "NvNovoGrad")], STEPS * 2.0**-24)
+ROUNDED = dict.fromkeys(
+    [("torch", "NAdam"), ("torch", "ASGD"), ("timm", "LaProp"), ("timm", "NvNovoGrad")], STEPS * 2.0**-24
+) | {("torch", "Muon"): TOLERANCE["torch", "float64"]}
 LIVE = [(library, constructor) for library, known in ARGUMENTS.items() for constructor in known]
 
 
@@ -148,9 +198,11 @@ def unfolded(arguments):
 
 
 @pytest.mark.parametrize(("library", "constructor"), LIVE)
-def test_drawn_settings_give_the_numbers_of_the_library(library, constructor):
-    installed("timm.optim" if library == "timm" else library)
-    run = import_module(f"references.record.{library}").run
+def test_drawn_settings_give_the_numbers_of_the_library(library, constructor, monkeypatch):
+    module = installed("timm.optim" if library == "timm" else library)
+    if constructor == "Muon" and library == "torch":  # whose bfloat16 would hide everything
+        monkeypatch.setattr(module.Tensor, "bfloat16", module.Tensor.clone)
+    run = import_module(f"references.record.{library.partition('.')[0]}").run
     dtype = "float32" if library == "keras" else "float64"
 
     @settings(max_examples=EXAMPLES[library], derandomize=True, database=None, deadline=None)
@@ -162,3 +214,31 @@ def test_drawn_settings_give_the_numbers_of_the_library(library, constructor):
         assert distance(ours, theirs) <= ROUNDED.get((library, constructor), allowance(case)), case
 
     check()
+
+
+SMALL = {"vector": (5,), "column": (4, 1), "kernels": (3, 2, 2, 4), "matrices": (2, 3, 4), "one": (1,)}
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("size", [1.0, 1e-5])
+def test_adafactor_of_torch_on_arrays_of_other_shapes(dtype, size):
+    """Kernels of a convolution are clipped together; a vector of small squares is no matrix of one column."""
+    torch = pytest.importorskip("torch")
+    rng = np.random.default_rng(3)
+    start = {name: rng.normal(size=shape).astype(dtype) for name, shape in SMALL.items()}
+    tensors = {name: torch.tensor(x) for name, x in start.items()}
+    theirs = torch.optim.Adafactor(tensors.values(), lr=0.1)
+    ours = gs.Optimizer(start, gs.conventions.torch.Adafactor(lr=0.1))
+    for k in range(STEPS):
+        grads = {
+            name: (size * rng.normal(size=shape) * 10.0 ** -(k % 3)).astype(dtype) for name, shape in SMALL.items()
+        }
+        for name, x in tensors.items():
+            x.grad = torch.tensor(grads[name])
+        theirs.step()
+        ours.step(grads)
+    known = {"column"} if size < 1 and dtype == "float32" else set()  # taken for a vector; its squares are below eps
+    bound = 8 * STEPS * np.finfo(dtype).eps
+    for name, x in tensors.items():
+        near = np.abs(start[name] - x.numpy()).max() <= bound
+        assert near != (name in known), name

@@ -14,6 +14,7 @@ from references.compare import (
     ULPS,
     allowance,
     allowed_ulps,
+    beside,
     copied,
     distance,
     followed,
@@ -36,7 +37,8 @@ REQUIRED = {
 CLIMBING = Case("optax", "adadelta", {}, "float64")  # recorded, and refused here
 CASES = [case for library in DTYPES for case in cases(library) if case != CLIMBING]
 WITH_AVERAGES = [case for case in CASES if case.arguments.get("use_ema")]
-STATELESS = {"optax": {"novograd"}}  # what no state is taken of, and is refused
+# What no state is taken of.
+STATELESS = {"optax": {"novograd", "sm3"}, "optax.contrib": {"schedule_free_adamw", "schedule_free_sgd"}}
 FROM_STATES = [
     case for case in CASES if case.library in LOADABLE and case.constructor not in STATELESS.get(case.library, ())
 ]
@@ -90,7 +92,7 @@ def one_step(case):
                 params[name][...] = theirs.theta[k][name]
             if k > 0:
                 put(opt, theirs.state[k - 1], k)
-            opt.step(grads)
+            opt.step(grads, **beside(case, k, grads))
             worst = max(worst, ulps(params, theirs.theta[k + 1], theirs.theta[k]))
     return worst
 

@@ -50,7 +50,7 @@ class Saved:
     ) -> "Saved":
         """Collect the metadata of an optimizer."""
         kept = asdict(precision)
-        if precision.is_default:
+        if precision.is_default and not any(made.random for made in (program, *groups.programs.values())):
             del kept["seed"]  # nothing depends on it
         owned = [(group, name) for name, group in zip(names, groups.of, strict=True)]
         return cls(

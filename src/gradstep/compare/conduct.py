@@ -185,8 +185,8 @@ def _planned(
     spec: Spec, study: Study, pair: tuple[str, str], phase: Phase, trial: int, seed: int, hyper: dict[str, float]
 ) -> PlannedRun:
     problem, optimizer = pair
-    split = study.target(problem).split
-    return PlannedRun(problem, optimizer, phase, trial, seed, hyper, spec.sources.get(problem), spec.steps, split)
+    files = spec.sources.get(problem), spec.stages.get(optimizer)
+    return PlannedRun(problem, optimizer, phase, trial, seed, hyper, *files, spec.steps, study.target(problem).split)
 
 
 def _asked_of_tpe(

@@ -1,11 +1,15 @@
 """An optimizer as it is written for a comparison: a rule or another library's constructor, with what is held."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gradstep.compare.own_stage import is_file, own_constructor
+from gradstep.compare.record import Source
+from gradstep.compare.shapes import DEFAULT_SHARE, SHARE, check_shape, over_a_run
 from gradstep.conventions import described
 from gradstep.errors import GradstepTypeError, GradstepValueError
 from gradstep.form.rule import Rule, Stage, refuse_method, registry
@@ -18,9 +22,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Contender:
-    """``adam``, ``momentum:momentum=0.95``, ``keras.RMSprop``: a name, and the hyperparameters that are held."""
+    """An optimizer to compare: ``adam``, ``momentum:momentum=0.95``, ``adamw:lr=cosine``, ``keras.Adam``, ``my.py:f``.
+
+    Attributes
+    ----------
+    named
+        The name, and what is held; of a file its name alone.
+    source
+        The file, for a rule or chain of the user's own.
+    """
 
     named: Named
+    source: Source | None = None
 
     @property
     def label(self) -> str:
@@ -29,13 +42,26 @@ class Contender:
 
     @property
     def held(self) -> dict[str, float]:
-        """The hyperparameters that the label gives."""
+        """The numbers that the label gives."""
         return dict(self.named.values)
 
     @property
+    def shape(self) -> str | None:
+        """The name of the schedule over a run whose peak the learning rate is; None where it is constant."""
+        return dict(self.named.words).get(self.rate or "")
+
+    @cached_property
     def constructor(self) -> "Constructor[...]":
-        """The constructor that the name stands for."""
-        return described(self.named.name)
+        """The constructor that the name stands for.
+
+        Raises
+        ------
+        ChangedError, GradstepError
+            For a file that is no longer what it was, or no longer there.
+        """
+        if self.source is None:
+            return described(self.named.name)
+        return own_constructor(f"{self.source.path}:{self.named.name.rpartition(':')[2]}", self.source.sha256)[0]
 
     @property
     def defaults(self) -> Mapping[str, Any]:
@@ -47,8 +73,15 @@ class Contender:
         """The name of the learning rate here."""
         return self.constructor.rate
 
-    def stage(self, hyper: Mapping[str, float]) -> Stage:
+    def stage(self, hyper: Mapping[str, float], steps: int = 1) -> Stage:
         """Return the optimizer itself, with these hyperparameters beside those that are held.
+
+        Parameters
+        ----------
+        hyper
+            Numbers by name.
+        steps
+            Of the run, over which a schedule goes.
 
         Raises
         ------
@@ -56,12 +89,17 @@ class Contender:
             For what it does not take, and what it needs.
         """
         made = self.constructor
-        return made(**made.arguments({**self.held, **hyper}))
+        numbers: dict[str, Any] = {**self.held, **hyper}
+        if self.shape is not None:
+            share = numbers.pop(SHARE, DEFAULT_SHARE)
+            peak = numbers.get(self.rate or "", self.defaults[self.rate or ""])
+            numbers[self.rate or ""] = over_a_run(self.shape, 1.0 if peak is None else peak, steps, share)
+        return made(**made.arguments(numbers))
 
     @cached_property
     def rules(self) -> list[Rule]:
         """The rules up to that which moves the parameters, the last one if there are several."""
-        return moving(self._sample)
+        return moving(self.sample)
 
     @property
     def mover(self) -> Rule:
@@ -71,12 +109,13 @@ class Contender:
     @cached_property
     def unit(self) -> str:
         """The unit of its learning rate, in terms of ``theta`` and ``g``."""
-        return rate_unit(self._sample)
+        return rate_unit(self.sample)
 
     @cached_property
-    def _sample(self) -> Stage:
+    def sample(self) -> Stage:
         """The stage with the rule's default for a learning rate that must be given."""
-        return self.constructor.stage(self.constructor.arguments(self.held))
+        held = {key: x for key, x in self.held.items() if key != SHARE or self.shape is None}
+        return self.constructor.stage(self.constructor.arguments(held))
 
 
 def moving(stage: Stage) -> list[Rule]:
@@ -94,22 +133,38 @@ def rate_unit(stage: Stage) -> str:
     return "theta" if is_pure and unit == "theta/g" else unit
 
 
-def contender(named: Named) -> Contender:
+def contender(named: Named, source: Source | None = None) -> Contender:
     """Return the contender of a name, with all that can be wrong in it found.
+
+    Parameters
+    ----------
+    named
+        The name, and what is held. That of a file, ``FILE.py:NAME``, may have a path.
+    source
+        The file as it was when a study began; None: as it is now.
 
     Raises
     ------
     GradstepValueError, GradstepTypeError
         For unknown names and hyperparameters, values out of range, and stages that move nothing.
     """
-    if "." not in named.name:
+    if is_file(named.name):
+        if source is None:
+            _, path, sha256 = own_constructor(named.name)
+            source = Source(str(path), sha256)
+        named = replace(named, name=f"{Path(source.path).name}:{named.name.rpartition(':')[2]}")
+    elif "." not in named.name:
         if named.name not in (known := registry()):
             import_module("gradstep.variants")  # which registers more
         if named.name not in registry():
             refuse_method(named.name)
             raise unknown("unknown optimizer", named.name, known)
-    made = Contender(named)
-    rules = moving(made.constructor.stage(made.constructor.arguments(made.held)))
+    made = Contender(named, source)
+    for key, word in named.words:
+        if key != made.rate:
+            raise GradstepValueError(f"{named.name}: {key} must be a number, not {word!r}.")
+        check_shape(named.name, word, made.held)
+    rules = moving(made.sample)
     if asked := [(rule.name, key) for rule in rules for key in rule.inputs]:
         name, key = asked[0]
         raise GradstepValueError(f"{name} takes {key} beside the gradient, and problems give gradients alone.")

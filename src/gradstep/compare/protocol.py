@@ -11,6 +11,7 @@ import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from functools import cache
 from typing import Any, get_args
 
 import numpy as np
@@ -120,6 +121,7 @@ def make_spec(
         **chosen.effective(),
         goals=goals,
         sources=sources,
+        stages={label: one.source for label, one in contenders.items() if one.source is not None},
         version=gradstep.__version__,
     )
     if (runs := len(found) * sum(total(spec, one) for one in contenders.values())) > MOST_RUNS:
@@ -132,9 +134,16 @@ def make_spec(
     return Plan(spec, found, contenders, tuple(notes))
 
 
-def read_contenders(labels: str) -> dict[str, Contender]:
-    """Return the optimizers of a comma-separated text, by label; errors as :func:`make_spec`."""
-    return {str(named): contender(named) for named in read_names(labels)}
+def read_contenders(labels: str, stages: Mapping[str, Source] | None = None) -> dict[str, Contender]:
+    """Return the optimizers of a comma-separated text, by label; errors as :func:`make_spec`.
+
+    ``stages`` has the files of those that are the user's own, as they were when a study began; None: as they are now.
+    """
+    found = [contender(named, (stages or {}).get(str(named))) for named in read_names(labels, words=True)]
+    by_label = {one.label: one for one in found}
+    if len(by_label) < len(found):
+        raise GradstepValueError("two optimizers are of files of one name; rename a file, or the rule in it.")
+    return by_label
 
 
 def trials_of(spec: Spec, one: Contender) -> int:
@@ -240,10 +249,16 @@ def problem_of(label: str, source: Source | None) -> Problem:
     return own_problem(f"{source.path}:{label.rpartition(':')[2]}", source.sha256)[0]
 
 
-def started(planned: PlannedRun, task: Task, **options: Any) -> Optimizer:
-    """The optimizer of a run at its beginning, on one thread."""
-    [one] = read_contenders(planned.optimizer).values()
-    return Optimizer(task.params, one.stage(planned.hyper), threads=1, **options)
+def started(planned: PlannedRun, problem: Problem, task: Task, **options: Any) -> Optimizer:
+    """The optimizer of a run of a problem at its beginning, on one thread."""
+    one = _one(planned.optimizer, planned.stage)
+    return Optimizer(task.params, one.stage(planned.hyper, planned.steps or problem.steps), threads=1, **options)
+
+
+@cache
+def _one(label: str, stage: Source | None) -> Contender:
+    [one] = read_contenders(label, {label: stage} if stage is not None else None).values()
+    return one
 
 
 class _Record:
@@ -294,7 +309,7 @@ def _floats(values: Mapping[str, float]) -> dict[str, float]:
 def _train(planned: PlannedRun, problem: Problem, task: Task, record: _Record) -> int | None:
     """Make all updates of a run; return the update at which it diverged, or None."""
     metered = planned.phase == "health"
-    optimizer = started(planned, task, diagnostics=metered)
+    optimizer = started(planned, problem, task, diagnostics=metered)
     steps = planned.steps or problem.steps
     losses: list[float] = []
     for step in range(steps):
@@ -364,7 +379,7 @@ def _goal_of(problem: Problem) -> Goal | None:
     own = problem.target
     if own is None or math.isnan(own.level):
         return None
-    return Goal(own.metric, own.level, own.split, "frozen" if problem.name in records() else "problem")
+    return Goal(own.metric, own.level, own.split, "frozen" if problem.name in records() else "problem", own.patience)
 
 
 def _given(text: str, problem: Problem, source: Source | None) -> Goal:
@@ -380,7 +395,8 @@ def _given(text: str, problem: Problem, source: Source | None) -> Goal:
     asked = problem.name, source, split
     if metric == "accuracy" and not (_has_accuracy(*asked) if source is None else apart(_has_accuracy, *asked)):
         raise GradstepValueError(f"{problem.name} has no accuracy; give a target as loss={short(value)}.")
-    return Goal("accuracy" if metric == "accuracy" else "loss", value, split, "given")
+    patience = 1 if problem.target is None else problem.target.patience
+    return Goal("accuracy" if metric == "accuracy" else "loss", value, split, "given", patience)
 
 
 def _options(given: Mapping[str, Any]) -> Options:

@@ -25,7 +25,8 @@ FORMAT = 2
 SEARCH_SEEDS = 10_000  # between the first seeds of two searches
 NAMES = ("problems", "optimizers")
 COUNTS = ("seeds", "trials", "tuning_seeds", "searches")
-OF_LABELS = {"goals": "target", "sources": "file"}  # fields of a spec that have something for some labels: in words
+# Fields of a spec that have something for some of its labels, in words.
+OF_LABELS = {"goals": "target", "sources": "file", "stages": "file"}
 
 
 class _Plain:
@@ -103,6 +104,8 @@ class PlannedRun(RunKey):
         Hyperparameters by name, beside those that the label holds.
     source
         The problem's file, where it is the user's own.
+    stage
+        The optimizer's file, where it is the user's own.
     steps
         Updates; None: the problem's own number.
     split
@@ -111,6 +114,7 @@ class PlannedRun(RunKey):
 
     hyper: dict[str, float]
     source: Source | None
+    stage: Source | None
     steps: int | None
     split: Split
 
@@ -204,17 +208,20 @@ class Goal:
     origin
         ``"frozen"`` (in the package, from tuned baselines), ``"problem"`` (by the problem's definition), ``"given"``
         (on the command line), or ``"study: NAME"``: what the median seed of that optimizer reached here.
+    patience
+        As in :class:`~gradstep.compare.problems.Target`.
     """
 
     metric: Literal["accuracy", "loss"]
     level: float
     split: Literal["train", "validation"]
     origin: str
+    patience: int = 1
 
     @property
     def target(self) -> Target:
         """The target itself."""
-        return Target(self.metric, self.level, self.split)
+        return Target(self.metric, self.level, self.split, self.patience)
 
 
 @dataclass(frozen=True)
@@ -334,8 +341,8 @@ class Spec(Options, _Plain):
         ``"momentum:momentum=0.95"``, ``"keras.RMSprop"``.
     goals
         By problem; none where the runs of the study are to settle it.
-    sources
-        By problem, the files of those that are the user's own.
+    sources, stages
+        By problem, and by optimizer, the files of those that are the user's own.
     version
         Of Gradstep.
     """
@@ -345,6 +352,7 @@ class Spec(Options, _Plain):
     goals: dict[str, Goal]
     sources: dict[str, Source]
     version: str
+    stages: dict[str, Source] = field(default_factory=dict[str, Source])
 
     def as_json(self) -> dict[str, Any]:
         """Return all fields by name, and the format's number."""
@@ -354,7 +362,7 @@ class Spec(Options, _Plain):
     def identity(self) -> dict[str, Any]:
         """Return what tells this study from all others: everything but the paths of files."""
         data = self.as_json()
-        return {**data, "sources": {key: x["sha256"] for key, x in data["sources"].items()}}
+        return {**data, **{kind: {key: x["sha256"] for key, x in data[kind].items()} for kind in ("sources", "stages")}}
 
     @property
     def sha256(self) -> str:

@@ -15,6 +15,7 @@ from typing import Any
 
 from gradstep.compare.contender import Contender
 from gradstep.compare.problems import Problem
+from gradstep.compare.shapes import SHARE, rises
 
 USUAL = {"theta": 1e-3, "theta/g": 1e-2}  # where a problem tells no scale: the defaults of Adam and of SGD
 WIDE_DECADES = 4.0  # of rates then, and around the default of a rule whose rate is in neither unit
@@ -37,10 +38,11 @@ class Range:
         """The number at ``u`` in [0, 1), in three digits, which are more than matter."""
         x = math.exp(math.log(self.low) + u * math.log(self.high / self.low))
         x = float(f"{x:.3g}")
-        x = 1 - x if self.from_one else x
+        x = float(f"{1 - x:.10g}") if self.from_one else x  # 0.555, not 0.5549999999999999
         return x if self.there is None else self.there(x)
 
 
+WARMUP = Range(0.01, 0.3)  # shares of a run in which the rate rises
 # With `tune all`: the numbers that become one of these, where they are not zero by default.
 SPACES: Mapping[str, Range] = {
     "beta1": Range(0.02, 0.5, from_one=True),
@@ -74,6 +76,8 @@ def _searched(contender: Contender, tune: str) -> list[tuple[str, Range | None]]
     out: dict[str, Range | None] = {}
     if contender.rate is not None:
         out[contender.rate] = None
+    if contender.shape is not None and rises(contender.shape):
+        out[SHARE] = WARMUP
     if tune == "all":
         for key, x in contender.constructor.numbers.items():
             found = SPACES.get(x.becomes[0]) if x.kind == "number" else None

@@ -45,8 +45,9 @@ def _untimed(planned: PlannedRun) -> Timing:
 
 
 def _measured(planned: PlannedRun) -> Timing:
-    task = problem_of(planned.problem, planned.source).begin(planned.seed)
-    optimizer = started(planned, task)
+    problem = problem_of(planned.problem, planned.source)
+    task = problem.begin(planned.seed)
+    optimizer = started(planned, problem, task)
     batch = next(task.batches)
     loss, grads = task.value_and_grad(batch)
     gradient_us = _quickest(lambda: task.value_and_grad(batch))

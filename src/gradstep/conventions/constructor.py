@@ -21,7 +21,7 @@ from gradstep.form.rule import Part, Rule, Stage
 from gradstep.naming import is_real, unknown
 
 P = ParamSpec("P")
-Kind = Literal["number", "tuple", "switch", "ignored", "label", "refused"]
+Kind = Literal["number", "tuple", "switch", "choice", "ignored", "label", "refused"]
 REQUIRED: Any = inspect.Parameter.empty  # the default of an argument that has none
 
 
@@ -41,14 +41,17 @@ class Argument:
     name, default
         As the library has them; ``REQUIRED`` where there is no default.
     kind
-        ``"number"``; ``"tuple"``, of numbers; ``"switch"``; ``"ignored"``, with a warning, for it says how the library
-        computes; ``"label"``, a name for the library's own use; ``"refused"``, if it is other than the default.
+        ``"number"``; ``"tuple"``, of numbers; ``"switch"``; ``"choice"``, of a word; ``"ignored"``, with a warning, for
+        it says how the library computes; ``"label"``, a name for the library's own use; ``"refused"``, if it is other
+        than the default.
     becomes
         The hyperparameters that a number becomes.
     change
         Between the number and these, where they differ.
     items
         The numbers of a tuple, each named as what it becomes.
+    choices
+        The words that may be chosen.
     reason
         Why it is refused.
     is_told
@@ -67,6 +70,7 @@ class Argument:
     becomes: tuple[str, ...] = ()
     change: Change | None = None
     items: tuple["Argument", ...] = ()
+    choices: tuple[str | None, ...] = ()
     reason: str = ""
     is_told: bool = False
     is_optional: bool = False
@@ -85,9 +89,9 @@ class Argument:
 
     @property
     def chooses(self) -> bool:
-        """True where the chain depends on it: a switch, and a number of which it matters whether it is there."""
+        """True where the chain depends on it: a switch, a choice, a number of which it matters whether it is there."""
         is_there = self.is_optional or self.default is None
-        return self.kind == "switch" or self.is_told or (self.kind == "number" and is_there)
+        return self.kind in ("switch", "choice") or self.is_told or (self.kind == "number" and is_there)
 
     @property
     def parts(self) -> tuple["Argument", ...]:
@@ -136,15 +140,15 @@ class Constructor(Generic[P]):
     takes
         The arguments by name, in order.
     choose
-        Gives the stages, from the switches by name. Of numbers it is told whether they are there: of those whose
-        default is None, whether they are given; of those that are told, whether they are other than 0. Of a tuple with
-        such numbers it is told a tuple.
+        Gives the stages, from the switches and choices by name. Of numbers it is told whether they are there: of those
+        whose default is None, whether they are given; of those that are told, whether they are other than 0. Of a tuple
+        with such numbers it is told a tuple.
     """
 
     def __init__(self, owner: str, takes: Mapping[str, Argument], choose: Callable[..., Stage]) -> None:
         update_wrapper(self, choose)  # with its signature
         self.owner, self.takes, self._choose = owner, takes, choose
-        self._forms: dict[tuple[bool, ...], Form] = {}
+        self._forms: dict[tuple[bool | str | None, ...], Form] = {}
 
     @classmethod
     def of_rule(cls, rule: Rule) -> "Constructor[...]":
@@ -153,6 +157,21 @@ class Constructor(Generic[P]):
         made = cls(rule.name, takes, lambda **_: rule())
         made.__doc__ = rule.doc
         return made
+
+    @classmethod
+    def of_stage(cls, owner: str, stage: Stage) -> "Constructor[...]":
+        """A stage with its numbers as a constructor: its arguments are those hyperparameters that are no schedules."""
+        made = program(stage)
+        takes = {
+            flat: Argument(flat, made.hyper[flat], becomes=(key,))
+            for keys in made.keys
+            for key, flat in keys.items()
+            if not callable(made.hyper[flat])
+        }
+        out = cls(owner, takes, lambda **_: stage)
+        sources = [{key: takes[flat] for key, flat in keys.items() if flat in takes} for keys in made.keys]
+        out._forms[()] = Form(stage, tuple(sources))
+        return out
 
     def __call__(self, *args: P.args, **given: P.kwargs) -> Stage:
         """Return the stage with these arguments and the defaults of all others.
@@ -228,7 +247,7 @@ class Constructor(Generic[P]):
         Raises
         ------
         GradstepValueError
-            For switches that do not go together.
+            For switches that do not go together, and a word that is no choice.
         """
         is_on = {x.name: self._is_on(x, given) for x in self._switches}
         on = tuple(is_on.values())
@@ -247,8 +266,10 @@ class Constructor(Generic[P]):
     def forms(self) -> list[Form]:
         """Return the chain of each choice of switches, but of those that do not go together."""
         found: list[Form] = []
-        for on in product((False, True), repeat=len(self._switches)):
-            given = self.arguments({x.name: _turned(x, is_on) for x, is_on in zip(self._switches, on, strict=True)})
+        for on in product(*(x.choices or (False, True) for x in self._switches)):
+            turned = {x.name: _turned(x, is_on) for x, is_on in zip(self._switches, on, strict=True)}
+            given = self.arguments({key: value for key, value in turned.items() if key in self.numbers})
+            given |= {key: value for key, value in turned.items() if key not in self.numbers}
             with suppress(GradstepValueError):
                 found.append(self.form(given))
         return found
@@ -312,14 +333,20 @@ class Constructor(Generic[P]):
     @cached_property
     def _switches(self) -> list[Argument]:
         """The arguments that choose the chain, and numbers of tuples that do."""
-        return [x for x in self.numbers.values() if x.chooses]
+        return [part for x in self.takes.values() for part in x.parts if part.chooses]
 
-    def _is_on(self, x: Argument, given: Mapping[str, Any]) -> bool:
+    def _is_on(self, x: Argument, given: Mapping[str, Any]) -> bool | str | None:
+        """Whether a switch or a number is on; the word that is chosen."""
         name = x.name if x.within is None else x.within[0]
         whole = given.get(name, self.takes[name].default)
         value = whole if x.within is None else self._items(self.takes[name], whole)[x.within[1]]
         if x.kind == "switch":
             return bool(value)
+        if x.kind == "choice":
+            for one in x.choices:
+                if _is_same(value, one):
+                    return one
+            raise GradstepValueError(f"{self.owner}: {x.name} must be {_either(x.choices)}, not {value!r}.")
         if name not in given and x.is_required:
             return True
         return value is not None and (not x.is_told or callable(value) or bool(value != 0))
@@ -452,9 +479,14 @@ def _is_left_out(x: Argument, value: Any) -> bool:
     return value is None and x.within is not None and x.is_told
 
 
-def _turned(x: Argument, is_on: bool) -> Any:
-    """Return a value of a switch, or of a number that is there or not."""
-    if x.kind == "switch":
+def _either(words: Sequence[str | None]) -> str:
+    *others, last = map(repr, words)
+    return f"{', '.join(others)} or {last}"
+
+
+def _turned(x: Argument, is_on: Any) -> Any:
+    """Return a value of a switch or a choice, or of a number that is there or not."""
+    if x.kind in ("switch", "choice"):
         return is_on
     return 1.0 if is_on else None if x.default is None or x.is_optional else 0.0
 

@@ -30,6 +30,7 @@ def _minus(x: Any) -> Any:
 
 One = str | Changed
 Becomes = Mapping[str, One | tuple[One, ...]]
+Words = tuple[str | None, ...]
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
@@ -52,6 +53,8 @@ class Library:
         0. In such a tuple None is as good as 0.
     optional
         Names of numbers for which None is a switch, though it is not their default.
+    choices
+        The words that may be given for an argument, of which the function is told.
     ignored, labels, refused
         Names of arguments of these kinds (see :class:`Argument`); of those refused with the reason.
     shared
@@ -63,6 +66,7 @@ class Library:
     becomes: Becomes = field(default_factory=dict[str, One | tuple[One, ...]])
     told: str = ""
     optional: str = ""
+    choices: Mapping[str, Words] = field(default_factory=dict[str, Words])
     ignored: str = ""
     labels: str = ""
     refused: Mapping[str, str] = field(default_factory=dict[str, str])
@@ -72,7 +76,14 @@ class Library:
     def __call__(self, choose: Callable[P, Stage], /) -> Constructor[P]: ...
     @overload
     def __call__(
-        self, /, *, becomes: Becomes = ..., told: str = ..., optional: str = ..., refused: Mapping[str, str] = ...
+        self,
+        /,
+        *,
+        becomes: Becomes = ...,
+        told: str = ...,
+        optional: str = ...,
+        choices: Mapping[str, Words] = ...,
+        refused: Mapping[str, str] = ...,
     ) -> Callable[[Callable[P, Stage]], Constructor[P]]: ...
     def __call__(
         self,
@@ -82,6 +93,7 @@ class Library:
         becomes: Becomes = _NOTHING,
         told: str = "",
         optional: str = "",
+        choices: Mapping[str, Words] = _NOTHING,
         refused: Mapping[str, str] = _NOTHING,
     ) -> Any:
         """Return the constructor that a function declares by its name, its signature and what it returns.
@@ -90,15 +102,16 @@ class Library:
         ----------
         choose
             The function; without one, what is to decorate it.
-        becomes, told, optional, refused
+        becomes, told, optional, choices, refused
             Of this constructor alone, beside the library's: the same argument is as it is said here.
         """
-        theirs = {key: why for key, why in self.refused.items() if key not in becomes}
+        theirs = {key: why for key, why in self.refused.items() if key not in {*becomes, *choices}}
         own = replace(
             self,
             becomes={**self.becomes, **becomes},
             told=f"{self.told} {told}",
             optional=f"{self.optional} {optional}",
+            choices={**self.choices, **choices},
             refused={**theirs, **refused},
         )
         return own._declared if choose is None else own._declared(choose)
@@ -119,6 +132,8 @@ class Library:
             return Argument(x.name, x.default, "ignored")
         if x.name in self.labels.split():
             return Argument(x.name, x.default, "label")
+        if x.name in self.choices:
+            return Argument(x.name, x.default, "choice", choices=self.choices[x.name])
         if isinstance(x.default, bool):
             return Argument(x.name, x.default, "switch")
         becomes, is_told = self.becomes.get(x.name, x.name), x.name in self.told.split()

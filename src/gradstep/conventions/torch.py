@@ -7,12 +7,27 @@ refused. ``weight_decay`` is L2, added to the gradient, but where it is called d
 from typing import Any
 
 from gradstep import rules, stages, variants
-from gradstep.conventions.library import Library
+from gradstep.conventions.library import Library, minus
 from gradstep.errors import GradstepValueError
 from gradstep.form.chain import chain
 from gradstep.form.rule import Rule, Stage
 
-__all__ = ["SGD", "Adadelta", "Adagrad", "Adam", "AdamW", "Adamax", "NAdam", "RAdam", "RMSprop", "SparseAdam"]
+__all__ = [
+    "ASGD",
+    "SGD",
+    "Adadelta",
+    "Adafactor",
+    "Adagrad",
+    "Adam",
+    "AdamW",
+    "Adamax",
+    "Muon",
+    "NAdam",
+    "RAdam",
+    "RMSprop",
+    "Rprop",
+    "SparseAdam",
+]
 
 constructor = Library(
     "torch",
@@ -214,6 +229,90 @@ def RAdam(
 ) -> Stage:
     """``torch.optim.RAdam``: rectified where rho > 5; eps on the root before its correction."""
     return _after_decay(maximize, variants.radam_torch, decoupled=decoupled_weight_decay)
+
+
+@constructor(becomes={"etas": ("shrink", "grow"), "step_sizes": ("least", "most")})
+def Rprop(
+    lr: Any = 1e-2,
+    etas: Any = (0.5, 1.2),
+    step_sizes: Any = (1e-6, 50),
+    *,
+    capturable: bool = False,
+    foreach: bool | None = None,
+    maximize: bool = False,
+    differentiable: bool = False,
+) -> Stage:
+    """``torch.optim.Rprop``: iRprop-, which goes nowhere where the sign has changed; lr is the first size alone.
+
+    torch multiplies this gradient by the last, which gives zero, and so no change of the size, where both are tiny.
+    """
+    return chain(*[stages.maximize] * maximize, rules.rprop)
+
+
+@constructor(becomes={"alpha": "alpha"})
+def ASGD(
+    lr: Any = 1e-2,
+    lambd: float = 1e-4,
+    alpha: float = 0.75,
+    t0: float = 1e6,
+    weight_decay: float = 0,
+    foreach: bool | None = None,
+    maximize: bool = False,
+    differentiable: bool = False,
+    capturable: bool = False,
+) -> Stage:
+    """``torch.optim.ASGD``: averaged, not accelerated; each step has the rate that the one before computed.
+
+    The rate is kept in float64, where torch keeps it in float32. ``opt.averaged()`` reads the average, torch's ``ax``.
+    """
+    return _after_decay(maximize, variants.asgd_torch)
+
+
+@constructor(becomes={"beta2_decay": minus("decay_rate"), "eps": ("eps1", "eps2"), "d": "clip"})
+def Adafactor(
+    lr: Any = 1e-2,
+    beta2_decay: float = -0.8,
+    eps: Any = (None, 1e-3),
+    d: float = 1.0,
+    weight_decay: float = 0.0,
+    *,
+    foreach: bool | None = None,
+    maximize: bool = False,
+) -> Stage:
+    """``torch.optim.Adafactor``: the last two axes are factored; eps[0] is no addition, but a floor.
+
+    Where it is None it is the spacing at 1 of the dtype in which a step is computed: of float32 also for parameters of
+    16 bits, where torch takes their own. A matrix of one column is taken for a vector, which torch does not factor.
+    """
+    is_given, _ = eps
+    moved = variants.adafactor_torch if is_given else variants.adafactor_torch_dtype
+    return chain(*[stages.maximize] * maximize, moved)
+
+
+_STEPS = "Jordan's five steps with his coefficients are part of the rule"
+
+
+@constructor(
+    choices={"adjust_lr_fn": (None, "original", "match_rms_adamw")},
+    refused={"ns_coefficients": _STEPS, "ns_steps": _STEPS},
+)
+def Muon(
+    lr: float = 1e-3,
+    weight_decay: float = 0.1,
+    momentum: float = 0.95,
+    nesterov: bool = True,
+    ns_coefficients: Any = (3.4445, -4.775, 2.0315),
+    eps: float = 1e-7,
+    ns_steps: int = 5,
+    adjust_lr_fn: str | None = None,
+) -> Stage:
+    """``torch.optim.Muon``: its Newton-Schulz steps in the dtype of the parameters, where torch takes bfloat16.
+
+    torch refuses what is no matrix; here an array of one axis is a column.
+    """
+    if adjust_lr_fn == "match_rms_adamw":
+        return chain(variants.muon_torch_matched if nesterov else variants.muon_torch_plain_matched)
+    return chain(variants.muon_torch if nesterov else variants.muon_torch_plain)
 
 
 def _after_decay(maximize: bool, moved: Rule | Stage, *, decoupled: bool = False) -> Stage:

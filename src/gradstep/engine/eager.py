@@ -17,41 +17,48 @@ from gradstep.engine import low
 from gradstep.engine.cpu.places import Places
 from gradstep.engine.meters import METERS, Columns, Ranges
 from gradstep.engine.meters import metered as squares
+from gradstep.engine.normals import normals
 from gradstep.engine.tensor import Tensor
-from gradstep.form.chain import Program, Row, Sums, Whole, run, terms, transformed, wholes
+from gradstep.form.chain import Normal, Program, Row, Sums, Whole, drawn, run, terms, transformed, wholes
 
 Slots = Sequence[Sequence[Any]]
 
 
-def update(program: Program, tensor: Tensor, g: Any, row: Row) -> tuple[Any, list[list[Any]]]:
+def update(program: Program, tensor: Tensor, g: Any, row: Row, step: int = 0) -> tuple[Any, list[list[Any]]]:
     """The new value and state of one tensor; no result is one of the arguments, nothing is changed.
 
-    ``g`` is an array of the same shape and dtype, ``row`` the scalars of each part.
+    ``g`` is an array of the same shape and dtype, ``row`` the scalars of each part, ``step`` the key of random numbers.
     """
     theta, g, state = _operands(tensor, g)
-    theta_after, after = _run(program, tensor, theta, g, state, row)
+    theta_after, after = _run(program, tensor, theta, g, state, row, normals(tensor, step))
     return _finished(tensor, [g, theta, *chain(*state)], theta_after, after)
 
 
 def measured(
-    program: Program, part: int, tensor: Tensor, g: Any, row: Row, whole: Whole | None = None
+    program: Program, part: int, tensor: Tensor, g: Any, row: Row, step: int, whole: Whole | None = None
 ) -> list[list[float]]:
-    """Return block sums of each that stage ``part`` measures, after the stages before it, in float64."""
+    """Return block sums of each that stage ``part`` measures, after the stages before it, in float64.
+
+    ``step`` is the key of random numbers.
+    """
     theta, g, state = _operands(tensor, g)
     numbers = [np.asarray(x, np.float64) for x in row[part]] if part < len(row) else []
     with np.errstate(all="ignore"):
         scalars = as_arrays(row[:part], theta, tensor.dtype)
-        theta, g, _, before = run(program.rules[:part], theta, g, state, scalars, whole)
+        theta, g, _, before = run(program.rules[:part], theta, g, state, scalars, whole, normals(tensor, step))
         return [block_sums(x) for x in terms(program.rules[part], [before, theta, g, *state[part]], numbers, _wide)]
 
 
-def _transformed(program: Program, part: int, tensor: Tensor, g: Any, row: Row, whole: Whole) -> tuple[Any, ...]:
+def _transformed(
+    program: Program, part: int, tensor: Tensor, g: Any, row: Row, step: int, whole: Whole
+) -> tuple[Any, ...]:
     """Run the stages up to ``part``, a stage of whole arrays, and return its results."""
     theta, g, state = _operands(tensor, g)
     with np.errstate(all="ignore"):
         scalars = as_arrays(row, theta, tensor.dtype)
-        theta, g, _, _ = run(program.rules[:part], theta, g, state, scalars, whole)
-        return transformed(program.rules[part], theta, g, state[part], scalars[part])
+        normal, rule = normals(tensor, step), program.rules[part]
+        theta, g, _, _ = run(program.rules[:part], theta, g, state, scalars, whole, normal)
+        return transformed(rule, theta, g, state[part], scalars[part], drawn(rule, part, normal))
 
 
 def _wide(x: Any) -> Any:
@@ -96,10 +103,10 @@ class Bundle:
     g: Any
 
     def update(
-        self, program: Program, tensors: Sequence[Tensor], table: Sequence[Row]
+        self, program: Program, tensors: Sequence[Tensor], table: Sequence[Row], step: int
     ) -> Iterator[tuple[int, tuple[Any, list[Any]]]]:
         """Yield the place of each member with its new value and state; nothing is changed."""
-        value, state = update(program, self.tensor, self.g, table[self.tensor.row])
+        value, state = update(program, self.tensor, self.g, table[self.tensor.row], step)
         flat = list(chain(*state))
         if len(self.members) == 1:
             yield self.members[0], (value, flat)
@@ -114,7 +121,7 @@ class Bundle:
 def bundled(program: Program, tensors: Sequence[Tensor], grads: Sequence[Any]) -> list[Bundle]:
     """Put small arrays of NumPy's of one row together: a rule is elementwise, so the bits are the same."""
     found: dict[Any, list[int]] = {}
-    is_elementwise = not wholes(program.rules)
+    is_elementwise = not wholes(program.rules) and not program.random
     for k, x in enumerate(tensors):
         is_small = (
             is_elementwise
@@ -185,12 +192,13 @@ class Eager:
         pairs = zip(self.tensors, self.grads, strict=True)
         return all(within(g, self.program.limit_in(x.dtype)) for x, g in pairs)
 
-    def measure(self, part: int, table: list[Row]) -> tuple[Sums, bool]:
+    def measure(self, part: int, table: list[Row], t: int) -> tuple[Sums, bool]:
         """Return the block sums of what a stage measures, and whether all gradients are good."""
         rules = self.program.rules
         good = part != self.program.first_pass or self.look()
         rows = [table[x.row] for x in self.tensors]
-        cases = zip(self.tensors, self.grads, rows, map(self._whole, range(len(rows))), strict=True)
+        steps = [step_key(self.seed, t)] * len(rows)
+        cases = zip(self.tensors, self.grads, rows, steps, map(self._whole, range(len(rows))), strict=True)
         if rules[part].whole:
             self.outcomes[part] = [_transformed(self.program, part, *case) for case in cases]
             return [], good
@@ -240,7 +248,7 @@ class Eager:
     ) -> list[tuple[Any, Any]]:
         """Each array of a tensor, and what it becomes; what is metered goes to ``sums``."""
         theta, g, state = _operands(x, g)
-        theta_after, after = _run(self.program, x, theta, g, state, row, whole)
+        theta_after, after = _run(self.program, x, theta, g, state, row, normals(x, step_key(self.seed, t)), whole)
         if x.layout is not None:
             stored = low.stored(x, theta_after, list(chain(*after)), step_key(self.seed, t))
             if self.is_metered:
@@ -280,10 +288,11 @@ def _run(
     g: Any,
     state: list[list[Any]],
     row: Row,
+    normal: Normal,
     whole: Whole | None = None,
 ) -> tuple[Any, list[list[Any]]]:
     with np.errstate(all="ignore"):  # a branch that where() leaves out may divide by zero
-        theta, _, after, _ = run(program.rules, theta, g, state, as_arrays(row, theta, tensor.dtype), whole)
+        theta, _, after, _ = run(program.rules, theta, g, state, as_arrays(row, theta, tensor.dtype), whole, normal)
     return theta, after
 
 

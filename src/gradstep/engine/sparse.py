@@ -139,9 +139,9 @@ class BySparseRows:
         """Return whether all gradients are good."""
         return self.current.look()
 
-    def measure(self, part: int, table: list[Row]) -> tuple[Sums, bool]:
+    def measure(self, part: int, table: list[Row], t: int) -> tuple[Sums, bool]:
         """Return the block sums of what a stage measures, and whether all gradients are good."""
-        return self.current.measure(part, table)
+        return self.current.measure(part, table, t)
 
     def apply(self, table: list[Row], t: int) -> None:
         """Write parameters and state of update ``t``."""
@@ -198,6 +198,8 @@ def check_takes_rows(program: Program, name: str) -> None:
             why = "sees whole arrays"
         elif rule.every is not None:
             why = "gathers gradients of several calls, which have other rows"
+        elif rule.random is not None:
+            why = "draws random numbers for whole arrays"
         elif rule.inputs:
             why = "takes arrays beside the gradient"
         elif rule.early is not None or not asked <= {"g"}:
@@ -222,7 +224,7 @@ def check_leaves_rows(program: Program, table: Sequence[Row], tensors: Sequence[
         if type(g) is Rows:
             asked.setdefault(x.row, x.name)
     for row, name in asked.items():
-        theta = before = np.array([3.0, -1e-3, 0.5, -700.0])
+        theta = before = start = np.array([3.0, -1e-3, 0.5, -700.0])
         g = np.zeros(4)
         for part, numbers in zip(program.parts, table[row], strict=True):
             rule = part.rule
@@ -231,7 +233,7 @@ def check_leaves_rows(program: Program, table: Sequence[Row], tensors: Sequence[
             if rule.kind == "rule":
                 before = theta
             slots = [np.full(4, 0.7 + k) for k in range(len(rule.state))]
-            wrapped = (before,) if rule.wraps else ()
+            wrapped = (start if rule.wraps == "all" else before,) if rule.wraps else ()
             with np.errstate(all="ignore"):
                 after = rule.update(*wrapped, theta, g, *slots, **dict(zip(rule.numbers, numbers, strict=True)))
             if not all(map(np.array_equal, after, [theta, g, *slots])):

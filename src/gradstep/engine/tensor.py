@@ -134,9 +134,10 @@ class Engine(Protocol):
         """Return whether all gradients are good."""
         ...
 
-    def measure(self, part: int, table: list[Row]) -> tuple[Sums, bool]:
+    def measure(self, part: int, table: list[Row], t: int) -> tuple[Sums, bool]:
         """Block sums of what the reducing stage ``part`` measures, and, at the first such stage, whether all are good.
 
+        ``t`` is the update that they are for: random numbers depend on it.
         For each tensor, or once where they are summed together, the block sums of each that is measured. A stage of
         whole arrays has none: it is run, and what it gives is kept aside until :meth:`apply`.
         """

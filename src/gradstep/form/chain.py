@@ -60,6 +60,7 @@ def run(
     state: Sequence[Sequence[Any]],
     row: Sequence[Sequence[Any]],
     whole: "Whole | None" = None,
+    normal: "Normal | None" = None,
 ) -> tuple[Any, Any, list[list[Any]], Any]:
     """One pass of ``rules`` over operands of any kind.
 
@@ -69,38 +70,60 @@ def run(
         For each rule its numbers, in the order in which it declares them.
     whole
         ``(place, theta, g) -> (theta, g, *slots)`` of a rule of whole arrays that was run before; None: it is run here.
+    normal
+        ``(place) -> z``: what a rule draws from the standard normal distribution, for each element.
 
     Returns
     -------
     theta, g, state, before
         The new theta, the gradient that is left, the new state; theta as it entered the last rule of kind ``"rule"``.
     """
-    before, after = theta, []
+    start = before = theta
+    after: list[list[Any]] = []
     for i, (rule, slots, numbers) in enumerate(zip(rules, state, row, strict=False)):
         if rule.kind == "rule":
             before = theta
         if rule.whole:
-            theta, g, *slots = transformed(rule, theta, g, slots, numbers) if whole is None else whole(i, theta, g)
+            if whole is None:
+                theta, g, *slots = transformed(rule, theta, g, slots, numbers, drawn(rule, i, normal))
+            else:
+                theta, g, *slots = whole(i, theta, g)
             after.append(slots)
             continue
-        wrapped = (before,) if rule.wraps else ()
-        theta, g, *slots = rule.update(*wrapped, theta, g, *slots, **dict(zip(rule.numbers, numbers, strict=True)))
+        wrapped = (start if rule.wraps == "all" else before,) if rule.wraps else ()
+        named = dict(zip(rule.numbers, numbers, strict=True))
+        theta, g, *slots = rule.update(*wrapped, theta, g, *slots, *drawn(rule, i, normal), **named)
         after.append(slots)
     return theta, g, after, before
 
 
 Whole = Callable[[int, Any, Any], tuple[Any, ...]]
+Normal = Callable[[int], Any]
 
 
-def transformed(rule: Rule, theta: Any, g: Any, slots: Sequence[Any], numbers: Sequence[Any]) -> tuple[Any, ...]:
-    """Run a rule of whole arrays: the new theta, g and slots, in the shapes in which they are kept."""
+def drawn(rule: Rule, place: int, normal: Normal | None) -> list[Any]:
+    """Return what a rule draws, as its arguments."""
+    if rule.random is None:
+        return []
+    assert normal is not None  # noqa: S101 - who can't draw refuses the program
+    return [normal(place)]
+
+
+def transformed(
+    rule: Rule, theta: Any, g: Any, slots: Sequence[Any], numbers: Sequence[Any], more: Sequence[Any]
+) -> tuple[Any, ...]:
+    """Run a rule of whole arrays: the new theta, g and slots, in the shapes in which they are kept.
+
+    ``more`` has what it draws.
+    """
     arrays = [theta, g, *slots]
     if theta.ndim < rule.fewest:
         return tuple(arrays)
     if isinstance(theta, np.ndarray):
         arrays = [np.ascontiguousarray(x) for x in arrays]  # a matrix product may depend on strides
     taken = [rule.as_seen(key, x) for key, x in zip(("theta", "g", *rule.state), arrays, strict=True)]
-    results = rule.update(*taken, **dict(zip(rule.numbers, numbers, strict=True)))
+    seen = [rule.as_seen(str(rule.random), z) for z in more]
+    results = rule.update(*taken, *seen, **dict(zip(rule.numbers, numbers, strict=True)))
     xp, out = namespace(theta), list[Any]()
     for x, like in zip(results, (theta, g, *slots), strict=True):
         same = [y for y, matrix in zip((theta, g, *slots), taken, strict=True) if x is matrix]
@@ -185,6 +208,11 @@ class Program:
     def reduces(self) -> bool:
         """True where a step takes several passes: a scalar depends on the gradients, or a rule sees whole arrays."""
         return self.first_pass is not None
+
+    @cached_property
+    def random(self) -> str:
+        """The label of the first stage that takes random numbers; empty where none does."""
+        return next((part.label for part in self.parts if part.rule.random is not None), "")
 
     @cached_property
     def remembers(self) -> bool:
@@ -312,6 +340,11 @@ class Program:
             raise GradstepValueError(
                 f"{who} keeps the host's numbers for all arrays together, and {min(kept)} is kept for each; step a "
                 f"gs.Optimizer."
+            )
+        if self.random:
+            raise GradstepValueError(
+                f"{who} hands over gradients alone, and {self.random} draws random numbers by update, name and place; "
+                f"step a gs.Optimizer."
             )
 
     @property
@@ -456,6 +489,11 @@ def program(stage: Stage) -> Program:
                 f"the gradients of several; add gradients and {part.rule.takes[0]} up before."
             )
     for part in stage.parts[: ends[0]] if ends else ():
+        if part.rule.random is not None:
+            raise GradstepValueError(
+                f"{part.label}: it draws the same for every gradient of one update; let it stand behind "
+                f"{stage.parts[ends[0]].label}."
+            )
         if part.rule.moves_theta:
             raise GradstepValueError(
                 f"{stage.parts[ends[0]].label}: {part.label} in front of it would move the parameters at each "

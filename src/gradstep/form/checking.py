@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 from gradstep.errors import RuleError
-from gradstep.form.matrices import AXES, SHAPES, WORDS
+from gradstep.form.matrices import OVER, SHAPES, WORDS
 
 ARRAY, SCALAR, CONDITION, EXTENT = "array", "scalar", "condition", "extent"
 NUMBERS = "only arrays, scalars and literals are numbers in update"
@@ -107,7 +107,7 @@ class Checked:
     def speak(self, word: str, operands: tuple[Any, ...]) -> "Checked":
         """A vocabulary word over these operands."""
         text = f"{word}({', '.join(map(str, operands))})"
-        if word in WORDS or word == "repeat":
+        if word in WORDS or word in ("repeat", "when"):
             self.checker.refuse(text, "looks at whole arrays; declare the rule with whole=True")
         values = operands
         if word == "where":
@@ -157,7 +157,8 @@ class Checked:
 _ROWS, _COLUMNS, _SHORT, _LONG = 7, 11, 13, 17
 _NAMES = {_ROWS: "rows", _COLUMNS: "columns", _SHORT: "shorter side", _LONG: "longer side", 1: "1"}
 _DIMENSIONS = {"rows columns": (_ROWS, _COLUMNS), **{word: f(_ROWS, _COLUMNS) for word, f in SHAPES.items()}}
-_REDUCED = {"rows": lambda a: (1, a[1]), "columns": lambda a: (a[0], 1), "all": lambda _: (1, 1)}
+_REDUCED = {"rows": lambda a: (1, a[1]), "columns": lambda a: (a[0], 1)}  # else one number
+_EXTENTS = ("rows", "columns", "spacing")  # words that give a number
 Shape = tuple[int, int]
 
 
@@ -173,7 +174,7 @@ class Matrix(Checked):
     def combine(self, symbol: str, a: Any, b: Any) -> "Matrix":
         """The result of ``a symbol b``; numbers of rows and columns may be combined with one another."""
         if all(_is_extent(x) for x in (a, b)):
-            return Matrix(self.checker, EXTENT, f"({a} {symbol} {b})", (1, 1))
+            return Matrix(self.checker, CONDITION if symbol in "<>" else EXTENT, f"({a} {symbol} {b})", (1, 1))
         made = super().combine(symbol, *(_as_literal(x) for x in (a, b)))
         text = f"({a} {symbol} {b})"
         return Matrix(self.checker, made.kind, text, self._broadcast(text, a, b))
@@ -185,6 +186,8 @@ class Matrix(Checked):
         """A vocabulary word over these operands."""
         if word == "repeat":
             return self._repeated(*operands)
+        if word == "when":
+            return self._chosen(*operands)
         text = f"{word}({', '.join(map(str, operands))})"
         if word not in WORDS:
             if all(_is_extent(x) for x in operands):
@@ -199,7 +202,7 @@ class Matrix(Checked):
                 self.checker.refuse(text, f"uses {x} as a matrix")
         self.checker.operations[word] += 1
         shapes = self._shapes(word, text, operands)
-        made = [Matrix(self.checker, EXTENT if word in ("rows", "columns") else ARRAY, text, x) for x in shapes]
+        made = [Matrix(self.checker, EXTENT if word in _EXTENTS else ARRAY, text, x) for x in shapes]
         return tuple(made) if len(made) > 1 else made[0]
 
     def _repeated(self, step: Any, x: "Matrix", n: int) -> "Matrix":
@@ -208,15 +211,25 @@ class Matrix(Checked):
             self.checker.refuse(f"repeat(..., {x}, {n})", "does not keep the shape of what it repeats a step on")
         return y
 
+    def _chosen(self, number: Any, step: Any, x: Any) -> "Matrix":
+        text = f"when({number}, ..., {x})"
+        if not (isinstance(number, Matrix) and number.kind == SCALAR and isinstance(x, Matrix) and x.kind == ARRAY):
+            self.checker.refuse(text, "needs a number of scalars(), a function and an array")
+        y = step(x)
+        if not (isinstance(y, Matrix) and y.kind == ARRAY and y.shape == x.shape):
+            self.checker.refuse(text, "does not keep the shape of what it changes")
+        self.checker.operations["when"] += 1
+        return Matrix(self.checker, ARRAY, text, x.shape)
+
     def _shapes(self, word: str, text: str, operands: tuple[Any, ...]) -> list[Shape]:
         """The shapes of what a word of whole arrays gives."""
         shapes: list[Shape] = [x.shape for x in operands if isinstance(x, Matrix)]
         (rows, columns), others = shapes[0], shapes[1:]
         match word:
             case "mean" | "max":
-                if operands[1] not in AXES:
-                    self.checker.refuse(text, f'goes over "rows", "columns" or "all", not {operands[1]!r}')
-                return [_REDUCED[operands[1]]((rows, columns))]
+                if operands[1] not in OVER:
+                    self.checker.refuse(text, f'goes over "rows", "columns", "all" or "array", not {operands[1]!r}')
+                return [_REDUCED.get(operands[1], lambda _: (1, 1))((rows, columns))]
             case "matmul":
                 if columns != others[0][0]:
                     self.checker.refuse(text, f"multiplies {_shown((rows, columns))} by {_shown(others[0])}")
@@ -234,6 +247,10 @@ class Matrix(Checked):
             case "shaped_as":
                 turned = (rows, columns) == (_SHORT, _LONG)
                 return [others[0] if turned and set(others[0]) == {_ROWS, _COLUMNS} else (rows, columns)]
+            case "iterated":
+                if rows != columns or others[0] != (rows, columns):
+                    self.checker.refuse(text, f"is for two squares, not {_shown((rows, columns))}, {_shown(others[0])}")
+                return [(rows, rows)]
             case "eigh" | "qr":
                 if rows != columns:
                     self.checker.refuse(text, f"is for square matrices, not {_shown((rows, columns))}")

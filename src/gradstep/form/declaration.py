@@ -90,12 +90,13 @@ def examine(made: Any) -> tuple[tuple[str, ...], tuple[str, ...], dict[str, int]
     if takes[: len(first)] != first or set(takes[len(first) :]) != {*early, *numbers}:
         raise RuleError(
             f"rule {owner}: update takes {takes}, but must take {(*first, *early, *numbers)}: "
-            f"{'before, ' * made.wraps}theta, g, state, scalars."
+            f"{'before, ' * bool(made.wraps)}theta, g, state, {'what is drawn, ' * (made.random is not None)}scalars."
         )
     checker = Checker(owner, made.whole)
     operands = operands_of(made, checker) | {key: checker.scalar(key) for key in early}
+    seen = {key: x for key, x in operands.items() if key != made.random}
     for key, measure in made.measure.items():
-        some = {x: operands[x] for x in _known(made, f"the sum {key}", measure, operands)}
+        some = {x: operands[x] for x in _known(made, f"the sum {key}", measure, seen)}
         _check_result(owner, f"the sum {key}", (_call(owner, f"the sum {key}", measure, **some),), (key,))
     checker.operations.clear()  # the cost is that of the update alone
     operands |= {key: checker.scalar(key) for key in numbers}
@@ -108,7 +109,7 @@ def examine(made: Any) -> tuple[tuple[str, ...], tuple[str, ...], dict[str, int]
     if made.longest is not None:
         _check_long_sides(made, {**early, **out})
     if made.read is not None:
-        shown = {key: x for key, x in operands.items() if key not in ("before", "g")}
+        shown = {key: x for key, x in operands.items() if key not in ("before", "g", made.random)}
         shown = {key: shown[key] for key in _known(made, "read", made.read, shown)}
         average = _call(owner, "read", made.read, **shown)
         _check_result(owner, "read", (average,), ("average",))
@@ -162,7 +163,8 @@ def _check_names(made: Any) -> None:
     _check_known(owner, "exceptions", made.exceptions, LAWS)
     for key, unit in made.units.items():
         _check_known(owner, f"units of {key}", [x.strip() for x in re.split("[*/]", unit)], ("theta", "g", "1"))
-    named = [*made.state, *made.memory, *made.defaults, *made.per_step]
+    drawn = [] if made.random is None else [made.random]
+    named = [*made.state, *made.memory, *made.defaults, *made.per_step, *drawn]
     for key in named:
         if key in ("before", "theta", "g", "t", "name") or named.count(key) > 1:
             raise RuleError(f"rule {owner}: the name {key} is taken; choose another for the slot or hyperparameter.")
@@ -172,6 +174,10 @@ def _check_names(made: Any) -> None:
         raise RuleError(f"rule {owner}: early= is for numbers that reduce= needs; without it scalars() gives them all.")
     if made.wraps and made.kind == "rule":
         raise RuleError(f"rule {owner}: wraps= is for a stage behind a rule; declare it by @stage.")
+    if made.wraps not in (False, True, "all"):
+        raise RuleError(f"rule {owner}: wraps= is True, or 'all' for all that stands before it; not {made.wraps!r}.")
+    if made.wraps == "all" and made.measure:
+        raise RuleError(f"rule {owner}: wraps='all' goes not with reduce=; wraps=True does.")
     if made.inputs and (made.wraps or made.whole or made.read is not None):
         raise RuleError(f"rule {owner}: inputs= goes with neither wraps=, whole= nor read=.")
     if made.every is not None and (made.every not in made.memory or made.measure or made.kind == "rule"):
@@ -188,6 +194,8 @@ def _check_names(made: Any) -> None:
         raise RuleError(
             f"rule {owner}: longest= is the longest side, at least 1, of the squares that shapes= declares."
         )
+    if not made.vectors and made.longest is None:
+        raise RuleError(f"rule {owner}: vectors=False is for rules with longest=, which know diagonals.")
     if made.whole and made.measure:
         raise RuleError(f"rule {owner}: a rule of whole arrays has no reduce=; it sees all elements: mean, max, norm.")
     if made.whole and made.wraps:

@@ -4,7 +4,7 @@ from typing import Any
 
 from gradstep.array.namespaces import namespace
 from gradstep.form.matrices import product_sums
-from gradstep.form.vocabulary import transpose
+from gradstep.form.vocabulary import transpose, when
 
 
 class Diagonal:
@@ -45,6 +45,11 @@ class Diagonal:
             case "gram":
                 x = operands[0]
                 return Diagonal(product_sums(namespace(x), x))
+            case "when":
+                number, step, _ = operands
+                return Diagonal(when(number, lambda x: step(Diagonal(x)).column, self.column))
+            case "iterated":
+                return Diagonal(namespace(self.column).ones_like(self.column))
             case "eigh":
                 return transpose(self.column), Diagonal(namespace(self.column).ones_like(self.column))
             case _:

@@ -50,6 +50,9 @@ class Expr:
         if word == "repeat":
             step, x, n = operands
             return Expr("repeat", x, step(Expr("symbol", "X")), step, n)
+        if word == "when":
+            number, step, x = operands
+            return Expr("when", Expr(">", _node(number), _node(0.0)), _node(step(x)), _node(x))
         made = Expr(word, *map(_node, operands))
         return (Expr("item", made, 0), Expr("item", made, 1)) if word in ("eigh", "qr") else made
 
@@ -174,7 +177,7 @@ def equation(rule: Rule) -> Equation:
     if not isinstance(rule, Rule):
         raise GradstepTypeError(f"equation takes a rule, such as gs.adam without parentheses, not {rule!r}.")
     inputs = {key: Expr("before", key) for key in (*rule.arrays, *rule.memory)}
-    inputs |= {key: Expr("symbol", key) for key in ("g", *rule.inputs)}
+    inputs |= {key: Expr("symbol", key) for key in ("g", *rule.inputs, rule.random) if key is not None}
     constants = {key: Expr("symbol", key) for key in ("t", *rule.per_step, *rule.defaults)}
     known = {**constants, **{key: inputs[key] for key in rule.memory}}
     early = {} if rule.early is None else _numbers(rule, rule.early, rule.early_numbers, known)
@@ -285,6 +288,8 @@ def _value(x: Expr, known: Mapping[str, Any], done: dict[int, Any]) -> Any:
         return _value(x.args[0], known, done)[x.args[1]]
     if x.op == "repeat":
         return vocabulary.repeat(x.args[2], _value(x.args[0], known, done), x.args[3])
+    if x.op == "when":
+        return _value(x.args[1] if _value(x.args[0], known, done) else x.args[2], known, done)
     if id(x) not in done:
         operation = _OPERATIONS.get(x.op) or getattr(vocabulary, x.op)
         done[id(x)] = operation(*(_value(y, known, done) for y in x.args))

@@ -17,6 +17,7 @@ from gradstep.array.reduction import axis_sums
 
 Folds = Literal["first", "last"]
 AXES = {"rows": (-2,), "columns": (-1,), "all": (-1, -2)}  # what a mean over rows goes along, and so on
+OVER = (*AXES, "array")  # the last goes over the matrices of a stack too
 
 # The shape of a slot, by the word that a rule declares for it: its last two axes.
 SHAPES: Mapping[str, Callable[[int, int], tuple[int, int]]] = {
@@ -66,15 +67,19 @@ def matrix_shape(shape: tuple[int, ...], folds: Folds | None = None) -> tuple[in
     return prod(rest), prod(kept)
 
 
-def slot_shape(word: str, shape: tuple[int, ...], longest: int | None = None) -> tuple[int, ...]:
+def slot_shape(
+    word: str, shape: tuple[int, ...], longest: int | None = None, *, vectors: bool = True
+) -> tuple[int, ...]:
     """Return the shape of a slot of a parameter of that shape.
 
-    Of a square with a side above ``longest`` it is a column: the diagonal.
+    Of a square with a side above ``longest`` it is a column: the diagonal. So it is of those of a vector without
+    ``vectors``.
     """
     *stack, rows, columns = matrix_shape(shape)
     side, other = SHAPES[word](rows, columns)
-    is_long = word in SQUARES and longest is not None and side > longest
-    return (*stack, side, 1 if is_long else other)
+    is_long = longest is not None and side > longest
+    is_diagonal = word in SQUARES and (is_long or not (vectors or columns > 1))
+    return (*stack, side, 1 if is_diagonal else other)
 
 
 def as_matrix(x: Any, folds: Folds | None = None) -> Any:
@@ -91,15 +96,21 @@ def product_sums(xp: Any, x: Any) -> Any:
     return axis_sums(wide * wide, -1).astype(x.dtype)
 
 
+def _along(x: Any, over: str) -> tuple[int, ...]:
+    return tuple(range(-x.ndim, 0)) if over == "array" else AXES[over]
+
+
 def mean(xp: Any, x: Any, over: str) -> Any:
-    """Return the mean over ``"rows"``, ``"columns"`` or ``"all"``, with the axes kept; NumPy's in one fixed order."""
-    axes = AXES[over]
+    """Return the mean over one of :data:`OVER`, with the axes kept; NumPy's in one fixed order."""
+    axes = _along(x, over)
     count = max(prod(x.shape[axis] for axis in axes), 1)  # the mean of nothing is 0
     if xp is not np:
         return xp.sum(x, axis=axes, keepdims=True) / count
     wide = np.asarray(x, np.float64)
-    for axis in axes:
+    for axis in AXES.get(over, AXES["all"]):
         wide = axis_sums(wide, axis)
+    if over == "array":  # a sum for each matrix
+        wide = axis_sums(wide.reshape(1, -1), -1).reshape((1,) * x.ndim)
     return (wide / count).astype(x.dtype)
 
 
@@ -112,8 +123,8 @@ def norm(xp: Any, x: Any) -> Any:
 
 
 def largest(xp: Any, x: Any, over: str) -> Any:
-    """Return the largest element over ``"rows"``, ``"columns"`` or ``"all"``, with the axes kept; NaN if one is."""
-    axes = AXES[over]
+    """Return the largest element over one of :data:`OVER`, with the axes kept; NaN if one is."""
+    axes = _along(x, over)
     if any(x.shape[axis] == 0 for axis in axes):
         return xp.sum(x, axis=axes, keepdims=True)
     return xp.max(x, axis=axes, keepdims=True)
@@ -137,21 +148,59 @@ def shaped_as(xp: Any, x: Any, like: Any) -> Any:
 def eigh(xp: Any, x: Any) -> tuple[Any, Any]:
     """Return the eigenvalues of a symmetric matrix as a row, and its eigenvectors as columns; on NumPy by float64.
 
-    All are NaN if an element is not finite.
+    The largest element of each vector is positive: libraries choose signs of their own. All are NaN if an element of
+    the matrix is not finite.
     """
     if xp is not np:
         values, vectors = xp.linalg.eigh(x)
-        return xp.expand_dims(values, axis=-2), vectors
+        return xp.expand_dims(values, axis=-2), vectors * _signs(xp, vectors)
     if not np.isfinite(x).all():  # for which LAPACK finds none
         return np.full((*x.shape[:-2], 1, x.shape[-1]), np.nan, x.dtype), np.full(x.shape, np.nan, x.dtype)
     values, vectors = np.linalg.eigh(np.asarray(x, np.float64))
+    vectors *= _signs(np, vectors)
     return values[..., None, :].astype(x.dtype), vectors.astype(x.dtype)
+
+
+def _signs(xp: Any, vectors: Any) -> Any:
+    """Return a row of the signs of the largest elements of columns, 1 where there is none."""
+    if vectors.shape[-1] == 0:
+        return vectors
+    top = xp.take_along_axis(vectors, xp.argmax(xp.abs(vectors), axis=-2, keepdims=True), axis=-2)
+    return xp.where(top < 0.0, -xp.ones_like(top), xp.ones_like(top))
 
 
 def qr(xp: Any, x: Any) -> tuple[Any, Any]:
     """Return the orthogonal and the triangular factor of a square matrix."""
     q, r = xp.linalg.qr(x)
     return q, r
+
+
+def iterated(xp: Any, x: Any, q: Any) -> Any:
+    """Return the eigenvectors ``q`` of a symmetric matrix near to ``x`` after one orthogonal iteration.
+
+    They are the columns of x q, made orthonormal one after the other, those with the largest q x q first; each stays in
+    its place, and has the sign that :func:`eigh` gives it. On NumPy it is done in float64.
+    """
+    dtype = q.dtype
+    if xp is np:
+        x, q = (np.asarray(y, np.float64) for y in (x, q))
+    y = xp.matmul(x, q)
+    order = xp.argsort(-xp.sum(q * y, axis=-2, keepdims=True), axis=-1, stable=True)
+    back = xp.argsort(order, axis=-1)
+    basis, _ = qr(xp, xp.take_along_axis(y, xp.broadcast_to(order, y.shape), axis=-1))
+    basis = basis * _signs(xp, basis)
+    basis = xp.take_along_axis(basis, xp.broadcast_to(back, y.shape), axis=-1)
+    return basis.astype(dtype) if xp is np else basis
+
+
+def when(number: Any, step: Callable[[Any], Any], x: Any) -> Any:
+    """Return ``step`` of ``x`` where the number is above zero, else ``x``; JAX knows it later where it traces."""
+    if is_jax_array(x):
+        from jax import core, lax  # pyright: ignore[reportMissingImports]  # there is an array of JAX's
+
+        if isinstance(number, core.Tracer):
+            return lax.cond(number > 0, step, lambda y: y, x)
+    return step(x) if number > 0 else x
 
 
 def simplex(xp: Any, x: Any, total: Any) -> Any:
@@ -188,7 +237,9 @@ WORDS: Mapping[str, Callable[..., Any]] = {
     "shaped_as": shaped_as,
     "eigh": eigh,
     "qr": qr,
+    "iterated": iterated,
     "simplex": simplex,
     "rows": lambda _, x: float(max(x.shape[-2], 1)),  # at least 1: a number to divide by
     "columns": lambda _, x: float(max(x.shape[-1], 1)),
+    "spacing": lambda xp, x: float(xp.finfo(x.dtype).eps),
 }

@@ -91,6 +91,8 @@ class Printer(ABC):
             case "repeat":
                 start, body, _, n = x.args
                 return self.repeated(self.piece(body)[0], self.piece(start)[0], n), ATOM
+            case "when":
+                return self.cases(*x.args)
             case "+" | "-":
                 a, b = x.args
                 sign = "+" if x.op == "+" else self.minus
@@ -280,6 +282,6 @@ class Latex(Printer):
         if word == "norm":
             return rf"\left\|{texts[0]}\right\|"
         names = {"maximum": r"\max", "max": r"\max", "minimum": r"\min"}
-        texts = [rf"\text{{{x}}}" if x in ("rows", "columns", "all") else x for x in texts]
+        texts = [rf"\text{{{x}}}" if x in ("rows", "columns", "all", "array") else x for x in texts]
         name = names.get(word) or rf"\operatorname{{{word}}}".replace("_", r"\_")
         return rf"{name}\left({', '.join(texts)}\right)"

@@ -75,12 +75,16 @@ class Rule:
         What is summed over each tensor or over all, by the name under which ``scalars`` gets the sum. A function
         names what it sees: ``theta``, ``g``, ``before``, slots and early numbers; all of it in float64.
     wraps
-        Whether ``update`` takes ``before`` first: theta as it entered the last rule (of kind ``"rule"``) before it.
+        Whether ``update`` takes ``before`` first: theta as it entered the last rule (of kind ``"rule"``) before it;
+        ``"all"``: as it entered the chain.
     inputs
         The first of ``state``: arrays like the parameter that come with each step (``opt.step(grads, curvature=h)``).
         ``update`` takes them and does not return them; they stay in the state until the next ones come.
     takes
         Numbers that come with each step, ``opt.step(grads, loss=0.3)``, by name: ``scalars`` gets them.
+    random
+        The name of an array that ``update`` takes behind the slots: a number drawn from the standard normal
+        distribution for each element and update, the same for one seed, t, name and place wherever it is drawn.
     every
         The memory number that counts the calls of a stage which gathers gradients: what follows it in a chain runs at a
         call after which the number is 0, and t, schedules, its memory and state advance at such calls alone.
@@ -93,6 +97,8 @@ class Rule:
     longest
         The longest side of which ``"rows rows"`` and ``"columns columns"`` are whole squares; of a longer one the
         diagonal alone is kept, as a column, and ``update`` sees a :class:`gradstep.form.diagonal.Diagonal`.
+    vectors
+        Whether the squares of an array of one column are whole too.
     axes
         The most axes that a parameter of a whole rule may have; more are a stack of matrices where it is None.
     folds
@@ -143,13 +149,15 @@ class Rule:
     kind: Literal["rule", "stage"]
     module: str
     early: Callable[..., dict[str, Any]] | None = None
-    wraps: bool = False
+    wraps: bool | Literal["all"] = False
     inputs: tuple[str, ...] = ()
     takes: tuple[str, ...] = ()
+    random: str | None = None
     every: str | None = None
     whole: bool = False
     shapes: Mapping[str, str] = field(default_factory=dict[str, str])
     longest: int | None = None
+    vectors: bool = True
     axes: int | None = None
     folds: Folds | None = None
     fewest: int = 0
@@ -237,7 +245,9 @@ class Rule:
 
     def slot_shape(self, slot: str, shape: tuple[int, ...]) -> tuple[int, ...]:
         """Return the shape of a slot of a parameter of that shape."""
-        return slot_shape(self.shapes[slot], shape, self.longest) if slot in self.shapes else tuple(shape)
+        if slot not in self.shapes:
+            return tuple(shape)
+        return slot_shape(self.shapes[slot], shape, self.longest, vectors=self.vectors)
 
     def as_seen(self, name: str, x: Any) -> Any:
         """Return theta, g or a slot as the update of whole arrays sees it."""
@@ -263,7 +273,8 @@ class Rule:
     @property
     def arrays(self) -> tuple[str, ...]:
         """Names of the arrays that ``update`` takes, in order."""
-        return (*(("before",) if self.wraps else ()), "theta", "g", *self.state)
+        drawn = () if self.random is None else (self.random,)
+        return (*(("before",) if self.wraps else ()), "theta", "g", *self.state, *drawn)
 
     @cached_property
     def moves_theta(self) -> bool:
@@ -386,13 +397,15 @@ class Options(TypedDict, total=False):
     reduce: Mapping[str, Callable[..., Any]] | Callable[..., Any]
     over: Over
     early: Callable[..., dict[str, Any]]
-    wraps: bool
+    wraps: bool | Literal["all"]
     inputs: str
     takes: str
+    random: str
     every: str
     whole: bool
     shapes: Mapping[str, str]
     longest: int
+    vectors: bool
     axes: int
     folds: Folds
     fewest: int
@@ -477,10 +490,12 @@ def _declaring(
                 wraps=options.get("wraps", False),
                 inputs=inputs,
                 takes=tuple(options.get("takes", "").split()),
+                random=options.get("random"),
                 every=options.get("every"),
                 whole=options.get("whole", False),
                 shapes=options.get("shapes", _EMPTY),
                 longest=options.get("longest"),
+                vectors=options.get("vectors", True),
                 axes=options.get("axes"),
                 folds=options.get("folds"),
                 fewest=options.get("fewest", 0),
@@ -513,8 +528,10 @@ class Variation(TypedDict, total=False):
     """The options of :func:`variant`."""
 
     start: Mapping[str, Any]
+    memory: Mapping[str, float]
     units: Mapping[str, str]
     longest: int
+    axes: int
     exceptions: Mapping[str, str]
 
 
@@ -526,7 +543,8 @@ def variant(base: Rule, **options: Unpack[Variation]) -> Callable[[Callable[...,
     base
         The rule that it varies.
     **options
-        ``start``, ``units``, ``exceptions`` and ``longest``, where they are not those of ``base``.
+        ``start``, ``memory``, ``units``, ``exceptions``, ``longest`` and ``axes``, where they are not those of
+        ``base``.
 
     Raises
     ------

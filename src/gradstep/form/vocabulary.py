@@ -15,7 +15,8 @@ with :mod:`math`; arrays of any namespace are computed in that namespace. The me
 =============== ======================================================================================
 
 A rule of whole arrays (``whole=True``) has more of them, on matrices (an array of one axis is a column). ``over`` is
-``"rows"``, ``"columns"`` or ``"all"``; what is taken over an axis keeps it, with one element:
+``"rows"``, ``"columns"``, ``"all"`` of a matrix, or ``"array"``, all of a stack of them; what is taken over an axis
+keeps it, with one element:
 
 =================== ==================================================================================
 ``mean(x, over)``    the mean; on NumPy in one fixed order, in float64, rounded once
@@ -28,9 +29,12 @@ A rule of whole arrays (``whole=True``) has more of them, on matrices (an array 
 ``shaped_as(x, y)``  x, or its transpose where y has more rows than columns
 ``eigh(x)``          eigenvalues, as a row, and eigenvectors, as columns, of a symmetric matrix
 ``qr(x)``            the orthogonal and the triangular factor of a square matrix
+``iterated(x, q)``   the eigenvectors q of a matrix near to x, after one orthogonal iteration
 ``simplex(x, s)``    the nearest matrix to x of numbers not below zero that add up to s
 ``repeat(f, x, n)``  f of f of ... of x, n times; x keeps its shape
+``when(n, f, x)``    f of x where the scalar n is above zero, else x, and then f costs nothing; x keeps its shape
 ``rows(x)``          how many rows x has, a number; ``columns(x)`` likewise
+``spacing(x)``       from 1 to the next number of the dtype that x is computed in
 =================== ==================================================================================
 
 A literal that meets an array is rounded to the array's dtype. Some libraries round less well than the table says:
@@ -38,7 +42,7 @@ torch's float32 root may be an ulp off, and XLA flushes denormals.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import array_api_compat
@@ -48,8 +52,8 @@ from gradstep.array.namespaces import compute_dtype, namespace
 from gradstep.form import matrices
 
 __all__ = [
-    "abs", "cbrt", "columns", "eigh", "gram", "matmul", "max", "maximum", "mean", "minimum", "norm", "qr", "repeat",
-    "rows", "shaped_as", "sign", "simplex", "sqrt", "transpose", "where", "wide",
+    "abs", "cbrt", "columns", "eigh", "gram", "iterated", "matmul", "max", "maximum", "mean", "minimum", "norm",
+    "qr", "repeat", "rows", "shaped_as", "sign", "simplex", "spacing", "sqrt", "transpose", "when", "where", "wide",
 ]  # fmt: skip
 
 
@@ -93,6 +97,44 @@ def cube_root(x: Any, is_double: bool) -> Any:
     return where(size * 0.5 < size, where(x < 0.0, -y, y), x)  # zeros, infinities and NaN are their own roots
 
 
+def normal_number(u: Any) -> Any:
+    """Return the number below which a share ``u`` of the standard normal distribution lies, by the other words.
+
+    ``u`` is an odd multiple of 2^-24 between 0 and 1, so that all here up to the logarithm is exact in float32. The
+    polynomials are those of Giles 2010 ("Approximating the erfinv function"), and some 3e-7 off.
+    """
+    x = u + u - 1.0
+    y = (1.0 - x) * (1.0 + x)
+    order = u * 0.0
+    for n in (16, 8, 4, 2, 1):  # y in [1/2, 1]
+        is_small = y < 2.0**-n
+        y, order = where(is_small, y * 2.0**n, y), where(is_small, order + float(n), order)
+    is_small = y < 0.7071067811865476
+    y, order = where(is_small, y + y, y), where(is_small, order + 1.0, order)
+    s = (y - 1.0) / (y + 1.0)
+    q = s * s
+    w = order * 0.6931471805599453 - s * (2.0 + q * (2 / 3 + q * (2 / 5 + q * (2 / 7 + q * (2 / 9)))))  # -log
+    return 1.4142135623730951 * (x * where(w < 5.0, _series(_MIDDLE, w - 2.5), _series(_TAILS, sqrt(w) - 3.0)))
+
+
+_MIDDLE = (
+    2.81022636e-08, 3.43273939e-07, -3.5233877e-06, -4.39150654e-06, 0.00021858087, -0.00125372503, -0.00417768164,
+    0.246640727, 1.50140941,
+)  # fmt: skip
+_TAILS = (
+    -0.000200214257, 0.000100950558, 0.00134934322, -0.00367342844, 0.00573950773, -0.0076224613, 0.00943887047,
+    1.00167406, 2.83297682,
+)  # fmt: skip
+
+
+def _series(coefficients: Sequence[float], x: Any) -> Any:
+    """Return a polynomial, that of the highest power first."""
+    total = x * 0.0 + coefficients[0]
+    for c in coefficients[1:]:
+        total = total * x + c
+    return total
+
+
 def abs(x: Any) -> Any:  # noqa: A001 - the word that mathematics uses
     """Absolute value."""
     return _speak("abs", x)
@@ -119,12 +161,12 @@ def where(condition: Any, a: Any, b: Any) -> Any:
 
 
 def mean(x: Any, over: str) -> Any:
-    """Mean over ``"rows"``, ``"columns"`` or ``"all"``, with the axes kept."""
+    """Mean over ``"rows"``, ``"columns"``, ``"all"`` or ``"array"``, with the axes kept."""
     return _whole("mean", x, over)
 
 
 def max(x: Any, over: str) -> Any:  # noqa: A001 - the word that mathematics uses
-    """Largest element over ``"rows"``, ``"columns"`` or ``"all"``, with the axes kept."""
+    """Largest element over ``"rows"``, ``"columns"``, ``"all"`` or ``"array"``, with the axes kept."""
     return _whole("max", x, over)
 
 
@@ -168,6 +210,20 @@ def qr(x: Any) -> Any:
     return _whole("qr", x)
 
 
+def iterated(x: Any, q: Any) -> Any:
+    """Eigenvectors ``q`` of a symmetric matrix near to ``x``, after one orthogonal iteration."""
+    return _whole("iterated", x, q)
+
+
+def when(number: Any, step: Callable[[Any], Any], x: Any) -> Any:
+    """``step`` of ``x`` where the scalar ``number`` is above zero, else ``x``."""
+    for operand in (number, x):
+        speak: Callable[[str, tuple[Any, ...]], Any] | None = getattr(operand, "speak", None)
+        if speak is not None:
+            return speak("when", (number, step, x))
+    return matrices.when(number, step, x)
+
+
 def simplex(x: Any, total: Any) -> Any:
     """The nearest matrix to ``x`` of numbers that are not below zero and add up to ``total``."""
     return _whole("simplex", x, total)
@@ -191,6 +247,11 @@ def rows(x: Any) -> Any:
 def columns(x: Any) -> Any:
     """Number of columns."""
     return _whole("columns", x)
+
+
+def spacing(x: Any) -> Any:
+    """Distance from 1 to the next number of the dtype."""
+    return _whole("spacing", x)
 
 
 def _whole(word: str, x: Any, *others: Any) -> Any:

@@ -31,7 +31,8 @@ from gradstep.naming import as_float
 from gradstep.schedules import Schedule
 from gradstep.step import start_slots
 
-_STORED = {"mu_dtype": "mu", "accumulator_dtype": "trace"}  # an argument of optax, and the field that it is about
+# An argument of optax, and the fields that it may be about.
+_STORED = {"mu_dtype": ("mu",), "accumulator_dtype": ("trace", "ema")}
 
 
 class State(NamedTuple):
@@ -85,13 +86,18 @@ def transformation(rule: str | Rule | Stage, **hyper: Any) -> Any:
         For unknown names and values out of range; by ``init`` and ``update`` for dtypes that cannot be optimized,
         gradients that do not fit, and parameters that are missing.
     """
-    stored = {_STORED[key]: hyper.pop(key) for key in _STORED if key in hyper and key in arguments(rule)}
+    stored = {key: hyper.pop(key) for key in _STORED if key in hyper and key in arguments(rule)}
     stage = stage_of(rule, {key: _as_is(x) for key, x in hyper.items()})
     made = program(stage)
     made.check_for_guest("a transformation")
     traces, values = _at_first(made)
     names_of = fields(made)
-    dtypes = {key: jnp.dtype(stored[own]) for key, own in names_of.items() if stored.get(own) is not None}
+    dtypes: dict[str, Any] = {}
+    for argument, dtype in stored.items():
+        slots = [key for key, own in names_of.items() if own in _STORED[argument]]
+        if not slots:
+            stage_of(rule, {**hyper, argument: dtype})  # which refuses it, with the reason
+        dtypes |= {key: jnp.dtype(dtype) for key in slots if dtype is not None}
     needed = asks_for_parameters(made)
     rate, refused = rate_name(rule), {*arguments(rule)} - {*made.hyper}
 

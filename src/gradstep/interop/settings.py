@@ -12,7 +12,7 @@ from gradstep.form.rule import Rule, Stage, lookup, registry
 
 RATE = "lr"  # what schedulers change in a group, whatever a constructor calls it
 _PLAIN = {float, int, bool, type(None)}  # what a group most often holds
-_FLAGS = {"switch", "ignored", "label", "refused"}  # arguments that a group from an older version may be without
+_FLAGS = {"switch", "choice", "ignored", "label", "refused"}  # a group from an older version may be without
 # A constructor that the library has as another one with an argument fixed; its groups hold that argument too.
 _AS: Mapping[str, tuple[str, Mapping[str, Any]]] = {"torch.AdamW": ("torch.Adam", {"decoupled_weight_decay": True})}
 

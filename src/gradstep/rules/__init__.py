@@ -45,6 +45,7 @@ from gradstep.rules.shampoo import shampoo
 from gradstep.rules.signum import signum
 from gradstep.rules.simplified_ademamix import simplified_ademamix
 from gradstep.rules.sm3 import sm3
+from gradstep.rules.soap import soap
 from gradstep.rules.sophia import sophia
 from gradstep.rules.stable_adamw import stable_adamw
 from gradstep.rules.yogi import yogi
@@ -54,5 +55,5 @@ __all__ = [
     "adopt", "amsgrad", "asgd", "came", "dadapt_adam", "dadapt_sgd", "dog", "dowg", "ftrl", "lamb", "laprop",
     "lars", "ldog", "lion", "madgrad", "momentum", "momo", "muon", "nadam", "nadamw", "nesterov", "novograd",
     "polyak", "prodigy", "radam", "rmsprop", "rprop", "schedule_free_adamw", "schedule_free_sgd", "sgd", "sgdw",
-    "shampoo", "signum", "simplified_ademamix", "sm3", "sophia", "stable_adamw", "yogi",
+    "shampoo", "signum", "simplified_ademamix", "sm3", "soap", "sophia", "stable_adamw", "yogi",
 ]

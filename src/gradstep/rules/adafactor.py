@@ -25,12 +25,12 @@ def estimate(r, c):
     return r * (c / mean(r, "rows"))
 
 
-def clipped(u, unclip):
-    return u / maximum(1.0, unclip * sqrt(mean(u * u, "all")))
+def clipped(u, unclip, over="all"):
+    return u / maximum(1.0, unclip * sqrt(mean(u * u, over)))
 
 
-def size(theta, eps2):
-    return maximum(eps2, sqrt(mean(theta * theta, "all")))
+def size(theta, eps2, over="all"):
+    return maximum(eps2, sqrt(mean(theta * theta, over)))
 
 
 @rule(scalars, state="r c", nonnegative="r c", power=2, whole=True, shapes={"r": "rows", "c": "columns"},

@@ -318,7 +318,7 @@ class Step:
         engine = self._engine
 
         def measure(part: int, table: list[Row]) -> Sums:
-            sums, good = engine.measure(part, table)
+            sums, good = engine.measure(part, table, self._now[0] + 1)
             if guard and not good:
                 raise self._bad_gradient(grads)
             return sums

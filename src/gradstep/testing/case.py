@@ -104,7 +104,7 @@ class Case:
             "first_step_descends": "" if rule.kind == "rule" else "it does not move the parameters by the gradient",
             "zero_rate_keeps_theta": _why_no_zero_rate(rule),
             "smaller_state": _why_no_smaller_state(rule),
-            "concatenation": "it looks at whole arrays" if rule.measure or rule.whole else "",
+            "concatenation": _why_not_concatenated(rule),
         }
         return reasons.get(law, "")
 
@@ -114,6 +114,13 @@ def _why_no_zero_rate(rule: Rule) -> str:
     if "lr" not in rule.defaults:
         return "it has no lr"
     return "" if 0.0 in rule.domains.get("lr", DOMAINS["lr"]) else "its lr is above zero"
+
+
+def _why_not_concatenated(rule: Rule) -> str:
+    """Return the reason for which a rule treats a concatenation otherwise than its pieces; empty where it may not."""
+    if rule.measure or rule.whole:
+        return "it looks at whole arrays"
+    return "what it draws depends on names and places" if rule.random is not None else ""
 
 
 def _why_no_smaller_state(rule: Rule) -> str:

@@ -99,7 +99,7 @@ def _steps(
     host = Host(made, [hyper], rows, extremes({x.dtype for x in tensors}), cohorts)
 
     def measure(part: int, table: list[Row]) -> Sums:
-        return engine.measure(part, table)[0]
+        return engine.measure(part, table, t)[0]
 
     places = {key: (i, own.index(key)) for i, own in enumerate(made.slots) for key in own}
     for t, g in enumerate(grads, 1):

@@ -4,7 +4,13 @@ A variant that differs in its scalars alone has the update of the rule that it v
 """
 
 from gradstep.variants.adabelief import adabelief_rectified
-from gradstep.variants.adafactor import adafactor_keras, adafactor_optax, adafactor_timm, adafactor_torch
+from gradstep.variants.adafactor import (
+    adafactor_keras,
+    adafactor_optax,
+    adafactor_timm,
+    adafactor_torch,
+    adafactor_torch_dtype,
+)
 from gradstep.variants.adagrad import adagrad_decaying, adagrad_inside, adagrad_without_eps
 from gradstep.variants.adam import adam_eps_hat, adam_eps_root, adam_uncorrected
 from gradstep.variants.adamax import adamax_eps_inside, adamax_eps_outside, adamax_uncorrected
@@ -18,6 +24,7 @@ from gradstep.variants.amsgrad import (
     amsgrad_optax_square,
     amsgrad_optax_uncorrected,
 )
+from gradstep.variants.asgd import asgd_torch
 from gradstep.variants.cautious import cautious_heavyball, cautious_mean
 from gradstep.variants.decay import decay_from_second
 from gradstep.variants.ema import ema_after_first, ema_warmed_tf
@@ -27,7 +34,16 @@ from gradstep.variants.lars import lars_optax, lars_optax_nesterov, lars_timm
 from gradstep.variants.mars import mars_timm
 from gradstep.variants.momentum import unfolded_momentum, unfolded_nesterov
 from gradstep.variants.momo import momo_optax
-from gradstep.variants.muon import muon_keras, muon_moonlight, muon_optax, muon_torch
+from gradstep.variants.muon import (
+    muon_keras,
+    muon_keras_plain,
+    muon_moonlight,
+    muon_optax,
+    muon_torch,
+    muon_torch_matched,
+    muon_torch_plain,
+    muon_torch_plain_matched,
+)
 from gradstep.variants.nadam import nadam_optax, nadam_timm, nadam_torch
 from gradstep.variants.novograd import novograd_timm
 from gradstep.variants.polyak import polyak_optax, polyak_optax_plus
@@ -48,6 +64,7 @@ from gradstep.variants.schedule_free import (
     schedule_free_sgd_optax,
 )
 from gradstep.variants.sign import sign_sgd
+from gradstep.variants.sm3 import sm3_optax
 from gradstep.variants.sophia import sophia_optax
 from gradstep.variants.yogi import yogi_corrected
 
@@ -57,6 +74,7 @@ __all__ = [
     "adafactor_optax",
     "adafactor_timm",
     "adafactor_torch",
+    "adafactor_torch_dtype",
     "adagrad_decaying",
     "adagrad_inside",
     "adagrad_without_eps",
@@ -74,6 +92,7 @@ __all__ = [
     "amsgrad_optax_mean",
     "amsgrad_optax_square",
     "amsgrad_optax_uncorrected",
+    "asgd_torch",
     "cautious_heavyball",
     "cautious_mean",
     "decay_from_second",
@@ -87,9 +106,13 @@ __all__ = [
     "mars_timm",
     "momo_optax",
     "muon_keras",
+    "muon_keras_plain",
     "muon_moonlight",
     "muon_optax",
     "muon_torch",
+    "muon_torch_matched",
+    "muon_torch_plain",
+    "muon_torch_plain_matched",
     "nadam_optax",
     "nadam_timm",
     "nadam_torch",
@@ -111,6 +134,7 @@ __all__ = [
     "schedule_free_adamw_optax",
     "schedule_free_sgd_optax",
     "sign_sgd",
+    "sm3_optax",
     "sophia_optax",
     "unfolded_momentum",
     "unfolded_nesterov",

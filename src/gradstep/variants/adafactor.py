@@ -1,12 +1,14 @@
 """Adafactor as torch, optax, Keras, timm and fairseq have it: other floors, decays and averages of the step.
 
+The root mean squares of step and parameters are those of the whole array, also where that is a stack of matrices.
+
 Shapes: theta, g, m alike; r has one column, c one row.   Units: [g] = loss/[theta]; r, c in [g]^2; eps2, m in [theta];
 lr, decay_rate, clip, momentum are pure numbers; others as each says.
 """
 
 from gradstep.rule import Fraction, NonNegative, Positive, rule
 from gradstep.rules.adafactor import averages, clipped, estimate, scalars, size
-from gradstep.vocabulary import maximum, mean, sqrt
+from gradstep.vocabulary import columns, maximum, mean, spacing, sqrt, where
 
 SHAPES = {"r": "rows", "c": "columns"}
 PULLS = {"first_step_descends": "the decay pulls towards zero, whatever the gradient"}
@@ -17,14 +19,39 @@ def torch_scalars(t, lr=1e-2, decay_rate: Positive = 0.8, eps1: Positive = 2.0**
     return dict(**scalars(t, lr, decay_rate, eps1, eps2, clip), least=eps1 * eps1, shrink=lr * weight_decay)
 
 
+def torch_root(r, c, floor, least):
+    v = where(columns(c) > 1.0, r * c / maximum(mean(r, "rows"), floor), r)
+    return sqrt(maximum(v, least))
+
+
 @rule(torch_scalars, state="r c", nonnegative="r c", power=2, whole=True, shapes=SHAPES,
       units={"eps2": "theta"},
       exceptions={**PULLS, "units": "eps1 is a floor of a square and, squared, of another"})
 def adafactor_torch(theta, g, r, c, beta, rest, rho, eps1, eps2, unclip, least, shrink):
-    """torch 2.13, Adafactor: eps1 is not added but the least of r's mean, its square the least of the estimate."""
-    alpha = rho * size(theta, eps2)
+    """torch 2.13, Adafactor: eps1 is not added but the least of r's mean, its square the least of the estimate.
+
+    A vector's estimate is r itself.
+    """
+    alpha = rho * size(theta, eps2, "array")
     r, c = averages(g * g, r, c, beta, rest)
-    u = clipped(g / sqrt(maximum(r * c / maximum(mean(r, "rows"), eps1), least)), unclip)
+    u = clipped(g / torch_root(r, c, eps1, least), unclip, "array")
+    theta = theta - shrink * theta - alpha * u
+    return theta, g, r, c
+
+
+def torch_scalars_of_dtype(t, lr=1e-2, decay_rate: Positive = 0.8, eps2: NonNegative = 1e-3, clip: Positive = 1.0,
+                           weight_decay=0.0):
+    known = torch_scalars(t, lr, decay_rate, 1.0, eps2, clip, weight_decay)
+    return {key: x for key, x in known.items() if key not in ("eps1", "least")}
+
+
+@rule(torch_scalars_of_dtype, state="r c", nonnegative="r c", power=2, whole=True, shapes=SHAPES,
+      units={"eps2": "theta"}, exceptions=PULLS)
+def adafactor_torch_dtype(theta, g, r, c, beta, rest, rho, eps2, unclip, shrink):
+    """torch 2.13, Adafactor with eps1=None: that of adafactor_torch is the spacing of the dtype at 1."""
+    alpha = rho * size(theta, eps2, "array")
+    r, c = averages(g * g, r, c, beta, rest)
+    u = clipped(g / torch_root(r, c, spacing(g), spacing(g) * spacing(g)), unclip, "array")
     theta = theta - shrink * theta - alpha * u
     return theta, g, r, c
 
@@ -43,8 +70,8 @@ def optax_scalars(t, lr=1.0, decay_rate: Positive = 0.8, momentum=0.0, eps1: Pos
 def adafactor_optax(theta, g, m, r, c, beta, rest, momentum, new, eps1, eps2, unclip, shrink):
     """optax 0.2.8, adafactor with both axes factored: lr is not bounded, and the decay is not multiplied by it."""
     r, c = averages(g * g + eps1, r, c, beta, rest)
-    u = clipped(g / sqrt(estimate(r, c)), unclip)
-    m = momentum * m + new * size(theta, eps2) * u
+    u = clipped(g / sqrt(estimate(r, c)), unclip, "array")
+    m = momentum * m + new * size(theta, eps2, "array") * u
     theta = theta - m - shrink * theta
     return theta, g, m, r, c
 
@@ -60,8 +87,8 @@ def adafactor_keras(theta, g, r, c, beta, rest, rho, eps1, eps2, unclip, shrink)
     """Keras 3.15, Adafactor: the size of the parameters is taken when they have decayed."""
     theta = theta - shrink * theta
     r, c = averages(g * g + eps1, r, c, beta, rest)
-    u = clipped(g / sqrt(estimate(r, c)), unclip)
-    theta = theta - rho * size(theta, eps2) * u
+    u = clipped(g / sqrt(estimate(r, c)), unclip, "array")
+    theta = theta - rho * size(theta, eps2, "array") * u
     return theta, g, r, c
 
 
@@ -74,9 +101,9 @@ def timm_scalars(t, lr=1e-2, decay_rate: Positive = 0.8, beta1: Fraction = 0.0, 
       units={"eps1": "g*g", "eps2": "theta", "weight_decay": "1/theta"}, exceptions=PULLS)
 def adafactor_timm(theta, g, m, r, c, beta, rest, rho, eps1, eps2, unclip, beta1, rest1, decay):
     """timm 1.0.31, transformers, fairseq, Adafactor without lr: decay and momentum are of the finished step."""
-    alpha = rho * size(theta, eps2)
+    alpha = rho * size(theta, eps2, "array")
     r, c = averages(g * g + eps1, r, c, beta, rest)
-    u = clipped(g / sqrt(estimate(r, c)), unclip)
+    u = clipped(g / sqrt(estimate(r, c)), unclip, "array")
     m = beta1 * m + rest1 * alpha * u
     theta = theta - alpha * (decay * theta) - m
     return theta, g, m, r, c

@@ -12,18 +12,48 @@ UPHILL = {"first_step_descends": "an element may move uphill, for the matrix as 
 
 
 def torch_scalars(lr=1e-3, momentum=0.95, weight_decay=0.1, eps=1e-7):
-    return scalars(lr, momentum, weight_decay, eps)
+    return dict(**scalars(lr, momentum, weight_decay, eps), look=momentum, now=1 - momentum)
 
 
 @rule(torch_scalars, state="b", whole=True, axes=2, units=UNITS, exceptions=UPHILL)
-def muon_torch(theta, g, b, rate, shrink, momentum, rest, eps):
+def muon_torch(theta, g, b, rate, shrink, momentum, rest, eps, look, now):
     """torch 2.13, Muon: the norm is no less than eps, where Jordan adds; torch computes in bfloat16. Units as muon."""
     b = momentum * b + rest * g
-    u = momentum * b + rest * g
+    u = look * b + now * g
     o = repeat(quintic, wide(u / maximum(norm(u), eps)), 5)
     scale = sqrt(maximum(1.0, rows(g) / columns(g)))
     theta = theta - shrink * theta - rate * (scale * shaped_as(o, g))
     return theta, g, b
+
+
+def torch_matched(lr=1e-3, momentum=0.95, weight_decay=0.1, eps=1e-7):
+    return {**torch_scalars(lr, momentum, weight_decay, eps), "rate": 0.2 * lr}
+
+
+@rule(torch_matched, state="b", whole=True, axes=2, units=UNITS, exceptions=UPHILL)
+def muon_torch_matched(theta, g, b, rate, shrink, momentum, rest, eps, look, now):
+    """torch 2.13, Muon with adjust_lr_fn="match_rms_adamw": Moonshot's scale. Units as muon."""
+    b = momentum * b + rest * g
+    u = look * b + now * g
+    o = repeat(quintic, wide(u / maximum(norm(u), eps)), 5)
+    scale = sqrt(maximum(rows(g), columns(g)))
+    theta = theta - shrink * theta - rate * (scale * shaped_as(o, g))
+    return theta, g, b
+
+
+PLAIN = {"look": 1.0, "now": 0.0}  # without Nesterov's look ahead
+
+
+@variant(muon_torch)
+def muon_torch_plain(lr=1e-3, momentum=0.95, weight_decay=0.1, eps=1e-7):
+    """torch 2.13, Muon with nesterov=False. Units as muon."""
+    return {**torch_scalars(lr, momentum, weight_decay, eps), **PLAIN}
+
+
+@variant(muon_torch_matched)
+def muon_torch_plain_matched(lr=1e-3, momentum=0.95, weight_decay=0.1, eps=1e-7):
+    """torch 2.13, Muon with nesterov=False and adjust_lr_fn="match_rms_adamw". Units as muon."""
+    return {**torch_matched(lr, momentum, weight_decay, eps), **PLAIN}
 
 
 def corrected(t, lr=0.02, momentum=0.95, weight_decay=0.0, eps=1e-8):
@@ -43,14 +73,14 @@ def muon_optax(theta, g, b, rate, shrink, momentum, rest, eps, look, now):
 
 
 def moonlight(lr=1e-3, momentum=0.95, weight_decay=0.1, eps=1e-7):
-    return dict(rate=0.2 * lr, shrink=lr * weight_decay, momentum=momentum, eps=eps)
+    return dict(rate=0.2 * lr, shrink=lr * weight_decay, momentum=momentum, eps=eps, look=momentum, now=1.0)
 
 
 @rule(moonlight, state="b", whole=True, axes=2, units=UNITS, exceptions=UPHILL)
-def muon_moonlight(theta, g, b, rate, shrink, momentum, eps):
+def muon_moonlight(theta, g, b, rate, shrink, momentum, eps, look, now):
     """Liu et al. 2025, arXiv:2502.16982, equation 4: steps with the mean square of AdamW's. Units as muon."""
     b = momentum * b + g
-    u = g + momentum * b
+    u = now * g + look * b
     o = repeat(quintic, wide(u / (norm(u) + eps)), 5)
     scale = sqrt(maximum(rows(g), columns(g)))
     theta = theta - shrink * theta - rate * (scale * shaped_as(o, g))
@@ -60,4 +90,10 @@ def muon_moonlight(theta, g, b, rate, shrink, momentum, eps):
 @variant(muon_moonlight)
 def muon_keras(lr=1e-3, momentum=0.95, weight_decay=0.004, rms_rate: NonNegative = 0.2, eps=1e-7):
     """Keras 3.15, Muon: Moonshot's, with a factor to choose. Units as muon."""
-    return dict(rate=rms_rate * lr, shrink=lr * weight_decay, momentum=momentum, eps=eps)
+    return {**moonlight(lr, momentum, weight_decay, eps), "rate": rms_rate * lr}
+
+
+@variant(muon_moonlight)
+def muon_keras_plain(lr=1e-3, momentum=0.95, weight_decay=0.004, rms_rate: NonNegative = 0.2, eps=1e-7):
+    """Keras 3.15, Muon with nesterov=False. Units as muon."""
+    return {**muon_keras.scalars(lr, momentum, weight_decay, rms_rate, eps), **PLAIN}

@@ -34,6 +34,10 @@ CASES = {  # constructor and arguments, torch's and ours alike
     "NAdam": {"lr": 0.01, "betas": (0.8, 0.99)},
     "RAdam": {"lr": 0.01, "betas": (0.8, 0.99)},
     "RAdam decoupled": {"lr": 0.01, "decoupled_weight_decay": True, "weight_decay": 0.1},
+    "Rprop": {"etas": (0.6, 1.1)},
+    "ASGD": {"lr": 0.1, "lambd": 0.1, "t0": 2.0, "weight_decay": 0.1},
+    "Adafactor": {"lr": 0.1, "beta2_decay": -0.5},
+    "Adafactor floor": {"lr": 0.1, "eps": (0.1, 0.1), "maximize": True},
 }
 
 
@@ -106,7 +110,13 @@ class TestGoesOn:
         optim.load_state_dict(state.dump_state(opt, optim.state_dict()))
         other = optimizer(stage(case), opt.params, engine)
         state.load_state(other, optim.state_dict(), t=BEFORE)
-        assert snapshot(other) == snapshot(opt)
+        before, after = snapshot(opt), snapshot(other)
+        for name in NAMES if case.startswith("Adafactor") else ():
+            if opt.params[name].ndim < 2:  # whose mean is not kept there, and does nothing here
+                [place] = [key for key in before[0] if name in key and key.endswith(".c")]
+                assert before[0].pop(place) != b""
+                after[0].pop(place)
+        assert after == before
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -238,6 +248,38 @@ class TestOurSide:
         np.testing.assert_allclose(opt.params["z"], tensor.detach().numpy(), rtol=1e-12)
         back = state.dump_state(opt, optim.state_dict())["state"][0]
         np.testing.assert_allclose(back["exp_avg"].numpy(), optim.state[tensor]["exp_avg"].numpy(), rtol=1e-12)
+
+    def test_complex_signs(self):
+        """Rprop compares those of real and imaginary parts."""
+        rng = np.random.default_rng(0)
+        x, grads = (rng.normal(size=(k, 4, 2)) @ [1, 1j] for k in (1, 9))
+        tensor = torch.nn.Parameter(torch.tensor(x[0]))
+        optim = torch.optim.Rprop([tensor])
+        go(optim, [tensor], [{"z": g} for g in grads[:5]])
+        opt = optimizer("rprop", {"z": tensor.detach().numpy()})
+        state.load_state(opt, optim.state_dict())
+        for g in grads[5:]:
+            opt.step({"z": g})
+        go(optim, [tensor], [{"z": g} for g in grads[5:]])
+        np.testing.assert_array_equal(opt.params["z"], tensor.detach().numpy())
+
+    @pytest.mark.parametrize("given", [{}, {"nesterov": False, "adjust_lr_fn": "match_rms_adamw"}])
+    def test_muon_takes_matrices_alone(self, given, monkeypatch):
+        monkeypatch.setattr(torch.Tensor, "bfloat16", torch.Tensor.clone)
+        rng = np.random.default_rng(0)
+        x, grads = rng.normal(size=(3, 2)), [{"w": g} for g in rng.normal(size=(9, 3, 2))]
+        tensor = torch.nn.Parameter(torch.tensor(x))
+        optim = torch.optim.Muon([tensor], **given)
+        go(optim, [tensor], grads[:4])
+        opt = optimizer(gs.conventions.torch.Muon(**given), {"w": tensor.detach().numpy()})
+        state.load_state(opt, optim.state_dict(), t=4)
+        for g in grads[4:]:
+            opt.step(g)
+        go(optim, [tensor], grads[4:])
+        np.testing.assert_allclose(opt.params["w"], tensor.detach().numpy(), rtol=1e-12)
+        back = state.dump_state(opt, optim.state_dict())["state"][0]
+        np.testing.assert_allclose(back["momentum_buffer"].numpy(), optim.state[tensor]["momentum_buffer"].numpy())
+        assert list(back) == ["momentum_buffer"]
 
     def test_16_bits_there_are_widened_and_nothing_is_rounded_back(self):
         pytest.importorskip("ml_dtypes")
@@ -422,7 +464,7 @@ class TestRefusals:
         )
 
     def test_optimizers_that_are_unknown(self):
-        optim = torch.optim.Rprop([torch.nn.Parameter(torch.ones(2))])
+        optim = torch.optim.LBFGS([torch.nn.Parameter(torch.ones(2))])
         refuses(
             optimizer("adam", start()), optim.state_dict(), "torch: no optimizer that is known here has the options"
         )

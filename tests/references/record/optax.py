@@ -14,24 +14,32 @@ import jax
 import numpy as np
 import optax
 
-from references.cases import Arrays, Case, Problem, Trajectory
+from references.cases import Arrays, Case, Problem, Trajectory, curvature, loss
 from references.record.common import main
 
 
 def run(case: Case, task: Problem) -> Trajectory:
     """State is a path such as ``0/mu/a``; ``about["form"]`` says of which tuples it is made (see :func:`form`)."""
     with jax.enable_x64(True):
-        tx = getattr(import_module(case.library), case.constructor)(**case.given())
+        given = case.given()
+        if case.constructor == "sophia":
+            given["hessian_diagonal_fn"] = optax.GradientTransformationExtraArgs(optax.init_empty_state, _curvature)
+        tx = getattr(import_module(case.library), case.constructor)(**given)
         params = jax.tree.map(jax.numpy.asarray, task.start)
         own = tx.init(params)
         about = {"form": form(own)}
         theta, state = [_arrays(params)], []
-        for grads in task.grads:
-            updates, own = tx.update(jax.tree.map(jax.numpy.asarray, grads), own, params)
+        for k, grads in enumerate(task.grads):
+            more = {"value": loss(k)} if case.constructor in ("momo", "polyak_sgd") else {}
+            updates, own = tx.update(jax.tree.map(jax.numpy.asarray, grads), own, params, **more)
             params = optax.apply_updates(params, updates)
             theta.append(_arrays(params))
             state.append(dict(_leaves(own)))
         return Trajectory(theta, state, about)
+
+
+def _curvature(grads: Any, own: Any, params: Any = None, **_: Any) -> tuple[Any, Any]:
+    return curvature(grads), own
 
 
 def form(own: Any) -> Any:

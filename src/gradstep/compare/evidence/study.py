@@ -151,7 +151,7 @@ class Study:
     @cached_property
     def contenders(self) -> dict[str, Contender]:
         """The optimizers by label, in the order of the spec."""
-        return read_contenders(",".join(self.optimizers))
+        return read_contenders(",".join(self.optimizers), self.spec.stages)
 
     @cached_property
     def total(self) -> dict[str, int]:

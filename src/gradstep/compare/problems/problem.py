@@ -22,11 +22,15 @@ class Target:
         The value to reach.
     split
         The data it is measured on; never the test data, which only the final figures use.
+    patience
+        Evaluations in a row that must meet it, so that a noisy metric does not reach it by chance: the target is
+        reached at the first of them.
     """
 
     metric: Literal["accuracy", "loss"]
     level: float
     split: Literal["train", "validation"]
+    patience: int = 1
 
     def met(self, value: float) -> bool:
         """Return True if ``value`` of the metric reaches the level; NaN never does."""

@@ -27,6 +27,7 @@ from gradstep.conventions.optax.alias import (
     sgd,
     sign_sgd,
     signum,
+    sm3,
     yogi,
 )
 from gradstep.conventions.optax.shared import refusing
@@ -52,13 +53,14 @@ __all__ = [
     "sgd",
     "sign_sgd",
     "signum",
+    "sm3",
     "yogi",
 ]
 
 _NO_RULE = "there is no such rule here"
 ABSENT = {
     "fromage": _NO_RULE,
-    **dict.fromkeys(("adafactor", "polyak_sgd", "sm3"), "it is not here yet"),
+    **dict.fromkeys(("adafactor", "polyak_sgd"), "it is not here yet"),
     "lbfgs": 'it is a method of a run: gs.minimize(..., method="lbfgs")',
     "noisy_sgd": "its noise is drawn by JAX",
     "optimistic_adam": _NO_RULE,

@@ -29,6 +29,7 @@ __all__ = [
     "sgd",
     "sign_sgd",
     "signum",
+    "sm3",
     "yogi",
 ]
 
@@ -304,10 +305,16 @@ def novograd(
     return chain(rules.novograd)
 
 
-@constructor
+@constructor(becomes={"beta": "beta1"})
 def signum(learning_rate: Any, beta: Any = 0.9, accumulator_dtype: Any = None) -> Stage:
     """``optax.signum``: the sign of an average of gradients."""
     return chain(rules.signum)
+
+
+@constructor
+def sm3(learning_rate: Any, momentum: Any = 0.9) -> Stage:
+    """``optax.sm3``: the largest sums of squares of rows and columns; arrays of more than two axes are refused."""
+    return chain(variants.sm3_optax)
 
 
 @constructor

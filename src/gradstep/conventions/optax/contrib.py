@@ -16,8 +16,12 @@ __all__ = [
     "dog",
     "dowg",
     "madgrad",
+    "momo",
     "prodigy",
+    "schedule_free_adamw",
+    "schedule_free_sgd",
     "simplified_ademamix",
+    "sophia",
 ]
 
 _NO_RULE = "there is no such rule here"
@@ -27,11 +31,11 @@ ABSENT = {
     "dpsgd": "it clips the gradient of each example, and gradients come here as their mean",
     "galore": _NO_RULE,
     "mechanize": _NO_RULE,
-    **dict.fromkeys(("momo", "muon", "schedule_free_adamw", "schedule_free_sgd", "sophia"), "it is not here yet"),
+    "muon": "it is not here yet",
     "momo_adam": "gs.momo is here, without Adam's scaling",
     "reduce_on_plateau": "gs.Run(..., on_plateau=gs.reduce_lr(...)) lowers the rate",
     "sam": "gs.sam(objective) takes the gradient where the loss near by is largest",
-    "schedule_free": "schedule_free_sgd and schedule_free_adamw are here, and no wrapper of any rule",
+    "schedule_free": "a transformation is no stage; gs.chain(rule, gs.schedule_free()) is one",
 }
 __getattr__ = refusing(__name__, ABSENT)
 constructor = replace(shared.constructor, name="optax.contrib")
@@ -151,3 +155,83 @@ def dowg(
 def madgrad(learning_rate: Any, momentum: Any = 0.9, weight_decay: Any = 0.0, eps: Any = 1e-6) -> Stage:
     """``optax.contrib.madgrad``: the decay is added to the gradient; eps is added to the rate too."""
     return chain(stages.l2, rules.madgrad)
+
+
+@constructor(
+    becomes={"lower_bound": "f_min"},
+    refused={"adapt_lower_bound": "the least of the loss is a number"},
+)
+def momo(
+    learning_rate: Any = 1.0,
+    beta: Any = 0.9,
+    lower_bound: Any = 0.0,
+    weight_decay: Any = 0.0,
+    adapt_lower_bound: bool = False,
+) -> Stage:
+    """``optax.contrib.momo``: takes the loss, ``opt.step(grads, loss=f)``, optax's ``value``."""
+    return chain(variants.momo_optax)
+
+
+_POWER = "updates are weighed by the square of the largest rate so far"
+
+
+@constructor(becomes={"warmup_steps": "warmup"}, refused={"weight_lr_power": _POWER})
+def schedule_free_sgd(
+    learning_rate: Any = 1.0,
+    warmup_steps: Any = None,
+    b1: Any = 0.9,
+    weight_decay: Any = None,
+    weight_lr_power: Any = 2.0,
+    state_dtype: Any = None,
+) -> Stage:
+    """``optax.contrib.schedule_free_sgd``: ``opt.averaged()`` is optax's ``schedule_free_eval_params``."""
+    moved = variants.schedule_free_sgd_optax
+    return chain(stages.l2, moved) if weight_decay else chain(moved)
+
+
+@constructor(becomes={"warmup_steps": "warmup"}, refused={"weight_lr_power": _POWER})
+def schedule_free_adamw(
+    learning_rate: Any = 0.0025,
+    warmup_steps: Any = None,
+    b1: Any = 0.9,
+    b2: Any = 0.999,
+    eps: Any = 1e-8,
+    weight_decay: Any = 0.0,
+    weight_lr_power: Any = 2.0,
+    state_dtype: Any = None,
+) -> Stage:
+    """``optax.contrib.schedule_free_adamw``: ``opt.averaged()`` is optax's ``schedule_free_eval_params``."""
+    return chain(variants.schedule_free_adamw_optax)
+
+
+_WIN_RATE = "nothing is printed"
+
+
+@constructor(
+    becomes={"clip_threshold": "clip", "update_interval": "k"},
+    refused={
+        "hessian_diagonal_fn": "the diagonal comes with the step: opt.step(grads, curvature=h)",
+        "verbose": _WIN_RATE,
+        "print_win_rate_every_n_steps": _WIN_RATE,
+    },
+)
+def sophia(
+    learning_rate: Any,
+    b1: Any = 0.965,
+    b2: Any = 0.99,
+    eps: Any = 1e-8,
+    weight_decay: Any = 1e-4,
+    weight_decay_mask: Any = None,
+    gamma: Any = 0.01,
+    clip_threshold: Any = 1.0,
+    update_interval: Any = 10,
+    hessian_diagonal_fn: Any = None,
+    mu_dtype: Any = None,
+    verbose: bool = False,
+    print_win_rate_every_n_steps: Any = 0,
+) -> Stage:
+    """``optax.contrib.sophia``: takes the diagonal of the Hessian, ``opt.step(grads, curvature=h)``.
+
+    As there, a step divides by the estimate of the update before, and the first by eps: it is the sign.
+    """
+    return chain(stages.decay, variants.sophia_optax)

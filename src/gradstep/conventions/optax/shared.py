@@ -1,4 +1,4 @@
-"""What the constructors of optax and of optax.contrib have in common."""
+"""Common parts of the constructors of optax and of optax.contrib."""
 
 from collections.abc import Callable, Mapping
 from typing import NoReturn
@@ -16,7 +16,6 @@ constructor = Library(
         "b1": "beta1",
         "b2": "beta2",
         "b3": "beta3",
-        "beta": "beta1",
         "betas": ("beta1", "beta2"),
         "decay": "rho",
         "initial_scale": "initial_accumulator",

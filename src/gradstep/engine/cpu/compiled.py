@@ -23,8 +23,9 @@ from gradstep.engine.cpu.threads import allowed, is_available
 from gradstep.engine.cpu.work import DONE
 from gradstep.engine.eager import as_arrays
 from gradstep.engine.meters import METERS, Columns, Ranges
+from gradstep.engine.normals import normals
 from gradstep.engine.tensor import Tensor
-from gradstep.form.chain import Program, Row, Sums, reductions, transformed, wholes
+from gradstep.form.chain import Program, Row, Sums, drawn, reductions, transformed, wholes
 from gradstep.form.rule import Rule
 
 CHUNK = 4 * BLOCK  # the most elements of a portion
@@ -65,7 +66,7 @@ class Compiled:
         self.program, self.tensors, self.threads, self.seed = program, tensors, threads, seed
         self.is_metered = is_metered
         self.before, self.is_writing = 0, False
-        self.is_random = any(x.storage.draws for x in tensors)
+        self.is_random = bool(program.random) or any(x.storage.draws for x in tensors)
         self.copies: list[tuple[NDArray[Any], NDArray[Any]]] = []
         self.outcomes: dict[int, list[tuple[Any, ...]]] = {}  # new slots of whole arrays, by stage, for each tensor
         masters = [[] if x.master is None else [x.master] for x in tensors]
@@ -161,10 +162,12 @@ class Compiled:
         self._phases(LOOK, 0)
         return self._run() == DONE
 
-    def measure(self, part: int, table: list[Row]) -> tuple[Sums, bool]:
+    def measure(self, part: int, table: list[Row], t: int) -> tuple[Sums, bool]:
         """Return the block sums of what a stage measures, and whether all gradients are good."""
+        if self.is_random:
+            self._roll(t)
         if part not in self.measures:
-            return [], self._transform(part, table)
+            return [], self._transform(part, table, t)
         word, sums, blocks = self.measures[part]
         self._fill(table)
         self._phases(word, 0)
@@ -195,7 +198,7 @@ class Compiled:
                         old[...] = new
         self.is_writing = False
 
-    def _transform(self, part: int, table: list[Row]) -> bool:
+    def _transform(self, part: int, table: list[Row], t: int) -> bool:
         """Run a stage of whole arrays on what the stages before it give; what comes of it is kept aside.
 
         Returns
@@ -214,7 +217,8 @@ class Compiled:
             for x, kept in zip(self.tensors, self.asides, strict=True):
                 theta, g = (y.reshape(x.value.shape) for y in kept[2 * k : 2 * k + 2])
                 (numbers,) = as_arrays([table[x.row][part]], theta, x.dtype)
-                after = transformed(rules[part], theta, g, x.slots[part], numbers)
+                more = drawn(rules[part], part, normals(x, step_key(self.seed, t)))
+                after = transformed(rules[part], theta, g, x.slots[part], numbers, more)
                 own_slots = x.slots[part]
                 kept_as_is = [None, None, *own_slots]  # a slot that is passed through need not be copied
                 after = [
@@ -274,7 +278,7 @@ class Compiled:
         layouts = list(dict.fromkeys(x.storage for x in self.tensors))
         width = at.SLOTS + kernels.slot_count(self.program.rules)
         asides = 2 * len(wholes(self.program.rules))
-        if asides or any(x.layout for x in self.tensors):
+        if asides or self.program.random or any(x.layout for x in self.tensors):
             width += kernels.slot_count(self.program.rules) + 2 + asides  # scales, the master copy, the number
         self.asides = [
             [np.empty(n, x.storage.compute) for _ in range(asides)]

@@ -20,7 +20,7 @@ from gradstep.engine.cpu.job import BLOCKS, LENGTH, METERED, ROW, SCALARS, STRID
 from gradstep.engine.cpu.llvm import FLOATS, Function, Operand, constant, halved, i64
 from gradstep.engine.cpu.stored import Memory, Scratch
 from gradstep.engine.meters import METERS, metered
-from gradstep.form.chain import Whole, reductions, run, terms, wholes
+from gradstep.form.chain import Normal, Whole, reductions, run, terms, wholes
 from gradstep.form.rule import Rule
 
 _WIDE = ir.VectorType(FLOATS["float64"], LANES)
@@ -47,15 +47,16 @@ def work(rules: Sequence[Rule], layout: Layout) -> int:
     """Count the work that a step has with one element, in bytes of memory that take as long: 12 ps each, roughly.
 
     Additions and multiplications are done while memory is waited for. A root takes as long as 16 bytes, a division as
-    long as 4, in float64 four times that; a slot in another format, with its random bits, 16.
+    long as 4, in float64 four times that; a slot in another format, with its random bits, 16; a normal number 32.
     """
     wide = layout.compute == "float64"
     size = _BYTES[layout.dtype]
     slots = sum(2 * _BYTES[layout.compute] if name is None else 16 + 2 * _BYTES[name] for name in layout.slots)
     passes = 3 + max(1, 2 * len(reductions(rules)))  # g, theta twice; g once more to look at it
     costs = {"sqrt": 16, "cbrt": 32, "/": 4}
+    drawn = 32 * sum(rule.random is not None for rule in rules)
     slow = sum(cost * rule.operations.get(word, 0) for rule in rules for word, cost in costs.items())
-    return passes * size + slots + (4 * slow if wide else slow)
+    return passes * size + slots + drawn + (4 * slow if wide else slow)
 
 
 def emit(rules: Sequence[Rule], layout: Layout, limit: float, triple: str, is_metered: bool = False) -> str:
@@ -98,7 +99,7 @@ class _Kernel:
             def one(i: Any, mask: Any) -> None:
                 theta, g, state = self.operands(memory, i, mask, self.rules)
                 start = theta
-                theta, _, after, _ = run(self.rules, theta, g, state, numbers, self.whole(memory, i, mask))
+                theta, _, after, _ = run(self.rules, theta, g, state, numbers, *self.given(memory, i, mask))
                 noise = memory.noise(i)
                 if sums:
                     squares = metered(*map(self.widened, (start, g, theta)))
@@ -148,7 +149,7 @@ class _Kernel:
 
             def one(i: Any, mask: Any) -> None:
                 theta, g, state = self.operands(memory, i, mask, rules)
-                theta, g, _, _ = run(rules, theta, g, state, numbers, self.whole(memory, i, mask))
+                theta, g, _, _ = run(rules, theta, g, state, numbers, *self.given(memory, i, mask))
                 memory.keep(k, theta.value, i, mask)
                 memory.keep(k + 1, g.value, i, mask)
 
@@ -188,7 +189,7 @@ class _Kernel:
                 theta, g, state = self.operands(memory, i, mask, [*rules, rule])
                 if worst is not None:
                     worst.take(g.value)
-                theta, g, _, before = run(rules, theta, g, state, numbers, self.whole(memory, i, mask))
+                theta, g, _, before = run(rules, theta, g, state, numbers, *self.given(memory, i, mask))
                 arrays = [before, theta, g, *state[part]]
                 for total, x in zip(totals, terms(rule, arrays, early, self.widened), strict=True):
                     total.take(x, mask)
@@ -198,17 +199,18 @@ class _Kernel:
 
     def memory(self, row: Any) -> Memory:
         """The memory of a chunk."""
-        return Memory(self.code, self.job, row, self.layout, 2 * len(self.wholes))
+        random = [i for i, rule in enumerate(self.rules) if rule.random is not None and not rule.whole]
+        return Memory(self.code, self.job, row, self.layout, 2 * len(self.wholes), random)
 
-    def whole(self, memory: Memory, i: Any, mask: Any) -> Whole:
-        """Stages of whole arrays as they were run before: what they gave is read."""
+    def given(self, memory: Memory, i: Any, mask: Any) -> tuple[Whole, Normal]:
+        """Stages of whole arrays as they were run before, whose results are read; and what stages draw."""
 
         def read(part: int, _theta: Any, _g: Any) -> tuple[Operand, Operand]:
             k = 2 * self.wholes.index(part)
             theta, g = (Operand(self.code.builder, memory.aside(j, i, mask)) for j in (k, k + 1))
             return theta, g
 
-        return read
+        return read, lambda place: memory.normal(place, i)
 
     def numbered(self, after: Sequence[Sequence[Operand]]) -> Iterator[tuple[int, Operand]]:
         """The new slots that a pass stores, each with its number; those of whole arrays are stored by others."""

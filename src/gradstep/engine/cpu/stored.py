@@ -1,5 +1,6 @@
 """A chunk's memory as kernels see it: vectors of what is computed with, however it is stored."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from llvmlite import ir
@@ -8,7 +9,9 @@ from gradstep.array.reduction import LANES
 from gradstep.array.storage import BLOCK, BLOCKS, Layout
 from gradstep.engine.cpu import job as at
 from gradstep.engine.cpu.codecs import Bfloat16, Blocks, Float16, draw, high, larger, low, magnitude, tensor_key, words
-from gradstep.engine.cpu.llvm import FLOATS, I32, Function, halved, i64
+from gradstep.engine.cpu.llvm import FLOATS, I32, Function, Operand, halved, i64
+from gradstep.engine.normals import LOST, SHARE, use
+from gradstep.form.vocabulary import normal_number
 
 _FLOATS: dict[str, Any] = {"bfloat16": Bfloat16(), "float16": Float16()}
 _BLOCKS = {name: Blocks(name) for name in BLOCKS}
@@ -19,10 +22,13 @@ class Memory:
     """The arrays of one chunk: gradient, theta, master copy, slots and their scales.
 
     ``i`` is the number of a vector's first element in the chunk, ``mask`` the lanes that exist (None: all). ``asides``
-    is how many arrays are kept aside between passes: theta and g of each stage of whole arrays.
+    is how many arrays are kept aside between passes: theta and g of each stage of whole arrays. ``random`` are the
+    places of the stages that draw numbers.
     """
 
-    def __init__(self, code: Function, job: Any, row: Any, layout: Layout, asides: int = 0) -> None:
+    def __init__(
+        self, code: Function, job: Any, row: Any, layout: Layout, asides: int = 0, random: Sequence[int] = ()
+    ) -> None:
         self.code, self.layout = code, layout
         self.start = code.word(row, i64(at.START))
         n = len(layout.slots)
@@ -35,8 +41,9 @@ class Memory:
         self.found = code.word(code.word(job, i64(at.FOUND)), code.word(row, i64(at.TENSOR)))
         self.asides = [code.word(row, i64(at.SLOTS + 2 * n + 2 + k)) for k in range(asides)]
         step = code.word(job, i64(at.NOISE))
-        number = code.word(row, i64(at.SLOTS + 2 * n + 1)) if layout.draws else None
-        self.keys = [tensor_key(code, step, number, use) for use in range(layout.draws)]
+        number = code.word(row, i64(at.SLOTS + 2 * n + 1)) if layout.draws or random else None
+        self.keys = [tensor_key(code, step, number, k) for k in range(layout.draws)]
+        self.normals = {place: tensor_key(code, step, number, use(place)) for place in random}
 
     def gradient(self, i: Any, mask: Any) -> Any:
         """The gradient."""
@@ -89,6 +96,13 @@ class Memory:
         number = self.code.builder.add(self.start, i)
         bits = [draw(self.code, key, number) for key in self.keys]
         return [None if x is None else (low, high)[x[1]](self.code, bits[x[0]]) for x in self.layout.noise]
+
+    def normal(self, place: int, i: Any) -> Operand:
+        """What the stage at a place draws, as :func:`gradstep.engine.normals.normals` makes it."""
+        builder, real = self.code.builder, ir.VectorType(FLOATS[self.layout.compute], LANES)
+        bits = draw(self.code, self.normals[place], builder.add(self.start, i))
+        share = Operand(builder, builder.uitofp(builder.lshr(bits, words(LOST)), real))
+        return normal_number((share + 0.5) * SHARE)
 
     def open_block(self, begin: Any) -> None:
         """Read the scales of a block once for all: stores to other arrays would have them read again."""

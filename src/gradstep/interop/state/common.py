@@ -140,7 +140,8 @@ class OptimizerState:
         if rule.name not in places:
             theirs = f"it keeps what {' or '.join(places)} keeps" if places else "it keeps no arrays"
             raise self.refused(f"there is nothing for the {rule.name} of this optimizer in it; {theirs}")
-        return {slot: places[rule.name][key] for key, slot in zip(rule.state, slots, strict=True)}
+        kept = zip(rule.state, slots, strict=True)
+        return {slot: places[rule.name][key] for key, slot in kept if key not in rule.inputs}  # which come with a step
 
     def covered(self, places: Mapping[str, str], theirs: Iterable[str]) -> None:
         """See that the other side keeps just what stands in ``places``.
@@ -326,8 +327,9 @@ class OptimizerState:
         out = [counted(self.parts, t, group) for group in range(len(self.parts.groups.labels))]
         known = [(name, key, x) for name, own in theirs.items() for key, x in own.items()]
         for name, key, x in known:
-            if not 0 <= x <= 1:
-                raise self.refused(f"{key} of {name!r} is {x!r}, and is a product of numbers from 0 to 1")
+            if not 0 <= x <= (1 if key.endswith(".product") else np.inf) or not np.isfinite(x):
+                why = "a product of numbers from 0 to 1" if key.endswith(".product") else "a rate or a share"
+                raise self.refused(f"{key} of {name!r} is {x!r}, and is {why}")
             if _differs(x, out[self.groups[name]][key], t):
                 out[self.groups[name]][key] = float(x)
         for name, key, x in known:
@@ -345,8 +347,9 @@ class OptimizerState:
 
 
 def _differs(theirs: Any, mine: float, t: int) -> bool:
-    """Return True where a product of ``t`` numbers differs from theirs by more than the rounding of its dtype."""
-    return abs(float(theirs) - mine) > (t + 1) * np.finfo(theirs.dtype).eps
+    """Return True where what ``t`` updates made differs from theirs by more than the rounding of its dtype."""
+    info = np.finfo(theirs.dtype)
+    return abs(float(theirs) - mine) > (t + 1) * (float(info.eps) * abs(mine) + float(info.tiny))
 
 
 def bare(key: str) -> str:

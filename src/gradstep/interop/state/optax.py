@@ -75,12 +75,15 @@ PLACES: Mapping[str, Places] = {
     "MadgradState": {"madgrad": {"s": "s", "v": "grad_sum_sq", "x0": "x0"}},
     "DAdaptAdamWState": {"dadapt_adam": {"m": "exp_avg", "v": "exp_avg_sq", "s": "grad_sum"}},
     "ProdigyState": {"prodigy": {"m": "exp_avg", "v": "exp_avg_sq", "s": "grad_sum", "x0": "params0"}},
+    "SophiaState": {"sophia_optax": {"m": "mu", "h": "nu"}},
+    "MomoState": {"momo_optax": {"d": "exp_avg"}},
     "DoGState": {"dog": {"x0": "init_params"}},
     "DoWGState": {"dowg": {"x0": "init_params"}},
 }
 NUMBERS: Mapping[str, Mapping[str, str]] = {  # of the host, by rule; "product" is the weighted numerator
     "dadapt_adam": {"d": "estim_lr", "product": "numerator_weighted"},
     "prodigy": {"d": "estim_lr", "most": "estim_lr", "product": "numerator_weighted"},
+    "momo_optax": {"level": "barf", "base": "gamma"},
     "dog": {"distance": "max_dist", "gradients": "sum_sq_norm_grads"},
     "dowg": {"distance": "estim_sq_dist", "weighted": "weighted_sq_norm_grads"},
 }

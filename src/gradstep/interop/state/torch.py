@@ -4,6 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from importlib import import_module
 from typing import Any
 
+import numpy as np
+
 from gradstep.array.namespaces import to_numpy
 from gradstep.checkpoint import Parts
 from gradstep.errors import GradstepTypeError, GradstepValueError
@@ -14,6 +16,7 @@ torch: Any = import_module("torch")  # a type checker takes ``import torch`` for
 
 _MEAN = {"m": "exp_avg", "v": "exp_avg_sq"}
 _BUFFER = {"b": "momentum_buffer"}
+_FACTORS = {"r": "row_var", "c": "col_var"}
 
 PLACES: Mapping[str, Places] = {
     "SGD": {"unfolded_momentum": _BUFFER, "unfolded_nesterov": _BUFFER},
@@ -30,6 +33,12 @@ PLACES: Mapping[str, Places] = {
     "RAdam": {"radam_torch": _MEAN},
     "Adamax": {"adamax_eps_inside": {"m": "exp_avg", "u": "exp_inf"}},
     "SparseAdam": {"adam_eps_hat": _MEAN},
+    "Rprop": {"rprop": {"last": "prev", "size": "step_size"}},  # of the last gradient the sign counts
+    "ASGD": {"asgd_torch": {"average": "ax"}},
+    "Adafactor": {"adafactor_torch": _FACTORS, "adafactor_torch_dtype": _FACTORS},
+    "Muon": dict.fromkeys(
+        ("muon_torch", "muon_torch_matched", "muon_torch_plain", "muon_torch_plain_matched"), _BUFFER
+    ),
 }
 _KNOWN_BY = {  # options that a kind alone has, or that no kind before it has
     "SGD": {"momentum", "dampening", "nesterov"},
@@ -41,9 +50,17 @@ _KNOWN_BY = {  # options that a kind alone has, or that no kind before it has
     "RAdam": {"betas", "eps", "decoupled_weight_decay"},
     "Adamax": {"betas", "eps", "weight_decay"},
     "SparseAdam": {"betas", "eps", "maximize"},
+    "Rprop": {"etas", "step_sizes"},
+    "ASGD": {"lambd", "t0"},
+    "Adafactor": {"beta2_decay"},
+    "Muon": {"ns_steps"},
 }
 _ONLY_WITH = {"momentum_buffer": "momentum", "max_exp_avg_sq": "amsgrad", "grad_avg": "centered"}  # options that say so
-_MEMORY = {"NAdam": {"nadam_torch.product": "mu_product"}}
+_MEMORY = {
+    "NAdam": {"nadam_torch.product": "mu_product"},
+    "ASGD": {"asgd_torch.eta": "eta", "asgd_torch.mu": "mu"},
+}
+_UNCOUNTED = ("SGD", "Muon")  # kinds that keep no step
 
 
 def load_state(
@@ -55,7 +72,7 @@ def load_state(
         ours, counts = there.ours, dict[str, Any]()
         arrays, memory = dict[str, dict[str, Any]](), dict[str, dict[str, Any]]()
         for name, index in there.indices.items():
-            found = state_dict["state"].get(index, {})
+            found = _as_here(state_dict["state"].get(index, {}))
             for key in [*there.places.values(), *there.memory.values()]:
                 if found.get(key) is None:
                     raise ours.refused(f"{name!r} has no {key} there: it has made no step, or not under that name")
@@ -73,18 +90,37 @@ def dump_state(opt: Optimizer | Parts, like: Mapping[str, Any], names: Iterable[
         there = _ForeignState(parts, like, names)
         ours, state = there.ours, dict(like["state"])
         for name, index in there.indices.items():
-            old = state.get(index, {})
+            old = dict(state.get(index, {}))
+            if "variance" in old:
+                old["row_var"] = old["variance"].reshape(-1, 1)
             made: dict[str, Any] = {}
             if there.kind == "SparseAdam":
                 made["step"] = ours.count_of(name)  # an int there
-            elif there.kind != "SGD":
+            elif there.kind not in _UNCOUNTED:
                 made["step"] = _scalar(ours, ours.count_of(name), old.get("step"), "t")
             for own, key in there.memory.items():
                 made[key] = _scalar(ours, ours.memory_of(name)[own], old.get(key))
             if there.kind != "SGD" or ours.parts.t > 0:  # else torch makes its buffer of the first gradient
                 made |= {key: _tensor(ours, name, slot, old.get(key)) for slot, key in there.places.items()}
-            state[index] = made
+            state[index] = _as_there(made, tuple(parts.params[name].shape))
         return {**like, "state": {index: own for index, own in state.items() if own}}
+
+
+def _as_here(found: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a parameter's state as the rules here keep it: a vector of Adafactor's in factors."""
+    out = dict(found)
+    if out.get("variance") is not None:
+        rows = to_numpy(out.pop("variance")).reshape(-1, 1)
+        out |= {"row_var": rows, "col_var": rows.mean(0, np.float64, keepdims=True).astype(rows.dtype)}
+    return out
+
+
+def _as_there(made: Mapping[str, Any], shape: tuple[int, ...]) -> dict[str, Any]:
+    """Return a parameter's state as torch keeps it: of a vector's factors the rows alone."""
+    if len(shape) >= 2:
+        return dict(made)
+    out = {key: x for key, x in made.items() if key not in ("row_var", "col_var")}
+    return {**out, "variance": made["row_var"].reshape(shape)} if "row_var" in made else out
 
 
 class _ForeignState:

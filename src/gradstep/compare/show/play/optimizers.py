@@ -84,10 +84,15 @@ def names() -> dict[str, list[str]]:
     import_module("gradstep.variants")  # which registers more rules
     found: dict[str, list[str]] = {"rules": [], "variants": []}
     for name, made in registry().items():
-        whose = made.module.split(".")[1]
-        if whose in found and not made.inputs:  # and not a rule of the user's own, which may do anything
+        package, _, rest = made.module.partition(".")
+        whose = rest.partition(".")[0]
+        if (
+            package == "gradstep" and whose in found and not made.inputs
+        ):  # and not a rule of the user's own, which may do anything
             found[whose].append(name)
-    return found | constructors()
+    for library, listed in constructors().items():
+        found[library] = [name for name in listed if not any(x.rule.inputs for x in described(name).stage({}).parts)]
+    return found
 
 
 def choose(named: Named, scale: Mapping[str, float]) -> Player:

@@ -46,7 +46,7 @@ def is_linear(stage: Stage) -> bool:
     """Tell if a step is the same linear map of parameters, gradient and state at any time."""
     made = program(stage)
     hyper = {**made.values(made.hyper, 0), "lr": 1.0}  # it does not depend on the rate, which may overflow
-    if made.reduces or made.remembers or _row(made, hyper, 2) != _row(made, hyper, LATER):
+    if made.reduces or made.remembers or made.random or _row(made, hyper, 2) != _row(made, hyper, LATER):
         return False
     draw = np.random.default_rng(0).standard_normal
     a, b = draw((_size(made) + 1, 8)), draw((_size(made) + 1, 8))

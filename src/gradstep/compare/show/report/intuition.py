@@ -26,14 +26,18 @@ def pictures(study: Study) -> list[tuple[str, Figure]]:
         settings = _settings(surface, labels)
         rates = ", ".join(f"{x.kind.name} {x.numbers[x.kind.rate]:.3g}" for x in settings.players)
         figure = _restyled(study, labels, figures.contour(settings, trace(settings)))
-        out.append(
-            (f"{STEPS} steps on {surface.partition(':')[0]}; learning rates: {rates}. No clipping, no noise.", figure)
-        )
+        text = f"{STEPS} steps on {surface.partition(':')[0]}; learning rates: {rates}. No clipping, no noise."
+        out.append((f"{text}{_absent(study, labels)}", figure))
     for k in sorted(range(len(labels)), key=lambda k: "momentum" not in study.contenders[labels[k]].defaults):
         found: dict[str, Any] = figures.rate_map(_settings(SURFACES[0], labels, k))
         if found["figure"] is not None:
             return [*out, (f"The rate on the quadratic: {found['text']}", found["figure"])]
     return out
+
+
+def _absent(study: Study, labels: list[str]) -> str:
+    absent = [label for label in study.optimizers if label not in labels]
+    return f" Not drawn: {', '.join(absent)}." if absent else ""
 
 
 def _settings(surface: str, labels: list[str], shown: int = 0) -> Settings:

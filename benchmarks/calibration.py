@@ -1,0 +1,139 @@
+"""How often a comparison says what is not so: false claims, power and coverage, on studies from a formula.
+
+    python benchmarks/calibration.py            # all of it, about half an hour on one core
+    python benchmarks/calibration.py --quick    # a tenth of the studies
+
+A study is a table of times. Its logarithms are those of problem and optimizer, normal noise of each search and normal
+noise of each seed; a tenth of it is shared by all optimizers, as they start from the same parameters.
+"""
+
+import argparse
+import time
+
+import numpy as np
+
+from gradstep.compare.evidence.statistics import (
+    claims,
+    improvement,
+    interval,
+    medians,
+    pair_tests,
+    paired_draws,
+    resampled,
+    run_scores,
+)
+from gradstep.compare.evidence.statistics.draws import Draws
+
+RESAMPLES = 1000
+
+
+def study(rng, centre, seeds, searches=1, noise=0.2, between=0.0):
+    """Times [problem, optimizer, run]; ``centre`` [problem, optimizer]: logarithms of their medians."""
+    shape = (*np.shape(centre), searches, seeds)
+    shared = np.sqrt(0.1) * rng.standard_normal((shape[0], 1, *shape[2:]))
+    own = np.sqrt(0.9) * rng.standard_normal(shape)
+    tuned = between * rng.standard_normal((*shape[:3], 1))
+    return np.exp(np.asarray(centre)[..., None, None] + tuned + noise * (shared + own)).reshape(*shape[:2], -1)
+
+
+def claimed(times, searches=1):
+    """The claims that a report makes of a table."""
+    problems, _, runs = times.shape
+    over = resampled(problems, runs // searches, searches)
+    if over is None:
+        return np.zeros((times.shape[1],) * 2, bool)
+    better = improvement(times, Draws(np.arange(runs)[None, None])).estimate
+    return claims(better, pair_tests(times, searches, over))
+
+
+def false_claims(problems, seeds, contenders, studies, searches=1, between=0.0, grid=0.0, seed=0):
+    """The share of studies of equal contenders in which any claim is made."""
+    rng = np.random.default_rng(seed)
+    made = 0
+    for _ in range(studies):
+        times = study(rng, np.zeros((problems, contenders)), seeds, searches, between=between)
+        times = np.ceil(times / grid) * grid if grid else times
+        made += claimed(times, searches).any()
+    return made / studies
+
+
+def power(problems, seeds, contenders, studies, factor=1.5, noise=0.35, seed=0):
+    """The share of studies in which a contender that is quicker by ``factor`` is claimed to be ahead of each other."""
+    rng = np.random.default_rng(seed)
+    centre = np.zeros((problems, contenders))
+    centre[:, 0] = -np.log(factor)
+    return np.mean([claimed(study(rng, centre, seeds, noise=noise))[0, 1:].all() for _ in range(studies)])
+
+
+def covered_median(seeds, searches, studies, noise=0.2, between=0.2, seed=0):
+    """The share of intervals that hold the median, of one optimizer on one problem."""
+    rng = np.random.default_rng(seed)
+    draws = paired_draws(1, seeds, searches, RESAMPLES, over=resampled(1, seeds, searches))
+    times = study(rng, np.zeros((1, studies)), seeds, searches, noise, between if searches > 1 else 0.0)
+    found = [interval(medians, times[:, k : k + 50], draws) for k in range(0, studies, 50)]
+    return np.mean([(x.low <= 1) & (x.high >= 1) for x in found])
+
+
+def covered_score(problems, seeds, searches, studies, noise=0.2, between=0.2, over_problems=False, seed=0):
+    """The share of intervals that hold the score, over five optimizers, the slowest at 2.2 times the first."""
+    rng = np.random.default_rng(seed)
+    draws = paired_draws(problems, seeds, searches, RESAMPLES, over_problems=over_problems)
+    between = between if searches > 1 else 0.0
+    mean = np.linspace(0, 0.8, 5)
+    all_problems = run_scores(np.exp(mean + 0.3 * rng.standard_normal((200_000, 5)))[..., None])
+    hits = []
+    for _ in range(studies):
+        centre = mean + 0.3 * rng.standard_normal((problems, 5))
+        true = all_problems if over_problems else run_scores(np.exp(centre)[..., None])
+        found = interval(run_scores, study(rng, centre, seeds, searches, noise, between), draws, smooth=True)
+        hits.append((found.low <= true) & (true <= found.high))
+    return np.mean(hits)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="a tenth of the studies")
+    share = 10 if parser.parse_args().quick else 1
+    began = time.perf_counter()
+
+    def say(*cells):
+        print("| " + " | ".join(f"{x:.1%}" if isinstance(x, float) else str(x) for x in cells) + " |", flush=True)
+
+    many, fewer, few = 2000 // share, 1000 // share, 400 // share
+    print(f"False claims of equal optimizers, {many} studies each ({fewer} of nine):\n")
+    say("problems", "seeds", "searches", "2 optimizers", "9 optimizers")
+    say(*["---"] * 5)
+    for problems in (1, 2, 7, 15):
+        for seeds in (3, 6, 10):
+            found = [false_claims(problems, seeds, k, n) for k, n in ((2, many), (9, fewer))]
+            say(problems, seeds, 1, *found)
+    for problems, searches in ((1, 6), (2, 3), (7, 3), (15, 3)):
+        found = [false_claims(problems, 6, k, n, searches, 0.2) for k, n in ((2, many), (9, fewer))]
+        say(problems, 6, searches, *found)
+
+    print(f"\nPower: quicker by a factor of 1.5, noise 0.35, and claimed so; {fewer} studies each ({few} of nine):\n")
+    say("problems", "seeds", "2 optimizers", "9 optimizers")
+    say(*["---"] * 4)
+    for problems in (1, 2, 7, 15):
+        for seeds in (6, 10, 20):
+            say(problems, seeds, *(float(power(problems, seeds, k, n)) for k, n in ((2, fewer), (9, few))))
+
+    print(f"\nCoverage of 95 % intervals; {2 * many} studies for a median, {few} for a score:\n")
+    say("of", "problems", "searches", "seeds", "noise", "coverage")
+    say(*["---"] * 6)
+    for searches, seeds in ((1, 6), (1, 10), (1, 20), (6, 10), (10, 10)):
+        for noise in (0.1, 0.35):
+            found = float(covered_median(seeds, searches, 2 * many, noise, noise))
+            say("median", 1, searches, seeds, str(noise), found)
+    for problems, searches, seeds in ((7, 3, 10), (20, 3, 10), (2, 3, 10), (7, 1, 6), (7, 1, 10), (20, 1, 10)):
+        for noise in (0.1, 0.2):
+            found = float(covered_score(problems, seeds, searches, few, noise, noise))
+            say("score", problems, searches, seeds, str(noise), found)
+    for problems in (7, 20):
+        found = float(covered_score(problems, 10, 3, few, over_problems=True))
+        say("score of problems like these", problems, 3, 10, "0.2", found)
+    print(f"\n{time.perf_counter() - began:.0f} s")
+
+
+if __name__ == "__main__":
+    main()
