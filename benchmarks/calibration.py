@@ -13,37 +13,15 @@ import time
 import numpy as np
 
 from gradstep.compare.evidence.statistics import (
-    claims,
-    improvement,
     interval,
     medians,
-    pair_tests,
     paired_draws,
     resampled,
     run_scores,
 )
-from gradstep.compare.evidence.statistics.draws import Draws
+from gradstep.compare.evidence.statistics.power import claimed, simulated
 
 RESAMPLES = 1000
-
-
-def study(rng, centre, seeds, searches=1, noise=0.2, between=0.0):
-    """Times [problem, optimizer, run]; ``centre`` [problem, optimizer]: logarithms of their medians."""
-    shape = (*np.shape(centre), searches, seeds)
-    shared = np.sqrt(0.1) * rng.standard_normal((shape[0], 1, *shape[2:]))
-    own = np.sqrt(0.9) * rng.standard_normal(shape)
-    tuned = between * rng.standard_normal((*shape[:3], 1))
-    return np.exp(np.asarray(centre)[..., None, None] + tuned + noise * (shared + own)).reshape(*shape[:2], -1)
-
-
-def claimed(times, searches=1):
-    """The claims that a report makes of a table."""
-    problems, _, runs = times.shape
-    over = resampled(problems, runs // searches, searches)
-    if over is None:
-        return np.zeros((times.shape[1],) * 2, bool)
-    better = improvement(times, Draws(np.arange(runs)[None, None])).estimate
-    return claims(better, pair_tests(times, searches, over))
 
 
 def false_claims(problems, seeds, contenders, studies, searches=1, between=0.0, grid=0.0, seed=0):
@@ -51,7 +29,7 @@ def false_claims(problems, seeds, contenders, studies, searches=1, between=0.0, 
     rng = np.random.default_rng(seed)
     made = 0
     for _ in range(studies):
-        times = study(rng, np.zeros((problems, contenders)), seeds, searches, between=between)
+        times = simulated(rng, np.zeros((problems, contenders)), seeds, searches, between=between)
         times = np.ceil(times / grid) * grid if grid else times
         made += claimed(times, searches).any()
     return made / studies
@@ -62,14 +40,14 @@ def power(problems, seeds, contenders, studies, factor=1.5, noise=0.35, seed=0):
     rng = np.random.default_rng(seed)
     centre = np.zeros((problems, contenders))
     centre[:, 0] = -np.log(factor)
-    return np.mean([claimed(study(rng, centre, seeds, noise=noise))[0, 1:].all() for _ in range(studies)])
+    return np.mean([claimed(simulated(rng, centre, seeds, noise=noise))[0, 1:].all() for _ in range(studies)])
 
 
 def covered_median(seeds, searches, studies, noise=0.2, between=0.2, seed=0):
     """The share of intervals that hold the median, of one optimizer on one problem."""
     rng = np.random.default_rng(seed)
     draws = paired_draws(1, seeds, searches, RESAMPLES, over=resampled(1, seeds, searches))
-    times = study(rng, np.zeros((1, studies)), seeds, searches, noise, between if searches > 1 else 0.0)
+    times = simulated(rng, np.zeros((1, studies)), seeds, searches, noise, between if searches > 1 else 0.0)
     found = [interval(medians, times[:, k : k + 50], draws) for k in range(0, studies, 50)]
     return np.mean([(x.low <= 1) & (x.high >= 1) for x in found])
 
@@ -85,7 +63,7 @@ def covered_score(problems, seeds, searches, studies, noise=0.2, between=0.2, ov
     for _ in range(studies):
         centre = mean + 0.3 * rng.standard_normal((problems, 5))
         true = all_problems if over_problems else run_scores(np.exp(centre)[..., None])
-        found = interval(run_scores, study(rng, centre, seeds, searches, noise, between), draws, smooth=True)
+        found = interval(run_scores, simulated(rng, centre, seeds, searches, noise, between), draws, smooth=True)
         hits.append((found.low <= true) & (true <= found.high))
     return np.mean(hits)
 

@@ -82,6 +82,7 @@ def make_spec(
     optimizers: str = DEFAULT_OPTIMIZERS,
     *,
     target: str | None = None,
+    vary: str | None = None,
     **options: Any,
 ) -> Plan:
     """Return the plan of a study; everything that can be wrong in it is found here, before the first run.
@@ -94,6 +95,8 @@ def make_spec(
         Comma-separated, with hyperparameters that are held: ``adam,momentum:momentum=0.95,keras.RMSprop``.
     target
         ``loss=0.1`` or ``accuracy=0.95``, in place of the one that a problem has.
+    vary
+        ``batch=32,128,512``: each problem with each of these values of an option.
     **options
         Of :class:`~gradstep.compare.record.Options`; ``searches`` is 3 for the set ``full`` unless it is given. An
         optimizer whose label holds all that would be searched has one trial.
@@ -108,7 +111,7 @@ def make_spec(
         options["searches"] = 3 if "full" in problems else 1
     chosen = _options(options)
     contenders = read_contenders(optimizers)
-    found, sources, notes = _problems(problems)
+    found, sources, notes = _problems(problems if vary is None else _varied(problems, vary))
     if chosen.ruleset == "defaults":
         for one in contenders.values():
             one.stage({})  # which may lack a learning rate
@@ -175,6 +178,15 @@ def parts(spec: Spec) -> list[tuple[str, str, int]]:
     k, n = spec.share
     every = [(p, o, search) for search in range(spec.searches) for p in spec.problems for o in spec.optimizers]
     return every[k - 1 :: n]
+
+
+def totals(spec: Spec, contenders: Mapping[str, Contender]) -> dict[tuple[str, str], int]:
+    """Return the number of runs by problem and optimizer, of those that a spec, or its shard, has parts of."""
+    out: dict[tuple[str, str], int] = {}
+    for problem, optimizer, search in parts(spec):
+        n = part_total(spec, contenders[optimizer], search)
+        out[problem, optimizer] = out.get((problem, optimizer), 0) + n
+    return out
 
 
 def is_asked(spec: Spec, one: Contender, run: RunKey) -> bool:
@@ -337,6 +349,22 @@ def _train(planned: PlannedRun, problem: Problem, task: Task, record: _Record) -
     return None
 
 
+def _varied(texts: Sequence[str], vary: str) -> list[str]:
+    """Return each problem with each value of an option."""
+    key, _, values = (part.strip() for part in vary.partition("="))
+    if not (key and values):
+        raise GradstepValueError(f"cannot read what to vary from {vary!r}; write an option and values, batch=32,128.")
+    out: list[str] = []
+    for text in [name for given in texts for name in SETS.get(given, (given,))]:
+        if is_own(text):
+            raise GradstepValueError(
+                f"{text} is a file, which has no options to vary; give one name for each form of it."
+            )
+        before = f"{text}{',' if ':' in text else ':'}{key}"
+        out += [f"{before}={value.strip()}" for value in values.split(",")]
+    return out
+
+
 def _problems(texts: Sequence[str]) -> tuple[dict[str, Problem], dict[str, Source], list[str]]:
     """Problems by label, the files of those that are the user's, and what is to be said of their gradients."""
     found: dict[str, Problem] = {}
@@ -379,7 +407,8 @@ def _goal_of(problem: Problem) -> Goal | None:
     own = problem.target
     if own is None or math.isnan(own.level):
         return None
-    return Goal(own.metric, own.level, own.split, "frozen" if problem.name in records() else "problem", own.patience)
+    is_frozen = problem.name.partition(":")[0] in records()
+    return Goal(own.metric, own.level, own.split, "frozen" if is_frozen else "problem", own.patience)
 
 
 def _given(text: str, problem: Problem, source: Source | None) -> Goal:

@@ -18,7 +18,7 @@ from gradstep.compare.content import Content
 from gradstep.compare.evidence.statistics import median, steps_to_target
 from gradstep.compare.evidence.statistics.ecdf import FINEST
 from gradstep.compare.problems import Target
-from gradstep.compare.protocol import is_asked, part_total, parts, read_contenders, tuning_total
+from gradstep.compare.protocol import is_asked, parts, read_contenders, totals, tuning_total
 from gradstep.compare.record import PHASES, SEARCH_SEEDS, Goal, ProblemInfo, RunRecord, Session, Spec, Timing
 from gradstep.compare.show.views import Ecdf, Profile, Table
 from gradstep.compare.store import Reader
@@ -163,11 +163,7 @@ class Study:
     @cached_property
     def asked(self) -> dict[tuple[str, str], int]:
         """The number of runs of each problem and optimizer in the finished study; of a shard, where it has some."""
-        out: dict[tuple[str, str], int] = {}
-        for problem, optimizer, search in parts(self.spec):
-            n = part_total(self.spec, self.contenders[optimizer], search)
-            out[problem, optimizer] = out.get((problem, optimizer), 0) + n
-        return out
+        return totals(self.spec, self.contenders)
 
     @property
     def finished(self) -> bool:

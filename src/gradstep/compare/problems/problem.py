@@ -6,6 +6,9 @@ from typing import Any, Literal
 
 import numpy as np
 
+from gradstep.errors import GradstepValueError
+from gradstep.text import Named
+
 Split = Literal["train", "validation", "test"]
 Values = dict[str, float]
 
@@ -105,6 +108,24 @@ class Problem:
     def goal(self) -> str:
         """The target in words: ``validation accuracy ≥ 95 %``."""
         return "" if self.target is None else f"{prefix(self.target.split, self.exact)}{self.target}"
+
+
+def labelled(name: str, options: Mapping[str, float], usual: Mapping[str, float]) -> str:
+    """Return the label of a problem with options: the name, and those that are not as usual."""
+    return str(Named(name, tuple(sorted((key, float(x)) for key, x in options.items() if x != usual[key]))))
+
+
+def size_option(problem: str, key: str, value: float, most: int = 100_000) -> int:
+    """Return an option that is a size, a whole number from 1 to ``most``.
+
+    Raises
+    ------
+    GradstepValueError
+        When it is none.
+    """
+    if not (1 <= value <= most and value == int(value)):
+        raise GradstepValueError(f"problem {problem}: {key} must be an integer in 1 to {most}, not {value:g}.")
+    return int(value)
 
 
 def prefix(split: Split, exact: bool) -> str:

@@ -4,8 +4,9 @@ from dataclasses import replace
 from typing import Any
 
 from gradstep import rules, stages, variants
+from gradstep.conventions.library import refusing
 from gradstep.conventions.optax import shared
-from gradstep.conventions.optax.shared import ROOT, refusing
+from gradstep.conventions.optax.shared import ROOT
 from gradstep.form.chain import chain
 from gradstep.form.rule import Stage
 

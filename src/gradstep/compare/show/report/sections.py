@@ -1,4 +1,4 @@
-"""The twelve sections of the page. Each says in a sentence what it lacks where there is nothing to show."""
+"""The sections of the page. Each says in a sentence what it lacks where there is nothing to show."""
 
 import math
 from collections.abc import Callable, Iterable
@@ -14,7 +14,7 @@ from gradstep.compare.evidence.study import Axis, Study
 from gradstep.compare.evidence.table import entries
 from gradstep.compare.record import RunRecord
 from gradstep.compare.show.pages.templates import macros
-from gradstep.compare.show.report import appendix, intuition, pairs, ranking, tables, tuning
+from gradstep.compare.show.report import appendix, axes, intuition, pairs, ranking, tables, tuning
 from gradstep.compare.show.report.curves import HEALTH, Metric, curves, health
 from gradstep.compare.show.report.looks import FAMILIES
 from gradstep.compare.show.report.parts import Plot, Section, Select, choices
@@ -192,6 +192,18 @@ def _budget(evidence: Evidence, show: Show) -> Section:
     return Section(key, title, [_problem_choices(study, "budget"), *_each(study, own)])
 
 
+def _varied(evidence: Evidence, show: Show) -> Section:
+    """Return the section with steps against an option that problems differ in; without any, one without parts."""
+    parts: list[Markup] = []
+    for k, ((problem, key), labels) in enumerate(axes.varied(evidence.problems).items()):
+        figure = axes.against(evidence, key, labels)
+        caption = f"Median steps to the target of {problem}, for each {key}; no point for a miss."
+        title = f"{problem}: steps against {key}"
+        none = macros.paragraph(f"No optimizer reached the target of {problem} with its median seed, at any {key}.")
+        parts.append(none if figure is None else show(Plot(f"varied-{k}", title, caption, figure)))
+    return Section("varied", "Against an option", parts)
+
+
 def _cost(evidence: Evidence, show: Show) -> Section:
     key, title = "cost", "Steps and seconds"
     if not evidence.has("seconds"):
@@ -334,6 +346,7 @@ SECTIONS: tuple[Callable[[Evidence, Show], Section], ...] = (
     _learning_curves,
     _sensitivity,
     _budget,
+    _varied,
     _cost,
     _pairs,
     _health,
