@@ -1,6 +1,7 @@
 """How often a comparison says what is not so: false claims, power and coverage, on studies from a formula.
 
     python benchmarks/calibration.py            # all of it, about half an hour on one core
+    python benchmarks/calibration.py power      # a part: claims, power or coverage
     python benchmarks/calibration.py --quick    # a tenth of the studies
 
 A study is a table of times. Its logarithms are those of problem and optimizer, normal noise of each search and normal
@@ -68,41 +69,41 @@ def covered_score(problems, seeds, searches, studies, noise=0.2, between=0.2, ov
     return np.mean(hits)
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="a tenth of the studies")
-    share = 10 if parser.parse_args().quick else 1
-    began = time.perf_counter()
+def say(*cells):
+    print("| " + " | ".join(f"{x:.1%}" if isinstance(x, float) else str(x) for x in cells) + " |", flush=True)
 
-    def say(*cells):
-        print("| " + " | ".join(f"{x:.1%}" if isinstance(x, float) else str(x) for x in cells) + " |", flush=True)
 
-    many, fewer, few = 2000 // share, 1000 // share, 400 // share
-    print(f"False claims of equal optimizers, {many} studies each ({fewer} of nine):\n")
-    say("problems", "seeds", "searches", "2 optimizers", "9 optimizers")
-    say(*["---"] * 5)
-    for problems in (1, 2, 7, 15):
-        for seeds in (3, 6, 10):
-            found = [false_claims(problems, seeds, k, n) for k, n in ((2, many), (9, fewer))]
-            say(problems, seeds, 1, *found)
-    for problems, searches in ((1, 6), (2, 3), (7, 3), (15, 3)):
-        found = [false_claims(problems, 6, k, n, searches, 0.2) for k, n in ((2, many), (9, fewer))]
-        say(problems, 6, searches, *found)
+def head(*cells):
+    say(*cells)
+    say(*["---"] * len(cells))
 
-    print(f"\nPower: quicker by a factor of 1.5, noise 0.35, and claimed so; {fewer} studies each ({few} of nine):\n")
-    say("problems", "seeds", "2 optimizers", "9 optimizers")
-    say(*["---"] * 4)
+
+def say_claims(share):
+    two, nine = 2000 // share, 1000 // share
+    print(f"False claims of equal optimizers, {two} studies each ({nine} of nine):\n")
+    head("problems", "seeds", "searches", "2 optimizers", "9 optimizers")
+    cases = [(problems, seeds, 1, 0.0) for problems in (1, 2, 7, 15) for seeds in (3, 6, 10)]
+    cases += [(problems, 6, searches, 0.2) for problems, searches in ((1, 6), (2, 3), (7, 3), (15, 3))]
+    for problems, seeds, searches, between in cases:
+        found = [false_claims(problems, seeds, k, n, searches, between) for k, n in ((2, two), (9, nine))]
+        say(problems, seeds, searches, *found)
+
+
+def say_power(share):
+    two, nine = 500 // share, 200 // share
+    print(f"\nPower: quicker by a factor of 1.5, noise 0.35, and claimed so; {two} studies each ({nine} of nine):\n")
+    head("problems", "seeds", "2 optimizers", "9 optimizers")
     for problems in (1, 2, 7, 15):
         for seeds in (6, 10, 20):
-            say(problems, seeds, *(float(power(problems, seeds, k, n)) for k, n in ((2, fewer), (9, few))))
+            say(problems, seeds, *(float(power(problems, seeds, k, n)) for k, n in ((2, two), (9, nine))))
 
-    print(f"\nCoverage of 95 % intervals; {2 * many} studies for a median, {few} for a score:\n")
-    say("of", "problems", "searches", "seeds", "noise", "coverage")
-    say(*["---"] * 6)
+
+def say_coverage(share):
+    many, few = 2000 // share, 200 // share
+    print(f"\nCoverage of 95 % intervals; {many} studies for a median, {few} of five optimizers for a score:\n")
+    head("of", "problems", "searches", "seeds", "noise", "coverage")
     for searches, seeds in ((1, 6), (1, 10), (1, 20), (6, 10), (10, 10)):
-        for noise in (0.1, 0.35):
-            found = float(covered_median(seeds, searches, 2 * many, noise, noise))
-            say("median", 1, searches, seeds, str(noise), found)
+        say("median", 1, searches, seeds, "0.2", float(covered_median(seeds, searches, many)))
     for problems, searches, seeds in ((7, 3, 10), (20, 3, 10), (2, 3, 10), (7, 1, 6), (7, 1, 10), (20, 1, 10)):
         for noise in (0.1, 0.2):
             found = float(covered_score(problems, seeds, searches, few, noise, noise))
@@ -110,6 +111,19 @@ def main():
     for problems in (7, 20):
         found = float(covered_score(problems, 10, 3, few, over_problems=True))
         say("score of problems like these", problems, 3, 10, "0.2", found)
+
+
+PARTS = {"claims": say_claims, "power": say_power, "coverage": say_coverage}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("parts", nargs="*", help="claims, power, coverage; all of them by default")
+    parser.add_argument("--quick", action="store_true", help="a tenth of the studies")
+    given = parser.parse_args()
+    began = time.perf_counter()
+    for part in given.parts or PARTS:
+        PARTS[part](10 if given.quick else 1)
     print(f"\n{time.perf_counter() - began:.0f} s")
 
 

@@ -38,8 +38,9 @@ TIMM = {"lr": ANY_RATE, "weight_decay": DECAY}
 TIMM_ADAM = {**TIMM, "betas": BETAS, "eps": EPS}
 OURS = {"lr": ANY_RATE, "weight_decay": DECAY, "maximize": FLAG}  # of pytorch_optimizer
 OURS_ADAM = {**OURS, "betas": BETAS, "eps": EPS}
+MEANS = st.tuples(st.floats(0.1, 0.99), SLOW).map(list)  # AdaBelief: g less a mean that is g is rounding
 BETAS3 = st.tuples(BETA, BETA, SLOW).map(list)
-FIRST = st.floats(1e-6, 0.1)
+FIRST = st.floats(1e-3, 0.1)  # d0: in sums with x0 - theta a smaller step is rounding
 SIGNED = st.just(0.0) | st.floats(1e-3, 0.99)  # 1 - beta is one of a beta that is smaller than its rounding
 CLIPS = st.sampled_from(["clipnorm", "clipvalue", "global_clipnorm"])
 KERAS = {"learning_rate": ANY_RATE, "weight_decay": DECAY, "clip": st.none() | st.tuples(CLIPS, BOUND)}
@@ -130,7 +131,7 @@ ARGUMENTS = {
         "madgrad": {**OPTAX, "momentum": BETA, "weight_decay": DECAY, "eps": EPS},
     },
     "timm": {
-        "AdaBelief": {**TIMM_ADAM, "rectify": FLAG, "decoupled_decay": FLAG},
+        "AdaBelief": {**TIMM_ADAM, "betas": MEANS, "rectify": FLAG, "decoupled_decay": FLAG},
         "AdamWLegacy": {**TIMM_ADAM, "amsgrad": FLAG, "caution": FLAG, "maximize": FLAG},
         "Adan": {**TIMM, "betas": BETAS3, "eps": EPS, "no_prox": FLAG},
         "Adopt": {
@@ -171,7 +172,7 @@ ARGUMENTS = {
             "t_alpha_beta3": st.none() | st.integers(1, 20),
             "weight_decouple": FLAG,
         },
-        "AdaBelief": {**OURS_ADAM, "rectify": FLAG, "weight_decouple": FLAG},
+        "AdaBelief": {**OURS_ADAM, "betas": MEANS, "rectify": FLAG, "weight_decouple": FLAG},
         "AdaDelta": {**OURS, "rho": SLOW, "eps": EPS, "weight_decouple": FLAG},
         "AdaMax": {**OURS_ADAM, "weight_decouple": FLAG},
         "Adan": {"lr": ANY_RATE, "weight_decay": DECAY, "betas": BETAS3, "eps": EPS, "weight_decouple": FLAG},
@@ -219,7 +220,12 @@ ARGUMENTS = {
         "Nadam": KERAS_ADAM,
     },
 }
-ALWAYS = {"optax": "learning_rate", "optax.contrib": "learning_rate", "keras": "beta_2"}  # given in each call
+ALWAYS = {  # given in each call, where a constructor has it
+    "optax": "learning_rate",
+    "optax.contrib": "learning_rate",
+    "keras": "beta_2",
+    "pytorch_optimizer": "d0",
+}
 # Each step has a rounding of float32, such as that of the product of momenta, which is below a half.
 ROUNDED = dict.fromkeys([("torch", "NAdam"), ("torch", "ASGD")], STEPS * 2.0**-24) | {
     ("torch", "Muon"): TOLERANCE["torch", "float64"]

@@ -162,6 +162,25 @@ def test_sensitivity_is_capped_and_marked():
     assert tuning.usable(evidence.rates("quadratic", "sgd"))[0] == f"{exact.value:.3g}"
 
 
+@pytest.mark.parametrize(
+    ("ends", "words"),
+    [
+        ([2.0, 1.0, 0.01, 1.0], "0.08"),  # a fiftieth of the gain is 0.0398: 0.0398 / 0.99 of a decade on each side
+        ([0.02, 0.01, 1.0, 2.0], "1 or more, below"),
+        ([2.0, 1.0, 0.01, 0.02], "1 or more, above"),
+        ([0.01, 0.02, 0.02, 0.01], "3 or more: all that was tried"),
+    ],
+)
+def test_usable_decades_are_more_where_an_edge_was_reached_alone(ends, words):
+    study = made_study(speed={"sgd": 0.05}, problems=("quadratic",))
+    tuned = [run for run in study.runs if run.phase == "tune"]
+    moved = [replace(run, loss=[*run.loss[:-1], end]) for run, end in zip(tuned, ends, strict=True)]
+    study = replace(study, runs=[*moved, *(run for run in study.runs if run.phase != "tune")])
+    found = tuning.usable(Evidence(study).rates("quadratic", "sgd"))[1]
+    assert found.startswith(words[:1])
+    assert ("or more" in found, found.partition(" ")[2]) == ("or more" in words, words.partition(" ")[2])
+
+
 def test_the_budget_is_the_best_of_k_trials():
     found = made_study(speed={"adam": 0.2, "sgd": 0.001}, problems=("quadratic",), trials=4)
     evidence = Evidence(found)

@@ -1,11 +1,13 @@
 """The verdict's sentences on studies of which it is known beforehand what can be said."""
 
 import re
+from dataclasses import replace
 
 import pytest
 from report_studies import made_study, steps_to
 
 from gradstep.compare.evidence.evidence import Evidence
+from gradstep.compare.show.report.outcome import outcome
 from gradstep.compare.show.report.verdict import verdict
 
 
@@ -148,3 +150,27 @@ def test_pairs_of_runs_and_the_score_must_agree():
 def test_nothing_is_said_too_early(seeds):
     told = said(seeds=seeds, without=lambda run: run[1:3] == ("sgd", "eval"))
     assert told == ["There is no verdict yet: on no problem has every optimizer all of its seeds."]
+
+
+def test_the_outcome_has_the_numbers_of_the_page():
+    study = made_study(speed={"sgd": 0.03, "adam": 0.1, "adamw": 0.05}, level=0.2)
+    found, evidence = outcome(study), Evidence(study)
+    assert found["verdict"] == verdict(evidence)
+    assert (found["over"], found["baseline"], found["problems"]) == ("seeds", "adamw", list(study.problems))
+    assert [row["optimizer"] for row in found["optimizers"]] == ["adam", "adamw", "sgd"]
+    scores, speed = evidence.scores(), evidence.speedups()
+    for row, k in zip(found["optimizers"], (1, 2, 0), strict=True):
+        assert row["score"] == {"estimate": scores.estimate[k], "low": scores.low[k], "high": scores.high[k]}
+        assert row["speedup"] == {"estimate": speed.estimate[k], "low": speed.low[k], "high": speed.high[k]}
+    assert sorted(found["better"]) == [["adam", "adamw"], ["adam", "sgd"], ["adamw", "sgd"]]
+    few = outcome(made_study(seeds=3))
+    assert (few["over"], few["better"]) == (None, [])
+    assert set(few["optimizers"][0]["score"]) == {"estimate", "least", "greatest"}
+    assert outcome(made_study(without=lambda run: True))["optimizers"] == []
+
+
+def test_a_target_that_is_held_says_so():
+    study = made_study(problems=("quadratic",))
+    goals = {"quadratic": replace(study.spec.goals["quadratic"], patience=3)}
+    first, _, _ = verdict(Evidence(replace(study, spec=replace(study.spec, goals=goals))))
+    assert "(loss ≤ 0.1, held for 3 evaluations)" in first

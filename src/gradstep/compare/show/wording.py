@@ -21,7 +21,8 @@ def goal(study: Study, problem: str) -> str:
         return none if study.finished and study.spec.shard is None else "not settled yet"
     _, _, whose = found.origin.partition("study: ")
     reached = f" (what {whose} has after half of its steps in three of four runs)" if whose else ""
-    return f"{study.problem_info[problem].prefix(found.split)}{found.target}{reached}"
+    held = f", held for {counted(found.patience, 'evaluation')}" if found.patience > 1 else ""
+    return f"{study.problem_info[problem].prefix(found.split)}{found.target}{held}{reached}"
 
 
 def summary(study: Study) -> str:

@@ -33,7 +33,8 @@ def matrix(evidence: Evidence) -> Markup:
     if found.over is not None:
         note += (
             ", with a 95 % interval for each pair by itself. ▲ and ▼: more than chance; that any of them is false has "
-            "a probability of 5 % at most"
+            "a probability of 5 % at most. Where an interval leaves out one half and there is no mark, one is ahead on "
+            "some problems alone, or the pairs are too many for so few runs"
         )
     return macros.pairs(caption, f"{note}.", [labels[k] for k in order], rows)
 

@@ -168,7 +168,7 @@ def _usable(evidence: Evidence, problem: str) -> Markup:
         rows.append([(label, label), *numbers])
     caption = (
         "Sensitivity: the mean over the rates of min(loss, loss at the start) less the best. Usable decades: around "
-        "the best rate, where the loss gives up at most a tenth of what the best run gained."
+        "the best rate, where the loss gives up at most a fiftieth of what the best run gained."
     )
     return tables.sortable(caption, ["optimizer", "sensitivity", "usable decades", "rates tried", "diverged"], rows)
 
