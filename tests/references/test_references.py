@@ -39,7 +39,7 @@ CLIMBING = Case("optax", "adadelta", {}, "float64")  # recorded, and refused her
 CASES = [case for library in DTYPES for case in cases(library) if case != CLIMBING]
 WITH_AVERAGES = [case for case in CASES if case.arguments.get("use_ema")]
 # What no state is taken of.
-STATELESS = {"optax": {"novograd", "sm3"}, "optax.contrib": {"schedule_free_adamw", "schedule_free_sgd"}}
+STATELESS = {"optax": {"adafactor", "novograd", "sm3"}, "optax.contrib": {"schedule_free_adamw", "schedule_free_sgd"}}
 FROM_STATES = [
     case for case in CASES if case.library in LOADABLE and case.constructor not in STATELESS.get(case.library, ())
 ]
