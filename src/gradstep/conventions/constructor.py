@@ -9,7 +9,7 @@ import math
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, update_wrapper, wraps
 from itertools import product
 from typing import Any, Generic, Literal, NamedTuple, ParamSpec
@@ -316,7 +316,7 @@ class Constructor(Generic[P]):
                     hyper[key] = self._here(x, value, key, part.rule.domains.get(key))
                 elif key in part.given:
                     hyper[key] = part.given[key]
-            parts += part.rule(**hyper).parts
+            parts.append(replace(part, given=part.rule(**hyper).parts[0].given))
         return Stage(tuple(parts))
 
     @cached_property

@@ -423,7 +423,7 @@ class Program:
         GradstepTypeError
             For complex numbers.
         GradstepValueError
-            For more axes than the rule is for.
+            For more axes than the rule is for, and for a vector where it is for matrices alone.
         """
         for i in wholes(self.rules):
             part, axes = self.parts[i], self.parts[i].rule.axes
@@ -436,6 +436,12 @@ class Program:
                 raise GradstepValueError(
                     f"parameter {name!r} has {len(x.shape)} axes, and {part.label} is for matrices; hand in a view "
                     f"such as w.reshape(len(w), -1), or give it a rule of its own: groups={{{name!r}: gs.adam()}}."
+                )
+
+            if part.is_for_matrices and len(x.shape) < 2:
+                raise GradstepValueError(
+                    f"parameter {name!r} has {len(x.shape)} axes, and {part.label} is for matrices alone; give it a "
+                    f"rule of its own: groups={{{name!r}: gs.adamw()}}."
                 )
 
     def start(self, part: int, slot: int, values: Mapping[str, float]) -> float | str | Identity | Callable[..., Any]:

@@ -29,7 +29,7 @@ from gradstep.variants.cautious import cautious_heavyball, cautious_mean
 from gradstep.variants.decay import decay_from_second
 from gradstep.variants.ema import ema_after_first, ema_warmed_tf
 from gradstep.variants.ftrl import ftrl_keras
-from gradstep.variants.lamb import lamb_timm
+from gradstep.variants.lamb import lamb_keras, lamb_timm
 from gradstep.variants.lars import lars_optax, lars_optax_nesterov, lars_timm
 from gradstep.variants.mars import mars_timm
 from gradstep.variants.momentum import unfolded_momentum, unfolded_nesterov
@@ -99,6 +99,7 @@ __all__ = [
     "ema_after_first",
     "ema_warmed_tf",
     "ftrl_keras",
+    "lamb_keras",
     "lamb_timm",
     "lars_optax",
     "lars_optax_nesterov",
