@@ -42,8 +42,8 @@ class Argument:
         As the library has them; ``REQUIRED`` where there is no default.
     kind
         ``"number"``; ``"tuple"``, of numbers; ``"switch"``; ``"choice"``, of a word; ``"ignored"``, with a warning, for
-        it says how the library computes; ``"label"``, a name for the library's own use; ``"refused"``, if it is other
-        than the default.
+        it says how the library computes; ``"label"``, which changes nothing in the library either; ``"refused"``, if
+        it is other than the default.
     becomes
         The hyperparameters that a number becomes.
     change

@@ -77,7 +77,7 @@ constructor = Library(
         "loss_scale_factor": "loss_scale",
     },
     told="momentum",
-    labels="name",
+    labels="name relative_step",
     refused={
         "ema_overwrite_frequency": "the average is read by opt.averaged(), and the parameters stay as they are",
         "gradient_accumulation_steps": "sum the gradients yourself and step with their mean",
