@@ -146,7 +146,7 @@ def form(rule):
     """What a rule asks of an engine: two rules of one form differ in their formula and in nothing else."""
     sees = "arrays" if rule.whole else f"sums over {rule.over}" if rule.measure else "elements"
     kept = bool(rule.state), bool(rule.inputs), bool(rule.memory), bool(rule.start)
-    return rule.kind, sees, *sorted(set(rule.shapes.values())), kept, bool(rule.wraps), bool(rule.every)
+    return rule.kind, sees, *sorted(set(rule.shapes.values())), kept, rule.wraps, bool(rule.every), bool(rule.random)
 
 
 def wide(names, made=str):

@@ -19,6 +19,7 @@ LIBRARIES = {  # the head of its table of constructors, and where they are
     "keras": ("keras.optimizers", "keras.optimizers"),
     "mlx": ("mlx.optimizers", "mlx.optimizers"),
     "timm": ("timm.optim", "timm.optim"),
+    "pytorch_optimizer": ("pytorch_optimizer", "pytorch_optimizer"),
     "tf1": ("tf.compat.v1.train", None),  # held to recordings alone
 }
 
@@ -46,7 +47,7 @@ def rows(library, *head):
     return tables(page(library)).get(head, [])
 
 
-OF_TORCH = {"torch", "timm"}
+OF_TORCH = {"torch", "timm", "pytorch_optimizer"}
 CONSTRUCTORS = [
     (library, *map(code, row))
     for library, (head, _) in LIBRARIES.items()
@@ -84,11 +85,15 @@ def theirs(library, call):
     if library in OF_TORCH:
         import torch
 
+        from references.record.of_torch import in_float64
+
         shape = shape_for(call)
         w = torch.tensor(START.reshape(shape), requires_grad=True)
-        opt = eval(call, vars(module) | {"params": [w]})  # noqa: S307
-        with pytest.MonkeyPatch.context() as patch:
+        with in_float64(), pytest.MonkeyPatch.context() as patch:
             patch.setattr(torch.Tensor, "bfloat16", torch.Tensor.clone)  # in which its Muon computes
+            opt = eval(call, vars(module) | {"params": [w]})  # noqa: S307
+            if call.startswith("ScheduleFree"):
+                opt.train()
             for g in GRADS:
                 w.grad = torch.tensor(g.reshape(shape))
                 w.grad = w.grad.to_sparse() if call.startswith("SparseAdam") else w.grad

@@ -77,6 +77,14 @@ def test_the_bits_do_not_depend_on_what_stands_beside(engine):
 
 
 @engines
+def test_two_stages_draw_apart(engine):
+    x = {"w": np.zeros(2000)}
+    both = drawn(x, engine, before=[gs.gradient_noise(eta=1.0, gamma=0.0, name="first")])["w"]
+    assert 1.8 < both.var() < 2.2  # and not 4
+    assert not np.allclose(both, 2 * drawn(x, engine)["w"])
+
+
+@engines
 def test_sums_behind_it_are_of_what_is_written(engine):
     """A norm is taken of the noisy gradient: the passes draw the same."""
     x, g = {"w": np.zeros((50, 200))}, {"w": np.full((50, 200), 0.5)}
@@ -156,11 +164,10 @@ class TestRefusals:
         from gradstep.interop.torch import Optimizer
 
         p = torch.ones(3, requires_grad=True)
-        p.grad = torch.ones(3)
         with pytest.raises(
             gs.GradstepValueError, match="torch's step hands over gradients alone, and gradient_noise draws"
         ):
-            Optimizer([p], self.tx).step()
+            Optimizer([p], self.tx)
 
     def test_a_guest_that_traces(self):
         pytest.importorskip("optax")

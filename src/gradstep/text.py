@@ -69,6 +69,11 @@ def short(x: float) -> str:
     return f"{x:g}" if float(f"{x:g}") == x else repr(x)
 
 
+def plain(x: float) -> str:
+    """Return the number as a person writes it, in at most ten digits: 0.555 for 0.5549999999999999."""
+    return short(float(f"{x:.10g}"))
+
+
 def number(x: float) -> str:
     """Return six digits; a dash for NaN."""
     return f"{x:.6g}" if math.isfinite(x) else "-" if math.isnan(x) else str(x)

@@ -39,7 +39,8 @@ def run(capsys, *arguments):
 def test_compare_has_the_options_of_a_study_with_their_defaults():
     given = {name: x.default for name, x in inspect.signature(compare).parameters.items()}
     for option in fields(Options):
-        assert given[option.name] == option.default, option.name
+        own = None if option.name == "searches" else option.default  # 3 for full
+        assert given[option.name] == own, option.name
 
 
 def test_compare_in_plain_lines(capsys, tmp_path):
@@ -59,12 +60,16 @@ def test_compare_in_plain_lines(capsys, tmp_path):
 def test_compare_in_json_lines(capsys, tmp_path):
     out = run(capsys, "compare", "quadratic:condition=10", *SMALL, "--json")
     lines = [json.loads(line) for line in out.splitlines()]
-    assert [line["event"] for line in lines] == ["study", *["run"] * 9, "target", *["row"] * 2, "end"]
+    assert [line["event"] for line in lines] == ["study", *["run"] * 9, "target", *["row"] * 2, "verdict", "end"]
     assert lines[0]["command"] == (
         "gradstep compare quadratic:condition=10 --optimizers adam,sgd:lr=0.3 --seeds 2 --trials 3 --tuning-seeds 1 "
-        "--search quasi --tune lr --steps 60"
+        "--searches 1 --search quasi --tune lr --steps 60"
     )
     assert lines[0]["runs"] == 9
+    verdict = lines[-2]
+    assert (len(verdict["verdict"]), verdict["over"], verdict["better"]) == (3, None, [])
+    assert {row["optimizer"] for row in verdict["optimizers"]} == {"adam", "sgd:lr=0.3"}
+    assert all(set(row["steps"]) == {"estimate", "least", "greatest"} for row in verdict["optimizers"])
     rows = {line["optimizer"]: line for line in lines if line["event"] == "row"}
     assert rows["sgd:lr=0.3"]["entries"][0]["hyper"] == {}
     assert [p.split("/")[-1] for p in lines[-1]["files"]] == ["study.db", "report.html"]
@@ -156,7 +161,7 @@ def test_watch_shows_a_finished_study(capsys, tmp_path):
         json.loads(line)["event"]
         for line in run(capsys, "watch", "gradstep-compare/quadratic", "--json").split("\n")[:-1]
     ]
-    assert events == ["study", *["run"] * 9, "target", *["row"] * 2, "end"]
+    assert events == ["study", *["run"] * 9, "target", *["row"] * 2, "verdict", "end"]
     assert before == {path.name: path.read_bytes() for path in (tmp_path / "gradstep-compare/quadratic").iterdir()}
 
 
@@ -249,7 +254,7 @@ def test_show_puts_a_stage_beside_a_constructor(name, capsys):
     shown = run(capsys, "show", "torch.Adam", name)
     rows = dict(re.findall(r"^  (\S.*)\n((?:    .*\n)+)", shown.split("What differs")[1], re.MULTILINE))
     step = cells(rows["step 1 with g = 1"])
-    assert step == {"torch.Adam": "1 lr", name: "0 lr" if "lr" in registry(None)[name].defaults else "-"}
+    assert step == {"torch.Adam": "1 lr", name: "-"}
 
 
 def test_show_tells_bytes(capsys):

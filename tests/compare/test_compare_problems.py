@@ -12,8 +12,12 @@ from threadpoolctl import threadpool_limits
 import gradstep as gs
 import gradstep.nn
 from gradstep.array.tree import flatten
+from gradstep.compare import compare, make_spec
+from gradstep.compare.evidence.evidence import Evidence
+from gradstep.compare.evidence.statistics import medians
 from gradstep.compare.problems import FULL, PROBLEMS, QUICK, find_problem
 from gradstep.compare.problems.problem import minibatches
+from gradstep.compare.show.report.axes import against, varied
 from gradstep.errors import GradstepError, GradstepValueError
 from support import clear
 
@@ -134,7 +138,7 @@ def test_an_epoch_has_each_example_once():
     ("name", "says"),
     [
         ("digit-mlp", "unknown problem 'digit-mlp'; did you mean digits-mlp"),
-        ("rosenbrock:a=1", "rosenbrock has no options"),
+        ("rosenbrock:a=1", "problem rosenbrock: unknown option 'a'; known: every"),
         ("quadratic:conditio=3", "did you mean condition"),
         ("quadratic:condition=0.5", "condition must be in 1 to 1e12, not 0.5"),
         ("quadratic:condition=inf", "not inf"),
@@ -149,3 +153,64 @@ def test_an_epoch_has_each_example_once():
 def test_wrong_names_are_told(name, says):
     with pytest.raises(GradstepValueError, match=says):
         find_problem(name)
+
+
+@pytest.mark.parametrize(
+    ("text", "label", "count"),
+    [
+        ("digits-mlp:batch=32,width=32", "digits-mlp", 2410),
+        ("digits-mlp:width=64,batch=128", "digits-mlp:batch=128,width=64", 4810),
+        ("digits-softmax:batch=7", "digits-softmax:batch=7", 650),
+        ("digits-conv:every=5,batch=16", "digits-conv:batch=16,every=5", 1610),
+        ("pydoc-chars:width=16", "pydoc-chars:width=16", 1798),
+        ("quadratic:condition=1000,every=1", "quadratic:condition=1000,every=1", 20),
+        ("quadratic:condition=100,every=10", "quadratic", 20),
+    ],
+)
+def test_options_change_label_batches_and_size(text, label, count):
+    problem = find_problem(text)
+    task = problem.begin(0)
+    assert problem.name == label
+    assert sum(x.size for x in flatten(task.params)[1]) == count
+    assert str(count) in problem.size
+    options = dict(part.split("=") for part in text.partition(":")[2].split(","))
+    if "batch" in options:
+        assert len(next(task.batches)) == int(options["batch"])
+    assert problem.every == int(options.get("every", find_problem(text.partition(":")[0]).every))
+    assert problem.target == find_problem(text.partition(":")[0]).target
+
+
+@pytest.mark.parametrize("text", ["digits-mlp:batch=0", "digits-mlp:width=1.5", "fair:batch=1e6", "quadratic:every=-1"])
+def test_sizes_out_of_range_are_told(text):
+    with pytest.raises(GradstepValueError, match=r"must be an integer in 1 to \d+, not"):
+        find_problem(text)
+
+
+def test_each_problem_is_varied():
+    plan = make_spec(["quadratic", "digits-mlp:batch=64"], "sgd", vary="every=5, 10,20")
+    assert plan.spec.problems == (
+        *("quadratic:every=5", "quadratic", "quadratic:every=20"),
+        *("digits-mlp:batch=64,every=5", "digits-mlp:batch=64", "digits-mlp:batch=64,every=20"),
+    )
+    for wrong, says in (("every", "write an option and values"), ("batch=3", "unknown option 'batch'")):
+        with pytest.raises(GradstepValueError, match=says):
+            make_spec(["quadratic"], "sgd", vary=wrong)
+    with pytest.raises(GradstepValueError, match="which has no options to vary"):
+        make_spec(["mine.py:f"], "sgd", vary="every=5,10")
+
+
+def test_the_report_draws_steps_against_what_is_varied():
+    study = compare(["sgd", "adam"], "quadratic", vary="condition=10,100", seeds=2, trials=2, steps=300, jobs=1)
+    [((problem, key), labels)] = varied(list(study.problems)).items()
+    assert (problem, key, labels) == ("quadratic", "condition", {10.0: "quadratic:condition=10", 100.0: "quadratic"})
+    figure = against(Evidence(study), key, labels)
+    steps = medians(study.times())
+    assert [line["x"] for line in figure["data"]] == [[10.0, 100.0]] * 2
+    for k, line in enumerate(figure["data"]):
+        assert line["y"] == [None if np.isinf(x) else x for x in steps[:, k].tolist()]
+    assert varied(["quadratic", "diabetes"]) == {}
+    two = ["digits-mlp:batch=64", "digits-mlp", "digits-mlp:width=8", "digits-mlp:batch=64,width=8"]
+    assert set(varied(two)) == {
+        *(("digits-mlp", "batch"), ("digits-mlp", "width")),
+        *(("digits-mlp:width=8", "batch"), ("digits-mlp:batch=64", "width")),
+    }

@@ -26,10 +26,13 @@ def test_every_row_has_a_cell_for_every_heading(small_study, pair):
 
 def test_cells_say_what_is_missed_and_what_lies_at_the_edge(small_study):
     best = entries(small_study, PROBLEM)[0]
-    entry = replace(best, hyper={"lr": 0.3}, at_edge=True, diverged=2, runs=10)
+    entry = replace(best, hyper={"lr": 0.3}, searched=({"lr": 0.3},), at_edge=True, diverged=2, runs=10)
     shown = [text for text, _ in entry_cells(small_study, entry)]
     assert shown[1] == "0.3*"
     assert shown[-1] == "2/10"
     lost = [text for text, _ in entry_cells(small_study, entries(small_study, PROBLEM)[-1])]
     assert lost[1:5] == ["1e+30", "∞", "0/2", "∞"]
-    assert chosen(small_study, replace(entry, hyper={"lr": 0.3, "beta1": 0.5})) == "lr=0.3*, beta1=0.5"
+    both = {"lr": 0.3, "beta1": 0.5}
+    assert chosen(small_study, replace(entry, hyper=both, searched=(both,))) == "lr=0.3*, beta1=0.5"
+    again = replace(entry, searched=({"lr": 0.3}, {"lr": 0.01}, {"lr": 0.5549999999999999}))
+    assert chosen(small_study, again) == "0.01 to 0.555*"

@@ -28,6 +28,7 @@ THEIRS = {
     "mlx": "mlx.optimizers",
     "tf1": "tensorflow.compat.v1.train",
     "timm": "timm.optim",
+    "pytorch_optimizer": "pytorch_optimizer",
 }
 BASE = {  # what Keras's optimizers hand to their base class, and its defaults
     "clipnorm": None,
@@ -97,7 +98,11 @@ def test_a_name_is_the_constructor():
             assert opt.hyper["lr"] == 0.02
 
 
-BESIDE = ({}, {"momentum": 0.5, "use_ema": True})  # some arguments matter beside others alone
+BESIDE = (  # some arguments matter beside others alone
+    {},
+    {"momentum": 0.5, "use_ema": True},
+    {"weight_decouple": True},
+)
 VALUES = {"k": 3.0, "loss_scale": 2.0, "threshold": 6.0}
 ABOVE_ZERO = {
     "clip",
@@ -106,6 +111,7 @@ ABOVE_ZERO = {
     "decay_rate",
     "eps",
     "eps1",
+    "eps2",
     "gamma",
     "grow",
     "k",
@@ -123,7 +129,10 @@ REFUSED_AT_ZERO = {
     "tf1.AdagradOptimizer" + "initial_accumulator_value",
     "keras.Ftrl" + "initial_accumulator_value",
     "keras.Ftrl" + "learning_rate",
+    "pytorch_optimizer.FTRL" + "lr",
+    "pytorch_optimizer.Yogi" + "initial_accumulator",
 }
+REFUSED_ABOVE_ZERO = {"pytorch_optimizer.DAdaptAdam" + "weight_decay"}
 
 
 @pytest.mark.parametrize("name", EVERY)
@@ -134,7 +143,7 @@ def test_the_same_switches_give_the_same_chain_whatever_the_numbers(name):
         if (
             x.kind == "number"
             and x.becomes[0] not in ABOVE_ZERO | SWITCHES_AT_ZERO
-            and name + key not in REFUSED_AT_ZERO
+            and name + key not in REFUSED_AT_ZERO | REFUSED_ABOVE_ZERO
         ):
             some, none = (made.arguments({key: x.there(value)}) for value in (0.5, 0.0))
             assert [part.rule for part in made.stage(some).parts] == [part.rule for part in made.stage(none).parts], key
@@ -230,7 +239,7 @@ def test_keras_takes_what_its_base_class_takes():
         (
             'gs.Optimizer(w, "jax.Adam")',
             ValueError,
-            r"unknown library 'jax'; known: keras, mlx, optax, optax\.contrib, t",
+            r"unknown library 'jax'; known: keras, mlx, optax, optax\.contrib, p",
         ),
         (
             'gs.Optimizer(w, "torch.Adam", beta1=0.9)',
@@ -371,3 +380,27 @@ def test_every_optimizer_of_optax_is_here_or_says_why_not(library):
     assert not {*ours.__all__} & {*ours.ABSENT}
     assert {*ours.__all__, *ours.ABSENT} <= known
     assert rated - parts <= {*ours.__all__, *ours.ABSENT}
+
+
+@pytest.mark.parametrize("library", ["timm", "pytorch_optimizer"])
+def test_an_optimizer_that_is_absent_is_one_of_the_librarys(library):
+    theirs = installed(THEIRS[library])
+    ours = import_module(f"gradstep.conventions.{library}")
+    assert not {*ours.__all__} & {*ours.ABSENT}
+    for name in ours.ABSENT:
+        assert inspect.isclass(getattr(theirs, name)), name
+    if library == "timm":
+        base = import_module("torch.optim").Optimizer
+        every = {name for name, x in vars(theirs).items() if inspect.isclass(x) and issubclass(x, base)}
+        assert every == {*ours.__all__, *ours.ABSENT}
+
+
+def test_lamb_of_pytorch_optimizer_takes_a_norm_as_ten_at_most():
+    steps = []
+    for scale in (0.5, 1.0, 5.0):
+        w = scale * np.array([6.0, 8.0])
+        before = w.copy()
+        gs.Optimizer(w, "pytorch_optimizer.Lamb", lr=0.1).step(np.array([1.0, -2.0]))
+        steps.append(before - w)
+    np.testing.assert_allclose(steps[1], 2 * steps[0], rtol=1e-12)
+    np.testing.assert_allclose(steps[2], steps[1], rtol=1e-12)

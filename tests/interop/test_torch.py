@@ -174,7 +174,17 @@ class TestSchedulers:
 
     @pytest.mark.parametrize(
         "rule",
-        ["keras.Adam", "optax.adam", "mlx.Adam", "tf1.AdamOptimizer", "torch.Adam", "timm.NAdamW", "adam", "keras.SGD"],
+        [
+            "keras.Adam",
+            "optax.adam",
+            "mlx.Adam",
+            "tf1.AdamOptimizer",
+            "torch.Adam",
+            "timm.NAdamW",
+            "pytorch_optimizer.Lion",
+            "adam",
+            "keras.SGD",
+        ],
     )
     def test_the_learning_rate_is_lr_whatever_its_constructor_calls_it(self, rule):
         name = gs.conventions.rate_name(rule)

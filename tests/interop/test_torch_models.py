@@ -429,13 +429,14 @@ class TestSparse:
 
     ROWS = ([1, 3, 1], [0], [5, 3], [], [1, 0, 5])
 
-    def run(self, kind, name, hyper, dtype=torch.float64):
-        net = torch.nn.Embedding(6, 4, sparse=True, dtype=dtype)
-        net.weight.data = torch.arange(-12.0, 12.0).reshape(6, 4).to(dtype) / 8
+    def run(self, kind, name, hyper, dtype=torch.float64, width=4):
+        net = torch.nn.Embedding(6, width, sparse=True, dtype=dtype)
+        net.weight.data = torch.arange(-3.0 * width, 3.0 * width).reshape(6, width).to(dtype) / 8
         opt = make(kind, net.parameters(), name, **hyper)
         for rows in self.ROWS:
             opt.zero_grad()
-            (net(torch.tensor(rows, dtype=torch.long)) * torch.arange(4.0, dtype=dtype)).square().sum().backward()
+            weights = torch.arange(float(width), dtype=dtype) * (4 / width)
+            (net(torch.tensor(rows, dtype=torch.long)) * weights).square().sum().backward()
             opt.step()
         return net.weight, opt
 
@@ -450,8 +451,37 @@ class TestSparse:
             ("SparseAdam", {"lr": 0.1, "betas": (0.5, 0.9), "maximize": True}),
         ],
     )
-    def test_like_torch(self, name, hyper):
-        (theirs, _), (ours, _) = both(lambda kind: self.run(kind, name, hyper))
+    @pytest.mark.parametrize("width", [4, 18])
+    def test_like_torch(self, name, hyper, width):
+        (theirs, _), (ours, _) = both(lambda kind: self.run(kind, name, hyper, width=width))
+        torch.testing.assert_close(ours, theirs, **SAME)
+
+    def test_rows_are_handed_to_the_step(self, monkeypatch):
+        """Bits are those of ``gs.rows``, and the guest's own gathering has nothing to do."""
+        monkeypatch.delattr("gradstep.interop.torch.rows.Rows.__init__")
+        generator = torch.Generator().manual_seed(3)
+        for width in (4, 18):
+            weight = torch.randn(6, width, generator=generator).requires_grad_()
+            table = weight.detach().clone().numpy()
+            guest, opt = Optimizer([weight], "adagrad", lr=0.1), gs.Optimizer(table, "adagrad", lr=0.1)
+            for rows in self.ROWS:
+                values = torch.randn(len(rows), width, generator=generator)
+                index = torch.tensor([rows], dtype=torch.long)
+                weight.grad = torch.sparse_coo_tensor(index, values, (6, width))
+                guest.step()
+                opt.step(gs.rows(rows, values.numpy()))
+                assert weight.detach().numpy().tobytes() == table.tobytes()
+
+    def test_coordinates_that_are_no_rows(self):
+        def run(kind):
+            p = parameter(*range(12)).detach().reshape(3, 4).requires_grad_()
+            opt = make(kind, [p], "SGD", lr=0.1)
+            for _ in range(2):
+                p.grad = torch.sparse_coo_tensor([[0, 2, 0], [1, 3, 1]], torch.ones(3, dtype=p.dtype), (3, 4))
+                opt.step()
+            return p
+
+        theirs, ours = both(run)
         torch.testing.assert_close(ours, theirs, **SAME)
 
     @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])

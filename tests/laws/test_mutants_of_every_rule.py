@@ -44,6 +44,7 @@ EQUAL = {
     ("radam_optax", "rectified off"): "a switch",
     ("radam_optax_nesterov", "rectified off"): "a switch",
     ("radam_torch", "rectified off"): "a switch",
+    ("schedule_free_adamw_rooted", "top not kept"): "the rate does not fall here",
     ("schedule_free_adamw", "top not kept"): "the rate does not fall here",
     ("schedule_free_adamw_optax", "top not kept"): "the rate does not fall here",
     ("schedule_free_sgd", "top not kept"): "the rate does not fall here",

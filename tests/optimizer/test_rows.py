@@ -32,7 +32,9 @@ def as_whole(g, shape):
 
 @ENGINES
 @DTYPES
-@pytest.mark.parametrize("row", [(), (3,), (2, 5)])
+@pytest.mark.parametrize(
+    "row", [(), (3,), (2, 5), (16,), (3, 7)]
+)  # the last two are long enough to be stepped in place
 @pytest.mark.parametrize("tx", [gs.sgd(lr=0.1), gs.adagrad(lr=0.1), gs.chain(gs.maximize, gs.adagrad(lr=0.1)),
                                 gs.chain(gs.decay(weight_decay=0.0), gs.sgd(lr=0.1))])  # fmt: skip
 def test_bits_are_those_of_whole_gradients(tx, row, dtype, engine):
@@ -216,15 +218,19 @@ def test_numbers_have_no_rows_and_stored_bits_neither():
 
 @ENGINES
 @pytest.mark.parametrize("act", ["look", "raise"])
-def test_a_step_is_whole_at_each_line(act, engine):
+@pytest.mark.parametrize("way", ["gathered", "placed", "placed alone"])
+def test_a_step_is_whole_at_each_line(act, way, engine):
     class Late(Exception):
         pass
 
     k, seen = 1, set()
     while True:
-        params = {"table": np.zeros((6, 4))[:, ::2], "w": np.zeros(3)}
+        width = 2 if way == "gathered" else 16
+        params = {"table": np.zeros((6, 4))[:, ::2] if way == "gathered" else np.zeros((6, 16)), "w": np.zeros(3)}
+        grads = {"table": gs.rows([1, 4, 1], np.ones((3, width))), "w": np.ones(3)}
+        if way == "placed alone":
+            del params["w"], grads["w"]
         opt = gs.Optimizer(params, "adagrad", lr=1.0, engine=engine)
-        grads = {"table": gs.rows([1, 4, 1], np.ones((3, 2))), "w": np.ones(3)}
         opt.step(grads)
 
         def handler(opt=opt):
@@ -237,12 +243,13 @@ def test_a_step_is_whole_at_each_line(act, engine):
             seen.add(now.t)
             check(opt)
 
-        def check(opt=opt, k=k):
+        def check(opt=opt, params=params, k=k):
             own = opt.state["table"]["adagrad.s"]
             assert (own[1] == 4.0 * opt.t).all(), k
             assert (own[4] == opt.t).all(), k
-            assert (opt.state["w"]["adagrad.s"] == opt.t).all(), k
-            assert (opt.params["table"][4] == opt.params["w"][0]).all(), k
+            if "w" in params:
+                assert (opt.state["w"]["adagrad.s"] == opt.t).all(), k
+                assert (opt.params["table"][4] == opt.params["w"][0]).all(), k
 
         try:
             if not at_line(k, handler, lambda opt=opt, grads=grads: opt.step(grads)):

@@ -20,6 +20,7 @@ DTYPES = {
     "mlx": ("float32",),
     "tf1": ("float32",),
     "timm": ("float64",),
+    "pytorch_optimizer": ("float64",),
 }
 
 

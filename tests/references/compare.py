@@ -20,6 +20,7 @@ TOLERANCE = {
     ("mlx", "float32"): 5e-6,
     ("tf1", "float32"): 5e-6,
     ("timm", "float64"): 1e-12,
+    ("pytorch_optimizer", "float64"): 1e-12,
 }
 ULPS = 4  # of one step from a recorded state, by `ulps`
 
@@ -96,14 +97,14 @@ KNOWN = [
         concerns=lambda x: x.get("centered", False) and x.get("bias_correction", False),
         where="centered=True, bias_correction=True",
     ),
-    Known("timm", "LaProp", "float64", "timm keeps the correction of the mean square in float32.", whole=2e-8),
     Known(
-        "timm",
-        "NvNovoGrad",
+        "pytorch_optimizer",
+        "DAdaptSGD",
         "float64",
-        "timm keeps the second moment, one number for an array, in float32.",
-        whole=2e-7,
+        "pytorch_optimizer sums the squares of the first gradient in float32.",
+        whole=1e-7,
     ),
+    Known("pytorch_optimizer", "LaProp", "float64", "pytorch_optimizer rounds the rate to float32.", whole=5e-8),
     Known("timm", "RAdamLegacy", "float64", "timm computes in float32, whatever the parameters are.", whole=1e-6),
     Known(
         "optax.contrib",
@@ -238,7 +239,7 @@ def distance(ours: Sequence[Arrays], theirs: Sequence[Arrays]) -> float:
         mine, other = (np.array([x[name] for x in side], "f8") for side in (ours, theirs))
         updates = np.abs(np.diff(other, axis=0, prepend=other[:1]))
         size = np.maximum(np.abs(other), np.maximum.accumulate(updates, axis=0))
-        worst = max(worst, _largest(np.abs(mine - other), size))
+        worst = float(np.maximum(worst, _largest(np.abs(mine - other), size)))  # NaN, if one is
     return worst
 
 
@@ -247,7 +248,7 @@ def ulps(ours: Arrays, theirs: Arrays, before: Arrays) -> float:
     worst = 0.0
     for name in SHAPES:
         size = np.maximum(np.abs(theirs[name]), np.abs(theirs[name] - before[name]))
-        worst = max(worst, _largest(np.abs(ours[name].astype("f8") - theirs[name]), np.spacing(size)))
+        worst = float(np.maximum(worst, _largest(np.abs(ours[name].astype("f8") - theirs[name]), np.spacing(size))))
     return worst
 
 

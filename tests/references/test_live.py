@@ -16,7 +16,7 @@ from support import installed
 pytestmark = pytest.mark.filterwarnings("ignore")  # other libraries' affairs
 
 STEPS = 12
-EXAMPLES = {"torch": 25, "optax": 8, "optax.contrib": 4, "keras": 10, "timm": 25}
+EXAMPLES = {"torch": 25, "optax": 8, "optax.contrib": 4, "keras": 10, "timm": 25, "pytorch_optimizer": 25}
 RATE = st.floats(1e-4, 0.1)
 BETA = st.floats(0.0, 0.99)
 SLOW = st.floats(0.5, 0.999)
@@ -36,6 +36,12 @@ OPTAX_FREE = {"learning_rate": BOUND, "betas": BETAS, "eps": EPS, "estim_lr0": E
 OPTAX_ROOT = {**OPTAX_ADAM, "eps_root": st.floats(0.0, 1e-2)}
 TIMM = {"lr": ANY_RATE, "weight_decay": DECAY}
 TIMM_ADAM = {**TIMM, "betas": BETAS, "eps": EPS}
+OURS = {"lr": ANY_RATE, "weight_decay": DECAY, "maximize": FLAG}  # of pytorch_optimizer
+OURS_ADAM = {**OURS, "betas": BETAS, "eps": EPS}
+MEANS = st.tuples(st.floats(0.1, 0.99), SLOW).map(list)  # AdaBelief: g less a mean that is g is rounding
+BETAS3 = st.tuples(BETA, BETA, SLOW).map(list)
+FIRST = st.floats(1e-3, 0.1)  # d0: in sums with x0 - theta a smaller step is rounding
+SIGNED = st.just(0.0) | st.floats(1e-3, 0.99)  # 1 - beta is one of a beta that is smaller than its rounding
 CLIPS = st.sampled_from(["clipnorm", "clipvalue", "global_clipnorm"])
 KERAS = {"learning_rate": ANY_RATE, "weight_decay": DECAY, "clip": st.none() | st.tuples(CLIPS, BOUND)}
 # Nearer to 1, as by default, what Keras loses by its powers in float32 is more than is allowed: see KNOWN.
@@ -125,9 +131,9 @@ ARGUMENTS = {
         "madgrad": {**OPTAX, "momentum": BETA, "weight_decay": DECAY, "eps": EPS},
     },
     "timm": {
-        "AdaBelief": {**TIMM_ADAM, "rectify": FLAG, "decoupled_decay": FLAG},
+        "AdaBelief": {**TIMM_ADAM, "betas": MEANS, "rectify": FLAG, "decoupled_decay": FLAG},
         "AdamWLegacy": {**TIMM_ADAM, "amsgrad": FLAG, "caution": FLAG, "maximize": FLAG},
-        "Adan": {**TIMM, "betas": st.tuples(BETA, BETA, SLOW).map(list), "eps": EPS, "no_prox": FLAG},
+        "Adan": {**TIMM, "betas": BETAS3, "eps": EPS, "no_prox": FLAG},
         "Adopt": {
             **TIMM_ADAM,
             "clip_exp": st.none() | st.floats(0.0, 0.5),
@@ -138,7 +144,7 @@ ARGUMENTS = {
         "LaProp": {**TIMM_ADAM, "caution": FLAG},
         "Lamb": {**TIMM_ADAM, "max_grad_norm": st.none() | BOUND, "always_adapt": FLAG},
         "Lars": {**TIMM, "momentum": BETA, "trust_coeff": st.floats(1e-3, 1.0), "eps": EPS},
-        "Lion": {**TIMM, "betas": BETAS, "caution": FLAG, "maximize": FLAG},
+        "Lion": {**TIMM, "betas": st.tuples(SIGNED, SLOW).map(list), "caution": FLAG, "maximize": FLAG},
         "MADGRAD": {**TIMM, "momentum": BETA, "eps": EPS, "decoupled_decay": FLAG},
         "NAdamLegacy": {**TIMM_ADAM, "schedule_decay": DECAY},
         "NAdamW": {**TIMM_ADAM, "caution": FLAG, "maximize": FLAG},
@@ -155,6 +161,53 @@ ARGUMENTS = {
             "caution": FLAG,
         },
         "SGDW": {**TIMM, "momentum": BETA, "dampening": BETA, "nesterov": FLAG, "caution": FLAG, "maximize": FLAG},
+    },
+    "pytorch_optimizer": {
+        "ADOPT": {**OURS_ADAM, "weight_decouple": FLAG},
+        "AdEMAMix": {
+            **OURS,
+            "betas": st.tuples(st.floats(0.1, 0.99), SLOW, SLOW).map(list),
+            "eps": EPS,
+            "alpha": BOUND,
+            "t_alpha_beta3": st.none() | st.integers(1, 20),
+            "weight_decouple": FLAG,
+        },
+        "AdaBelief": {**OURS_ADAM, "betas": MEANS, "rectify": FLAG, "weight_decouple": FLAG},
+        "AdaDelta": {**OURS, "rho": SLOW, "eps": EPS, "weight_decouple": FLAG},
+        "AdaMax": {**OURS_ADAM, "weight_decouple": FLAG},
+        "Adan": {"lr": ANY_RATE, "weight_decay": DECAY, "betas": BETAS3, "eps": EPS, "weight_decouple": FLAG},
+        "CAME": {
+            **OURS,
+            "betas": st.tuples(BETA, SLOW, SLOW).map(list),
+            "clip_threshold": BOUND,
+            "eps1": st.floats(1e-12, 1e-2),
+            "eps2": st.floats(1e-6, 1e-2),
+        },
+        "DAdaptAdam": {**OURS_ADAM, "lr": BOUND, "d0": FIRST, "bias_correction": FLAG, "weight_decouple": FLAG},
+        "FTRL": {"lr": RATE, "beta": BOUND, "lambda_1": DECAY, "lambda_2": DECAY, "maximize": FLAG},
+        "Lamb": OURS_ADAM,
+        "Lion": {**OURS, "betas": st.tuples(SIGNED, SLOW).map(list), "weight_decouple": FLAG},
+        "MADGRAD": {**OURS, "momentum": BETA, "eps": EPS},
+        "NovoGrad": OURS_ADAM,
+        "Prodigy": {**OURS_ADAM, "lr": BOUND, "d0": FIRST, "d_coef": BOUND, "bias_correction": FLAG},
+        "SGDW": {**OURS, "momentum": BETA, "dampening": BETA, "nesterov": FLAG, "weight_decouple": FLAG},
+        "SM3": {"lr": ANY_RATE, "momentum": BETA, "eps": EPS, "maximize": FLAG},
+        "ScheduleFreeAdamW": {
+            **OURS_ADAM,
+            "lr": RATE,
+            "betas": st.tuples(st.floats(0.1, 0.99), SLOW).map(list),
+            "warmup_steps": st.integers(0, 20),
+        },
+        "ScheduleFreeSGD": {
+            **OURS,
+            "lr": RATE,
+            "momentum": st.floats(0.1, 0.99),
+            "warmup_steps": st.integers(0, 20),
+        },
+        "SignSGD": {**OURS, "momentum": SIGNED, "weight_decouple": FLAG},
+        "StableAdamW": OURS_ADAM,
+        "Tiger": {**OURS, "beta": SIGNED, "weight_decouple": FLAG},
+        "Yogi": {**OURS_ADAM, "initial_accumulator": st.floats(1e-6, 0.1), "weight_decouple": FLAG},
     },
     "keras": {
         "SGD": {**KERAS, "momentum": BETA, "nesterov": FLAG},
@@ -187,11 +240,16 @@ ARGUMENTS = {
         "ScheduleFreeAdamW": {**KERAS_ADAM, "beta_1": st.floats(0.5, 0.95), "warmup_steps": st.integers(0, 8)},
     },
 }
-ALWAYS = {"optax": "learning_rate", "optax.contrib": "learning_rate", "keras": "beta_2"}  # given in each call
-# Each step has a rounding of float32: of the product of momenta, which is below a half, and of second moments.
-ROUNDED = dict.fromkeys(
-    [("torch", "NAdam"), ("torch", "ASGD"), ("timm", "LaProp"), ("timm", "NvNovoGrad")], STEPS * 2.0**-24
-) | {("torch", "Muon"): TOLERANCE["torch", "float64"]}
+ALWAYS = {  # given in each call, where a constructor has it
+    "optax": "learning_rate",
+    "optax.contrib": "learning_rate",
+    "keras": "beta_2",
+    "pytorch_optimizer": "d0",
+}
+# Each step has a rounding of float32, such as that of the product of momenta, which is below a half.
+ROUNDED = dict.fromkeys([("torch", "NAdam"), ("torch", "ASGD")], STEPS * 2.0**-24) | {
+    ("torch", "Muon"): TOLERANCE["torch", "float64"]
+}
 LIVE = [(library, constructor) for library, known in ARGUMENTS.items() for constructor in known]
 
 
@@ -201,6 +259,10 @@ def allowed(library, constructor, arguments):
         return arguments.get("momentum", 0) > 0 and arguments.get("dampening", 0) == 0
     if (library, constructor) == ("timm", "MADGRAD") and arguments.get("decoupled_decay"):
         return arguments.get("momentum", 0.9) > 0
+    if (library, constructor) == ("pytorch_optimizer", "SGDW") and arguments.get("nesterov"):
+        return arguments.get("dampening", 0) == 0
+    if (library, constructor) == ("pytorch_optimizer", "DAdaptAdam"):
+        return arguments.get("weight_decouple", False) or not arguments.get("weight_decay", 0)
     return not (library == "optax" and arguments.get("centered") and arguments.get("bias_correction"))
 
 

@@ -33,6 +33,7 @@ REQUIRED = {
     "mlx": {"learning_rate"},
     "tf1": {"learning_rate", "momentum"},
     "timm": set(),
+    "pytorch_optimizer": set(),
 }
 CLIMBING = Case("optax", "adadelta", {}, "float64")  # recorded, and refused here
 CASES = [case for library in DTYPES for case in cases(library) if case != CLIMBING]
@@ -97,7 +98,7 @@ def one_step(case):
             if k > 0:
                 put(opt, theirs.state[k - 1], k)
             opt.step(grads, **beside(case, k, grads))
-            worst = max(worst, ulps(params, theirs.theta[k + 1], theirs.theta[k]))
+            worst = float(np.maximum(worst, ulps(params, theirs.theta[k + 1], theirs.theta[k])))
     return worst
 
 
@@ -119,6 +120,15 @@ def test_a_known_difference_of_the_whole_is_there(difference):
 def test_a_known_difference_of_one_step_is_there(difference):
     measured = max(one_step(case) for case in CASES if case in difference)
     assert ULPS < measured <= difference.ulps <= 2 * measured
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_what_is_no_number_is_no_small_distance(name):
+    task, _ = recording(CASES[0])
+    ours = [copied(task.start), copied(task.start)]
+    ours[1][name].ravel()[0] = np.nan
+    assert np.isnan(distance(ours, [task.start, task.start]))
+    assert np.isnan(ulps(ours[1], task.start, ours[0]))
 
 
 def test_no_case_has_two_known_differences():

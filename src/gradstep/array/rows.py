@@ -62,13 +62,11 @@ class Rows:
     def summed(self) -> tuple[NDArray[np.intp], Any]:
         """Return the different indices and their rows: as they come where all differ, else of equal ones the sum."""
         index, x = self.index, self.values
-        if len(index) < 2 or (index[1:] > index[:-1]).all():
+        ordered = np.sort(index)
+        if (ordered[1:] != ordered[:-1]).all():
             return index, x
         order = np.argsort(index, kind="stable")
-        ordered = index[order]
         is_first = np.concatenate([[True], ordered[1:] != ordered[:-1]])
-        if is_first.all():
-            return index, x
         total, place = x[order[is_first]], ordered[is_first]
         target = np.cumsum(is_first) - 1
         with np.errstate(all="ignore"):  # the guard looks at what is not finite

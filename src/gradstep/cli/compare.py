@@ -35,6 +35,9 @@ def compare(
     target: Annotated[
         str | None, typer.Option(help="loss=0.1 or accuracy=0.95, in place of the target that a problem has.")
     ] = None,
+    vary: Annotated[
+        str | None, typer.Option(help="batch=32,128,512: each problem with each of these values of an option.")
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(help="Folder; the same command goes on in it. Default: gradstep-compare/PROBLEM.")
     ] = None,
@@ -42,6 +45,9 @@ def compare(
     backend: Annotated[str, typer.Option(help="Of joblib: loky, threading, dask, ray.")] = "loky",
     csv: Annotated[Path | None, typer.Option(help="A row for each run, as CSV.")] = None,
     parquet: Annotated[Path | None, typer.Option(help="The same as Parquet, by pyarrow.")] = None,
+    plan: Annotated[
+        bool, typer.Option("--plan", help="Print runs, time and what can be seen, and make no study.")
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="JSON lines on stdout, and nothing else.")] = False,
 ) -> int:
     """Train problems with several optimizers, tuned alike; print a table, write report.html.
@@ -49,6 +55,7 @@ def compare(
     Every finished run is kept in the folder: after Ctrl-C, a kill or a crash the same command goes on.
     """
     require(*PACKAGES, *["optuna"] * (search == "tpe"))
+    from gradstep.cli.forecast import show
     from gradstep.cli.progress import reporter
     from gradstep.compare import Study, make_spec, run_study
     from gradstep.compare.protocol import DEFAULT_OPTIMIZERS
@@ -62,7 +69,7 @@ def compare(
     if parquet is not None:
         check_parquet()
     places = [None if path is None else writable_file(path) for path in (csv, parquet)]
-    plan = make_spec(
+    asked = make_spec(
         problems,
         DEFAULT_OPTIMIZERS if optimizers is None else optimizers,
         ruleset=ruleset,
@@ -74,15 +81,18 @@ def compare(
         tune=tune,
         steps=steps,
         target=target,
+        vary=vary,
     )
+    if plan:
+        return show(asked, jobs, json)
     workers = Workers(jobs, backend)
-    folder = out or free_folder(problems, plan.spec)
+    folder = out or free_folder(problems if vary is None else [*problems, vary], asked.spec)
     here = folder.absolute()  # code of the user's may change the current folder
-    for note in plan.notes:
+    for note in asked.notes:
         say(note)
     try:
         with reporter(json) as shown:
-            study = run_study(plan, folder, workers, shown)
+            study = run_study(asked, folder, workers, shown)
     except KeyboardInterrupt as error:
         if not (here / NAME).is_file():
             raise

@@ -97,8 +97,9 @@ def costs(stages: Sequence[Stage]) -> Rows:
 
 
 def first_steps(stages: Sequence[Stage]) -> Rows:
-    """Return the first steps of each stage with a learning rate, down a constant gradient, in units of the rate."""
-    probes = [_PROBES if "lr" in merged(x) else () for x in stages]
+    """Return the first steps of each chain with a rule and a rate, down a constant gradient, in units of the rate."""
+    moves = [any(part.rule.kind == "rule" for part in x.parts) for x in stages]
+    probes = [_PROBES if is_moving and "lr" in merged(x) else () for x, is_moving in zip(stages, moves, strict=True)]
     columns = zip(stages, probes, strict=True)
     return _rows([{f"step {t} with g = {g:g}": f"{_move(x, g, t):.6g} lr" for g, t in own} for x, own in columns])
 

@@ -18,6 +18,7 @@ from gradstep.compare.conduct import Listener
 from gradstep.compare.evidence.study import Study, final_loss, to_target
 from gradstep.compare.evidence.table import entries, make_entry
 from gradstep.compare.record import RunRecord
+from gradstep.compare.show.report.outcome import outcome
 from gradstep.compare.show.wording import (
     EDGE_NOTE,
     Cell,
@@ -213,7 +214,7 @@ class LiveRows(PlainLines):
 
 
 class JsonLines(Reporter):
-    """One JSON object a line: the study, each run (without its curves), each row of the table, the files."""
+    """A JSON object a line: the study, each run (without its curves), each row of the table, the verdict, the files."""
 
     def say(self, event: str, content: dict[str, Any]) -> None:
         """One line at once, also into a pipe."""
@@ -233,9 +234,10 @@ class JsonLines(Reporter):
         self.say("run", {key: value for key, value in run.as_json().items() if key not in curves})
 
     def end(self, study: Study, files: Sequence[Path]) -> None:
-        """The table and the files."""
+        """The table, the verdict and the files."""
         for problem in study.problems:
             self.say("target", {"problem": problem, **asdict(study.goal(problem))})
         for row in study.table():
             self.say("row", asdict(row))
+        self.say("verdict", outcome(study))
         self.say("end", {"files": [str(path) for path in files]})

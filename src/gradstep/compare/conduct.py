@@ -40,6 +40,7 @@ def compare(
     jobs: int | None = None,
     backend: str = LOKY,
     target: str | None = None,
+    vary: str | None = None,
     **options: Any,
 ) -> Study:
     """Compare optimizers on problems.
@@ -56,6 +57,8 @@ def compare(
         Runs at a time (None: as many as cores), and joblib's backend; the results do not depend on them.
     target
         ``loss=0.1`` or ``accuracy=0.95``, in place of the one that a problem has.
+    vary
+        ``batch=32,128,512``: each problem with each of these values of an option.
     **options
         Of :class:`~gradstep.compare.record.Options`: ``seeds``, ``trials``, ``steps`` and so on.
 
@@ -77,6 +80,7 @@ def compare(
         [problems] if isinstance(problems, str) else problems,
         ",".join(names),
         target=target,
+        vary=vary,
         **options,
     )
     return run_study(plan, folder, Workers(jobs, backend))

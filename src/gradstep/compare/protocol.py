@@ -80,6 +80,7 @@ def make_spec(
     optimizers: str = DEFAULT_OPTIMIZERS,
     *,
     target: str | None = None,
+    vary: str | None = None,
     **options: Any,
 ) -> Plan:
     """Return the plan of a study; everything that can be wrong in it is found here, before the first run.
@@ -92,6 +93,8 @@ def make_spec(
         Comma-separated, with hyperparameters that are held: ``adam,momentum:momentum=0.95,keras.RMSprop``.
     target
         ``loss=0.1`` or ``accuracy=0.95``, in place of the one that a problem has.
+    vary
+        ``batch=32,128,512``: each problem with each of these values of an option.
     **options
         Of :class:`~gradstep.compare.record.Options`; ``searches`` is 3 for the set ``full`` unless it is given. An
         optimizer whose label holds all that would be searched has one trial.
@@ -106,7 +109,7 @@ def make_spec(
         options["searches"] = 3 if "full" in problems else 1
     chosen = _options(options)
     contenders = read_contenders(optimizers)
-    found, sources, notes = _problems(problems)
+    found, sources, notes = _problems(problems if vary is None else _varied(problems, vary))
     if chosen.ruleset == "defaults":
         for one in contenders.values():
             one.stage({})  # which may lack a learning rate
@@ -301,6 +304,22 @@ def _train(planned: PlannedRun, problem: Problem, task: Task, record: _Record) -
     return None
 
 
+def _varied(texts: Sequence[str], vary: str) -> list[str]:
+    """Return each problem with each value of an option."""
+    key, _, values = (part.strip() for part in vary.partition("="))
+    if not (key and values):
+        raise GradstepValueError(f"cannot read what to vary from {vary!r}; write an option and values, batch=32,128.")
+    out: list[str] = []
+    for text in [name for given in texts for name in SETS.get(given, (given,))]:
+        if is_own(text):
+            raise GradstepValueError(
+                f"{text} is a file, which has no options to vary; give one name for each form of it."
+            )
+        before = f"{text}{',' if ':' in text else ':'}{key}"
+        out += [f"{before}={value.strip()}" for value in values.split(",")]
+    return out
+
+
 def _problems(texts: Sequence[str]) -> tuple[dict[str, Problem], dict[str, Source], list[str]]:
     """Problems by label, the files of those that are the user's, and what is to be said of their gradients."""
     found: dict[str, Problem] = {}
@@ -343,7 +362,8 @@ def _goal_of(problem: Problem) -> Goal | None:
     own = problem.target
     if own is None or math.isnan(own.level):
         return None
-    return Goal(own.metric, own.level, own.split, "frozen" if problem.name in records() else "problem")
+    is_frozen = problem.name.partition(":")[0] in records()
+    return Goal(own.metric, own.level, own.split, "frozen" if is_frozen else "problem", own.patience)
 
 
 def _given(text: str, problem: Problem, source: Source | None) -> Goal:
@@ -359,7 +379,8 @@ def _given(text: str, problem: Problem, source: Source | None) -> Goal:
     asked = problem.name, source, split
     if metric == "accuracy" and not (_has_accuracy(*asked) if source is None else apart(_has_accuracy, *asked)):
         raise GradstepValueError(f"{problem.name} has no accuracy; give a target as loss={short(value)}.")
-    return Goal("accuracy" if metric == "accuracy" else "loss", value, split, "given")
+    patience = 1 if problem.target is None else problem.target.patience
+    return Goal("accuracy" if metric == "accuracy" else "loss", value, split, "given", patience)
 
 
 def _options(given: Mapping[str, Any]) -> Options:

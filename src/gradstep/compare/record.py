@@ -186,17 +186,20 @@ class Goal:
     origin
         ``"frozen"`` (in the package, from tuned baselines), ``"problem"`` (by the problem's definition), ``"given"``
         (on the command line), or ``"study: NAME"``: what the median seed of that optimizer reached here.
+    patience
+        As in :class:`~gradstep.compare.problems.Target`.
     """
 
     metric: Literal["accuracy", "loss"]
     level: float
     split: Literal["train", "validation"]
     origin: str
+    patience: int = 1
 
     @property
     def target(self) -> Target:
         """The target itself."""
-        return Target(self.metric, self.level, self.split)
+        return Target(self.metric, self.level, self.split, self.patience)
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,7 @@ class Range:
         """The number at ``u`` in [0, 1), in three digits, which are more than matter."""
         x = math.exp(math.log(self.low) + u * math.log(self.high / self.low))
         x = float(f"{x:.3g}")
-        x = 1 - x if self.from_one else x
+        x = float(f"{1 - x:.10g}") if self.from_one else x  # 0.555, not 0.5549999999999999
         return x if self.there is None else self.there(x)
 
 

@@ -14,7 +14,7 @@ from gradstep.form.rule import Rule, Stage, as_stage, lookup, registry
 from gradstep.naming import find, unknown
 
 if TYPE_CHECKING:
-    from gradstep.conventions import keras, mlx, optax, tf1, timm, torch
+    from gradstep.conventions import keras, mlx, optax, pytorch_optimizer, tf1, timm, torch
 
 __all__ = [
     "arguments",
@@ -24,6 +24,7 @@ __all__ = [
     "keras",
     "mlx",
     "optax",
+    "pytorch_optimizer",
     "rate_name",
     "stage_of",
     "tf1",
@@ -31,7 +32,7 @@ __all__ = [
     "torch",
 ]
 
-LIBRARIES = ("keras", "mlx", "optax", "optax.contrib", "tf1", "timm", "torch")
+LIBRARIES = ("keras", "mlx", "optax", "optax.contrib", "pytorch_optimizer", "tf1", "timm", "torch")
 
 
 def __getattr__(name: str) -> Any:

@@ -4,7 +4,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import Any, NamedTuple, ParamSpec, overload
+from typing import Any, NamedTuple, NoReturn, ParamSpec, overload
 
 from gradstep.conventions.constructor import Argument, Change, Constructor
 from gradstep.form.rule import Rule, Stage, as_stage
@@ -155,3 +155,14 @@ def _number(becomes: One, default: Any, is_told: bool) -> Argument:
     """A number named as what it becomes."""
     names, change = becomes if isinstance(becomes, Changed) else (becomes, None)
     return Argument(names.split()[0], default, becomes=tuple(names.split()), change=change, is_told=is_told)
+
+
+def refusing(module: str, absent: Mapping[str, str]) -> Callable[[str], NoReturn]:
+    """Return the ``__getattr__`` of a module that has not all names of its library, and says why."""
+
+    def missing(name: str) -> NoReturn:
+        why = absent.get(name)
+        what = f"module {module!r} has no attribute {name!r}" if why is None else f"{name} cannot be had here: {why}."
+        raise AttributeError(what)
+
+    return missing

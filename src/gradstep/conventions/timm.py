@@ -7,7 +7,7 @@ how timm computes and are ignored with a warning. Its other names, such as ``tim
 from typing import Any
 
 from gradstep import rules, stages, variants
-from gradstep.conventions.library import Library
+from gradstep.conventions.library import Library, refusing
 from gradstep.errors import GradstepValueError
 from gradstep.form.chain import chain
 from gradstep.form.rule import Rule, Stage
@@ -29,6 +29,21 @@ __all__ = [
     "RAdamLegacy",
     "RMSpropTF",
 ]
+
+_BY_SHAPE = "timm steps small matrices and arrays of one axis by another rule; give them one in groups=, beside "
+_TORCHS = ("Adadelta", "Adagrad", "Adam", "AdamW", "Adamax", "NAdam", "RAdam", "RMSprop", "SGD")
+ABSENT = {
+    **{name: f'it is torch\'s own, "torch.{name}"' for name in _TORCHS},
+    "Adafactor": f"{_BY_SHAPE}gs.adafactor",
+    "AdafactorBigVision": f"{_BY_SHAPE}gs.adafactor",
+    "Adahessian": "there is no such rule here",
+    "AdamP": "there is no such rule here",
+    "Lookahead": "it is a stage behind any other, gs.lookahead(k=6), whose slow weights start where the fast ones do",
+    "Mars": f"{_BY_SHAPE}gs.chain(gs.mars, gs.adam)",
+    "Muon": f"{_BY_SHAPE}gs.muon",
+    "SGDP": "there is no such rule here",
+}
+__getattr__ = refusing(__name__, ABSENT)
 
 constructor = Library(
     "timm",

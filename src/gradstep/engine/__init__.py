@@ -27,6 +27,19 @@ def compiled_engine() -> tuple[Any, str]:
     return Compiled, ""
 
 
+def in_place(dense: Any, counts: Sequence[int | None], before: Any) -> Any:
+    """Return an engine that steps so many rows of each tensor of another (None: all) where they lie, or None.
+
+    It goes on from the one that was there ``before``, which had less room.
+    """
+    compiled, _ = compiled_engine() if dense.kind == "compiled" else (None, "")
+    if compiled is None:
+        return None
+    from gradstep.engine.cpu.in_place import InPlace
+
+    return InPlace.of(dense, counts, before)
+
+
 def make(
     kind: str,
     program: Program,

@@ -1,4 +1,4 @@
-"""An engine that steps some rows of a table: they are gathered, stepped as a small parameter, and written back."""
+"""An engine that steps some rows of a table: where they lie, or gathered, as a small parameter, and written back."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -9,6 +9,7 @@ from array_api_compat import is_jax_array
 
 from gradstep.array.namespaces import copied, namespace
 from gradstep.array.rows import Rows
+from gradstep.engine import in_place
 from gradstep.engine.meters import Columns, Ranges
 from gradstep.engine.tensor import Engine, Tensor
 from gradstep.errors import GradstepTypeError
@@ -33,10 +34,12 @@ class BySparseRows:
 
     Parameters
     ----------
+    program
+        What is run.
     dense
         The engine of the whole arrays.
     make
-        Makes the like for other tensors.
+        Makes the like for other tensors; it is asked where rows cannot be stepped where they lie.
     tensors
         Parameters and state; the rows of those are gathered whose gradient is one of rows.
     is_exact
@@ -44,8 +47,10 @@ class BySparseRows:
         made anew. The gradient of these is zero.
     """
 
-    def __init__(self, dense: Engine, make: Make, tensors: Sequence[Tensor], *, is_exact: bool) -> None:
-        self.dense, self.make, self.tensors, self.is_exact = dense, make, tensors, is_exact
+    def __init__(
+        self, program: Program, dense: Engine, make: Make, tensors: Sequence[Tensor], *, is_exact: bool
+    ) -> None:
+        self.program, self.dense, self.make, self.tensors, self.is_exact = program, dense, make, tensors, is_exact
         self.kind = dense.kind
         self.small = self.current = dense
         self.form: tuple[Any, ...] = ()
@@ -53,13 +58,15 @@ class BySparseRows:
         self.buffers: list[Any] = []
         self.pairs: list[Pair] = []
         self.others: Sequence[Any] = ()
-        self.count = 0  # updates by rows
+        self.tried: list[Row] = []  # scalars with which other rows are left alone
+        self.placed: Any = None  # the engine of rows where they lie; None: they are gathered
+        self.count = 0  # updates by rows that were gathered
         self.pending: tuple[int, int] | None = None  # updates that the small engine had made, and the count afterwards
 
     @property
     def applied(self) -> int:
         """Updates made."""
-        return self.dense.applied + self.count
+        return self.dense.applied + self.count + (0 if self.placed is None else self.placed.applied)
 
     @property
     def is_writing(self) -> bool:
@@ -82,8 +89,24 @@ class BySparseRows:
 
     def step(self, grads: tuple[Any, ...], table: list[Row], t: int, guard: bool, /) -> bool:
         """Make update ``t`` at once where all is usual; else change nothing and return False."""
-        self.current = self.dense
-        return not has_rows(grads) and self.dense.step(grads, table, t, guard)
+        if not has_rows(grads):
+            self.current = self.dense
+            return self.dense.step(grads, table, t, guard)
+        if self.placed is None:
+            return False
+        try:
+            self.check_leaves(table, grads)
+        except GradstepTypeError:
+            return False  # in parts, a bad gradient is found first
+        self.current = self.placed
+        return self.placed.step(grads, table, t, guard)
+
+    def check_leaves(self, table: Sequence[Row], grads: Sequence[Any]) -> None:
+        """Refuse an update that would move other rows too, as :func:`check_leaves_rows` does; the same scalars once."""
+        scalars = [table[x.row] for x, g in zip(self.tensors, grads, strict=True) if type(g) is Rows]
+        if scalars != self.tried:
+            check_leaves_rows(self.program, table, self.tensors, grads)
+            self.tried = scalars
 
     def take(self, grads: tuple[Any, ...], /) -> bool:
         """Take gradients of the usual kind, without a further look; return False for others."""
@@ -97,6 +120,10 @@ class BySparseRows:
             self.dense.load(grads)
             return
         self.pending = None
+        if self._is_placed(grads):
+            self.current = self.placed
+            self.placed.load(grads)
+            return
         found = [g.summed() if type(g) is Rows else (None, g) for g in grads]
         form = tuple([None if place is None else self._room(len(place)) for place, _ in found])
         if form != self.form:
@@ -125,10 +152,14 @@ class BySparseRows:
         """Let go of gradients that were taken."""
         self.dense.forget()
         self.small.forget()
+        if self.placed is not None:
+            self.placed.forget()
 
     def keep_apart(self, arrays: Sequence[Any]) -> None:
         """Copy gradients that lie in these arrays too, before anything is written."""
         self.dense.keep_apart(arrays)
+        if self.placed is not None:
+            self.placed.keep_apart(arrays)
         self.others, self.form = arrays, ()
 
     def ready(self, table: list[Row], t: int) -> None:
@@ -145,8 +176,8 @@ class BySparseRows:
 
     def apply(self, table: list[Row], t: int) -> None:
         """Write parameters and state of update ``t``."""
-        if self.current is self.dense:
-            self.dense.apply(table, t)
+        if self.current is self.dense or self.current is self.placed:
+            self.current.apply(table, t)
             return
         self.pending = self.small.applied, self.count + 1
         self.small.apply(table, t)
@@ -155,6 +186,19 @@ class BySparseRows:
     def metered(self) -> tuple[Columns, Ranges]:
         """Return the sums of the last update, and where each tensor's stand: of rows, those of the rows alone."""
         return self.current.metered()
+
+    def _is_placed(self, grads: Sequence[Any]) -> bool:
+        """Return whether the rows are stepped where they lie, when there is an engine with room for them."""
+        counts = [len(g.index) if type(g) is Rows else None for g in grads]
+        if self.placed is not None and self.placed.has_room(counts):
+            return True
+        made = in_place(self.dense, counts, self.placed)
+        if made is None:
+            return False
+        if len(self.others):
+            made.keep_apart(self.others)
+        self.placed = made
+        return True
 
     def _room(self, n: int) -> int:
         """Return a number of rows from ``n``, of which there are few: at most an eighth more."""
@@ -212,7 +256,8 @@ def check_leaves_rows(program: Program, table: Sequence[Row], tensors: Sequence[
     """Refuse an update that would move also rows whose gradient is zero; rules that are lazy may leave them alone.
 
     It is tried out on a few numbers with the scalars of this very update: a weight decay of 0 counts as none, and so
-    does one of parameters whose gradients are whole.
+    does one of parameters whose gradients are whole. A stage whose scalars change from update to update is tried with
+    others too: Lookahead, say, moves nothing at most of them.
 
     Raises
     ------
@@ -234,10 +279,12 @@ def check_leaves_rows(program: Program, table: Sequence[Row], tensors: Sequence[
                 before = theta
             slots = [np.full(4, 0.7 + k) for k in range(len(rule.state))]
             wrapped = (start if rule.wraps == "all" else before,) if rule.wraps else ()
-            with np.errstate(all="ignore"):
-                after = rule.update(*wrapped, theta, g, *slots, **dict(zip(rule.numbers, numbers, strict=True)))
-            if not all(map(np.array_equal, after, [theta, g, *slots])):
-                raise _refusal(name, part.label, "with these hyperparameters moves all rows")
+            later = [[0.75] * len(numbers)] if rule.counts else []
+            for own in (numbers, *later):
+                with np.errstate(all="ignore"):
+                    after = rule.update(*wrapped, theta, g, *slots, **dict(zip(rule.numbers, own, strict=True)))
+                if not all(map(np.array_equal, after, [theta, g, *slots])):
+                    raise _refusal(name, part.label, "with these hyperparameters moves all rows")
 
 
 def _refusal(name: str, label: str, why: str) -> GradstepTypeError:

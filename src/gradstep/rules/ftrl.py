@@ -1,14 +1,14 @@
 """FTRL-Proximal. McMahan et al. 2013 (KDD), "Ad click prediction", Algorithm 1, without its logistic loss.
 
 theta is a function of n and z alone: where it starts is forgotten, so start it at 0. Elements with |z| <= l1 are
-exactly 0. Keep lr constant, for z has it in it.
+exactly 0, and so is one that has had no gradient where beta and l2 are 0. Keep lr constant, for z has it in it.
 
 Shapes: theta, g, n, z alike.   Units: [g] = loss/[theta]; z, beta, l1 in [g]; n in [g]^2; lr in [theta]; l2 in
 [g]/[theta].
 """
 
 from gradstep.rule import NonNegative, Positive, rule
-from gradstep.vocabulary import maximum, minimum, sqrt
+from gradstep.vocabulary import maximum, minimum, sqrt, where
 
 
 def scalars(lr: Positive = 0.05, beta: NonNegative = 1.0, l1: NonNegative = 0.0, l2: NonNegative = 0.0):
@@ -21,5 +21,6 @@ def scalars(lr: Positive = 0.05, beta: NonNegative = 1.0, l1: NonNegative = 0.0,
 def ftrl(theta, g, n, z, inverse, offset, high, low):
     grown = n + g * g
     z = z + g - (sqrt(grown) - sqrt(n)) * inverse * theta
-    theta = (minimum(maximum(z, low), high) - z) / (sqrt(grown) * inverse + offset)
+    below = sqrt(grown) * inverse + offset
+    theta = where(below > 0.0, (minimum(maximum(z, low), high) - z) / below, 0.0)
     return theta, g, grown, z

@@ -7,15 +7,17 @@ point of a simplex or a ball is so for steps along the gradient, and Adam may co
 Shapes: theta, g alike.   Units: low, high, radius in [theta].
 """
 
+import math
 from typing import Annotated
 
 from gradstep.rule import Domain, stage
 from gradstep.vocabulary import abs, columns, maximum, mean, minimum, rows, sign, simplex, sqrt, where
 
+Finite = Annotated[float, Domain(-math.inf)]
 Radius = Annotated[float, Domain(1e-150)]
 
 
-def ends(low=-1.0, high=1.0):
+def ends(low: Finite = -1.0, high: Finite = 1.0):
     if low > high:
         raise ValueError(f"low = {low:g} is above high = {high:g}")
     return dict(low=low, high=high)

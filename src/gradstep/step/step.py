@@ -14,7 +14,7 @@ from gradstep.array.memory import check_not_read_only, check_writable
 from gradstep.array.namespaces import as_reals, as_stored, copied, extremes, largest, put
 from gradstep.engine.eager import within
 from gradstep.engine.meters import Columns, Diagnostics, Ranges, summed
-from gradstep.engine.sparse import BySparseRows, check_leaves_rows, check_takes_rows, first_of_rows, has_rows
+from gradstep.engine.sparse import BySparseRows, check_takes_rows, first_of_rows, has_rows
 from gradstep.engine.tensor import Engine, Fit, Tensor, bad_gradient, check_alike
 from gradstep.errors import GradstepTypeError, GradstepValueError, InUseError, NonFiniteError, ScalarError
 from gradstep.form.chain import Program, Row, Sums
@@ -94,6 +94,7 @@ class Step:
     _now: _Now
     _next: _Now  # what the progress will be when the update at hand is made
     _gathering: "Step | None"
+    _others: Sequence[Any] = ()  # arrays that other steps write in the same update
 
     def __init__(
         self,
@@ -287,6 +288,7 @@ class Step:
 
     def keep_apart(self, arrays: Sequence[Any]) -> None:
         """Copy gradients that lie in these arrays, which another step writes in the same update."""
+        self._others = arrays
         for step in (self, self._gathering):
             if step is not None:
                 step._engine.keep_apart(arrays)
@@ -335,7 +337,7 @@ class Step:
             self._refresh(values)
         table, memory = self._host.table(self._now[0] + 1, self._now[2], measure)
         if isinstance(engine, BySparseRows) and has_rows(grads):
-            check_leaves_rows(self.program, table, self._tensors, grads)
+            engine.check_leaves(table, grads)
         return table, memory
 
     def _by_rows(self, name: str) -> Engine:
@@ -348,7 +350,9 @@ class Step:
             def make(tensors: Sequence[Tensor]) -> Engine:
                 return engines.make(kind, self.program, tensors, threads, self.precision.seed, is_metered=diagnostics)
 
-            engine = BySparseRows(self._engine, make, self._tensors, is_exact=diagnostics)
+            engine = BySparseRows(self.program, self._engine, make, self._tensors, is_exact=diagnostics)
+            if len(self._others):
+                engine.keep_apart(self._others)
             self._engine = engine
         return self._engine
 
@@ -611,6 +615,8 @@ class Step:
         kind, threads, diagnostics = self._engine_options
         diagnostics = diagnostics and program is self.program
         engine = engines.make(kind, program, tensors, threads, self.precision.seed, is_metered=diagnostics)
+        if len(self._others):
+            engine.keep_apart(self._others)
         pins = [weakref.ref(x) for x in leaves if isinstance(x, np.ndarray)]  # ndarray.resize refuses such arrays
         own = {"params": leaves, "_tensors": tensors, "_fit": Fit(tensors), "_engine": engine, "_pins": pins}
         return own | {"_cohorts": cohorts, "_torn": False, "_next": now, "_now": now}

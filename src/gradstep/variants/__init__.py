@@ -15,7 +15,8 @@ from gradstep.variants.adagrad import adagrad_decaying, adagrad_inside, adagrad_
 from gradstep.variants.adam import adam_eps_hat, adam_eps_root, adam_uncorrected
 from gradstep.variants.adamax import adamax_eps_inside, adamax_eps_outside, adamax_uncorrected
 from gradstep.variants.adan import adan_optax
-from gradstep.variants.adopt import adopt_unclipped
+from gradstep.variants.ademamix import ademamix_paper
+from gradstep.variants.adopt import adopt_ahead, adopt_unclipped
 from gradstep.variants.amsgrad import (
     amsgrad_corrected,
     amsgrad_eps_hat,
@@ -29,7 +30,9 @@ from gradstep.variants.cautious import cautious_heavyball, cautious_mean
 from gradstep.variants.decay import decay_from_second
 from gradstep.variants.ema import ema_after_first, ema_warmed_tf
 from gradstep.variants.ftrl import ftrl_keras
-from gradstep.variants.lamb import lamb_keras, lamb_timm
+from gradstep.variants.lamb import lamb_bounded, lamb_timm
+from gradstep.variants.lamb_keras import lamb_keras
+from gradstep.variants.laprop import laprop_eps_hat
 from gradstep.variants.lars import lars_optax, lars_optax_nesterov, lars_timm
 from gradstep.variants.mars import mars_timm
 from gradstep.variants.momentum import unfolded_momentum, unfolded_nesterov
@@ -61,6 +64,7 @@ from gradstep.variants.rms import (
 from gradstep.variants.schedule_free import (
     schedule_free_adamw_keras,
     schedule_free_adamw_optax,
+    schedule_free_adamw_rooted,
     schedule_free_sgd_optax,
 )
 from gradstep.variants.sign import sign_sgd
@@ -85,6 +89,8 @@ __all__ = [
     "adamax_eps_outside",
     "adamax_uncorrected",
     "adan_optax",
+    "ademamix_paper",
+    "adopt_ahead",
     "adopt_unclipped",
     "amsgrad_corrected",
     "amsgrad_eps_hat",
@@ -99,8 +105,10 @@ __all__ = [
     "ema_after_first",
     "ema_warmed_tf",
     "ftrl_keras",
+    "lamb_bounded",
     "lamb_keras",
     "lamb_timm",
+    "laprop_eps_hat",
     "lars_optax",
     "lars_optax_nesterov",
     "lars_timm",
@@ -133,6 +141,7 @@ __all__ = [
     "scale_by_rms_inside_corrected",
     "schedule_free_adamw_keras",
     "schedule_free_adamw_optax",
+    "schedule_free_adamw_rooted",
     "schedule_free_sgd_optax",
     "sign_sgd",
     "sm3_optax",

@@ -1,4 +1,7 @@
-"""Weight decay as ADOPT's authors have it: the first update only looks at the gradient."""
+"""Weight decay as ADOPT's authors have it: the first update only looks at the gradient.
+
+Shapes: theta, g alike.   Units: lr * weight_decay is a pure number.
+"""
 
 from gradstep.rule import shared, variant
 from gradstep.stages.decay import decay

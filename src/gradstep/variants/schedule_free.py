@@ -1,4 +1,4 @@
-"""Schedule-free SGD and AdamW as optax and Keras have them: other rates and weights of the steps of a warm-up.
+"""Schedule-free SGD and AdamW as optax, Keras and pytorch_optimizer have them: other rates and weights of a warm-up.
 
 Shapes: theta, g, x, z, v alike.   Units: [g] = loss/[theta]; x, z in [theta]; v in [g]^2; lr in [theta]; eps in [g];
 weight_decay in 1/[theta]; the betas are pure numbers; warmup is a number of updates.
@@ -51,6 +51,27 @@ def schedule_free_adamw_keras(theta, g, x, z, v, share, rate, slope, eps, shrink
     theta = theta - shrink * theta
     v = beta2 * v + rest2 * (g * g)
     u = g / (unbias2 * sqrt(v) + eps)
+    theta = theta + share * (z - theta) - slope * u
+    z = z - rate * u
+    x = x + share * (z - x)
+    return theta, g, x, z, v
+
+
+def rooted(t, top, total_weight, lr=2.5e-3, beta1=0.9, beta2=0.999, eps=1e-8, eps_root: NonNegative = 1e-15,
+           weight_decay=0.0, warmup: NonNegative = 0.0):
+    out = adamw_scalars(t, top, total_weight, lr, beta1, beta2, eps, weight_decay, warmup)
+    return {**out, "unbias2": 1 / (1 - beta2**t), "eps_root": eps_root}
+
+
+@rule(rooted, state="x z v", nonnegative="v", start={"x": "theta", "z": "theta"}, power=2, read=read,
+      memory={"top": 0.0, "total_weight": 0.0},
+      units={"lr": "theta", "eps": "g", "eps_root": "g*g", "weight_decay": "1/theta"},
+      exceptions=schedule_free_adamw.exceptions)
+def schedule_free_adamw_rooted(theta, g, x, z, v, share, rate, slope, eps, eps_root, weight_decay, beta2, rest2,
+                               unbias2):
+    """pytorch_optimizer 4.1.0, ScheduleFreeAdamW: a second eps inside of the root, in [g]^2."""
+    v = beta2 * v + rest2 * (g * g)
+    u = g / (sqrt(unbias2 * v + eps_root) + eps) + weight_decay * theta
     theta = theta + share * (z - theta) - slope * u
     z = z - rate * u
     x = x + share * (z - x)

@@ -26,7 +26,7 @@ LINEAR = {
         "mlx.SGD",
         "optax.sgd",
     ),
-    *("tf1.GradientDescentOptimizer", "tf1.MomentumOptimizer", "timm.SGDW", "torch.SGD"),
+    *("tf1.GradientDescentOptimizer", "tf1.MomentumOptimizer", "pytorch_optimizer.SGDW", "timm.SGDW", "torch.SGD"),
 }
 CONDITIONS = [1.0, 1.5, 7.0, 100.0, 3e3, 1e6]
 

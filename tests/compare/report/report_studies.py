@@ -60,7 +60,7 @@ def made_run(problem, optimizer, phase, trial, seed, hyper, rate, classes=False,
 def made_study(
     speed=None,
     problems=("quadratic", "digits-mlp", "diabetes"),
-    seeds=5,
+    seeds=6,
     trials=4,
     ruleset="tuned",
     level=0.1,

@@ -17,6 +17,8 @@ UNNAMED = """() => [...document.querySelectorAll('a, button, select, summary, [r
   .map((e) => e.outerHTML.slice(0, 100))"""
 LEVELS = """() => [...document.querySelectorAll('h1, h2, h3')].filter((e) => e.getClientRects().length)
   .map((e) => Number(e.tagName[1]))"""
+SAYS_THAT_IT_SCROLLS = """() => [...document.querySelectorAll('.scroll')].filter((e) => e.checkVisibility())
+  .map((e) => [!e.nextElementSibling.hidden, e.scrollWidth > e.clientWidth])"""
 DRAWN = """() => [...document.querySelectorAll('.chart')].filter((e) => !e.closest('[hidden]'))
   .every((e) => e.querySelector('.main-svg'))"""
 
@@ -92,6 +94,10 @@ def test_every_table_is_reached_by_the_keyboard(open_report):
 def test_wide_tables_scroll_and_the_page_does_not(open_report, width):
     page = open_report(width=width)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
+    told = page.evaluate(SAYS_THAT_IT_SCROLLS)
+    assert len(told) > 2
+    assert all(says == cut for says, cut in told)
+    assert any(cut for _, cut in told)
     if width == 400:
         wide = "(() => { const s = document.querySelector('.scroll'); return s.scrollWidth > s.clientWidth })()"
         assert page.evaluate(wide)

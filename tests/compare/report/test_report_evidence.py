@@ -1,6 +1,8 @@
 """Figures and tables show the statistics' own numbers, on studies whose runs are formulas."""
 
 import math
+from dataclasses import replace
+from html import unescape
 
 import numpy as np
 import pytest
@@ -8,8 +10,10 @@ from report_studies import SPEED, curve, made_study, steps_to
 
 from gradstep.compare.evidence import statistics
 from gradstep.compare.evidence.evidence import Evidence
-from gradstep.compare.show.report import curves, ranking, sections, tables, tuning
+from gradstep.compare.show.report import curves, pairs, ranking, sections, tables, tuning
 from gradstep.compare.show.report.curves import median_band
+from gradstep.compare.show.report.page import content
+from gradstep.compare.show.report.verdict import verdict
 
 SIX = ("quadratic", "digits-mlp", "diabetes", "rosenbrock", "beale", "rastrigin")
 
@@ -27,7 +31,7 @@ def six():
 def test_times_are_those_of_the_formula(three):
     times = Evidence(three).times()
     for j, rate in enumerate(SPEED.values()):
-        assert times[0, j].tolist() == [steps_to(rate, 0.1, seed) for seed in range(5)]
+        assert times[0, j].tolist() == [steps_to(rate, 0.1, seed) for seed in range(6)]
 
 
 def test_profiles_are_drawn_as_they_are_computed(six):
@@ -46,22 +50,25 @@ def test_profiles_are_drawn_as_they_are_computed(six):
 
 def test_scores_and_speedups_have_the_intervals_of_paired_seeds(six):
     evidence = Evidence(six)
-    draws = statistics.paired_draws(6, 5)
-    scores = statistics.interval(statistics.run_scores, six.times(), draws)
-    np.testing.assert_array_equal(evidence.scores().low, scores.low)
+    draws = statistics.paired_draws(6, 6)
+    scores = statistics.interval(statistics.run_scores, six.times(), draws, smooth=True)
+    np.testing.assert_array_equal(evidence.scores().low, np.maximum(scores.low, 0))
+    np.testing.assert_array_equal(evidence.scores().high, np.minimum(scores.high, 1))
     baseline = six.optimizers.index("adamw")
     assert evidence.baseline == baseline
-    speed = statistics.interval(lambda x: statistics.speedups(x, baseline), six.times(), draws)
-    np.testing.assert_array_equal(evidence.speedups().high, speed.high)
+    times = statistics.priced(six.times(), np.full((6, 1), 105.0))  # a budget of 100, an evaluation every 5
+    speed = statistics.interval(lambda x: statistics.log_speedups(x, baseline), times, draws, smooth=True)
+    np.testing.assert_array_equal(evidence.speedups().high, np.exp(speed.high))
+    speed = np.exp(speed.estimate)
     heads, rows = tables.leaderboard(evidence)
     best = max(range(7), key=lambda k: scores.estimate[k])
     assert heads[1:3] == ["score by steps", "speed-up over adamw"]
     assert rows[0][0][0] == six.optimizers[best]
     assert rows[0][1] == (
-        f"{scores.estimate[best]:.3f} [{scores.low[best]:.3f}, {scores.high[best]:.3f}]",
+        f"{scores.estimate[best]:.3f} [{scores.low[best]:.3f}, {min(scores.high[best], 1):.3f}]",
         scores.estimate[best],
     )
-    assert rows[0][2][1] == speed.estimate[best]
+    assert rows[0][2][1] == speed[best]
 
 
 def test_run_times_are_fractions_of_the_budget(three):
@@ -101,13 +108,13 @@ def test_the_thick_line_is_the_median_and_the_band_its_interval(three):
     assert [len(found) for found in parts.values()] == [7, 7, 7]
     k = list(SPEED).index("adam")
     steps, _ = curve(SPEED["adam"], 0)
-    losses = np.array([curve(SPEED["adam"], seed)[1] for seed in range(5)])
+    losses = np.array([curve(SPEED["adam"], seed)[1] for seed in range(6)])
     assert parts["median"][k]["x"] == steps
     assert parts["median"][k]["y"] == pytest.approx(np.median(losses, axis=0), rel=1e-4)
     apart = parts["seeds"][k]["y"]
     assert apart[3 * 22 : 4 * 22 - 1] == pytest.approx(losses[3], rel=1e-4)
-    assert [x for x in apart if x is None] == [None] * 5
-    found = statistics.interval(statistics.medians, losses.T[:, None, :], statistics.paired_draws(1, 5, 500))
+    assert [x for x in apart if x is None] == [None] * 6
+    found = statistics.interval(statistics.medians, losses.T[:, None, :], statistics.paired_draws(1, 6, resamples=500))
     band = parts["band"][k]["y"]
     assert band[: len(steps)] == pytest.approx(found.low[:, 0], rel=1e-4)
     assert band[: len(steps) - 1 : -1] == pytest.approx(found.high[:, 0], rel=1e-4)
@@ -116,14 +123,14 @@ def test_the_thick_line_is_the_median_and_the_band_its_interval(three):
 
 
 def test_a_lost_seed_is_the_worst_of_all():
-    """Where two of three seeds are lost the median is infinite, and the line has a gap."""
+    """Where four of seven seeds are lost the median is infinite, and the line has a gap."""
     found = made_study(
         speed={"sgd": 0.05},
         problems=("quadratic",),
-        seeds=3,
-        lost=lambda run: {"diverged": 40} if run[2] == "eval" and run[4] < 2 else None,
+        seeds=7,
+        lost=lambda run: {"diverged": 40} if run[2] == "eval" and run[4] < 4 else None,
     )
-    steps, low, middle, high = median_band(found.evaluated("quadratic", "sgd"), "loss")
+    steps, low, middle, high = median_band(found.evaluated("quadratic", "sgd"), "loss", 60, 7)
     assert len(steps) == 21
     assert all(map(math.isfinite, middle[:9]))
     assert middle[9:] == [math.inf] * 12
@@ -155,6 +162,25 @@ def test_sensitivity_is_capped_and_marked():
     assert tuning.usable(evidence.rates("quadratic", "sgd"))[0] == f"{exact.value:.3g}"
 
 
+@pytest.mark.parametrize(
+    ("ends", "words"),
+    [
+        ([2.0, 1.0, 0.01, 1.0], "0.08"),  # a fiftieth of the gain is 0.0398: 0.0398 / 0.99 of a decade on each side
+        ([0.02, 0.01, 1.0, 2.0], "1 or more, below"),
+        ([2.0, 1.0, 0.01, 0.02], "1 or more, above"),
+        ([0.01, 0.02, 0.02, 0.01], "3 or more: all that was tried"),
+    ],
+)
+def test_usable_decades_are_more_where_an_edge_was_reached_alone(ends, words):
+    study = made_study(speed={"sgd": 0.05}, problems=("quadratic",))
+    tuned = [run for run in study.runs if run.phase == "tune"]
+    moved = [replace(run, loss=[*run.loss[:-1], end]) for run, end in zip(tuned, ends, strict=True)]
+    study = replace(study, runs=[*moved, *(run for run in study.runs if run.phase != "tune")])
+    found = tuning.usable(Evidence(study).rates("quadratic", "sgd"))[1]
+    assert found.startswith(words[:1])
+    assert ("or more" in found, found.partition(" ")[2]) == ("or more" in words, words.partition(" ")[2])
+
+
 def test_the_budget_is_the_best_of_k_trials():
     found = made_study(speed={"adam": 0.2, "sgd": 0.001}, problems=("quadratic",), trials=4)
     evidence = Evidence(found)
@@ -169,23 +195,132 @@ def test_the_budget_is_the_best_of_k_trials():
 
 def test_the_matrix_of_pairs_has_the_probabilities(three):
     evidence = Evidence(three)
-    exact = statistics.improvement(three.times(), statistics.paired_draws(3, 5))
-    text = tables.pairs(evidence)
+    exact = statistics.improvement(three.times(), statistics.paired_draws(3, 6))
+    p = statistics.pair_tests(three.times())
+    text = pairs.matrix(evidence)
     i, j = three.optimizers.index("adam"), three.optimizers.index("sgd")
-    assert exact.low[i, j] > 0.5
+    assert (exact.low[i, j] > 0.5, p[i, j] < 0.05 / 21) == (True, True)
     assert f'<td class="above">▲ {exact.estimate[i, j]:.2f}<small> [{exact.low[i, j]:.2f}' in text
     assert f"▼ {exact.estimate[j, i]:.2f}" in text
+    np.testing.assert_array_equal(evidence.better, statistics.claims(exact.estimate, p) & (exact.low > 0.5))
 
 
-def test_the_tests_of_pairs_name_those_that_differ():
-    few = Evidence(made_study())
-    assert few.tested is None
-    assert tables.tests(few).startswith("With 3 problems Wilcoxon's signed rank test cannot reach 0.05")
-    alone = Evidence(made_study(speed={"sgd": 0.05, "adam": 0.1}, problems=("quadratic",), seeds=6))
-    assert alone.tested == "seeds"
-    assert tables.tests(alone).endswith("1 of 1 pairs differ at 0.05: adam and sgd (p 0.031).")  # 2 / 2**6
-    same = Evidence(made_study(speed={"sgd": 0.05, "adam": 0.05}, problems=("quadratic",), seeds=6))
-    assert tables.tests(same).endswith("no two optimizers differ at 0.05.")
+@pytest.mark.parametrize("seeds", [2, 3, 5])
+def test_below_six_seeds_nothing_is_marked_and_no_interval_drawn(seeds):
+    """The values are shown instead, and called so."""
+    study = made_study(seeds=seeds)
+    evidence = Evidence(study)
+    assert evidence.over(3) is None
+    assert not evidence.better.any()
+    page = unescape(content(study).main)
+    pairs_of = page[page.index('id="pairs"') : page.index('id="health"')]
+    assert "[" not in pairs_of
+    assert "▲ " not in pairs_of.replace("▲ and ▼", "")
+    assert f"With {seeds} seeds nothing is marked: it takes 6 seeds, or 6 searches over all problems." in pairs_of
+    assert f"the least and the greatest that single runs give; {seeds} seeds are too few for an interval." in page
+    scores = evidence.scores()
+    single = [statistics.run_scores(study.times()[..., [k]]) for k in range(seeds)]
+    np.testing.assert_array_equal([scores.low, scores.high], [np.min(single, axis=0), np.max(single, axis=0)])
+    figure = curves.curves(study, "quadratic", "loss")
+    assert {t["meta"]["part"] for t in figure["data"]} == {"seeds", "median"}
+    assert "more than chance" not in page
+
+
+def test_seeds_that_change_nothing_are_no_evidence():
+    """Ten equal curves are one run: no interval, no mark, no word of chance."""
+    study = made_study(speed={"sgd": 0.05, "adam": 0.1}, problems=("quadratic",), seeds=10)
+    equal = {label: study.evaluated("quadratic", label)[0] for label in study.optimizers}
+    judged = [replace(equal[run.optimizer], seed=run.seed) for run in study.runs if run.phase == "eval"]
+    study = replace(study, runs=[run for run in study.runs if run.phase != "eval"] + judged)
+    evidence = Evidence(study)
+    assert (evidence.fixed, evidence.over(1), evidence.units) == ([True], None, 0)
+    assert not evidence.better.any()
+    first = verdict(evidence)[0]
+    assert first.endswith("steps, the same for all seeds, which change nothing here.")
+    assert "(" not in first.partition("a median of ")[2].partition(" steps")[0]
+    assert pairs.marks(evidence).startswith("Seeds change nothing here")
+
+
+def test_a_test_that_cannot_succeed_is_not_made():
+    seven = Evidence(made_study(problems=(*SIX, "one-more")))
+    assert seven.signed_rank is None
+    text = pairs.over_problems(seven)
+    assert text.startswith(
+        "Of other problems like these nothing can be said: Wilcoxon's signed rank test of each other"
+    )
+    assert "one against the baseline adamw over 7 problems has no p below 0.094 after Holm's correction for 6" in text
+    assert text.endswith("tests, so it is not made; it takes 8 problems.")
+    few = Evidence(made_study(speed={"sgd": 0.05, "adam": 0.1}))
+    assert "has no p below 0.25, so it is not made; it takes 6 problems." in pairs.over_problems(few)
+    alone = Evidence(made_study(problems=("quadratic",)))
+    assert pairs.over_problems(alone) == "One problem says nothing of others like it."
+    six = Evidence(made_study(speed={"sgd": 0.05, "adam": 0.1}, problems=SIX))
+    assert pairs.over_problems(six).endswith("corrected by Holm: sgd (p 0.031) differs at 0.05.")  # 2 / 2**6
+    same = Evidence(made_study(speed={"sgd": 0.05, "adam": 0.05}, problems=SIX))
+    assert pairs.over_problems(same).endswith("corrected by Holm: none differs at 0.05.")
+
+
+def test_marks_say_what_so_few_seeds_cannot_tell():
+    alone = Evidence(made_study(problems=("quadratic",)))
+    text = "6 are too few to tell single pairs of 7 apart, for which it takes 10; only one that is ahead of all others"
+    assert pairs.marks(alone).endswith(f"{text} can be told.")
+    assert pairs.marks(Evidence(made_study())).endswith("with Holm's correction.")
+
+
+def test_other_orders_are_told():
+    """The first by score is quick on one problem and by a hair second on the others."""
+    quick = {("quadratic", "sgd"): 6.0, ("digits-mlp", "sgd"): 0.8, ("diabetes", "sgd"): 0.8}
+    study = made_study(speed={"sgd": 0.05, "adam": 0.05}, factor=lambda p, o: quick.get((p, o), 1.0))
+    evidence = Evidence(study)
+    assert study.optimizers[evidence.order[0]] == "sgd"
+    text = pairs.other_orders(evidence)
+    assert text.startswith(
+        "By score, which counts how much longer each takes, sgd is first; by other counts others are:"
+    )
+    assert "adam by the number of problems on which it is the fastest" in text
+    assert pairs.other_orders(Evidence(made_study(speed={"sgd": 0.03, "adam": 0.1}))) == ""
+
+
+def test_a_run_that_diverged_after_the_target_is_a_miss_in_every_count():
+    """It touches the target in step 30 and diverges in step 60: table, profile, run times and tuning say miss."""
+    study = made_study(
+        speed={"sgd": 0.1, "adam": 0.02},
+        problems=("quadratic",),
+        lost=lambda run: {"diverged": 60} if run[1] == "sgd" else None,
+    )
+    evidence = Evidence(study)
+    assert min(study.evaluated("quadratic", "sgd")[0].loss) < 0.1
+    assert np.isinf(evidence.times()[0, 0]).all()
+    assert evidence.hits("sgd") == (0, 6)
+    assert len(evidence.profiles()[0].x) == 0
+    assert len(evidence.ecdfs()[0].x) == 0
+    assert evidence.ecdfs()[1].y[-1] > 0
+    assert evidence.trials("quadratic", "sgd").hit.max() == 0
+    assert study.table()[-1].hits == 0
+
+
+def test_a_target_to_be_held_is_held_in_every_count():
+    """The only touch of the target is one evaluation long."""
+    study = made_study(speed={"sgd": 0.03, "adam": 0.03}, problems=("quadratic",), level=0.05)
+    touch = [1.0] * 5 + [0.04] + [1.0] * 15
+    study.runs[:] = [replace(run, loss=touch) for run in study.runs]
+    assert Evidence(study).hits("sgd") == (6, 6)
+    goal = replace(study.spec.goals["quadratic"], patience=2)
+    held = replace(study, spec=replace(study.spec, goals={"quadratic": goal}))
+    evidence = Evidence(held)
+    assert evidence.hits("sgd") == (0, 6)
+    assert evidence.trials("quadratic", "sgd").hit.max() == 0
+    assert evidence.ecdfs()[0].y.size == 0 or evidence.ecdfs()[0].y[-1] < Evidence(study).ecdfs()[0].y[-1]
+
+
+def test_equal_runs_have_equal_seconds():
+    study = made_study(speed={"sgd": 0.05, "keras.SGD": 0.05, "adam": 0.06}, problems=("quadratic",))
+    evidence = Evidence(study)
+    assert len({t.step_us for t in study.timings}) == 3
+    assert evidence.times("seconds")[0, 0].tolist() == evidence.times("seconds")[0, 1].tolist()
+    assert evidence.ranks("seconds") == [1, 1, 3]
+    first, second = evidence.ecdfs("seconds")[:2]
+    np.testing.assert_array_equal(first.x, second.x)
 
 
 def test_the_critical_difference_takes_six_problems(three, six):
@@ -229,8 +364,8 @@ def test_only_what_is_complete_is_counted():
 def test_one_seed_has_no_interval():
     evidence = Evidence(made_study(seeds=1))
     assert np.isnan(evidence.scores().low).all()
-    assert evidence.improvement() is None
-    assert evidence.ahead(0, 1) is None
+    assert evidence.improvement is None
+    assert np.isnan(evidence.ahead(0, 1).low)
     assert "[" not in tables.leaderboard(evidence)[1][0][1][0]
 
 

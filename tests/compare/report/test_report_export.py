@@ -20,7 +20,7 @@ def study():
 
 def test_a_row_for_each_run(study):
     found = rows(study)
-    assert len(found) == len(study.runs) == 210
+    assert len(found) == len(study.runs) == 231
     row = next(x for x in found if (x["optimizer"], x["phase"], x["seed"]) == ("adam", "eval", 3))
     assert list(row) == list(COLUMNS)
     assert row["steps_to_target"] == steps_to(0.08, 0.1, 3)

@@ -109,11 +109,11 @@ def test_an_unfinished_study_says_so_at_the_top():
     half = content(made_study(**STUDIES["half"])).main
     banner = half[: half.index("<section")]
     assert (
-        "This study is not finished: 203 of 210 runs are there. Only what is complete is counted below: 2 of 3"
+        "This study is not finished: 224 of 231 runs are there. Only what is complete is counted below: 2 of 3"
         in banner
     )
     untimed = content(made_study(timed=False)).main
-    assert "all 210 runs are there, but not yet what each step costs" in untimed[: untimed.index("<section")]
+    assert "all 231 runs are there, but not yet what each step costs" in untimed[: untimed.index("<section")]
     assert 'class="banner" role="status"' not in content(made_study()).main
 
 

@@ -16,9 +16,24 @@ LOSSES = st.lists(st.floats(0, 100) | st.just(math.nan) | st.just(INF), max_size
 
 
 def test_positive_losses_fall_in_equal_ratios():
-    assert_allclose(loss_targets(100.0, 0.01, 4), [10, 1, 0.1, 0.01], rtol=1e-14)
-    assert loss_targets(100.0, 0.01)[-1] == 0.01
+    assert_allclose(loss_targets(100.0, 0.01, 4), [10, 1, 0.1, 0.01 + 1e-11], rtol=1e-14)
+    assert loss_targets(100.0, 0.01)[-1] == 0.01 + 1e-9 * 0.01
     assert len(loss_targets(100.0, 0.01)) == 20
+
+
+def test_rounding_does_not_decide_who_has_the_last_target():
+    """Two runs that end alike but for their last digits both have it; one that ends a millionth above does not."""
+    ends = [0.017, np.nextafter(0.017, 1), 0.017 * (1 + 1e-13), 0.017 * (1 + 1e-6)]
+    found = run_time_table([[[([0, 5], [2.0, end])] for end in ends]])
+    assert_array_equal(found[0, :, 0, -1], [5, 5, 5, INF])
+    found = run_time_table([[[([0, 5], [2.0, -end])] for end in ends[:3]]])
+    assert_array_equal(found[0, :, 0, -1], [5, 5, 5])
+
+
+def test_a_target_is_to_be_held():
+    assert_array_equal(run_times([0, 1, 2, 3, 4], [9, 1, 9, 1, 1], [5.0], 2), [3])
+    curves = [[[([0, 1, 2, 3], [9.0, 1.0, 9.0, 1.0])]]] * 2
+    assert_array_equal(run_time_table(curves, 1, [1, 2])[:, 0, 0, 0], [1, 3])
 
 
 def test_what_lies_below_the_finest_precision_is_no_target():
@@ -27,7 +42,7 @@ def test_what_lies_below_the_finest_precision_is_no_target():
 
 
 def test_losses_of_both_signs_fall_in_equal_differences():
-    assert_array_equal(loss_targets(2.0, -2.0, 4), [1, 0, -1, -2])
+    assert_array_equal(loss_targets(2.0, -2.0, 4), [1, 0, -1, -2 + 2e-9])
 
 
 @pytest.mark.parametrize(("start", "best"), [(1.0, np.nextafter(1.0, 0)), (5e-324, 0.0), (1e-310, 0.0), (0.0, -1e-300)])
@@ -54,7 +69,7 @@ def test_run_times_by_hand():
 
 def test_targets_go_from_the_least_start_to_the_least_loss():
     curves = [[([0, 1], [100, 3]), ([0, 1], [81, math.nan])], [([0, 1, 2], [99, 1, 5]), ([], [])]]
-    assert_allclose(problem_targets(curves, 2), [9, 1], rtol=1e-14)
+    assert_allclose(problem_targets(curves, 2), [9, 1 + 1e-9], rtol=1e-14)
     assert_array_equal(problem_targets([[([], [])]], 2), [math.nan] * 2)
 
 
@@ -100,5 +115,5 @@ def test_every_problem_has_as_many_runs(curves):
 def test_other_refusals():
     with pytest.raises(GradstepValueError, match="one target or more"):
         loss_targets(2.0, 1.0, 0)
-    with pytest.raises(GradstepValueError, match="2 steps but 1 losses"):
+    with pytest.raises(GradstepValueError, match="2 steps but 1 values"):
         run_times([0, 1], [1.0], [0.5])

@@ -7,7 +7,7 @@ import pytest
 from numpy.testing import assert_allclose
 from statistics_oracles import ORACLES, RECORD
 
-from gradstep.compare.evidence.statistics import holm, improvement, interval, iqm, profiles
+from gradstep.compare.evidence.statistics import Draws, holm, improvement, interval, iqm, profiles
 
 RECORDED = json.loads(RECORD.read_text("utf-8"))
 
@@ -32,7 +32,7 @@ def test_rliable(case):
     case = case()
     whole, missed = np.array(case["whole"]), np.array(case["missed"])
     close([iqm(v[:, k : k + 1])[0] for v in (whole, missed) for k in range(2)], case["iqm"])
-    found = interval(iqm, whole, np.array(case["draws"]), level=0.9)
+    found = interval(iqm, whole, Draws(np.array(case["draws"])), level=0.9)
     close([found.estimate[0], found.low[0], found.high[0]], [case["iqm"][0], *case["interval"]])
     close(improvement(missed).estimate[0, 1], case["improvement"])
 

@@ -1,6 +1,7 @@
 """One solver against another: by hand, against SciPy and published tables, and as laws."""
 
 import itertools
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -10,7 +11,19 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy import integrate, stats
 from statistics_cases import INF, LAW, random_times, tables
 
-from gradstep.compare.evidence.statistics import critical_difference, holm, improvement, paired_draws, signed_rank
+from gradstep.compare.evidence.statistics import (
+    Draws,
+    claims,
+    critical_difference,
+    holm,
+    improvement,
+    least_p,
+    pair_tests,
+    paired_draws,
+    signed_rank,
+    units_needed,
+)
+from gradstep.compare.evidence.statistics.pairwise import turned
 from gradstep.errors import GradstepValueError
 
 # Demšar 2006, table 5(a): Nemenyi's q at 0.05 and 0.10 for 2 to 10 classifiers.
@@ -29,14 +42,14 @@ def test_improvement_by_hand():
 @pytest.mark.parametrize("seed", range(5))
 def test_improvement_against_mann_and_whitney_and_a_loop(seed):
     values = random_times(seed, 3, 4, 5)
-    draws = paired_draws(3, 5, resamples=30, seed=seed)
+    draws = Draws(paired_draws(3, 5, resamples=30, seed=seed).runs)
 
     def oracle(v, i, j):
         return np.mean([stats.mannwhitneyu(b, a).statistic for a, b in zip(v[:, i], v[:, j], strict=True)]) / 25
 
     found = improvement(values, draws, level=0.8)
     for i, j in itertools.product(range(4), repeat=2):
-        many = [oracle(np.array([values[p][:, draw[p]] for p in range(3)]), i, j) for draw in draws]
+        many = [oracle(np.array([values[p][:, draw[p]] for p in range(3)]), i, j) for draw in draws.runs]
         assert_allclose(found.estimate[i, j], oracle(values, i, j), rtol=1e-12)
         bounds = [found.low[i, j], found.high[i, j]]
         assert_allclose(bounds, np.quantile(many, [0.1, 0.9]), rtol=1e-12)
@@ -93,6 +106,105 @@ def test_neither_order_nor_unit_matters_to_the_signed_rank(times, exponents):
     assert_array_equal(found, found.T)
     assert_array_equal(found, signed_rank(times * 2.0 ** np.array(exponents[: len(times)])[:, None]))
     assert_array_equal(found[::-1, ::-1], signed_rank(times[:, ::-1]))
+
+
+def every_sign(numbers):
+    """Two-sided, over all ways to choose the signs."""
+    sums = [
+        sum(sign * x for sign, x in zip(signs, numbers, strict=True))
+        for signs in itertools.product((1, -1), repeat=len(numbers))
+    ]
+    return np.mean(np.abs(sums) >= abs(sum(numbers)))
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize(("searches", "over"), [(1, "seeds"), (3, "searches"), (3, "seeds")])
+def test_a_pair_is_tested_by_all_ways_to_exchange_its_runs(seed, searches, over):
+    """Runs of a unit change sides together; U of all pairs of runs is counted anew each time."""
+    values = np.round(random_times(seed, 2, 2, 3 * searches), -1)  # with ties and misses
+    values[0] = np.where(np.isfinite(values[0]), values[0], 400)
+
+    def u(table):
+        return sum(np.sign(b[None] - a[:, None]).sum() for a, b in table)
+
+    unit = np.arange(3 * searches) // (3 if over == "searches" else 1)
+    units = [(p, k) for p in range(2) for k in range(unit[-1] + 1)]
+    if len(units) > 12:
+        units = units[:9]
+        values[1] = 1.0  # all equal: nothing to exchange
+    with np.errstate(invalid="ignore"):
+        finite = np.where(np.isfinite(values), values, 1e9)
+        observed, many = abs(u(finite)), []
+        for chosen in itertools.product((False, True), repeat=len(units)):
+            table = finite.copy()
+            for (p, k), turn in zip(units, chosen, strict=True):
+                if turn:
+                    table[p][:, unit == k] = table[p][::-1][:, unit == k]
+            many.append(abs(u(table)) >= observed)
+    assert_allclose(pair_tests(values, searches, over)[0, 1], np.mean(many), rtol=1e-12)
+
+
+def test_a_problem_without_randomness_is_one_unit():
+    values = np.array([[[1.0] * 8, [2.0] * 8], [[1.0] * 8, [2.0] * 8]])
+    assert pair_tests(values)[0, 1] == 2 / 2**16
+    assert pair_tests(values, fixed=[True, False])[0, 1] == 2 / 2**9
+    assert pair_tests(values, fixed=[True, True])[0, 1] == 0.5
+
+
+def test_of_many_units_the_normal_distribution_is_as_good():
+    rng = np.random.default_rng(0)
+    values = rng.lognormal([[[0.0], [0.25]]], size=(1, 2, 101))
+    normal = pair_tests(values)[0, 1]
+    exact = pair_tests(values[:, :, :100])[0, 1]
+    assert 0.3 < normal / exact < 3
+    for seed in range(3):  # and on the same numbers, near each other
+        numbers = np.random.default_rng(seed).integers(-50, 60, size=100)
+        assert turned(numbers) == pytest.approx(turned(np.append(numbers, [0] * 10)), rel=1e-12)
+        sums = np.random.default_rng(seed).choice([-1, 1], size=(200_000, 101)) @ np.append(numbers, 7)
+        p = turned(np.append(numbers, 7))
+        assert abs(np.mean(np.abs(sums) >= abs(numbers.sum() + 7)) - p) < 0.005
+
+
+def test_claims_by_hand():
+    # The first beats each other one: no correction. Of the others one pair of three is at 0.02 x 3.
+    p = np.ones((4, 4))
+    better = np.full((4, 4), 0.5)
+    for i, j, value in ((0, 1, 0.04), (0, 2, 0.05), (0, 3, 0.03), (1, 2, 0.02), (1, 3, 0.3), (2, 3, 0.3)):
+        p[i, j] = p[j, i] = value
+        better[i, j], better[j, i] = 0.9, 0.1
+    expected = np.zeros((4, 4), bool)
+    expected[0, 1:] = True
+    assert_array_equal(claims(better, p), expected)
+    p[1, 2] = p[2, 1] = 0.016  # times 3 below 0.05
+    expected[1, 2] = True
+    assert_array_equal(claims(better, p), expected)
+    p[0, 2] = p[2, 0] = 0.06  # no winner: six pairs, of which the least is 0.096
+    assert not claims(better, p).any()
+    p[1, 2] = p[2, 1] = 0.008
+    expected[0] = False
+    assert_array_equal(claims(better, p), expected)
+
+
+def test_the_least_p_and_the_units_that_would_do():
+    """The design of a study: seven problems and nine optimizers; ten and twelve; six seeds and two."""
+    assert least_p(7, 36) == 0.5625
+    assert round(least_p(10, 66), 3) == 0.129
+    assert least_p(7, 8) == 0.125
+    assert [units_needed(k) for k in (1, 8, 11, 36, 66)] == [6, 9, 9, 11, 12]
+    for tests in (1, 8, 36):
+        assert least_p(units_needed(tests), tests) <= 0.05 < least_p(units_needed(tests) - 1, tests)
+    ahead = np.arange(1, 8)[:, None] * np.array([1.0, 2.0])
+    assert signed_rank(ahead)[0, 1] == least_p(7)
+
+
+def test_memory_is_not_quadratic_in_the_seeds():
+    """300 seeds took 1.4 GB."""
+    values = random_times(0, 1, 2, 300)
+    tracemalloc.start()
+    improvement(values)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 60e6  # three tables of 2000 resamples and 300 seeds are 14 MB
 
 
 def test_a_baseline_corrects_for_its_own_tests_alone():

@@ -23,14 +23,14 @@ def test_by_hand():
 
 
 def test_an_open_end_is_said():
-    found = lr_sensitivity([1e-3, 1e-2, 1e-1], [2.0, 1.0, 11.0], start=11.0)
+    found = lr_sensitivity([1e-3, 1e-2, 1e-1], [2.0, 1.0, 11.0], start=11.0, within=0.1)
     assert (found.low, found.open) == (1e-3, True)  # 2 is just within a tenth of 10
     assert found.decades == pytest.approx(1.1)
     assert lr_sensitivity([1e-3, 1e-2], [11.0, 1.0], start=11.0).high == 1e-2
 
 
 def test_an_island_beyond_a_bad_rate_does_not_count():
-    found = lr_sensitivity(RATES, [1.0, 11.0, 1.0, 11.0, 11.0], start=11.0)
+    found = lr_sensitivity(RATES, [1.0, 11.0, 1.0, 11.0, 11.0], start=11.0, within=0.1)
     assert_allclose([found.low, found.high], [1e-4, 10**-3.9], rtol=1e-13)  # of equals the least rate
 
 

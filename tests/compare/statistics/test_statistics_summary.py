@@ -5,9 +5,10 @@ import math
 import numpy as np
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 from statistics_cases import LAW, tables
 
-from gradstep.compare.evidence.statistics import Spread, median, medians, spread, steps_to_target
+from gradstep.compare.evidence.statistics import Spread, held, median, medians, spread, steps_to_target
 from gradstep.compare.problems import Target
 from gradstep.errors import GradstepValueError
 
@@ -53,6 +54,41 @@ def test_spread_is_median_least_and_greatest():
 )
 def test_steps_to_an_accuracy(values, expected):
     assert steps_to_target([0, 10, 20, 30], values, Target("accuracy", 0.95, "validation")) == expected
+
+
+@pytest.mark.parametrize(
+    ("values", "patience", "expected"),
+    [
+        ([0.9, 0.1, 0.9, 0.9], 1, 0.0),
+        ([0.9, 0.1, 0.9, 0.9], 2, 20.0),
+        ([0.9, 0.9, 0.1, 0.9], 2, 0.0),
+        ([0.9, 0.1, 0.9, 0.9], 3, 20.0),  # met to the end, where fewer are enough
+        ([0.1, 0.9, 0.9, 0.1], 3, INF),
+        ([0.1, 0.1, 0.1, 0.9], 100, 30.0),
+        ([0.9, 0.9, 0.9, 0.1], 100, INF),
+        ([0.1, math.nan, 0.9, 0.9], 2, 20.0),
+    ],
+)
+def test_a_target_is_reached_where_it_is_held(values, patience, expected):
+    assert steps_to_target([0, 10, 20, 30], values, Target("accuracy", 0.5, "validation", patience)) == expected
+
+
+@LAW
+@given(st.lists(st.booleans(), max_size=9), st.integers(1, 5))
+def test_held_by_its_words(met, patience):
+    """The first evaluation from which it is met in so many in a row, or to the end."""
+    expected = INF
+    for k in range(len(met) - 1, -1, -1):
+        if all(met[k : k + patience]):
+            expected = 10.0 * k
+    assert held([10 * k for k in range(len(met))], np.array(met, bool)[:, None], patience) == [expected]
+
+
+def test_a_patience_is_one_or_more():
+    with pytest.raises(GradstepValueError, match="one evaluation or more, not 0"):
+        held([1], np.ones((1, 1)), 0)
+    with pytest.raises(GradstepValueError, match="2 steps but 1 values"):
+        held([1, 2], np.ones((1, 1)))
 
 
 def test_a_loss_is_reached_from_above():

@@ -1,7 +1,7 @@
 """What libraries of torch's kind have in common: parameters on the CPU, and steps by ``opt.step()``."""
 
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -10,18 +10,47 @@ from numpy.typing import NDArray
 
 from references.cases import Arrays, Case, Problem, Trajectory
 
+Make = Callable[..., torch.optim.Optimizer]
 
-def stepped(make: Callable[..., torch.optim.Optimizer], case: Case, task: Problem) -> Trajectory:
+
+def stepped(make: Make, case: Case, task: Problem) -> Trajectory:
     """Run an optimizer; what it says of itself is its group.
 
     State is ``INDEX/NAME``, as in ``state_dict()["state"][INDEX][NAME]``; a scheduled lr is put into the group.
     """
+    return _run(make, case, task, _state)
+
+
+def followed(make: Make, case: Case, task: Problem) -> Trajectory:
+    """Run an optimizer, as :func:`stepped`, and keep its parameters alone.
+
+    The default dtype is float64 meanwhile: it is that of the sums and other numbers which a library keeps in tensors.
+    """
+    with in_float64():
+        done = _run(make, case, task, lambda _: {})
+    return Trajectory(done.theta, done.state)
+
+
+@contextmanager
+def in_float64() -> Iterator[None]:
+    """What torch makes without a dtype is of float64 meanwhile."""
+    usual = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(usual)
+
+
+def _run(make: Make, case: Case, task: Problem, look: Callable[[Any], Arrays]) -> Trajectory:
     params = {name: torch.tensor(x) for name, x in task.start.items()}
     given = case.given()
     schedule = given["lr"] if callable(given.get("lr")) else None
     if schedule:
         given["lr"] = schedule(0)
-    opt = make(list(params.values()), **given)
+    opt: Any = make(list(params.values()), **given)
+    if "ScheduleFree" in case.constructor:
+        opt.train()
     groups = opt.state_dict()["param_groups"]
     theta, state = [_arrays(params)], []
     for k, grads in enumerate(task.grads):
@@ -31,21 +60,17 @@ def stepped(make: Callable[..., torch.optim.Optimizer], case: Case, task: Proble
             x.grad = _sparse(grads[name]) if case.constructor == "SparseAdam" else torch.tensor(grads[name])
         opt.step()
         theta.append(_arrays(params))
-        state.append(
-            {
-                f"{i}/{name}": np.array(x.numpy() if torch.is_tensor(x) else x)
-                for i, own in opt.state_dict()["state"].items()
-                for name, x in own.items()
-                if x is not None
-            }
-        )
+        state.append(look(opt))
     return Trajectory(theta, state, {"param_groups": groups})
 
 
-def followed(make: Callable[..., torch.optim.Optimizer], case: Case, task: Problem) -> Trajectory:
-    """Run an optimizer, as :func:`stepped`, and keep its parameters alone."""
-    done = stepped(make, case, task)
-    return replace(done, state=[{} for _ in done.state], about={})
+def _state(opt: torch.optim.Optimizer) -> Arrays:
+    return {
+        f"{i}/{name}": np.array(x.numpy() if torch.is_tensor(x) else x)
+        for i, own in opt.state_dict()["state"].items()
+        for name, x in own.items()
+        if x is not None
+    }
 
 
 def _sparse(g: NDArray[Any]) -> torch.Tensor:

@@ -1,6 +1,7 @@
 """pytorch_optimizer on the CPU: parameters in float64. Its state is its own affair, and is not recorded."""
 
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 if __name__ == "__main__":  # this folder has a file of the library's own name: look in tests/ instead
@@ -21,5 +22,5 @@ def run(case: Case, task: Problem) -> Trajectory:
 
 
 if __name__ == "__main__":
-    versions = {"pytorch_optimizer": (pytorch_optimizer.__version__, "4.1.0"), "torch": (torch.__version__, "2.13.0")}
+    versions = {"pytorch_optimizer": (version("pytorch_optimizer"), "4.1.0"), "torch": (torch.__version__, "2.13.0")}
     main("pytorch_optimizer", versions, run)

@@ -5,35 +5,42 @@ Only problems on which every optimizer has all of its seeds are counted; a study
 
 import math
 from dataclasses import dataclass
-from functools import cached_property, partial
-from typing import Any, Literal
+from functools import cached_property
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gradstep.compare.evidence.statistics import (
     BestOfTrials,
     CriticalDifference,
-    Interval,
+    Draws,
+    Estimate,
     Sensitivity,
     StepFunction,
+    Unit,
     best_of_trials,
+    claims,
     critical_difference,
     cumulative,
-    differences,
     improvement,
     interval,
+    least_p,
+    log_speedups,
     lr_sensitivity,
     median,
     medians,
+    pair_tests,
     paired_draws,
+    priced,
     profiles,
+    resampled,
     run_scores,
     run_time_table,
     signed_rank,
-    solved_by_both,
-    speedups,
 )
-from gradstep.compare.evidence.statistics.pairwise import MIN_PROBLEMS
+from gradstep.compare.evidence.statistics.intervals import LEVEL
+from gradstep.compare.evidence.statistics.ranks import MIN_PROBLEMS
 from gradstep.compare.evidence.statistics.tables import Array
 from gradstep.compare.evidence.study import Axis, Study, final_loss, to_target
 
@@ -77,10 +84,27 @@ class Evidence:
         times = zip(self.study.problems, self.study.times(), strict=True)
         return [problem for problem, own in times if not np.isnan(own).any()]
 
+    @cached_property
+    def fixed(self) -> list[bool]:
+        """Whether a complete problem has no randomness: other seeds change nothing."""
+        return [not self.study.varies(problem) for problem in self.problems]
+
+    def over(self, problems: int) -> Unit | None:
+        """What an interval or a claim over so many problems may speak of; None: of nothing, there are too few runs.
+
+        Every interval, mark and claim of a report asks here. Runs that are all the same are one run.
+        """
+        found = resampled(problems, self.study.spec.seeds, self.study.spec.searches)
+        return None if found == "seeds" and all(self.fixed) else found
+
     def times(self, axis: Axis = "steps") -> Array:
-        """Times to the targets, [complete problem, optimizer, seed]; NaN where no step has been timed yet."""
+        """Times to the targets, [complete problem, optimizer, run]; NaN where no step has been timed yet.
+
+        Optimizers of equal runs have equal seconds, those of the quicker one: they do the same, and clocks have noise.
+        """
         rows = [self.study.problems.index(problem) for problem in self.problems]
-        return self.study.times(axis)[rows]
+        units = [[self._unit(axis, problem, label) for label in self.study.optimizers] for problem in self.problems]
+        return self.study.times()[rows] * np.reshape(units, (len(rows), -1, 1))
 
     def has(self, axis: Axis) -> bool:
         """Return True if there is a complete problem, and all of them have times on this axis."""
@@ -92,52 +116,65 @@ class Evidence:
         names = [one.named.name for one in self.study.contenders.values()]
         return next((names.index(name) for name in COMPARISON_BASELINES if name in names), 0)
 
-    @cached_property
-    def _draws(self) -> Any:
-        return paired_draws(len(self.problems), self.study.spec.seeds)
+    def _draws(self, over: Unit, over_problems: bool = False) -> Draws:
+        problems, seeds = len(self.problems), self.study.spec.seeds
+        return paired_draws(problems, seeds, self.study.spec.searches, over=over, over_problems=over_problems)
 
-    def _sure(self, statistic: Any, axis: Axis) -> Interval:
-        """With an interval where there is more than one seed; without, its bounds are NaN."""
-        times = self.times(axis)
-        if self.study.spec.seeds > 1:
-            return interval(statistic, times, self._draws)
-        found = statistic(times)
-        return Interval(found, np.full_like(found, np.nan), np.full_like(found, np.nan))
+    def _sure(self, statistic: Any, times: Array, together: bool) -> Estimate:
+        """A statistic with its interval; of all problems ``together``, or of each by itself."""
+        over = self.over(len(self.problems) if together else 1)
+        if over is not None:
+            found = interval(statistic, times, self._draws(over), smooth=together)
+            return Estimate(found.estimate, found.low, found.high, over)
+        estimate = statistic(times)
+        single = np.stack([statistic(times[..., [k]]) for k in range(times.shape[2])])
+        single = single if len(single) > 1 else np.full_like(single, np.nan)
+        return Estimate(estimate, single.min(axis=0), single.max(axis=0), None)
 
-    def steps(self, axis: Axis = "steps") -> Interval:
+    def steps(self, axis: Axis = "steps") -> Estimate:
         """Median times to the targets, [problem, optimizer]."""
-        return self._sure(medians, axis)
+        return self._sure(medians, self.times(axis), together=False)
 
-    def scores(self, axis: Axis = "steps") -> Interval:
+    def scores(self, axis: Axis = "steps") -> Estimate:
         """The exact scores of the profiles, [optimizer]."""
-        return self._sure(run_scores, axis)
+        return _clipped(self._sure(run_scores, self.times(axis), together=True), 0.0)
 
-    def speedups(self, axis: Axis = "steps") -> Interval:
-        """Return speed-ups over the baseline, [optimizer]: geometric means over problems that both solve."""
-        return self._sure(partial(speedups, baseline=self.baseline), axis)
+    def speedups(self, axis: Axis = "steps") -> Estimate:
+        """Return speed-ups over the baseline, [optimizer]: geometric means over all problems, a miss at its price.
 
-    def solved_by_both(self) -> Array:
-        """Return the number of problems behind each speed-up, [optimizer]."""
-        return solved_by_both(self.times(), self.baseline)
-
-    def ahead(self, first: int, second: int) -> Interval | None:
-        """The difference of two optimizers: of scores, or on one problem of median steps; None with one seed.
-
-        Above zero where the first is better.
+        The price is the problem's budget and one evaluation more, the least that the run would have taken.
         """
-        if self.study.spec.seeds < 2:
-            return None
-        alone = len(self.problems) == 1
-        statistic = (lambda x: medians(x)[..., 0, :]) if alone else run_scores
-        found = differences(statistic, self.times(), first if alone else second, self._draws)
-        k = second if alone else first
-        return Interval(found.estimate[k], found.low[k], found.high[k])
+        cards = [self.study.problem_info[problem] for problem in self.problems]
+        units = [[self._unit(axis, card.label, label) for label in self.study.optimizers] for card in cards]
+        prices = np.array([[card.steps + card.every] for card in cards]) * np.array(units)
+        found = self._sure(
+            lambda x: log_speedups(x, self.baseline), priced(self.times(axis), prices), len(self.problems) > 1
+        )
+        return Estimate(np.exp(found.estimate), np.exp(found.low), np.exp(found.high), found.over)
+
+    def ahead(self, first: int, second: int, over_problems: bool = False) -> Estimate:
+        """The difference of two optimizers, above zero if the first is better: of scores, or on one problem of steps.
+
+        ``over_problems``: with an interval for problems like these.
+        """
+        if len(self.problems) == 1:
+            pair = [first, second]
+            return self._sure(lambda x: _difference(medians(x)[..., 0, pair]), self.times(), together=False)
+
+        def score(times: Array) -> Array:
+            return _difference(run_scores(times)[..., [second, first]])
+
+        over = self.over(len(self.problems))
+        if not over_problems or over is None:
+            return _clipped(self._sure(score, self.times(), together=True), -1.0)
+        found = interval(score, self.times(), self._draws(over, over_problems=True), smooth=True)
+        return _clipped(Estimate(found.estimate, found.low, found.high, over), -1.0)
 
     @cached_property
     def order(self) -> list[int]:
         """Optimizers from the best: by score, or on one problem by median steps; then hits, then final loss."""
         times = self.times()
-        worth = medians(times)[0] if len(self.problems) == 1 else -self.scores().estimate
+        worth = medians(times)[0] if len(self.problems) == 1 else -run_scores(times)
         hits = np.isfinite(times).sum(axis=(0, 2))
         labels = self.study.optimizers
         loss = [sum(self._loss(problem, label) for problem in self.problems) for label in labels]
@@ -153,20 +190,21 @@ class Evidence:
     def ecdfs(self, axis: Axis = "steps") -> list[StepFunction]:
         """The run-time distribution of each optimizer over 20 targets a problem; one problem: times as they are.
 
-        Of several, times are fractions of each problem's budget, which is that of the slowest optimizer in seconds.
+        Of several, times are fractions of each problem's budget, which is that of the slowest optimizer in seconds. A
+        run that did not make all its steps meets no target.
         """
         study = self.study
         curves = [
             [
                 [
-                    ([x * self._unit(axis, problem, label) for x in run.steps], run.loss)
+                    ([x * self._unit(axis, problem, label) for x in run.steps], run.loss) if run.finished else ([], [])
                     for run in study.evaluated(problem, label)
                 ]
                 for label in study.optimizers
             ]
             for problem in self.problems
         ]
-        found = run_time_table(curves)
+        found = run_time_table(curves, patience=[study.target(problem).patience for problem in self.problems])
         if len(self.problems) > 1:
             budgets = [
                 study.problem_info[problem].steps * max(self._unit(axis, problem, label) for label in study.optimizers)
@@ -175,25 +213,69 @@ class Evidence:
             found = found / np.reshape(budgets, (-1, 1, 1, 1))
         return [cumulative(found[:, k]) for k in range(len(study.optimizers))]
 
-    def _unit(self, axis: Axis, problem: str, label: str) -> float:
-        timing = self.study.timing(problem, label)
-        return 1.0 if axis != "seconds" else math.nan if timing is None else timing.step_us / 1e6
+    @cached_property
+    def _units(self) -> dict[tuple[str, str], float]:
+        """Seconds of a step, by problem and optimizer; of equal runs the least."""
+        out: dict[tuple[str, str], float] = {}
+        for problem in self.study.problems:
+            alike: dict[object, list[str]] = {}
+            for label in self.study.optimizers:
+                runs = self.study.evaluated(problem, label)
+                curves = tuple((*run.steps, *run.batch_loss, *run.loss, *run.accuracy) for run in runs)
+                alike.setdefault(curves or label, []).append(label)
+            for labels in alike.values():
+                timings = [self.study.timing(problem, label) for label in labels]
+                costs = [timing.step_us / 1e6 for timing in timings if timing is not None]
+                out |= dict.fromkeys([(problem, label) for label in labels], min(costs, default=math.nan))
+        return out
 
-    def improvement(self) -> Interval | None:
-        """The probability that the row's run beats the column's, [optimizer, optimizer]; None with one seed."""
-        return improvement(self.times(), self._draws) if self.study.spec.seeds > 1 else None
+    def _unit(self, axis: Axis, problem: str, label: str) -> float:
+        return self._units[problem, label] if axis == "seconds" else 1.0
+
+    @cached_property
+    def improvement(self) -> Estimate | None:
+        """The probability that the row's run beats the column's, [optimizer, optimizer]; None with one run."""
+        times, over = self.times(), self.over(len(self.problems))
+        runs = times.shape[2]
+        if runs < 2:
+            return None
+        found = improvement(times, Draws(np.arange(runs)[None, None]) if over is None else self._draws(over))
+        none = np.full_like(found.low, np.nan)
+        return Estimate(found.estimate, *((none, none) if over is None else (found.low, found.high)), over)
+
+    @cached_property
+    def better(self) -> NDArray[np.bool_]:
+        """Which optimizer is better than which by more than chance, [optimizer, optimizer]; none without intervals.
+
+        In at most 5 % of studies one of these is false, see :func:`~gradstep.compare.evidence.statistics.claims`; and
+        none of them contradicts an interval that holds one half.
+        """
+        over, found = self.over(len(self.problems)), self.improvement
+        if over is None or found is None:
+            return np.zeros((len(self.study.optimizers),) * 2, bool)
+        p = pair_tests(self.times(), self.study.spec.searches, over, np.array(self.fixed) & (over == "seeds"))
+        return claims(found.estimate, p) & (found.low > 0.5)
 
     @property
-    def tested(self) -> Literal["seeds", "problems"] | None:
-        """Over what Wilcoxon's pairs are; None where there are too few to tell anything: 2 to 5 problems, or seeds."""
-        if len(self.problems) >= MIN_PROBLEMS:
-            return "problems"
-        return "seeds" if len(self.problems) == 1 and self.study.spec.seeds >= MIN_PROBLEMS else None
+    def units(self) -> int:
+        """How many searches or seeds the claims of :attr:`better` rest on, over all problems; 0 without claims."""
+        over = self.over(len(self.problems))
+        if over is None:
+            return 0
+        runs = self.study.spec.searches if over == "searches" else self.times().shape[2]
+        return sum(1 if fixed and over == "seeds" else runs for fixed in self.fixed)
 
-    def signed_rank(self) -> Array:
-        """Wilcoxon's p of every two optimizers after Holm's correction."""
-        times = self.times()
-        return signed_rank(medians(times) if self.tested == "problems" else times[0].T)
+    @property
+    def least_p(self) -> float:
+        """The least p that a signed rank test over problems can have, of each optimizer against the baseline."""
+        return least_p(len(self.problems), max(1, len(self.study.optimizers) - 1))
+
+    @cached_property
+    def signed_rank(self) -> Array | None:
+        """Wilcoxon's p of each optimizer against the baseline over problems, after Holm; None where none can be low."""
+        if len(self.study.optimizers) < 2 or self.least_p > 1 - LEVEL:
+            return None
+        return signed_rank(medians(self.times()), self.baseline)[self.baseline]
 
     @cached_property
     def critical_difference(self) -> CriticalDifference | None:
@@ -204,7 +286,8 @@ class Evidence:
 
     def ranks(self, axis: Axis = "steps") -> list[int]:
         """The place of each optimizer by score, or on one problem by median time; 1 is best, equals share a place."""
-        worth = medians(self.times(axis))[0] if len(self.problems) == 1 else -self.scores(axis).estimate
+        times = self.times(axis)
+        worth = medians(times)[0] if len(self.problems) == 1 else -run_scores(times)
         return [1 + int((worth < x).sum()) for x in worth]
 
     def start(self, problem: str) -> float:
@@ -215,12 +298,13 @@ class Evidence:
 
     def trials(self, problem: str, optimizer: str) -> BestOfTrials | None:
         """The best of k trials, in steps to the target; None without trials, or where a target came after them."""
-        goal = self.study.spec.goals.get(problem)
-        worth = self.study.worth(problem, optimizer)
-        if goal is None or len(worth) < 2:
+        spec = self.study.spec
+        found = [self.study.worth(problem, optimizer, search) for search in range(spec.searches)]
+        steps = [steps for worth in found for steps, _ in worth.values()]
+        most = min(spec.trials, len(steps))
+        if spec.goals.get(problem) is None or most < 2:
             return None
-        doubled = [1 << k for k in range(len(worth).bit_length())]
-        return best_of_trials([steps for steps, _ in worth.values()], sorted({*doubled, len(worth)}))
+        return best_of_trials(steps, sorted({*(1 << k for k in range(most.bit_length())), most}))
 
     def rates(self, problem: str, optimizer: str) -> Rates | None:
         """Final losses over the learning rates that were tried; None where nothing was tried."""
@@ -252,3 +336,13 @@ class Evidence:
             for run in study.evaluated(problem, optimizer)
         ]
         return sum(found), len(found)
+
+
+def _difference(pair: Array) -> Array:
+    """The second of the last axis less the first; of two misses none."""
+    with np.errstate(invalid="ignore"):
+        return pair[..., 1] - pair[..., 0]
+
+
+def _clipped(found: Estimate, low: float) -> Estimate:
+    return Estimate(found.estimate, np.maximum(found.low, low), np.minimum(found.high, 1.0), found.over)

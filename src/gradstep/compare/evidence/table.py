@@ -17,14 +17,14 @@ def make_entry(study: Study, problem: str, optimizer: str) -> Entry | None:
     times = [to_target(run, target) for run in judged]
     runs, timing = study.runs_of(problem, optimizer), study.timing(problem, optimizer)
     has_accuracy = any(run.accuracy for run in judged)
-    rate = study.contenders[optimizer].rate
-    tried = {run.hyper[rate] for run in study.tuning(problem, optimizer) if rate in run.hyper}
+    chosen = {run.search: run.hyper for run in judged}
     return Entry(
         problem=problem,
         optimizer=optimizer,
         trial=judged[0].trial,
         hyper=judged[0].hyper,
-        at_edge=len(tried) > 1 and judged[0].hyper[rate or ""] in (min(tried), max(tried)),
+        searched=tuple(chosen.values()),
+        at_edge=any(_at_edge(study, problem, optimizer, *one) for one in chosen.items()),
         steps=spread(times),
         hits=sum(map(math.isfinite, times)),
         seeds=len(judged),
@@ -38,6 +38,13 @@ def make_entry(study: Study, problem: str, optimizer: str) -> Entry | None:
         optimizer_us=math.nan if timing is None else timing.optimizer_us,
         state_bytes=math.nan if timing is None else timing.state_bytes,
     )
+
+
+def _at_edge(study: Study, problem: str, optimizer: str, search: int, hyper: dict[str, float]) -> bool:
+    """Return True if a search chose the lowest or highest of the rates that it tried."""
+    rate = study.contenders[optimizer].rate
+    tried = {run.hyper[rate] for run in study.tuning(problem, optimizer, search) if rate in run.hyper}
+    return len(tried) > 1 and hyper[rate or ""] in (min(tried), max(tried))
 
 
 def entries(study: Study, problem: str) -> list[Entry]:

@@ -2,16 +2,18 @@
 
 import inspect
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from importlib.util import find_spec
 
 from gradstep.compare.problems import digits, exact, linear, mnist, text
-from gradstep.compare.problems.problem import Problem, Split, Target, Task
+from gradstep.compare.problems.problem import Problem, Split, Target, Task, size_option
 from gradstep.errors import GradstepError, GradstepValueError
 from gradstep.naming import unknown
 from gradstep.text import read_names
 
-__all__ = ["FULL", "PROBLEMS", "QUICK", "Problem", "Split", "Target", "Task", "find_problem"]
+__all__ = ["FULL", "PROBLEMS", "QUICK", "Problem", "Split", "Target", "Task", "find_problem", "usual_options"]
 
+EVERY = "every"  # an option of all problems: updates between two evaluations
 # What makes each problem; its keyword arguments are the problem's options, `quadratic:condition=1000`.
 PROBLEMS: Mapping[str, Callable[..., Problem]] = {
     "digits-mlp": digits.mlp,
@@ -48,13 +50,20 @@ FULL = (
 )
 
 
+def usual_options(name: str) -> dict[str, float]:
+    """Return the options of a problem with their defaults, but for ``every``; none of a file's."""
+    made = PROBLEMS.get(name)
+    return {} if made is None else {key: float(x.default) for key, x in inspect.signature(made).parameters.items()}
+
+
 def find_problem(text: str) -> Problem:
     """The problem that a text names, with its options: ``digits-mlp``, ``quadratic:condition=1000``.
 
     Raises
     ------
     GradstepValueError
-        For an unknown problem or option (with close matches), or an option out of range.
+        For an unknown problem or option (with close matches), or an option out of range. All have ``every``, the
+        updates between two evaluations; those on batches ``batch``, and networks ``width``.
     GradstepError
         Where the package is missing that has its data.
     """
@@ -65,13 +74,17 @@ def find_problem(text: str) -> Problem:
     if named.name not in PROBLEMS:
         raise unknown("unknown problem", named.name, PROBLEMS)
     make = PROBLEMS[named.name]
-    options = inspect.signature(make).parameters
-    for key, _ in named.values:
-        if not options:
-            raise GradstepValueError(f"problem {named.name} has no options, but {key} is given.")
-        if key not in options:
-            raise unknown(f"problem {named.name}: unknown option", key, options)
-    problem = make(**dict(named.values))
+    own, given = inspect.signature(make).parameters, dict(named.values)
+    for key in given:
+        if key not in (*own, EVERY):
+            raise unknown(f"problem {named.name}: unknown option", key, [*own, EVERY])
+    every = given.pop(EVERY, None)
+    problem = make(**given)
+    if every is not None and every != problem.every:
+        every = size_option(named.name, EVERY, every)
+        [plain] = read_names(problem.name)
+        pairs = (*plain.values, (EVERY, float(every)))
+        problem = replace(problem, every=every, name=str(replace(plain, values=tuple(sorted(pairs)))))
     if problem.needs is not None and find_spec(problem.needs) is None:
         extra = "compare" if problem.needs == "sklearn" else "data"
         raise GradstepError(

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from gradstep.compare.problems import formulas
-from gradstep.compare.problems.problem import Problem, Split, Target, Task, Values
+from gradstep.compare.problems.problem import Problem, Split, Target, Task, Values, labelled, size_option
 from gradstep.errors import GradstepValueError
 from gradstep.text import short
 
@@ -66,15 +66,13 @@ def rastrigin(dimension: float = 2.0) -> Problem:
     GradstepValueError
         When ``dimension`` is not an integer in 1 to 1000.
     """
-    if not (1 <= dimension <= 1000 and dimension == int(dimension)):
-        raise GradstepValueError(f"problem rastrigin: dimension must be an integer in 1 to 1000, not {dimension:g}.")
-    size = int(dimension)
+    size = size_option("rastrigin", "dimension", dimension, 1000)
 
     def begin(seed: int) -> Task:
         return _task(np.random.default_rng(seed).uniform(-2.5, 2.5, size), formulas.rastrigin)
 
     return Problem(
-        name="rastrigin" if size == 2 else f"rastrigin:dimension={size}",
+        name=labelled("rastrigin", {"dimension": size}, {"dimension": 2}),
         summary="a bowl with a local minimum at every point of integers, starts anywhere within 2.5",
         source="formula (Rastrigin 1974)",
         size=f"{size} parameter{'s' if size > 1 else ''}",
@@ -106,7 +104,7 @@ def quadratic(condition: float = 100.0) -> Problem:
         return float(x @ grad) / 2, grad
 
     return Problem(
-        name="quadratic" if condition == 100 else f"quadratic:condition={short(condition)}",
+        name=labelled("quadratic", {"condition": condition}, {"condition": 100}),
         summary=f"rotated bowl with condition number {short(condition)}",
         source="formula",
         size=f"{size} parameters",

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from gradstep.compare.problems.data import Data, load
-from gradstep.compare.problems.problem import Problem, Split, Task, Values, minibatches
+from gradstep.compare.problems.problem import Problem, Split, Task, Values, labelled, minibatches, size_option
 from gradstep.compare.problems.targets import frozen
 
 L2 = 1e-2  # weight of half the squared norm of w, in the training loss alone
@@ -32,18 +32,19 @@ def breast_cancer() -> Problem:
     )
 
 
-def fair() -> Problem:
+def fair(batch: float = 128) -> Problem:
     """Regularised logistic regression of affairs or none: Fair 1978."""
+    many = size_option("fair", "batch", batch, 3000)
     return Problem(
-        name="fair",
-        summary="logistic regression with L2, batches of 128",
+        name=labelled("fair", {"batch": batch}, {"batch": 128}),
+        summary=f"logistic regression with L2, batches of {many}",
         source="statsmodels fair",
         size="6366 x 8, 9 parameters",
         target=frozen("fair", "loss", "train"),
         steps=1000,
         every=10,
         scale={"theta/g": 3e-1, "theta": 1e-2},
-        begin=lambda seed: _task(load("fair"), logistic, seed, batch=128),
+        begin=lambda seed: _task(load("fair"), logistic, seed, batch=many),
         needs="statsmodels",
     )
 
@@ -64,18 +65,19 @@ def diabetes() -> Problem:
     )
 
 
-def randhie() -> Problem:
+def randhie(batch: float = 256) -> Problem:
     """Regularised Poisson regression of visits to a doctor: the RAND health insurance experiment."""
+    many = size_option("randhie", "batch", batch, 10_000)
     return Problem(
-        name="randhie",
-        summary="Poisson regression with L2, batches of 256",
+        name=labelled("randhie", {"batch": batch}, {"batch": 256}),
+        summary=f"Poisson regression with L2, batches of {many}",
         source="statsmodels randhie",
         size="20190 x 9, 10 parameters",
         target=frozen("randhie", "loss", "train"),
         steps=1000,
         every=10,
         scale={"theta/g": 3e-2, "theta": 1e-2},
-        begin=lambda seed: _task(load("randhie"), poisson, seed, batch=256),
+        begin=lambda seed: _task(load("randhie"), poisson, seed, batch=many),
         needs="statsmodels",
     )
 

@@ -6,6 +6,9 @@ from typing import Any, Literal
 
 import numpy as np
 
+from gradstep.errors import GradstepValueError
+from gradstep.text import Named
+
 Split = Literal["train", "validation", "test"]
 Values = dict[str, float]
 
@@ -22,11 +25,15 @@ class Target:
         The value to reach.
     split
         The data it is measured on; never the test data, which only the final figures use.
+    patience
+        Evaluations in a row that must meet it, so that a noisy metric does not reach it by chance: the target is
+        reached at the first of them.
     """
 
     metric: Literal["accuracy", "loss"]
     level: float
     split: Literal["train", "validation"]
+    patience: int = 1
 
     def met(self, value: float) -> bool:
         """Return True if ``value`` of the metric reaches the level; NaN never does."""
@@ -101,6 +108,24 @@ class Problem:
     def goal(self) -> str:
         """The target in words: ``validation accuracy ≥ 95 %``."""
         return "" if self.target is None else f"{prefix(self.target.split, self.exact)}{self.target}"
+
+
+def labelled(name: str, options: Mapping[str, float], usual: Mapping[str, float]) -> str:
+    """Return the label of a problem with options: the name, and those that are not as usual."""
+    return str(Named(name, tuple(sorted((key, float(x)) for key, x in options.items() if x != usual[key]))))
+
+
+def size_option(problem: str, key: str, value: float, most: int = 100_000) -> int:
+    """Return an option that is a size, a whole number from 1 to ``most``.
+
+    Raises
+    ------
+    GradstepValueError
+        When it is none.
+    """
+    if not (1 <= value <= most and value == int(value)):
+        raise GradstepValueError(f"problem {problem}: {key} must be an integer in 1 to {most}, not {value:g}.")
+    return int(value)
 
 
 def prefix(split: Split, exact: bool) -> str:

@@ -10,38 +10,39 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from gradstep.compare.problems.data import SHARES, SPLITS, Arrays
 from gradstep.compare.problems.networks import train
-from gradstep.compare.problems.problem import Problem, Split, Task
+from gradstep.compare.problems.problem import Problem, Split, Task, labelled, size_option
 from gradstep.compare.problems.targets import frozen
 
 ALPHABET = " abcdefghijklmnopqrstuvwxyz.,'"
 CONTEXT = 8  # characters that the next one is told by
 THINNED = 16  # every 16th place is evaluated
-BATCH = 64
+BATCH, WIDTH = 64, 64
 
 
-def pydoc() -> Problem:
+def pydoc(batch: float = BATCH, width: float = WIDTH) -> Problem:
     """The neural probabilistic language model of Bengio et al. 2003 (JMLR 3), on characters.
 
     Its text differs a little from one Python to the next; the source line says which one it is. A sentence is in the
     same split whatever stands around it, so that the target holds for all of them.
     """
+    many, wide = size_option("pydoc-chars", "batch", batch), size_option("pydoc-chars", "width", width)
 
     def begin(seed: int) -> Task:
         from gradstep.nn import Conv2D, Dense, Flatten, Sequential
 
         size = len(ALPHABET)
-        layers = [Conv2D(size, 8, 1), Flatten(), Dense(CONTEXT * 8, 64, "tanh"), Dense(64, size, "softmax")]
+        layers = [Conv2D(size, 8, 1), Flatten(), Dense(CONTEXT * 8, wide, "tanh"), Dense(wide, size, "softmax")]
         one_hot = np.eye(size, dtype=np.float32)
         # Places in the context stand in a row of pixels, so that one embedding serves them all.
-        return train(Sequential(layers, seed=seed), contexts(), BATCH, seed, lambda x: one_hot[x][:, None], THINNED)
+        return train(Sequential(layers, seed=seed), contexts(), many, seed, lambda x: one_hot[x][:, None], THINNED)
 
     text = ". ".join(sentences())
     digest = hashlib.sha256(text.encode()).hexdigest()
     return Problem(
-        name="pydoc-chars",
-        summary=f"next of {CONTEXT} characters: embedding of 8, hidden layer of 64, batches of {BATCH}",
+        name=labelled("pydoc-chars", {"batch": batch, "width": width}, {"batch": BATCH, "width": WIDTH}),
+        summary=f"next of {CONTEXT} characters: embedding of 8, hidden layer of {wide}, batches of {many}",
         source=f"pydoc_data.topics of Python {platform.python_version()}, sha256 {digest[:8]}",
-        size=f"{len(text)} characters, 6358 parameters",
+        size=f"{len(text)} characters, {95 * wide + 278} parameters",
         target=frozen("pydoc-chars", "loss", "validation"),
         steps=2000,
         every=50,

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from gradstep.compare.evidence.statistics import Interval, Spread, StepFunction
+from gradstep.compare.evidence.statistics import Estimate, Spread, StepFunction
 
 
 @dataclass(frozen=True)
@@ -13,9 +13,12 @@ class Entry:
     Attributes
     ----------
     trial, hyper
-        The trial that was judged, and its hyperparameters beside those that the label holds.
+        The trial that was judged, and its hyperparameters beside those that the label holds; of several searches, the
+        first one's.
+    searched
+        Those hyperparameters of each search.
     at_edge
-        Whether its learning rate is the lowest or highest of several that were tried: the best may lie outside.
+        Whether its learning rate is the lowest or highest that one of the searches tried: the best may lie outside.
     steps
         To the target, over seeds; a miss is infinity.
     hits, seeds
@@ -35,6 +38,7 @@ class Entry:
     optimizer: str
     trial: int
     hyper: dict[str, float]
+    searched: tuple[dict[str, float], ...]
     at_edge: bool
     steps: Spread
     hits: int
@@ -101,7 +105,8 @@ class Profile:
     curves
         One a label: at r, the fraction of problems that its median seed solves within r times the best time.
     scores
-        The areas under them from 1 to 4, over 3, with 95 % intervals over paired seeds; bounds are NaN with one seed.
+        The areas under them from 1 to 4, over 3. ``over`` says what their 95 % intervals resample; with None the bounds
+        are the least and the greatest that single runs give, NaN with one run.
     svg
         The picture that a notebook shows.
     """
@@ -109,7 +114,7 @@ class Profile:
     axis: str
     optimizers: tuple[str, ...]
     curves: list[StepFunction]
-    scores: Interval
+    scores: Estimate
     svg: str = field(repr=False)
 
     def _repr_html_(self) -> str:

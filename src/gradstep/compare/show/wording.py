@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from gradstep.compare.evidence.statistics import Spread
 from gradstep.compare.evidence.study import Study
 from gradstep.compare.show.views import Entry, TableRow
-from gradstep.text import counted, short
+from gradstep.text import counted, plain
 
 Cell = tuple[str, str | float]  # what is shown, and what it is sorted by
 
@@ -21,7 +21,8 @@ def goal(study: Study, problem: str) -> str:
         return none if study.finished else "not settled yet"
     _, _, whose = found.origin.partition("study: ")
     reached = f" (what {whose} has after half of its steps in three of four runs)" if whose else ""
-    return f"{study.problem_info[problem].prefix(found.split)}{found.target}{reached}"
+    held = f", held for {counted(found.patience, 'evaluation')}" if found.patience > 1 else ""
+    return f"{study.problem_info[problem].prefix(found.split)}{found.target}{held}{reached}"
 
 
 def summary(study: Study) -> str:
@@ -43,14 +44,16 @@ def summary(study: Study) -> str:
 
 
 def chosen(study: Study, entry: Entry) -> str:
-    """The hyperparameters of an entry: the learning rate alone, or each by name."""
+    """The hyperparameters of an entry: the learning rate alone, or each by name; those of searches as a span."""
     one = study.contenders[entry.optimizer]
     found = entry.hyper or {key: x for key, x in one.held.items() if key == one.rate}
     alone = len(found) == 1 and one.rate in found
-    star = "*" * entry.at_edge
-    return ", ".join(
-        f"{'' if alone else f'{key}='}{short(x)}{star if key == one.rate else ''}" for key, x in found.items()
-    )
+    parts: list[str] = []
+    for key, x in found.items():
+        values = [hyper.get(key, x) for hyper in entry.searched]
+        span = " to ".join(dict.fromkeys([plain(min(values)), plain(max(values))]))
+        parts.append(f"{'' if alone else f'{key}='}{span}{'*' * (entry.at_edge and key == one.rate)}")
+    return ", ".join(parts)
 
 
 def headings(study: Study, problem: str, wide: bool = True) -> list[str]:
@@ -136,4 +139,4 @@ def _has_accuracy(study: Study, problem: str) -> bool:
 
 def _spread(s: Spread, form: str, ranges: bool) -> str:
     low, middle, high = (form.format(x).replace("inf", "∞") for x in (s.low, s.median, s.high))
-    return f"{middle} [{low}, {high}]" if ranges and low != high else middle
+    return f"{middle} ({low} to {high})" if ranges and low != high else middle

@@ -5,6 +5,7 @@ mask (``groups={"*.bias": {"weight_decay": 0.0}}`` goes by name). Weight decay i
 ``dog``, ``dowg``, ``madgrad`` and ``schedule_free_sgd``.
 """
 
+from gradstep.conventions.library import refusing
 from gradstep.conventions.optax import contrib as contrib
 from gradstep.conventions.optax.alias import (
     adabelief,
@@ -30,7 +31,6 @@ from gradstep.conventions.optax.alias import (
     sm3,
     yogi,
 )
-from gradstep.conventions.optax.shared import refusing
 
 __all__ = [
     "adabelief",

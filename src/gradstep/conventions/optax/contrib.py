@@ -4,8 +4,9 @@ from dataclasses import replace
 from typing import Any
 
 from gradstep import rules, stages, variants
+from gradstep.conventions.library import refusing
 from gradstep.conventions.optax import shared
-from gradstep.conventions.optax.shared import ROOT, refusing
+from gradstep.conventions.optax.shared import ROOT
 from gradstep.form.chain import chain
 from gradstep.form.rule import Stage
 
@@ -35,7 +36,7 @@ ABSENT = {
     "momo_adam": "gs.momo is here, without Adam's scaling",
     "reduce_on_plateau": "gs.Run(..., on_plateau=gs.reduce_lr(...)) lowers the rate",
     "sam": "gs.sam(objective) takes the gradient where the loss near by is largest",
-    "schedule_free": "schedule_free_sgd and schedule_free_adamw are here, and no wrapper of any rule",
+    "schedule_free": "a transformation is no stage; gs.chain(rule, gs.schedule_free()) is one",
 }
 __getattr__ = refusing(__name__, ABSENT)
 constructor = replace(shared.constructor, name="optax.contrib")

@@ -1,8 +1,5 @@
 """Common parts of the constructors of optax and of optax.contrib."""
 
-from collections.abc import Callable, Mapping
-from typing import NoReturn
-
 from gradstep.conventions.library import Library
 
 _DTYPE = 'the state is stored as gs.Optimizer(..., state_dtype="bfloat16") says, in all of it and without drift'
@@ -30,14 +27,3 @@ constructor = Library(
         "weight_decay_mask": _MASK,
     },
 )
-
-
-def refusing(module: str, absent: Mapping[str, str]) -> Callable[[str], NoReturn]:
-    """Return the ``__getattr__`` of a module that has not all of optax's names, and says why."""
-
-    def missing(name: str) -> NoReturn:
-        why = absent.get(name)
-        what = f"module {module!r} has no attribute {name!r}" if why is None else f"{name} cannot be had here: {why}."
-        raise AttributeError(what)
-
-    return missing

@@ -1,7 +1,7 @@
 """The compiled CPU engine for NumPy arrays: one fused pass over all tensors and the whole chain."""
 
 import ctypes
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import cache, lru_cache
 from itertools import chain
 from struct import Struct
@@ -52,6 +52,8 @@ class Compiled:
     """
 
     kind = "compiled"
+    by_rows: Collection[int] = ()  # tensors whose chunks are made elsewhere: one for each row
+    ahead = 0  # chunks whose memory is fetched before it is their turn
 
     def __init__(
         self,
@@ -288,18 +290,22 @@ class Compiled:
         portions: list[list[int]] = []
         self.blocks: list[tuple[int, int]] = [(0, 0)] * len(self.tensors)
         self.kernels: list[native.Kernel] = []
+        self.entries: dict[Layout, tuple[int, int, list[int]]] = {}  # an element's work, elements of a portion, phases
         block = total = 0
         for layout in layouts:
             work = kernels.work(self.program.rules, layout)
             length = chunk or min(CHUNK, max(BLOCK, PORTION // work // BLOCK * BLOCK))
-            kernel = _kernel(self.program.rules, layout, self.program.limit_in(layout.compute), self.is_metered)
+            kernel = _kernel(
+                self.program.rules, layout, self.program.limit_in(layout.compute), self.is_metered, self.ahead
+            )
             self.kernels.append(kernel)
             rules = self.program.rules
             extra = *(f"measure{i}" for i in reductions(rules)), *(f"forward{i}" for i in wholes(rules))
             functions = [kernel.address(name) for name in ("look", "apply", *extra)]
+            self.entries[layout] = work, length, functions
             room = 0
             for k, (x, own) in enumerate(zip(self.tensors, self.arrays, strict=True)):
-                if x.storage != layout:
+                if x.storage != layout or k in self.by_rows:
                     continue
                 places = [*_places(x, own), *((address(y), y.itemsize) for y in self.asides[k])]
                 total += work * own[0].size
@@ -414,8 +420,8 @@ def _integer_address() -> int:
 
 
 @lru_cache(maxsize=256)
-def _kernel(rules: tuple[Rule, ...], layout: Layout, limit: float, is_metered: bool) -> native.Kernel:
-    return native.kernel(kernels.emit(rules, layout, limit, native.triple(), is_metered))
+def _kernel(rules: tuple[Rule, ...], layout: Layout, limit: float, is_metered: bool, ahead: int) -> native.Kernel:
+    return native.kernel(kernels.emit(rules, layout, limit, native.triple(), is_metered, ahead))
 
 
 def _places(x: Tensor, arrays: list[NDArray[Any]]) -> list[tuple[int, float]]:

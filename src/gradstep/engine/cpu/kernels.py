@@ -12,17 +12,19 @@ from typing import Any
 
 from llvmlite import ir
 
+from gradstep.array.memory import CACHE_LINE
 from gradstep.array.reduction import BLOCK, LANES
 from gradstep.array.storage import BLOCK as NUMBERS
 from gradstep.array.storage import BLOCKS as BLOCKED
 from gradstep.array.storage import Layout
-from gradstep.engine.cpu.job import BLOCKS, LENGTH, METERED, ROW, SCALARS, STRIDE, SUMS, TABLE
+from gradstep.engine.cpu.job import BLOCKS, LENGTH, METERED, ROW, SCALARS, STRIDE, SUMS, TABLE, THETA
 from gradstep.engine.cpu.llvm import FLOATS, Function, Operand, constant, halved, i64
 from gradstep.engine.cpu.stored import Memory, Scratch
 from gradstep.engine.meters import METERS, metered
 from gradstep.form.chain import Normal, Whole, reductions, run, terms, wholes
 from gradstep.form.rule import Rule
 
+_FETCHED = 512  # bytes: what follows is foreseen
 _WIDE = ir.VectorType(FLOATS["float64"], LANES)
 # Of a stored number.
 _BYTES = {"float64": 8, "float32": 4, "float16": 2, "bfloat16": 2, **dict.fromkeys(BLOCKED, 1)}
@@ -59,14 +61,17 @@ def work(rules: Sequence[Rule], layout: Layout) -> int:
     return passes * size + slots + drawn + (4 * slow if wide else slow)
 
 
-def emit(rules: Sequence[Rule], layout: Layout, limit: float, triple: str, is_metered: bool = False) -> str:
+def emit(
+    rules: Sequence[Rule], layout: Layout, limit: float, triple: str, is_metered: bool = False, ahead: int = 0
+) -> str:
     """The LLVM assembly of a chain of rules for tensors of one layout; a gradient beyond ``limit`` is bad.
 
-    ``apply`` sums what :mod:`gradstep.engine.meters` wants to know, where it is metered.
+    ``apply`` sums what :mod:`gradstep.engine.meters` wants to know, where it is metered; with ``ahead`` it fetches the
+    memory of the chunk that comes so many chunks later, for chunks that lie apart.
     """
     module = ir.Module("gradstep")
     module.triple = triple
-    _Kernel(module, rules, layout, "apply").apply(METERS if is_metered else 0)
+    _Kernel(module, rules, layout, "apply").apply(METERS if is_metered else 0, ahead)
     _Kernel(module, rules, layout, "look").look(limit)
     for k, i in enumerate(reductions(rules)):
         # The first reduction reads every gradient anyway, so it looks at them too.
@@ -86,13 +91,15 @@ class _Kernel:
         self.job, self.first, self.last = self.code.arguments
         self.table, self.stride = (self.code.word(self.job, i64(k)) for k in (TABLE, STRIDE))
 
-    def apply(self, meters: int) -> None:
+    def apply(self, meters: int, ahead: int) -> None:
         """``apply(job, first, last)``: the whole chain in one pass; with meters, block sums of each, side by side."""
         code, builder = self.code, self.code.builder
         later = Scratch(code, self.layout)
         sums = [_BlockSum(code) for _ in range(meters)]
         with code.count(self.first, self.last) as chunk:
             row = self.row(chunk)
+            if ahead:
+                self.fetch(self.row(code.least(builder.add(chunk, i64(ahead)), builder.sub(self.last, i64(1)))))
             numbers = self.numbers(row, self.rules)
             memory = self.memory(row)
 
@@ -132,6 +139,15 @@ class _Kernel:
                 table = code.offset(code.word(self.job, i64(METERED)), code.word(row, i64(BLOCKS)), 8 * meters)
                 self.blocks(n, sums, [builder.add(table, i64(8 * k)) for k in range(meters)], each, meters)
         code.give(i64(0))
+
+    def fetch(self, row: Any) -> None:
+        """Have the beginning of a chunk's theta and slots brought near, which the CPU cannot foresee."""
+        code, builder = self.code, self.code.builder
+        nbytes = builder.mul(code.word(row, i64(LENGTH)), i64(_BYTES[self.layout.compute]))
+        for k in range(1 + len(self.layout.slots)):
+            place = code.word(row, i64(THETA + k))
+            with code.count(i64(0), code.least(nbytes, i64(_FETCHED)), CACHE_LINE) as i:
+                code.fetch(builder.add(place, i))
 
     def unmoved(self, start: Operand, g: Operand, kept: Any) -> Operand:
         """1 where the number that is kept is the one before, though its gradient is not zero."""

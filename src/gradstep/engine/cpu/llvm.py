@@ -188,6 +188,10 @@ class Function:
         """The smaller of two integers."""
         return self.builder.select(self.builder.icmp_signed("<", a, b), a, b)
 
+    def largest(self, a: Any, b: Any) -> Any:
+        """The larger of two integers."""
+        return self.builder.select(self.builder.icmp_signed(">", a, b), a, b)
+
     @contextlib.contextmanager
     def loop_while(self, condition: Callable[[], Any]) -> Generator[None]:
         """A loop for as long as ``condition()``, asked before each turn, holds."""
@@ -260,6 +264,12 @@ class Function:
         takes = [kind.as_pointer(), I32, ir.VectorType(I1, kind.count), kind]
         f = declared(self.module, f"llvm.masked.load.{_suffix(kind)}.p0", kind, takes)
         return self.builder.call(f, [place, ir.Constant(I32, size), mask, constant(kind, 0.0)])
+
+    def fetch(self, address: Any) -> None:
+        """Have the cache line at an address brought near, to be written soon."""
+        place = self.pointer(address, ir.IntType(8))
+        f = declared(self.module, "llvm.prefetch.p0", ir.VoidType(), [place.type, I32, I32, I32])
+        self.builder.call(f, [place, ir.Constant(I32, 1), ir.Constant(I32, 3), ir.Constant(I32, 1)])
 
     def store(self, value: Any, address: Any, mask: Any, size: int) -> None:
         """Store a vector at an address aligned to ``size``, where ``mask`` is true."""

@@ -23,7 +23,7 @@ from gradstep.interop.torch.local import (
     spread,
     torch,
 )
-from gradstep.interop.torch.rows import DENSE, Rows, rows_suffice
+from gradstep.interop.torch.rows import DENSE, Rows, as_rows, has_rows, rows_suffice
 from gradstep.interop.torch.state import STEP, converted, fitting, state_names
 from gradstep.step import Snapshot, Step
 
@@ -71,6 +71,7 @@ class Bucket:
         self.is_host = in_numpy(local(self.params[0]))
         self._is_plain = self.is_host and not self.is_spread and rules.name != ROWS_ALONE
         self.is_low = any(x.dtype == torch.bfloat16 for x in self.params)
+        self._is_memory = self.is_host and not self.is_spread and not self.is_low  # of which NumPy's arrays are views
         self.program = program(settings[members[0].group].stage)
         self.program.check_for_guest("torch's step")
         self._check_parameters()
@@ -131,7 +132,8 @@ class Bucket:
             return None
         if found[0].layout is not torch.strided:
             if self._takes_rows():
-                return Rows(self.step, self.values, self._local(), found)
+                is_usual = self._is_memory and all(map(has_rows, found))
+                return tuple(map(as_rows, found)) if is_usual else Rows(self.step, self.values, self._local(), found)
             found = [g.to_dense() for g in found]
         elif self.rules.name == ROWS_ALONE:
             text = f"{ROWS_ALONE} takes sparse gradients alone, and torch.Adam dense ones"

@@ -1,10 +1,11 @@
-"""A step over those rows alone that sparse gradients name, as of ``torch.nn.Embedding(sparse=True)``."""
+"""Steps over what sparse gradients name alone: rows, as ``torch.nn.Embedding`` has them, or other coordinates."""
 
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from gradstep.array import rows
 from gradstep.checkpoint.transfer import uninterrupted
 from gradstep.form.chain import Program
 from gradstep.interop.torch.local import as_array, as_tensor, in_numpy, torch
@@ -15,7 +16,7 @@ DENSE = {"unfolded_momentum", "unfolded_nesterov"}
 
 
 class Rows:
-    """The rows of parameters and state that sparse gradients name, with a step of their own.
+    """What sparse gradients name of parameters and state, with a step of its own; rows in NumPy's memory need none.
 
     Parameters
     ----------
@@ -61,6 +62,17 @@ class Rows:
 
         uninterrupted(act)()
         return True
+
+
+def has_rows(g: Any) -> bool:
+    """Return True for a sparse gradient whose coordinates are numbers of rows, as those of an embedding."""
+    return g.layout is torch.sparse_coo and g.sparse_dim() == 1
+
+
+def as_rows(g: Any) -> rows.Rows:
+    """Return such a gradient as :func:`gradstep.rows`, in the same memory; equal indices are left for the step."""
+    g = g.detach()
+    return rows.rows(g._indices()[0].numpy(), as_array(g._values()))
 
 
 def rows_suffice(made: Program, values: Values, step: Step) -> bool:

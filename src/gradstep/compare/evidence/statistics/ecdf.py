@@ -5,16 +5,20 @@ from typing import Any
 
 import numpy as np
 
+from gradstep.compare.evidence.statistics.summary import held
 from gradstep.compare.evidence.statistics.tables import Array
 from gradstep.errors import GradstepValueError
 
 FINEST = 1e-8  # COCO's last target: what lies below is a matter of rounding, not of optimizers
+SLACK = 1e-9  # of the best loss, by which the last target lies above it: rounding differs by less
 
 Curve = tuple[Sequence[float], Sequence[float]]  # steps (or seconds), and the losses at them
 
 
 def loss_targets(start: float, best: float, count: int = 20) -> Array:
-    """Losses to reach on the way from ``start`` down to ``best``; ``start`` is not among them, ``best`` is the last.
+    """Losses to reach on the way from ``start`` down to ``best``; ``start`` is not among them.
+
+    The last lies above ``best`` by a billionth of it, so that rounding does not decide who has it.
 
     In equal ratios where both are at least 0 (then none is below 1e-8 of the start, COCO's finest precision, so that a
     loss of 0 has targets as well); in equal differences where one is negative.
@@ -43,6 +47,7 @@ def loss_targets(start: float, best: float, count: int = 20) -> Array:
         return np.full(count, np.nan)
     last = max(best, FINEST * start) if best >= 0 else best
     targets = np.geomspace(start, last, count + 1) if last > 0 else np.linspace(start, best, count + 1)
+    targets[-1] += SLACK * abs(best)
     return np.minimum(targets[1:], np.nextafter(start, -np.inf))  # rounding gives nothing away
 
 
@@ -65,8 +70,8 @@ def problem_targets(curves: Sequence[Sequence[Curve]], count: int = 20) -> Array
     return loss_targets(float(start), float(np.min(every[np.isfinite(every)], initial=np.inf)), count)
 
 
-def run_times(steps: Sequence[float], losses: Sequence[float], targets: Any) -> Array:
-    """The first of ``steps`` at which the loss is at each target or below, infinity for a target that is never met.
+def run_times(steps: Sequence[float], losses: Sequence[float], targets: Any, patience: int = 1) -> Array:
+    """The first of ``steps`` from which the loss holds each target, infinity for a target that is never met.
 
     Parameters
     ----------
@@ -74,6 +79,8 @@ def run_times(steps: Sequence[float], losses: Sequence[float], targets: Any) -> 
         One run's evaluations, in their order; a loss of NaN or infinity meets nothing.
     targets
         Array [target].
+    patience
+        Of :func:`~gradstep.compare.evidence.statistics.held`.
 
     Returns
     -------
@@ -85,14 +92,12 @@ def run_times(steps: Sequence[float], losses: Sequence[float], targets: Any) -> 
     GradstepValueError
         For steps and losses that are not of one length.
     """
-    if len(steps) != len(losses):
-        raise GradstepValueError(f"run_times: {len(steps)} steps but {len(losses)} losses; give one for each.")
-    met = np.asarray(losses, np.float64)[:, None] <= np.asarray(targets, np.float64)
-    ends = np.append(np.asarray(steps, np.float64), np.inf)
-    return ends[np.where(met.any(axis=0), met.argmax(axis=0), -1)] if len(steps) else np.full(met.shape[1], np.inf)
+    return held(steps, np.asarray(losses, np.float64)[:, None] <= np.asarray(targets, np.float64), patience)
 
 
-def run_time_table(curves: Sequence[Sequence[Sequence[Curve]]], count: int = 20) -> Array:
+def run_time_table(
+    curves: Sequence[Sequence[Sequence[Curve]]], count: int = 20, patience: Sequence[int] | None = None
+) -> Array:
     """Run times of all runs to all targets of their problems.
 
     Drawn by :func:`cumulative` over everything but the solver, they are COCO's run-time
@@ -102,9 +107,12 @@ def run_time_table(curves: Sequence[Sequence[Sequence[Curve]]], count: int = 20)
     Parameters
     ----------
     curves
-        [problem][solver][seed] of (steps, losses); as many solvers and seeds for each problem.
+        [problem][solver][seed] of (steps, losses); as many solvers and seeds for each problem. A run without
+        evaluations meets nothing.
     count
         Targets a problem, :func:`problem_targets`.
+    patience
+        Of each problem, as for :func:`run_times`; None: 1.
 
     Returns
     -------
@@ -120,7 +128,7 @@ def run_time_table(curves: Sequence[Sequence[Sequence[Curve]]], count: int = 20)
     if len(shapes) != 1 or (0 in next(iter(shapes))):
         raise GradstepValueError("curves: give [problem][solver][seed], as many solvers and seeds for every problem.")
     every: list[list[list[Array]]] = []
-    for problem in curves:
+    for problem, patient in zip(curves, patience or [1] * len(curves), strict=True):
         targets = problem_targets(problem, count)
-        every.append([[run_times(*curve, targets) for curve in runs] for runs in problem])
+        every.append([[run_times(*curve, targets, patient) for curve in runs] for runs in problem])
     return np.array(every)

@@ -1,17 +1,18 @@
-"""Is one solver better than another: how probably, on how good evidence, and which cannot be told apart."""
+"""Is one solver better than another: how probably, and between which of them that is more than chance."""
 
-from dataclasses import dataclass
-from math import sqrt
+from itertools import combinations
+from math import erfc, sqrt
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from gradstep.compare.evidence.statistics.intervals import LEVEL, Draws, Interval, between, fitting_draws
-from gradstep.compare.evidence.statistics.profile import quotients
-from gradstep.compare.evidence.statistics.tables import Array, solver_number, table
+from gradstep.compare.evidence.statistics.draws import Draws, Unit
+from gradstep.compare.evidence.statistics.intervals import LEVEL, Interval, between, fitting_draws
+from gradstep.compare.evidence.statistics.tables import Array, table
 from gradstep.errors import GradstepValueError
 
-MIN_PROBLEMS = 6  # fewer give Friedman's test nothing to go by
+EXACT = 100  # units; of more, the distribution of their sum is normal in all digits that matter
 
 
 def improvement(values: Any, draws: Draws | None = None, level: float = LEVEL) -> Interval:
@@ -23,7 +24,7 @@ def improvement(values: Any, draws: Draws | None = None, level: float = LEVEL) -
     Parameters
     ----------
     values
-        Array [problem, solver, seed], less is better, infinity for a miss.
+        Array [problem, solver, run], less is better, infinity for a miss.
     draws, level
         As for :func:`.interval`: both solvers are resampled together, as they share seeds.
 
@@ -35,60 +36,114 @@ def improvement(values: Any, draws: Draws | None = None, level: float = LEVEL) -
     Raises
     ------
     GradstepValueError
-        As :func:`.interval`.
+        As :func:`.interval`, and for draws of problems: their probabilities are those of these problems.
     """
     values = table("values", values, "problem, solver, seed")
     draws = fitting_draws(draws, values)
-    problems, solvers, seeds = values.shape
-    drawn = np.broadcast_to(draws, (len(draws), problems, seeds))
-    found, resampled = np.zeros(solvers * solvers), np.zeros((len(draws), solvers * solvers))
-    for k, runs in enumerate(values.transpose(0, 2, 1)):
-        ours, theirs = runs[:, None, :, None], runs[None, :, None, :]
-        better = ((ours < theirs) + 0.5 * (ours == theirs)).reshape(seeds * seeds, -1)
-        # A resample is how often it takes each seed, and its U a quadratic form in that.
-        taken = (drawn[:, k, :, None] == np.arange(seeds)).sum(axis=1, dtype=np.float64)
-        found += better.sum(axis=0)
-        resampled += (taken[:, :, None] * taken[:, None, :]).reshape(len(draws), -1) @ better
-    square, whole = (-1, solvers, solvers), problems * seeds * seeds
-    return between(found.reshape(square)[0] / whole, resampled.reshape(square) / whole, level)
+    if draws.problems is not None:
+        raise GradstepValueError("draws: give some that take each problem once.")
+    problems, solvers, runs = values.shape
+    found, resampled = np.full((solvers, solvers), 0.5), np.full((len(draws), solvers, solvers), 0.5)
+    taken = [counts(draws.runs[:, k], runs) for k in range(draws.runs.shape[1])]
+    for i, j in combinations(range(solvers), 2):
+        one, many = 0.0, np.zeros(len(draws))
+        for k, own in enumerate(values):
+            ours, theirs = own[i, :, None], own[j]
+            better = (ours < theirs) + 0.5 * (ours == theirs)
+            weights = taken[k if len(taken) > 1 else 0]
+            one += better.mean()
+            # A resample is how often it takes each run, and its U a quadratic form in that.
+            many += ((weights @ better) * weights).sum(axis=1) / runs**2
+        found[i, j], found[j, i] = one / problems, 1 - one / problems
+        resampled[:, i, j], resampled[:, j, i] = many / problems, 1 - many / problems
+    sure = between(found, resampled, draws, level)
+    return Interval(found, sure.low, sure.high)
 
 
-def signed_rank(times: Any, baseline: int | None = None) -> Array:
-    """Wilcoxon's signed rank test of every two solvers over pairs of times, corrected by Holm.
+def counts(drawn: NDArray[np.intp], runs: int) -> Array:
+    """How often each draw [resample, run] takes each of so many runs: float64 [resample, run]."""
+    places = drawn + runs * np.arange(len(drawn))[:, None]
+    return np.bincount(places.ravel(), minlength=len(drawn) * runs).reshape(len(drawn), runs).astype(np.float64)
 
-    Two-sided, of the ratios of times, so that no problem weighs more than another for being longer: a ratio of one is
-    left out (Wilcoxon's own treatment), equal ratios share their rank, and a hit beside a miss ranks above all finite
-    ratios. The distribution is exact for any number of pairs, ties included. Over many problems the pairs are the
-    problems, each a median over seeds (Demšar 2006, JMLR 7, section 3.1.3); on one problem they are the seeds.
+
+def pair_tests(values: Any, searches: int = 1, over: Unit = "seeds", fixed: Any = False) -> Array:
+    """Test of every two solvers whether the probability of :func:`improvement` is one half, uncorrected.
+
+    Exact and two-sided: were two solvers alike, each unit could as well have given either's runs to the other. That
+    turns the sign of what the unit adds to Mann and Whitney's U, and all turns are equally probable. It holds with ties
+    and misses, and pairs what was paired; of more than 100 units the sum is taken as normal.
 
     Parameters
     ----------
-    times
-        Array [pair, solver], none negative, infinity for a miss.
-    baseline
-        The number of a solver: only the pairs with it are tested, which corrects for fewer tests.
+    values
+        Array [problem, solver, run], less is better, infinity for a miss; run ``search * seeds + seed``.
+    searches
+        How many there are.
+    over
+        A unit is ``"searches"``: all seeds of a search on a problem; or ``"seeds"``: one seed of one search.
+    fixed
+        bool [problem]: problems without randomness, of which all runs are one unit.
 
     Returns
     -------
     ndarray
-        float64 [solver, solver], symmetric: p after Holm's correction, NaN where nothing is tested.
-
-    Raises
-    ------
-    GradstepValueError
-        For a table with a hole (NaN), a negative time, other than two axes, or a baseline that is not there.
+        float64 [solver, solver], symmetric: p; 1 on the diagonal.
     """
-    times = table("times", times, "pair, solver", positive=True)
-    solvers = times.shape[1]
-    if baseline is not None:
-        solver_number("baseline", baseline, solvers)
-    tested = [(i, j) for i in range(solvers) for j in range(i) if baseline in (None, i, j)]
-    found = np.full((solvers, solvers), np.nan)
-    if tested:
-        p = [_signed_rank(times[:, i], times[:, j]) for i, j in tested]
-        for (i, j), adjusted in zip(tested, holm(p), strict=True):
-            found[i, j] = found[j, i] = adjusted
+    values = table("values", values, "problem, solver, seed")
+    problems, solvers, runs = values.shape
+    own = np.arange(runs) // (runs // searches) if over == "searches" else np.arange(runs)
+    units = np.arange(problems)[:, None] * runs + np.where(np.broadcast_to(fixed, problems)[:, None], 0, own)
+    found = np.ones((solvers, solvers))
+    for i, j in combinations(range(solvers), 2):
+        added = np.concatenate([_places(x[j], x[[i, j]]) - _places(x[i], x[[i, j]]) for x in values])
+        found[i, j] = found[j, i] = turned(np.bincount(units.ravel(), added).astype(np.int64))
     return found
+
+
+def claims(better: Any, p: Any, level: float = LEVEL) -> NDArray[np.bool_]:
+    """Which solver is better than which by more than chance: any false claim has a probability of 1 - ``level``.
+
+    First the winner: a solver that is ahead of each other one at p up to 1 - ``level``. That all of these hold is one
+    claim, which needs no correction (Berger 1982, Technometrics 24: an intersection-union test). If there is one, the
+    same is asked of the others among themselves, and so on. Among those where nobody wins, all pairs are tested with
+    Holm's correction.
+
+    Parameters
+    ----------
+    better, p
+        Arrays [solver, solver] of :func:`improvement` and :func:`pair_tests`.
+    level
+        Of confidence.
+
+    Returns
+    -------
+    ndarray
+        bool [solver, solver]: the row is better than the column.
+    """
+    ahead = np.asarray(better) > 0.5
+    p, alpha = np.asarray(p), 1 - level
+    found = np.zeros(ahead.shape, bool)
+    left = list(range(len(ahead)))
+    while len(left) > 1:
+        winners = [i for i in left if all(ahead[i, j] and p[i, j] <= alpha for j in left if j != i)]
+        if not winners:
+            break
+        left.remove(winners[0])
+        found[winners[0], left] = True
+    pairs = list(combinations(left, 2))
+    for (i, j), adjusted in zip(pairs, holm([p[pair] for pair in pairs]) if pairs else [], strict=True):
+        found[i, j], found[j, i] = (adjusted <= alpha and ahead[pair] for pair in ((i, j), (j, i)))
+    return found
+
+
+def least_p(units: int, tests: int = 1) -> float:
+    """The least p that a test of signs over so many units can have, after Holm's correction for so many tests."""
+    return min(1.0, tests * 2.0 ** (1 - units))
+
+
+def units_needed(tests: int = 1, level: float = LEVEL) -> int:
+    """Return the least number of units with which :func:`least_p` comes to 1 - ``level``."""
+    return next(units for units in range(1, 1100) if least_p(units, tests) <= 1 - level)
 
 
 def holm(p: Any) -> Array:
@@ -118,86 +173,22 @@ def holm(p: Any) -> Array:
     return adjusted
 
 
-@dataclass(frozen=True)
-class CriticalDifference:
-    """The numbers of a critical-difference diagram.
-
-    Attributes
-    ----------
-    ranks
-        float64 [solver]: the mean rank over problems, 1 is best.
-    distance
-        Two solvers differ if their ranks are further apart than this.
-    p
-        Of Friedman's test that all are the same; where it is not small, the distance proves nothing.
-    groups
-        Solvers that cannot be told apart, as numbers from the best to the worst, the longest groups only: a line each.
-    """
-
-    ranks: Array
-    distance: float
-    p: float
-    groups: list[list[int]]
+def turned(numbers: NDArray[np.int64]) -> float:
+    """Return the two-sided p of a sum of whole numbers, if each could as well have had the other sign."""
+    sizes, total = np.abs(numbers[numbers != 0]), abs(int(numbers.sum()))
+    if len(sizes) == 0:
+        return 1.0
+    sizes //= (unit := int(np.gcd.reduce(sizes)))
+    total //= unit
+    if len(sizes) > EXACT:
+        return erfc(total / sqrt(2.0 * float(sizes @ sizes)))
+    sums = np.ones(1)  # of the sizes that are turned up
+    for size in sizes.tolist():
+        sums = (np.append(sums, np.zeros(size)) + np.append(np.zeros(size), sums)) / 2
+    return float(min(1.0, 2 * sums[(int(sizes.sum()) + total) // 2 :].sum()))
 
 
-def critical_difference(values: Any, level: float = LEVEL) -> CriticalDifference:
-    """Mean ranks over problems and Nemenyi's critical difference (Demšar 2006, JMLR 7, sections 3.2.2 and 3.2.4).
-
-    Parameters
-    ----------
-    values
-        Array [problem, solver], less is better, infinity for a miss; equals share their rank. Several seeds make one
-        value by their median first. Six problems or more, two solvers or more.
-    level
-        1 less the chance to call any two different if all are the same.
-
-    Raises
-    ------
-    GradstepValueError
-        For a table with a hole (NaN), fewer problems or solvers, or a level out of range.
-    """
-    from scipy import stats  # 1 s
-
-    values = table("values", values, "problem, solver")
-    problems, solvers = values.shape
-    if problems < MIN_PROBLEMS or solvers < 2:
-        raise GradstepValueError(
-            f"critical_difference: {problems} problems and {solvers} solvers are too few; "
-            f"it takes {MIN_PROBLEMS} problems and 2 solvers."
-        )
-    if not 0 < level < 1:
-        raise GradstepValueError(f"level: a fraction between 0 and 1, not {level}.")
-    table_of_ranks: Array = stats.rankdata(values, axis=1)
-    ranks = table_of_ranks.mean(axis=0)
-    middle = (solvers + 1) / 2
-    # Friedman's chi-square with its correction for ties; nothing but ties is no evidence.
-    within = ((table_of_ranks - middle) ** 2).sum()
-    chi2 = (solvers - 1) * problems**2 * ((ranks - middle) ** 2).sum() / within if within else 0.0
-    q = stats.studentized_range.ppf(level, solvers, np.inf) / sqrt(2)
-    distance = float(q * sqrt(solvers * (solvers + 1) / (6 * problems)))
-    return CriticalDifference(ranks, distance, float(stats.chi2.sf(chi2, solvers - 1)), _groups(ranks, distance))
-
-
-def _groups(ranks: Array, distance: float) -> list[list[int]]:
-    order = np.argsort(ranks, kind="stable")
-    ends = np.searchsorted(ranks[order], ranks[order] + distance, side="right")
-    # A group that ends where the one before it does lies within it.
-    return [
-        [int(i) for i in order[start:end]]
-        for start, end in enumerate(ends)
-        if end - start > 1 and (start == 0 or end > ends[start - 1])
-    ]
-
-
-def _signed_rank(ours: Array, theirs: Array) -> float:
-    """Return the exact two-sided p, with ties: SciPy's ``wilcoxon(method="exact")`` refuses them, and zeros."""
-    ours, theirs = ours[ours != theirs], theirs[ours != theirs]
-    ratio = quotients(np.maximum(ours, theirs), np.minimum(ours, theirs))
-    _, place, count = np.unique(ratio, return_inverse=True, return_counts=True)
-    # Twice the rank, which is whole for ties too: of those before it, and half of its equals.
-    doubled = (2 * np.cumsum(count) - count + 1)[place]
-    sums = np.ones(1)
-    for rank in doubled:
-        sums = (np.append(sums, np.zeros(rank)) + np.append(np.zeros(rank), sums)) / 2
-    positive = doubled[ours > theirs].sum()
-    return float(min(1.0, 2 * min(sums[: positive + 1].sum(), sums[positive:].sum())))
+def _places(runs: Array, both: Array) -> NDArray[np.int64]:
+    """Twice the rank of each run among those of both solvers, less one; equals share theirs."""
+    ordered = np.sort(both, axis=None)
+    return np.searchsorted(ordered, runs, "left") + np.searchsorted(ordered, runs, "right")

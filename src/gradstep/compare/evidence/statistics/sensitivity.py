@@ -8,6 +8,8 @@ import numpy as np
 from gradstep.compare.evidence.statistics.tables import Array, table
 from gradstep.errors import GradstepValueError
 
+WITHIN = 0.02  # of what the best run gained: of 3 nats, 0.06
+
 
 @dataclass(frozen=True)
 class Sensitivity:
@@ -32,7 +34,7 @@ class Sensitivity:
     open: bool
 
 
-def lr_sensitivity(rates: Any, losses: Any, start: float, within: float = 0.1) -> Sensitivity:
+def lr_sensitivity(rates: Any, losses: Any, start: float, within: float = WITHIN) -> Sensitivity:
     """Learning-rate sensitivity, and the decades around the best rate that are usable.
 
     The sensitivity is the mean over the rates of min(loss, loss0) - best, in the unit of the loss (Wortsman et al.

@@ -9,42 +9,50 @@ from gradstep.compare.evidence.statistics.summary import medians
 from gradstep.compare.evidence.statistics.tables import Array, solver_number, table
 
 
-def speedups(times: Any, baseline: int) -> Array:
-    """The geometric mean of baseline's time over the solver's, medians over seeds, on the problems that both solve.
+def priced(times: Any, prices: Any) -> Array:
+    """``times`` with a price for each miss, the least that it would have taken: none is free, and none infinite.
 
-    The mean for ratios (Fleming and Wallace 1986, Commun. ACM 29); 2 is twice as fast. It says nothing of the problems
-    that one of them misses: :func:`solved_by_both` counts those that it speaks of. Its interval is
-    ``interval(partial(speedups, baseline=0), times)``, in which each resample has its own such problems.
+    AlgoPerf prices a miss at the budget and a second more (mlcommons/algorithmic-efficiency, pull request 778).
 
     Parameters
     ----------
     times
-        Array [..., problem, solver, seed], none negative, infinity for a miss.
+        Array [..., problem, solver, run], infinity for a miss.
+    prices
+        Finite, of a shape that broadcasts with [problem, solver]: the budget, and one evaluation more.
+    """
+    times = table("times", times, "problem, solver, seed", positive=True, resampled=True)
+    return np.where(times < np.inf, times, table("prices", prices, "problem, solver", positive=True)[..., None])
+
+
+def log_speedups(times: Any, baseline: int) -> Array:
+    """The logarithm of the geometric mean of baseline's time over the solver's, medians over runs, over all problems.
+
+    The mean for ratios (Fleming and Wallace 1986, Commun. ACM 29); that of twice as fast is log 2.
+
+    Parameters
+    ----------
+    times
+        Array [..., problem, solver, run], of :func:`priced`.
     baseline
         The number of the solver that the others are compared with.
 
     Returns
     -------
     ndarray
-        float64 [..., solver]; NaN where there is no problem that both solve.
+        float64 [..., solver]; NaN where both miss a problem without a price.
 
     Raises
     ------
     GradstepValueError
         For a table with a hole (NaN), a negative time, or a baseline that is not there.
     """
-    middle, both = _solved(times, baseline)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        logs = np.where(both, np.log(quotients(middle[..., baseline, None], middle)), 0)
-        return np.exp(logs.sum(axis=-2) / both.sum(axis=-2))
-
-
-def solved_by_both(times: Any, baseline: int) -> Array:
-    """Return the number of problems that baseline and solver both solve, by medians; shapes and errors as there."""
-    return _solved(times, baseline)[1].sum(axis=-2).astype(np.float64)
-
-
-def _solved(times: Any, baseline: int) -> tuple[Array, Any]:
     middle = medians(table("times", times, "problem, solver, seed", positive=True, resampled=True))
     solver_number("baseline", baseline, middle.shape[-1])
-    return middle, (middle < np.inf) & (middle[..., baseline, None] < np.inf)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.log(quotients(middle[..., baseline, None], middle)).mean(axis=-2)
+
+
+def speedups(times: Any, baseline: int) -> Array:
+    """:func:`log_speedups` as factors: 2 is twice as fast."""
+    return np.exp(log_speedups(times, baseline))

@@ -1,6 +1,5 @@
 """Summaries of a handful of runs: medians in which a miss is infinity, steps to a target, spread."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,6 +8,7 @@ import numpy as np
 
 from gradstep.compare.evidence.statistics.tables import Array, table
 from gradstep.compare.problems import Target
+from gradstep.errors import GradstepValueError
 
 
 @dataclass(frozen=True)
@@ -61,6 +61,49 @@ def spread(values: Sequence[float]) -> Spread:
     return Spread(median(values), min(values), max(values))
 
 
-def steps_to_target(steps: Sequence[int], values: Sequence[float], target: Target) -> float:
-    """The first of the evaluated steps at which the metric meets the target, or infinity."""
-    return next((float(step) for step, value in zip(steps, values, strict=True) if target.met(value)), math.inf)
+def steps_to_target(steps: Sequence[float], values: Sequence[float], target: Target) -> float:
+    """Return the first of the evaluated steps from which the metric holds the target, or infinity: see :func:`held`.
+
+    Raises
+    ------
+    GradstepValueError
+        For steps and values that are not of one length.
+    """
+    met = np.array([target.met(value) for value in values], bool)[:, None]
+    return float(held(steps, met, target.patience)[0])
+
+
+def held(steps: Sequence[float], met: Any, patience: int = 1) -> Array:
+    """Return the first of ``steps`` from which a target is met in ``patience`` evaluations in a row, or infinity.
+
+    At the end of a run there may be fewer, if it is met in all that are left.
+
+    Parameters
+    ----------
+    steps
+        One run's evaluations, in their order.
+    met
+        bool [evaluation, target].
+    patience
+        1: the first touch counts.
+
+    Returns
+    -------
+    ndarray
+        float64 [target].
+
+    Raises
+    ------
+    GradstepValueError
+        For steps and evaluations that are not of one length, or a patience below 1.
+    """
+    met = np.asarray(met, bool)
+    if len(steps) != len(met):
+        raise GradstepValueError(f"{len(steps)} steps but {len(met)} values; give one for each.")
+    if patience < 1:
+        raise GradstepValueError(f"patience: one evaluation or more, not {patience}.")
+    one = np.zeros((1, met.shape[1]), int)
+    missed = np.concatenate([one, np.cumsum(~met, axis=0)])
+    ends = np.minimum(np.arange(len(met)) + patience, len(met))
+    holds = np.concatenate([missed[ends] == missed[:-1], one == 0])  # the last row: never
+    return np.append(np.asarray(steps, np.float64), np.inf)[holds.argmax(axis=0)]

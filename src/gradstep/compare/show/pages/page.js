@@ -47,9 +47,15 @@ function sort(button) {
   body.append(...rows);
 }
 
+// A table that is cut off says that it scrolls; one that fits, or is hidden, does not.
+const fits = new ResizeObserver((found) => {
+  for (const { target } of found) target.nextElementSibling.hidden = target.scrollWidth <= target.clientWidth;
+});
+
 // What a page says at first, and each time that it is written anew.
 function present(found) {
   figures = found;
+  for (const table of document.querySelectorAll(".scroll")) fits.observe(table);
   for (const button of document.querySelectorAll("thead button")) button.addEventListener("click", () => sort(button));
   for (const kind of ["choice", "axis"]) {
     const all = document.querySelectorAll(`[data-${kind}]`);

@@ -6,7 +6,7 @@ from typing import Literal
 
 import numpy as np
 
-from gradstep.compare.evidence.statistics import interval, medians, paired_draws
+from gradstep.compare.evidence.statistics import interval, medians, paired_draws, resampled
 from gradstep.compare.evidence.study import Study
 from gradstep.compare.record import RunRecord
 from gradstep.compare.show.pages import plots
@@ -46,7 +46,7 @@ def curves(study: Study, problem: str, metric: Metric) -> Figure:
         )
         own = {"opacity": 0.25, "showlegend": False, "hoverinfo": "skip"}
         behind.append(line | own | {"meta": meta | {"part": "seeds"}})
-        steps, low, middle, high = median_band(runs, metric, points)
+        steps, low, middle, high = median_band(runs, metric, points, study.spec.seeds)
         if low:
             x, y = _outline(steps, low, high)
             band = plots.stroke(label, look, x, y, width=0) | {"fill": "toself", "fillcolor": look["color"]}
@@ -82,11 +82,12 @@ def _seeds(runs: Sequence[RunRecord], metric: Metric, points: int) -> tuple[list
 
 
 def median_band(
-    runs: Sequence[RunRecord], metric: Metric, points: int = MOST
+    runs: Sequence[RunRecord], metric: Metric, points: int, seeds: int
 ) -> tuple[list[int], list[float], list[float], list[float]]:
     """Return steps, and there the lower bound, the median and the upper bound of a 95 % bootstrap over whole curves.
 
-    A lost seed has an infinite loss, or accuracy 0. With one seed the bounds are empty.
+    A lost run has an infinite loss, or accuracy 0. The runs are those of so many ``seeds`` for each search; the bounds
+    are empty where :func:`~gradstep.compare.evidence.statistics.resampled` finds too few, or not all are there.
     """
     if not runs:
         return [], [], [], []
@@ -100,9 +101,11 @@ def median_band(
     steps = [longest[k] for k in kept]
     if not steps:
         return [], [], [], []
-    if len(runs) < 2:
+    searches, missing = divmod(len(runs), seeds)
+    over = None if missing else resampled(1, seeds, searches)
+    if over is None:
         return steps, [], medians(values).tolist(), []
-    found = interval(medians, values[:, None, :], paired_draws(1, len(runs), RESAMPLES))
+    found = interval(medians, values[:, None, :], paired_draws(1, seeds, searches, RESAMPLES, over=over))
     return steps, *(x[:, 0].tolist() for x in (found.low, found.estimate, found.high))
 
 

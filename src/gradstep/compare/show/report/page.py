@@ -46,7 +46,7 @@ def content(study: Study, static: bool = False) -> Page:
         problems=name,
         setting=f"{text[0].upper()}{text[1:]}.",
         unfinished=_unfinished(study, evidence),
-        sections=[make(evidence, show) for make in SECTIONS],
+        sections=[section for make in SECTIONS if (section := make(evidence, show)).parts],
     )
     return Page(f"{name}: which optimizer? Gradstep", main, figures)
 

@@ -1,4 +1,4 @@
-"""The twelve sections of the page. Each says in a sentence what it lacks where there is nothing to show."""
+"""The sections of the page. Each says in a sentence what it lacks where there is nothing to show."""
 
 import math
 from collections.abc import Callable, Iterable
@@ -7,19 +7,20 @@ from statistics import median
 from markupsafe import Markup
 
 from gradstep.compare.evidence.evidence import Evidence
-from gradstep.compare.evidence.statistics.pairwise import MIN_PROBLEMS
+from gradstep.compare.evidence.statistics import resampled
 from gradstep.compare.evidence.statistics.profile import R_MAX
+from gradstep.compare.evidence.statistics.ranks import MIN_PROBLEMS
 from gradstep.compare.evidence.study import Axis, Study
 from gradstep.compare.evidence.table import entries
 from gradstep.compare.record import RunRecord
 from gradstep.compare.show.pages.templates import macros
-from gradstep.compare.show.report import appendix, intuition, ranking, tables, tuning
+from gradstep.compare.show.report import appendix, axes, intuition, pairs, ranking, tables, tuning
 from gradstep.compare.show.report.curves import HEALTH, Metric, curves, health
 from gradstep.compare.show.report.looks import FAMILIES
 from gradstep.compare.show.report.parts import Plot, Section, Select, choices
 from gradstep.compare.show.report.verdict import verdict
 from gradstep.compare.show.wording import entry_cells, goal, headings, remarks
-from gradstep.text import short
+from gradstep.text import counted, short
 
 Show = Callable[[Plot], Markup]
 
@@ -38,14 +39,14 @@ def _leaderboard(evidence: Evidence, _: Show) -> Section:
     parts: list[Markup] = []
     if evidence.problems:
         alone = len(evidence.problems) == 1
-        text = "In brackets: 95 % bootstrap intervals over paired seeds. "
+        text = f"{tables.brackets(evidence, evidence.over(len(evidence.problems)))} "
         text += (
-            "Steps are the median seed's; infinite for a miss."
+            "Steps are the median run's; infinite for a miss. "
             if alone
             else f"The score is the area under the profile of section 3 up to {R_MAX:g} times the best, from 0 to 1. "
-            "The speed-up is a geometric mean over the problems that both solve, all of them unless a number says "
-            "otherwise; so is what a step costs, over all."
+            "The speed-up is a geometric mean over all problems, and so is what a step costs. "
         )
+        text += "For the speed-up a miss costs the budget and one evaluation more, the least that it can have taken."
         heads, rows = tables.leaderboard(evidence)
         parts.append(tables.sortable(text, heads, rows, words=(0, len(heads) - 1)))
     else:
@@ -55,7 +56,7 @@ def _leaderboard(evidence: Evidence, _: Show) -> Section:
     def board(_: int, problem: str) -> Markup | str:
         rows = [entry_cells(study, entry) for entry in entries(study, problem)]
         caption = (
-            f"{problem}. Target: {goal(study, problem)}; ∞: a miss. In brackets: the least and greatest of the seeds."
+            f"{problem}. Target: {goal(study, problem)}; ∞: a miss. In parentheses: the least and the greatest run."
         )
         return tables.sortable(caption, headings(study, problem), rows, words) if rows else "no run has been judged yet"
 
@@ -87,7 +88,8 @@ def _distributions(evidence: Evidence, show: Show) -> Section:
     else:
         caption = (
             "Fraction of all targets and seeds reached by then. The targets are 20 losses a problem, in equal ratios "
-            "from the start to the best that any run reached; a line that ends low misses the last of them."
+            "from the start to the best that any run reached; a line that ends low misses the last of them. A run that "
+            "diverged or failed misses all."
         )
         plots = [
             show(Plot(f"ecdf-{axis}", f"By {axis}", caption, ranking.ecdf(evidence, axis))) for axis in _axes(evidence)
@@ -116,8 +118,12 @@ def _learning_curves(evidence: Evidence, show: Show) -> Section:
         ]
         return macros.beside([show(plot) for plot in plots])
 
-    thick = "the median of the seeds with its 95 % interval" if study.spec.seeds > 1 else "the one seed"
-    text = f"Thick: {thick}, with the hyperparameters that were chosen. Thin: single seeds. A click on a name hides it."
+    over = resampled(1, study.spec.seeds, evidence.study.spec.searches)
+    band = (
+        "" if over is None else f" with its 95 % interval over {'searches and seeds' if over == 'searches' else over}"
+    )
+    thick = f"the median of the runs{band}" if study.spec.seeds * evidence.study.spec.searches > 1 else "the one run"
+    text = f"Thick: {thick}, with the hyperparameters that were chosen. Thin: single runs. A click on a name hides it."
     axes = [(axis, title) for axis, title in ranking.UNITS.items() if axis != "seconds" or study.timings]
     selects = _problem_choices(study, "curves", Select("axis", "Axis:", "axis", axes))
     return Section("curves", "Learning curves", [macros.paragraph(text), selects, *_each(study, own)])
@@ -131,8 +137,9 @@ def _sensitivity(evidence: Evidence, show: Show) -> Section:
         why = "Every optimizer ran with its defaults: no other learning rate was tried."
         return Section(key, title, [macros.paragraph(why)])
     caption = (
-        "Final loss of each trial, the median of its seeds with bars from the least to the greatest; a cross: a seed "
-        "diverged. Dotted: the loss before the first step, above which nothing is drawn."
+        f"Final loss of each trial, with {counted(study.spec.tuning_seeds, 'tuning seed')}: the median with bars from "
+        "the least to the greatest; a cross: a seed diverged. Dotted: the loss before the first step, above which "
+        "nothing is drawn."
     )
     if study.spec.tune != "lr":
         caption += " Other hyperparameters vary too, so a curve is not of the learning rate alone."
@@ -161,7 +168,7 @@ def _usable(evidence: Evidence, problem: str) -> Markup:
         rows.append([(label, label), *numbers])
     caption = (
         "Sensitivity: the mean over the rates of min(loss, loss at the start) less the best. Usable decades: around "
-        "the best rate, where the loss gives up at most a tenth of what the best run gained."
+        "the best rate, where the loss gives up at most a fiftieth of what the best run gained."
     )
     return tables.sortable(caption, ["optimizer", "sensitivity", "usable decades", "rates tried", "diverged"], rows)
 
@@ -172,7 +179,8 @@ def _budget(evidence: Evidence, show: Show) -> Section:
     if study.spec.ruleset == "defaults":
         return Section(key, title, [macros.paragraph("Every optimizer ran with its defaults: there were no trials.")])
     caption = (
-        "Median of the best of k trials, over all ways to draw k of those made; no point where most draws only miss."
+        "Median of the best of k trials, over all ways to draw k of those made; no point where most draws only miss. "
+        f"All with {counted(study.spec.tuning_seeds, 'tuning seed')}, none of which judged."
     )
 
     def own(k: int, problem: str) -> Markup | str:
@@ -182,6 +190,18 @@ def _budget(evidence: Evidence, show: Show) -> Section:
         return show(Plot(f"budget-{k}", f"{problem}: best of k trials", caption, figure))
 
     return Section(key, title, [_problem_choices(study, "budget"), *_each(study, own)])
+
+
+def _varied(evidence: Evidence, show: Show) -> Section:
+    """Return the section with steps against an option that problems differ in; without any, one without parts."""
+    parts: list[Markup] = []
+    for k, ((problem, key), labels) in enumerate(axes.varied(evidence.problems).items()):
+        figure = axes.against(evidence, key, labels)
+        caption = f"Median steps to the target of {problem}, for each {key}; no point for a miss."
+        title = f"{problem}: steps against {key}"
+        none = macros.paragraph(f"No optimizer reached the target of {problem} with its median seed, at any {key}.")
+        parts.append(none if figure is None else show(Plot(f"varied-{k}", title, caption, figure)))
+    return Section("varied", "Against an option", parts)
 
 
 def _cost(evidence: Evidence, show: Show) -> Section:
@@ -207,15 +227,19 @@ def _pairs(evidence: Evidence, show: Show) -> Section:
         why = NONE_COMPLETE if not evidence.problems else "There is one optimizer, and no pair."
         return Section(key, title, [macros.paragraph(why)])
     one = "With one seed no probability can be told."
-    parts = [tables.pairs(evidence) or macros.paragraph(one), macros.paragraph(tables.tests(evidence))]
+    table = pairs.matrix(evidence)
+    said = [pairs.marks(evidence), pairs.over_problems(evidence), pairs.other_orders(evidence)]
+    parts = [table or macros.paragraph(one), *(macros.paragraph(text) for text in said if text)]
     found = evidence.critical_difference
     if found is None:
         few = f"A critical-difference line takes {MIN_PROBLEMS} problems; here are {len(evidence.problems)}."
         parts.append(macros.paragraph(few))
     else:
         caption = (
-            f"Bars join those within {found.distance:.3g} ranks, Nemenyi's critical difference at 0.05; Friedman's p "
-            f"is {found.p:.2g}."
+            f"Friedman's p is {found.p:.2g}: that all are alike is not ruled out, so one bar joins all."
+            if found.p > pairs.ALPHA
+            else f"Bars join those within {found.distance:.3g} ranks, Nemenyi's critical difference at 0.05 for "
+            f"problems like these; Friedman's p is {found.p:.2g}.{pairs.told_apart(evidence)}"
         )
         figure = ranking.critical(evidence.study, found)
         parts.append(show(Plot("critical", "Mean ranks", caption, figure, "Critical-difference diagram")))
@@ -322,6 +346,7 @@ SECTIONS: tuple[Callable[[Evidence, Show], Section], ...] = (
     _learning_curves,
     _sensitivity,
     _budget,
+    _varied,
     _cost,
     _pairs,
     _health,

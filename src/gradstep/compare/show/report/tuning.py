@@ -75,5 +75,6 @@ def usable(found: Rates) -> tuple[str, str]:
         return "-", "-"
     if math.isnan(found.found.low):
         return f"{found.found.value:.3g}", "0"
-    more = " or more" if found.found.open else ""
+    below, above = found.found.low == found.rates[0], found.found.high == found.rates[-1]
+    more = " or more: all that was tried" if below and above else " or more, below" * below + " or more, above" * above
     return f"{found.found.value:.3g}", f"{found.found.decades:.2g}{more}"

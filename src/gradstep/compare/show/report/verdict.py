@@ -2,14 +2,15 @@
 
 import math
 
+import numpy as np
+
 from gradstep.compare.evidence.evidence import Evidence
 from gradstep.compare.evidence.statistics import medians
+from gradstep.compare.evidence.statistics.ranks import MIN_PROBLEMS
 from gradstep.compare.evidence.table import make_table
-from gradstep.compare.show.report.tables import alone_steps, between, bracketed
+from gradstep.compare.show.report import pairs
+from gradstep.compare.show.report.tables import alone_steps, between, bracketed, few_runs
 from gradstep.compare.show.wording import counted, goal
-
-# Of runs: of two optimizers that are alike, one is ahead in all of five pairs in 6 % of studies, in all of six in 3 %.
-MIN_PAIRS = 6
 
 
 def verdict(evidence: Evidence) -> list[str]:
@@ -66,37 +67,45 @@ def _second(evidence: Evidence, best: int, second: int) -> str:
         unit = "steps"
     else:
         text, unit = f"{name} with {between(evidence.scores(), second, '{:.2f}')}", "in score"
-    ahead = evidence.ahead(best, second)
-    if ahead is None:
+    if evidence.study.spec.seeds * evidence.study.spec.searches == 1:
         return f"{text}; one seed does not show how surely"
-    low, high = float(ahead.low), float(ahead.high)
-    if low <= 0:
-        sure = "which chance between seeds may explain"
-    elif (pairs := len(evidence.problems) * evidence.study.spec.seeds) < MIN_PAIRS:
-        sure = f"but {pairs} pairs of runs are too few to rule out chance"
-    else:
-        sure = "more than chance between seeds explains"
+    ahead, sure = evidence.ahead(best, second), _sure(evidence, best, second)
     if math.isinf(float(ahead.estimate)):
         return f"{text}, {sure}"
     form = "{:.0f}" if unit == "steps" else "{:.2f}"
-    difference = bracketed(float(ahead.estimate), low, high, form)
-    return f"{text}; the difference is {difference} {unit}, {sure}"
+    estimate, low, high = float(ahead.estimate), float(ahead.low), float(ahead.high)
+    return f"{text}; the difference is {bracketed(estimate, low, high, ahead.over is not None, form)} {unit}, {sure}"
+
+
+def _sure(evidence: Evidence, best: int, second: int) -> str:
+    """Whether it is more than chance: both the difference and the pairs of runs must say so."""
+    ahead, kind, found = evidence.ahead(best, second), pairs.chance(evidence), evidence.improvement
+    if ahead.over is None or found is None:
+        if all(evidence.fixed) and evidence.study.spec.searches == 1:
+            return "the same for all seeds, which change nothing here"
+        return f"but {few_runs(evidence)} are too few to rule out chance"
+    apart, better = float(ahead.low) > 0, bool(evidence.better[best, second])
+    if apart and better:
+        return f"more than {kind} explains"
+    if apart:
+        p = found.estimate[best, second]
+        return f"but a run of the first is ahead with a probability of {p:.2f}, which {kind} may explain"
+    return f"which {kind} may explain" + (", though run by run it is ahead" if better else "")
 
 
 def _cost(evidence: Evidence) -> str:
     study, best, base = evidence.study, evidence.order[0], evidence.baseline
     labels = study.optimizers
-    speed, both = evidence.speedups(), evidence.solved_by_both()
-    alone = len(evidence.problems) == 1
-    over = "" if alone else f" (geometric mean over {counted(int(both[best]), 'problem')} that both solve)"
+    speed, problems = evidence.speedups(), len(evidence.problems)
+    over = "" if problems == 1 else f" (geometric mean over {problems} problems)"
     if not math.isfinite(medians(evidence.times()).min()):
         text = f"No speed over the baseline {labels[base]} can be told where nothing was reached"
     elif best == base:
         text = f"{labels[best]} is itself the baseline of the speed-ups"
-    elif both[best] == 0:
-        text = f"No problem is solved by both {labels[best]} and the baseline {labels[base]}, so there is no speed-up"
     else:
         text = f"In steps {labels[best]} was {between(speed, best)} times as fast as the baseline {labels[base]}{over}"
+        if np.isinf(evidence.times()[:, [best, base]]).any():
+            text += ", a miss at the price of the budget and one evaluation more"
     if not evidence.has("seconds"):
         return f"{text}; what a step costs in seconds has not been measured on all problems."
     ranks = evidence.ranks("seconds")
@@ -119,11 +128,6 @@ def _limits(evidence: Evidence) -> str:
             f"{'the learning rate' if spec.tune == 'lr' else 'the hyperparameters'}"
         )
     )
-    seeds = (
-        "with one seed there is no interval, and small differences may be chance"
-        if spec.seeds == 1
-        else f"the intervals speak of chance between {spec.seeds} seeds, and not of the choice of problems"
-    )
     rows = make_table(study)
     edge = [row.optimizer for row in rows if any(entry.at_edge for entry in row.entries)]
     widen = (
@@ -136,5 +140,27 @@ def _limits(evidence: Evidence) -> str:
     only = f"{evidence.problems[0]} alone" if len(evidence.problems) == 1 else "these problems"
     return (
         f"This does not show how they compare beyond {only}, at another size, batch size or budget, with a schedule, "
-        f"or {what}; {seeds}{widen}{broken}."
+        f"or {what}; {_spoken_of(evidence)}{widen}{broken}."
     )
+
+
+def _spoken_of(evidence: Evidence) -> str:
+    """Return what intervals speak of and what not."""
+    spec, over, order = evidence.study.spec, evidence.over(len(evidence.problems)), evidence.order
+    seeds = counted(spec.seeds, "seed")
+    if over is None:
+        if all(evidence.fixed) and spec.searches == 1:
+            return "seeds change nothing here, so there is no interval and no chance to speak of"
+        few = f"{few_runs(evidence)} are too few for an interval (in parentheses: the least and the greatest of runs)"
+        few = "with one seed there is no interval" if spec.seeds * spec.searches == 1 else few
+        return f"{few}, and small differences may be chance"
+    problems = "of the choice of problems"
+    if len(evidence.problems) >= MIN_PROBLEMS and len(order) > 1:
+        found = evidence.ahead(order[0], order[1], over_problems=True)
+        span = f"{found.low:.2f} to {found.high:.2f}"
+        problems += f": between problems like these the difference of the first two is {span}"
+    if over == "searches":
+        units = f"{counted(evidence.study.spec.searches, 'search')} and their seeds"
+        return f"the intervals speak of chance between {units}, and not {problems}"
+    search = "" if spec.ruleset == "defaults" else "of another search, nor "
+    return f"the intervals speak of chance between {seeds}, and not {search}{problems}"

@@ -1,0 +1,56 @@
+"""``gradstep compare --plan``: the cost of a study and what it can show, before it is made."""
+
+from gradstep.cli.common import echo
+from gradstep.cli.screen import Screen
+from gradstep.compare.evidence.statistics import ENOUGH, resampled
+from gradstep.compare.forecast import Forecast, forecast
+from gradstep.compare.protocol import Plan
+from gradstep.text import counted, duration, to_json
+
+
+def show(plan: Plan, jobs: int | None, as_json: bool) -> int:
+    """Print the forecast of a study, as a table or as a line of JSON."""
+    from joblib import cpu_count
+
+    found, at_a_time = forecast(plan), jobs or cpu_count()
+    if as_json:
+        echo(to_json({**_content(found), "jobs": at_a_time, "total_seconds": found.total / at_a_time}))
+        return 0
+    _costs(found)
+    runs = counted(sum(found.runs.values()), "run")
+    echo(f"{runs}, about {duration(found.total / at_a_time)} with {at_a_time} at a time.")
+    if found.power and resampled(len(plan.spec.problems), plan.spec.seeds, plan.spec.searches) is None:
+        echo(f"No optimizer can be claimed to be quicker than another: that takes {ENOUGH} seeds, or searches.")
+    elif found.power:
+        _chances(found)
+    return 0
+
+
+def _content(found: Forecast) -> dict[str, object]:
+    plan = [{"problem": key, "runs": n, "seconds": found.seconds[key]} for key, n in found.runs.items()]
+    power = [
+        {"noise": noise, "factor": factor, "power": x}
+        for noise, own in found.power.items()
+        for factor, x in own.items()
+    ]
+    return {"plan": plan, "power": power}
+
+
+def _costs(found: Forecast) -> None:
+    from rich.table import Table
+
+    costs = Table("problem", "runs", "seconds a run", box=None, pad_edge=False)
+    for key, n in found.runs.items():
+        costs.add_row(key, str(n), f"{found.seconds[key]:.3g}")
+    Screen().print(costs)
+
+
+def _chances(found: Forecast) -> None:
+    from rich.table import Table
+
+    echo("The chance that an optimizer which is quicker on all problems is claimed to beat one other,")
+    echo("by how far the steps to a target spread over seeds and searches:")
+    chances = Table("quicker by", *(f"spread {noise:.0%}" for noise in found.power), box=None, pad_edge=False)
+    for factor in next(iter(found.power.values())):
+        chances.add_row(f"{factor:g}", *(f"{own[factor]:.0%}" for own in found.power.values()))
+    Screen().print(chances)

@@ -1,0 +1,92 @@
+"""The cost of a study and what it can show, before it is made."""
+
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from gradstep.compare.evidence.statistics.power import power
+from gradstep.compare.processes import EndedError, apart
+from gradstep.compare.protocol import Plan, hyper_of, total, train
+from gradstep.compare.record import PlannedRun
+from gradstep.compare.workers import thread_pools
+
+FACTORS = (1.2, 1.5, 2.0)
+NOISES = (0.15, 0.35)  # spreads of the steps to a target between seeds, as they were seen on the problems here
+MOST_STUDIES, WORK = 200, 20_000  # made-up studies; and times in all of them
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """The forecast of a study.
+
+    Attributes
+    ----------
+    runs, seconds
+        By problem: how many runs, and the seconds of one, measured with the first optimizer; NaN where it failed.
+    power
+        By noise and factor: the chance that an optimizer which is quicker by that factor on all problems is claimed to
+        beat one other.
+    """
+
+    runs: Mapping[str, int]
+    seconds: Mapping[str, float]
+    power: Mapping[float, Mapping[float, float]]
+
+    @property
+    def total(self) -> float:
+        """The seconds of all runs, one after the other."""
+        return math.fsum(self.runs[problem] * self.seconds[problem] for problem in self.runs)
+
+
+def forecast(plan: Plan) -> Forecast:
+    """Return the forecast of a study: a few steps of each problem are timed, and some studies made up.
+
+    Parameters
+    ----------
+    plan
+        From :func:`~gradstep.compare.protocol.make_spec`.
+    """
+    spec = plan.spec
+    each = sum(total(spec, one) for one in plan.contenders.values())
+    size = len(spec.problems) * len(spec.optimizers) * spec.seeds * spec.searches
+    studies = max(40, min(MOST_STUDIES, WORK // size))
+    shape = len(spec.problems), len(spec.optimizers), spec.seeds, spec.searches
+    return Forecast(
+        dict.fromkeys(spec.problems, each),
+        {label: _seconds(plan, label) for label in spec.problems},
+        {
+            noise: {factor: power(*shape, factor=factor, noise=noise, studies=studies) for factor in FACTORS}
+            for noise in NOISES
+        }
+        if len(spec.optimizers) > 1
+        else {},
+    )
+
+
+def _seconds(plan: Plan, label: str) -> float:
+    """The seconds of a run, from two short ones; the first loads the data, and does not count."""
+    spec, problem = plan.spec, plan.problems[label]
+    name, one = next(iter(plan.contenders.items()))
+    steps, split = spec.steps or problem.steps, "train" if problem.target is None else problem.target.split
+    hyper = hyper_of(spec, one, problem, 0, 0)
+    took: list[float] = []
+    for length in (1, 2 * problem.every, 6 * problem.every):
+        short = min(length, steps)
+        sources = spec.sources.get(label), spec.stages.get(name)
+        planned = PlannedRun(label, name, "tune", 0, 0, hyper, *sources, short, split)
+        try:
+            took.append(_timed(planned) if planned.source is None else apart(_timed, planned))
+        except EndedError:
+            return math.nan
+    rise = (took[2] - took[1]) / (4 * problem.every)
+    return max(
+        took[2] * steps / (6 * problem.every) if rise <= 0 else took[1] + rise * (steps - 2 * problem.every), 0.0
+    )
+
+
+def _timed(planned: PlannedRun) -> float:
+    with thread_pools(planned.problem, planned.source).limit(limits=1):
+        began = time.perf_counter()
+        run = train(planned)
+        return time.perf_counter() - began if run.error is None else math.nan
