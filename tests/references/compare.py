@@ -107,6 +107,13 @@ KNOWN = [
     Known("pytorch_optimizer", "LaProp", "float64", "pytorch_optimizer rounds the rate to float32.", whole=5e-8),
     Known("timm", "RAdamLegacy", "float64", "timm computes in float32, whatever the parameters are.", whole=1e-6),
     Known(
+        "optax",
+        "adafactor",
+        "float64",
+        "JAX takes the power of the count of updates in float32, and a momentum is kept in that.",
+        whole=1e-7,
+    ),
+    Known(
         "optax.contrib",
         "simplified_ademamix",
         "float64",

@@ -118,6 +118,14 @@ ARGUMENTS = {
         },
         "novograd": {**OPTAX_ADAM, "weight_decay": DECAY},
         "signum": {**OPTAX, "beta": st.floats(0.1, 0.99)},  # JAX has no subnormal numbers, and no sign of one
+        "polyak_sgd": {
+            "max_learning_rate": RATE,
+            "scaling": BOUND,
+            "f_min": BOUND,
+            "eps": EPS,
+            "variant": st.sampled_from(["sps", "sps+"]),
+        },
+        "sm3": {"learning_rate": RATE, "momentum": BETA},
         "yogi": OPTAX_ADAM,
     },
     "optax.contrib": {
@@ -129,6 +137,16 @@ ARGUMENTS = {
         "dog": {"learning_rate": BOUND, "eps": EPS, "weight_decay": DECAY},
         "dowg": {"learning_rate": BOUND, "init_estim_sq_dist": EPS, "eps": EPS, "weight_decay": DECAY},
         "madgrad": {**OPTAX, "momentum": BETA, "weight_decay": DECAY, "eps": EPS},
+        "momo": {**OPTAX, "beta": BETA, "lower_bound": DECAY, "weight_decay": DECAY},
+        "schedule_free_sgd": {"learning_rate": RATE, "b1": SLOW, "weight_decay": DECAY},
+        "schedule_free_adamw": {"learning_rate": RATE, "b1": SLOW, "b2": SLOW, "eps": EPS, "weight_decay": DECAY},
+        "sophia": {
+            **OPTAX_ADAM,
+            "weight_decay": DECAY,
+            "gamma": BOUND,
+            "clip_threshold": BOUND,
+            "update_interval": st.integers(1, 5),
+        },
     },
     "timm": {
         "AdaBelief": {**TIMM_ADAM, "betas": MEANS, "rectify": FLAG, "decoupled_decay": FLAG},
@@ -277,6 +295,31 @@ def unfolded(arguments):
     """One clip at most: drawn as a pair, given by its name."""
     clip = arguments.pop("clip", None)
     return arguments | ({clip[0]: clip[1]} if clip else {})
+
+
+@pytest.mark.parametrize("arguments", [{}, {"min_dim_size_to_factor": 1}, {"factored": False, "momentum": 0.9}])
+def test_adafactor_of_optax_factors_what_it_factors_there(arguments):
+    """Arrays on both sides of 128; the longest axes of the stacks stand last."""
+    jax, optax = pytest.importorskip("jax"), pytest.importorskip("optax")
+    shapes = {"big": (130, 129), "long": (2, 300), "stack": (2, 131, 128), "small": (3, 2, 4), "row": (1, 7), "b": (5,)}
+    rng = np.random.default_rng(0)
+    params = {name: rng.normal(size=shape) for name, shape in shapes.items()}
+    if "min_dim_size_to_factor" in arguments:
+        del params["small"]  # its longest axes are the first and the last
+    with jax.enable_x64(True):
+        tx = optax.adafactor(0.1, **arguments)
+        theirs = jax.tree.map(jax.numpy.asarray, params)
+        own = tx.init(theirs)
+        opt = gs.Optimizer(params, "optax.adafactor", learning_rate=0.1, **arguments)
+        for _ in range(4):
+            grads = {name: rng.normal(size=x.shape) for name, x in params.items()}
+            updates, own = tx.update(jax.tree.map(jax.numpy.asarray, grads), own, theirs)
+            theirs = optax.apply_updates(theirs, updates)
+            opt.step(grads)
+        for name, x in params.items():
+            np.testing.assert_allclose(x, theirs[name], rtol=1e-6, atol=1e-6, err_msg=name)
+    wide = opt.state["big"][next(key for key in opt.state["big"] if key.endswith(".r"))].shape
+    assert wide == ((130 * 129, 1) if arguments.get("factored") is False else (130, 1))
 
 
 @pytest.mark.parametrize(("library", "constructor"), LIVE)

@@ -41,7 +41,7 @@ WITH_AVERAGES = [case for case in CASES if case.arguments.get("use_ema")]
 # What no state is taken of.
 STATELESS = {
     "keras": {"ScheduleFreeAdamW"},
-    "optax": {"novograd", "sm3"},
+    "optax": {"adafactor", "novograd", "sm3"},
     "optax.contrib": {"schedule_free_adamw", "schedule_free_sgd"},
 }
 FROM_STATES = [

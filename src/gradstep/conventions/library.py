@@ -36,7 +36,7 @@ def _minus(x: Any) -> Any:
 
 One = str | Changed
 Becomes = Mapping[str, One | tuple[One, ...]]
-Words = tuple[str | None, ...]
+Words = tuple[str | int | None, ...]
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
@@ -60,7 +60,7 @@ class Library:
     optional
         Names of numbers for which None is a switch, though it is not their default.
     choices
-        The words that may be given for an argument, of which the function is told.
+        The words or numbers that may be given for an argument, of which the function is told.
     ignored, labels, refused
         Names of arguments of these kinds (see :class:`Argument`); of those refused with the reason.
     shared

@@ -7,6 +7,8 @@ from gradstep.variants.adabelief import adabelief_rectified
 from gradstep.variants.adafactor import (
     adafactor_keras,
     adafactor_optax,
+    adafactor_optax_128,
+    adafactor_optax_unfactored,
     adafactor_timm,
     adafactor_torch,
     adafactor_torch_dtype,
@@ -76,6 +78,8 @@ __all__ = [
     "adabelief_rectified",
     "adafactor_keras",
     "adafactor_optax",
+    "adafactor_optax_128",
+    "adafactor_optax_unfactored",
     "adafactor_timm",
     "adafactor_torch",
     "adafactor_torch_dtype",
