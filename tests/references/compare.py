@@ -162,6 +162,22 @@ KNOWN = [
     Known("keras", "AdamW", "float32", POWERS, ulps=30, concerns=lambda x: "beta_2" not in x, where="beta_2 = 0.999"),
     Known("keras", "Nadam", "float32", POWERS, ulps=16, concerns=lambda x: "beta_2" not in x, where="beta_2 = 0.999"),
     Known(
+        "keras",
+        "Adafactor",
+        "float64",
+        "Keras takes means in float32, beside weights in float64 too.",
+        whole=1e-7,
+        ulps=5e8,
+    ),
+    Known(
+        "keras",
+        "Muon",
+        "float64",
+        "Keras takes norms in float32, beside weights in float64 too.",
+        whole=4e-8,
+        ulps=2e8,
+    ),
+    Known(
         "mlx",
         "Adam",
         "float32",

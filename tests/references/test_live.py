@@ -236,6 +236,26 @@ ARGUMENTS = {
         "AdamW": {**KERAS_ADAM, "amsgrad": FLAG},
         "Adamax": KERAS_ADAM,
         "Nadam": KERAS_ADAM,
+        "Ftrl": {
+            **KERAS,
+            "initial_accumulator_value": st.floats(0.01, 1.0),
+            "l1_regularization_strength": DECAY,
+            "l2_regularization_strength": DECAY,
+            "l2_shrinkage_regularization_strength": DECAY,
+            "beta": DECAY,
+        },
+        "Lion": {**KERAS, "beta_1": BETA, "beta_2": SLOW},
+        "Lamb": KERAS_ADAM,
+        "Adafactor": {
+            **KERAS,
+            "beta_2_decay": st.floats(-1.0, -0.1),
+            "epsilon_1": st.floats(1e-30, 1.0),
+            "epsilon_2": EPS,
+            "clip_threshold": st.floats(1.0, 4.0),
+            "relative_step": FLAG,
+        },
+        "Muon": {**KERAS, "momentum": BETA, "nesterov": FLAG, "rms_rate": st.floats(0.01, 1.0)},
+        "ScheduleFreeAdamW": {**KERAS_ADAM, "beta_1": st.floats(0.5, 0.95), "warmup_steps": st.integers(0, 8)},
     },
 }
 ALWAYS = {  # given in each call, where a constructor has it
@@ -322,6 +342,8 @@ def test_adafactor_of_optax_factors_what_it_factors_there(arguments):
 @pytest.mark.parametrize(("library", "constructor"), LIVE)
 def test_drawn_settings_give_the_numbers_of_the_library(library, constructor, monkeypatch):
     module = installed("timm.optim" if library == "timm" else library)
+    if constructor == "ScheduleFreeAdamW" and module.backend.backend() != "jax":
+        pytest.skip("on other backends Keras overwrites the sequence that it still needs: see below")
     if constructor == "Muon" and library == "torch":  # whose bfloat16 would hide everything
         monkeypatch.setattr(module.Tensor, "bfloat16", module.Tensor.clone)
     run = import_module(f"references.record.{library.partition('.')[0]}").run
@@ -331,7 +353,7 @@ def test_drawn_settings_give_the_numbers_of_the_library(library, constructor, mo
     @given(calls(library, constructor), st.integers(0, 2**32 - 1), st.floats(1e-4, 1.0), st.floats(1.0, 1e3))
     def check(arguments, seed, low, high):
         case = Case(library, constructor, arguments, dtype)
-        task = problem(dtype, seed, STEPS, low, high)
+        task = case.shaped(problem(dtype, seed, STEPS, low, high))
         theirs, (ours, _) = run(case, task).theta, followed(case, task)
         assert distance(ours, theirs) <= ROUNDED.get((library, constructor), allowance(case)), case
 
@@ -364,3 +386,14 @@ def test_adafactor_of_torch_on_arrays_of_other_shapes(dtype, size):
     for name, x in tensors.items():
         near = np.abs(start[name] - x.numpy()).max() <= bound
         assert near != (name in known), name
+
+
+def test_schedule_free_of_keras_goes_another_way_on_torch():
+    """Its ``momentum_old = momentum.value`` is the variable's own tensor there, which the next line changes."""
+    keras = installed("keras")
+    if keras.backend.backend() != "torch":
+        pytest.skip("it is right on JAX")
+    case = Case("keras", "ScheduleFreeAdamW", {"learning_rate": 0.01}, "float32")
+    task = problem("float32", 1, 6)
+    theirs = import_module("references.record.keras").run(case, task).theta
+    assert distance(followed(case, task)[0], theirs) > 0.05

@@ -9,7 +9,7 @@ import math
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, update_wrapper, wraps
 from itertools import product
 from typing import Any, Generic, Literal, NamedTuple, ParamSpec
@@ -42,8 +42,8 @@ class Argument:
         As the library has them; ``REQUIRED`` where there is no default.
     kind
         ``"number"``; ``"tuple"``, of numbers; ``"switch"``; ``"choice"``, of a word; ``"ignored"``, with a warning, for
-        it says how the library computes; ``"label"``, a name for the library's own use; ``"refused"``, if it is other
-        than the default.
+        it says how the library computes; ``"label"``, which changes nothing in the library either; ``"refused"``, if
+        it is other than the default.
     becomes
         The hyperparameters that a number becomes.
     change
@@ -316,7 +316,7 @@ class Constructor(Generic[P]):
                     hyper[key] = self._here(x, value, key, part.rule.domains.get(key))
                 elif key in part.given:
                     hyper[key] = part.given[key]
-            parts += part.rule(**hyper).parts
+            parts.append(replace(part, given=part.rule(**hyper).parts[0].given))
         return Stage(tuple(parts))
 
     @cached_property

@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple, NoReturn, ParamSpec, overload
 
 from gradstep.conventions.constructor import Argument, Change, Constructor
-from gradstep.form.rule import Stage
+from gradstep.form.rule import Rule, Stage, as_stage
 
 P = ParamSpec("P")
 
@@ -17,6 +17,12 @@ class Changed(NamedTuple):
 
     names: str
     change: Change
+
+
+def for_matrices(moved: Rule | Stage) -> Stage:
+    """Return a stage of one rule that refuses parameters which are no matrices."""
+    (part,) = as_stage(moved).parts
+    return Stage((replace(part, is_for_matrices=True),))
 
 
 def minus(names: str) -> Changed:

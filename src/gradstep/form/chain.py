@@ -423,7 +423,7 @@ class Program:
         GradstepTypeError
             For complex numbers.
         GradstepValueError
-            For more axes than the rule is for.
+            For more axes than the rule is for, and for a vector where it is for matrices alone.
         """
         for i in wholes(self.rules):
             part, axes, folds = self.parts[i], self.parts[i].rule.axes, self.parts[i].rule.folds
@@ -442,6 +442,12 @@ class Program:
                 raise GradstepValueError(
                     f"parameter {name!r} has the shape {tuple(x.shape)}, and the matrices of {part.label} are of the "
                     f"two longest axes; hand in a view in which these are the last."
+                )
+
+            if part.is_for_matrices and len(x.shape) < 2:
+                raise GradstepValueError(
+                    f"parameter {name!r} has {len(x.shape)} axes, and {part.label} is for matrices alone; give it a "
+                    f"rule of its own: groups={{{name!r}: gs.adamw()}}."
                 )
 
     def start(self, part: int, slot: int, values: Mapping[str, float]) -> float | str | Identity | Callable[..., Any]:

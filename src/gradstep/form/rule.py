@@ -309,11 +309,15 @@ class Rule:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Part:
-    """A rule within a chain, with the hyperparameters that were given to it."""
+    """A rule within a chain, with the hyperparameters that were given to it.
+
+    ``is_for_matrices``: parameters that are none are refused, as the library whose form of a rule it is does.
+    """
 
     rule: Rule
     given: Mapping[str, Hyper]
     name: str | None = None
+    is_for_matrices: bool = False
 
     @property
     def label(self) -> str:
@@ -321,7 +325,7 @@ class Part:
         return self.name or self.rule.name
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Part, (self.rule, dict(self.given), self.name)  # a read-only view cannot be copied
+        return Part, (self.rule, dict(self.given), self.name, self.is_for_matrices)  # a read-only view cannot be copied
 
     def __repr__(self) -> str:
         texts = [f"{key}={value!r}" for key, value in self.given.items()]

@@ -101,7 +101,7 @@ def adafactor_keras(theta, g, r, c, beta, rest, rho, eps1, eps2, unclip, shrink)
     """Keras 3.15, Adafactor: the size of the parameters is taken when they have decayed."""
     theta = theta - shrink * theta
     r, c = averages(g * g + eps1, r, c, beta, rest)
-    u = clipped(g / sqrt(estimate(r, c)), unclip, "array")
+    u = clipped(g / sqrt(where(columns(c) > 1.0, estimate(r, c), r)), unclip, "array")
     theta = theta - rho * size(theta, eps2, "array") * u
     return theta, g, r, c
 
