@@ -25,7 +25,9 @@ from gradstep.rule import registry
 
 SOURCE = Path(gs.__file__).parents[1]
 OF_GRADIENTS = [name for name in rules.__all__ if not getattr(rules, name).extras]  # they need no more for a step
-OF_GUESTS = [name for name in OF_GRADIENTS if not program(as_stage(getattr(rules, name))).memory_of_each()]
+# Guests keep the host's numbers for all arrays, and draw nothing.
+_PROGRAMS = {name: program(as_stage(getattr(rules, name))) for name in OF_GRADIENTS}
+OF_GUESTS = [name for name, made in _PROGRAMS.items() if not (made.memory_of_each() or made.random)]
 
 
 def installed(name):

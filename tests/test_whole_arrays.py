@@ -1,5 +1,7 @@
 """Rules of whole arrays beyond the laws: how they are declared, state of other shapes, and who refuses what."""
 
+import math
+
 import mpmath
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ from gradstep.vocabulary import (
     eigh,
     gram,
     iterated,
+    least_norm,
     matmul,
     mean,
     norm,
@@ -21,6 +24,7 @@ from gradstep.vocabulary import (
     repeat,
     rows,
     simplex,
+    solve,
     spacing,
     sqrt,
     transpose,
@@ -612,7 +616,6 @@ class TestSometimes:
     @pytest.mark.parametrize(
         ("update", "said"),
         [
-            (lambda theta, g: (when(1.0, transpose, theta), g), "needs a number of scalars"),
             (lambda theta, g: (theta + when(mean(g, "all"), sqrt, g), g), "needs a number of scalars"),
             (lambda theta, g: (iterated(theta, g), g), "is for two squares, not rows by columns"),
         ],
@@ -662,3 +665,138 @@ class TestSometimes:
             adam.step({"b": g["b"]})
         np.testing.assert_allclose(opt.params["b"], adam.params["b"], rtol=1e-7)  # their eps stand in other places
         assert (opt.state["table"]["soap.p"] == 1).all()
+
+
+class TestFoldsBelow:
+    """A number as ``folds=``: arrays whose second longest axis is shorter are one column."""
+
+    SHAPES = ((5,), (2, 3), (3, 9), (9, 3), (4, 4), (2, 2, 3), (3, 4, 5), (2, 4, 5), ())
+
+    def rule(self):
+        def scalars(lr=0.1, beta=0.5):
+            return {"lr": lr, "beta": beta, "rest": 1 - beta}
+
+        @rule(scalars, state="v", shapes={"v": "rows"}, whole=True, folds=4, nonnegative="v")
+        def rows_from_four(theta, g, v, lr, beta, rest):
+            """A mean square of each row from four rows and columns on."""
+            v = beta * v + rest * mean(g * g, "columns")
+            theta = theta - lr * g / v
+            return theta, g, v
+
+        return rows_from_four
+
+    @pytest.mark.parametrize("engine", ENGINES)
+    def test_each_element_or_each_row(self, engine):
+        made = self.rule()
+        for shape in self.SHAPES:
+            rng = np.random.default_rng(3)
+            theta, g = (np.asarray(rng.normal(size=shape)) for _ in range(2))
+            opt, before = gs.Optimizer({"w": theta}, made(), engine=engine), theta.copy()
+            opt.step({"w": g})
+            whole = sorted((*shape, 1, 1))[-2] >= 4
+            slot = opt.state["w"]["rows_from_four.v"]
+            assert slot.shape == ((*shape[:-1], 1) if whole else (theta.size, 1)), shape
+            v = 0.5 * ((g * g).mean(axis=-1, keepdims=True) if whole else g * g)
+            np.testing.assert_allclose(before - theta, 0.1 * g / v, rtol=1e-12)
+
+    def test_longer_axes_in_front_are_refused(self):
+        made = self.rule()
+        for shape in ((5, 4, 4), (4, 4, 3)):
+            with pytest.raises(gs.GradstepValueError, match=r"'w' has the shape .* the two longest axes; hand"):
+                gs.Optimizer({"w": np.ones(shape)}, made())
+
+    def test_what_is_no_number_of_elements(self):
+        for odd in (0, -1, 1.5, "middle"):
+            with pytest.raises(
+                gs.RuleError, match=r"folds= is 'first' or 'last', the axis that stays one, or a number"
+            ):
+
+                @rule(lambda lr=0.1: {"lr": lr}, whole=True, folds=odd)
+                def odd_folds(theta, g, lr):
+                    return theta - lr * g, g
+
+
+class TestKron:
+    def test_it_is_fitted_ever_less_often(self):
+        """timm's schedule: always, from the 501st step on with a share that falls to 0.03, by a count of steps."""
+        memory, due = {"waited": 0.0}, []
+        for t in range(1, 6001):
+            numbers, memory = gs.psgd_kron.host(t, gs.psgd_kron.defaults, memory)
+            due += [t] * (numbers["due"] == 1.0)
+        wanted, count = [], 0
+        for made in range(6000):
+            count += 1
+            if count >= 1 / min(1.0, max(0.03, math.exp(-0.001 * (made - 500)))):
+                wanted, count = [*wanted, made + 1], 0
+        assert due == wanted
+        assert due[:501] == list(range(1, 502))
+        assert due[-1] - due[-2] == 34
+
+    def test_other_seeds_draw_other_numbers(self, engine):
+        found = set()
+        for seed in (0, 0, 1):
+            opt = gs.Optimizer(problem(), "psgd_kron", engine=engine, seed=seed)
+            opt.step(problem(1))
+            found.add(fingerprint(opt))
+        assert len(found) == 2
+
+    def test_steps_become_white(self):
+        """Along a gradient of any scale, of which one direction is ten times the other."""
+        w, rng = np.zeros((2, 2)), np.random.default_rng(0)
+        opt = gs.Optimizer(w, gs.psgd_kron(lr=1.0, momentum=0.0))
+        steps = []
+        for _ in range(400):
+            before = w.copy()
+            opt.step(rng.normal(size=(2, 2)) * [[1e-1], [1e-2]])
+            steps.append(w - before)
+        sizes = np.sqrt(np.mean(np.square(steps[200:]), axis=(0, 2)))
+        assert 0.8 < sizes.min() <= sizes.max() < 1.1
+
+    def test_what_has_no_inverse_gives_nan(self):
+        assert np.isnan(solve(np.zeros((2, 2)), np.ones((2, 3)))).all()
+
+    @pytest.mark.parametrize("size", [0, 1, 2, 7])
+    def test_a_bound_of_the_largest_eigenvalue(self, size):
+        x = np.random.default_rng(size).normal(size=(size, size + 1))
+        bound = least_norm(x @ x.T)
+        assert bound.shape == (1, 1)
+        top = max(np.linalg.eigvalsh(x @ x.T), default=0.0)
+        assert 0.9 * top <= bound.item() <= top * (1 + 1e-12)
+        assert least_norm(0.0 * (x @ x.T)).item() == 0
+
+
+@pytest.mark.parametrize("name", ["shampoo", "soap", "psgd_kron"])
+class TestWithAdamw:
+    """Matrices by a rule of theirs, all else by AdamW in the same optimizer."""
+
+    def test_each_is_as_alone(self, name, engine):
+        opt = gs.Optimizer(problem(), name, groups={"[bs]": gs.adamw(lr=0.01)}, engine=engine)
+        tables = gs.Optimizer({key: x for key, x in problem().items() if x.ndim == 2}, name, engine=engine)
+        others = gs.Optimizer({key: x for key, x in problem().items() if x.ndim < 2}, gs.adamw(lr=0.01), engine=engine)
+        for seed in (1, 2, 3):
+            for own in (opt, tables, others):
+                own.step({key: g for key, g in problem(seed).items() if key in own.params})
+        assert all(bits(x) == bits((tables if x.ndim == 2 else others).params[key]) for key, x in opt.params.items())
+
+    def test_it_goes_on_from_a_file_with_the_same_bits(self, name, engine, tmp_path):
+        opt, other = (gs.Optimizer(problem(), name, groups={"[bs]": gs.adamw()}, engine=engine) for _ in range(2))
+        opt.step(problem(1))
+        opt.step(problem(2))
+        opt.save(tmp_path / "x.safetensors")
+        other.restore(tmp_path / "x.safetensors")
+        for x in (opt, other):
+            x.step(problem(3))
+        assert fingerprint(other) == fingerprint(opt)
+
+    def test_engines_agree(self, name):
+        found = set()
+        for engine in ENGINES:
+            opt = gs.Optimizer(problem(dtype="f4"), name, engine=engine)
+            for seed in range(1, 15):
+                opt.step(problem(seed, "f4"))
+            found.add(fingerprint(opt))
+        assert len(found) == 1
+
+    def test_stacks_are_refused(self, name):
+        with pytest.raises(gs.GradstepValueError, match=f"has 3 axes, and {name} is for matrices; hand in a view"):
+            gs.Optimizer({"k": np.ones((2, 3, 4))}, name)

@@ -10,7 +10,8 @@ import gradstep.variants  # registers them
 from gradstep.form.rule import registry
 from support import bits, engines, fingerprint
 
-RULES = [name for name in registry() if not registry()[name].extras]
+# What a rule draws is a function of the optimizer's t, whenever a parameter's state began.
+RULES = [name for name in registry() if not registry()[name].extras and registry()[name].random is None]
 ALONE = [name for name in RULES if registry()[name].over != "all"]  # no sum of theirs is over all arrays
 STEPS = 30  # enough for a correction by the old t to be far from one by the new
 

@@ -26,6 +26,10 @@ EQUAL = {
     ("asgd_torch", "share off"): "it is the average's",
     ("asgd_torch", "mu not kept"): "it is the average's",
     ("dadapt_adam", "gain3 off"): "d is a quotient, above and below the line as much larger",
+    **{
+        ("lamb_keras", x): "the step is as long as theta, whatever its direction's length"
+        for x in ("mean off", "rest1 off")
+    },
     ("muon_torch", "unit of eps"): "all norms are larger here",
     ("muon_torch_matched", "unit of eps"): "all norms are larger here",
     **{
@@ -35,6 +39,8 @@ EQUAL = {
     ("polyak_optax", "unit of lr"): "no step is as long as lr here",
     ("polyak_optax_plus", "unit of lr"): "no step is as long as lr here",
     ("prodigy", "gain3 off"): "as in dadapt_adam",
+    ("psgd_kron", "due off"): "a switch",
+    ("psgd_kron", "waited not kept"): "p and q change at each of the first 500 steps",
     ("radam", "rectified off"): "a switch, above a half or not",
     ("radam_optax", "now off"): "it is zero",
     ("radam_optax", "rectified off"): "a switch",
@@ -187,6 +193,9 @@ MISREAD = [
     ("muon_moonlight", "maximum(rows(g), columns(g))", "maximum(1.0, rows(g) / columns(g))"),  # Jordan's
     ("muon_optax", "columns(g) / rows(g)", "rows(g) / columns(g)"),
     ("muon_torch", "maximum(norm(u), eps)", "(norm(u) + eps)"),
+    ("psgd_kron", "matmul(matmul(p, m), transpose(q))", "matmul(matmul(p, g), transpose(q))"),  # fitted to gradients
+    ("psgd_kron", "transpose(b), step) * matrix", "transpose(b), step)"),  # a vector's number too
+    ("psgd_kron", "transpose(solve(transpose(q)", "transpose(solve(q"),
     ("shampoo", "left = left + gram", "left = 0.9 * left + gram"),  # an average
     ("sm3", "minimum(r, c) + g * g", "r + g * g"),
     ("soap", "when(due, lambda x: turned(p, turned_back(old[0], x, old[1]), q), m)", "m"),  # seen by the old bases

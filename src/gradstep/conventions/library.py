@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple, NoReturn, ParamSpec, overload
 
 from gradstep.conventions.constructor import Argument, Change, Constructor
-from gradstep.form.rule import Stage
+from gradstep.form.rule import Rule, Stage, as_stage
 
 P = ParamSpec("P")
 
@@ -17,6 +17,12 @@ class Changed(NamedTuple):
 
     names: str
     change: Change
+
+
+def for_matrices(moved: Rule | Stage) -> Stage:
+    """Return a stage of one rule that refuses parameters which are no matrices."""
+    (part,) = as_stage(moved).parts
+    return Stage((replace(part, is_for_matrices=True),))
 
 
 def minus(names: str) -> Changed:
@@ -30,7 +36,7 @@ def _minus(x: Any) -> Any:
 
 One = str | Changed
 Becomes = Mapping[str, One | tuple[One, ...]]
-Words = tuple[str | None, ...]
+Words = tuple[str | int | None, ...]
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
@@ -54,7 +60,7 @@ class Library:
     optional
         Names of numbers for which None is a switch, though it is not their default.
     choices
-        The words that may be given for an argument, of which the function is told.
+        The words or numbers that may be given for an argument, of which the function is told.
     ignored, labels, refused
         Names of arguments of these kinds (see :class:`Argument`); of those refused with the reason.
     shared

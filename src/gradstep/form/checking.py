@@ -211,15 +211,19 @@ class Matrix(Checked):
             self.checker.refuse(f"repeat(..., {x}, {n})", "does not keep the shape of what it repeats a step on")
         return y
 
-    def _chosen(self, number: Any, step: Any, x: Any) -> "Matrix":
-        text = f"when({number}, ..., {x})"
-        if not (isinstance(number, Matrix) and number.kind == SCALAR and isinstance(x, Matrix) and x.kind == ARRAY):
-            self.checker.refuse(text, "needs a number of scalars(), a function and an array")
-        y = step(x)
-        if not (isinstance(y, Matrix) and y.kind == ARRAY and y.shape == x.shape):
+    def _chosen(self, number: Any, step: Any, *before: Any) -> Any:
+        text = f"when({number}, ..., {', '.join(map(str, before))})"
+        is_number = isinstance(number, Matrix) and number.kind == SCALAR
+        if not (before and is_number and all(isinstance(x, Matrix) and x.kind == ARRAY for x in before)):
+            self.checker.refuse(text, "needs a number of scalars(), a function and an array, or several")
+        after = step(*before)
+        after = after if isinstance(after, tuple) else (after,)
+        shapes = [x.shape if isinstance(x, Matrix) and x.kind == ARRAY else None for x in after]
+        if shapes != [x.shape for x in before]:
             self.checker.refuse(text, "does not keep the shape of what it changes")
         self.checker.operations["when"] += 1
-        return Matrix(self.checker, ARRAY, text, x.shape)
+        made = tuple(Matrix(self.checker, ARRAY, text, x.shape) for x in before)
+        return made[0] if len(made) == 1 else made
 
     def _shapes(self, word: str, text: str, operands: tuple[Any, ...]) -> list[Shape]:
         """The shapes of what a word of whole arrays gives."""
@@ -251,6 +255,14 @@ class Matrix(Checked):
                 if rows != columns or others[0] != (rows, columns):
                     self.checker.refuse(text, f"is for two squares, not {_shown((rows, columns))}, {_shown(others[0])}")
                 return [(rows, rows)]
+            case "solve":
+                if rows != columns or others[0][0] != rows:
+                    self.checker.refuse(text, f"solves {_shown((rows, columns))} for {_shown(others[0])}")
+                return [others[0]]
+            case "upper" | "least_norm":
+                if rows != columns:
+                    self.checker.refuse(text, f"is for square matrices, not {_shown((rows, columns))}")
+                return [(rows, rows)] if word == "upper" else [(1, 1)]
             case "eigh" | "qr":
                 if rows != columns:
                     self.checker.refuse(text, f"is for square matrices, not {_shown((rows, columns))}")

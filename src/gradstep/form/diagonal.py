@@ -4,7 +4,8 @@ from typing import Any
 
 from gradstep.array.namespaces import namespace
 from gradstep.form.matrices import product_sums
-from gradstep.form.vocabulary import transpose, when
+from gradstep.form.vocabulary import max as largest
+from gradstep.form.vocabulary import transpose
 
 
 class Diagonal:
@@ -38,16 +39,17 @@ class Diagonal:
     def speak(self, word: str, operands: tuple[Any, ...]) -> Any:
         """Return what a vocabulary word gives."""
         match word:
-            case "transpose":
+            case "transpose" | "upper":
                 return self
+            case "solve":
+                return operands[1] / self.column
+            case "least_norm":
+                return largest(self.column, "rows")
             case "matmul":
                 return _product(*operands)
             case "gram":
                 x = operands[0]
                 return Diagonal(product_sums(namespace(x), x))
-            case "when":
-                number, step, _ = operands
-                return Diagonal(when(number, lambda x: step(Diagonal(x)).column, self.column))
             case "iterated":
                 return Diagonal(namespace(self.column).ones_like(self.column))
             case "eigh":

@@ -51,8 +51,11 @@ class Expr:
             step, x, n = operands
             return Expr("repeat", x, step(Expr("symbol", "X")), step, n)
         if word == "when":
-            number, step, x = operands
-            return Expr("when", Expr(">", _node(number), _node(0.0)), _node(step(x)), _node(x))
+            number, step, *before = operands
+            is_due, after = Expr(">", _node(number), _node(0.0)), step(*before)
+            after = after if isinstance(after, tuple) else (after,)
+            made = tuple(Expr("when", is_due, _node(y), _node(x)) for x, y in zip(before, after, strict=True))
+            return made[0] if len(made) == 1 else made
         made = Expr(word, *map(_node, operands))
         return (Expr("item", made, 0), Expr("item", made, 1)) if word in ("eigh", "qr") else made
 

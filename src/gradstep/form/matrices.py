@@ -15,7 +15,7 @@ from array_api_compat import device, is_jax_array
 from gradstep.array.namespaces import namespace
 from gradstep.array.reduction import axis_sums
 
-Folds = Literal["first", "last"]
+Folds = Literal["first", "last"] | int
 AXES = {"rows": (-2,), "columns": (-1,), "all": (-1, -2)}  # what a mean over rows goes along, and so on
 OVER = (*AXES, "array")  # the last goes over the matrices of a stack too
 
@@ -56,8 +56,12 @@ def identity_factor(how: Any) -> str | None:
 def matrix_shape(shape: tuple[int, ...], folds: Folds | None = None) -> tuple[int, ...]:
     """Return the shape of an array as a matrix or a stack of them.
 
-    Folded, all axes but the first, or the last, are one: an array of one axis is one row, or one column.
+    Folded, all axes but the first, or the last, are one: an array of one axis is one row, or one column. Folded by a
+    number, an array whose second longest axis is shorter is one column of all its elements.
     """
+    if isinstance(folds, int):
+        is_small = len(shape) < 2 or sorted(shape)[-2] < folds
+        return (prod(shape), 1) if is_small else shape
     if folds is None:
         return (*shape, *(1,) * (2 - len(shape)))
     if folds == "first":
@@ -193,14 +197,59 @@ def iterated(xp: Any, x: Any, q: Any) -> Any:
     return basis.astype(dtype) if xp is np else basis
 
 
-def when(number: Any, step: Callable[[Any], Any], x: Any) -> Any:
-    """Return ``step`` of ``x`` where the number is above zero, else ``x``; JAX knows it later where it traces."""
-    if is_jax_array(x):
+def upper(xp: Any, x: Any) -> Any:
+    """Return a square matrix with zeros below its diagonal."""
+    return xp.triu(x)
+
+
+def solve(xp: Any, a: Any, b: Any) -> Any:
+    """Return the inverse of a square matrix times another; on NumPy by float64, and NaN where there is no inverse."""
+    if xp is not np:
+        return xp.linalg.solve(a, b)
+    try:
+        return np.linalg.solve(np.asarray(a, np.float64), np.asarray(b, np.float64)).astype(b.dtype)
+    except np.linalg.LinAlgError:
+        return np.full_like(b, np.nan)
+
+
+def least_norm(xp: Any, x: Any) -> Any:
+    """Return a bound from below of the largest eigenvalue of a symmetric matrix that has none below zero.
+
+    It is the length of x times a unit vector: that along x times the longest column of x.
+    """
+    if x.shape[-1] == 0:
+        return xp.sum(x, axis=AXES["all"], keepdims=True)
+    top = largest(xp, xp.abs(x), "all")
+    y = x / xp.where(top > 0.0, top, xp.ones_like(top))
+    place = xp.argmax(xp.sum(y * y, axis=-2, keepdims=True), axis=-1, keepdims=True)
+    column = xp.matmul(y, xp.take_along_axis(y, xp.broadcast_to(place, (*y.shape[:-1], 1)), axis=-1))
+    length = norm(xp, column)
+    unit = column / xp.where(length > 0.0, length, xp.ones_like(length))
+    return top * norm(xp, xp.matmul(y, unit))
+
+
+def when(number: Any, step: Callable[..., Any], *x: Any) -> Any:
+    """Return ``step`` of ``x``, which gives as many, where the number is above zero, else ``x``."""
+    if is_jax_array(number):
         from jax import core, lax  # pyright: ignore[reportMissingImports]  # there is an array of JAX's
 
-        if isinstance(number, core.Tracer):
-            return lax.cond(number > 0, step, lambda y: y, x)
-    return step(x) if number > 0 else x
+        if isinstance(number, core.Tracer):  # which knows its value later
+            alone = lax.cond(number > 0, lambda *y: _columns(step(*map(_like, x, y))), lambda *y: y, *_columns(x))
+            x = tuple(map(_like, x, alone))
+            return x[0] if len(x) == 1 else x
+    if number > 0:
+        return step(*x)
+    return x[0] if len(x) == 1 else x
+
+
+def _columns(x: Any) -> tuple[Any, ...]:
+    """Return arrays, the diagonals among them as the columns in which they lie."""
+    return tuple(getattr(y, "column", y) for y in (x if isinstance(x, tuple) else (x,)))
+
+
+def _like(x: Any, y: Any) -> Any:
+    """Return an array as a diagonal where ``x`` is one."""
+    return type(x)(y) if hasattr(x, "column") else y
 
 
 def simplex(xp: Any, x: Any, total: Any) -> Any:
@@ -238,6 +287,9 @@ WORDS: Mapping[str, Callable[..., Any]] = {
     "eigh": eigh,
     "qr": qr,
     "iterated": iterated,
+    "upper": upper,
+    "solve": solve,
+    "least_norm": least_norm,
     "simplex": simplex,
     "rows": lambda _, x: float(max(x.shape[-2], 1)),  # at least 1: a number to divide by
     "columns": lambda _, x: float(max(x.shape[-1], 1)),

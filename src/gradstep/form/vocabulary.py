@@ -30,9 +30,13 @@ keeps it, with one element:
 ``eigh(x)``          eigenvalues, as a row, and eigenvectors, as columns, of a symmetric matrix
 ``qr(x)``            the orthogonal and the triangular factor of a square matrix
 ``iterated(x, q)``   the eigenvectors q of a matrix near to x, after one orthogonal iteration
+``upper(x)``         a square with zeros below its diagonal
+``solve(a, b)``      the inverse of a square a times b
+``least_norm(x)``    a bound from below of the largest eigenvalue of a square that has none below zero
 ``simplex(x, s)``    the nearest matrix to x of numbers not below zero that add up to s
 ``repeat(f, x, n)``  f of f of ... of x, n times; x keeps its shape
-``when(n, f, x)``    f of x where the scalar n is above zero, else x, and then f costs nothing; x keeps its shape
+``when(n, f, x)``    f of x where the scalar n is above zero, else x, and then f costs nothing; x keeps its shape, and
+                     may be several: ``p, q = when(n, f, p, q)``
 ``rows(x)``          how many rows x has, a number; ``columns(x)`` likewise
 ``spacing(x)``       from 1 to the next number of the dtype that x is computed in
 =================== ==================================================================================
@@ -52,8 +56,9 @@ from gradstep.array.namespaces import compute_dtype, namespace
 from gradstep.form import matrices
 
 __all__ = [
-    "abs", "cbrt", "columns", "eigh", "gram", "iterated", "matmul", "max", "maximum", "mean", "minimum", "norm",
-    "qr", "repeat", "rows", "shaped_as", "sign", "simplex", "spacing", "sqrt", "transpose", "when", "where", "wide",
+    "abs", "cbrt", "columns", "eigh", "gram", "iterated", "least_norm", "matmul", "max", "maximum", "mean", "minimum",
+    "norm", "qr", "repeat", "rows", "shaped_as", "sign", "simplex", "solve", "spacing", "sqrt", "transpose", "upper",
+    "when", "where", "wide",
 ]  # fmt: skip
 
 
@@ -215,13 +220,25 @@ def iterated(x: Any, q: Any) -> Any:
     return _whole("iterated", x, q)
 
 
-def when(number: Any, step: Callable[[Any], Any], x: Any) -> Any:
-    """``step`` of ``x`` where the scalar ``number`` is above zero, else ``x``."""
-    for operand in (number, x):
-        speak: Callable[[str, tuple[Any, ...]], Any] | None = getattr(operand, "speak", None)
-        if speak is not None:
-            return speak("when", (number, step, x))
-    return matrices.when(number, step, x)
+def upper(x: Any) -> Any:
+    """A square with zeros below its diagonal."""
+    return _whole("upper", x)
+
+
+def solve(a: Any, b: Any) -> Any:
+    """The inverse of a square ``a`` times ``b``."""
+    return _whole("solve", a, b)
+
+
+def least_norm(x: Any) -> Any:
+    """Bound from below of the largest eigenvalue of a symmetric square that has none below zero."""
+    return _whole("least_norm", x)
+
+
+def when(number: Any, step: Callable[..., Any], *x: Any) -> Any:
+    """``step`` of ``x`` where the scalar ``number`` is above zero, else ``x``: of one array, or of several at once."""
+    speak: Callable[[str, tuple[Any, ...]], Any] | None = getattr(number, "speak", None)
+    return matrices.when(number, step, *x) if speak is None else speak("when", (number, step, *x))
 
 
 def simplex(x: Any, total: Any) -> Any:

@@ -34,6 +34,7 @@ from gradstep.rules.nesterov import nesterov
 from gradstep.rules.novograd import novograd
 from gradstep.rules.polyak import polyak
 from gradstep.rules.prodigy import prodigy
+from gradstep.rules.psgd_kron import psgd_kron
 from gradstep.rules.radam import radam
 from gradstep.rules.rmsprop import rmsprop
 from gradstep.rules.rprop import rprop
@@ -54,6 +55,6 @@ __all__ = [
     "adabelief", "adadelta", "adafactor", "adagrad", "adam", "adamax", "adamaxw", "adamw", "adan", "ademamix",
     "adopt", "amsgrad", "asgd", "came", "dadapt_adam", "dadapt_sgd", "dog", "dowg", "ftrl", "lamb", "laprop",
     "lars", "ldog", "lion", "madgrad", "momentum", "momo", "muon", "nadam", "nadamw", "nesterov", "novograd",
-    "polyak", "prodigy", "radam", "rmsprop", "rprop", "schedule_free_adamw", "schedule_free_sgd", "sgd", "sgdw",
-    "shampoo", "signum", "simplified_ademamix", "sm3", "soap", "sophia", "stable_adamw", "yogi",
+    "polyak", "prodigy", "psgd_kron", "radam", "rmsprop", "rprop", "schedule_free_adamw", "schedule_free_sgd", "sgd",
+    "sgdw", "shampoo", "signum", "simplified_ademamix", "sm3", "soap", "sophia", "stable_adamw", "yogi",
 ]

@@ -8,6 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from gradstep.array.storage import step_key
+from gradstep.engine.normals import normals
+from gradstep.engine.tensor import Tensor
 from gradstep.form.rule import Rule
 from gradstep.testing.case import Case
 from gradstep.testing.trial import REAL, demand, edges, equal, extras, gradients, normal, run, sprinkled
@@ -72,7 +75,7 @@ def _oracle_of_matrices(case: Case) -> None:
         grads[2][0][...] = 0.0
         for hyper in case.visible():
             path = [x["theta"][0] for x in run(case.stage(**hyper), [theta], grads)]
-            exact = case.oracle(theta.tolist(), [g.tolist() for (g,) in grads], **hyper)
+            exact = case.oracle(theta.tolist(), [g.tolist() for (g,) in grads], **_drawn(case, theta, steps), **hyper)
             far, last = float(np.abs(theta).max()), theta
             for t, (got, wanted) in enumerate(zip(path, exact, strict=True), 1):
                 rounded = np.array([[float(x) for x in row] for row in wanted])
@@ -85,6 +88,14 @@ def _oracle_of_matrices(case: Case) -> None:
                     f"step {t} of a {shape} matrix, {hyper}: {got.tolist()}, the oracle {rounded.tolist()}; "
                     f"{error:.3g} apart, {case.bound * far:.3g} allowed",
                 )
+
+
+def _drawn(case: Case, theta: Any, steps: int) -> dict[str, Any]:
+    """Return what a rule draws at each step for the first array of an optimizer, as its oracle takes it."""
+    if case.rule.random is None:
+        return {}
+    tensor = Tensor("0", theta, (), 0)
+    return {case.rule.random: [normals(tensor, step_key(0, t))(0).tolist() for t in range(1, steps + 1)]}
 
 
 def units(case: Case) -> None:

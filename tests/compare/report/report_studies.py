@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from gradstep.compare.evidence.study import Study
-from gradstep.compare.record import SEARCH_SEEDS, Goal, ProblemInfo, RunRecord, Spec, Timing
+from gradstep.compare.record import SEARCH_SEEDS, Goal, ProblemInfo, RunRecord, Session, Spec, Timing
 
 STEPS, EVERY = 100, 5
 SPEED = {
@@ -127,7 +127,7 @@ def made_study(
             if timed:
                 timings.append(Timing(p, optimizer, 100.0 + 20 * k, 10.0 + 20 * k, 8.0 * min(k, 2)))
     environment = {"gradstep": "1.2.3", "Python": "3.11", "NumPy": "2.0", "engine": "compiled", "machine": "Linux"}
-    return Study(spec, cards, runs, timings, environment, [])
+    return Study(spec, cards, runs, timings, [Session(environment, len(runs))], [])
 
 
 def steps_to(rate, level, seed):
