@@ -684,6 +684,55 @@ def test_a_step_keeps_nothing(name, engine):
     assert after - before < w.nbytes / 2
 
 
+class TestFoldsBelow:
+    """A number as ``folds=``: arrays whose second longest axis is shorter are one column."""
+
+    SHAPES = ((5,), (2, 3), (3, 9), (9, 3), (4, 4), (2, 2, 3), (3, 4, 5), (2, 4, 5), ())
+
+    def rule(self):
+        def scalars(lr=0.1, beta=0.5):
+            return {"lr": lr, "beta": beta, "rest": 1 - beta}
+
+        @rule(scalars, state="v", shapes={"v": "rows"}, whole=True, folds=4, nonnegative="v")
+        def rows_from_four(theta, g, v, lr, beta, rest):
+            """A mean square of each row from four rows and columns on."""
+            v = beta * v + rest * mean(g * g, "columns")
+            theta = theta - lr * g / v
+            return theta, g, v
+
+        return rows_from_four
+
+    @pytest.mark.parametrize("engine", ENGINES)
+    def test_each_element_or_each_row(self, engine):
+        made = self.rule()
+        for shape in self.SHAPES:
+            rng = np.random.default_rng(3)
+            theta, g = (np.asarray(rng.normal(size=shape)) for _ in range(2))
+            opt, before = gs.Optimizer({"w": theta}, made(), engine=engine), theta.copy()
+            opt.step({"w": g})
+            whole = sorted((*shape, 1, 1))[-2] >= 4
+            slot = opt.state["w"]["rows_from_four.v"]
+            assert slot.shape == ((*shape[:-1], 1) if whole else (theta.size, 1)), shape
+            v = 0.5 * ((g * g).mean(axis=-1, keepdims=True) if whole else g * g)
+            np.testing.assert_allclose(before - theta, 0.1 * g / v, rtol=1e-12)
+
+    def test_longer_axes_in_front_are_refused(self):
+        made = self.rule()
+        for shape in ((5, 4, 4), (4, 4, 3)):
+            with pytest.raises(gs.GradstepValueError, match=r"'w' has the shape .* the two longest axes; hand"):
+                gs.Optimizer({"w": np.ones(shape)}, made())
+
+    def test_what_is_no_number_of_elements(self):
+        for odd in (0, -1, 1.5, "middle"):
+            with pytest.raises(
+                gs.RuleError, match=r"folds= is 'first' or 'last', the axis that stays one, or a number"
+            ):
+
+                @rule(lambda lr=0.1: {"lr": lr}, whole=True, folds=odd)
+                def odd_folds(theta, g, lr):
+                    return theta - lr * g, g
+
+
 class TestKron:
     def test_it_is_fitted_ever_less_often(self):
         """timm's schedule: always, from the 501st step on with a share that falls to 0.03, by a count of steps."""

@@ -15,7 +15,7 @@ from gradstep.errors import GradstepError
 
 
 def todo(lr, steps=20, seed=0, problem="made", optimizer="sgd", phase="eval"):
-    return PlannedRun(problem, optimizer, phase, 0, seed, {"lr": lr}, None, steps, "train")
+    return PlannedRun(problem, optimizer, phase, 0, seed, {"lr": lr}, None, None, steps, "train")
 
 
 def one_run(lr, **more):

@@ -44,7 +44,8 @@ KEPT_RUN = """{"problem": "digits-softmax", "optimizer": "momentum:lr=1e+30", "p
 def test_kept_records_are_read_and_written_as_they_were():
     spec = Spec.from_json(json.loads(KEPT_SPEC))
     assert spec.goals["digits-softmax"] == Goal("accuracy", 0.955, "validation", "frozen")
-    assert json.loads(json.dumps(spec.as_json())) == {**json.loads(KEPT_SPEC), "format": 2, "searches": 1, "stages": {}}
+    new = {"format": 2, "searches": 1, "shard": None, "stages": {}}
+    assert json.loads(json.dumps(spec.as_json())) == json.loads(KEPT_SPEC) | new
     run = RunRecord.from_json(json.loads(KEPT_RUN))
     assert run.key == ("digits-softmax", "momentum:lr=1e+30", "health", 0, 0)
     assert json.dumps(run.as_json()) == KEPT_RUN.replace("\n", " ")
@@ -94,19 +95,53 @@ def test_the_name_of_a_study_is_the_hash_of_what_settles_it():
         "search": "tpe",
         "tune": "all",
         "steps": None,
-        "goals": {"quadratic": Goal("loss", 0.5, "train", "given")},
+        "goals": {**SPEC.goals, "quadratic": Goal("loss", 0.5, "train", "given")},
         "sources": {"quadratic": Source("/x.py", "11")},
-        "stages": {"sgd": Source("/x.py", "11")},
+        "stages": {"adam": Source("/x.py", "11")},
+        "shard": "2/5",
         "version": "0",
     }
     assert set(changes) == {*SPEC.as_json()} - {"format"}
+    told = {"goals": "target of quadratic (", "sources": "file of quadratic (", "stages": "file of adam ("}
+    free = {"problems", "optimizers", "seeds", "trials", "tuning_seeds", "searches", "shard"}
     for name, value in changes.items():
         other = replace(SPEC, **{name: value})
         assert other.sha256 != SPEC.sha256
-        [difference] = SPEC.differences(other)
-        assert difference.startswith(f"{name} (")
+        for first, second in ((SPEC, other), (other, SPEC)):
+            found = first.differences(second)
+            assert [x.startswith(told.get(name, f"{name} (")) for x in found] == [True] * (name not in free)
     assert SPEC.differences(SPEC) == []
-    assert SPEC.differences(replace(SPEC, seeds=5)) == ["seeds (2, not 5)"]
+    assert SPEC.differences(replace(SPEC, steps=5, seeds=3)) == ["steps (7, not 5)"]
+
+
+def test_what_makes_runs_incomparable_is_told_in_a_few_words():
+    tpe = replace(SPEC, search="tpe")
+    assert tpe.differences(replace(tpe, trials=9, tuning_seeds=2)) == ["trials (5, not 9)", "tuning_seeds (1, not 2)"]
+    given = replace(SPEC, goals={**SPEC.goals, "quadratic": Goal("loss", 0.5, "train", "given")})
+    [said] = SPEC.differences(given)
+    assert said == "target of quadratic (loss ≤ 0.001 on train data, problem, not loss ≤ 0.5 on train data, given)"
+    [said] = given.differences(replace(SPEC, goals={}))[:1]
+    assert said == "target of quadratic (loss ≤ 0.5 on train data, given, not settled by the study)"
+    one, other = (
+        replace(SPEC, problems=("a.py:f",), sources={"a.py:f": Source("/a.py", sha, scale)})
+        for sha, scale in (("0123456789", (("theta", 0.1),)), ("9876543210", ()))
+    )
+    assert one.differences(other) == ["file of a.py:f (01234567, not 98765432)"]
+    measured = replace(one, sources={"a.py:f": Source("/b.py", "0123456789")})
+    assert one.differences(measured) == ["file of a.py:f (scale 0.1 theta, not none)"]
+    assert one.differences(measured.begun_as(one)) == []
+
+
+def test_two_specs_joined_ask_for_the_runs_of_both():
+    other = make_spec(
+        ["diabetes", "rosenbrock"], "nadam,adam", seeds=1, trials=9, searches=2, steps=7, shard="1/2"
+    ).spec
+    both = SPEC.joined(other)
+    assert both.problems == ("quadratic", "diabetes", "rosenbrock")
+    assert both.optimizers == ("adam", "sgd:lr=0.25", "nadam")
+    assert (both.seeds, both.trials, both.searches, both.steps, both.shard) == (2, 9, 2, 7, None)
+    assert both.goals == {**SPEC.goals, **other.goals}
+    assert both.joined(SPEC) == both.joined(other) == both
 
 
 def test_where_a_file_lies_does_not_make_another_study():

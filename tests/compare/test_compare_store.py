@@ -86,10 +86,10 @@ def test_what_is_finished_is_not_made_again(folder):
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"seeds": 3}, r"another study: seeds \(2, not 3\); take another folder"),
-        ({"trials": 2, "steps": 30}, r"trials \(3, not 2\); steps \(20, not 30\)"),
-        ({"optimizers": "sgd"}, r"optimizers \(sgd,adam, not sgd\)"),
-        ({"problems": "diabetes"}, r"problems \(diabetes,quadratic, not diabetes\)"),
+        ({"steps": 30}, r"another study: steps \(20, not 30\); take another folder"),
+        ({"trials": 2, "tune": "all"}, r"another study: tune \(lr, not all\); take"),
+        ({"ruleset": "defaults"}, r"another study: ruleset \(tuned, not defaults\); take"),
+        ({"target": "loss=0.1"}, r"target of diabetes \(.*, not loss ≤ 0.1 on \w+ data, given\); target of quad"),
     ],
 )
 def test_another_study_is_refused_by_what_differs(changes, says, folder):
@@ -245,13 +245,17 @@ MISFITS = {
     "no seeds": (with_changes("facts", lambda x: x.update(seeds=-3)), "its spec is of no study"),
     "seeds without end": (with_changes("facts", lambda x: x.update(tuning_seeds=10**30)), "its spec is of no study"),
     "no problems": (with_changes("facts", lambda x: x.update(problems=[])), "its spec is of no study"),
+    "more seeds than ever": (with_changes("facts", lambda x: x.update(seeds=3)), "is no part of all that was asked"),
+    "a shard of none": (with_changes("facts", lambda x: x.update(shard="3/2")), "its spec is of no study"),
+    "other steps": (with_changes("facts", lambda x: x.update(steps=21)), "is no part of all that was asked"),
+    "made by nobody": (with_changes("runs", lambda x: x.update(made_with="me")), "does not say what made a run of"),
     "another problem": (
         with_changes("facts", lambda x: x.update(problems=["digits-mlp"])),
-        "and its spec names 'digits",
+        "its spec names 'digits-mlp', and all that was asked for has 'diabetes', 'quadratic'",
     ),
     "an optimizer that is not known": (
         with_changes("facts", lambda x: x.update(optimizers=["a"])),
-        "spec does not name",
+        "its spec names 'a', and all that was asked for has 'sgd', 'adam'",
     ),
 }
 

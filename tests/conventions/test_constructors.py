@@ -48,6 +48,8 @@ def default(x):
     """A default of theirs: a list is as good as a tuple, and a function or transformation of theirs is None here."""
     if isinstance(x, list):
         return tuple(x)
+    if inspect.isclass(x) and x.__name__ == "float32":
+        return "float32"
     return None if inspect.isfunction(x) or hasattr(x, "_fields") else x
 
 
@@ -76,10 +78,12 @@ def test_arguments_and_defaults_are_the_librarys_own(name):
 @pytest.mark.parametrize("name", EVERY)
 def test_defaults_make_a_stage_that_steps_and_is_documented(name):
     make = constructor(name)
-    w = np.ones(3)
+    w = np.ones((3, 1))  # Muon takes matrices alone
     opt = gs.Optimizer(w, described(name).stage({}))
     for _ in range(2):  # ADOPT's first update only looks
-        opt.step(np.full(3, 0.5), loss=1.0, **({"curvature": np.ones(3)} if name == "optax.contrib.sophia" else {}))
+        opt.step(
+            np.full((3, 1), 0.5), loss=1.0, **({"curvature": np.ones((3, 1))} if name == "optax.contrib.sophia" else {})
+        )
     assert (w < 1).all()
     assert inspect.getdoc(make).startswith(f"``{THEIRS[name.rpartition('.')[0]].replace('tensorflow', 'tf')}.")
 
@@ -87,9 +91,9 @@ def test_defaults_make_a_stage_that_steps_and_is_documented(name):
 def test_a_name_is_the_constructor():
     for name in EVERY:
         with case(name):
-            given = {"lr": 0.01} if "lr" in described(name).takes else {"learning_rate": 0.01}
+            given = {described(name).rate: 0.01}
             more = {"momentum": 0.5} if name == "tf1.MomentumOptimizer" else {}
-            opt = gs.Optimizer(np.ones(2), name, **given, **more)
+            opt = gs.Optimizer(np.ones((2, 1)), name, **given, **more)
             assert repr(opt.stage) == repr(constructor(name)(**given, **more))
             assert opt.lr == 0.01
             opt.lr = 0.02
@@ -125,6 +129,8 @@ ABOVE_ZERO = {
 SWITCHES_AT_ZERO = {"momentum", "eps_root"}
 REFUSED_AT_ZERO = {
     "tf1.AdagradOptimizer" + "initial_accumulator_value",
+    "keras.Ftrl" + "initial_accumulator_value",
+    "keras.Ftrl" + "learning_rate",
     "pytorch_optimizer.FTRL" + "lr",
     "pytorch_optimizer.Yogi" + "initial_accumulator",
 }
@@ -274,6 +280,11 @@ def test_keras_takes_what_its_base_class_takes():
         ('gs.Optimizer(w, "optax.dog")', ValueError, r"unknown optimizer of optax 'dog'; known: optax\.contrib\.dog"),
         ('gs.Optimizer(w, "optax.contrib.prodgy")', ValueError, r"of optax\.contrib 'prodgy'; did you mean prodigy"),
         ('gs.Optimizer(w, "optax.rprop")', ValueError, r"optax\.rprop cannot be had here: in optax 0\.2\.8 each"),
+        (
+            "O.contrib.schedule_free_sgd(lambda t: 0.1)",
+            ValueError,
+            r"_rate can be no schedule here: optax asks",
+        ),
         ("O.rprop(0.1)", AttributeError, r"rprop cannot be had here: in optax 0\.2\.8 each"),
         ("O.prodigy()", AttributeError, r"module 'gradstep\.conventions\.optax' has no attribute 'prodigy'"),
     ],

@@ -26,6 +26,10 @@ EQUAL = {
     ("asgd_torch", "share off"): "it is the average's",
     ("asgd_torch", "mu not kept"): "it is the average's",
     ("dadapt_adam", "gain3 off"): "d is a quotient, above and below the line as much larger",
+    **{
+        ("lamb_keras", x): "the step is as long as theta, whatever its direction's length"
+        for x in ("mean off", "rest1 off")
+    },
     ("muon_torch", "unit of eps"): "all norms are larger here",
     ("muon_torch_matched", "unit of eps"): "all norms are larger here",
     **{

@@ -52,6 +52,13 @@ class Case:
     def __str__(self) -> str:
         return f"{self.library}/{self.key}"
 
+    def shaped(self, task: "Problem") -> "Problem":
+        """The problem as the constructor takes it: Muon is for matrices, and has ``a`` as a column."""
+        if (self.library, self.constructor) not in {("torch", "Muon"), ("keras", "Muon")}:
+            return task
+        start, *grads = ({name: x.reshape(len(x), -1) for name, x in own.items()} for own in (task.start, *task.grads))
+        return Problem(start, grads)
+
     def given(self, schedule: Callable[[float, float], Any] = inverse_time) -> dict[str, Any]:
         """The arguments as Python; ``schedule`` makes what stands where JSON names a schedule."""
         return {
@@ -144,7 +151,7 @@ def read(library: str) -> tuple[dict[str, Any], Mapping[str, np.ndarray]]:
 
 def recorded(case: Case, about: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> tuple[Problem, Trajectory]:
     """One case of a recording."""
-    task, rows = task_of(arrays, case.dtype), _rows(arrays[case.key])
+    task, rows = case.shaped(task_of(arrays, case.dtype)), _rows(arrays[case.key])
     theta = [task.start, *(_under("theta/", row) for row in rows)]
     state = [_under("state/", row) for row in rows]
     return task, Trajectory(theta, state, about["cases"][case.key])

@@ -107,6 +107,13 @@ KNOWN = [
     Known("pytorch_optimizer", "LaProp", "float64", "pytorch_optimizer rounds the rate to float32.", whole=5e-8),
     Known("timm", "RAdamLegacy", "float64", "timm computes in float32, whatever the parameters are.", whole=1e-6),
     Known(
+        "optax",
+        "adafactor",
+        "float64",
+        "JAX takes the power of the count of updates in float32, and a momentum is kept in that.",
+        whole=1e-7,
+    ),
+    Known(
         "optax.contrib",
         "simplified_ademamix",
         "float64",
@@ -154,6 +161,22 @@ KNOWN = [
     ),
     Known("keras", "AdamW", "float32", POWERS, ulps=30, concerns=lambda x: "beta_2" not in x, where="beta_2 = 0.999"),
     Known("keras", "Nadam", "float32", POWERS, ulps=16, concerns=lambda x: "beta_2" not in x, where="beta_2 = 0.999"),
+    Known(
+        "keras",
+        "Adafactor",
+        "float64",
+        "Keras takes means in float32, beside weights in float64 too.",
+        whole=1e-7,
+        ulps=5e8,
+    ),
+    Known(
+        "keras",
+        "Muon",
+        "float64",
+        "Keras takes norms in float32, beside weights in float64 too.",
+        whole=4e-8,
+        ulps=2e8,
+    ),
     Known(
         "mlx",
         "Adam",

@@ -15,6 +15,7 @@ from gradstep.cli.check import check
 from gradstep.cli.common import INTERRUPTED, Ended, complain, say
 from gradstep.cli.compare import compare
 from gradstep.cli.info import info, problems
+from gradstep.cli.merge import merge
 from gradstep.cli.play import play
 from gradstep.cli.report import report
 from gradstep.cli.run import run as run_own
@@ -45,7 +46,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for verb in (compare, watch, report, play, check, bench, show, problems, info):
+for verb in (compare, merge, watch, report, play, check, bench, show, problems, info):
     app.command()(_stays()(verb))
 app.command("run")(_stays()(run_own))
 

@@ -22,7 +22,7 @@ OPTIMIZERS_HELP = "Comma-separated rules or constructors: adam,momentum:momentum
 def compare(
     problems: Annotated[list[str], typer.Argument(metavar="PROBLEM...", help=PROBLEMS_HELP)],
     optimizers: Annotated[str | None, typer.Option(help=OPTIMIZERS_HELP)] = None,
-    seeds: Annotated[int, typer.Option(min=1, help="Paired seeds that judge, the same for every optimizer.")] = 3,
+    seeds: Annotated[int, typer.Option(min=1, help="Paired seeds that judge, the same for every optimizer.")] = 6,
     trials: Annotated[int, typer.Option(min=1, help="Hyperparameters tried of each optimizer on each problem.")] = 5,
     tuning_seeds: Annotated[int, typer.Option(min=1, help="Seeds of each trial; none of them judges.")] = 1,
     searches: Annotated[
@@ -38,8 +38,12 @@ def compare(
     vary: Annotated[
         str | None, typer.Option(help="batch=32,128,512: each problem with each of these values of an option.")
     ] = None,
+    shard: Annotated[
+        str | None, typer.Option(metavar="K/N", help="The K-th of N parts alone; `gradstep merge` joins them.")
+    ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="Folder; the same command goes on in it. Default: gradstep-compare/PROBLEM.")
+        Path | None,
+        typer.Option(help="Folder; with more seeds, trials or names it goes on. Default: gradstep-compare/PROBLEM."),
     ] = None,
     jobs: Annotated[int | None, typer.Option(min=1, help="Runs at a time. Default: the number of cores.")] = None,
     backend: Annotated[str, typer.Option(help="Of joblib: loky, threading, dask, ray.")] = "loky",
@@ -52,7 +56,8 @@ def compare(
 ) -> int:
     """Train problems with several optimizers, tuned alike; print a table, write report.html.
 
-    Every finished run is kept in the folder: after Ctrl-C, a kill or a crash the same command goes on.
+    Every finished run is kept in the folder: after Ctrl-C, a kill or a crash the same command goes on. So does one that
+    asks for more, or for fewer: what is there is not made again.
     """
     require(*PACKAGES, *["optuna"] * (search == "tpe"))
     from gradstep.cli.forecast import show
@@ -82,6 +87,7 @@ def compare(
         steps=steps,
         target=target,
         vary=vary,
+        shard=shard,
     )
     if plan:
         return show(asked, jobs, json)
@@ -103,20 +109,23 @@ def compare(
     study.report(here / "report.html")
     write_tables(study, *places)
     shown.end(study, [folder / NAME, folder / "report.html", *filter(None, (csv, parquet))])
+    if study.mixture is not None:
+        say(study.mixture)
     for failure in (failed := failures(study)):
         say(failure)
     return WRONG if failed else 0
 
 
 def free_folder(problems: Sequence[str], spec: "Spec") -> Path:
-    """The default folder: the first of its name that holds nothing yet, or this very study."""
+    """The default folder: the first of its name that holds nothing yet, or a study that can go on as this one."""
     from gradstep.compare.store import NAME, Reader
 
     texts = [re.sub(r"\.py(?=:|$)", "", Path(text).name) for text in problems]
     name = "+".join(re.sub(r"[^\w.-]+", "-", text) for text in texts)
     name = name if len(name) <= 80 else f"{len(problems)}-problems"
+    name = name if spec.shard is None else f"{name}-{spec.shard.replace('/', '-of-')}"
     for k in count(1):
         folder = Path("gradstep-compare") / (name if k == 1 else f"{name}-{k}")
-        if not (folder / NAME).is_file() or Reader(folder).read().is_of(spec):
+        if not (folder / NAME).is_file() or Reader(folder).read().can_go_on_as(spec):
             return folder
     raise AssertionError  # for the type checker

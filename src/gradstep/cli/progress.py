@@ -87,7 +87,7 @@ class PlainLines(Lines, Reporter):
         """Count a run; say how its optimizer did on that problem when it was the last one."""
         self.count(run)
         made, now = self.done[run.problem, run.optimizer], time.monotonic()
-        if made == self.totals[run.optimizer] // len(self.study.problems):
+        if made == self.study.asked[run.problem, run.optimizer]:
             where = f"{run.problem}, " if len(self.study.problems) > 1 else ""
             self.say(f"{where}{run.optimizer}: {counted(made, 'run')}, {self.outcome(run.problem, run.optimizer)}")
         elif now - self.at >= EVERY:
@@ -240,4 +240,6 @@ class JsonLines(Reporter):
         for row in study.table():
             self.say("row", asdict(row))
         self.say("verdict", outcome(study))
-        self.say("end", {"files": [str(path) for path in files]})
+        made_with = [asdict(session) for session in study.sessions]
+        notes = [*study.notes, *filter(None, [study.mixture])]
+        self.say("end", {"made_with": made_with, "notes": notes, "files": [str(path) for path in files]})

@@ -29,18 +29,21 @@ def watch(
 
     reader = Reader(study)
     found = Study.of(reader.read(), study)
-    with reporter(json) as shown:
-        shown.begin(found)
-        while not found.finished:
-            time.sleep(PAUSE)
-            if not reader.has_changed():
-                continue
-            seen = {run.key for run in found.runs}
-            content = reader.read()
-            for run in content.runs:
-                if run.key not in seen:
-                    shown.result(run)
-            found = Study.of(content, study)
+    while True:
+        spec = found.spec
+        with reporter(json) as shown:
+            shown.begin(found)
+            while found.spec == spec and not found.finished:
+                time.sleep(PAUSE)
+                if not reader.has_changed():
+                    continue
+                seen = {run.key for run in found.runs}
+                found = Study.of(reader.read(), study)
+                for run in found.runs if found.spec == spec else ():
+                    if run.key not in seen:
+                        shown.result(run)
+        if found.spec == spec:  # else more was asked for meanwhile, or less
+            break
     shown.end(found, [])  # who looks on has written nothing
 
 

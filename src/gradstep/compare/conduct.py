@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from gradstep.compare.contender import Contender
+from gradstep.compare.content import Content
 from gradstep.compare.evidence.study import Study
 from gradstep.compare.problems import Problem
-from gradstep.compare.protocol import Plan, hyper_of, judging_seeds, make_spec, trials_of, tuning_seeds
+from gradstep.compare.protocol import Plan, hyper_of, judging_seeds, make_spec, parts, trials_of, tuning_seeds
 from gradstep.compare.record import Phase, PlannedRun, ProblemInfo, RunRecord, Spec
 from gradstep.compare.search import ask_tpe, at, space
 from gradstep.compare.signals import sigterm_interrupts
-from gradstep.compare.store import Content, Store
+from gradstep.compare.store import Store
 from gradstep.compare.timing import measure
 from gradstep.compare.workers import LOKY, Workers
 from gradstep.environment import environment
@@ -29,7 +30,7 @@ class Listener:
         """Hear that the study begins or goes on: some of its runs may be there."""
 
     def result(self, run: RunRecord) -> None:
-        """Hear of one more run, which is finished and kept."""
+        """Hear of one more run of the study, which is finished and kept: now, or before the study asked for more."""
 
 
 def compare(
@@ -129,9 +130,14 @@ def run_study(
             return Study.of(store.content, folder)
 
         plan = plan.going_on(store.content.spec)
-        listener.begin(study())
-        done = {run.key for run in store.content.runs}
+        begun = study()
+        listener.begin(begun)
+        done = {run.key: run for run in store.content.runs}
+        told = {run.key for run in begun.runs}
         for planned in _rounds(plan, study):
+            for key in [todo.key for todo in planned if todo.key in done]:
+                if key not in told:  # it counts from now on
+                    listener.result(done[key])
             for run in make([todo for todo in planned if todo.key not in done]):
                 store.add(run)
                 listener.result(run)
@@ -165,30 +171,26 @@ def _rounds(plan: Plan, study: Callable[[], Study]) -> Generator[list[PlannedRun
 
 
 def _tuning(plan: Plan, trials: Iterable[int], study: Study) -> list[PlannedRun]:
-    """Trials of all optimizers on all problems in all searches; for TPE the study has those before."""
+    """Trials of all parts; for TPE the study has those before."""
     spec = plan.spec
     settle = hyper_of if spec.search == "quasi" else partial(_asked_of_tpe, study)
     return [
-        PlannedRun(
-            label,
-            name,
-            "tune",
-            trial,
-            seed,
-            hyper,
-            spec.sources.get(label),
-            spec.stages.get(name),
-            spec.steps,
-            study.target(label).split,
-        )
-        for search in range(spec.searches)
-        for label, problem in plan.problems.items()
-        for name, one in plan.contenders.items()
+        _planned(spec, study, (label, name), "tune", trial, seed, hyper)
+        for label, name, search in parts(spec)
+        for one in [plan.contenders[name]]
         if trials_of(spec, one) > 1
         for trial in trials
-        for hyper in [settle(spec, one, problem, search, trial)]
+        for hyper in [settle(spec, one, plan.problems[label], search, trial)]
         for seed in tuning_seeds(spec, search)
     ]
+
+
+def _planned(
+    spec: Spec, study: Study, pair: tuple[str, str], phase: Phase, trial: int, seed: int, hyper: dict[str, float]
+) -> PlannedRun:
+    problem, optimizer = pair
+    files = spec.sources.get(problem), spec.stages.get(optimizer)
+    return PlannedRun(problem, optimizer, phase, trial, seed, hyper, *files, spec.steps, study.target(problem).split)
 
 
 def _asked_of_tpe(
@@ -207,32 +209,16 @@ def _as_one(steps: float, loss: float, budget: int) -> float:
 
 
 def _judged(plan: Plan, study: Study) -> list[PlannedRun]:
-    """The best trials of all optimizers on all problems, with fresh seeds; of the first search a look at its steps."""
+    """The best trial of each part, with fresh seeds; of the first search a look at its steps."""
     spec = plan.spec
     out: list[PlannedRun] = []
-    for search in range(spec.searches):
+    for label, name, search in parts(spec):
+        trial = study.best_trial(label, name, search)
+        hyper = next((r.hyper for r in study.tuning(label, name, search) if r.trial == trial), None)
+        if hyper is None:
+            hyper = hyper_of(spec, plan.contenders[name], plan.problems[label], search, trial)
         phases: list[tuple[Phase, Iterable[int]]] = [("eval", judging_seeds(spec, search)), ("health", [0][search:])]
-        for label, problem in plan.problems.items():
-            for name, one in plan.contenders.items():
-                trial = study.best_trial(label, name, search)
-                hyper = next((r.hyper for r in study.tuning(label, name, search) if r.trial == trial), None)
-                if hyper is None:
-                    hyper = hyper_of(spec, one, problem, search, trial)
-                split = study.target(label).split
-                out += [
-                    PlannedRun(
-                        label,
-                        name,
-                        phase,
-                        trial,
-                        seed,
-                        hyper,
-                        spec.sources.get(label),
-                        spec.stages.get(name),
-                        spec.steps,
-                        split,
-                    )
-                    for phase, seeds in phases
-                    for seed in seeds
-                ]
+        out += [
+            _planned(spec, study, (label, name), phase, trial, seed, hyper) for phase, seeds in phases for seed in seeds
+        ]
     return out

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from gradstep.compare.evidence.statistics.power import power
 from gradstep.compare.processes import EndedError, apart
-from gradstep.compare.protocol import Plan, hyper_of, total, train
+from gradstep.compare.protocol import Plan, hyper_of, totals, train
 from gradstep.compare.record import PlannedRun
 from gradstep.compare.workers import thread_pools
 
@@ -48,12 +48,12 @@ def forecast(plan: Plan) -> Forecast:
         From :func:`~gradstep.compare.protocol.make_spec`.
     """
     spec = plan.spec
-    each = sum(total(spec, one) for one in plan.contenders.values())
+    runs = totals(spec, plan.contenders)
     size = len(spec.problems) * len(spec.optimizers) * spec.seeds * spec.searches
     studies = max(40, min(MOST_STUDIES, WORK // size))
     shape = len(spec.problems), len(spec.optimizers), spec.seeds, spec.searches
     return Forecast(
-        dict.fromkeys(spec.problems, each),
+        {label: sum(n for (problem, _), n in runs.items() if problem == label) for label in spec.problems},
         {label: _seconds(plan, label) for label in spec.problems},
         {
             noise: {factor: power(*shape, factor=factor, noise=noise, studies=studies) for factor in FACTORS}

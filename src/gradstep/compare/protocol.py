@@ -28,11 +28,13 @@ from gradstep.compare.record import (
     Options,
     PlannedRun,
     Ruleset,
+    RunKey,
     RunRecord,
     Search,
     Source,
     Spec,
     Tune,
+    read_shard,
 )
 from gradstep.compare.search import at, is_searched, moved, space, table
 from gradstep.errors import GradstepError, GradstepValueError, NonFiniteError
@@ -127,6 +129,11 @@ def make_spec(
     )
     if (runs := len(found) * sum(total(spec, one) for one in contenders.values())) > MOST_RUNS:
         raise GradstepValueError(f"these would be {runs} runs; a study has at most {MOST_RUNS}.")
+    if spec.share[1] > (most := len(parts(replace(spec, shard=None)))):
+        raise GradstepValueError(
+            f"shard {spec.shard} would be one of more parts than the study has: {most}, a search of an optimizer on a "
+            f"problem each; give K/N with N up to that."
+        )
     return Plan(spec, found, contenders, tuple(notes))
 
 
@@ -148,9 +155,47 @@ def trials_of(spec: Spec, one: Contender) -> int:
 
 
 def total(spec: Spec, one: Contender) -> int:
-    """Return the number of runs of an optimizer on each problem."""
+    """Return the number of runs of an optimizer on each problem, in all searches and shards."""
+    return sum(part_total(spec, one, search) for search in range(spec.searches))
+
+
+def part_total(spec: Spec, one: Contender, search: int) -> int:
+    """Return the number of runs of one search of an optimizer on a problem; the first has the look at its steps."""
+    return tuning_total(spec, one) + spec.seeds + (search == 0)
+
+
+def tuning_total(spec: Spec, one: Contender) -> int:
+    """Return how many of them choose."""
     trials = trials_of(spec, one)
-    return spec.searches * ((trials * spec.tuning_seeds if trials > 1 else 0) + spec.seeds) + 1
+    return trials * spec.tuning_seeds if trials > 1 else 0
+
+
+def parts(spec: Spec) -> list[tuple[str, str, int]]:
+    """Return (problem, optimizer, search) of all that a spec asks for, or of its shard.
+
+    A part chooses its trial and judges it, and asks nothing of the others: so it can be made anywhere.
+    """
+    k, n = spec.share
+    every = [(p, o, search) for search in range(spec.searches) for p in spec.problems for o in spec.optimizers]
+    return every[k - 1 :: n]
+
+
+def totals(spec: Spec, contenders: Mapping[str, Contender]) -> dict[tuple[str, str], int]:
+    """Return the number of runs by problem and optimizer, of those that a spec, or its shard, has parts of."""
+    out: dict[tuple[str, str], int] = {}
+    for problem, optimizer, search in parts(spec):
+        n = part_total(spec, contenders[optimizer], search)
+        out[problem, optimizer] = out.get((problem, optimizer), 0) + n
+    return out
+
+
+def is_asked(spec: Spec, one: Contender, run: RunKey) -> bool:
+    """Return True for a run that a part of a study has; whether its trial is the best of them is not looked at."""
+    if run.phase == "tune":
+        is_there = tuning_total(spec, one) > 0 and run.seed in tuning_seeds(spec, run.search)
+    else:
+        is_there = run.seed in judging_seeds(spec, run.search) if run.phase == "eval" else run.seed == 0
+    return is_there and run.trial < trials_of(spec, one)
 
 
 def tuning_seeds(spec: Spec, search: int) -> range:
@@ -403,4 +448,6 @@ def _options(given: Mapping[str, Any]) -> Options:
         value = getattr(options, name)
         if not (name == "steps" and value is None) and not 1 <= value <= limit:
             raise GradstepValueError(f"{name.replace('_', '-')} must be 1 to {limit}, not {value}.")
+    if options.shard is not None:
+        read_shard(options.shard)
     return options

@@ -6,13 +6,15 @@ that are not finite stay numbers in it (``NaN``, ``Infinity``), as Python writes
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal, Self
 
 import msgspec
 
 from gradstep.compare.problems.problem import Problem, Split, Target, prefix
+from gradstep.errors import GradstepValueError
 
 Phase = Literal["tune", "eval", "health"]
 PHASES: tuple[Phase, ...] = ("tune", "eval", "health")
@@ -21,6 +23,10 @@ Search = Literal["quasi", "tpe"]
 Tune = Literal["lr", "all"]
 FORMAT = 2
 SEARCH_SEEDS = 10_000  # between the first seeds of two searches
+NAMES = ("problems", "optimizers")
+COUNTS = ("seeds", "trials", "tuning_seeds", "searches")
+# Fields of a spec that have something for some of its labels, in words.
+OF_LABELS = {"goals": "target", "sources": "file", "stages": "file"}
 
 
 class _Plain:
@@ -178,6 +184,22 @@ class Timing(_Plain):
 
 
 @dataclass(frozen=True)
+class Session(_Plain):
+    """Versions and machine that made runs of a study.
+
+    Attributes
+    ----------
+    environment
+        As :func:`gradstep.environment.environment` gives them.
+    runs
+        How many of the runs that the study shows.
+    """
+
+    environment: dict[str, str]
+    runs: int
+
+
+@dataclass(frozen=True)
 class Goal:
     """A target, and where its level comes from.
 
@@ -257,16 +279,25 @@ class Options:
         ``"lr"``, or ``"all"`` hyperparameters that have a declared space.
     steps
         Updates in a run; None: each problem's own number.
+    shard
+        ``"2/5"``: of the five parts of a study the second, which has every fifth search of an optimizer on a problem;
+        None: all of it.
     """
 
     ruleset: Ruleset = "tuned"
     trials: int = 5
     tuning_seeds: int = 1
     searches: int = 1
-    seeds: int = 3
+    seeds: int = 6
     search: Search = "quasi"
     tune: Tune = "lr"
     steps: int | None = None
+    shard: str | None = None
+
+    @property
+    def share(self) -> tuple[int, int]:
+        """The number of its shard, from 1, and how many there are."""
+        return (1, 1) if self.shard is None else read_shard(self.shard)
 
     def effective(self) -> dict[str, Any]:
         """Return the options by name; without tuning, those of tuning have the values that say so."""
@@ -277,13 +308,31 @@ class Options:
     def arguments(self) -> list[str]:
         """Return the options as words of the command line, nothing left to defaults."""
         tuning = ["ruleset"] if self.ruleset == "defaults" else ["trials", "tuning_seeds", "searches", "search", "tune"]
-        names = ["seeds", *tuning, *["steps"] * (self.steps is not None)]
+        names = ["seeds", *tuning, *(name for name in ("steps", "shard") if getattr(self, name) is not None)]
         return [f"--{name.replace('_', '-')} {getattr(self, name)}" for name in names]
+
+
+def read_shard(text: str) -> tuple[int, int]:
+    """Return the two numbers of ``"2/5"``.
+
+    Raises
+    ------
+    GradstepValueError
+        For anything but K/N with K from 1 to N.
+    """
+    found = re.fullmatch(r"([1-9]\d{0,5})/([1-9]\d{0,5})", text)
+    k, n = map(int, found.groups()) if found else (1, 0)
+    if k > n:
+        raise GradstepValueError(f"shard must be K/N with K from 1 to N, such as 2/5, not {text!r}.")
+    return k, n
 
 
 @dataclass(frozen=True, kw_only=True)
 class Spec(Options, _Plain):
     """The settings on which the numbers of a study depend: its options, and the fields below.
+
+    It is the set of runs that it asks for. A study may ask for more of them, or for fewer, or in another order, as long
+    as :meth:`differences` finds nothing that would give a run other numbers.
 
     Attributes
     ----------
@@ -321,9 +370,53 @@ class Spec(Options, _Plain):
         return hashlib.sha256(json.dumps(self.identity(), sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
     def differences(self, other: "Spec") -> list[str]:
-        """Return each field that is not the same, in a few words: ``seeds (3, not 5)``."""
+        """Return all by which runs of the two cannot be compared, in a few words: ``steps (20, not 30)``.
+
+        Numbers of seeds, trials and searches, names and their order are no difference; but Optuna's trials depend on
+        the number of all, and on the seeds that chose before.
+        """
+        free = {"format", "shard", "seeds", "searches", *NAMES, *OF_LABELS}
+        if self.search == other.search == "quasi":
+            free |= {"trials", "tuning_seeds"}
         mine, theirs = self.identity(), other.identity()
-        return [f"{key} ({_short(mine[key])}, not {_short(theirs[key])})" for key in mine if mine[key] != theirs[key]]
+        unlike = [key for key in mine if key not in free and mine[key] != theirs[key]]
+        out = [f"{key} ({_short(mine[key])}, not {_short(theirs[key])})" for key in unlike]
+        for key, what in OF_LABELS.items():
+            for label in [x for name in NAMES for x in getattr(self, name) if x in getattr(other, name)]:
+                told = _unlike(getattr(self, key).get(label), getattr(other, key).get(label))
+                out += [] if told is None else [f"{what} of {label} ({told})"]
+        return out
+
+    def joined(self, other: "Spec") -> "Spec":
+        """Return the spec of one study that asks for all runs of two between which there are no differences."""
+        most: dict[str, Any] = {key: max(getattr(self, key), getattr(other, key)) for key in COUNTS}
+        names: dict[str, Any] = {key: (*dict.fromkeys(getattr(self, key) + getattr(other, key)),) for key in NAMES}
+        own: dict[str, Any] = {key: {**getattr(other, key), **getattr(self, key)} for key in OF_LABELS}
+        return replace(self, **most, **names, **own, shard=None)
+
+    def begun_as(self, whole: "Spec") -> "Spec":
+        """Return the spec with what ``whole`` has measured of files that both have: the scales of its problems."""
+        known = {
+            label: replace(source, scale=whole.sources[label].scale) if label in whole.sources else source
+            for label, source in self.sources.items()
+        }
+        return replace(self, sources=known)
+
+
+def _unlike(a: "Goal | Source | None", b: "Goal | Source | None") -> str | None:
+    """Return by what targets or files are not the same, None where they are; paths make no difference."""
+    if isinstance(a, Source) and isinstance(b, Source):
+        if a.sha256 != b.sha256:
+            return f"{a.sha256[:8]}, not {b.sha256[:8]}"
+        scales = [", ".join(f"{x:g} {unit}" for unit, x in source.scale) or "none" for source in (a, b)]
+        return None if a.scale == b.scale else f"scale {scales[0]}, not {scales[1]}"
+    return None if a == b else f"{_told(a)}, not {_told(b)}"
+
+
+def _told(found: "Goal | Source | None") -> str:
+    if isinstance(found, Goal):
+        return f"{found.target} on {found.split} data, {found.origin}"
+    return "settled by the study" if found is None else found.sha256[:8]
 
 
 def _short(value: Any) -> str:

@@ -6,25 +6,22 @@ a checksum. Not for network file systems, as SQLite's write-ahead log is not.
 
 import contextlib
 import json
-import math
 import os
 import sqlite3
 import zlib
-from collections.abc import Generator, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Generator, Mapping
 from pathlib import Path
 from typing import Any, Self
 
 import msgspec
 
-from gradstep.compare.protocol import MOST_SEARCHES, judging_seeds, tuning_seeds
+from gradstep.compare.content import Content, Key, misfit, name_of
 from gradstep.compare.record import FORMAT, ProblemInfo, RunRecord, Spec, Timing
 from gradstep.errors import CheckpointError, GradstepValueError
 from gradstep.files import destination, lock_folder, writable_folder
 
 NAME = "study.db"
 READABLE = (1, FORMAT)  # of 1 is what has no searches
-MOST = 10**6  # seeds, trials or tuning seeds of any study
 APPLICATION = 0x67726164  # "grad": whose database it is
 _TABLES = """
 CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, content TEXT NOT NULL, crc INTEGER NOT NULL);
@@ -39,38 +36,22 @@ CREATE TABLE IF NOT EXISTS timings (
 """
 
 
-@dataclass
-class Content:
-    """The content of a study so far; ``format`` is that of the file it is from."""
-
-    spec: Spec
-    problem_info: dict[str, ProblemInfo]
-    environment: dict[str, str]
-    notes: list[str]
-    runs: list[RunRecord] = field(default_factory=list[RunRecord])
-    timings: list[Timing] = field(default_factory=list[Timing])
-    format: int = FORMAT
-
-    def is_of(self, spec: Spec) -> bool:
-        """Return True if this is a study of that spec, which can go on."""
-        return self.format == FORMAT and self.spec.sha256 == spec.sha256
-
-
 class Store:
-    """The writer of a study.
+    """The writer of a study, which may go on with more, or fewer, runs than it was begun for.
 
     Parameters
     ----------
     folder
         Where the study is, or is to be; None keeps it in memory.
     content
-        Of the study as it is asked for. Where the folder has that study already, it goes on; ``content`` of this object
-        is then what was found.
+        Of the study as it is asked for, with the runs that it has, if any. Where the folder has a study with which that
+        can be one, it goes on; ``content`` of this object is then both.
 
     Raises
     ------
     GradstepValueError
-        When the folder holds another study (what differs is told), or another process is at work in it.
+        When the folder holds a study whose runs cannot be compared with these (what differs is told), or another
+        process is at work in it.
     CheckpointError
         When what it holds is damaged.
     """
@@ -111,20 +92,28 @@ class Store:
             self._lock = None
 
     def add(self, made: RunRecord | Timing) -> None:
-        """Store a run or a timing; it is on the disk when this returns."""
-        text = json.dumps(made.as_json())
-        keys: tuple[Any, ...] = made.problem, made.optimizer
-        table = "timings"
-        if isinstance(made, RunRecord):
-            table, keys = "runs", (*keys, made.phase, made.trial, made.seed)
-        names = "problem, optimizer, phase, trial, seed, " if table == "runs" else "problem, optimizer, "
-        marks = ", ".join("?" * (len(keys) + 2))
+        """Store a run or a timing that was made here; it is on the disk when this returns."""
+        name = name_of(self.content.environment)
         with _as_checkpoint_error(self.path):
-            self._connection.execute(
-                f"INSERT OR REPLACE INTO {table} ({names}content, crc) VALUES ({marks})",  # noqa: S608 - ours
-                (*keys, text, _crc(text)),
-            )
-        (self.content.runs if isinstance(made, RunRecord) else self.content.timings).append(made)  # type: ignore[arg-type]
+            self._insert(made, {made.key: name} if isinstance(made, RunRecord) else {})
+        self.content.add(made, name)
+
+    def as_bytes(self) -> bytes:
+        """Return the database as the bytes of its file."""
+        return self._connection.serialize()
+
+    def _insert(self, made: RunRecord | Timing, made_with: Mapping[Key, str]) -> None:
+        keys: tuple[Any, ...] = made.problem, made.optimizer
+        table, names, content = "timings", "problem, optimizer", made.as_json()
+        if isinstance(made, RunRecord):
+            table, names, keys = "runs", "problem, optimizer, phase, trial, seed", made.key
+            content["made_with"] = made_with[made.key]
+        text = json.dumps(content)
+        marks = ", ".join("?" * (len(keys) + 2))
+        self._connection.execute(
+            f"INSERT OR REPLACE INTO {table} ({names}, content, crc) VALUES ({marks})",  # noqa: S608 - ours
+            (*keys, text, _crc(text)),
+        )
 
     @property
     def _connection(self) -> sqlite3.Connection:
@@ -139,31 +128,40 @@ class Store:
             raise sqlite3.DatabaseError("it is another program's")
         if self.folder is not None:
             db.execute("PRAGMA journal_mode = WAL")
-        if not tables:
-            facts = {
-                "spec": content.spec.as_json(),
-                "cards": [card.as_json() for card in content.problem_info.values()],
-                "environment": content.environment,
-                "notes": content.notes,
-            }
+        found = _content(db) if tables else None
+        joined = content if found is None else self._going_on(found, content)
+        db.execute("BEGIN IMMEDIATE")  # all of what follows, or nothing
+        if found is None:
             db.execute(f"PRAGMA application_id = {APPLICATION}")
-            db.executescript(f"BEGIN; {_TABLES}")
-            for name, fact in facts.items():
-                text = json.dumps(fact)
-                db.execute("INSERT INTO facts VALUES (?, ?, ?)", (name, text, _crc(text)))
-            db.execute("COMMIT")
-            return content
-        found = _content(db)
+            for statement in _TABLES.split(";"):
+                db.execute(statement)
+        self._describe(joined, found)
+        runs, timings = (0, 0) if found is None else (len(found.runs), len(found.timings))  # what is there comes first
+        for made in (*joined.runs[runs:], *joined.timings[timings:]):
+            self._insert(made, joined.made_with)
+        db.execute("COMMIT")
+        return joined
+
+    def _going_on(self, found: Content, content: Content) -> Content:
         if found.format != FORMAT:
             raise GradstepValueError(
                 f"{self.folder} holds a study of an earlier version, whose trials lie elsewhere: it can be read, "
                 f"but not go on; take another folder (--out)."
             )
-        if differences := found.spec.differences(content.spec):
+        begun = content.begun_as(found.whole)
+        if differences := found.differences(begun):
             raise GradstepValueError(
                 f"{self.folder} holds another study: {'; '.join(differences)}; take another folder (--out)."
             )
-        return found
+        return found.joined(begun)
+
+    def _describe(self, content: Content, found: Content | None) -> None:
+        """Write the facts of a study that are not those that were found."""
+        new, old = _facts(content), {} if found is None else _facts(found)
+        for name, fact in new.items():
+            text = json.dumps(fact)
+            if name not in old or text != json.dumps(old[name]):
+                self._connection.execute("INSERT OR REPLACE INTO facts VALUES (?, ?, ?)", (name, text, _crc(text)))
 
 
 class Reader:
@@ -225,51 +223,43 @@ def _content(db: sqlite3.Connection) -> Content:
     facts: Mapping[str, Any] = {name: _checked(*row) for name, *row in db.execute("SELECT * FROM facts")}
     if (form := facts["spec"]["format"]) not in READABLE:
         raise sqlite3.DatabaseError(f"its format is {form}, and this version reads up to {READABLE[-1]}")
+    spec, environment = Spec.from_json(facts["spec"]), msgspec.convert(facts["environment"], dict[str, str])
+    environments = facts.get("environments", {name_of(environment): environment})  # a study has one, where none is told
+    runs = [_checked(*row) for row in db.execute("SELECT content, crc FROM runs ORDER BY id")]
+    records = [RunRecord.from_json(run) for run in runs]
     content = Content(
-        Spec.from_json(facts["spec"]),
+        spec,
         {x["label"]: ProblemInfo.from_json(x) for x in facts["cards"]},
-        msgspec.convert(facts["environment"], dict[str, str]),
+        environment,
         msgspec.convert(facts["notes"], list[str]),
-        [RunRecord.from_json(_checked(*row)) for row in db.execute("SELECT content, crc FROM runs ORDER BY id")],
+        records,
         [Timing.from_json(_checked(*row)) for row in db.execute("SELECT content, crc FROM timings ORDER BY rowid")],
         form,
+        Spec.from_json(facts["whole"]) if "whole" in facts else spec.joined(spec),
+        msgspec.convert(environments, dict[str, dict[str, str]]),
+        {record.key: _maker(run, environments) for run, record in zip(runs, records, strict=True)},
     )
     db.execute("COMMIT")
-    if (problem := _misfit(content)) is not None:
+    if (problem := misfit(content)) is not None:
         raise sqlite3.DatabaseError(problem)
     return content
 
 
-def _misfit(content: Content) -> str | None:
-    """Return what in a study does not belong together, None where all does: rows are found by the spec's names."""
-    spec = content.spec
-    possible = (
-        spec.problems and spec.optimizers and 0 <= spec.tuning_seeds <= MOST and (spec.steps is None or spec.steps > 0)
-    )
-    counts = (spec.seeds, MOST), (spec.trials, MOST), (spec.searches, MOST_SEARCHES)
-    if not possible or not all(1 <= n <= most for n, most in counts):
-        return "its spec is of no study: nothing to compare, or seeds, trials or steps that cannot be"
-    if set(content.problem_info) != set(spec.problems):
-        return f"it describes {_listed(content.problem_info)}, and its spec names {_listed(spec.problems)}"
-    for row in (*content.runs, *content.timings):
-        if row.problem not in spec.problems or row.optimizer not in spec.optimizers:
-            what = "run" if isinstance(row, RunRecord) else "timing"
-            return f"it has a {what} of {row.optimizer!r} on {row.problem!r}, which its spec does not name"
-    for run in content.runs:
-        seeds = (tuning_seeds if run.phase == "tune" else judging_seeds)(spec, run.search)
-        if not 0 <= run.search < spec.searches or run.seed not in seeds or not 0 <= run.trial < spec.trials:
-            return f"it has a run of seed {run.seed} and trial {run.trial}, which its spec does not ask for"
-        n = len(run.steps)
-        looks = [len(x) for x in run.health.values()]
-        if {len(run.batch_loss), len(run.loss)} != {n} or len(run.accuracy) not in (0, n) or max(looks, default=0) > n:
-            return f"a run of {run.optimizer!r} on {run.problem!r} has other counts of steps than of values"
-    if not all(math.isfinite(x) for t in content.timings for x in (t.step_us, t.optimizer_us, t.state_bytes)):
-        return "it has a timing that is no number"
-    return None
+def _facts(content: Content) -> dict[str, Any]:
+    """Return what a database says of its study, beside runs and timings."""
+    return {
+        "spec": content.spec.as_json(),
+        "cards": [card.as_json() for card in content.problem_info.values()],
+        "environment": content.environment,
+        "notes": content.notes,
+        "whole": content.whole.as_json(),
+        "environments": content.environments,
+    }
 
 
-def _listed(names: Iterable[str]) -> str:
-    return ", ".join(map(repr, names)) or "nothing"
+def _maker(run: Mapping[str, Any], environments: Mapping[str, Any]) -> str:
+    """Return the name of a run's environment: the first, where the run is older than that they are told apart."""
+    return msgspec.convert(run.get("made_with", next(iter(environments), "")), str)
 
 
 def _checked(text: str, crc: int) -> Any:

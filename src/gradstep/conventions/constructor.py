@@ -9,7 +9,7 @@ import math
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, update_wrapper, wraps
 from itertools import product
 from typing import Any, Generic, Literal, NamedTuple, ParamSpec
@@ -42,8 +42,8 @@ class Argument:
         As the library has them; ``REQUIRED`` where there is no default.
     kind
         ``"number"``; ``"tuple"``, of numbers; ``"switch"``; ``"choice"``, of a word; ``"ignored"``, with a warning, for
-        it says how the library computes; ``"label"``, a name for the library's own use; ``"refused"``, if it is other
-        than the default.
+        it says how the library computes; ``"label"``, which changes nothing in the library either; ``"refused"``, if
+        it is other than the default.
     becomes
         The hyperparameters that a number becomes.
     change
@@ -53,7 +53,7 @@ class Argument:
     choices
         The words that may be chosen.
     reason
-        Why it is refused.
+        Why it is refused; of a number, why it may be no schedule, where it may not.
     is_told
         Whether 0 is a switch.
     is_optional
@@ -70,7 +70,7 @@ class Argument:
     becomes: tuple[str, ...] = ()
     change: Change | None = None
     items: tuple["Argument", ...] = ()
-    choices: tuple[str | None, ...] = ()
+    choices: tuple[str | int | None, ...] = ()
     reason: str = ""
     is_told: bool = False
     is_optional: bool = False
@@ -148,7 +148,7 @@ class Constructor(Generic[P]):
     def __init__(self, owner: str, takes: Mapping[str, Argument], choose: Callable[..., Stage]) -> None:
         update_wrapper(self, choose)  # with its signature
         self.owner, self.takes, self._choose = owner, takes, choose
-        self._forms: dict[tuple[bool | str | None, ...], Form] = {}
+        self._forms: dict[tuple[bool | str | int | None, ...], Form] = {}
 
     @classmethod
     def of_rule(cls, rule: Rule) -> "Constructor[...]":
@@ -316,7 +316,7 @@ class Constructor(Generic[P]):
                     hyper[key] = self._here(x, value, key, part.rule.domains.get(key))
                 elif key in part.given:
                     hyper[key] = part.given[key]
-            parts += part.rule(**hyper).parts
+            parts.append(replace(part, given=part.rule(**hyper).parts[0].given))
         return Stage(tuple(parts))
 
     @cached_property
@@ -335,7 +335,7 @@ class Constructor(Generic[P]):
         """The arguments that choose the chain, and numbers of tuples that do."""
         return [part for x in self.takes.values() for part in x.parts if part.chooses]
 
-    def _is_on(self, x: Argument, given: Mapping[str, Any]) -> bool | str | None:
+    def _is_on(self, x: Argument, given: Mapping[str, Any]) -> bool | str | int | None:
         """Whether a switch or a number is on; the word that is chosen."""
         name = x.name if x.within is None else x.within[0]
         whole = given.get(name, self.takes[name].default)
@@ -390,6 +390,8 @@ class Constructor(Generic[P]):
                     f'optimizer, gs.Optimizer(params, "{self.owner}", ...), and {name}(...) takes what stands behind '
                     f"them."
                 )
+            if x.reason and callable(value):
+                raise GradstepValueError(f"{self.owner}: {x.name} can be no schedule here: {x.reason}.")
             return number(value)
         if x.kind == "tuple":
             return self._items(x, value)
@@ -479,7 +481,7 @@ def _is_left_out(x: Argument, value: Any) -> bool:
     return value is None and x.within is not None and x.is_told
 
 
-def _either(words: Sequence[str | None]) -> str:
+def _either(words: Sequence[str | int | None]) -> str:
     *others, last = map(repr, words)
     return f"{', '.join(others)} or {last}"
 

@@ -7,12 +7,27 @@ Weight decay is decoupled, ``learning_rate * weight_decay``, and comes first. Of
 from typing import Any
 
 from gradstep import rules, stages, variants
-from gradstep.conventions.library import Library
+from gradstep.conventions.library import Library, for_matrices, minus
 from gradstep.errors import GradstepValueError
 from gradstep.form.chain import chain
 from gradstep.form.rule import Rule, Stage
 
-__all__ = ["SGD", "Adadelta", "Adagrad", "Adam", "AdamW", "Adamax", "Nadam", "RMSprop"]
+__all__ = [
+    "SGD",
+    "Adadelta",
+    "Adafactor",
+    "Adagrad",
+    "Adam",
+    "AdamW",
+    "Adamax",
+    "Ftrl",
+    "Lamb",
+    "Lion",
+    "Muon",
+    "Nadam",
+    "RMSprop",
+    "ScheduleFreeAdamW",
+]
 
 
 def _whole(
@@ -62,7 +77,7 @@ constructor = Library(
         "loss_scale_factor": "loss_scale",
     },
     told="momentum",
-    labels="name",
+    labels="name relative_step",
     refused={
         "ema_overwrite_frequency": "the average is read by opt.averaged(), and the parameters stay as they are",
         "gradient_accumulation_steps": "sum the gradients yourself and step with their mean",
@@ -169,6 +184,131 @@ def Nadam(
 ) -> Stage:
     """``keras.optimizers.Nadam``: its momentum grows 250 times as fast as torch's, with 0.96^t."""
     return _whole(variants.nadam_torch(momentum_decay=1.0), weight_decay, **base)
+
+
+@constructor(
+    becomes={
+        "l1_regularization_strength": "l1",
+        "l2_regularization_strength": "l2",
+        "l2_shrinkage_regularization_strength": "shrinkage",
+    },
+    refused={"learning_rate_power": "the square root is part of the rule"},
+)
+def Ftrl(
+    learning_rate: Any = 0.001,
+    learning_rate_power: float = -0.5,
+    initial_accumulator_value: float = 0.1,
+    l1_regularization_strength: float = 0.0,
+    l2_regularization_strength: float = 0.0,
+    l2_shrinkage_regularization_strength: float = 0.0,
+    beta: float = 0.0,
+    weight_decay: Any = None,
+    **base: Any,
+) -> Stage:
+    """``keras.optimizers.Ftrl``: sums start at 0.1, and l2 counts twice; the first weights are forgotten."""
+    return _whole(variants.ftrl_keras, weight_decay, **base)
+
+
+@constructor
+def Lion(
+    learning_rate: Any = 0.001, beta_1: float = 0.9, beta_2: float = 0.99, weight_decay: Any = None, **base: Any
+) -> Stage:
+    """``keras.optimizers.Lion``."""
+    return _whole(rules.lion, weight_decay, **base)
+
+
+@constructor
+def Lamb(
+    learning_rate: Any = 0.001,
+    beta_1: float = 0.9,
+    beta_2: float = 0.999,
+    epsilon: float = 1e-7,
+    weight_decay: Any = None,
+    **base: Any,
+) -> Stage:
+    """``keras.optimizers.Lamb``: the decay comes first and has no part in the step that the ratio scales."""
+    return _whole(variants.lamb_keras, None, **base)
+
+
+@constructor(
+    becomes={
+        "beta_2_decay": minus("decay_rate"),
+        "epsilon_1": "eps1",
+        "epsilon_2": "eps2",
+        "clip_threshold": "clip",
+    },
+)
+def Adafactor(
+    learning_rate: Any = 0.001,
+    beta_2_decay: float = -0.8,
+    epsilon_1: float = 1e-30,
+    epsilon_2: float = 0.001,
+    clip_threshold: float = 1.0,
+    relative_step: bool = True,
+    weight_decay: Any = None,
+    **base: Any,
+) -> Stage:
+    """``keras.optimizers.Adafactor``: the last two axes are factored, and the weights' size is taken when they decayed.
+
+    ``relative_step`` changes nothing, as in Keras, where the rate is at most ``1 / sqrt(t)`` with it and without.
+    """
+    return _whole(variants.adafactor_keras, None, **base)
+
+
+_STEPS = "Jordan's five steps with his coefficients are part of the rule"
+_GROUPS = 'give the others a rule of their own: gs.Optimizer(..., groups={"*.bias": gs.conventions.keras.AdamW()})'
+
+
+@constructor(
+    optional="weight_decay",
+    refused={
+        **dict.fromkeys(("muon_a", "muon_b", "muon_c", "ns_steps"), _STEPS),
+        **dict.fromkeys(("adam_beta_1", "adam_beta_2", "adam_weight_decay", "adam_lr_ratio", "epsilon"), _GROUPS),
+        **dict.fromkeys(("exclude_layers", "exclude_embeddings"), _GROUPS),
+    },
+)
+def Muon(
+    learning_rate: Any = 0.001,
+    adam_beta_1: float = 0.9,
+    adam_beta_2: float = 0.999,
+    adam_weight_decay: float = 0.004,
+    epsilon: float = 1e-7,
+    weight_decay: Any = 0.004,
+    exclude_layers: Any = None,
+    exclude_embeddings: bool = True,
+    muon_a: float = 3.4445,
+    muon_b: float = -4.775,
+    muon_c: float = 2.0315,
+    adam_lr_ratio: float = 1,
+    momentum: float = 0.95,
+    ns_steps: int = 5,
+    nesterov: bool = True,
+    rms_rate: float = 0.2,
+    **base: Any,
+) -> Stage:
+    """``keras.optimizers.Muon`` of its matrices: Moonshot's, with a sum for momentum.
+
+    What is no matrix is refused: Keras gives it to AdamW, and embeddings too, which a group does here.
+    """
+    moved = variants.muon_keras if nesterov else variants.muon_keras_plain
+    return _whole(for_matrices(moved if weight_decay else moved(weight_decay=0.0)), None, **base)
+
+
+@constructor(becomes={"warmup_steps": "warmup"})
+def ScheduleFreeAdamW(
+    learning_rate: Any = 0.0025,
+    beta_1: float = 0.9,
+    beta_2: float = 0.999,
+    epsilon: float = 1e-8,
+    warmup_steps: float = 0,
+    weight_decay: Any = None,
+    **base: Any,
+) -> Stage:
+    """``keras.optimizers.ScheduleFreeAdamW``, as Keras steps on JAX: all steps weigh alike, those of the warm-up too.
+
+    On torch Keras overwrites the sequence that it still needs, and goes another way.
+    """
+    return _whole(variants.schedule_free_adamw_keras, None, **base)
 
 
 def _descent(momentum: Any, nesterov: bool = False) -> Rule:

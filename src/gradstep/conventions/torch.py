@@ -7,7 +7,7 @@ refused. ``weight_decay`` is L2, added to the gradient, but where it is called d
 from typing import Any
 
 from gradstep import rules, stages, variants
-from gradstep.conventions.library import Library, minus
+from gradstep.conventions.library import Library, for_matrices, minus
 from gradstep.errors import GradstepValueError
 from gradstep.form.chain import chain
 from gradstep.form.rule import Rule, Stage
@@ -308,11 +308,11 @@ def Muon(
 ) -> Stage:
     """``torch.optim.Muon``: its Newton-Schulz steps in the dtype of the parameters, where torch takes bfloat16.
 
-    torch refuses what is no matrix; here an array of one axis is a column.
+    What is no matrix is refused, as there.
     """
     if adjust_lr_fn == "match_rms_adamw":
-        return chain(variants.muon_torch_matched if nesterov else variants.muon_torch_plain_matched)
-    return chain(variants.muon_torch if nesterov else variants.muon_torch_plain)
+        return for_matrices(variants.muon_torch_matched if nesterov else variants.muon_torch_plain_matched)
+    return for_matrices(variants.muon_torch if nesterov else variants.muon_torch_plain)
 
 
 def _after_decay(maximize: bool, moved: Rule | Stage, *, decoupled: bool = False) -> Stage:

@@ -16,7 +16,7 @@ from gradstep.array.namespaces import is_complex, largest, namespace
 from gradstep.errors import GradstepTypeError, GradstepValueError
 from gradstep.form.diagonal import Diagonal
 from gradstep.form.hyper import Domain, Hyper, evaluated
-from gradstep.form.matrices import Identity, identity_factor
+from gradstep.form.matrices import Identity, identity_factor, matrix_shape
 from gradstep.form.rule import Part, Rule, Stage
 from gradstep.naming import unknown
 
@@ -423,10 +423,10 @@ class Program:
         GradstepTypeError
             For complex numbers.
         GradstepValueError
-            For more axes than the rule is for.
+            For more axes than the rule is for, and for a vector where it is for matrices alone.
         """
         for i in wholes(self.rules):
-            part, axes = self.parts[i], self.parts[i].rule.axes
+            part, axes, folds = self.parts[i], self.parts[i].rule.axes, self.parts[i].rule.folds
             if is_complex(x):
                 raise GradstepTypeError(
                     f"parameter {name!r} is complex, and {part.label} is for real matrices; give it a rule of its own: "
@@ -436,6 +436,18 @@ class Program:
                 raise GradstepValueError(
                     f"parameter {name!r} has {len(x.shape)} axes, and {part.label} is for matrices; hand in a view "
                     f"such as w.reshape(len(w), -1), or give it a rule of its own: groups={{{name!r}: gs.adam()}}."
+                )
+            *stack, rows, columns = matrix_shape(tuple(x.shape), folds)
+            if isinstance(folds, int) and max(stack, default=0) > min(rows, columns):
+                raise GradstepValueError(
+                    f"parameter {name!r} has the shape {tuple(x.shape)}, and the matrices of {part.label} are of the "
+                    f"two longest axes; hand in a view in which these are the last."
+                )
+
+            if part.is_for_matrices and len(x.shape) < 2:
+                raise GradstepValueError(
+                    f"parameter {name!r} has {len(x.shape)} axes, and {part.label} is for matrices alone; give it a "
+                    f"rule of its own: groups={{{name!r}: gs.adamw()}}."
                 )
 
     def start(self, part: int, slot: int, values: Mapping[str, float]) -> float | str | Identity | Callable[..., Any]:

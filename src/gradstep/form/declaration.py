@@ -184,10 +184,12 @@ def _check_names(made: Any) -> None:
         raise RuleError(f"rule {owner}: every= names a memory number of a stage without reduce= that counts calls.")
     if (made.shapes or made.axes is not None or made.folds is not None or made.fewest) and not made.whole:
         raise RuleError(f"rule {owner}: shapes=, axes=, folds= and fewest= are for rules of whole arrays (whole=True).")
-    if made.folds not in (None, "first", "last"):
-        raise RuleError(f"rule {owner}: folds= is 'first' or 'last', the axis that stays one; not {made.folds!r}.")
-    if made.folds is not None and (made.shapes or made.read is not None):
-        raise RuleError(f"rule {owner}: folds= goes with neither shapes= nor read=.")
+    if made.folds not in (None, "first", "last") and not (is_whole(made.folds) and made.folds > 0):
+        raise RuleError(
+            f"rule {owner}: folds= is 'first' or 'last', the axis that stays one, or a number; not {made.folds!r}."
+        )
+    if made.folds is not None and ((made.shapes and not is_whole(made.folds)) or made.read is not None):
+        raise RuleError(f"rule {owner}: folds= goes with neither shapes= nor read=; a number goes with shapes=.")
     if made.longest is not None and not (
         is_whole(made.longest) and made.longest > 0 and {*made.shapes.values()} & {*SQUARES}
     ):

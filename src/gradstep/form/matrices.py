@@ -15,7 +15,7 @@ from array_api_compat import device, is_jax_array
 from gradstep.array.namespaces import namespace
 from gradstep.array.reduction import axis_sums
 
-Folds = Literal["first", "last"]
+Folds = Literal["first", "last"] | int
 AXES = {"rows": (-2,), "columns": (-1,), "all": (-1, -2)}  # what a mean over rows goes along, and so on
 OVER = (*AXES, "array")  # the last goes over the matrices of a stack too
 
@@ -56,8 +56,12 @@ def identity_factor(how: Any) -> str | None:
 def matrix_shape(shape: tuple[int, ...], folds: Folds | None = None) -> tuple[int, ...]:
     """Return the shape of an array as a matrix or a stack of them.
 
-    Folded, all axes but the first, or the last, are one: an array of one axis is one row, or one column.
+    Folded, all axes but the first, or the last, are one: an array of one axis is one row, or one column. Folded by a
+    number, an array whose second longest axis is shorter is one column of all its elements.
     """
+    if isinstance(folds, int):
+        is_small = len(shape) < 2 or sorted(shape)[-2] < folds
+        return (prod(shape), 1) if is_small else shape
     if folds is None:
         return (*shape, *(1,) * (2 - len(shape)))
     if folds == "first":

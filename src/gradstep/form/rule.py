@@ -20,7 +20,7 @@ from gradstep.form.checking import Checker
 from gradstep.form.declaration import declared_hyper, examine, operands_of, parameters
 from gradstep.form.diagonal import Diagonal
 from gradstep.form.hyper import Domain, Fraction, Hyper, NonNegative, Positive, checked
-from gradstep.form.matrices import SQUARES, Folds, as_matrix, slot_shape
+from gradstep.form.matrices import SQUARES, Folds, as_matrix, matrix_shape, slot_shape
 from gradstep.naming import as_float, find, unknown
 
 __all__ = [
@@ -103,7 +103,8 @@ class Rule:
         The most axes that a parameter of a whole rule may have; more are a stack of matrices where it is None.
     folds
         The axis of a parameter of a whole rule that stays one of its matrix: ``"first"`` as rows, ``"last"`` as
-        columns. All other axes become the other one, and an array of one axis is one row, or one column.
+        columns. All other axes become the other one, and an array of one axis is one row, or one column. A number: an
+        array whose second longest axis is shorter is one column of all its elements.
     fewest
         The fewest axes of a parameter that a whole rule changes: those of fewer go through it as they are.
     power
@@ -247,11 +248,11 @@ class Rule:
         """Return the shape of a slot of a parameter of that shape."""
         if slot not in self.shapes:
             return tuple(shape)
-        return slot_shape(self.shapes[slot], shape, self.longest, vectors=self.vectors)
+        return slot_shape(self.shapes[slot], matrix_shape(shape, self.folds), self.longest, vectors=self.vectors)
 
     def as_seen(self, name: str, x: Any) -> Any:
         """Return theta, g or a slot as the update of whole arrays sees it."""
-        x = as_matrix(x, self.folds)
+        x = as_matrix(x, None if name in self.shapes else self.folds)
         is_long = self.longest is not None and self.shapes.get(name) in SQUARES and x.shape[-1] != x.shape[-2]
         return Diagonal(x) if is_long else x
 
@@ -308,11 +309,15 @@ class Rule:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Part:
-    """A rule within a chain, with the hyperparameters that were given to it."""
+    """A rule within a chain, with the hyperparameters that were given to it.
+
+    ``is_for_matrices``: parameters that are none are refused, as the library whose form of a rule it is does.
+    """
 
     rule: Rule
     given: Mapping[str, Hyper]
     name: str | None = None
+    is_for_matrices: bool = False
 
     @property
     def label(self) -> str:
@@ -320,7 +325,7 @@ class Part:
         return self.name or self.rule.name
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Part, (self.rule, dict(self.given), self.name)  # a read-only view cannot be copied
+        return Part, (self.rule, dict(self.given), self.name, self.is_for_matrices)  # a read-only view cannot be copied
 
     def __repr__(self) -> str:
         texts = [f"{key}={value!r}" for key, value in self.given.items()]
@@ -532,6 +537,7 @@ class Variation(TypedDict, total=False):
     units: Mapping[str, str]
     longest: int
     axes: int
+    folds: Folds
     exceptions: Mapping[str, str]
 
 
@@ -543,8 +549,8 @@ def variant(base: Rule, **options: Unpack[Variation]) -> Callable[[Callable[...,
     base
         The rule that it varies.
     **options
-        ``start``, ``memory``, ``units``, ``exceptions``, ``longest`` and ``axes``, where they are not those of
-        ``base``.
+        ``start``, ``memory``, ``units``, ``exceptions``, ``longest``, ``axes`` and ``folds``, where they are not
+        those of ``base``.
 
     Raises
     ------

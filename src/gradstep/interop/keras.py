@@ -66,7 +66,7 @@ class Optimizer(keras.optimizers.Optimizer):
             hyper["weight_decay"] = given.pop("weight_decay")
             if hyper["weight_decay"] is None and arguments(rule)["weight_decay"].default is not None:
                 raise GradstepValueError(f"{rule}: weight_decay must be a number, not None; 0.0 is none of it.")
-        needed = {"learning_rate": 0.0} if learning_rate is not None and "learning_rate" in arguments(rule) else {}
+        needed = {"learning_rate": 1.0} if learning_rate is not None and "learning_rate" in arguments(rule) else {}
         made = program(stage := stage_of(rule, hyper | needed))
         made.check_for_guest("Keras")
         if "lr" not in made.hyper:

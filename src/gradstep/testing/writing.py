@@ -9,6 +9,7 @@ import numpy as np
 from gradstep.form.checking import ARRAY, Checked, Checker
 from gradstep.form.declaration import operands_of
 from gradstep.form.equation import equation as printed
+from gradstep.form.matrices import matrix_shape
 from gradstep.testing.case import Case
 from gradstep.testing.trial import demand
 
@@ -47,6 +48,7 @@ def equation(case: Case) -> None:
     names, results = rule.arrays, ("theta", "g", *rule.state)
     equations = printed(rule)
     shapes = {key: rule.slot_shape(key, (3, 2)) for key in names}
+    shapes |= {key: matrix_shape(shape, rule.folds) for key, shape in shapes.items() if key not in rule.shapes}
     for hyper in case.settings():
         for t in (1, 2, 10, 1000):
             for sign in (1.0, -1.0, 0.0):

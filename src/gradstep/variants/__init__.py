@@ -7,6 +7,8 @@ from gradstep.variants.adabelief import adabelief_rectified
 from gradstep.variants.adafactor import (
     adafactor_keras,
     adafactor_optax,
+    adafactor_optax_128,
+    adafactor_optax_unfactored,
     adafactor_timm,
     adafactor_torch,
     adafactor_torch_dtype,
@@ -31,6 +33,7 @@ from gradstep.variants.decay import decay_from_second
 from gradstep.variants.ema import ema_after_first, ema_warmed_tf
 from gradstep.variants.ftrl import ftrl_keras
 from gradstep.variants.lamb import lamb_bounded, lamb_timm
+from gradstep.variants.lamb_keras import lamb_keras
 from gradstep.variants.laprop import laprop_eps_hat
 from gradstep.variants.lars import lars_optax, lars_optax_nesterov, lars_timm
 from gradstep.variants.mars import mars_timm
@@ -75,6 +78,8 @@ __all__ = [
     "adabelief_rectified",
     "adafactor_keras",
     "adafactor_optax",
+    "adafactor_optax_128",
+    "adafactor_optax_unfactored",
     "adafactor_timm",
     "adafactor_torch",
     "adafactor_torch_dtype",
@@ -105,6 +110,7 @@ __all__ = [
     "ema_warmed_tf",
     "ftrl_keras",
     "lamb_bounded",
+    "lamb_keras",
     "lamb_timm",
     "laprop_eps_hat",
     "lars_optax",

@@ -6,7 +6,7 @@ Shapes: theta, g, m alike; r has one column, c one row.   Units: [g] = loss/[the
 lr, decay_rate, clip, momentum are pure numbers; others as each says.
 """
 
-from gradstep.rule import Fraction, NonNegative, Positive, rule
+from gradstep.rule import Fraction, NonNegative, Positive, rule, variant
 from gradstep.rules.adafactor import averages, clipped, estimate, scalars, size
 from gradstep.vocabulary import columns, maximum, mean, spacing, sqrt, where
 
@@ -63,7 +63,7 @@ def optax_scalars(t, lr=1.0, decay_rate: Positive = 0.8, momentum=0.0, eps1: Pos
                 unclip=1 / clip, shrink=weight_decay)
 
 
-@rule(optax_scalars, state="m r c", nonnegative="r c", power=2, whole=True, shapes=SHAPES,
+@rule(optax_scalars, state="m r c", nonnegative="r c", power=2, whole=True, shapes=SHAPES, folds=1,
       units={"eps1": "g*g", "eps2": "theta"},
       exceptions={**PULLS, "zero_rate_keeps_theta": "the decay is not times lr",
                   "refuses_nonfinite": "with lr = 1 the parameters may double at each step"})
@@ -74,6 +74,20 @@ def adafactor_optax(theta, g, m, r, c, beta, rest, momentum, new, eps1, eps2, un
     m = momentum * m + new * size(theta, eps2, "array") * u
     theta = theta - m - shrink * theta
     return theta, g, m, r, c
+
+
+@variant(adafactor_optax, folds=128)
+def adafactor_optax_128(t, lr=1.0, decay_rate: Positive = 0.8, momentum=0.0, eps1: Positive = 1e-30,
+                        eps2: NonNegative = 1e-3, clip: Positive = 1.0, weight_decay=0.0):
+    """optax 0.2.8, adafactor as it comes: arrays whose second longest axis is shorter than 128 are not factored."""
+    return optax_scalars(t, lr, decay_rate, momentum, eps1, eps2, clip, weight_decay)
+
+
+@variant(adafactor_optax, folds=2**62)
+def adafactor_optax_unfactored(t, lr=1.0, decay_rate: Positive = 0.8, momentum=0.0, eps1: Positive = 1e-30,
+                               eps2: NonNegative = 1e-3, clip: Positive = 1.0, weight_decay=0.0):
+    """optax 0.2.8, adafactor with factored=False: an average of squares for each element."""
+    return optax_scalars(t, lr, decay_rate, momentum, eps1, eps2, clip, weight_decay)
 
 
 def keras_scalars(t, lr=1e-3, decay_rate: Positive = 0.8, eps1: Positive = 1e-30, eps2: NonNegative = 1e-3,
@@ -87,7 +101,7 @@ def adafactor_keras(theta, g, r, c, beta, rest, rho, eps1, eps2, unclip, shrink)
     """Keras 3.15, Adafactor: the size of the parameters is taken when they have decayed."""
     theta = theta - shrink * theta
     r, c = averages(g * g + eps1, r, c, beta, rest)
-    u = clipped(g / sqrt(estimate(r, c)), unclip, "array")
+    u = clipped(g / sqrt(where(columns(c) > 1.0, estimate(r, c), r)), unclip, "array")
     theta = theta - rho * size(theta, eps2, "array") * u
     return theta, g, r, c
 

@@ -21,7 +21,7 @@ WHOLE = made_study(speed={"sgd": 0.05, "adam": 0.08}, problems=("quadratic",), s
 @pytest.fixture
 def begun(tmp_path):
     """A store with half of the runs, the other half, and the address of its page."""
-    empty = Content(WHOLE.spec, WHOLE.problem_info, WHOLE.environment, [])
+    empty = Content(WHOLE.spec, WHOLE.problem_info, WHOLE.sessions[0].environment, [])
     half = len(WHOLE.runs) // 2
     with Store(tmp_path, empty) as store:
         for run in WHOLE.runs[:half]:

@@ -179,7 +179,7 @@ def test_what_others_wrote_is_escaped():
     study = made_study(
         lost=lambda run: {"error": "</script><img src=x onerror=alert(1)> & 'so'"} if run[4] == 0 else None
     )
-    study.environment["machine"] = "</script><b>&"
+    study.sessions[0].environment["machine"] = "</script><b>&"
     study.notes.append("<i>note</i>")
     page = make_page(study)
     assert "</script><img" not in page

@@ -31,6 +31,13 @@ def snapshot(opt):
     return places, parts.t, parts.skipped, [dict(own) for own in parts.memory], dict(parts.hyper)
 
 
+def of_vectors(opt, kept):
+    """A snapshot without the mean of a vector's factors: nobody else keeps it, and it does nothing."""
+    places, *others = kept
+    gone = {key for key in places for name in NAMES if opt.params[name].ndim < 2 and f"{name}/adafactor_" in key}
+    return {key: x for key, x in places.items() if not (key in gone and key.endswith(".c"))}, *others
+
+
 def close(ours, theirs, rtol):
     """Within ``rtol`` of the largest number of each array: what cancels has the digits of its terms."""
     assert ours.keys() == theirs.keys()

@@ -60,6 +60,13 @@ CASES = {  # constructor and arguments, optax's and ours alike
     "contrib.dowg": {"init_estim_sq_dist": 0.5},
     "contrib.madgrad": {"weight_decay": 0.1},
 }
+PUT_ASIDE = {  # what keeps its numbers otherwise there, and is refused
+    "adafactor": "FactoredState",
+    "novograd": "ScaleByNovogradState",
+    "sm3": "ScaleBySM3State",
+    "contrib.schedule_free_sgd": "ScheduleFreeState",
+    "contrib.schedule_free_adamw": "ScheduleFreeState",
+}
 APART = {"contrib.madgrad": 1e-6}  # JAX takes a root in float32
 
 
@@ -142,6 +149,42 @@ class TestGoesOn:
         state.load_state(other, made, t=BEFORE)
         assert snapshot(other) == snapshot(opt)
         same(state.dump_state(other, made), made)
+
+
+@pytest.mark.parametrize("name", PUT_ASIDE)
+def test_what_is_kept_otherwise_is_refused(name):
+    params = tree(start())
+    opt = optimizer(attrgetter(name)(gs.conventions.optax)(0.1), start())
+    before = snapshot(opt)
+    with pytest.raises(GradstepValueError, match=f"has a {PUT_ASIDE[name]}, which is unknown here. Nothing was"):
+        state.load_state(opt, attrgetter(name)(optax)(0.1).init(params))
+    assert snapshot(opt) == before
+
+
+def test_what_comes_with_a_step_is_not_in_the_state():
+    """The diagonal of the Hessian, and the loss: the training goes on with the next ones."""
+
+    def given(k):
+        return {"value": 1.0 / (1 + k), "obj_fn": lambda p: sum((3.0 * x * x).sum() for x in jax.tree.leaves(p))}
+
+    for name, hyper in (("sophia", {"gamma": 2.0, "update_interval": 2}), ("momo", {"weight_decay": 0.1})):
+        theirs = getattr(optax.contrib, name)(0.1, **hyper)
+        params, grads = tree(start()), gradients(BEFORE + AFTER)
+        own = theirs.init(params)
+        opt = None
+        for k, each in enumerate(grads):
+            if k == BEFORE:
+                opt = optimizer(getattr(gs.conventions.optax.contrib, name)(0.1, **hyper), flat(params))
+                state.load_state(opt, own)
+            if opt is not None:
+                inputs = {"curvature": {key: np.full(x.shape, 6.0) for key, x in each.items()}}
+                opt.step(each, loss=1.0 / (1 + k), **(inputs if name == "sophia" else {}))
+            updates, own = theirs.update(tree(each), own, params, **given(k))
+            params = optax.apply_updates(params, updates)
+        close(opt.params, flat(params), 1e-9)
+        again = state.dump_state(opt, theirs.init(params))
+        again = again if name == "momo" else again[0]
+        assert int(again.count) == opt.t == BEFORE + AFTER
 
 
 class TestNests:

@@ -66,7 +66,7 @@ def _record(
         if is_added and case.key in there:
             about["cases"][case.key], arrays[case.key] = before["cases"][case.key], there[case.key]
             continue
-        done = run(case, task)
+        done = run(case, case.shaped(task))
         about["cases"][case.key] = done.about
         arrays[case.key] = _table([_row(*both) for both in zip(done.theta[1:], done.state, strict=True)])
     arrays["about"] = np.array(json.dumps(about, sort_keys=True))

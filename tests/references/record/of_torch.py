@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from references.cases import SHAPES, Arrays, Case, Problem, Trajectory
+from references.cases import Arrays, Case, Problem, Trajectory
 
 Make = Callable[..., torch.optim.Optimizer]
 
@@ -43,7 +43,7 @@ def in_float64() -> Iterator[None]:
 
 
 def _run(make: Make, case: Case, task: Problem, look: Callable[[Any], Arrays]) -> Trajectory:
-    params = {name: _tensor(case, x) for name, x in task.start.items()}
+    params = {name: torch.tensor(x) for name, x in task.start.items()}
     given = case.given()
     schedule = given["lr"] if callable(given.get("lr")) else None
     if schedule:
@@ -57,7 +57,7 @@ def _run(make: Make, case: Case, task: Problem, look: Callable[[Any], Arrays]) -
         if schedule:
             opt.param_groups[0]["lr"] = schedule(k)
         for name, x in params.items():
-            x.grad = _sparse(grads[name]) if case.constructor == "SparseAdam" else _tensor(case, grads[name])
+            x.grad = _sparse(grads[name]) if case.constructor == "SparseAdam" else torch.tensor(grads[name])
         opt.step()
         theta.append(_arrays(params))
         state.append(look(opt))
@@ -66,22 +66,11 @@ def _run(make: Make, case: Case, task: Problem, look: Callable[[Any], Arrays]) -
 
 def _state(opt: torch.optim.Optimizer) -> Arrays:
     return {
-        f"{i}/{name}": _shaped(i, x.numpy() if torch.is_tensor(x) else x)
+        f"{i}/{name}": np.array(x.numpy() if torch.is_tensor(x) else x)
         for i, own in opt.state_dict()["state"].items()
         for name, x in own.items()
         if x is not None
     }
-
-
-def _tensor(case: Case, x: NDArray[Any]) -> torch.Tensor:
-    """Return a tensor, for torch's Muon as a matrix: it refuses all else."""
-    return torch.tensor(x if (case.library, case.constructor) != ("torch", "Muon") else x.reshape(len(x), -1))
-
-
-def _shaped(index: int, x: Any) -> NDArray[Any]:
-    """Return an array of state in the shape of its parameter, where that went in as a column."""
-    shape = list(SHAPES.values())[index]
-    return np.array(x).reshape(shape) if np.shape(x) == (*shape, 1) else np.array(x)
 
 
 def _sparse(g: NDArray[Any]) -> torch.Tensor:
@@ -90,4 +79,4 @@ def _sparse(g: NDArray[Any]) -> torch.Tensor:
 
 
 def _arrays(params: dict[str, torch.Tensor]) -> Arrays:
-    return {name: x.detach().numpy().reshape(SHAPES[name]).copy() for name, x in params.items()}
+    return {name: x.detach().numpy().copy() for name, x in params.items()}

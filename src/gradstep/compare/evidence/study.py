@@ -3,6 +3,7 @@
 import math
 import shlex
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -13,13 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradstep.compare.contender import Contender
+from gradstep.compare.content import Content
 from gradstep.compare.evidence.statistics import median, steps_to_target
 from gradstep.compare.evidence.statistics.ecdf import FINEST
 from gradstep.compare.problems import Target
-from gradstep.compare.protocol import read_contenders, total
-from gradstep.compare.record import PHASES, SEARCH_SEEDS, Goal, ProblemInfo, RunRecord, Spec, Timing
+from gradstep.compare.protocol import is_asked, parts, read_contenders, totals, tuning_total
+from gradstep.compare.record import PHASES, SEARCH_SEEDS, Goal, ProblemInfo, RunRecord, Session, Spec, Timing
 from gradstep.compare.show.views import Ecdf, Profile, Table
-from gradstep.compare.store import Content, Reader
+from gradstep.compare.store import Reader
+from gradstep.text import counted
 
 Axis = Literal["steps", "gradients", "seconds"]
 TARGET_BASELINES = ("nesterov", "adamw", "nadam")  # the best of them gives the target of a problem that has none
@@ -61,8 +64,8 @@ class Study:
         Each problem in words and numbers, by label.
     runs, timings
         Runs and timings that have been made; of a problem's gradients the quickest time counts for all its optimizers.
-    environment
-        Versions and machine of its beginning.
+    sessions
+        Versions and machines that made the runs, and how many each.
     notes
         Sentences on what was found wrong before the first run.
     folder
@@ -78,7 +81,7 @@ class Study:
     problem_info: dict[str, ProblemInfo]
     runs: list[RunRecord]
     timings: list[Timing]
-    environment: dict[str, str]
+    sessions: Sequence[Session]
     notes: list[str]
     folder: Path | None = None
 
@@ -86,16 +89,43 @@ class Study:
     def of(cls, content: Content, folder: Path | None = None) -> Self:
         """Return the study of a store's content."""
         spec = content.spec
-        places = {
-            (problem, optimizer): k
-            for k, (problem, optimizer) in enumerate((p, o) for p in spec.problems for o in spec.optimizers)
-        }
-        runs = sorted(
+        places = {pair: k for k, pair in enumerate((p, o) for p in spec.problems for o in spec.optimizers)}
+        timings = with_one_gradient([t for t in content.timings if (t.problem, t.optimizer) in places])
+        every = cls(
+            spec,
+            {label: content.problem_info[label] for label in spec.problems},
             content.runs,
+            sorted(timings, key=lambda t: places[t.problem, t.optimizer]),
+            [],
+            content.notes,
+            folder,
+        )
+        runs = sorted(
+            every._counting(),
             key=lambda r: (places[r.problem, r.optimizer], PHASES.index(r.phase), r.search, r.trial, r.seed),
         )
-        timings = sorted(with_one_gradient(content.timings), key=lambda t: places[t.problem, t.optimizer])
-        return cls(spec, content.problem_info, runs, timings, content.environment, content.notes, folder)
+        made = Counter(content.made_with[run.key] for run in runs)
+        sessions = [Session(content.environments[name], n) for name, n in made.items()]
+        return replace(every, runs=runs, sessions=sessions or [Session(content.environment, 0)])
+
+    def _counting(self) -> list[RunRecord]:
+        """Those of its runs that the spec asks for; judging ones where all trials are made, of the best of them."""
+        asked = set(parts(self.spec))
+        own = [
+            run
+            for run in self.runs
+            if (run.problem, run.optimizer, run.search) in asked
+            and is_asked(self.spec, self.contenders[run.optimizer], run)
+        ]
+        chosen = replace(self, runs=[run for run in own if run.phase == "tune"])
+        best = {
+            (problem, optimizer, search): chosen.best_trial(problem, optimizer, search)
+            for problem, optimizer, search in asked
+            if len(chosen.tuning(problem, optimizer, search)) == tuning_total(self.spec, self.contenders[optimizer])
+        }
+        return [
+            run for run in own if run.phase == "tune" or best.get((run.problem, run.optimizer, run.search)) == run.trial
+        ]
 
     @classmethod
     def load(cls, folder: str | Path) -> Self:
@@ -126,16 +156,45 @@ class Study:
     @cached_property
     def total(self) -> dict[str, int]:
         """The number of runs of each optimizer in the finished study, on all problems."""
-        return {label: len(self.problems) * total(self.spec, one) for label, one in self.contenders.items()}
+        return {
+            label: sum(n for (_, optimizer), n in self.asked.items() if optimizer == label) for label in self.optimizers
+        }
+
+    @cached_property
+    def asked(self) -> dict[tuple[str, str], int]:
+        """The number of runs of each problem and optimizer in the finished study; of a shard, where it has some."""
+        return totals(self.spec, self.contenders)
 
     @property
     def finished(self) -> bool:
-        """True when all runs and timings are there."""
-        return len(self.runs) == sum(self.total.values()) and len(self.timings) == len(self._pairs)
+        """True when all runs and timings are there that are asked for."""
+        timed = {(timing.problem, timing.optimizer) for timing in self.timings}
+        to_time = {(problem, optimizer) for problem, optimizer, search in parts(self.spec) if search == 0}
+        return len(self.runs) == sum(self.total.values()) and to_time <= timed
+
+    @cached_property
+    def _versions(self) -> dict[str, Counter[str]]:
+        """Of each thing that a session names, its versions with the number of their runs."""
+        out: dict[str, Counter[str]] = {}
+        for name in dict.fromkeys(key for session in self.sessions for key in session.environment):
+            found = out[name] = Counter[str]()
+            for session in self.sessions:
+                found[session.environment.get(name, "not told")] += session.runs
+        return out
 
     @property
-    def _pairs(self) -> list[tuple[str, str]]:
-        return [(problem, optimizer) for problem in self.problems for optimizer in self.optimizers]
+    def made_with(self) -> dict[str, str]:
+        """Versions and machine in words; where sessions differ, each with the number of its runs."""
+        return {
+            name: " and ".join(f"{x} ({counted(n, 'run')})" if len(found) > 1 else x for x, n in found.items())
+            for name, found in self._versions.items()
+        }
+
+    @property
+    def mixture(self) -> str | None:
+        """A sentence on versions or machines that differ between its runs; None where they are the same."""
+        mixed = [f"{name} {self.made_with[name]}" for name, found in self._versions.items() if len(found) > 1]
+        return f"the runs were made with {'; '.join(mixed)}: the last digits may differ by that." if mixed else None
 
     @cached_property
     def _by_pair(self) -> dict[tuple[str, str, str], list[RunRecord]]:
@@ -219,6 +278,8 @@ class Study:
         return {problem: self.spec.goals.get(problem) or self._settled(problem) for problem in self.problems}
 
     def _settled(self, problem: str) -> Goal:
+        if self.spec.shard is not None:
+            return Goal("loss", math.nan, "train", "study: its shards settle it together")
         baselines = [label for label, one in self.contenders.items() if one.named.name in TARGET_BASELINES]
         runs = {label: self.evaluated(problem, label) for label in baselines or self.optimizers}
         reached = {label: in_most([halfway(run) for run in own]) for label, own in runs.items() if own}

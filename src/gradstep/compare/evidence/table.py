@@ -64,7 +64,7 @@ def make_table(study: Study) -> list[TableRow]:
         hits, seeds = sum(x.hits for x in entries), sum(x.seeds for x in entries)
         solved = sum(math.isfinite(x.steps.median) for x in entries)
         rows.append(TableRow(optimizer, hits, seeds, solved, tuple(entries)))
-    if study.finished and len(study.problems) > 1:
+    if study.finished and study.spec.shard is None and len(study.problems) > 1:
         return [rows[k] for k in Evidence(study).order]
     return sorted(rows, key=_rank)
 

@@ -18,7 +18,7 @@ def goal(study: Study, problem: str) -> str:
     found = study.goal(problem)
     if math.isnan(found.level):
         none = "none: no optimizer was below the start after half of its steps"
-        return none if study.finished else "not settled yet"
+        return none if study.finished and study.spec.shard is None else "not settled yet"
     _, _, whose = found.origin.partition("study: ")
     reached = f" (what {whose} has after half of its steps in three of four runs)" if whose else ""
     held = f", held for {counted(found.patience, 'evaluation')}" if found.patience > 1 else ""
@@ -39,6 +39,7 @@ def summary(study: Study) -> str:
             counted(spec.seeds, "seed"),
             counted(steps[0], "step") if len(steps) == 1 else f"{steps[0]} to {steps[-1]} steps",
             counted(sum(study.total.values()), "run"),
+            *[f"shard {spec.shard}"] * (spec.shard is not None),
         ]
     )
 
@@ -118,7 +119,7 @@ def cost(us: float) -> str:
 def remarks(study: Study, rows: Sequence[TableRow]) -> list[str]:
     """Return the remarks beneath a table: edges, wrong gradients, seeds that ended with an error."""
     out = [EDGE_NOTE] if any(entry.at_edge for row in rows for entry in row.entries) else []
-    return [*out, *study.notes, *failures(study)]
+    return [*out, *study.notes, *filter(None, [study.mixture]), *failures(study)]
 
 
 def failures(study: Study) -> list[str]:

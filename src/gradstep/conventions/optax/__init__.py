@@ -10,6 +10,7 @@ from gradstep.conventions.optax import contrib as contrib
 from gradstep.conventions.optax.alias import (
     adabelief,
     adadelta,
+    adafactor,
     adagrad,
     adam,
     adamax,
@@ -23,6 +24,7 @@ from gradstep.conventions.optax.alias import (
     nadam,
     nadamw,
     novograd,
+    polyak_sgd,
     radam,
     rmsprop,
     sgd,
@@ -35,6 +37,7 @@ from gradstep.conventions.optax.alias import (
 __all__ = [
     "adabelief",
     "adadelta",
+    "adafactor",
     "adagrad",
     "adam",
     "adamax",
@@ -48,6 +51,7 @@ __all__ = [
     "nadam",
     "nadamw",
     "novograd",
+    "polyak_sgd",
     "radam",
     "rmsprop",
     "sgd",
@@ -60,7 +64,6 @@ __all__ = [
 _NO_RULE = "there is no such rule here"
 ABSENT = {
     "fromage": _NO_RULE,
-    **dict.fromkeys(("adafactor", "polyak_sgd"), "it is not here yet"),
     "lbfgs": 'it is a method of a run: gs.minimize(..., method="lbfgs")',
     "noisy_sgd": "its noise is drawn by JAX",
     "optimistic_adam": _NO_RULE,

@@ -11,6 +11,7 @@ from gradstep.form.rule import Rule, Stage
 __all__ = [
     "adabelief",
     "adadelta",
+    "adafactor",
     "adagrad",
     "adam",
     "adamax",
@@ -24,6 +25,7 @@ __all__ = [
     "nadam",
     "nadamw",
     "novograd",
+    "polyak_sgd",
     "radam",
     "rmsprop",
     "sgd",
@@ -303,6 +305,53 @@ def novograd(
 ) -> Stage:
     """``optax.novograd``: a b2 of 0.25, where the paper advises 0.98."""
     return chain(rules.novograd)
+
+
+@constructor(becomes={"max_learning_rate": "lr"}, choices={"variant": ("sps", "sps+")})
+def polyak_sgd(
+    max_learning_rate: Any = 1.0,
+    scaling: Any = 1.0,
+    f_min: Any = 0.0,
+    eps: Any = 0.0,
+    variant: str = "sps",
+) -> Stage:
+    """``optax.polyak_sgd``: takes the loss, ``opt.step(grads, loss=f)``, optax's ``value``.
+
+    As there, it goes uphill where the loss is below f_min, but with ``variant="sps+"``.
+    """
+    return chain(variants.polyak_optax_plus if variant == "sps+" else variants.polyak_optax)
+
+
+@constructor(
+    becomes={"clipping_threshold": "clip", "weight_decay_rate": "weight_decay", "eps": "eps1"},
+    choices={"min_dim_size_to_factor": (128, 1)},
+    refused={
+        "decay_offset": "updates are counted from the first",
+        "multiply_by_parameter_scale": "steps are as long as the parameters are large",
+        "dtype_momentum": 'the state is stored as gs.Optimizer(..., state_dtype="bfloat16") says',
+    },
+)
+def adafactor(
+    learning_rate: Any = None,
+    min_dim_size_to_factor: int = 128,
+    decay_rate: Any = 0.8,
+    decay_offset: Any = 0,
+    multiply_by_parameter_scale: bool = True,
+    clipping_threshold: Any = 1.0,
+    momentum: Any = None,
+    dtype_momentum: Any = "float32",
+    weight_decay_rate: Any = None,
+    eps: Any = 1e-30,
+    factored: bool = True,
+    weight_decay_mask: Any = None,
+) -> Stage:
+    """``optax.adafactor``: without a learning rate it is 1; no matrix with a side below 128 is factored.
+
+    The decay is not multiplied by the learning rate. The momentum of float64 parameters is float64, and float32 there.
+    """
+    if not factored:
+        return chain(variants.adafactor_optax_unfactored)
+    return chain(variants.adafactor_optax if min_dim_size_to_factor == 1 else variants.adafactor_optax_128)
 
 
 @constructor(becomes={"beta": "beta1"})

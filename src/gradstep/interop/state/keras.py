@@ -28,6 +28,11 @@ PLACES: Mapping[str, Places] = {
     "AdamW": _ADAM,
     "Adamax": {"adamax_eps_outside": {"m": "_m", "u": "_u"}},
     "Nadam": {"nadam_torch": _MEAN},
+    "Ftrl": {"ftrl_keras": {"n": "_accumulators", "z": "_linears"}},
+    "Lion": {"lion": {"m": "_momentums"}},
+    "Lamb": {"lamb_keras": _MEAN},
+    "Adafactor": {"adafactor_keras": {"r": "_r", "c": "_c"}},
+    "Muon": {"muon_keras": {"b": "momentums"}, "muon_keras_plain": {"b": "momentums"}},
 }
 _ANY: Places = {"ema_after_first": {"average": "_model_variables_moving_average"}}
 _MEMORY = {"Nadam": {"nadam_torch.product": "_u_product"}}
@@ -39,7 +44,7 @@ def load_state(opt: Optimizer | Parts, keras_optimizer: Any, names: Iterable[str
         there = _ForeignState(parts, keras_optimizer, names)
         memory = {name: {own: to_numpy(x.value)[()] for own, x in there.memory.items()} for name in there.ours.names}
         arrays = {
-            name: {slot: signed(there.places[slot], to_numpy(x.value)) for slot, x in own.items()}
+            name: there.as_here(name, {slot: signed(there.places[slot], to_numpy(x.value)) for slot, x in own.items()})
             for name, own in there.variables.items()
         }
         there.ours.take(there.ours.updates({"iterations": there.iterations.value}, None), arrays, memory)
@@ -53,7 +58,8 @@ def dump_state(opt: Optimizer | Parts, keras_optimizer: Any, names: Iterable[str
         for name, own in there.variables.items():
             for slot, x in own.items():
                 old = to_numpy(x.value)
-                values = signed(there.places[slot], ours.ours(name, slot, old.dtype, old.shape))
+                shape = parts.state[name][slot].shape if slot in there.factors else old.shape
+                values = signed(there.places[slot], ours.ours(name, slot, old.dtype, shape)).reshape(old.shape)
                 pairs.append((x, values.astype(np.float32) if old.dtype.name == "bfloat16" else values))
         for key, x in there.memory.items():
             values = {ours.memory_of(name)[key] for name in ours.names}
@@ -98,5 +104,23 @@ class _ForeignState:
             for k, name in enumerate(order)
             if name in self.ours.groups
         }
+        self.factors = {rule.name: slots for rule, slots in self.ours.kept()}.get("adafactor_keras", ())
+        for k, name in enumerate(order):
+            if self.factors and name in self.variables and parts.params[name].ndim < 2:  # it is whole there, in _v
+                rows, columns = self.factors
+                self.variables[name][rows] = theirs._v[k]
+                del self.variables[name][columns]
         self.memory = {own: getattr(theirs, key) for own, key in _MEMORY.get(kind, {}).items()}
         self.iterations = theirs.iterations
+
+    def as_here(self, name: str, found: dict[str, Any]) -> dict[str, Any]:
+        """Return a parameter's arrays as they are kept here: Adafactor's factors with two axes, also a vector's."""
+        out = dict(found)
+        for slot in self.factors:
+            shape = self.ours.parts.state[name][slot].shape
+            if slot not in out:  # of a vector
+                rows = out[self.factors[0]]
+                out[slot] = rows.mean(0, np.float64, keepdims=True).astype(rows.dtype)
+            elif out[slot].size == np.prod(shape):
+                out[slot] = out[slot].reshape(shape)
+        return out

@@ -90,9 +90,12 @@ def names() -> dict[str, list[str]]:
             package == "gradstep" and whose in found and not made.inputs
         ):  # and not a rule of the user's own, which may do anything
             found[whose].append(name)
-    for library, listed in constructors().items():
-        found[library] = [name for name in listed if not any(x.rule.inputs for x in described(name).stage({}).parts)]
-    return found
+    return found | {library: [x for x in own if _takes_points(x)] for library, own in constructors().items()}
+
+
+def _takes_points(name: str) -> bool:
+    """True for a constructor whose stage steps a vector by its gradient alone."""
+    return not any(part.is_for_matrices or part.rule.inputs for part in described(name).stage({}).parts)
 
 
 def choose(named: Named, scale: Mapping[str, float]) -> Player:

@@ -26,7 +26,7 @@ def parts(study: Study) -> list[Markup]:
         macros.titled("Problems and targets", macros.details(_problems(study))),
         macros.titled("To repeat it", macros.code(study.command)),
         macros.titled("Spec", macros.details(_spec(study))),
-        macros.titled("Made with", macros.details(study.environment)),
+        macros.titled("Made with", macros.details(study.made_with)),
         macros.folded(f"Every run: {len(study.runs)}", _runs(study)),
     ]
 
@@ -85,6 +85,8 @@ def _spec(study: Study) -> dict[str, str]:
         rows |= {"trials": str(spec.trials), "searches": str(spec.searches), "search": spec.search, "tuned": spec.tune}
         rows["tuning seeds"] = ", ".join(str(seed) for k in range(spec.searches) for seed in tuning_seeds(spec, k))
     rows["judging seeds"] = "; ".join(_run(judging_seeds(spec, k)) for k in range(spec.searches))
+    if spec.shard is not None:
+        rows["shard"] = spec.shard
     rows["steps"] = "each problem's own" if spec.steps is None else str(spec.steps)
     rows |= {f"source of {label}": f"{x.path}, SHA-256 {x.sha256}" for label, x in spec.sources.items()}
     return rows | {"gradstep": spec.version, "SHA-256 of the spec": spec.sha256}

@@ -53,13 +53,14 @@ def content(study: Study, static: bool = False) -> Page:
 
 def _unfinished(study: Study, evidence: Evidence) -> str:
     """Return what a reader must know first of a study that isn't finished."""
-    if study.finished:
+    if study.finished and study.spec.shard is None:
         return ""
     total = sum(study.total.values())
+    which = "This study is not finished"
+    if study.spec.shard is not None:
+        which = f"This is shard {study.spec.shard} of a study, and gradstep merge joins them"
     runs = f"{len(study.runs)} of {total} runs are there"
-    if len(study.runs) == total:
+    if len(study.runs) == total and not study.finished:
         runs = f"all {total} runs are there, but not yet what each step costs"
     counted = f"{len(evidence.problems)} of {len(study.problems)} problems"
-    return (
-        f"This study is not finished: {runs}. Only what is complete is counted below: {counted}. No verdict is final."
-    )
+    return f"{which}: {runs}. Only what is complete is counted below: {counted}. No verdict is final."

@@ -14,7 +14,7 @@ from gradstep.compare.evidence.study import Axis, Study
 from gradstep.compare.evidence.table import entries
 from gradstep.compare.record import RunRecord
 from gradstep.compare.show.pages.templates import macros
-from gradstep.compare.show.report import appendix, axes, intuition, pairs, ranking, tables, tuning
+from gradstep.compare.show.report import appendix, axes, heights, intuition, pairs, ranking, tables, tuning
 from gradstep.compare.show.report.curves import HEALTH, Metric, curves, health
 from gradstep.compare.show.report.looks import FAMILIES
 from gradstep.compare.show.report.parts import Plot, Section, Select, choices
@@ -204,6 +204,24 @@ def _varied(evidence: Evidence, show: Show) -> Section:
     return Section("varied", "Against an option", parts)
 
 
+def _heights(evidence: Evidence, show: Show) -> Section:
+    """Return the section on what an easier or a harder target would say; for one optimizer, one without parts."""
+    key, title = "heights", "Easier and harder targets"
+    if not evidence.problems or len(evidence.study.optimizers) < 2:
+        return Section(key, title, [])
+    figure = heights.heights(evidence)
+    if figure is None:
+        none = "No optimizer's median seed came half of the way to a target."
+        return Section(key, title, [macros.paragraph(none)])
+    caption = (
+        "Scores if each target were so far on the way from the start to the target that it is, in the logarithm of the "
+        "loss or the error rate. Where lines cross, the height of the target decides the order. No intervals; the "
+        "hyperparameters are those chosen for the targets as they are."
+    )
+    plot = Plot("target-heights", "Scores against the height of the targets", caption, figure)
+    return Section(key, title, [show(plot)])
+
+
 def _cost(evidence: Evidence, show: Show) -> Section:
     key, title = "cost", "Steps and seconds"
     if not evidence.has("seconds"):
@@ -347,6 +365,7 @@ SECTIONS: tuple[Callable[[Evidence, Show], Section], ...] = (
     _sensitivity,
     _budget,
     _varied,
+    _heights,
     _cost,
     _pairs,
     _health,

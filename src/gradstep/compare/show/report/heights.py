@@ -1,0 +1,80 @@
+"""The order of optimizers against the height of the targets: what an easier or a harder target would say."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+
+from gradstep.compare.evidence.evidence import Evidence
+from gradstep.compare.evidence.statistics import run_scores
+from gradstep.compare.evidence.statistics.tables import Array
+from gradstep.compare.evidence.study import to_target
+from gradstep.compare.problems import Target
+from gradstep.compare.record import SEARCH_SEEDS, RunRecord
+from gradstep.compare.show.pages import plots
+from gradstep.compare.show.pages.plots import Figure
+from gradstep.compare.show.report.looks import looks, marker
+
+HEIGHTS = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1, 1.2)
+
+
+def at_height(target: Target, start: float, height: float) -> Target:
+    """Return a target that is so far on the way from the start to the target, 1 for the target itself.
+
+    The way is even in the logarithm of a loss, or of an error rate, 1 less an accuracy; in the loss itself where an end
+    of it is not above 0.
+
+    Parameters
+    ----------
+    target
+        Of a problem.
+    start
+        The metric before the first step.
+    height
+        Above 1 for a target that is harder.
+    """
+    if height == 1:
+        return target
+    if target.metric == "accuracy":
+        first, last = 1 - start, 1 - target.level
+    else:
+        first, last = start, target.level
+    level = first * (last / first) ** height if first > 0 and last > 0 else first + height * (last - first)
+    return replace(target, level=1 - level if target.metric == "accuracy" else level)
+
+
+def times_at(evidence: Evidence, height: float) -> Array:
+    """Steps to the targets of complete problems at a height, [problem, optimizer, run]."""
+    study = evidence.study
+    out = np.full_like(evidence.times(), math.inf)
+    for i, problem in enumerate(evidence.problems):
+        runs = [run for label in study.optimizers for run in study.evaluated(problem, label)]
+        target = study.target(problem)
+        lower = at_height(target, float(np.median([_first(run, target) for run in runs])), height)
+        for run in runs:
+            k = run.search * study.spec.seeds + run.seed % SEARCH_SEEDS
+            out[i, study.optimizers.index(run.optimizer), k] = to_target(run, lower)
+    return out
+
+
+def _first(run: RunRecord, target: Target) -> float:
+    values = run.accuracy if target.metric == "accuracy" else run.loss
+    return values[0] if values else math.nan
+
+
+def heights(evidence: Evidence) -> Figure | None:
+    """Return scores against the height of the targets; None where no target was ever reached."""
+    study = evidence.study
+    with np.errstate(invalid="ignore"):
+        scores = np.array([run_scores(times_at(evidence, height)) for height in HEIGHTS])
+    if not scores.any():
+        return None
+    data: list[Figure] = []
+    for k, (label, look) in enumerate(zip(study.optimizers, looks(study.contenders.values()), strict=True)):
+        line = plots.stroke(label, look, list(HEIGHTS), plots.rounded(scores[:, k].tolist()), width=2)
+        hover = "height %{x}: score %{y:.3g}<extra>%{fullData.name}</extra>"
+        data.append(line | {"mode": "lines+markers", "marker": marker(look, 8), "hovertemplate": hover})
+    layout = plots.axes("height of the targets; 1: as they are", "score")
+    layout["xaxis"] |= {"tickvals": list(HEIGHTS), "ticktext": [f"{x:g}" for x in HEIGHTS]}
+    layout["yaxis"] |= {"range": [-0.03, 1.03]}
+    return {"data": data, "layout": layout}
