@@ -1,6 +1,7 @@
 """Rules of whole arrays beyond the laws: how they are declared, state of other shapes, and who refuses what."""
 
 import math
+import tracemalloc
 
 import mpmath
 import numpy as np
@@ -665,6 +666,22 @@ class TestSometimes:
             adam.step({"b": g["b"]})
         np.testing.assert_allclose(opt.params["b"], adam.params["b"], rtol=1e-7)  # their eps stand in other places
         assert (opt.state["table"]["soap.p"] == 1).all()
+
+
+@pytest.mark.parametrize("name", ["muon", "shampoo", "soap", "psgd_kron"])
+def test_a_step_keeps_nothing(name, engine):
+    """What a step computes aside is let go when it has been written."""
+    w, g = (np.random.default_rng(seed).normal(size=(100, 100)) for seed in (0, 1))
+    opt = gs.Optimizer(w, name, engine=engine)
+    opt.step(g)
+    tracemalloc.start()
+    try:
+        before, _ = tracemalloc.get_traced_memory()
+        opt.step(g)
+        after, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert after - before < w.nbytes / 2
 
 
 class TestFoldsBelow:

@@ -16,6 +16,7 @@ from gradstep.cli.compare import compare
 from gradstep.compare import Study
 from gradstep.compare.problems import PROBLEMS, find_problem
 from gradstep.compare.record import Options
+from gradstep.conventions import constructors, described
 from gradstep.form.equation import equation
 from gradstep.rule import Rule, registry, rule
 from gradstep.text import to_json
@@ -187,6 +188,19 @@ def test_show_prints_every_rule_and_stage(name, capsys):
         assert f"{key} = " in shown
     for slot in declared.state:
         assert slot in shown.split("\nState\n")[1]
+
+
+def unlike_elementwise():
+    """Constructors of matrices, and of what sums over arrays: a step of one number says little of them."""
+    for name in (name for names in constructors().values() for name in names):
+        rules = [part.rule for part in described(name).stage({}).parts]
+        if any(rule.whole or rule.over is not None for rule in rules):
+            yield name
+
+
+@pytest.mark.parametrize("name", list(unlike_elementwise()))
+def test_show_prints_constructors_of_all_forms(name, capsys):
+    assert run(capsys, "show", name).startswith(f"{name} ")
 
 
 def test_show_puts_constructors_side_by_side(capsys):

@@ -280,6 +280,11 @@ def test_keras_takes_what_its_base_class_takes():
         ('gs.Optimizer(w, "optax.dog")', ValueError, r"unknown optimizer of optax 'dog'; known: optax\.contrib\.dog"),
         ('gs.Optimizer(w, "optax.contrib.prodgy")', ValueError, r"of optax\.contrib 'prodgy'; did you mean prodigy"),
         ('gs.Optimizer(w, "optax.rprop")', ValueError, r"optax\.rprop cannot be had here: in optax 0\.2\.8 each"),
+        (
+            "O.contrib.schedule_free_sgd(lambda t: 0.1)",
+            ValueError,
+            r"_rate can be no schedule here: optax asks",
+        ),
         ("O.rprop(0.1)", AttributeError, r"rprop cannot be had here: in optax 0\.2\.8 each"),
         ("O.prodigy()", AttributeError, r"module 'gradstep\.conventions\.optax' has no attribute 'prodigy'"),
     ],

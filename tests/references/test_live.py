@@ -297,6 +297,23 @@ def unfolded(arguments):
     return arguments | ({clip[0]: clip[1]} if clip else {})
 
 
+def test_muon_of_optax_is_two_rules_here():
+    jax, contrib = pytest.importorskip("jax"), pytest.importorskip("optax.contrib")
+    task = problem("float64")
+    other = gs.conventions.optax.nadamw(0.02, weight_decay=0.0)
+    params = {name: x.copy() for name, x in task.start.items()}
+    opt = gs.Optimizer(params, "muon_optax", lr=0.02, weight_decay=0.1, groups={"a": other})
+    with jax.enable_x64(True):
+        tx = contrib.muon(0.02, weight_decay=0.1)
+        theirs = jax.tree.map(jax.numpy.asarray, task.start)
+        own = tx.init(theirs)
+        for grads in task.grads:
+            updates, own = tx.update(jax.tree.map(jax.numpy.asarray, grads), own, theirs)
+            theirs = jax.tree.map(lambda x, u: x + u, theirs, updates)
+            opt.step(grads)
+            assert distance([params], [{name: np.asarray(x) for name, x in theirs.items()}]) <= 1e-11
+
+
 @pytest.mark.parametrize("arguments", [{}, {"min_dim_size_to_factor": 1}, {"factored": False, "momentum": 0.9}])
 def test_adafactor_of_optax_factors_what_it_factors_there(arguments):
     """Arrays on both sides of 128; the longest axes of the stacks stand last."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gradstep.cli.listing import facts
+from gradstep.errors import GradstepError
 from gradstep.form.chain import merged
 from gradstep.form.equation import branches, equation
 from gradstep.form.rule import Stage
@@ -101,7 +102,7 @@ def first_steps(stages: Sequence[Stage]) -> Rows:
     moves = [any(part.rule.kind == "rule" for part in x.parts) for x in stages]
     probes = [_PROBES if is_moving and "lr" in merged(x) else () for x, is_moving in zip(stages, moves, strict=True)]
     columns = zip(stages, probes, strict=True)
-    return _rows([{f"step {t} with g = {g:g}": f"{_move(x, g, t):.6g} lr" for g, t in own} for x, own in columns])
+    return _rows([{f"step {t} with g = {g:g}": _move(x, g, t) for g, t in own} for x, own in columns])
 
 
 def _rows(columns: Sequence[Mapping[str, str]]) -> Rows:
@@ -124,10 +125,15 @@ def _lines(stage: Stage) -> dict[str, str]:
     return out
 
 
-def _move(stage: Stage, g: float, steps: int) -> float:
-    theta, grad, before = np.zeros(1), np.full(1, g), 0.0
+def _move(stage: Stage, g: float, steps: int) -> str:
+    """The length of a step of one element, in as many axes as the rule takes; a dash where it cannot go on."""
+    shape = (1,) * max([part.rule.axes or 1 for part in stage.parts])
+    theta, grad, before = np.zeros(shape), np.full(shape, g), 0.0
     opt = Optimizer(theta, stage, engine="eager")
-    for _ in range(steps):
-        before = theta.item()
-        opt.step(grad)
-    return (before - theta.item()) / opt.lr
+    try:
+        for _ in range(steps):
+            before = theta.item()
+            opt.step(grad)
+    except GradstepError:
+        return ABSENT  # its numbers have grown beyond floats: what finds its own scale never stops growing here
+    return f"{(before - theta.item()) / opt.lr:.6g} lr"

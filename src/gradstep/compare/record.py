@@ -288,7 +288,7 @@ class Options:
     trials: int = 5
     tuning_seeds: int = 1
     searches: int = 1
-    seeds: int = 3
+    seeds: int = 6
     search: Search = "quasi"
     tune: Tune = "lr"
     steps: int | None = None

@@ -53,7 +53,7 @@ class Argument:
     choices
         The words that may be chosen.
     reason
-        Why it is refused.
+        Why it is refused; of a number, why it may be no schedule, where it may not.
     is_told
         Whether 0 is a switch.
     is_optional
@@ -390,6 +390,8 @@ class Constructor(Generic[P]):
                     f'optimizer, gs.Optimizer(params, "{self.owner}", ...), and {name}(...) takes what stands behind '
                     f"them."
                 )
+            if x.reason and callable(value):
+                raise GradstepValueError(f"{self.owner}: {x.name} can be no schedule here: {x.reason}.")
             return number(value)
         if x.kind == "tuple":
             return self._items(x, value)

@@ -63,6 +63,8 @@ class Library:
         The words or numbers that may be given for an argument, of which the function is told.
     ignored, labels, refused
         Names of arguments of these kinds (see :class:`Argument`); of those refused with the reason.
+    constant
+        Names of numbers that may be no schedule, with the reason.
     shared
         Has as keyword-only arguments those that the library's base class takes: a function whose ``**base`` hands
         them on takes them too.
@@ -76,6 +78,7 @@ class Library:
     ignored: str = ""
     labels: str = ""
     refused: Mapping[str, str] = field(default_factory=dict[str, str])
+    constant: Mapping[str, str] = field(default_factory=dict[str, str])
     shared: Callable[..., Any] | None = None
 
     @overload
@@ -90,6 +93,7 @@ class Library:
         optional: str = ...,
         choices: Mapping[str, Words] = ...,
         refused: Mapping[str, str] = ...,
+        constant: Mapping[str, str] = ...,
     ) -> Callable[[Callable[P, Stage]], Constructor[P]]: ...
     def __call__(
         self,
@@ -101,6 +105,7 @@ class Library:
         optional: str = "",
         choices: Mapping[str, Words] = _NOTHING,
         refused: Mapping[str, str] = _NOTHING,
+        constant: Mapping[str, str] = _NOTHING,
     ) -> Any:
         """Return the constructor that a function declares by its name, its signature and what it returns.
 
@@ -108,7 +113,7 @@ class Library:
         ----------
         choose
             The function; without one, what is to decorate it.
-        becomes, told, optional, choices, refused
+        becomes, told, optional, choices, refused, constant
             Of this constructor alone, beside the library's: the same argument is as it is said here.
         """
         theirs = {key: why for key, why in self.refused.items() if key not in {*becomes, *choices}}
@@ -119,6 +124,7 @@ class Library:
             optional=f"{self.optional} {optional}",
             choices={**self.choices, **choices},
             refused={**theirs, **refused},
+            constant={**self.constant, **constant},
         )
         return own._declared if choose is None else own._declared(choose)
 
@@ -148,7 +154,8 @@ class Library:
             items = [replace(_number(one, default, is_told), within=(x.name, k)) for k, (one, default) in each]
             return Argument(x.name, x.default, "tuple", items=tuple(items))
         is_optional = x.name in self.optional.split()
-        return replace(_number(becomes, x.default, is_told), name=x.name, is_optional=is_optional)
+        made = _number(becomes, x.default, is_told)
+        return replace(made, name=x.name, is_optional=is_optional, reason=self.constant.get(x.name, ""))
 
 
 def _number(becomes: One, default: Any, is_told: bool) -> Argument:

@@ -185,7 +185,7 @@ class Eager:
 
     def forget(self) -> None:
         """Let go of gradients that were taken."""
-        self.grads, self.results = (), None
+        self.grads, self.outcomes, self.results = (), {}, None
 
     def look(self) -> bool:
         """Return whether all gradients are good."""

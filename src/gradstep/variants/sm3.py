@@ -1,4 +1,8 @@
-"""SM3 as optax has it, where an array has two axes at most."""
+"""SM3 as optax has it, where an array has two axes at most.
+
+Shapes: theta, g, m alike; r has one column, c one row.   Units: [g] = loss/[theta]; r, c, eps in [g]^2; lr in [theta];
+m, momentum are pure numbers.
+"""
 
 from gradstep.rule import variant
 from gradstep.rules.sm3 import scalars, sm3

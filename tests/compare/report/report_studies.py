@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from gradstep.compare.evidence.study import Study
-from gradstep.compare.record import Goal, ProblemInfo, RunRecord, Session, Spec, Timing
+from gradstep.compare.record import SEARCH_SEEDS, Goal, ProblemInfo, RunRecord, Session, Spec, Timing
 
 STEPS, EVERY = 100, 5
 SPEED = {
@@ -69,6 +69,8 @@ def made_study(
     settled=True,
     timed=True,
     factor=lambda problem, optimizer: 1.0,
+    searches=1,
+    luck=lambda search, optimizer: 1.0,
 ):
     """A study of optimizers that descend at given rates.
 
@@ -82,6 +84,8 @@ def made_study(
         The same, whether the run is not there yet.
     factor
         What a rate is multiplied by on a problem.
+    luck
+        What it is multiplied by in a search.
     """
     speed = speed or SPEED
     trials, tuning_seeds = (trials, 1) if ruleset == "tuned" else (1, 0)
@@ -93,6 +97,7 @@ def made_study(
         trials=trials,
         tuning_seeds=tuning_seeds,
         seeds=seeds,
+        searches=searches,
         goals=goals,
         sources={},
         version="1.2.3",
@@ -106,16 +111,18 @@ def made_study(
         for k, (optimizer, rate) in enumerate(speed.items()):
             rate = rate * factor(p, optimizer)
             keys = []
-            if ruleset == "tuned":  # the trial in the middle is the best
-                keys += [("tune", trial, 1000) for trial in range(trials)]
             best = trials // 2
-            keys += [("eval", best, seed) for seed in range(seeds)] + [("health", best, 0)]
+            for first in range(0, searches * SEARCH_SEEDS, SEARCH_SEEDS):
+                if ruleset == "tuned":  # the trial in the middle is the best
+                    keys += [("tune", trial, first + 1000) for trial in range(trials)]
+                keys += [("eval", best, first + seed) for seed in range(seeds)]
+            keys += [("health", best, 0)]
             for phase, trial, seed in keys:
                 run = (p, optimizer, phase, trial, seed)
                 if without(run):
                     continue
-                hyper = {"lr": 0.1 * 10.0 ** (trial - best)}
-                pace = rate / (1 + 3 * abs(trial - best))
+                hyper = {"lr": 0.1 * 10.0 ** (trial - best) * 2 ** (seed // SEARCH_SEEDS)}
+                pace = rate / (1 + 3 * abs(trial - best)) * luck(seed // SEARCH_SEEDS, optimizer)
                 runs.append(made_run(*run, hyper, pace, classes=p.startswith("digits"), **(lost(run) or {})))
             if timed:
                 timings.append(Timing(p, optimizer, 100.0 + 20 * k, 10.0 + 20 * k, 8.0 * min(k, 2)))

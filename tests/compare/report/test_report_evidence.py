@@ -10,6 +10,7 @@ from report_studies import SPEED, curve, made_study, steps_to
 
 from gradstep.compare.evidence import statistics
 from gradstep.compare.evidence.evidence import Evidence
+from gradstep.compare.evidence.table import entries
 from gradstep.compare.show.report import curves, pairs, ranking, sections, tables, tuning
 from gradstep.compare.show.report.curves import median_band
 from gradstep.compare.show.report.page import content
@@ -226,6 +227,42 @@ def test_below_six_seeds_nothing_is_marked_and_no_interval_drawn(seeds):
     assert "more than chance" not in page
 
 
+def test_several_searches_are_resampled_with_their_seeds():
+    study = made_study(searches=3, seeds=6, luck=lambda search, _: (0.8, 1.0, 1.2)[search])
+    evidence, times = Evidence(study), study.times()
+    assert times.shape == (3, 7, 18)
+    draws = statistics.paired_draws(3, 6, 3, over="searches")
+    exact = statistics.interval(statistics.run_scores, times, draws, smooth=True)
+    np.testing.assert_array_equal(evidence.scores().low, np.maximum(exact.low, 0))
+    assert (evidence.over(3), evidence.over(1), evidence.units) == ("searches", "seeds", 9)
+    alone = statistics.interval(statistics.medians, times, statistics.paired_draws(3, 6, 3, over="seeds"))
+    np.testing.assert_array_equal(evidence.steps().high, alone.high)
+    page = unescape(content(study).main)
+    assert "In brackets: 95 % intervals over 3 searches and their paired seeds." in page
+    assert "differ by more than chance between searches and seeds" in page
+    assert "the intervals speak of chance between 3 searches and their seeds, and not of the choice" in page
+    entry = next(x for x in entries(study, "quadratic") if x.optimizer == "adam")
+    assert [hyper["lr"] for hyper in entry.searched] == [0.1, 0.2, 0.4]
+    assert "0.1 to 0.4" in page
+    one = made_study(problems=("quadratic",), searches=3, seeds=6)
+    assert "They take what was chosen as given: 3 searches are too few to speak of others." in content(one).main
+
+
+def test_luck_of_a_search_is_not_sure():
+    """One optimizer is quicker in two searches of three on each problem, for all of their seeds."""
+    study = made_study(
+        speed={"sgd": 0.05, "adam": 0.05},
+        searches=3,
+        seeds=10,
+        luck=lambda search, optimizer: (0.8, 1.25, 1.25)[search] if optimizer == "adam" else 1.0,
+    )
+    assert not Evidence(study).better.any()
+    lucky = made_study(
+        speed={"sgd": 0.05, "adam": 0.05}, seeds=10, luck=lambda _, optimizer: 1.25 if optimizer == "adam" else 1.0
+    )
+    assert Evidence(lucky).better[1, 0]  # the control: one search cannot know
+
+
 def test_seeds_that_change_nothing_are_no_evidence():
     """Ten equal curves are one run: no interval, no mark, no word of chance."""
     study = made_study(speed={"sgd": 0.05, "adam": 0.1}, problems=("quadratic",), seeds=10)
@@ -297,6 +334,12 @@ def test_a_run_that_diverged_after_the_target_is_a_miss_in_every_count():
     assert evidence.ecdfs()[1].y[-1] > 0
     assert evidence.trials("quadratic", "sgd").hit.max() == 0
     assert study.table()[-1].hits == 0
+
+
+def test_of_two_that_miss_everything_there_is_no_speed_up():
+    found = Evidence(made_study(speed={"adamw": 0.001, "sgd": 0.001, "adam": 0.1})).speedups()
+    assert np.isnan([found.estimate[:2], found.low[:2], found.high[:2]]).all()
+    assert found.estimate[2] > 2
 
 
 def test_a_target_to_be_held_is_held_in_every_count():

@@ -32,7 +32,10 @@ ABSENT = {
     "dpsgd": "it clips the gradient of each example, and gradients come here as their mean",
     "galore": _NO_RULE,
     "mechanize": _NO_RULE,
-    "muon": "it is not here yet",
+    "muon": (
+        'it is two rules: gs.Optimizer(params, "muon_optax", lr=0.02, groups={"*.bias": '
+        "gs.conventions.optax.nadamw(0.02, weight_decay=0.0)}) gives what is no matrix to AdamW by name"
+    ),
     "momo_adam": "gs.momo is here, without Adam's scaling",
     "reduce_on_plateau": "gs.Run(..., on_plateau=gs.reduce_lr(...)) lowers the rate",
     "sam": "gs.sam(objective) takes the gradient where the loss near by is largest",
@@ -174,9 +177,10 @@ def momo(
 
 
 _POWER = "updates are weighed by the square of the largest rate so far"
+_RATE = "optax asks it at t for the step and at t + 1 for the weight of the update; warmup_steps is here"
 
 
-@constructor(becomes={"warmup_steps": "warmup"}, refused={"weight_lr_power": _POWER})
+@constructor(becomes={"warmup_steps": "warmup"}, refused={"weight_lr_power": _POWER}, constant={"learning_rate": _RATE})
 def schedule_free_sgd(
     learning_rate: Any = 1.0,
     warmup_steps: Any = None,
@@ -190,7 +194,7 @@ def schedule_free_sgd(
     return chain(stages.l2, moved) if weight_decay else chain(moved)
 
 
-@constructor(becomes={"warmup_steps": "warmup"}, refused={"weight_lr_power": _POWER})
+@constructor(becomes={"warmup_steps": "warmup"}, refused={"weight_lr_power": _POWER}, constant={"learning_rate": _RATE})
 def schedule_free_adamw(
     learning_rate: Any = 0.0025,
     warmup_steps: Any = None,

@@ -156,6 +156,7 @@ class Compiled:
     def forget(self) -> None:
         """Let go of gradients that were taken."""
         self.found[:] = 0  # some addresses may not have been looked at
+        self.outcomes = {}
         if self.gather is not None:
             self.gather.release()
 
@@ -191,14 +192,16 @@ class Compiled:
 
     def finish(self) -> None:
         """Write the rest of what was begun."""
-        if self.is_writing and self.applied != self.before:
+        if not self.is_writing:
+            return
+        if self.applied != self.before:
             for outside, inside in self.copies:
                 outside[...] = inside
             for part, own in self.outcomes.items():
                 for x, slots in zip(self.tensors, own, strict=True):
                     for old, new in zip(x.slots[part], slots, strict=True):
                         old[...] = new
-        self.is_writing = False
+        self.is_writing, self.outcomes = False, {}
 
     def _transform(self, part: int, table: list[Row], t: int) -> bool:
         """Run a stage of whole arrays on what the stages before it give; what comes of it is kept aside.

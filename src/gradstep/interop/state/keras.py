@@ -61,6 +61,9 @@ def dump_state(opt: Optimizer | Parts, keras_optimizer: Any, names: Iterable[str
                 shape = parts.state[name][slot].shape if slot in there.factors else old.shape
                 values = signed(there.places[slot], ours.ours(name, slot, old.dtype, shape)).reshape(old.shape)
                 pairs.append((x, values.astype(np.float32) if old.dtype.name == "bfloat16" else values))
+        for name, x in there.estimates.items():
+            rows, columns = (to_numpy(parts.state[name][slot]) for slot in there.factors)
+            pairs.append((x, rows / np.maximum(rows.mean(-2, keepdims=True), np.finfo(rows.dtype).tiny) * columns))
         for key, x in there.memory.items():
             values = {ours.memory_of(name)[key] for name in ours.names}
             if len(values) > 1:
@@ -105,11 +108,14 @@ class _ForeignState:
             if name in self.ours.groups
         }
         self.factors = {rule.name: slots for rule, slots in self.ours.kept()}.get("adafactor_keras", ())
-        for k, name in enumerate(order):
-            if self.factors and name in self.variables and parts.params[name].ndim < 2:  # it is whole there, in _v
+        self.estimates = dict[str, Any]()  # what Keras makes of the factors of a matrix, and keeps beside them
+        for k, name in enumerate(order if self.factors else ()):
+            if name in self.variables and parts.params[name].ndim < 2:  # it is whole there
                 rows, columns = self.factors
                 self.variables[name][rows] = theirs._v[k]
                 del self.variables[name][columns]
+            elif name in self.variables:
+                self.estimates[name] = theirs._v[k]
         self.memory = {own: getattr(theirs, key) for own, key in _MEMORY.get(kind, {}).items()}
         self.iterations = theirs.iterations
 

@@ -137,9 +137,11 @@ def _limits(evidence: Evidence) -> str:
     )
     failed = sum(run.error is not None for run in study.runs)
     broken = f"; {counted(failed, 'run')} ended with an error and counted as missed" if failed else ""
+    has_schedules = any(one.shape is not None for one in study.contenders.values())
+    schedule = "with another schedule" if has_schedules else "with a schedule"
     only = f"{evidence.problems[0]} alone" if len(evidence.problems) == 1 else "these problems"
     return (
-        f"This does not show how they compare beyond {only}, at another size, batch size or budget, with a schedule, "
+        f"This does not show how they compare beyond {only}, at another size, batch size or budget, {schedule}, "
         f"or {what}; {_spoken_of(evidence)}{widen}{broken}."
     )
 
