@@ -336,6 +336,12 @@ def test_a_run_that_diverged_after_the_target_is_a_miss_in_every_count():
     assert study.table()[-1].hits == 0
 
 
+def test_of_two_that_miss_everything_there_is_no_speed_up():
+    found = Evidence(made_study(speed={"adamw": 0.001, "sgd": 0.001, "adam": 0.1})).speedups()
+    assert np.isnan([found.estimate[:2], found.low[:2], found.high[:2]]).all()
+    assert found.estimate[2] > 2
+
+
 def test_a_target_to_be_held_is_held_in_every_count():
     """The only touch of the target is one evaluation long."""
     study = made_study(speed={"sgd": 0.03, "adam": 0.03}, problems=("quadratic",), level=0.05)

@@ -142,7 +142,8 @@ class Evidence:
     def speedups(self, axis: Axis = "steps") -> Estimate:
         """Return speed-ups over the baseline, [optimizer]: geometric means over all problems, a miss at its price.
 
-        The price is the problem's budget and one evaluation more, the least that the run would have taken.
+        The price is the problem's budget and one evaluation more, the least that the run would have taken. NaN where
+        both miss every problem by median.
         """
         cards = [self.study.problem_info[problem] for problem in self.problems]
         units = [[self._unit(axis, card.label, label) for label in self.study.optimizers] for card in cards]
@@ -150,7 +151,10 @@ class Evidence:
         found = self._sure(
             lambda x: log_speedups(x, self.baseline), priced(self.times(axis), prices), len(self.problems) > 1
         )
-        return Estimate(np.exp(found.estimate), np.exp(found.low), np.exp(found.high), found.over)
+        missed = np.isinf(medians(self.times(axis)))
+        unknown = (missed & missed[:, [self.baseline]]).all(axis=0)
+        known = (np.where(unknown, np.nan, np.exp(x)) for x in (found.estimate, found.low, found.high))
+        return Estimate(*known, found.over)
 
     def ahead(self, first: int, second: int, over_problems: bool = False) -> Estimate:
         """The difference of two optimizers, above zero if the first is better: of scores, or on one problem of steps.
