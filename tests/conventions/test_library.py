@@ -278,3 +278,12 @@ def test_none_is_a_switch_where_it_may_be_given_and_a_zero_is_a_number():
     assert [len(form.stage.parts) for form in Clipped.forms()] == [1, 2]
     with pytest.raises(gs.GradstepError, match="max_value must be finite and > 0, not 0"):
         Clipped(most=0)
+
+
+@pytest.mark.parametrize("made", [conventions.optax.contrib.schedule_free_sgd, conventions.optax.contrib.schedule_free_adamw])
+def test_optax_keeps_the_rate_at_zero_without_a_step_of_warm_up(made):
+    """``linear_schedule(0, rate, 0)`` is 0 for ever; here it would be no warm-up."""
+    assert made(0.1, warmup_steps=None).parts
+    assert made(0.1, warmup_steps=3).parts
+    with pytest.raises(GradstepError, match="keeps the rate at 0 for ever in optax; leave it out"):
+        made(0.1, warmup_steps=0)
