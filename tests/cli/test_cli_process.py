@@ -11,6 +11,7 @@ import pytest
 
 from compare_support import table_of, timeless
 from gradstep.compare import Study, compare
+from gradstep.compare.store import Reader
 from gradstep.errors import GradstepError
 from support import COMMAND, at_a_terminal, environment
 
@@ -71,8 +72,8 @@ def living(session):
     return [line for line in listed.stdout.splitlines() if not line.startswith("Z")]
 
 
-def begun(tmp_path, arguments=LONG):
-    """The command in a session of its own, when some of its runs are kept."""
+def begun(tmp_path, arguments=LONG, least=5):
+    """The command in a session of its own, when so many runs are kept."""
     process = subprocess.Popen(
         COMMAND + arguments,
         stdout=subprocess.PIPE,
@@ -86,7 +87,7 @@ def begun(tmp_path, arguments=LONG):
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         with contextlib.suppress(GradstepError):  # it is not there yet
-            if len(Study.load(tmp_path / "study").runs) >= 5:
+            if len(Reader(tmp_path / "study").read().runs) >= least:
                 return process
         time.sleep(0.05)
     raise AssertionError("nothing was kept in a minute")
@@ -134,6 +135,33 @@ def test_killed_half_way_and_run_again_it_is_the_study_of_one_that_was_not(tmp_p
     assert resumed.spec == whole.spec
     assert timeless(resumed) == timeless(whole)
     assert table_of(resumed) == table_of(whole)
+
+
+def test_an_extension_that_is_killed_loses_nothing(tmp_path):
+    def make(arguments):
+        command = COMMAND + arguments
+        subprocess.run(command, capture_output=True, cwd=tmp_path, env=environment(), check=True, timeout=120)
+        return Study.load(tmp_path / "study")
+
+    def seconds():
+        return {run.key: run.seconds for run in Reader(tmp_path / "study").read().runs}.items()
+
+    small = [{"20": "8", "10": "3"}.get(x, x) for x in LONG]
+    before = make(small)
+    process = begun(tmp_path, LONG, len(before.runs) + 3)
+    process.kill()
+    process.communicate(timeout=20)
+    assert ended(process.pid) == []
+    kept, made = Study.load(tmp_path / "study"), seconds()
+    assert (kept.spec.trials, kept.finished) == (20, False)
+    assert {run.key for run in before.runs} < {key for key, _ in made}
+    assert make(small) == before
+    whole = compare("sgd,adam", "digits-softmax", trials=20, seeds=10, steps=300, jobs=2)
+    study = make(LONG)
+    assert study.spec == whole.spec
+    assert timeless(study) == timeless(whole)
+    assert table_of(study) == table_of(whole)
+    assert made <= seconds()  # not made again
 
 
 def test_watch_follows_a_study_to_its_end(tmp_path):

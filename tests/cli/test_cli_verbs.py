@@ -198,7 +198,7 @@ def unlike_elementwise():
             yield name
 
 
-@pytest.mark.parametrize("name", unlike_elementwise())
+@pytest.mark.parametrize("name", list(unlike_elementwise()))
 def test_show_prints_constructors_of_all_forms(name, capsys):
     assert run(capsys, "show", name).startswith(f"{name} ")
 

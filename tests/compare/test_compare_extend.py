@@ -1,10 +1,15 @@
 """A study that asks for more, or for fewer, makes only what is missing; studies joined; shards."""
 
+import contextlib
 import itertools
 import json
+import os
+import signal
 import sqlite3
+import sys
 import zlib
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -302,6 +307,69 @@ def test_joining_never_writes_over_another_study(halves, folder, tmp_path):
         store.path.unlink()
         with pytest.raises(GradstepValueError, match="another process is at work in"):
             merge([halves / "a"], tmp_path / "busy")
+
+
+WRITERS = "joining.py", "store.py", "files.py"
+
+
+def at_places(call, see):
+    """Call ``call``, and ``see`` with file and line before each line of what writes a study."""
+
+    def trace(frame, event, _):
+        if event == "line" and "gradstep" in frame.f_code.co_filename:
+            place = Path(frame.f_code.co_filename).name, frame.f_lineno
+            if place[0] in WRITERS:
+                see(place)
+        return trace
+
+    sys.settrace(trace)
+    try:
+        call()
+    finally:
+        sys.settrace(None)
+
+
+@pytest.mark.process
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="a process is killed at a line of it on POSIX alone")
+@pytest.mark.parametrize("into", ["a new folder", "one of them"])
+def test_a_merge_that_is_killed_at_any_line_loses_nothing(into, halves, tmp_path):
+    """SIGKILL before every fourth line of what writes: the study is as it was, or whole; the same command ends it."""
+    contents = {name: (halves / name / NAME).read_bytes() for name in "ab"}
+
+    def fresh(where):
+        for name in "ab":
+            (where / name).mkdir(parents=True)
+            (where / name / NAME).write_bytes(contents[name])
+        return [where / "a", where / "b"], where / ("c" if into == "a new folder" else "a")
+
+    places = {}
+    at_places(lambda: merge(*fresh(tmp_path / "whole")), lambda place: places.setdefault(place, len(places)))
+    out = tmp_path / "whole" / ("c" if into == "a new folder" else "a")
+    whole = Study.load(out)
+    assert len(places) > 100
+    killed = 0
+    for place in list(places)[::4]:
+        folders, out = fresh(tmp_path / f"{place[0]}-{place[1]}")
+        before = None if into == "a new folder" else Study.load(out)
+        if (pid := os.fork()) == 0:
+            with contextlib.suppress(BaseException):
+                at_places(
+                    lambda: merge(folders, out),  # noqa: B023 - called here
+                    lambda seen: seen == place and os.kill(os.getpid(), signal.SIGKILL),  # noqa: B023
+                )
+            os._exit(0)
+        killed += os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == -signal.SIGKILL
+        if before is not None:
+            assert Study.load(out).runs in (before.runs, whole.runs), place
+        elif (out / NAME).exists():
+            assert Study.load(out).runs == whole.runs, place
+        assert (folders[1] / NAME).read_bytes() == contents["b"]
+        if before is not None or not (out / NAME).exists():
+            merge(folders, out)
+        study = Study.load(out)
+        assert (study.spec, study.runs, study.timings) == (whole.spec, whole.runs, whole.timings), place
+        assert {path.name for path in out.iterdir()} == {NAME}, place
+    assert killed > 25
 
 
 def cards():
