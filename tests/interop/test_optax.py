@@ -4,6 +4,7 @@ import dataclasses
 import os
 import re
 from contextlib import nullcontext
+from operator import attrgetter
 
 import numpy as np
 import pytest
@@ -489,3 +490,25 @@ for call in (tx.update, jax.jit(tx.update)):
     script(
         code, XLA_FLAGS="--xla_force_host_platform_device_count=2", JAX_PLATFORMS=os.environ.get("JAX_PLATFORMS", "cpu")
     )
+
+
+@pytest.mark.parametrize(
+    "name", ["adan", "lars", "yogi", "adafactor", "contrib.adopt", "contrib.prodigy", "contrib.schedule_free_sgd"]
+)
+def test_names_of_optax_give_its_numbers(name):
+    """In float32, under jit; those of optax.contrib under that name."""
+    pytest.importorskip("optax.contrib")
+    start = {"w": jnp.asarray(np.random.default_rng(0).normal(size=(3, 4)), jnp.float32), "b": jnp.ones(3)}
+
+    def after(tx):
+        params, state, update = start, tx.init(start), jax.jit(tx.update)
+        for k in range(6):
+            updates, state = update(jax.tree.map(lambda x, k=k: jnp.sin(3 * x + k), start), state, params)
+            params = optax.apply_updates(params, updates)
+        return params
+
+    hyper = {"estim_lr0": 0.05} if name == "contrib.prodigy" else {"learning_rate": 0.05}
+    ours, theirs = after(transformation(f"optax.{name}", **hyper)), after(attrgetter(name)(optax)(**hyper))
+    for key, x in theirs.items():
+        assert (np.abs(x - start[key]) > 0).any()
+        np.testing.assert_allclose(ours[key], x, atol=5e-6)

@@ -21,7 +21,14 @@ from gradstep.compare.show.report.page import content, make_page
 
 SIX = ("quadratic", "digits-mlp", "diabetes", "rosenbrock", "beale", "rastrigin")
 TITLES = ["Verdict", "Leaderboard", "Performance profiles", "Run-time distributions", "Learning curves"]
-TITLES += ["Sensitivity to the learning rate", "Tuning budget", "Steps and seconds", "Pair by pair", "Health"]
+TITLES += [
+    "Sensitivity to the learning rate",
+    "Tuning budget",
+    "Easier and harder targets",
+    "Steps and seconds",
+    "Pair by pair",
+    "Health",
+]
 TITLES += ["Intuition", "Appendix"]
 STUDIES = {
     "three": {},
@@ -76,7 +83,10 @@ def test_every_study_has_a_whole_page(name):
     study = made_study(**STUDIES[name])
     page = content(study)
     titles = re.findall(r"<h2[^>]*>(\d+)\. ([^<]*)</h2>", page.main)
-    assert titles == [(str(k), title) for k, title in enumerate(TITLES, 1)]
+    there = [
+        title for title in TITLES if name not in ("begun", "one optimizer") or title != "Easier and harder targets"
+    ]
+    assert titles == [(str(k), title) for k, title in enumerate(there, 1)]
     parser = Balanced()
     parser.feed(page.main)
     assert parser.open == []

@@ -153,8 +153,8 @@ class Evidence:
         )
         missed = np.isinf(medians(self.times(axis)))
         unknown = (missed & missed[:, [self.baseline]]).all(axis=0)
-        known = (np.where(unknown, np.nan, np.exp(x)) for x in (found.estimate, found.low, found.high))
-        return Estimate(*known, found.over)
+        estimate, low, high = (np.where(unknown, np.nan, np.exp(x)) for x in (found.estimate, found.low, found.high))
+        return Estimate(estimate, low, high, found.over)
 
     def ahead(self, first: int, second: int, over_problems: bool = False) -> Estimate:
         """The difference of two optimizers, above zero if the first is better: of scores, or on one problem of steps.
