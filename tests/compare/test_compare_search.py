@@ -51,7 +51,10 @@ def test_every_rule_has_rates_around_what_fits():
                 continue
             [(key, found)] = space(one(name), problem, "lr").items()
             decades = np.log10(found.high / found.low)
-            assert (key, decades) == ("lr", pytest.approx(3 if rule.units.get("lr") else 4)), (problem.name, name)
+            assert (key, decades) == ("lr", pytest.approx(3 if rule.units.get("lr") or rule.finds_scale else 4)), (
+                problem.name,
+                name,
+            )
 
 
 def test_a_problem_without_scale_is_searched_widely_around_what_is_usual():

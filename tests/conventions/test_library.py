@@ -4,13 +4,14 @@ import numpy as np
 import pytest
 
 import gradstep as gs
-from gradstep import rules, variants
+from gradstep import conventions, rules, variants
 from gradstep.compare.contender import Contender
 from gradstep.compare.problems import find_problem
 from gradstep.compare.search import SPACES, Range, at, space
 from gradstep.compare.show.play import optimizers
 from gradstep.conventions.constructor import AsIs, Change
 from gradstep.conventions.library import Changed, Library, minus
+from gradstep.errors import GradstepError
 from gradstep.form.chain import chain, program
 from gradstep.text import read_names
 from support import case
@@ -278,3 +279,13 @@ def test_none_is_a_switch_where_it_may_be_given_and_a_zero_is_a_number():
     assert [len(form.stage.parts) for form in Clipped.forms()] == [1, 2]
     with pytest.raises(gs.GradstepError, match="max_value must be finite and > 0, not 0"):
         Clipped(most=0)
+
+
+@pytest.mark.parametrize("name", ["schedule_free_sgd", "schedule_free_adamw"])
+def test_optax_keeps_the_rate_at_zero_without_a_step_of_warm_up(name):
+    """``linear_schedule(0, rate, 0)`` is 0 for ever; here it would be no warm-up."""
+    made = getattr(conventions.optax.contrib, name)
+    assert made(0.1, warmup_steps=None).parts
+    assert made(0.1, warmup_steps=3).parts
+    with pytest.raises(GradstepError, match="keeps the rate at 0 for ever in optax; leave it out"):
+        made(0.1, warmup_steps=0)

@@ -336,7 +336,7 @@ class Constructor(Generic[P]):
         return [part for x in self.takes.values() for part in x.parts if part.chooses]
 
     def _is_on(self, x: Argument, given: Mapping[str, Any]) -> bool | str | int | None:
-        """Whether a switch or a number is on; the word that is chosen."""
+        """Return True for a switch or a number that is on, False for one that is off; the word that is chosen."""
         name = x.name if x.within is None else x.within[0]
         whole = given.get(name, self.takes[name].default)
         value = whole if x.within is None else self._items(self.takes[name], whole)[x.within[1]]

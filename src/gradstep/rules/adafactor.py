@@ -34,7 +34,7 @@ def size(theta, eps2, over="all"):
 
 
 @rule(scalars, state="r c", nonnegative="r c", power=2, whole=True, shapes={"r": "rows", "c": "columns"},
-      units={"eps1": "g*g", "eps2": "theta"})
+      units={"eps1": "g*g", "eps2": "theta"}, search=0.01, finds_scale=True)
 def adafactor(theta, g, r, c, beta, rest, rho, eps1, eps2, unclip):
     r, c = averages(g * g + eps1, r, c, beta, rest)
     u = clipped(g / sqrt(estimate(r, c)), unclip)

@@ -25,7 +25,7 @@ def torch_root(r, c, floor, least):
 
 
 @rule(torch_scalars, state="r c", nonnegative="r c", power=2, whole=True, shapes=SHAPES,
-      units={"eps2": "theta"},
+      units={"eps2": "theta"}, search=0.01, finds_scale=True,
       exceptions={**PULLS, "units": "eps1 is a floor of a square and, squared, of another"})
 def adafactor_torch(theta, g, r, c, beta, rest, rho, eps1, eps2, unclip, least, shrink):
     """torch 2.13, Adafactor: eps1 is not added but the least of r's mean, its square the least of the estimate.
@@ -46,7 +46,7 @@ def torch_scalars_of_dtype(t, lr=1e-2, decay_rate: Positive = 0.8, eps2: NonNega
 
 
 @rule(torch_scalars_of_dtype, state="r c", nonnegative="r c", power=2, whole=True, shapes=SHAPES,
-      units={"eps2": "theta"}, exceptions=PULLS)
+      units={"eps2": "theta"}, search=0.01, finds_scale=True, exceptions=PULLS)
 def adafactor_torch_dtype(theta, g, r, c, beta, rest, rho, eps2, unclip, shrink):
     """torch 2.13, Adafactor with eps1=None: that of adafactor_torch is the spacing of the dtype at 1."""
     alpha = rho * size(theta, eps2, "array")
@@ -64,7 +64,7 @@ def optax_scalars(t, lr=1.0, decay_rate: Positive = 0.8, momentum=0.0, eps1: Pos
 
 
 @rule(optax_scalars, state="m r c", nonnegative="r c", power=2, whole=True, shapes=SHAPES, folds=1,
-      units={"eps1": "g*g", "eps2": "theta"},
+      units={"eps1": "g*g", "eps2": "theta"}, search=0.01, finds_scale=True,
       exceptions={**PULLS, "zero_rate_keeps_theta": "the decay is not times lr",
                   "refuses_nonfinite": "with lr = 1 the parameters may double at each step"})
 def adafactor_optax(theta, g, m, r, c, beta, rest, momentum, new, eps1, eps2, unclip, shrink):
@@ -96,7 +96,7 @@ def keras_scalars(t, lr=1e-3, decay_rate: Positive = 0.8, eps1: Positive = 1e-30
 
 
 @rule(keras_scalars, state="r c", nonnegative="r c", power=2, whole=True, shapes=SHAPES,
-      units={"eps1": "g*g", "eps2": "theta"}, exceptions=PULLS)
+      units={"eps1": "g*g", "eps2": "theta"}, search=0.01, finds_scale=True, exceptions=PULLS)
 def adafactor_keras(theta, g, r, c, beta, rest, rho, eps1, eps2, unclip, shrink):
     """Keras 3.15, Adafactor: the size of the parameters is taken when they have decayed."""
     theta = theta - shrink * theta
@@ -112,7 +112,8 @@ def timm_scalars(t, lr=1e-2, decay_rate: Positive = 0.8, beta1: Fraction = 0.0, 
 
 
 @rule(timm_scalars, state="m r c", nonnegative="r c", power=2, whole=True, shapes=SHAPES,
-      units={"eps1": "g*g", "eps2": "theta", "weight_decay": "1/theta"}, exceptions=PULLS)
+      units={"eps1": "g*g", "eps2": "theta", "weight_decay": "1/theta"}, search=0.01, finds_scale=True,
+      exceptions=PULLS)
 def adafactor_timm(theta, g, m, r, c, beta, rest, rho, eps1, eps2, unclip, beta1, rest1, decay):
     """timm 1.0.31, transformers, fairseq, Adafactor without lr: decay and momentum are of the finished step."""
     alpha = rho * size(theta, eps2, "array")

@@ -86,11 +86,11 @@ class Evidence:
 
     @cached_property
     def fixed(self) -> list[bool]:
-        """Whether a complete problem has no randomness: other seeds change nothing."""
+        """Complete problems without randomness, where other seeds change nothing, as True."""
         return [not self.study.varies(problem) for problem in self.problems]
 
     def over(self, problems: int) -> Unit | None:
-        """What an interval or a claim over so many problems may speak of; None: of nothing, there are too few runs.
+        """The runs that an interval or a claim over so many problems may speak of; None where there are too few.
 
         Every interval, mark and claim of a report asks here. Runs that are all the same are one run.
         """
@@ -262,7 +262,7 @@ class Evidence:
 
     @property
     def units(self) -> int:
-        """How many searches or seeds the claims of :attr:`better` rest on, over all problems; 0 without claims."""
+        """The number of searches or seeds behind the claims of :attr:`better`, over all problems; 0 without claims."""
         over = self.over(len(self.problems))
         if over is None:
             return 0

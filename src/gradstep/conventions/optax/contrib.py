@@ -4,9 +4,11 @@ from dataclasses import replace
 from typing import Any
 
 from gradstep import rules, stages, variants
-from gradstep.conventions.library import refusing
+from gradstep.conventions.constructor import Change
+from gradstep.conventions.library import Changed, refusing
 from gradstep.conventions.optax import shared
 from gradstep.conventions.optax.shared import ROOT
+from gradstep.errors import GradstepValueError
 from gradstep.form.chain import chain
 from gradstep.form.rule import Stage
 
@@ -177,10 +179,19 @@ def momo(
 
 
 _POWER = "updates are weighed by the square of the largest rate so far"
+
+
+def _rising(steps: Any) -> Any:
+    if steps == 0:
+        raise GradstepValueError("warmup_steps=0 keeps the rate at 0 for ever in optax; leave it out for no warm-up.")
+    return steps
+
+
+_WARMUP = Changed("warmup", Change(_rising, lambda x: x))
 _RATE = "optax asks it at t for the step and at t + 1 for the weight of the update; warmup_steps is here"
 
 
-@constructor(becomes={"warmup_steps": "warmup"}, refused={"weight_lr_power": _POWER}, constant={"learning_rate": _RATE})
+@constructor(becomes={"warmup_steps": _WARMUP}, refused={"weight_lr_power": _POWER}, constant={"learning_rate": _RATE})
 def schedule_free_sgd(
     learning_rate: Any = 1.0,
     warmup_steps: Any = None,
@@ -194,7 +205,7 @@ def schedule_free_sgd(
     return chain(stages.l2, moved) if weight_decay else chain(moved)
 
 
-@constructor(becomes={"warmup_steps": "warmup"}, refused={"weight_lr_power": _POWER}, constant={"learning_rate": _RATE})
+@constructor(becomes={"warmup_steps": _WARMUP}, refused={"weight_lr_power": _POWER}, constant={"learning_rate": _RATE})
 def schedule_free_adamw(
     learning_rate: Any = 0.0025,
     warmup_steps: Any = None,

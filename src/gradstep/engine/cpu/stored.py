@@ -98,7 +98,7 @@ class Memory:
         return [None if x is None else (low, high)[x[1]](self.code, bits[x[0]]) for x in self.layout.noise]
 
     def normal(self, place: int, i: Any) -> Operand:
-        """What the stage at a place draws, as :func:`gradstep.engine.normals.normals` makes it."""
+        """The numbers that the stage at a place draws, as :func:`gradstep.engine.normals.normals` makes it."""
         builder, real = self.code.builder, ir.VectorType(FLOATS[self.layout.compute], LANES)
         bits = draw(self.code, self.normals[place], builder.add(self.start, i))
         share = Operand(builder, builder.uitofp(builder.lshr(bits, words(LOST)), real))

@@ -16,7 +16,9 @@ DENSE = {"unfolded_momentum", "unfolded_nesterov"}
 
 
 class Rows:
-    """What sparse gradients name of parameters and state, with a step of its own; rows in NumPy's memory need none.
+    """The rows of parameters and state that sparse gradients name, with a step of their own.
+
+    Rows in NumPy's memory need none of it.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What a bootstrap resamples: searches with their seeds, or seeds alone; problem by problem, or problems too."""
+"""The runs that a bootstrap resamples: searches with their seeds, or seeds alone; by problem, or problems too."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -16,7 +16,7 @@ Unit = Literal["searches", "seeds"]
 
 
 def resampled(problems: int, seeds: int, searches: int = 1) -> Unit | None:
-    """What an interval of a statistic over so many problems speaks of; None where there are too few of anything.
+    """Return what an interval of a statistic over so many problems speaks of; None where there are too few.
 
     The one guard of every interval, mark and claim of a comparison. Searches, of which each has its seeds, where there
     are six over all problems of the statistic; else seeds, with what the searches chose taken as given, where each has

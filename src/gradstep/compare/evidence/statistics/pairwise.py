@@ -61,7 +61,7 @@ def improvement(values: Any, draws: Draws | None = None, level: float = LEVEL) -
 
 
 def counts(drawn: NDArray[np.intp], runs: int) -> Array:
-    """How often each draw [resample, run] takes each of so many runs: float64 [resample, run]."""
+    """Return how often each draw [resample, run] takes each of so many runs: float64 [resample, run]."""
     places = drawn + runs * np.arange(len(drawn))[:, None]
     return np.bincount(places.ravel(), minlength=len(drawn) * runs).reshape(len(drawn), runs).astype(np.float64)
 

@@ -63,7 +63,7 @@ def bracketed(estimate: float, low: float, high: float, sure: bool, form: str = 
 
 
 def brackets(evidence: Evidence, over: Unit | None) -> str:
-    """What stands in brackets, in a sentence or two, of numbers whose intervals are over these."""
+    """Return a sentence or two on what stands in brackets, of numbers whose intervals are over these."""
     spec, searches = evidence.study.spec, evidence.study.spec.searches
     if over == "searches":
         return f"In brackets: 95 % intervals over {counted(searches, 'search')} and their paired seeds."

@@ -78,7 +78,7 @@ def _second(evidence: Evidence, best: int, second: int) -> str:
 
 
 def _sure(evidence: Evidence, best: int, second: int) -> str:
-    """Whether it is more than chance: both the difference and the pairs of runs must say so."""
+    """Return True if it is more than chance: both the difference and the pairs of runs must say so."""
     ahead, kind, found = evidence.ahead(best, second), pairs.chance(evidence), evidence.improvement
     if ahead.over is None or found is None:
         if all(evidence.fixed) and evidence.study.spec.searches == 1:
