@@ -146,7 +146,8 @@ def test_a_run_again_is_the_same_run():
 
 def test_hyperparameters_reach_the_optimizer(problem):
     problem(lambda x: (x, 1.0))
-    made = protocol.started(todo(0.1, optimizer="adam:beta1=0.5"), protocol.find_problem("made").begin(0))
+    found = protocol.find_problem("made")
+    made = protocol.started(todo(0.1, optimizer="adam:beta1=0.5"), found, found.begin(0))
     assert made.hyper == {"lr": 0.1, "beta1": 0.5, "beta2": 0.999, "eps": 1e-8}
 
 
