@@ -132,6 +132,8 @@ ABOVE_ZERO = {
 }
 SWITCHES_AT_ZERO = {"momentum", "eps_root"}
 REFUSED_AT_ZERO = {
+    "optax.contrib.schedule_free_adamw" + "warmup_steps",
+    "optax.contrib.schedule_free_sgd" + "warmup_steps",
     "tf1.AdagradOptimizer" + "initial_accumulator_value",
     "keras.Ftrl" + "initial_accumulator_value",
     "keras.Ftrl" + "learning_rate",
