@@ -116,9 +116,10 @@ def theirs(library, call):
     if library == "mlx":
         import mlx.core as mx
 
-        w = {"w": mx.array(START.astype(np.float32))}
+        shape = shape_for(call)
+        w = {"w": mx.array(START.astype(np.float32).reshape(shape))}
         for g in GRADS:
-            w = opt.apply_gradients({"w": mx.array(g.astype(np.float32))}, w)
+            w = opt.apply_gradients({"w": mx.array(g.astype(np.float32).reshape(shape))}, w)
         return np.array(w["w"])
     import keras
 

@@ -88,11 +88,14 @@ def test_defaults_make_a_stage_that_steps_and_is_documented(name):
     assert inspect.getdoc(make).startswith(f"``{THEIRS[name.rpartition('.')[0]].replace('tensorflow', 'tf')}.")
 
 
+BESIDE_THE_RATE = {"tf1.MomentumOptimizer": {"momentum": 0.5}, "mlx.Adafactor": {"relative_step": False}}
+
+
 def test_a_name_is_the_constructor():
     for name in EVERY:
         with case(name):
             given = {described(name).rate: 0.01}
-            more = {"momentum": 0.5} if name == "tf1.MomentumOptimizer" else {}
+            more = BESIDE_THE_RATE.get(name, {})
             opt = gs.Optimizer(np.ones((2, 1)), name, **given, **more)
             assert repr(opt.stage) == repr(constructor(name)(**given, **more))
             assert opt.lr == 0.01
@@ -104,6 +107,7 @@ BESIDE = (  # some arguments matter beside others alone
     {},
     {"momentum": 0.5, "use_ema": True},
     {"weight_decouple": True},
+    {"relative_step": False},
 )
 VALUES = {"k": 3.0, "loss_scale": 2.0, "threshold": 6.0}
 ABOVE_ZERO = {
@@ -128,6 +132,8 @@ ABOVE_ZERO = {
 }
 SWITCHES_AT_ZERO = {"momentum", "eps_root"}
 REFUSED_AT_ZERO = {
+    "optax.contrib.schedule_free_adamw" + "warmup_steps",
+    "optax.contrib.schedule_free_sgd" + "warmup_steps",
     "tf1.AdagradOptimizer" + "initial_accumulator_value",
     "keras.Ftrl" + "initial_accumulator_value",
     "keras.Ftrl" + "learning_rate",
@@ -147,7 +153,8 @@ def test_the_same_switches_give_the_same_chain_whatever_the_numbers(name):
             and x.becomes[0] not in ABOVE_ZERO | SWITCHES_AT_ZERO
             and name + key not in REFUSED_AT_ZERO | REFUSED_ABOVE_ZERO
         ):
-            some, none = (made.arguments({key: x.there(value)}) for value in (0.5, 0.0))
+            more = BESIDE_THE_RATE.get(name, {}) if x.is_rate else {}
+            some, none = (more | made.arguments({key: x.there(value)}) for value in (0.5, 0.0))
             assert [part.rule for part in made.stage(some).parts] == [part.rule for part in made.stage(none).parts], key
             assert made.form(some).stage is made.form(none).stage or x.is_told
 
@@ -275,6 +282,10 @@ def test_keras_takes_what_its_base_class_takes():
         ("O.adamw(0.1, mask={})", ValueError, r"mask=\{\} cannot be had here: say it by name"),
         ("O.radam(0.1, threshold=3.0)", ValueError, r"threshold must be finite and >= 4, not 3"),
         ("M.SGD(0.1, nesterov=True)", ValueError, r"mlx\.SGD: nesterov=True needs a momentum above 0"),
+        ("M.Adafactor(0.1)", ValueError, r"MLX forgets the learning rate beside relative_step=True, its default; g"),
+        ("M.Adafactor(warmup_init=True)", ValueError, r"cannot be had here: gs\.variants\.adafactor_timm\(lr=gs\."),
+        ("M.Muon(0.1, ns_steps=4)", ValueError, r"ns_steps=4 cannot be had here: Jordan's five steps"),
+        ("M.MultiOptimizer", AttributeError, r"cannot be had here: groups= gives parameters a rule"),
         ("F.AdagradOptimizer(0.1, 0.0)", ValueError, r"initial_accumulator_value must be above 0, as in TensorFlow"),
         ("gs.conventions.jax", AttributeError, r"has no attribute 'jax'; there are"),
         ('gs.Optimizer(w, "optax.dog")', ValueError, r"unknown optimizer of optax 'dog'; known: optax\.contrib\.dog"),

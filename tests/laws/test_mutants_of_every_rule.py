@@ -33,7 +33,8 @@ EQUAL = {
     ("muon_torch", "unit of eps"): "all norms are larger here",
     ("muon_torch_matched", "unit of eps"): "all norms are larger here",
     **{
-        (name, "now off"): "it is zero" for name in ("muon_keras_plain", "muon_torch_plain", "muon_torch_plain_matched")
+        (name, "now off"): "it is zero"
+        for name in ("muon_keras_plain", "muon_mlx_plain", "muon_torch_plain", "muon_torch_plain_matched")
     },
     ("nadam_timm", "eps_root off"): "it is zero",
     ("polyak_optax", "unit of lr"): "no step is as long as lr here",
@@ -187,9 +188,11 @@ MISREAD = [
     ("yogi", "sign(v - square) * square", "(v - square)"),  # Adam's
     ("adafactor_optax", "- shrink * theta", "- new * shrink * theta"),  # a decay times lr
     ("adafactor_timm", "rest1 * alpha * u", "rest1 * u"),
+    ("adafactor_timm_rate", "shrink=lr * weight_decay", "shrink=weight_decay"),  # optax's
     ("adafactor_torch", "averages(g * g, r", "averages(g * g + eps1, r"),  # the paper's
     ("came", "(u - m) * (u - m)", "u * u"),
     ("muon_keras", "b = momentum * b + g", "b = momentum * b + (1.0 - momentum) * g"),
+    ("muon_mlx", "theta = theta - lr", "theta = theta - lr * decay * theta - lr"),
     ("muon_moonlight", "maximum(rows(g), columns(g))", "maximum(1.0, rows(g) / columns(g))"),  # Jordan's
     ("muon_optax", "columns(g) / rows(g)", "rows(g) / columns(g)"),
     ("muon_torch", "maximum(norm(u), eps)", "(norm(u) + eps)"),

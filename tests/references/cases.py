@@ -54,7 +54,7 @@ class Case:
 
     def shaped(self, task: "Problem") -> "Problem":
         """The problem as the constructor takes it: Muon is for matrices, and has ``a`` as a column."""
-        if (self.library, self.constructor) not in {("torch", "Muon"), ("keras", "Muon")}:
+        if (self.library, self.constructor) not in {("torch", "Muon"), ("keras", "Muon"), ("mlx", "Muon")}:
             return task
         start, *grads = ({name: x.reshape(len(x), -1) for name, x in own.items()} for own in (task.start, *task.grads))
         return Problem(start, grads)

@@ -57,7 +57,7 @@ class Argument:
     is_told
         Whether 0 is a switch.
     is_optional
-        Whether None is a switch, though it is not the default.
+        Whether None is a switch, though it is not the default, or it is the learning rate.
     is_shared
         Whether the library's base class takes it, for all constructors.
     within
@@ -84,8 +84,11 @@ class Argument:
 
     @property
     def is_required(self) -> bool:
-        """True where it must be given: it has no default, or is a learning rate whose default is None."""
-        return self.default is REQUIRED or (self.is_rate and self.default is None)
+        """True where it must be given: it has no default, or is a learning rate whose default is None.
+
+        None may be a switch there too, where it is optional.
+        """
+        return self.default is REQUIRED or (self.is_rate and self.default is None and not self.is_optional)
 
     @property
     def chooses(self) -> bool:

@@ -58,7 +58,7 @@ class Library:
         Names of numbers, or tuples of them, for which 0 is a switch: the function is told whether they are other than
         0. In such a tuple None is as good as 0.
     optional
-        Names of numbers for which None is a switch, though it is not their default.
+        Names of numbers for which None is a switch, though it is not their default, or they are learning rates.
     choices
         The words or numbers that may be given for an argument, of which the function is told.
     ignored, labels, refused

@@ -6,10 +6,13 @@ A variant that differs in its scalars alone has the update of the rule that it v
 from gradstep.variants.adabelief import adabelief_rectified
 from gradstep.variants.adafactor import (
     adafactor_keras,
+    adafactor_mlx_sized,
+    adafactor_mlx_unsized,
     adafactor_optax,
     adafactor_optax_128,
     adafactor_optax_unfactored,
     adafactor_timm,
+    adafactor_timm_rate,
     adafactor_torch,
     adafactor_torch_dtype,
 )
@@ -42,6 +45,8 @@ from gradstep.variants.momo import momo_optax
 from gradstep.variants.muon import (
     muon_keras,
     muon_keras_plain,
+    muon_mlx,
+    muon_mlx_plain,
     muon_moonlight,
     muon_optax,
     muon_torch,
@@ -77,10 +82,13 @@ from gradstep.variants.yogi import yogi_corrected
 __all__ = [
     "adabelief_rectified",
     "adafactor_keras",
+    "adafactor_mlx_sized",
+    "adafactor_mlx_unsized",
     "adafactor_optax",
     "adafactor_optax_128",
     "adafactor_optax_unfactored",
     "adafactor_timm",
+    "adafactor_timm_rate",
     "adafactor_torch",
     "adafactor_torch_dtype",
     "adagrad_decaying",
@@ -120,6 +128,8 @@ __all__ = [
     "momo_optax",
     "muon_keras",
     "muon_keras_plain",
+    "muon_mlx",
+    "muon_mlx_plain",
     "muon_moonlight",
     "muon_optax",
     "muon_torch",

@@ -1,4 +1,4 @@
-"""Adafactor as torch, optax, Keras, timm and fairseq have it: other floors, decays and averages of the step.
+"""Adafactor as torch, optax, Keras, timm, fairseq and MLX have it: other floors, decays and averages of the step.
 
 The root mean squares of step and parameters are those of the whole array, also where that is a stack of matrices.
 
@@ -122,3 +122,35 @@ def adafactor_timm(theta, g, m, r, c, beta, rest, rho, eps1, eps2, unclip, beta1
     m = beta1 * m + rest1 * alpha * u
     theta = theta - alpha * (decay * theta) - m
     return theta, g, m, r, c
+
+
+@variant(adafactor_timm)
+def adafactor_mlx_sized(t, lr=1e-3, decay_rate: Positive = 0.8, beta1: Fraction = 0.0, eps1: Positive = 1e-30,
+                        eps2: NonNegative = 1e-3, clip: Positive = 1.0, weight_decay=0.0):
+    """MLX 0.32, Adafactor with relative_step=False: lr has no bound that falls, and is times the parameters' size."""
+    return {**timm_scalars(t, lr, decay_rate, beta1, eps1, eps2, clip, weight_decay), "rho": lr}
+
+
+def rate_scalars(t, lr=1e-3, decay_rate: Positive = 0.8, beta1: Fraction = 0.0, eps1: Positive = 1e-30,
+                 clip: Positive = 1.0, weight_decay=0.0):
+    rest = t**-decay_rate
+    return dict(rest=rest, beta=1 - rest, beta1=beta1, new=(1 - beta1) * lr, eps1=eps1, unclip=1 / clip,
+                shrink=lr * weight_decay)
+
+
+@rule(rate_scalars, state="m r c", nonnegative="r c", power=2, whole=True, shapes=SHAPES,
+      units={"eps1": "g*g", "lr": "theta", "weight_decay": "1/theta"}, search=0.1, exceptions=PULLS)
+def adafactor_timm_rate(theta, g, m, r, c, beta, rest, beta1, new, eps1, unclip, shrink):
+    """timm 1.0.31, transformers, fairseq, Adafactor with lr, MLX's without scale_parameter: lr is the step's size."""
+    r, c = averages(g * g + eps1, r, c, beta, rest)
+    u = clipped(g / sqrt(estimate(r, c)), unclip, "array")
+    m = beta1 * m + new * u
+    theta = theta - shrink * theta - m
+    return theta, g, m, r, c
+
+
+@variant(adafactor_timm_rate)
+def adafactor_mlx_unsized(t, lr=1e-2, decay_rate: Positive = 0.8, beta1: Fraction = 0.0, eps1: Positive = 1e-30,
+                          clip: Positive = 1.0, weight_decay=0.0):
+    """MLX 0.32, Adafactor with scale_parameter=False and relative_step: lr is at most 1 / sqrt(t)."""
+    return rate_scalars(t, min(lr, t**-0.5), decay_rate, beta1, eps1, clip, weight_decay)

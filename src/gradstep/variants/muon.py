@@ -1,4 +1,4 @@
-"""Muon as torch, optax, Keras and Moonshot have it: other averages, guards and scales around Jordan's five steps.
+"""Muon as torch, optax, Keras, MLX and Moonshot have it: other averages, guards and scales around Jordan's five steps.
 
 Shapes: theta, g, b alike.   Units: [g] = loss/[theta]; b, eps in [g]; lr in [theta]; weight_decay in 1/[theta].
 """
@@ -97,3 +97,26 @@ def muon_keras(lr=1e-3, momentum=0.95, weight_decay=0.004, rms_rate: NonNegative
 def muon_keras_plain(lr=1e-3, momentum=0.95, weight_decay=0.004, rms_rate: NonNegative = 0.2, eps=1e-7):
     """Keras 3.15, Muon with nesterov=False. Units as muon."""
     return {**muon_keras.scalars(lr, momentum, weight_decay, rms_rate, eps), **PLAIN}
+
+
+def mlx_scalars(lr=0.02, momentum=0.95, weight_decay=0.01, eps=1e-7):
+    return dict(lr=lr, decay=weight_decay, momentum=momentum, rest=1 - momentum, eps=eps, look=momentum,
+                now=1 - momentum)
+
+
+@rule(mlx_scalars, state="b", whole=True, axes=2, units={**UNITS, "weight_decay": "g/theta"}, exceptions=UPHILL)
+def muon_mlx(theta, g, b, lr, decay, momentum, rest, eps, look, now):
+    """MLX 0.32, Muon: Jordan's, with a decay that is added to the gradient. Units: weight_decay in [g]/[theta]."""
+    g = g + decay * theta
+    b = momentum * b + rest * g
+    u = look * b + now * g
+    o = repeat(quintic, wide(u / (norm(u) + eps)), 5)
+    scale = sqrt(maximum(1.0, rows(g) / columns(g)))
+    theta = theta - lr * (scale * shaped_as(o, g))
+    return theta, g, b
+
+
+@variant(muon_mlx)
+def muon_mlx_plain(lr=0.02, momentum=0.95, weight_decay=0.01, eps=1e-7):
+    """MLX 0.32, Muon with nesterov=False. Units as muon_mlx."""
+    return {**mlx_scalars(lr, momentum, weight_decay, eps), **PLAIN}

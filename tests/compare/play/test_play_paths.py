@@ -99,7 +99,7 @@ def made(name, numbers):
 
 
 def test_every_knob_changes_the_stage():
-    helpers = [{}, {"momentum": 0.5}, {"weight_decay": 0.1}]
+    helpers = [{}, {"momentum": 0.5}, {"weight_decay": 0.1}, {"relative_step": 0.0}]
     for name in ALL:
         knobs = optimizers.known(name).knobs
         for key, knob in knobs.items():
