@@ -40,3 +40,9 @@ def test_no_other_rule_stands_there():
 def test_every_claim_about_comparisons_has_a_source():
     cited, listed = set(re.findall(r"\[(\d)\](?!\()", PAGE)), set(re.findall(r"^(\d)\. ", PAGE, re.MULTILINE))
     assert cited == listed
+
+
+def test_there_are_as_many_rules_as_the_readme_says_or_more():
+    readme = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    [count] = re.findall(r"(\d+) rules\s\(`gradstep show --list`\)", readme)
+    assert len(rules.__all__) >= int(count)
