@@ -177,3 +177,39 @@ def test_equal_arithmetic_makes_equal_runs():
     assert times[0] == times[1]
     runs = [study.evaluated("diabetes", label) for label in names]
     assert [run.loss for run in runs[0]] == [run.loss for run in runs[1]]
+
+
+def test_a_study_is_read_where_the_file_of_an_optimizer_is_not(mine, tmp_path):
+    """As a colleague reads it: all of its numbers are there; it does not go on."""
+    labels, options = [mine("clipped:lr=cosine"), "sgd"], {"seeds": 2, "trials": 2, "steps": 20, "jobs": 1}
+    before = compare(labels, "quadratic", out=tmp_path / "study", **options)
+    table, rates = table_of(before), [before.learning_rate(run) for run in before.runs]
+    before.report(tmp_path / "report.html")
+    (tmp_path / "mine.py").unlink()
+    after = Study.load(tmp_path / "study")
+    assert (table_of(after), after.finished) == (table, True)
+    assert [after.learning_rate(run) for run in after.runs] == rates
+    after.report(tmp_path / "elsewhere.html")
+    assert (tmp_path / "elsewhere.html").stat().st_size > 0.9 * (tmp_path / "report.html").stat().st_size
+    with pytest.raises(GradstepError, match="there is no file"):
+        compare(labels, "quadratic", out=tmp_path / "study", **options)
+
+
+def test_a_study_whose_steps_could_not_be_timed_is_read_again(tmp_path):
+    """Seed 0, by which steps are timed, breaks off; the others do not."""
+    (tmp_path / "own.py").write_text(
+        "import numpy as np\n"
+        "class Own:\n"
+        "    def __init__(self, seed=0):\n"
+        "        self.seed = seed\n"
+        "    def params(self):\n"
+        "        return {'x': np.ones(2) + self.seed}\n"
+        "    def value_and_grad(self, p):\n"
+        "        if self.seed == 0 and not np.array_equal(p['x'], np.ones(2)):\n"
+        "            raise RuntimeError('no')\n"
+        "        return float((p['x'] ** 2).sum()), {'x': 2 * p['x']}\n"
+    )
+    (tmp_path / "study").mkdir()
+    study = compare("sgd", f"{tmp_path}/own.py:Own", seeds=3, trials=2, steps=20, jobs=1, out=tmp_path / "study")
+    assert Study.load(tmp_path / "study").finished
+    assert len(study.timings) == 1

@@ -7,11 +7,11 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gradstep.compare.own_stage import is_file, own_constructor
+from gradstep.compare.own_stage import is_file, own_constructor, stand_in
 from gradstep.compare.record import Source
 from gradstep.compare.shapes import DEFAULT_SHARE, SHARE, check_shape, over_a_run
 from gradstep.conventions import described
-from gradstep.errors import GradstepTypeError, GradstepValueError
+from gradstep.errors import GradstepError, GradstepTypeError, GradstepValueError
 from gradstep.form.rule import Rule, Stage, refuse_method, registry
 from gradstep.naming import unknown
 from gradstep.text import Named
@@ -30,10 +30,13 @@ class Contender:
         The name, and what is held; of a file its name alone.
     source
         The file, for a rule or chain of the user's own.
+    is_absent
+        Whether that cannot be had here: then it has nothing but its name, its rate's name and what is held.
     """
 
     named: Named
     source: Source | None = None
+    is_absent: bool = False
 
     @property
     def label(self) -> str:
@@ -61,6 +64,8 @@ class Contender:
         """
         if self.source is None:
             return described(self.named.name)
+        if self.is_absent:
+            return stand_in(self.label, self.source.rate, self.held)
         return own_constructor(f"{self.source.path}:{self.named.name.rpartition(':')[2]}", self.source.sha256)[0]
 
     @property
@@ -133,6 +138,16 @@ def rate_unit(stage: Stage) -> str:
     return "theta" if is_pure and unit == "theta/g" else unit
 
 
+def kept_contender(named: Named, source: Source | None) -> Contender:
+    """Return the contender of a name in a study, which can be read where a file of the user's own is not."""
+    try:
+        return contender(named, source)
+    except GradstepError:
+        if source is None:
+            raise
+        return Contender(named, source, is_absent=True)
+
+
 def contender(named: Named, source: Source | None = None) -> Contender:
     """Return the contender of a name, with all that can be wrong in it found.
 
@@ -150,8 +165,8 @@ def contender(named: Named, source: Source | None = None) -> Contender:
     """
     if is_file(named.name):
         if source is None:
-            _, path, sha256 = own_constructor(named.name)
-            source = Source(str(path), sha256)
+            made, path, sha256 = own_constructor(named.name)
+            source = Source(str(path), sha256, rate=made.rate)
         named = replace(named, name=f"{Path(source.path).name}:{named.name.rpartition(':')[2]}")
     elif "." not in named.name:
         if named.name not in (known := registry()):

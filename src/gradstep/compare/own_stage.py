@@ -1,6 +1,7 @@
 """A stage of a user's own file as an optimizer to compare: ``FILE.py:NAME``, a rule or a chain."""
 
 import hashlib
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -8,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from gradstep.compare.problems.own import ChangedError
 from gradstep.errors import GradstepTypeError, GradstepValueError
-from gradstep.form.rule import Rule, Stage
+from gradstep.form.rule import Rule, Stage, lookup
 from gradstep.loop.problem_file import read, run, split
 from gradstep.naming import unknown
 
@@ -61,6 +62,16 @@ def own_constructor(text: str, sha256: str | None = None) -> "tuple[Constructor[
         )
     made = Constructor.of_rule(thing) if isinstance(thing, Rule) else Constructor.of_stage(label, thing)
     return made, path, found
+
+
+def stand_in(owner: str, rate: str | None, held: Iterable[str]) -> "Constructor[...]":
+    """Return a constructor that has the name of a rate and of what is held, and makes nothing of them."""
+    from gradstep.conventions.constructor import Argument, Constructor
+
+    takes = {key: Argument(key, 1.0, becomes=(key,)) for key in held}
+    if rate is not None:
+        takes[rate] = Argument(rate, 1.0, becomes=("lr",))
+    return Constructor(owner, takes, lambda **_: lookup("sgd")())
 
 
 @cache

@@ -53,12 +53,14 @@ class _Plain:
 class Source(_Plain):
     """The file of a problem of one's own. Where it lies does not make another study; what it says does.
 
-    ``scale`` has the items of the problem's, as it was measured when the study began.
+    ``scale`` has the items of the problem's, as it was measured when the study began; ``rate`` is the name of an
+    optimizer's learning rate, for those who read the study where the file is not.
     """
 
     path: str
     sha256: str
     scale: tuple[tuple[str, float], ...] = ()
+    rate: str | None = None
 
 
 @dataclass(frozen=True)
@@ -181,6 +183,11 @@ class Timing(_Plain):
     step_us: float
     optimizer_us: float
     state_bytes: float
+
+    @property
+    def numbers(self) -> tuple[float, float, float]:
+        """All three."""
+        return self.step_us, self.optimizer_us, self.state_bytes
 
 
 @dataclass(frozen=True)

@@ -13,16 +13,16 @@ from typing import ClassVar, Literal, Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from gradstep.compare.contender import Contender
+from gradstep.compare.contender import Contender, kept_contender
 from gradstep.compare.content import Content
 from gradstep.compare.evidence.statistics import median, steps_to_target
 from gradstep.compare.evidence.statistics.ecdf import FINEST
 from gradstep.compare.problems import Target
-from gradstep.compare.protocol import is_asked, parts, read_contenders, totals, tuning_total
+from gradstep.compare.protocol import is_asked, parts, totals, tuning_total
 from gradstep.compare.record import PHASES, SEARCH_SEEDS, Goal, ProblemInfo, RunRecord, Session, Spec, Timing
 from gradstep.compare.show.views import Ecdf, Profile, Table
 from gradstep.compare.store import Reader
-from gradstep.text import counted
+from gradstep.text import counted, read_names
 
 Axis = Literal["steps", "gradients", "seconds"]
 TARGET_BASELINES = ("nesterov", "adamw", "nadam")  # the best of them gives the target of a problem that has none
@@ -151,7 +151,9 @@ class Study:
     @cached_property
     def contenders(self) -> dict[str, Contender]:
         """The optimizers by label, in the order of the spec."""
-        return read_contenders(",".join(self.optimizers), self.spec.stages)
+        stages = self.spec.stages
+        named = read_names(",".join(self.optimizers), words=True)
+        return {str(x): kept_contender(x, stages.get(str(x))) for x in named}
 
     @cached_property
     def total(self) -> dict[str, int]:
