@@ -50,5 +50,5 @@ except ModuleNotFoundError as error:
 
 
 def test_an_unknown_guest_is_refused_with_those_that_there_are():
-    with pytest.raises(AttributeError, match=r"has no attribute 'tensorflow'; there are flower, keras, optax"):
+    with pytest.raises(AttributeError, match=r"has no attribute 'tensorflow'; there are flower, keras, mlx, optax"):
         gs.interop.tensorflow  # noqa: B018 - asks for it

@@ -60,9 +60,28 @@ def _keras(case: Case, theirs: Trajectory) -> tuple[Put, AbstractContextManager[
     return put, floats(case.dtype)
 
 
+def _mlx(case: Case, theirs: Trajectory) -> tuple[Put, AbstractContextManager[Any]]:
+    import mlx.core as mx
+    import mlx.optimizers
+
+    like = getattr(mlx.optimizers, case.constructor)(**case.given())
+    like.init({name: mx.array(x) for name, x in theirs.theta[0].items()})
+
+    def put(opt: gs.Optimizer, state: Arrays, _t: int) -> None:
+        like.state["step"] = mx.array(state["step"])
+        for name in SHAPES:
+            like.state[name] = {
+                key.removeprefix(f"{name}/"): mx.array(x) for key, x in state.items() if key.startswith(f"{name}/")
+            }
+        gs.interop.mlx.load_state(opt, like, list(SHAPES))
+
+    return put, nullcontext()
+
+
 LOADABLE = {
     "torch": _torch,
     "optax": _optax,
     "optax.contrib": _optax,
     "keras": _keras,
-}  # of MLX and TF1 is none
+    "mlx": _mlx,
+}  # of TF1 is none
