@@ -123,8 +123,8 @@ def test_a_file_error_names_the_file(capsys, monkeypatch):
 def test_another_study_in_the_folder_is_refused_by_what_differs(capsys):
     assert main(["compare", *SMALL, "--out", "study"]) == 0
     capsys.readouterr()
-    assert main(["compare", *SMALL, "--out", "study", "--trials", "7", "--optimizers", "adam"]) == 2
-    said = "gradstep: study holds another study: optimizers (sgd:lr=1, not adam); trials (5, not 7); "
+    assert main(["compare", *SMALL, "--out", "study", "--steps", "3"]) == 2
+    said = "gradstep: study holds another study: steps (2, not 3); "
     assert capsys.readouterr().err == f"{said}take another folder (--out).\n"
 
 
