@@ -110,7 +110,7 @@ class TestCounts:
 class TestStateDicts:
     @pytest.mark.parametrize("name", gs.conventions.torch.__all__)
     def test_without_a_flag_it_is_at_its_default(self, name):
-        if name == "SparseAdam":
+        if name in ("SparseAdam", "Muon"):  # Muon takes matrices alone, and this model has none
             return
         for flag in (
             "foreach",

@@ -172,9 +172,9 @@ def _set_back(run, what):
         parts.take(parts.hyper, parts.memory, 0, parts.skipped)
         return True
     if what == "memory":
-        first = parts.program.memory()
-        parts.take(parts.hyper, [first for _ in parts.memory], parts.t, parts.skipped)
-        return bool(first)
+        first, now = parts.program.memory(), parts.memory
+        parts.take(parts.hyper, [first for _ in now], parts.t, parts.skipped)
+        return any(own != first for own in now)  # that of PSGD changes after 500 steps
     if what == "rng":
         run.rng = np.random.Generator(type(run.rng.bit_generator)(1))
         return True

@@ -5,7 +5,7 @@ from importlib import import_module
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 import gradstep as gs
@@ -342,7 +342,7 @@ def test_adafactor_of_optax_factors_what_it_factors_there(arguments):
 @pytest.mark.parametrize(("library", "constructor"), LIVE)
 def test_drawn_settings_give_the_numbers_of_the_library(library, constructor, monkeypatch):
     module = installed("timm.optim" if library == "timm" else library)
-    if constructor == "ScheduleFreeAdamW" and module.backend.backend() != "jax":
+    if (library, constructor) == ("keras", "ScheduleFreeAdamW") and module.backend.backend() != "jax":
         pytest.skip("on other backends Keras overwrites the sequence that it still needs: see below")
     if constructor == "Muon" and library == "torch":  # whose bfloat16 would hide everything
         monkeypatch.setattr(module.Tensor, "bfloat16", module.Tensor.clone)
@@ -352,6 +352,9 @@ def test_drawn_settings_give_the_numbers_of_the_library(library, constructor, mo
     @settings(max_examples=EXAMPLES[library], derandomize=True, database=None, deadline=None)
     @given(calls(library, constructor), st.integers(0, 2**32 - 1), st.floats(1e-4, 1.0), st.floats(1.0, 1e3))
     def check(arguments, seed, low, high):
+        # A beta3 below beta1 that is scheduled: pytorch_optimizer has it at once, the authors come down to it.
+        if constructor == "AdEMAMix" and arguments.get("betas"):
+            assume(arguments["betas"][0] <= arguments["betas"][2])
         case = Case(library, constructor, arguments, dtype)
         task = case.shaped(problem(dtype, seed, STEPS, low, high))
         theirs, (ours, _) = run(case, task).theta, followed(case, task)
