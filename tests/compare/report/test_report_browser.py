@@ -61,7 +61,7 @@ def test_all_text_and_lines_are_readable(open_report, scheme):
     page = open_report(scheme)
     page.evaluate("document.querySelectorAll('details').forEach((e) => { e.open = true; })")
     shown, lines = check_readable(page, scheme)
-    assert {"1. Verdict", "12. Appendix", "sgd", "learning rate", "score by steps ↕"[:14], "it broke"} <= shown
+    assert {"1. Verdict", "13. Appendix", "sgd", "learning rate", "score by steps ↕"[:14], "it broke"} <= shown
     assert len(lines) > 7 * 8
 
 
