@@ -328,7 +328,19 @@ def test_a_problem_that_changes_folder(tmp_path, monkeypatch, jobs):
     (tmp_path / "own.py").write_text(MOVES)
     run("own.py:Moves", "sgd,adam", out="study", jobs=jobs)
     assert Study.load(tmp_path / "study").finished
-    arguments = ["own.py:Moves", "--optimizers", "sgd", "--trials", "1", "--steps", "5", "--jobs", str(jobs)]
+    arguments = [
+        "own.py:Moves",
+        "--optimizers",
+        "sgd",
+        "--seeds",
+        "3",
+        "--trials",
+        "1",
+        "--steps",
+        "5",
+        "--jobs",
+        str(jobs),
+    ]
     assert main(["compare", *arguments, "--out", "b", "--csv", "c.csv"]) == 0
     assert {path.name for path in (tmp_path / "b").iterdir()} == {"study.db", "report.html"}
     assert (tmp_path / "c.csv").read_text().count("own.py:Moves") == 4
