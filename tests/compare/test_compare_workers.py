@@ -159,3 +159,29 @@ def test_a_missing_backend_is_told(backend, package, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, package, None)
     with pytest.raises(GradstepError, match=rf"backend {backend}: {package}.* missing; pip install '"):
         compare(**CALL, jobs=2, backend=backend)
+
+
+ONE_THREAD = """
+import time
+import numpy as np
+from threadpoolctl import threadpool_info
+
+class Own:
+    def __init__(self, seed=0):
+        self.seed = seed
+    def params(self):
+        return {"x": np.ones(2)}
+    def value_and_grad(self, p):
+        time.sleep(0.01 + 0.03 * (self.seed % 2))
+        if any(pool["num_threads"] > 1 for pool in threadpool_info()):
+            raise RuntimeError("more than one thread")
+        return float((p["x"] ** 2).sum()), {"x": 2 * p["x"]}
+"""
+
+
+@pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="one core")
+def test_a_run_that_ends_leaves_the_others_of_its_process_on_one_thread(tmp_path):
+    """Each gives back the thread pools as it found them: one bit of a run beside it was another, now and then."""
+    (tmp_path / "own.py").write_text(ONE_THREAD)
+    study = compare("sgd:lr=0.1", f"{tmp_path}/own.py:Own", seeds=8, steps=8, jobs=2, backend="threading")
+    assert [run.error for run in study.runs] == [None] * 9

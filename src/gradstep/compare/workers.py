@@ -20,7 +20,7 @@ TRIES = 3  # of a run that kills its process
 HANDED_OUT = 3  # runs for each worker, at most, that joblib has handed out before it needs them
 FEW = 4  # runs for each worker of a backend that gives all results at once
 MOST_JOBS = 1024
-LOKY = "loky"
+LOKY, THREADING = "loky", "threading"
 OURS = (LOKY, "multiprocessing")  # backends whose processes belong to this one
 
 
@@ -71,18 +71,32 @@ class Workers:
         from joblib.externals.loky.process_executor import BrokenProcessPool
 
         while planned:
-            left = {todo.key: todo for todo in planned}
+            todo, left = planned, {run.key: run for run in planned}
             suspects = planned = []
             try:
-                for run in self._together(list(left.values())):
-                    del left[run.key]
-                    yield run
+                with self._limited(todo):
+                    for run in self._together(todo):
+                        del left[run.key]
+                        yield run
             except BrokenProcessPool:
                 # Whichever was at fault is among those that had been handed out: the first that are left.
                 planned = list(left.values())
                 suspects, planned = planned[: HANDED_OUT * self.jobs], planned[HANDED_OUT * self.jobs :]
             for todo in suspects:
                 yield self._apart(todo)
+
+    @contextmanager
+    def _limited(self, planned: list[PlannedRun]) -> Generator[None]:
+        """Keep the thread pools of this process at one thread while runs are made in it by threads.
+
+        Each run has a limit of its own, and gives back at its end what it found: without this, all cores, while others
+        are not at their end.
+        """
+        with ExitStack() as held:
+            if self.backend == THREADING:
+                for problem, source in dict.fromkeys((todo.problem, todo.source) for todo in planned):
+                    held.enter_context(thread_pools(problem, source).limit(limits=1))
+            yield
 
     def _apart(self, todo: PlannedRun) -> RunRecord:
         """A run with a process to itself, tried again when that is killed."""
