@@ -65,24 +65,25 @@ def forecast(plan: Plan) -> Forecast:
 
 
 def _seconds(plan: Plan, label: str) -> float:
-    """The seconds of a run, from two short ones; the first loads the data, and does not count."""
+    """The seconds of a run, from two short ones; a first one loads the data, and does not count."""
     spec, problem = plan.spec, plan.problems[label]
     name, one = next(iter(plan.contenders.items()))
     steps, split = spec.steps or problem.steps, "train" if problem.target is None else problem.target.split
+    files = spec.sources.get(label), spec.stages.get(name)
     hyper = hyper_of(spec, one, problem, 0, 0)
-    took: list[float] = []
-    for length in (1, 2 * problem.every, 6 * problem.every):
-        short = min(length, steps)
-        sources = spec.sources.get(label), spec.stages.get(name)
-        planned = PlannedRun(label, name, "tune", 0, 0, hyper, *sources, short, split)
+
+    def took(length: int) -> float:
+        planned = PlannedRun(label, name, "tune", 0, 0, hyper, *files, length, split)
         try:
-            took.append(_timed(planned) if planned.source is None else apart(_timed, planned))
+            return _timed(planned) if planned.source is None else apart(_timed, planned)
         except EndedError:
             return math.nan
-    rise = (took[2] - took[1]) / (4 * problem.every)
-    return max(
-        took[2] * steps / (6 * problem.every) if rise <= 0 else took[1] + rise * (steps - 2 * problem.every), 0.0
-    )
+
+    short, long = min(2 * problem.every, steps), min(6 * problem.every, steps)
+    _, first, second = took(1), took(short), took(long)
+    if long == short or second <= first:
+        return second * steps / long
+    return second + (second - first) / (long - short) * (steps - long)
 
 
 def _timed(planned: PlannedRun) -> float:

@@ -1,13 +1,12 @@
 """A stage of a user's own file as an optimizer to compare: ``FILE.py:NAME``, a rule or a chain."""
 
-import hashlib
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-from gradstep.compare.problems.own import ChangedError
+from gradstep.compare.problems.own import unchanged
 from gradstep.errors import GradstepTypeError, GradstepValueError
 from gradstep.form.rule import Rule, Stage, lookup
 from gradstep.loop.problem_file import read, run, split
@@ -43,10 +42,8 @@ def own_constructor(text: str, sha256: str | None = None) -> "tuple[Constructor[
 
     path, name = split(text)
     source = read(path)
-    found = hashlib.sha256(source).hexdigest()
-    if sha256 not in (None, found):
-        raise ChangedError(f"{path} has changed since the study was begun; compare in another folder (--out).")
-    module = _module(path, found)
+    found = unchanged(path, source, sha256)
+    module = _module(path, source)
     label = f"{path.name}:{name}"
     stages = [key for key, x in vars(module).items() if isinstance(x, Rule | Stage) and not key.startswith("_")]
     if not name:
@@ -75,8 +72,6 @@ def stand_in(owner: str, rate: str | None, held: Iterable[str]) -> "Constructor[
 
 
 @cache
-def _module(path: Path, sha256: str) -> ModuleType:
+def _module(path: Path, source: bytes) -> ModuleType:
     """The file as a module, run once in a process: a rule is declared once."""
-    source = read(path)
-    assert hashlib.sha256(source).hexdigest() == sha256  # noqa: S101 - read a moment before
     return run(path, source)

@@ -4,7 +4,7 @@ import math
 import shlex
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -313,16 +313,23 @@ class Study:
             The runs are the seeds of the first search, then those of the second, and so on. Infinity for a miss, NaN
             where a run is missing (or, of seconds, the time of its step).
         """
+        out = self.steps_to({problem: self.target(problem) for problem in self.problems})
+        if axis == "seconds":
+            for i, problem in enumerate(self.problems):
+                for j, optimizer in enumerate(self.optimizers):
+                    timing = self.timing(problem, optimizer)
+                    out[i, j] *= math.nan if timing is None else timing.step_us / 1e6
+        return out
+
+    def steps_to(self, targets: Mapping[str, Target]) -> NDArray[np.float64]:
+        """Return the steps to these targets of problems, in their order, with the other axes of :meth:`times`."""
         runs = self.spec.searches * self.spec.seeds
-        out = np.full((len(self.problems), len(self.optimizers), runs), np.nan)
-        for i, problem in enumerate(self.problems):
-            target = self.target(problem)
+        out = np.full((len(targets), len(self.optimizers), runs), np.nan)
+        for i, (problem, target) in enumerate(targets.items()):
             for j, optimizer in enumerate(self.optimizers):
-                timing = self.timing(problem, optimizer)
-                unit = 1.0 if axis != "seconds" else math.nan if timing is None else timing.step_us / 1e6
                 for run in self.evaluated(problem, optimizer):
                     k = run.search * self.spec.seeds + run.seed % SEARCH_SEEDS
-                    out[i, j, k] = unit * to_target(run, target)
+                    out[i, j, k] = to_target(run, target)
         return out
 
     def table(self) -> Table:

@@ -197,11 +197,23 @@ def _path(path: Path) -> str:
 
 def _unchanged(text: str, sha256: str | None) -> None:
     """Refuse a file that is not what it was, before it is run."""
-    if sha256 is None:
-        return
-    path, _ = split(text)
-    if hashlib.sha256(read(path)).hexdigest() != sha256:
+    if sha256 is not None:
+        path, _ = split(text)
+        unchanged(path, read(path), sha256)
+
+
+def unchanged(path: Path, source: bytes, sha256: str | None) -> str:
+    """Return the hash of a file's bytes, which must be this one, where there is one.
+
+    Raises
+    ------
+    ChangedError
+        When it is another.
+    """
+    found = hashlib.sha256(source).hexdigest()
+    if sha256 not in (None, found):
         raise ChangedError(f"{path} has changed since the study was begun; compare in another folder (--out).")
+    return found
 
 
 def _quietly(function: Any, *arguments: Any, **keywords: Any) -> Any:

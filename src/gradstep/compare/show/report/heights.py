@@ -8,9 +8,9 @@ import numpy as np
 from gradstep.compare.evidence.evidence import Evidence
 from gradstep.compare.evidence.statistics import run_scores
 from gradstep.compare.evidence.statistics.tables import Array
-from gradstep.compare.evidence.study import to_target
+from gradstep.compare.evidence.study import Study
 from gradstep.compare.problems import Target
-from gradstep.compare.record import SEARCH_SEEDS, RunRecord
+from gradstep.compare.record import RunRecord
 from gradstep.compare.show.pages import plots
 from gradstep.compare.show.pages.plots import Figure
 from gradstep.compare.show.report.looks import looks, marker
@@ -46,15 +46,15 @@ def at_height(target: Target, start: float, height: float) -> Target:
 def times_at(evidence: Evidence, height: float) -> Array:
     """Steps to the targets of complete problems at a height, [problem, optimizer, run]."""
     study = evidence.study
-    out = np.full_like(evidence.times(), math.inf)
-    for i, problem in enumerate(evidence.problems):
-        runs = [run for label in study.optimizers for run in study.evaluated(problem, label)]
-        target = study.target(problem)
-        lower = at_height(target, float(np.median([_first(run, target) for run in runs])), height)
-        for run in runs:
-            k = run.search * study.spec.seeds + run.seed % SEARCH_SEEDS
-            out[i, study.optimizers.index(run.optimizer), k] = to_target(run, lower)
-    return out
+    return study.steps_to(
+        {problem: at_height(study.target(problem), _start(study, problem), height) for problem in evidence.problems}
+    )
+
+
+def _start(study: Study, problem: str) -> float:
+    """The metric of the target before the first step, the median of all judging runs."""
+    runs = [run for label in study.optimizers for run in study.evaluated(problem, label)]
+    return float(np.median([_first(run, study.target(problem)) for run in runs]))
 
 
 def _first(run: RunRecord, target: Target) -> float:
