@@ -6,60 +6,11 @@ mask (``groups={"*.bias": {"weight_decay": 0.0}}`` goes by name). Weight decay i
 """
 
 from gradstep.conventions.library import refusing
+from gradstep.conventions.optax import alias
 from gradstep.conventions.optax import contrib as contrib
-from gradstep.conventions.optax.alias import (
-    adabelief,
-    adadelta,
-    adafactor,
-    adagrad,
-    adam,
-    adamax,
-    adamaxw,
-    adamw,
-    adan,
-    amsgrad,
-    lamb,
-    lars,
-    lion,
-    nadam,
-    nadamw,
-    novograd,
-    polyak_sgd,
-    radam,
-    rmsprop,
-    sgd,
-    sign_sgd,
-    signum,
-    sm3,
-    yogi,
-)
+from gradstep.conventions.optax.alias import *  # noqa: F403 - all that optax itself has is there
 
-__all__ = [
-    "adabelief",
-    "adadelta",
-    "adafactor",
-    "adagrad",
-    "adam",
-    "adamax",
-    "adamaxw",
-    "adamw",
-    "adan",
-    "amsgrad",
-    "lamb",
-    "lars",
-    "lion",
-    "nadam",
-    "nadamw",
-    "novograd",
-    "polyak_sgd",
-    "radam",
-    "rmsprop",
-    "sgd",
-    "sign_sgd",
-    "signum",
-    "sm3",
-    "yogi",
-]
+__all__ = alias.__all__
 
 _NO_RULE = "there is no such rule here"
 ABSENT = {
