@@ -41,8 +41,7 @@ def breaks(theta, g, lr):
 
 
 @pytest.fixture
-def mine(tmp_path, monkeypatch):
-    monkeypatch.setattr("gradstep.form.rule._REGISTRY", dict(registry(None)))  # so that others see none of these rules
+def mine(tmp_path):
     (tmp_path / "mine.py").write_text(MINE)
     return lambda name: f"{tmp_path}/mine.py:{name}"
 
@@ -162,6 +161,14 @@ def test_wrong_names_in_files_are_told(mine, name, says):
         make_spec(["quadratic"], mine(name))
 
 
+def test_rules_of_a_file_are_in_no_list_and_two_files_may_have_one_of_a_name(mine, tmp_path):
+    (tmp_path / "other.py").write_text(MINE)
+    before = set(registry(None))
+    plan = make_spec(["quadratic"], f"{mine('averaged_of_mine')},{tmp_path}/other.py:averaged_of_mine")
+    assert plan.spec.optimizers == ("mine.py:averaged_of_mine", "other.py:averaged_of_mine")
+    assert set(registry(None)) == before
+
+
 def test_two_files_of_one_name_are_told(mine, tmp_path):
     (tmp_path / "other").mkdir()
     (tmp_path / "other/mine.py").write_text(MINE.replace("averaged_of_mine", "another_of_mine").replace("breaks", "b2"))
@@ -213,3 +220,28 @@ def test_a_study_whose_steps_could_not_be_timed_is_read_again(tmp_path):
     study = compare("sgd", f"{tmp_path}/own.py:Own", seeds=3, trials=2, steps=20, jobs=1, out=tmp_path / "study")
     assert Study.load(tmp_path / "study").finished
     assert len(study.timings) == 1
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_rule_that_ends_its_process_ends_no_study(tmp_path, jobs):
+    text = (
+        "import os\n"
+        "from gradstep.rule import rule\n"
+        "def scalars(t, lr=0.01):\n"
+        "    if t == 7 and lr < 0.5:\n"
+        "        os._exit(3)\n"
+        "    return dict(lr=lr)\n"
+        "@rule(scalars, units={'lr': 'theta/g'})\n"
+        "def ends(theta, g, lr):\n"
+        '    """As sgd, up to its seventh update."""\n'
+        "    return theta - lr * g, g\n"
+    )
+    (tmp_path / "ending.py").write_text(text)
+    label = f"{tmp_path}/ending.py:ends"
+    with pytest.raises(GradstepError, match=r"ends:lr=0\.1 failed in each of its 3 runs.*process was ended 3 times"):
+        compare([f"{label}:lr=0.1", "sgd:lr=0.1"], "quadratic", seeds=2, steps=20, jobs=jobs)
+    assert compare(f"{label}:lr=0.6", "quadratic", seeds=2, steps=20, jobs=jobs).finished
+    (tmp_path / "gone.py").write_text("import os\nos._exit(4)\n")
+    with pytest.raises(GradstepError, match=r"gone\.py:x ended the process that ran it first, by .*; nothing was"):
+        compare(f"{tmp_path}/gone.py:x", "quadratic", seeds=2, steps=20, jobs=jobs)

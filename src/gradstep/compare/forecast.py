@@ -75,7 +75,7 @@ def _seconds(plan: Plan, label: str) -> float:
     def took(length: int) -> float:
         planned = PlannedRun(label, name, "tune", 0, 0, hyper, *files, length, split)
         try:
-            return _timed(planned) if planned.source is None else apart(_timed, planned)
+            return apart(_timed, planned) if planned.is_own else _timed(planned)
         except EndedError:
             return math.nan
 

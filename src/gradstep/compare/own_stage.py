@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from gradstep.compare.problems.own import unchanged
 from gradstep.errors import GradstepTypeError, GradstepValueError
-from gradstep.form.rule import Rule, Stage, lookup
+from gradstep.form.rule import Rule, Stage, lookup, unlisted
 from gradstep.loop.problem_file import read, run, split
 from gradstep.naming import unknown
 
@@ -61,6 +61,11 @@ def own_constructor(text: str, sha256: str | None = None) -> "tuple[Constructor[
     return made, path, found
 
 
+def look_at_stage(text: str) -> None:
+    """Run a file of optimizers; errors as :func:`own_constructor`."""
+    own_constructor(text)
+
+
 def stand_in(owner: str, rate: str | None, held: Iterable[str]) -> "Constructor[...]":
     """Return a constructor that has the name of a rate and of what is held, and makes nothing of them."""
     from gradstep.conventions.constructor import Argument, Constructor
@@ -73,5 +78,6 @@ def stand_in(owner: str, rate: str | None, held: Iterable[str]) -> "Constructor[
 
 @cache
 def _module(path: Path, source: bytes) -> ModuleType:
-    """The file as a module, run once in a process: a rule is declared once."""
-    return run(path, source)
+    """The file as a module, run once in a process; its rules are known here alone."""
+    with unlisted():
+        return run(path, source)

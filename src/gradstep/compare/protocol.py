@@ -18,6 +18,7 @@ import numpy as np
 
 import gradstep
 from gradstep.compare.contender import Contender, contender
+from gradstep.compare.own_stage import is_file, look_at_stage
 from gradstep.compare.problems import FULL, QUICK, Problem, Task, find_problem
 from gradstep.compare.problems.own import ChangedError, Sight, described, is_own, look, own_problem
 from gradstep.compare.problems.targets import records
@@ -110,6 +111,7 @@ def make_spec(
     if options.get("searches") is None:
         options["searches"] = 3 if "full" in problems else 1
     chosen = _options(options)
+    _refuse_ending(optimizers)
     contenders = read_contenders(optimizers)
     found, sources, notes = _problems(problems if vary is None else _varied(problems, vary))
     if chosen.ruleset == "defaults":
@@ -396,6 +398,18 @@ def _seen(text: str) -> Sight:
             f"{text} ended the process that evaluated it first, by {error.how}; nothing was compared. "
             f"gradstep check {text} evaluates it alone."
         ) from None
+
+
+def _refuse_ending(optimizers: str) -> None:
+    """Refuse a file of optimizers that ends the process which runs it, before this one does."""
+    for named in read_names(optimizers, words=True):
+        if is_file(named.name):
+            try:
+                apart(look_at_stage, named.name)
+            except EndedError as error:
+                raise GradstepValueError(
+                    f"{named.name} ended the process that ran it first, by {error.how}; nothing was compared."
+                ) from None
 
 
 def _has_accuracy(label: str, source: Source | None, split: Any) -> bool:

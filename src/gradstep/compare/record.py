@@ -120,6 +120,11 @@ class PlannedRun(RunKey):
     steps: int | None
     split: Split
 
+    @property
+    def is_own(self) -> bool:
+        """True where code of the user's is run, which may end its process."""
+        return self.source is not None or self.stage is not None
+
 
 @dataclass(frozen=True)
 class RunRecord(RunKey, _Plain):

@@ -27,7 +27,7 @@ def measure(planned: PlannedRun, rate: str | None) -> Timing:
     """
     planned = replace(planned, hyper={**planned.hyper, rate: 0.0} if rate else planned.hyper)
     try:
-        return _timed(planned) if planned.source is None else apart(_timed, planned)
+        return apart(_timed, planned) if planned.is_own else _timed(planned)
     except EndedError:  # its runs tell why
         return _untimed(planned)
 

@@ -31,7 +31,7 @@ class Workers:
     ----------
     jobs
         How many at a time; None: a process for each core. One: in this process, with the ordinary backend; but runs
-        of a problem file in another one, since they may end it.
+        with a file of the user's in another one, since they may end it.
     backend
         Of joblib: ``"loky"``, ``"threading"``, ``"dask"``, ``"ray"``, ... The numbers are the same.
 
@@ -56,7 +56,7 @@ class Workers:
         import joblib  # 0.2 s
 
         if self.jobs == 1 and self.backend == LOKY:
-            yield lambda planned: (_alone(todo) if todo.source is None else self._apart(todo) for todo in planned)
+            yield lambda planned: (self._apart(todo) if todo.is_own else _alone(todo) for todo in planned)
             return
         with ExitStack() as held:
             prepare(self.backend, held)

@@ -7,7 +7,8 @@ does depends on what it is handed (arrays, operands that write instructions, sym
 
 import inspect
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property, wraps
 from importlib import import_module
@@ -25,7 +26,7 @@ from gradstep.naming import as_float, find, unknown
 
 __all__ = [
     "Domain", "Fraction", "NonNegative", "Part", "Positive", "Rule", "Stage",
-    "as_stage", "declared", "lookup", "registry", "rule", "shared", "stage", "variant",
+    "as_stage", "declared", "lookup", "registry", "rule", "shared", "stage", "unlisted", "variant",
 ]  # fmt: skip
 
 Update = Callable[..., tuple[Any, ...]]
@@ -353,6 +354,18 @@ def as_stage(tx: Stage | Rule) -> Stage:
 
 
 _REGISTRY: dict[str, Rule] = {}
+
+
+@contextmanager
+def unlisted() -> Generator[None]:
+    """Leave rules that code of others declares within out of the registry: two files may each have one of a name."""
+    before = set(_REGISTRY)
+    try:
+        yield
+    finally:
+        for name in [name for name, made in _REGISTRY.items() if not made.module.startswith("gradstep.")]:
+            if name not in before:
+                del _REGISTRY[name]
 
 
 def registry(kind: str | None = "rule") -> dict[str, Rule]:
