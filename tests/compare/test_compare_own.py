@@ -10,7 +10,7 @@ import pytest
 
 from gradstep.cli import main
 from gradstep.compare import Study, compare, make_spec
-from gradstep.compare.problems.own import ChangedError, is_own, own_problem
+from gradstep.compare.problems.own import ChangedError, is_own, look, own_problem
 from gradstep.compare.show.wording import failures, goal
 from gradstep.errors import GradstepError, GradstepValueError
 from gradstep.gradient_check import first_look
@@ -365,3 +365,43 @@ def test_limits_that_a_comparison_would_not_keep_are_refused(name, value, tmp_pa
     (tmp_path / "own.py").write_text(LIMITED.format(name=name, value=value))
     with pytest.raises(GradstepValueError, match=f"a comparison knows no {name}, and optimizers would leave them"):
         run(f"{tmp_path}/own.py:Limited")
+
+
+SCALES = """
+import numpy as np
+
+def bowl(x):
+    return 2.0 * float(x @ x), 4.0 * x
+
+def fourth(x):
+    return float((x**4).sum()), 4 * x**3
+
+def line(x):
+    return float(x.sum()), np.ones_like(x)
+
+def flat(x):
+    return 1.0, 0 * x
+
+bowl.params = np.array([3.0, -4.0])
+fourth.params = np.full(4, 2.0)
+line.params = np.full(9, 50.0)
+flat.params = np.ones(3)
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "scale"),
+    [
+        (
+            "bowl",
+            {"theta/g": 0.25, "theta": 0.1 * np.sqrt(12.5)},
+        ),  # 1 / curvature; a tenth of Newton's step
+        ("fourth", {"theta/g": 1 / 48, "theta": 0.1 * 32 / 48}),  # 12 x^2 at the point itself
+        ("line", {"theta/g": 0.5, "theta": 0.5}),  # no curvature: first steps of a hundredth of the parameters
+        ("flat", {}),
+    ],
+)
+def test_the_scale_is_that_of_the_first_point(tmp_path, name, scale):
+    """By hand, to the one digit that is kept."""
+    (tmp_path / "own.py").write_text(SCALES)
+    assert look(f"{tmp_path}/own.py:{name}").scale == {key: float(f"{x:.0e}") for key, x in scale.items()}
