@@ -10,7 +10,8 @@ from gradstep.conventions.optax import alias
 from gradstep.conventions.optax import contrib as contrib
 from gradstep.conventions.optax.alias import *  # noqa: F403 - all that optax itself has is there
 
-__all__ = alias.__all__
+__all__: list[str] = []
+__all__ += alias.__all__
 
 _NO_RULE = "there is no such rule here"
 ABSENT = {
