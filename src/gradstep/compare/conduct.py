@@ -2,7 +2,7 @@
 
 import math
 import zlib
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,9 @@ class Listener:
     def result(self, run: RunRecord) -> None:
         """Hear of one more run of the study, which is finished and kept: now, or before the study asked for more."""
 
+    def workers(self, where: str, slots: Mapping[str, int]) -> None:
+        """Hear which workers a cluster has, and how many runs each makes at a time, whenever these are others."""
+
 
 def compare(
     optimizers: str | Sequence[str],
@@ -40,6 +43,8 @@ def compare(
     out: str | Path | None = None,
     jobs: int | None = None,
     backend: str = LOKY,
+    address: str | None = None,
+    files: str | Path | Sequence[str | Path] = (),
     target: str | None = None,
     vary: str | None = None,
     **options: Any,
@@ -55,7 +60,14 @@ def compare(
     out
         A folder in which every finished run is kept at once, and in which the same call goes on; None: in memory alone.
     jobs, backend
-        Runs at a time (None: as many as cores), and joblib's backend; the results do not depend on them.
+        Runs at a time (None: as many as cores), and what makes them: ``"loky"`` or another backend of joblib's, or a
+        cluster of ``"dask"`` or ``"ray"``; the results do not depend on them.
+    address
+        Of the cluster: ``tcp://HOST:PORT`` of dask's scheduler, ``HOST:PORT`` or ``auto`` for ray. None: what the
+        environment names, or else one of this machine alone.
+    files
+        Files and folders that a problem file of one's own reads, for workers that do not see them. Modules beside it
+        that it imports need not be named.
     target
         ``loss=0.1`` or ``accuracy=0.95``, in place of the one that a problem has.
     vary
@@ -66,7 +78,7 @@ def compare(
     Raises
     ------
     GradstepError
-        As from there; and when ``out`` holds another study, or a damaged one.
+        As from there; when ``out`` holds another study, or a damaged one; and when a cluster cannot be had or is lost.
 
     Examples
     --------
@@ -84,7 +96,8 @@ def compare(
         vary=vary,
         **options,
     )
-    return run_study(plan, folder, Workers(jobs, backend))
+    more = [files] if isinstance(files, str | Path) else files
+    return run_study(plan, folder, Workers(jobs, backend, address, [Path(path) for path in more]))
 
 
 def run_study(
@@ -124,7 +137,8 @@ def run_study(
     info = {label: ProblemInfo.of(problem, plan.spec.steps) for label, problem in plan.problems.items()}
     listener = listener or Listener()
     content = Content(plan.spec, info, environment(), list(plan.notes))
-    with sigterm_interrupts(), workers.at_work() as make, Store(folder, content) as store:
+    own = [*plan.spec.sources.values(), *plan.spec.stages.values()]
+    with sigterm_interrupts(), workers.at_work(own, listener.workers) as make, Store(folder, content) as store:
 
         def study() -> Study:
             return Study.of(store.content, folder)
@@ -138,9 +152,9 @@ def run_study(
             for key in [todo.key for todo in planned if todo.key in done]:
                 if key not in told:  # it counts from now on
                     listener.result(done[key])
-            for run in make([todo for todo in planned if todo.key not in done]):
-                store.add(run)
-                listener.result(run)
+            for made in make([todo for todo in planned if todo.key not in done]):
+                store.add(made.run, made.environment)
+                listener.result(made.run)
             _refuse_failing(study())
         there = {(t.problem, t.optimizer) for t in store.content.timings}
         for todo in _judged(plan, study()):
