@@ -5,13 +5,12 @@ import threading
 import warnings
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from functools import partial
 from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import Any
 
 from gradstep.compare.clusters.dask_cluster import dask_cluster
-from gradstep.compare.clusters.dispatch import WAIT, made
+from gradstep.compare.clusters.dispatch import WAIT, Lead
 from gradstep.compare.clusters.parcel import Parcel
 from gradstep.compare.clusters.ray_cluster import ray_cluster
 from gradstep.compare.making import alone, thread_pools, tried
@@ -98,8 +97,7 @@ class Workers:
         if self.backend in CLUSTERS:
             parcel = Parcel.of(found, self.files, self.here) if (found := list(sources)) else None
             with CLUSTERS[self.backend](self.address, self.jobs, parcel, self.wait) as cluster:
-                told = partial(tell, cluster.where)
-                yield lambda planned: made(cluster, planned, self.asked, self.wait, told)
+                yield Lead(cluster, self.asked, self.wait, tell).make
             return
         if self.jobs == 1 and self.backend == LOKY:
             yield lambda planned: (Made(tried(todo) if todo.is_own else alone(todo)) for todo in planned)

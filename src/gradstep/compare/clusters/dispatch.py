@@ -46,58 +46,63 @@ class Cluster(Protocol):
         ...
 
 
-def made(
-    cluster: Cluster,
-    planned: Iterable[PlannedRun],
-    jobs: int | None,
-    wait: float,
-    tell: Callable[[Mapping[str, int]], None],
-) -> Generator[Made]:
-    """Yield runs that a cluster makes, each as soon as it is finished.
+class Lead:
+    """The lead of a cluster, which makes again what a worker that is gone had.
 
     Parameters
     ----------
     cluster
-        Which makes again what a worker that is gone had.
-    planned
-        The runs.
+        Who makes the runs.
     jobs
         How many may be under way; None: as many as there are workers for, and a few ahead.
     wait
         Seconds without any worker after which the cluster is given up.
     tell
-        Hears of the workers when they are others than before.
-
-    Raises
-    ------
-    ClusterError
-        When it is lost, has no workers, or a worker cannot make runs.
+        Hears where it is, and of its workers whenever they are others than before.
     """
-    left, pending = deque(planned), dict[Hashable, PlannedRun]()
-    workers: Mapping[str, int] = {}
-    looked, there = -OFTEN, time.monotonic()
-    try:
-        while left or pending:
-            if (now := time.monotonic()) - looked >= OFTEN:
-                found, looked = cluster.workers(), now
-                if found != workers:
-                    tell(found)
-                workers = found
-            if workers:
-                there = now
-            elif now - there > wait:
-                raise ClusterError(f"{cluster.where} has had no workers for {wait:g} s")
-            most = jobs or AHEAD * max(1, sum(workers.values()))
-            while left and len(pending) < most:
-                todo = left.popleft()
-                pending[cluster.submit(todo)] = todo
-            for handle, got in cluster.finished(pending, OFTEN):
-                todo = pending.pop(handle)
-                if isinstance(got, Exception):
-                    raise _told(got, cluster, todo) from got
-                yield got
-    finally:
-        cluster.give_up(pending)
+
+    def __init__(
+        self, cluster: Cluster, jobs: int | None, wait: float, tell: Callable[[str, Mapping[str, int]], None]
+    ) -> None:
+        self.cluster, self.jobs, self.wait, self.tell = cluster, jobs, wait, tell
+        self.workers: Mapping[str, int] = {}
+
+    def make(self, planned: Iterable[PlannedRun]) -> Generator[Made]:
+        """Yield runs, each as soon as it is finished.
+
+        Raises
+        ------
+        ClusterError
+            When the cluster is lost, has no workers, or one of them cannot make runs.
+        """
+        left, pending = deque(planned), dict[Hashable, PlannedRun]()
+        looked, there = -OFTEN, time.monotonic()
+        try:
+            while left or pending:
+                if (now := time.monotonic()) - looked >= OFTEN:
+                    self._look()
+                    looked = now
+                if self.workers:
+                    there = now
+                elif now - there > self.wait:
+                    raise ClusterError(f"{self.cluster.where} has had no workers for {self.wait:g} s")
+                most = self.jobs or AHEAD * max(1, sum(self.workers.values()))
+                while left and len(pending) < most:
+                    todo = left.popleft()
+                    pending[self.cluster.submit(todo)] = todo
+                for handle, got in self.cluster.finished(pending, OFTEN):
+                    todo = pending.pop(handle)
+                    if isinstance(got, Exception):
+                        raise _told(got, self.cluster, todo) from got
+                    yield got
+        finally:
+            self.cluster.give_up(pending)
+
+    def _look(self) -> None:
+        found = self.cluster.workers()
+        if found != self.workers:
+            self.tell(self.cluster.where, found)
+        self.workers = found
 
 
 def _told(error: Exception, cluster: Cluster, todo: PlannedRun) -> GradstepError:
