@@ -7,7 +7,7 @@ import sys
 
 import numpy as np
 
-from gradstep.distributed.comm import as_comm
+from gradstep.distributed.libraries import as_comm
 
 
 def check(comm):

@@ -7,7 +7,8 @@ import numpy as np
 import processes
 import pytest
 
-from gradstep.distributed.comm import Comm, Serial, as_comm, in_threads
+from gradstep.distributed.comm import Comm, Serial, in_threads
+from gradstep.distributed.libraries import as_comm
 from gradstep.errors import GradstepTypeError
 
 

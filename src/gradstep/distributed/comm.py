@@ -12,8 +12,6 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from numpy.typing import NDArray
 
-from gradstep.errors import GradstepTypeError
-
 Buffer = NDArray[Any]
 Counts = Sequence[int]
 T = TypeVar("T")
@@ -143,29 +141,3 @@ def parted(buffer: Buffer, counts: Counts) -> list[Buffer]:
     """Return the parts of a buffer that has so many elements for each process."""
     ends = list(accumulate(counts))
     return [buffer[end - count : end] for end, count in zip(ends, counts, strict=True)]
-
-
-def as_comm(comm: Any) -> Comm:
-    """Return the :class:`Comm` of a communicator of mpi4py, of a process group of torch, or of nothing.
-
-    Raises
-    ------
-    GradstepTypeError
-        For anything else.
-    """
-    if comm is None:
-        return Serial()
-    home = type(comm).__module__.split(".")[0]
-    if home == "mpi4py":
-        from gradstep.distributed.mpi import OverMPI
-
-        return OverMPI(comm)
-    if home == "torch":
-        from gradstep.distributed.torch_group import OverTorch
-
-        return OverTorch(comm)
-    if isinstance(comm, Comm):
-        return comm
-    raise GradstepTypeError(
-        f"comm must be a communicator of mpi4py, a process group of torch.distributed or None, not {comm!r}."
-    )

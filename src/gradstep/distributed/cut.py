@@ -1,4 +1,4 @@
-"""Who has the state of what: each process a range of the numbers, cut between blocks of 4096, or whole arrays."""
+"""The cut of the state among processes: ranges of the numbers, between blocks of 4096, or whole arrays."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

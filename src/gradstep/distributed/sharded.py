@@ -16,8 +16,9 @@ from gradstep.checkpoint.state import Saved
 from gradstep.conventions import stage_of
 from gradstep.distributed.agree import WORD, Rounds
 from gradstep.distributed.collective import Maker
-from gradstep.distributed.comm import as_comm, parted
+from gradstep.distributed.comm import parted
 from gradstep.distributed.cut import Kind, Piece, cut
+from gradstep.distributed.libraries import as_comm
 from gradstep.distributed.tree import Counter, expected, share
 from gradstep.distributed.wires import CHANNEL, Wires
 from gradstep.engine.cpu.threads import checked_threads
@@ -178,6 +179,7 @@ class Sharded:
         self._wires = Wires(
             self._rounds, self._names, self._likes, self._cuts, self.micro_batches, self.reduction == "exact"
         )
+        self._is_alone = self.size == self.micro_batches == 1 and not self._step.inputs and not self._step.takes
         self._fit = Fit([Tensor(name, x, (), 0) for name, x in zip(self._names, self._whole, strict=True)])
         self._taken = sorted({*self._step.takes})
         self._digest: tuple[Any, bytes] = (None, b"")
@@ -273,6 +275,12 @@ class Sharded:
             When something else has been raised on a process; there it is the cause.
         """
         refuse_reentry(self._lock, "step")
+        if self._is_alone and loss is None and not inputs and type(grads) is list and len(grads) == 1:
+            with self._lock:  # nobody to agree with, and nothing to add
+                self._act(
+                    {CHANNEL: self._taken_leaves(CHANNEL, grads[0])}, {}, self._values.at(self.t), self._on_nonfinite
+                )
+            return
         with self._lock, self._rounds.together():
             self._update(grads, inputs if loss is None or "loss" not in self._step.takes else {**inputs, "loss": loss})
 
@@ -337,7 +345,7 @@ class Sharded:
             for name, sum_ in sums.items():
                 sum_.take(one_number(name, now.pop(name)), (number, 1))
             leaves = {name: self._taken_leaves(name, nest) for name, nest in now.items()}
-            if self.size == self.micro_batches == 1:
+            if self._is_alone:
                 alone = leaves
             else:
                 self._wires.take(leaves, number)
@@ -363,12 +371,12 @@ class Sharded:
         leaves = self._nest.leaves(nest, name or "gradients")
         if len(self._active) < len(leaves):
             leaves = [leaves[k] for k in self._active]
-        if any(type(x) is Rows for x in leaves):
+        if Rows in map(type, leaves):
             raise GradstepTypeError("gradients that processes share are whole arrays, not gs.rows.")
         if name:
             for own, x, like in zip(self._names, leaves, self._likes[name], strict=True):
                 check_alike(f"{name} of {own!r}", x, like)
-        else:
+        elif not self._is_alone:  # else the step does
             self._fit.check(leaves)
         return leaves
 

@@ -16,7 +16,7 @@ class OverTorch:
     """
 
     def __init__(self, group: Any) -> None:
-        from torch import distributed, from_numpy
+        from torch import distributed, from_numpy  # pyright: ignore[reportMissingImports]
 
         self._calls: Any = distributed
         self._tensor: Any = from_numpy

@@ -68,7 +68,7 @@ def make(
     GradstepValueError
         For an unknown kind, or ``"compiled"`` where that cannot be.
     """
-    if not isinstance(kind, str):
+    if not isinstance(kind, str):  # of gradstep.distributed
         return kind(make, program, tensors, threads, seed, is_metered=is_metered)
     if kind not in KINDS:
         raise GradstepValueError(f"engine must be one of {', '.join(KINDS)}, not {kind!r}.")

@@ -1,5 +1,6 @@
 """The law about a step that several processes share: each has a part of the state, and no bit shows it."""
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from gradstep.optimizer import Optimizer
 from gradstep.testing.case import Case
 from gradstep.testing.trial import Array, Arrays, demand, extras, gradients, normal, same
 
-SIZES = (2, 3)  # processes, in whose place are threads
+SIZES = ((2, "auto"), (3, "eager"))  # processes, in whose place are threads, and their engine
 MICRO_BATCHES = 5
 STEPS = 3
 RANGES = ((2 * BLOCK + 100,), (3, 5), (), (BLOCK + 1, 2), (0,))
@@ -29,15 +30,15 @@ def sharding(case: Case) -> None:
     for own, more in zip(grads, beside, strict=True):
         alone.step(mean(own), **{key: _mean_of([each[key] for each in more]) for key in more[0]})
 
-    def shared(comm: Comm) -> tuple[Arrays, dict[str, tuple[int, int]], Any]:
-        opt = Sharded([x.copy() for x in thetas], stage, comm=comm, micro_batches=MICRO_BATCHES)
+    def shared(comm: Comm, engine: str) -> tuple[Arrays, dict[str, tuple[int, int]], Any]:
+        opt = Sharded([x.copy() for x in thetas], stage, comm=comm, micro_batches=MICRO_BATCHES, engine=engine)
         for own, more in zip(grads, beside, strict=True):
             opt.step([own[i] for i in opt.mine], **{key: [more[i][key] for i in opt.mine] for key in more[0]})
         return opt.params, opt.pieces, opt.state
 
-    for size in SIZES:
+    for size, engine in SIZES:
         seen: dict[str, list[int]] = {}
-        for rank, (params, pieces, state) in enumerate(in_threads(size, shared)):
+        for rank, (params, pieces, state) in enumerate(in_threads(size, partial(shared, engine=engine))):
             where = f"process {rank} of {size}"
             for k, (x, wanted) in enumerate(zip(params, alone.params, strict=True)):
                 same(x, wanted, f"{where}: theta of array {k}")
