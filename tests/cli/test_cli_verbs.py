@@ -15,6 +15,7 @@ from gradstep.cli import main
 from gradstep.cli.compare import compare
 from gradstep.compare import Study
 from gradstep.compare.problems import PROBLEMS, find_problem
+from gradstep.compare.problems.targets import records
 from gradstep.compare.record import Options
 from gradstep.conventions import constructors, described
 from gradstep.form.equation import equation

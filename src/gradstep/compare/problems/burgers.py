@@ -65,7 +65,7 @@ def loss(p: dict[str, Var], places: Array) -> Var:
 
 
 def jet(p: dict[str, Var], places: Array) -> tuple[Var, Var, Var, Var]:
-    """What the network gives at some (x, t), its derivatives by x and by t, and the second one by x."""
+    """The output of the network at some (x, t), its derivatives by x and by t, and the second one by x."""
     z = places @ p["w1"] + p["b1"]
     x, t, xx = p["w1"][:1], p["w1"][1:], 0 * p["b1"]
     for k in "23":
