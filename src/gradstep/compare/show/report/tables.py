@@ -121,10 +121,10 @@ def by_family(evidence: Evidence) -> tuple[list[str], list[list[Cell]]]:
     """Headings and rows, in the order of the leaderboard: the score of each optimizer over the problems of a family."""
     found = evidence.family_scores()
     heads = ["optimizer", *(f"{family} ({len(evidence.families[family])})" for family in found)]
-    labels = evidence.study.optimizers
-    rows = [
-        [(labels[k], labels[k]), *((f"{own[k]:.3f}", float(own[k])) for own in found.values())] for k in evidence.order
-    ]
+    rows: list[list[Cell]] = []
+    for k in evidence.order:
+        label = evidence.study.optimizers[k]
+        rows.append([(label, label), *((f"{own[k]:.3f}", float(own[k])) for own in found.values())])
     return heads, rows
 
 
