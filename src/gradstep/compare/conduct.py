@@ -138,7 +138,8 @@ def run_study(
     listener = listener or Listener()
     content = Content(plan.spec, info, environment(), list(plan.notes))
     own = [*plan.spec.sources.values(), *plan.spec.stages.values()]
-    with sigterm_interrupts(), workers.at_work(own, listener.workers) as make, Store(folder, content) as store:
+    at_work = workers.at_work(own, lambda where, slots: listener.workers(where, slots))
+    with sigterm_interrupts(), at_work as make, Store(folder, content) as store:
 
         def study() -> Study:
             return Study.of(store.content, folder)

@@ -13,6 +13,8 @@ from gradstep.compare.clusters.worker import make, same, versions
 from gradstep.compare.record import Made, PlannedRun
 from gradstep.errors import GradstepError
 
+LEAST = 11.0  # seconds of silence of a connection: dask takes no fewer
+
 
 @contextmanager
 def dask_cluster(address: str | None, jobs: int, parcel: Parcel | None, wait: float) -> Generator["DaskCluster"]:
@@ -44,13 +46,13 @@ def dask_cluster(address: str | None, jobs: int, parcel: Parcel | None, wait: fl
     for name in ("distributed", "distributed.client", "distributed.scheduler"):
         logging.getLogger(name).setLevel(logging.INFO)  # what it has to tell comes as an error
     address = address or dask.config.get("scheduler-address", None)
-    limits = {"distributed.comm.timeouts.connect": wait, "distributed.comm.timeouts.tcp": wait}
+    limits = {"distributed.comm.timeouts.connect": wait, "distributed.comm.timeouts.tcp": max(wait, LEAST)}
     with dask.config.set(limits), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # on versions: those that matter are compared by each worker
         try:
             own = None if address else LocalCluster(n_workers=jobs, threads_per_worker=1, dashboard_address=None)
             client = Client(own or address, timeout=wait, set_as_default=False)
-        except (OSError, ValueError, TypeError) as error:
+        except (OSError, ValueError, TypeError, TimeoutError) as error:
             said = " ".join(str(error).split())[:200].rstrip(".")
             raise ClusterError(f"no scheduler of dask answers at {address} within {wait:g} s ({said})") from error
         try:
@@ -104,7 +106,7 @@ class DaskCluster:
         try:
             if self.client.status != "running":
                 raise self._lost()
-            return dict(self.client.nthreads())
+            return dict(self.client.sync(self.client.scheduler.ncores, callback_timeout=self.wait))
         except (OSError, TimeoutError) as error:
             raise self._lost() from error
 
