@@ -40,6 +40,7 @@ def dask_cluster(address: str | None, jobs: int, parcel: Parcel | None, wait: fl
     """
     try:
         import dask  # pyright: ignore[reportMissingImports]
+
         from distributed import Client, LocalCluster  # pyright: ignore[reportMissingImports]
     except ImportError as error:
         raise GradstepError(f"backend dask: {error.name} is missing; pip install 'gradstep[dask]'.") from error
