@@ -4,7 +4,7 @@ import logging
 import queue
 import warnings
 from collections.abc import Generator, Hashable, Iterable, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from gradstep.compare.clusters.dispatch import ClusterError
@@ -59,7 +59,8 @@ def dask_cluster(address: str | None, jobs: int, parcel: Parcel | None, wait: fl
         try:
             yield DaskCluster(client, address or "dask on this machine", parcel, wait)
         finally:
-            client.close(timeout=min(wait, 5.0))
+            with suppress(OSError):  # a link that is cut lets no farewell through
+                client.close(timeout=min(wait, 5.0))
             if own is not None:
                 own.close(timeout=wait)
 
@@ -75,6 +76,8 @@ class DaskCluster:
 
     def submit(self, todo: PlannedRun) -> Hashable:
         """Hand a run out."""
+        if self.client.status != "running":
+            raise self._lost()
         future = self.client.submit(make, todo, self.parcel, self.asked, pure=False)
         future.add_done_callback(self.ended.put)
         return future
@@ -82,25 +85,22 @@ class DaskCluster:
     def finished(self, handles: Iterable[Hashable], seconds: float) -> list[tuple[Hashable, Made | Exception]]:
         """Return what is finished."""
         out: list[tuple[Hashable, Made | Exception]] = []
-        try:
+        with suppress(queue.Empty):
             future = self.ended.get(timeout=seconds)
             while True:
                 if future in handles:
-                    out += self._result(future)
+                    try:
+                        out.append((future, self._result(future)))
+                    except TimeoutError:  # its worker went with it: it is made again
+                        self.ended.put(future)
+                        break  # there is a look at the workers between
                 future = self.ended.get_nowait()
-        except queue.Empty:
-            return out
+        return out
 
-    def _result(self, future: Any) -> list[tuple[Hashable, Made | Exception]]:
+    def _result(self, future: Any) -> Made | Exception:
         if future.status == "error":
-            return [(future, future.exception(timeout=self.wait))]
-        if future.status != "finished":
-            return [(future, self._lost())]
-        try:
-            return [(future, future.result(timeout=self.wait))]
-        except TimeoutError:  # its worker went with it: it is made again
-            self.ended.put(future)
-            return []
+            return future.exception(timeout=self.wait)
+        return future.result(timeout=self.wait) if future.status == "finished" else self._lost()
 
     def workers(self) -> Mapping[str, int]:
         """Return the threads of each worker."""
@@ -115,6 +115,6 @@ class DaskCluster:
         return ClusterError(f"the connection to {self.where} was lost")
 
     def give_up(self, handles: Iterable[Hashable]) -> None:
-        """Cancel what was handed out."""
-        if (futures := list(handles)) and self.client.status == "running":
-            self.client.cancel(futures)
+        """Let go of what was handed out: a scheduler forgets what nobody waits for."""
+        for future in handles:
+            future.release()

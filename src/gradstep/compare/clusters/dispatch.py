@@ -42,7 +42,7 @@ class Cluster(Protocol):
         ...
 
     def give_up(self, handles: Iterable[Hashable]) -> None:
-        """Forget what was handed out."""
+        """Let go of what was handed out, without a wait."""
         ...
 
 
