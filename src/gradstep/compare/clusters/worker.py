@@ -1,7 +1,7 @@
 """What a worker of a cluster does: a run in a process apart, for code of the user's may end it; and who made it."""
 
 import multiprocessing
-import socket
+import platform
 import threading
 from collections.abc import Mapping
 from contextlib import chdir
@@ -47,10 +47,9 @@ def make(todo: PlannedRun, parcel: Parcel | None, asked: Mapping[str, str]) -> M
     UnlikeError
         When those here are others.
     """
-    host = socket.gethostname()
     if unlike := [f"{name} {_here()[name]}, not {x}" for name, x in asked.items() if _here()[name] != x]:
         raise UnlikeError(
-            f"the worker on {host} has {' and '.join(unlike)} as here, which may give other numbers; install the same "
+            f"the worker on {platform.node()} has {' and '.join(unlike)} as here, which may give other numbers; install the same "
             f"on both."
         )
     call = _apart("" if parcel is None else parcel.sha256)
