@@ -1,18 +1,15 @@
 """Studies on a real scheduler of dask with two workers, and on a real cluster of ray: the table of one machine."""
 
 import os
-import signal
-import sys
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
-from clusters import Processes, dask_scheduler, dask_worker, end, until
+from clusters import Processes, dask_scheduler, dask_worker, until
 from compare_support import table_of, timeless
 from gradstep.cli import main
-from gradstep.compare import Study, compare, make_spec, run_study
-from gradstep.compare.clusters import dask_cluster, ray_cluster
+from gradstep.compare import compare, make_spec, run_study
 from gradstep.compare.clusters.dispatch import ClusterError
 from gradstep.compare.conduct import Listener
 from gradstep.compare.workers import Workers
@@ -153,144 +150,6 @@ def test_a_study_on_dask_is_that_of_one_machine(scheduler, folder, alone, monkey
     check(study, alone)
     assert [list(slots.values()) for slots in log.slots] == [[1, 1]]
     assert log.made == RUNS
-
-
-@needs_dask
-def test_runs_of_a_killed_worker_of_dask_are_made_again(scheduler, folder, alone, monkeypatch, tmp_path):
-    monkeypatch.chdir(folder)
-    log = Log({4: lambda: os.kill(pids(scheduler)[0], signal.SIGKILL)})
-    asked = call(folder)
-    plan = make_spec(asked.pop("problems"), asked.pop("optimizers"), **asked)
-    study = run_study(plan, tmp_path / "out", Workers(None, "dask", scheduler, [Path("data")]), log)
-    check(study, alone)
-    assert not log.acts
-    check(Study.load(tmp_path / "out"), alone)
-
-
-@needs_dask
-def test_a_run_that_ends_its_process_on_a_worker_is_known(scheduler, tmp_path):
-    (tmp_path / "own.py").write_text(ENDING)
-    asked = {"optimizers": "sgd:lr=0.1", "problems": f"{tmp_path}/own.py:P", "seeds": 2, "steps": 10}
-    study = compare(**asked, backend="dask", address=scheduler)
-    runs = study.evaluated("own.py:P", "sgd:lr=0.1")
-    assert [run.error for run in runs] == [None, "its process was ended 3 times, by SIGKILL."]
-    assert study.finished
-
-
-@needs_dask
-def test_a_worker_with_other_versions_is_told_and_the_command_goes_on(scheduler, monkeypatch, tmp_path, capsys):
-    command = ["compare", "quadratic", "--optimizers", "sgd", "--steps", "20", "--backend", "dask"]
-    command += ["--scheduler", scheduler, "--out", str(tmp_path / "out")]
-    with monkeypatch.context() as patch:
-        patch.setattr(dask_cluster, "versions", lambda: {"gradstep": "0.0.9", "NumPy": "1.26.0"})
-        assert main(command) == 2
-    error = capsys.readouterr().err
-    assert "has gradstep 0.1.0, not 0.0.9 and NumPy" in error
-    assert error.endswith("; 0 of 12 runs are kept in " + f"{tmp_path / 'out'}, and the same command goes on.\n")
-    assert error.count("\n") == 1
-    assert main(command) == 0
-    assert f"2 workers at {scheduler}, 2 runs at a time\n" in capsys.readouterr().out
-
-
-@needs_dask
-def test_a_scheduler_that_ends_in_the_middle(folder, alone, monkeypatch, tmp_path, scheduler):
-    monkeypatch.chdir(folder)
-    asked = {**call(folder), "out": tmp_path / "out", "backend": "dask", "files": "data"}
-    with Processes(tmp_path) as processes:
-        process, address = dask_scheduler(processes)
-        plan = make_spec(asked["problems"], asked["optimizers"], **ASKED)
-        assert lost(lambda: run_study(plan, None, Workers(None, "dask", address, wait=1.0))) == (
-            f"{address} has had no workers for 1 s."
-        )
-        dask_worker(processes, "only", address)
-        log = Log({5: lambda: end(process, signal.SIGKILL)})
-        said = lost(lambda: run_study(plan, tmp_path / "out", Workers(None, "dask", address, [Path("data")], 60), log))
-        assert said == f"the connection to {address} was lost."
-    assert len(Study.load(tmp_path / "out").runs) == log.made >= 5
-    check(compare(**asked, address=scheduler), alone)
-
-
-@needs_dask
-def test_no_scheduler_at_the_address(tmp_path, capsys):
-    command = ["compare", "quadratic", "--backend", "dask", "--wait", "1", "--out", str(tmp_path / "out")]
-    assert main([*command, "--scheduler", "tcp://127.0.0.1:9"]) == 2
-    error = capsys.readouterr().err
-    assert error.startswith("gradstep: no scheduler of dask answers at tcp://127.0.0.1:9 within 1 s")
-    assert error.count("\n") == 1
-    assert main([*command, "--scheduler", "nonsense://x"]) == 2
-    assert capsys.readouterr().err.count("\n") == 1
-    assert not (tmp_path / "out").exists()
-
-
-# -------------------------------------------------------------------------------------------------------------- ray
-
-
-@pytest.fixture(scope="module")
-def ray_address(tmp_path_factory):
-    """The address of a cluster of ray with two processors on this machine."""
-    with Processes(tmp_path_factory.mktemp("ray")) as processes:
-        port = free_port()
-        command = [sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--num-cpus", "2", "--port", port]
-        command += [
-            "--include-dashboard",
-            "false",
-            "--disable-usage-stats",
-            "--block",
-            "--node-ip-address",
-            "127.0.0.1",
-        ]
-        processes.start("head", command)
-        until(lambda: True if "--block" in (processes.folder / "head.log").read_text() else None, processes)
-        yield f"127.0.0.1:{port}"
-
-
-def free_port():
-    import socket
-
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return found.getsockname()[1]
-
-
-@needs_ray
-def test_a_study_on_ray_is_that_of_one_machine(ray_address, folder, alone, monkeypatch, tmp_path):
-    monkeypatch.chdir(folder)
-    log = Log({4: lambda: os.kill(a_worker_of_ray(), signal.SIGKILL)})
-    asked = call(folder)
-    plan = make_spec(asked.pop("problems"), asked.pop("optimizers"), **asked)
-    study = run_study(plan, tmp_path / "out", Workers(None, "ray", ray_address, [Path("data")]), log)
-    check(study, alone)
-    assert [list(slots.values()) for slots in log.slots] == [[2]]
-    assert log.made == RUNS
-    assert not log.acts
-
-
-def a_worker_of_ray():
-    import ray
-
-    return ray.get(ray.remote(num_cpus=0)(os.getppid).remote()) and next(
-        int(path.name)
-        for path in Path("/proc").glob("[0-9]*")
-        if (path / "cmdline").exists() and (path / "cmdline").read_text().startswith("ray::make")
-    )
-
-
-@needs_ray
-def test_no_cluster_of_ray_at_the_address_and_other_versions(ray_address, tmp_path, capsys, monkeypatch):
-    command = ["compare", "quadratic", "--optimizers", "sgd", "--steps", "20", "--backend", "ray", "--wait", "5"]
-    command += ["--out", str(tmp_path / "out")]
-    for address in ("127.0.0.1:9", "ray://127.0.0.1:9", "nonsense"):
-        assert main([*command, "--address", address]) == 2
-        error = capsys.readouterr().err
-        assert error.startswith(f"gradstep: no cluster of ray can be reached at {address}")
-        assert error.count("\n") == 1
-    assert not (tmp_path / "out").exists()
-    monkeypatch.setattr(ray_cluster, "versions", lambda: {"gradstep": "0.0.9"})
-    assert main([*command, "--address", ray_address]) == 2
-    error = capsys.readouterr().err
-    assert "has gradstep 0.1.0, not 0.0.9 as here" in error
-    assert error.endswith("and the same command goes on.\n")
-    assert error.count("\n") == 1
 
 
 @pytest.mark.parametrize(
