@@ -49,8 +49,8 @@ def make(todo: PlannedRun, parcel: Parcel | None, asked: Mapping[str, str]) -> M
     """
     if unlike := [f"{name} {_here()[name]}, not {x}" for name, x in asked.items() if _here()[name] != x]:
         raise UnlikeError(
-            f"the worker on {platform.node()} has {' and '.join(unlike)} as here, which may give other numbers; install "
-            f"the same on both."
+            f"the worker on {platform.node()} has {' and '.join(unlike)} as here, which may give other numbers; "
+            f"install the same on both."
         )
     call = _apart("" if parcel is None else parcel.sha256)
     if parcel is None:
