@@ -114,7 +114,7 @@ class DaskCluster:
     def _lost(self) -> ClusterError:
         return ClusterError(f"the connection to {self.where} was lost")
 
-    def give_up(self, handles: Iterable[Hashable]) -> None:
+    def give_up(self, handles: Iterable[Any]) -> None:
         """Let go of what was handed out: a scheduler forgets what nobody waits for."""
         for future in handles:
             future.release()
