@@ -25,6 +25,8 @@ COLUMNS: dict[str, type] = {
     "hyper": str,
     "steps_to_target": float,
     "seconds_to_target": float,
+    "steps_to_easy": float,
+    "steps_to_hard": float,
     "target_loss": float,
     "final_loss": float,
     "final_accuracy": float,
@@ -41,7 +43,9 @@ def rows(study: Study) -> list[FlatRow]:
 
 def _values(study: Study, run: RunRecord) -> tuple[str | int | float | None, ...]:
     timing = study.timing(run.problem, run.optimizer)
-    steps = to_target(run, study.target(run.problem))
+    target = study.target(run.problem)
+    steps = to_target(run, target)
+    others = [None if level is None else to_target(run, level) for level in (target.at("easy"), target.at("hard"))]
     return (
         run.problem,
         run.optimizer,
@@ -51,6 +55,7 @@ def _values(study: Study, run: RunRecord) -> tuple[str | int | float | None, ...
         " ".join(f"{key}={short(x)}" for key, x in run.hyper.items()),
         steps,
         None if timing is None or math.isnan(timing.step_us) else steps * timing.step_us / 1e6,
+        *others,
         run.loss[-1] if run.finished else None,
         run.final.get("loss"),
         run.final.get("accuracy"),
