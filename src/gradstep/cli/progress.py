@@ -26,7 +26,6 @@ from gradstep.compare.show.wording import (
     board_headings,
     chosen,
     entry_cells,
-    goal,
     headings,
     levels,
     origins,

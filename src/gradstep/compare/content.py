@@ -72,7 +72,7 @@ class Content:
         out = self.whole.differences(asked.whole)
         for label, card in asked.problem_info.items():
             mine = self.problem_info.get(label, card)
-            if mine != card and not out:
+            if replace(mine, family=card.family) != card and not out:
                 out.append(f"{label} ({mine.source}, {mine.size}; not {card.source}, {card.size})")
         there = {run.key: run for run in self.runs} if asked.runs else {}
         unequal = [run for run in asked.runs if run.key in there and not same(run, there[run.key])]

@@ -259,6 +259,8 @@ class ProblemInfo(_Plain):
         Updates in a run of this study, and between two evaluations.
     exact
         True where nothing is held back, so that every split shows the same value.
+    family
+        Problems that are alike; empty in a study of before there were families.
     """
 
     label: str
@@ -268,12 +270,13 @@ class ProblemInfo(_Plain):
     steps: int
     every: int
     exact: bool
+    family: str = ""
 
     @classmethod
     def of(cls, problem: Problem, steps: int | None) -> "ProblemInfo":
         """Return those of a problem, in runs of so many steps (None: its own number)."""
         own = problem
-        return cls(own.name, own.summary, own.source, own.size, steps or own.steps, own.every, own.exact)
+        return cls(own.name, own.summary, own.source, own.size, steps or own.steps, own.every, own.exact, own.family)
 
     def prefix(self, split: Split) -> str:
         """Return the words of a split in front of a metric: see :func:`~gradstep.compare.problems.problem.prefix`."""

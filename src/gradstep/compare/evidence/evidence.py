@@ -158,6 +158,18 @@ class Evidence:
         estimate, low, high = (np.where(unknown, np.nan, np.exp(x)) for x in (found.estimate, found.low, found.high))
         return Estimate(estimate, low, high, found.over)
 
+    @cached_property
+    def families(self) -> dict[str, list[int]]:
+        """The complete problems of each family, by their places among all of them."""
+        found: dict[str, list[int]] = {}
+        for k, problem in enumerate(self.problems):
+            found.setdefault(self.study.problem_info[problem].family, []).append(k)
+        return found
+
+    def family_scores(self) -> dict[str, Array]:
+        """The scores of the profiles over each family's problems alone, [optimizer]."""
+        return {family: run_scores(self.times()[places]) for family, places in self.families.items()}
+
     def ahead(self, first: int, second: int, over_problems: bool = False) -> Estimate:
         """The difference of two optimizers, above zero if the first is better: of scores, or on one problem of steps.
 

@@ -1,5 +1,6 @@
 """The form of a problem: the start of a run from a seed, the loss, and the level that counts as solved."""
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -14,6 +15,7 @@ Tier = Literal["easy", "middle", "hard"]
 TIERS: tuple[Tier, ...] = ("easy", "middle", "hard")
 NOISY = 3  # the patience of targets on minibatches, whose noise moves a loss from one evaluation to the next
 Values = dict[str, float]
+Family = Literal["linear models", "images", "text", "reconstruction", "physics and control", "formulas", "your own"]
 
 
 @dataclass(frozen=True)
@@ -102,6 +104,8 @@ class Problem:
         Whether it is a formula: nothing is held back, and every split shows the same value.
     needs
         The module that its data come with, where that is not Python itself.
+    family
+        Problems that are alike, which reports show together.
     """
 
     name: str
@@ -116,11 +120,14 @@ class Problem:
     decades: float = 3.0
     exact: bool = False
     needs: str | None = None
+    family: Family = "your own"
 
     @property
     def goal(self) -> str:
         """The target in words: ``validation accuracy ≥ 95 %``."""
-        return "" if self.target is None else f"{prefix(self.target.split, self.exact)}{self.target}"
+        if self.target is None or math.isnan(self.target.level):
+            return ""
+        return f"{prefix(self.target.split, self.exact)}{self.target}"
 
     @property
     def levels(self) -> str:
@@ -136,16 +143,16 @@ def labelled(name: str, options: Mapping[str, float], usual: Mapping[str, float]
     return str(Named(name, tuple(sorted((key, float(x)) for key, x in options.items() if x != usual[key]))))
 
 
-def size_option(problem: str, key: str, value: float, most: int = 100_000) -> int:
-    """Return an option that is a size, a whole number from 1 to ``most``.
+def size_option(problem: str, key: str, value: float, most: int = 100_000, least: int = 1) -> int:
+    """Return an option that is a size, a whole number from ``least`` to ``most``.
 
     Raises
     ------
     GradstepValueError
         When it is none.
     """
-    if not (1 <= value <= most and value == int(value)):
-        raise GradstepValueError(f"problem {problem}: {key} must be an integer in 1 to {most}, not {value:g}.")
+    if not (least <= value <= most and value == int(value)):
+        raise GradstepValueError(f"problem {problem}: {key} must be an integer in {least} to {most}, not {value:g}.")
     return int(value)
 
 

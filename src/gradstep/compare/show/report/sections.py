@@ -49,6 +49,12 @@ def _leaderboard(evidence: Evidence, _: Show) -> Section:
         text += "For the speed-up a miss costs the budget and one evaluation more, the least that it can have taken."
         heads, rows = tables.leaderboard(evidence)
         parts.append(tables.sortable(text, heads, rows, words=(0, len(heads) - 1)))
+        if len(evidence.families) > 1:
+            text = (
+                "Scores over the problems of each family alone, how many these are in parentheses. Without intervals, "
+                "so differences between families are a hint of where to look, and no finding."
+            )
+            parts.append(tables.sortable(text, *tables.by_family(evidence)))
     else:
         parts.append(macros.paragraph(NONE_COMPLETE))
     words = (0, 1) if study.spec.tune == "all" else (0,)
@@ -363,7 +369,12 @@ def _each(study: Study, make: Callable[[int, str], Markup | str]) -> Iterable[Ma
 
 
 def _problem_choices(study: Study, key: str, *more: Select) -> Markup:
-    return choices(Select(f"{key}-problem", "Problem:", "choice", [(p, p) for p in study.problems]), *more)
+    groups: dict[str, list[tuple[str, str]]] = {}
+    for label, card in study.problem_info.items():
+        groups.setdefault(card.family, []).append((label, label))
+    options = [option for those in groups.values() for option in those]
+    named = groups if len(groups) > 1 else {}
+    return choices(Select(f"{key}-problem", "Problem:", "choice", options, named), *more)
 
 
 def _axes(evidence: Evidence) -> list[Axis]:
