@@ -45,8 +45,8 @@ def by_hand(name, without=()):
     return out
 
 
-@pytest.mark.parametrize("name", PROBLEMS)
-def test_every_problem_has_three_levels_of_a_loss(name):
+@pytest.mark.parametrize("name", [name for name, make in PROBLEMS.items() if make().goal])
+def test_every_target_has_three_levels_of_a_loss(name):
     """An accuracy on 357 examples is in units of 0.28 %: whose noise reaches it first was who won."""
     made = PROBLEMS[name]()
     target = made.target
