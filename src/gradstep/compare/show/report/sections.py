@@ -19,7 +19,7 @@ from gradstep.compare.show.report.curves import HEALTH, Metric, curves, health
 from gradstep.compare.show.report.looks import FAMILIES
 from gradstep.compare.show.report.parts import Plot, Section, Select, choices
 from gradstep.compare.show.report.verdict import verdict
-from gradstep.compare.show.wording import entry_cells, headings, levels, remarks
+from gradstep.compare.show.wording import entry_cells, halved, headings, levels, remarks
 from gradstep.text import counted, short
 
 Show = Callable[[Plot], Markup]
@@ -148,8 +148,9 @@ def _sensitivity(evidence: Evidence, show: Show) -> Section:
     if study.spec.ruleset == "defaults":
         why = "Every optimizer ran with its defaults: no other learning rate was tried."
         return Section(key, title, [macros.paragraph(why)])
+    what = "Loss of each trial after the first rung" if study.spec.search == "halving" else "Final loss of each trial"
     caption = (
-        f"Final loss of each trial, with {counted(study.spec.tuning_seeds, 'tuning seed')}: the median with bars from "
+        f"{what}, with {counted(study.spec.tuning_seeds, 'tuning seed')}: the median with bars from "
         "the least to the greatest; a cross: a seed diverged. Dotted: the loss before the first step, above which "
         "nothing is drawn."
     )
@@ -160,7 +161,9 @@ def _sensitivity(evidence: Evidence, show: Show) -> Section:
         figure = tuning.sensitivity(evidence, problem)
         if figure is None:
             return "no trial is there"
-        return show(Plot(f"sensitivity-{k}", f"{problem}: final loss", caption, figure)) + _usable(evidence, problem)
+        stop = evidence.first_stop(problem)
+        title = f"{problem}: {'final loss' if stop is None else f'loss after {stop} steps'}"
+        return show(Plot(f"sensitivity-{k}", title, caption, figure)) + _usable(evidence, problem)
 
     return Section(key, title, [_problem_choices(study, "sensitivity"), *_each(study, own)])
 
@@ -197,11 +200,14 @@ def _budget(evidence: Evidence, show: Show) -> Section:
 
     def own(k: int, problem: str) -> Markup | str:
         figure = tuning.budget(evidence, problem)
+        if evidence.first_stop(problem) is not None:
+            return "trials were stopped, so the best of fewer is not known"
         if figure is None:
             return "no trials of which some reached a target that was settled before them"
         return show(Plot(f"budget-{k}", f"{problem}: best of k trials", caption, figure))
 
-    return Section(key, title, [_problem_choices(study, "budget"), *_each(study, own)])
+    told = [macros.paragraph(text) for text in halved(study)]
+    return Section(key, title, [*told, _problem_choices(study, "budget"), *_each(study, own)])
 
 
 def _varied(evidence: Evidence, show: Show) -> Section:
@@ -328,7 +334,7 @@ def unmoved(study: Study) -> list[str]:
 
 
 def _lost_runs(study: Study) -> Markup:
-    lost = [run for run in study.runs if not run.finished]
+    lost = [run for run in study.runs if run.lost]
     if not lost:
         return macros.paragraph("No run diverged or ended with an error.")
     more = f" The first {MOST_LOST} are shown; all are in the appendix." if len(lost) > MOST_LOST else ""
