@@ -75,7 +75,7 @@ def coloured(part, key=None):
         return {name: coloured(x, name) for name, x in part.items()}
     if isinstance(part, list):
         return [coloured(x) for x in part]
-    tones = ("ink", "paper", "rule", "low", "high", "muted")
+    tones = ("ink", "paper", "rule", "deep", "low", "high", "muted")
     return "black" if part in tones and key not in ("name", "xref", "yref") else part
 
 
