@@ -1,4 +1,4 @@
-"""What a worker of a cluster does: a run in a process apart, for code of the user's may end it; and who made it."""
+"""The work of a cluster's worker: a run in a process apart, for code of the user's may end it; and who made it."""
 
 import multiprocessing
 import platform
