@@ -26,9 +26,10 @@ from gradstep.compare.show.wording import (
     board_headings,
     chosen,
     entry_cells,
-    goal,
     halved,
     headings,
+    levels,
+    origins,
     summary,
 )
 from gradstep.text import counted, duration, to_json
@@ -74,7 +75,7 @@ class PlainLines(Lines, Reporter):
         self.done = Counter((run.problem, run.optimizer) for run in study.runs)
         self.totals = study.total
         names = ", ".join(study.problems)
-        alone = f"; target: {goal(study, study.problems[0])}" if len(study.problems) == 1 else ""
+        alone = f"; target: {levels(study, study.problems[0])}" if len(study.problems) == 1 else ""
         self.say(f"{names}: {summary(study)}{alone}")
         if there := len(study.runs):
             self.say(f"{there} of {self.total} runs are there already")
@@ -131,11 +132,13 @@ class PlainLines(Lines, Reporter):
         self.console.print(table)
         for problem in study.problems:
             if problem not in study.spec.goals or len(study.problems) > 1:
-                self.say(f"target of {problem}: {goal(study, problem)}")
+                self.say(f"target of {problem}: {levels(study, problem)}")
         for text in halved(study):
             self.say(text)
         if any(entry.at_edge for row in study.table() for entry in row.entries) and len(study.problems) == 1:
             self.say(EDGE_NOTE)
+        for line in origins(study):
+            self.say(line)
         if files:  # none where somebody only looked on
             self.say(f"{duration(time.monotonic() - self.started)}; wrote {' and '.join(map(str, files))}")
 
