@@ -1,6 +1,7 @@
-"""Studies on a real scheduler of dask with two workers, and on a real cluster of ray: the table of one machine."""
+"""Studies on a real scheduler of dask with two workers in processes of their own: the table of one machine."""
 
 import os
+import signal
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -9,14 +10,14 @@ import pytest
 from clusters import Processes, dask_scheduler, dask_worker, until
 from compare_support import table_of, timeless
 from gradstep.cli import main
-from gradstep.compare import compare, make_spec, run_study
+from gradstep.compare import Study, compare, make_spec, run_study
+from gradstep.compare.clusters import dask_cluster
 from gradstep.compare.clusters.dispatch import ClusterError
 from gradstep.compare.conduct import Listener
 from gradstep.compare.workers import Workers
 
 pytestmark = pytest.mark.process
 needs_dask = pytest.mark.skipif(find_spec("distributed") is None, reason="needs gradstep[dask]")
-needs_ray = pytest.mark.skipif(find_spec("ray") is None, reason="needs gradstep[ray]")
 
 # A module and data beside it; seed 1 fails; all thread pools have one thread.
 OWN = """
@@ -150,6 +151,55 @@ def test_a_study_on_dask_is_that_of_one_machine(scheduler, folder, alone, monkey
     check(study, alone)
     assert [list(slots.values()) for slots in log.slots] == [[1, 1]]
     assert log.made == RUNS
+
+
+@needs_dask
+def test_runs_of_a_killed_worker_of_dask_are_made_again(scheduler, folder, alone, monkeypatch, tmp_path):
+    monkeypatch.chdir(folder)
+    log = Log({4: lambda: os.kill(pids(scheduler)[0], signal.SIGKILL)})
+    asked = call(folder)
+    plan = make_spec(asked.pop("problems"), asked.pop("optimizers"), **asked)
+    study = run_study(plan, tmp_path / "out", Workers(None, "dask", scheduler, [Path("data")]), log)
+    check(study, alone)
+    assert not log.acts
+    check(Study.load(tmp_path / "out"), alone)
+
+
+@needs_dask
+def test_a_run_that_ends_its_process_on_a_worker_is_known(scheduler, tmp_path):
+    (tmp_path / "own.py").write_text(ENDING)
+    asked = {"optimizers": "sgd:lr=0.1", "problems": f"{tmp_path}/own.py:P", "seeds": 2, "steps": 10}
+    study = compare(**asked, backend="dask", address=scheduler)
+    runs = study.evaluated("own.py:P", "sgd:lr=0.1")
+    assert [run.error for run in runs] == [None, "its process was ended 3 times, by SIGKILL."]
+    assert study.finished
+
+
+@needs_dask
+def test_a_worker_with_other_versions_is_told_and_the_command_goes_on(scheduler, monkeypatch, tmp_path, capsys):
+    command = ["compare", "quadratic", "--optimizers", "sgd", "--steps", "20", "--backend", "dask"]
+    command += ["--scheduler", scheduler, "--out", str(tmp_path / "out")]
+    with monkeypatch.context() as patch:
+        patch.setattr(dask_cluster, "versions", lambda: {"gradstep": "0.0.9", "NumPy": "1.26.0"})
+        assert main(command) == 2
+    error = capsys.readouterr().err
+    assert "has gradstep 0.1.0, not 0.0.9 and NumPy" in error
+    assert error.endswith("; 0 of 12 runs are kept in " + f"{tmp_path / 'out'}, and the same command goes on.\n")
+    assert error.count("\n") == 1
+    assert main(command) == 0
+    assert f"2 workers at {scheduler}, 2 runs at a time\n" in capsys.readouterr().out
+
+
+@needs_dask
+def test_no_scheduler_at_the_address(tmp_path, capsys):
+    command = ["compare", "quadratic", "--backend", "dask", "--wait", "1", "--out", str(tmp_path / "out")]
+    assert main([*command, "--scheduler", "tcp://127.0.0.1:9"]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("gradstep: no scheduler of dask answers at tcp://127.0.0.1:9 within 1 s")
+    assert error.count("\n") == 1
+    assert main([*command, "--scheduler", "nonsense://x"]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(
