@@ -63,6 +63,9 @@ class TestWords:
         back = transpose(turned - transpose(maximum(g, -0.5)))
         a = 0.5 * a + transpose(mean(transpose(u), "rows")) + where(a < row, -a, row)
         b = shaped_as(wide(b), b) + transpose(mean(turned, "columns")) + norm(u) / (1.0 + norm(transpose(g)))
+        u = where(row > 0.5, u, where(columns(g) > 3.0, back, 0.5)) + transpose(
+            where(transpose(row) < 0.2, turned, 1.0)
+        )
         top = transpose(largest(transpose(g), "columns")) + largest(u, "all") * 0.5
         return theta - lr * (back / (1.0 + size(back))) - 1e-3 * top, g, a + column, b
 

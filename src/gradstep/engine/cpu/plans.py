@@ -36,6 +36,7 @@ _SIGNS: dict[str, Callable[..., Any]] = {
     "negative": lambda a: -a,
     "same": np.copy,
 }
+_COMPARED = ("<", ">")  # conditions are no numbers, and so are no operands of a sweep
 _ELEMENTWISE = ("sqrt", "cbrt", "abs", "sign", "minimum", "maximum", "where")
 _EXTENTS = ("rows", "columns", "spacing")
 _SUMS = ("mean", "max", "norm", "squares")
@@ -148,6 +149,8 @@ class Trace:
         shape = x.shape[::-1]
         if x.word == "turned":
             return x.parts[0]
+        if x.word in _COMPARED and len(shape) > 1:
+            return self.node(x.word, tuple(self.turned(y) if len(y.shape) > 1 else y for y in x.parts), shape)
         return self.node("turned", (x,), shape)
 
     def copied(self, x: Node) -> Node:
@@ -182,6 +185,9 @@ class Trace:
         for y in operands:
             if isinstance(y, Diagonal):
                 return y.speak(word, operands)
+        if word == "where" and not isinstance(x, Node):
+            low, high = (self.node("literal", (y,), ()) for y in (0.0, 1.0))
+            return self.elementwise(word, self.node("<" if x else ">", (low, high), ()), *operands[1:])
         if word in _ELEMENTWISE:
             return self.elementwise(word, *operands)
         if word in _EXTENTS:
@@ -341,7 +347,7 @@ class Sweep(_Step):
                 return known[x]
             if x.word == "literal":
                 lines.append(("literal", x.parts[0]))
-            elif x in made or x.is_small:
+            elif x.word not in _COMPARED and (x in made or x.is_small):
                 lines.append((self.kind(x), len(self.operands)))
                 self.operands.append(x)
             else:
@@ -508,6 +514,10 @@ class Plan:
 
     def prepare(self, x: Node) -> None:
         """Have all computed that a sweep over an expression reads."""
+        if x.word in _COMPARED:
+            for y in x.parts:
+                self.prepare(y)
+            return
         if x in self.made:
             return
         if x.is_small or not _is_elementwise(x):
