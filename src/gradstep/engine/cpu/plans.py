@@ -1,4 +1,4 @@
-"""What a rule of whole arrays becomes for matrices of one shape: steps over memory that is used again and again.
+"""The steps that a rule of whole arrays becomes for matrices of one shape, over memory that is used again and again.
 
 The rule is called once with :class:`Node` operands, which write down what it does. What is computed of each element is
 then done in sweeps (:mod:`gradstep.engine.cpu.sweeps`), together as far as it can be; what has a single row or column,
@@ -66,7 +66,7 @@ class Node:
 
     @property
     def is_small(self) -> bool:
-        """Whether it has at most one row, or one column: NumPy computes it."""
+        """True where it has at most one row, or one column: NumPy computes it."""
         return is_small(self.shape)
 
     def __add__(self, other: Any) -> "Node":
@@ -112,7 +112,7 @@ class Node:
 
 
 def is_small(shape: Shape) -> bool:
-    """Whether an array has at most one row, or one column."""
+    """Return whether an array has at most one row, or one column."""
     return len(shape) < 2 or min(shape) < 2
 
 
@@ -381,7 +381,7 @@ class Sweep(_Step):
         self.counts = [self.divisor(over) for _, over, _ in self.form.results]
 
     def kind(self, x: Node) -> str:
-        """How an operand lies along the matrix."""
+        """Return how an operand lies along the matrix."""
         shape = (1,) * (2 - len(x.shape)) + x.shape
         if shape == self.shape:
             return "matrix"
@@ -527,7 +527,7 @@ class Plan:
             self.prepare(y)
 
     def is_due_with(self, y: Node, x: Node) -> bool:
-        """Whether a sum may be summed in the sweep of another."""
+        """Return whether a sum may be summed in the sweep of another."""
         return (
             y.word in _SUMS
             and y not in self.made
@@ -537,7 +537,7 @@ class Plan:
         )
 
     def is_ready(self, x: Node) -> bool:
-        """Whether an expression waits for no further sweep and no word of whole arrays."""
+        """Return whether an expression waits for no further sweep and no word of whole arrays."""
         if x in self.made or x.word == "literal":
             return True
         if x.word in ("turned", "part") or _is_elementwise(x) or (x.word in _SUMS and x.parts[0].is_small):

@@ -52,7 +52,7 @@ class Stepwise:
 
     @staticmethod
     def runs(rule: Rule, tensors: Sequence[Tensor]) -> bool:
-        """Whether all of the parameters are such as a plan is for."""
+        """Return whether all of the parameters are such as a plan is for."""
         plain = all(x.layout is None and x.storage.dtype == x.dtype and x.value.dtype.kind == "f" for x in tensors)
         return plain and all(x.value.ndim >= rule.fewest and rule.as_seen("theta", x.value).ndim == 2 for x in tensors)
 
@@ -109,7 +109,7 @@ class Stepwise:
 
     @property
     def made(self) -> int:
-        """How many sweeps have been made."""
+        """The number of sweeps that have been made."""
         return int(self.words[at.APPLIED])
 
     def computed(self, k: int, plan: Plan, row: Row) -> Run:

@@ -25,7 +25,7 @@ BEGIN, END, LEFT, RIGHT = range(4)  # a chunk: rows (of a sum: lanes), and colum
 
 @dataclass(frozen=True)
 class Form:
-    """What a sweep does with each element.
+    """The work of a sweep on each element.
 
     Attributes
     ----------
@@ -41,12 +41,12 @@ class Form:
 
     @property
     def sums(self) -> bool:
-        """Whether its results are sums."""
+        """True where its results are sums."""
         return self.results[0][0] != "write"
 
     @property
     def operands(self) -> int:
-        """How many operands it has."""
+        """The number of its operands."""
         return sum(line[0] in _LOADED for line in self.lines)
 
 
@@ -257,7 +257,7 @@ class _Sweep:
 
 
 class _Join:
-    """How two numbers of a sum become one: added in float64, or the larger one, NaN if one is."""
+    """The way in which two numbers of a sum become one: added in float64, or the larger one, NaN if one is."""
 
     def __init__(self, sweep: _Sweep, what: str) -> None:
         self.sweep, self.what, self.builder = sweep, what, sweep.builder
