@@ -62,9 +62,10 @@ class Watched:
 
     def check_quiet(self):
         """The pages asked for nothing but what they may, and the console stayed empty."""
-        assert [url for url in self.requests if not self.allows(url)] == []
+        asked = [url for url in self.requests if not self.allows(url)]
+        assert not asked, asked
         assert self.within or self.requests == [self.url] * len(self.pages)
-        assert self.complaints == []
+        assert not self.complaints, self.complaints
 
 
 def luminance(colour):

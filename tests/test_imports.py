@@ -31,6 +31,7 @@ LAYERS = [
     "checkpoint",
     "functional",
     "optimizer",
+    "distributed",
     "environment loop layers nn testing",
     "gradient_check",
     "interop bench compare",

@@ -3,10 +3,11 @@
 import math
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gradstep.array.reduction import BLOCK, LANES, block_sums
+from gradstep.array.reduction import BLOCK, LANES, block_sums, totals
 
 LENGTHS = [*range(68), 4095, 4096, 4097, 8191, 8192, 8193, 20_011]
 
@@ -81,3 +82,16 @@ def test_blocks_stand_for_themselves():
 @given(st.lists(st.floats(allow_nan=False, allow_infinity=False, width=32), max_size=100))
 def test_any_numbers(values):
     assert hexes(block_sums(np.array(values, np.float64))) == hexes(oracle(values))
+
+
+def test_blocks_are_joined_exactly():
+    blocks = [[[1e16, 1.0, 1.0, 1.0, 1.0], [2.0]], [[-1e16], [3.0, 4.0]]]
+    assert totals(blocks, is_joint=True) == [[4.0, 9.0]]
+    assert totals(blocks, is_joint=False) == [[1e16 + 4.0, 2.0], [-1e16, 7.0]]
+    assert totals([[[]]], is_joint=False) == [[0.0]]
+    assert totals([], is_joint=True) == []
+
+
+@pytest.mark.parametrize("blocks", [[math.inf], [-math.inf, 1.0], [1e308, 1e308], [math.inf, -math.inf]])
+def test_a_sum_that_is_too_large_is_infinite(blocks):
+    assert not math.isfinite(totals([[blocks]], is_joint=False)[0][0])

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gradstep.array.namespaces import compute_dtype, copied, extremes, is_low, largest, one_number
+from gradstep.array.reduction import totals
 from gradstep.array.rows import Rows
 from gradstep.array.storage import step_key
 from gradstep.array.tree import Nest, flatten
@@ -233,7 +234,9 @@ def host_half(
         if made.rules[part].whole:  # it is run when the arrays are computed
             return []
         step = step_key(seed, t + 1)
-        return [eager.measured(made, part, x, g, rows[x.row], step) for x, g in zip(tensors, grads, strict=True)]
+        cases = zip(tensors, grads, strict=True)
+        blocks = [eager.measured(made, part, x, g, rows[x.row], step) for x, g in cases]
+        return totals(blocks, is_joint=made.rules[part].over == "all")
 
     table, after = host.table(t + 1, own, measure)
     shared = {key: x for numbers in after[:1] for key, x in numbers.items() if key not in kept}

@@ -23,7 +23,7 @@ def tensor(x, tx, start=0.5):
 def rows(tx, t=1):
     made = program(tx)
     host = Host(made, [made.values(made.hyper, t - 1)], [0], (0.0, 3e38))
-    return host.table(t, [made.memory()], lambda part, rows: [[[1.0]] * len(made.rules[part].measure)])[0][0]
+    return host.table(t, [made.memory()], lambda part, rows: [[1.0] * len(made.rules[part].measure)])[0][0]
 
 
 class TestUpdate:

@@ -5,7 +5,8 @@ then halved. The blocks are joined by :func:`math.fsum`, which is exact. The com
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,6 +46,19 @@ def joined(blocks: Iterable[float]) -> float:
         return math.fsum(blocks)
     except (OverflowError, ValueError):  # fsum's words for an infinite sum and for inf - inf
         return math.inf
+
+
+def totals(blocks: Sequence[Sequence[list[float]]], *, is_joint: bool) -> list[list[float]]:
+    """Return the sum of each thing that is measured, of each array; ``is_joint``: of all of them together.
+
+    Parameters
+    ----------
+    blocks
+        For each array the block sums of each thing.
+    """
+    if is_joint and len(blocks) > 1:
+        blocks = [[list(chain(*own)) for own in zip(*blocks, strict=True)]]
+    return [list(map(joined, own)) for own in blocks]
 
 
 def axis_sums(x: NDArray[np.float64], axis: int) -> NDArray[np.float64]:

@@ -29,7 +29,14 @@ def compare(
         int | None, typer.Option(min=1, help="How often all is tuned anew, with moved points. Default: 1; for full, 3.")
     ] = None,
     ruleset: Annotated[str, typer.Option(help="tuned; or defaults: each as it comes, without trials.")] = "tuned",
-    search: Annotated[str, typer.Option(help="quasi: points of a stored table; or tpe, Optuna's sampler.")] = "quasi",
+    search: Annotated[
+        str,
+        typer.Option(help="quasi: points of a stored table; halving: those, the worse ones stopped; tpe: by Optuna."),
+    ] = "quasi",
+    eta: Annotated[
+        int, typer.Option(help="Of halving: one of so many trials goes on, to so many times the steps.")
+    ] = 3,
+    rungs: Annotated[int, typer.Option(help="Of halving: lengths of trials, at most, that of the run among them.")] = 3,
     tune: Annotated[str, typer.Option(help="lr; or all hyperparameters that have a declared space.")] = "lr",
     steps: Annotated[int | None, typer.Option(min=1, help="Updates in a run. Default: each problem's own.")] = None,
     target: Annotated[
@@ -83,6 +90,8 @@ def compare(
         searches=searches,
         seeds=seeds,
         search=search,
+        eta=eta,
+        rungs=rungs,
         tune=tune,
         steps=steps,
         target=target,

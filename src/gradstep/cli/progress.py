@@ -27,6 +27,7 @@ from gradstep.compare.show.wording import (
     chosen,
     entry_cells,
     goal,
+    halved,
     headings,
     summary,
 )
@@ -69,8 +70,8 @@ class PlainLines(Lines, Reporter):
 
     def begin(self, study: Study) -> None:
         """Say what is compared, and how much of it is there already."""
-        self.study, self.runs = study, list(study.runs)
-        self.done = Counter((run.problem, run.optimizer) for run in self.runs)
+        self.study, self.runs = study, {run.key: run for run in study.runs}
+        self.done = Counter((run.problem, run.optimizer) for run in study.runs)
         self.totals = study.total
         names = ", ".join(study.problems)
         alone = f"; target: {goal(study, study.problems[0])}" if len(study.problems) == 1 else ""
@@ -97,12 +98,12 @@ class PlainLines(Lines, Reporter):
     def count(self, run: RunRecord) -> None:
         """Take a run in."""
         self.made += 1
-        self.runs.append(run)
-        self.done[run.problem, run.optimizer] += 1
+        self.done[run.problem, run.optimizer] += run.key not in self.runs  # of halving, one may come again, longer
+        self.runs[run.key] = run
 
     def outcome(self, problem: str, optimizer: str) -> str:
         """Return the result of an optimizer with the hyperparameters that were chosen for it."""
-        entry = make_entry(replace(self.study, runs=self.runs), problem, optimizer)
+        entry = make_entry(replace(self.study, runs=[*self.runs.values()]), problem, optimizer)
         if entry is None:
             return ""
         rates = f"lr {text}: " if (text := chosen(self.study, entry)) else ""
@@ -131,6 +132,8 @@ class PlainLines(Lines, Reporter):
         for problem in study.problems:
             if problem not in study.spec.goals or len(study.problems) > 1:
                 self.say(f"target of {problem}: {goal(study, problem)}")
+        for text in halved(study):
+            self.say(text)
         if any(entry.at_edge for row in study.table() for entry in row.entries) and len(study.problems) == 1:
             self.say(EDGE_NOTE)
         if files:  # none where somebody only looked on

@@ -3,6 +3,7 @@
 import math
 import zlib
 from collections.abc import Callable, Generator, Iterable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,9 @@ from typing import Any
 from gradstep.compare.contender import Contender
 from gradstep.compare.content import Content
 from gradstep.compare.evidence.study import Study
+from gradstep.compare.halving import cut, serves
 from gradstep.compare.problems import Problem
-from gradstep.compare.protocol import Plan, hyper_of, judging_seeds, make_spec, parts, trials_of, tuning_seeds
+from gradstep.compare.protocol import Plan, hyper_of, judging_seeds, make_spec, parts, tuning_seeds
 from gradstep.compare.record import Phase, PlannedRun, ProblemInfo, RunRecord, Spec
 from gradstep.compare.search import ask_tpe, at, space
 from gradstep.compare.signals import sigterm_interrupts
@@ -135,11 +137,15 @@ def run_study(
         done = {run.key: run for run in store.content.runs}
         told = {run.key for run in begun.runs}
         for planned in _rounds(plan, study):
-            for key in [todo.key for todo in planned if todo.key in done]:
-                if key not in told:  # it counts from now on
-                    listener.result(done[key])
-            for run in make([todo for todo in planned if todo.key not in done]):
+            for todo in planned:
+                run = done.get(todo.key)
+                if run is not None and serves(run, todo.until) and todo.key not in told:  # it counts from now on
+                    told.add(todo.key)
+                    listener.result(cut(run, todo.until))
+            for run in make([todo for todo in planned if not serves(done.get(todo.key), todo.until)]):
                 store.add(run)
+                done[run.key] = run
+                told.add(run.key)
                 listener.result(run)
             _refuse_failing(study())
         there = {(t.problem, t.optimizer) for t in store.content.timings}
@@ -164,23 +170,24 @@ def _rounds(plan: Plan, study: Callable[[], Study]) -> Generator[list[PlannedRun
     spec = plan.spec
     if spec.search == "tpe":
         for trial in range(spec.trials):
-            yield _tuning(plan, [trial], study())
+            yield _tuning(plan, study(), [trial])
     else:
-        yield _tuning(plan, range(spec.trials), study())
+        for _ in range(spec.rungs if spec.search == "halving" else 1):
+            yield _tuning(plan, study(), range(spec.trials))
     yield _judged(plan, study())
 
 
-def _tuning(plan: Plan, trials: Iterable[int], study: Study) -> list[PlannedRun]:
-    """Trials of all parts; for TPE the study has those before."""
+def _tuning(plan: Plan, study: Study, trials: Iterable[int]) -> list[PlannedRun]:
+    """Trials of all parts, as far as they go by what the study has; for TPE those before."""
     spec = plan.spec
-    settle = hyper_of if spec.search == "quasi" else partial(_asked_of_tpe, study)
+    settle = partial(_asked_of_tpe, study) if spec.search == "tpe" else hyper_of
     return [
-        _planned(spec, study, (label, name), "tune", trial, seed, hyper)
+        replace(_planned(spec, study, (label, name), "tune", trial, seed, hyper), until=until[trial])
         for label, name, search in parts(spec)
-        for one in [plan.contenders[name]]
-        if trials_of(spec, one) > 1
+        for until in [study.standing(label, name, search)[0]]
         for trial in trials
-        for hyper in [settle(spec, one, plan.problems[label], search, trial)]
+        if trial in until
+        for hyper in [settle(spec, plan.contenders[name], plan.problems[label], search, trial)]
         for seed in tuning_seeds(spec, search)
     ]
 

@@ -48,6 +48,7 @@ BEYOND = 1e6  # times the first loss (and 1): a run that gets there has diverged
 SETS = {"quick": QUICK, "full": FULL}  # problems that are compared on together
 FIRST_TUNING_SEED = 1000  # of a search, so choosing and judging never share a seed
 MOST_STEPS, MOST_RUNS, MOST_SEARCHES = 10_000_000, 1_000_000, 100
+MOST_ETA, MOST_RUNGS = 100, 10
 
 
 @dataclass(frozen=True)
@@ -230,13 +231,14 @@ def train(planned: PlannedRun) -> RunRecord:
     began = time.perf_counter()
     record = _Record(planned)
     final: dict[str, float] = {}
-    diverged, error = None, None
+    diverged, error, stopped = None, None, None
     try:
         problem = problem_of(planned.problem, planned.source)
         with np.errstate(all="ignore"):  # overflow is what diverging runs do
             task = problem.begin(planned.seed)
             diverged = _train(planned, problem, task, record)
-            final = {} if diverged is not None else _floats(task.evaluate("test"))
+            stopped = planned.until if diverged is None else None
+            final = {} if (diverged, stopped) != (None, None) else _floats(task.evaluate("test"))
     except ChangedError:
         raise
     except (GradstepError, SystemExit) as raised:
@@ -251,6 +253,7 @@ def train(planned: PlannedRun) -> RunRecord:
         final=final,
         diverged=diverged,
         error=error,
+        stopped=stopped,
         health=record.health,
         seconds=time.perf_counter() - began,
     )
@@ -321,7 +324,7 @@ def _floats(values: Mapping[str, float]) -> dict[str, float]:
 
 
 def _train(planned: PlannedRun, problem: Problem, task: Task, record: _Record) -> int | None:
-    """Make all updates of a run; return the update at which it diverged, or None."""
+    """Make the updates of a run; return the update at which it diverged, or None."""
     metered = planned.phase == "health"
     optimizer = started(planned, problem, task, diagnostics=metered)
     steps = planned.steps or problem.steps
@@ -337,6 +340,8 @@ def _train(planned: PlannedRun, problem: Problem, task: Task, record: _Record) -
         if values is not None:
             if not record.add(step, losses, values):
                 return step
+            if step == planned.until:
+                return None
             if metered:
                 record.look(optimizer)
             losses.clear()
@@ -457,11 +462,13 @@ def _options(given: Mapping[str, Any]) -> Options:
         "searches": MOST_SEARCHES,
         "seeds": FIRST_TUNING_SEED,
         "steps": MOST_STEPS,
+        "eta": MOST_ETA,
+        "rungs": MOST_RUNGS,
     }
     for name, limit in most.items():
-        value = getattr(options, name)
-        if not (name == "steps" and value is None) and not 1 <= value <= limit:
-            raise GradstepValueError(f"{name.replace('_', '-')} must be 1 to {limit}, not {value}.")
+        value, least = getattr(options, name), 2 if name in ("eta", "rungs") else 1
+        if not (name == "steps" and value is None) and not least <= value <= limit:
+            raise GradstepValueError(f"{name.replace('_', '-')} must be {least} to {limit}, not {value}.")
     if options.shard is not None:
         read_shard(options.shard)
     return options

@@ -136,9 +136,10 @@ class Store:
             for statement in _TABLES.split(";"):
                 db.execute(statement)
         self._describe(joined, found)
-        runs, timings = (0, 0) if found is None else (len(found.runs), len(found.timings))  # what is there comes first
-        for made in (*joined.runs[runs:], *joined.timings[timings:]):
-            self._insert(made, joined.made_with)
+        there = set[int]() if found is None else {id(made) for made in (*found.runs, *found.timings)}
+        for made in (*joined.runs, *joined.timings):
+            if id(made) not in there:
+                self._insert(made, joined.made_with)
         db.execute("COMMIT")
         return joined
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from gradstep.array.memory import Regions, apart, numpy_place
 from gradstep.array.namespaces import as_complex, as_reals, as_stored, is_low, namespace, pieces, to_numpy
-from gradstep.array.reduction import block_sums
+from gradstep.array.reduction import block_sums, totals
 from gradstep.array.rows import Rows
 from gradstep.array.storage import step_key
 from gradstep.engine import low
@@ -193,7 +193,7 @@ class Eager:
         return all(within(g, self.program.limit_in(x.dtype)) for x, g in pairs)
 
     def measure(self, part: int, table: list[Row], t: int) -> tuple[Sums, bool]:
-        """Return the block sums of what a stage measures, and whether all gradients are good."""
+        """Return the sums of what a stage measures, and whether all gradients are good."""
         rules = self.program.rules
         good = part != self.program.first_pass or self.look()
         rows = [table[x.row] for x in self.tensors]
@@ -202,7 +202,8 @@ class Eager:
         if rules[part].whole:
             self.outcomes[part] = [_transformed(self.program, part, *case) for case in cases]
             return [], good
-        return [measured(self.program, part, *case) for case in cases], good
+        blocks = [measured(self.program, part, *case) for case in cases]
+        return totals(blocks, is_joint=rules[part].over == "all"), good
 
     def _whole(self, k: int) -> Whole:
         """Return what the stages of whole arrays gave for a tensor."""

@@ -171,7 +171,7 @@ class BySparseRows:
         return self.current.look()
 
     def measure(self, part: int, table: list[Row], t: int) -> tuple[Sums, bool]:
-        """Return the block sums of what a stage measures, and whether all gradients are good."""
+        """Return the sums of what a stage measures, and whether all gradients are good."""
         return self.current.measure(part, table, t)
 
     def apply(self, table: list[Row], t: int) -> None:

@@ -135,11 +135,12 @@ class Engine(Protocol):
         ...
 
     def measure(self, part: int, table: list[Row], t: int) -> tuple[Sums, bool]:
-        """Block sums of what the reducing stage ``part`` measures, and, at the first such stage, whether all are good.
+        """Sums of what the reducing stage ``part`` measures, and, at the first such stage, whether all are good.
 
         ``t`` is the update that they are for: random numbers depend on it.
-        For each tensor, or once where they are summed together, the block sums of each that is measured. A stage of
-        whole arrays has none: it is run, and what it gives is kept aside until :meth:`apply`.
+        For each tensor, or once where they are summed together, the sum of each that is measured, which is not finite
+        where it is too large. A stage of whole arrays has none: it is run, and what it gives is kept aside until
+        :meth:`apply`.
         """
         ...
 

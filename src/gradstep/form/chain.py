@@ -22,7 +22,7 @@ from gradstep.naming import unknown
 
 Row = list[tuple[float, ...]]  # the scalars of each part, in the order of its rule's numbers
 _LARGEST_SUMMED = sys.float_info.max ** (1 / 2) / 1024  # a million such squares have a sum in float64
-Sums = list[list[list[float]]]  # block sums: of each tensor, or once for all of them, of each that is measured
+Sums = list[list[float]]  # of each tensor, or once for all of them, the sum of each that is measured
 
 
 def chain(*stages: Stage | Rule) -> Stage:

@@ -7,7 +7,6 @@ from itertools import chain, repeat
 from operator import itemgetter
 from typing import Any
 
-from gradstep.array.reduction import joined
 from gradstep.errors import NonFiniteError, ScalarError
 from gradstep.form.chain import Program, Row, Sums
 from gradstep.form.declaration import parameters
@@ -103,7 +102,7 @@ class Host:
         memory
             The host numbers of each cohort before it. Nothing is changed.
         measure
-            ``(part, rows so far) -> block sums`` of each tensor, or of all where they are summed together, and of
+            ``(part, rows so far) -> sums`` of each tensor, or of all where they are summed together, and of
             each that is measured; asked of the engine. A row has the stage's early numbers, and zeros for its others.
             Of a rule of whole arrays it is asked when all of its numbers are known, and runs it.
 
@@ -162,8 +161,16 @@ class Host:
     ) -> list[tuple[float, ...]]:
         """Return a stage's scalars for each of some cohorts with its sums; what it remembers goes into ``after``."""
         part, places = self.parts[i], self.places[i]
+        if len(part) == 1 < len(totals):  # the usual case, at once
+            cohorts = list(cohorts)
+            each = part[0].of_each(t, [memory[cohort] for cohort in cohorts], totals)
+            if each is not None:
+                out, new = each
+                for cohort, own in zip(cohorts, new, strict=False):  # there are none where it remembers nothing
+                    after[cohort].update(own)
+                return out
         known: dict[Any, tuple[tuple[float, ...], Memory]] = {}
-        out: list[tuple[float, ...]] = []
+        out = []
         for cohort, sums in zip(cohorts, totals, strict=True):
             own, before = part[places[cohort]], memory[cohort]
             case = places[cohort], sums, *[before[place] for _, place in own.memory]
@@ -188,9 +195,9 @@ class Host:
             early = [self.parts[i][place].early(t, before) for place, before in each]
             table = [[*row, early[cohort]] for row, cohort in zip(table, self.rows, strict=True)]
         sums = measure(i, table)
-        if part.rule.over == "all" and len(sums) > 1:
-            sums = [[list(chain(*blocks)) for blocks in zip(*sums, strict=True)]]
-        return [(*map(_total, repeat(part), part.rule.measure, own), *taken) for own in sums]
+        if not all(map(math.isfinite, chain.from_iterable(sums))):
+            raise _not_finite(part, sums)
+        return [(*own, *taken) for own in sums]
 
 
 _NONE: Memory = {}
@@ -219,6 +226,7 @@ class _Scalars:
         self.asks_early = () if part.rule.early is None else parameters(part.rule.early)
         self.eps = self.numbers.index("eps") if "eps" in self.numbers else None
         self.per_step = part.rule.per_step
+        self.late = self.numbers[len(part.rule.early_numbers) :]
         self.needs_t_at_most = not self.memory and not self.per_step and "t" not in self.asks[1:]
         self.asks_t = "t" in self.asks
         self.flat = [keys[key] for key in self.asks if key in keys]
@@ -248,6 +256,40 @@ class _Scalars:
         out = out | self._asked(t, self.scalars, tuple([known[key] for key in self.asks]))
         after = {place: as_float(out[key]) for key, place in self.memory} if self.memory else _NONE
         return self._checked(t, out, after), after
+
+    def of_each(
+        self, t: int, memory: Sequence[Memory], totals: Sequence[tuple[float, ...]]
+    ) -> tuple[list[tuple[float, ...]], list[Memory]] | None:
+        """Return what a call for each of several sums gives, and the memory of each; None: it has to be called.
+
+        The memory is one for all, or one for each. What is the same for all is asked once, and nothing is checked
+        twice; where something is wrong, a call says what.
+        """
+        rule, n = self.part.rule, len(totals)
+        varying = {*self.per_step, *rule.memory} if self.memory else {*self.per_step}
+        if not varying.intersection(self.asks) or (rule.early is not None and varying.intersection(self.asks_early)):
+            return None
+        columns = dict(zip(self.per_step, zip(*totals, strict=True), strict=True))
+        for key, place in self.memory:
+            columns[key] = tuple([own[place] for own in memory])
+        known: dict[str, Any] = {**self.hyper, "t": t - self.began}
+        try:
+            if rule.early is not None:
+                known |= rule.early(*[known[key] for key in self.asks_early])
+            rows = list(map(self.scalars, *[columns.get(key) or repeat(known[key], n) for key in self.asks]))
+            first = tuple([known[key] for key in rule.early_numbers])
+            late = list(zip(*[map(itemgetter(key), rows) for key in self.late], strict=True)) or [()] * n
+            if not math.hypot(*first, *chain.from_iterable(late)) <= self.largest:
+                return None
+        except (ArithmeticError, ValueError):
+            return None
+        out = [(*first, *own) for own in late]
+        new = [{place: as_float(row[key]) for key, place in self.memory} for row in rows] if self.memory else []
+        if not all(map(math.isfinite, chain.from_iterable(own.values() for own in new))):
+            return None
+        if self.eps is not None and any(own[self.eps] <= self.least for own in out):
+            return None
+        return out, new
 
     def early(self, t: int, memory: Mapping[str, float]) -> tuple[float, ...]:
         """Return the numbers that are known before the sums, and zeros for the others."""
@@ -322,9 +364,8 @@ def _check_bound(program: Program, i: int, values: Sequence[Mapping[str, float]]
         )
 
 
-def _total(part: Part, name: str, blocks: list[float]) -> float:
-    total = joined(blocks)
-    if not math.isfinite(total):
-        which = "over the gradients" if name == "total" else name
-        raise NonFiniteError(f"{part.label}: the sum {which} is not finite; nothing was changed.")
-    return total
+def _not_finite(part: Part, sums: Sums) -> NonFiniteError:
+    """The error for the first sum that is not finite, where one is."""
+    name = next(name for own in sums for name, x in zip(part.rule.measure, own, strict=True) if not math.isfinite(x))
+    which = "over the gradients" if name == "total" else name
+    return NonFiniteError(f"{part.label}: the sum {which} is not finite; nothing was changed.")

@@ -71,5 +71,6 @@ def _problem(
         every=10,
         scale=scale,
         begin=begin,
+        family="linear models" if name.startswith("digits-softmax") else "images",
         needs="sklearn",
     )

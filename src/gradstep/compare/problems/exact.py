@@ -30,6 +30,7 @@ def rosenbrock() -> Problem:
         steps=2000,
         every=10,
         scale={"theta/g": 1e-3, "theta": 1e-1},
+        family="formulas",
         begin=begin,
         exact=True,
     )
@@ -50,6 +51,7 @@ def beale() -> Problem:
         steps=1000,
         every=10,
         scale={"theta/g": 1e-2, "theta": 1e-1},
+        family="formulas",
         begin=begin,
         exact=True,
     )
@@ -80,6 +82,7 @@ def rastrigin(dimension: float = 2.0) -> Problem:
         steps=500,
         every=5,
         scale={"theta/g": 3e-3, "theta": 3e-1},
+        family="formulas",
         begin=begin,
         exact=True,
     )
@@ -112,6 +115,7 @@ def quadratic(condition: float = 100.0) -> Problem:
         steps=1000,
         every=10,
         scale={"theta/g": 1.0, "theta": 1e-1},
+        family="formulas",
         begin=lambda seed: _task(np.random.default_rng(seed).standard_normal(size), value_and_grad),
         exact=True,
     )
@@ -145,6 +149,7 @@ def logistic() -> Problem:
         steps=1000,
         every=10,
         scale={"theta/g": 3.0, "theta": 1e-1},
+        family="formulas",
         begin=lambda seed: _task(np.random.default_rng(seed).standard_normal(size), value_and_grad),
         exact=True,
     )

@@ -27,6 +27,7 @@ def breast_cancer() -> Problem:
         steps=500,
         every=5,
         scale={"theta/g": 1.0, "theta": 1e-1},
+        family="linear models",
         begin=lambda seed: _task(load("breast_cancer"), logistic, seed),
         needs="sklearn",
     )
@@ -44,6 +45,7 @@ def fair(batch: float = 128) -> Problem:
         steps=1000,
         every=10,
         scale={"theta/g": 3e-1, "theta": 1e-2},
+        family="linear models",
         begin=lambda seed: _task(load("fair"), logistic, seed, batch=many),
         needs="statsmodels",
     )
@@ -60,6 +62,7 @@ def diabetes() -> Problem:
         steps=500,
         every=5,
         scale={"theta/g": 3e-1, "theta": 3e-2},
+        family="linear models",
         begin=lambda seed: _task(load("diabetes"), squared, seed),
         needs="sklearn",
     )
@@ -77,6 +80,7 @@ def randhie(batch: float = 256) -> Problem:
         steps=1000,
         every=10,
         scale={"theta/g": 3e-2, "theta": 1e-2},
+        family="linear models",
         begin=lambda seed: _task(load("randhie"), poisson, seed, batch=many),
         needs="statsmodels",
     )

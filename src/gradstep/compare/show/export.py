@@ -29,19 +29,23 @@ COLUMNS: dict[str, type] = {
     "final_loss": float,
     "final_accuracy": float,
     "diverged": int,
+    "stopped": int,
     "error": str,
     "seconds": float,
 }
 
 
 def rows(study: Study) -> list[FlatRow]:
-    """A row of COLUMNS for each run, in the order of the study; None where there is nothing, infinity for a miss."""
+    """A row of COLUMNS for each run, in the order of the study; None where there is nothing, infinity for a miss.
+
+    A run that a search stopped has no steps to the target: it was not made to the end.
+    """
     return [dict(zip(COLUMNS, _values(study, run), strict=True)) for run in study.runs]
 
 
 def _values(study: Study, run: RunRecord) -> tuple[str | int | float | None, ...]:
-    timing = study.timing(run.problem, run.optimizer)
-    steps = to_target(run, study.target(run.problem))
+    seconds = study.unit("seconds", run.problem, run.optimizer)
+    steps = None if run.stopped is not None else to_target(run, study.target(run.problem))
     return (
         run.problem,
         run.optimizer,
@@ -50,11 +54,12 @@ def _values(study: Study, run: RunRecord) -> tuple[str | int | float | None, ...
         run.seed,
         " ".join(f"{key}={short(x)}" for key, x in run.hyper.items()),
         steps,
-        None if timing is None or math.isnan(timing.step_us) else steps * timing.step_us / 1e6,
+        None if steps is None or math.isnan(seconds) else steps * seconds,
         run.loss[-1] if run.finished else None,
         run.final.get("loss"),
         run.final.get("accuracy"),
         run.diverged,
+        run.stopped,
         run.error,
         run.seconds,
     )

@@ -3,8 +3,10 @@
 import math
 from collections.abc import Sequence
 
+from gradstep.compare.evidence.spending import spending
 from gradstep.compare.evidence.statistics import Spread
 from gradstep.compare.evidence.study import Study
+from gradstep.compare.halving import sizes
 from gradstep.compare.show.views import Entry, TableRow
 from gradstep.text import counted, plain
 
@@ -42,6 +44,21 @@ def summary(study: Study) -> str:
             *[f"shard {spec.shard}"] * (spec.shard is not None),
         ]
     )
+
+
+def halved(study: Study) -> list[str]:
+    """Return a sentence on the trials that were stopped, and on the steps that this saved; none without halving."""
+    spec = study.spec
+    first, *others = sizes(spec, spec.trials)
+    if not others:
+        return []
+    parts = [f"to 1/{spec.eta**k} of the steps" for k in range(len(others), 0, -1)] + ["to the end"]
+    went = [f"{first} were made {parts[0]}"] + [f"the best {n} {x}" for n, x in zip(others, parts[1:], strict=True)]
+    found = [spending(study, problem) for problem in study.problems]
+    spent, full = sum(x.spent for x in found), sum(x.full for x in found)
+    less = f", {100 - 100 * spent / full:.0f} % fewer" if 0 < spent < full else ""
+    text = f"The trials were halved: {', '.join(went[:-1])} and {went[-1]}. That took {spent} steps in place of {full}"
+    return [f"{text}{less}; a trial that goes on is made again, and its steps count again."]
 
 
 def chosen(study: Study, entry: Entry) -> str:

@@ -16,6 +16,7 @@ from gradstep.array.storage import BLOCK as NUMBERS
 from gradstep.array.storage import BLOCKS, Layout, step_key
 from gradstep.engine.cpu import helpers, kernels, native, reader, serial
 from gradstep.engine.cpu import job as at
+from gradstep.engine.cpu.exact import Joined
 from gradstep.engine.cpu.gather import Gather
 from gradstep.engine.cpu.job import APPLY, FIRST, LOOK, MOST, SECOND
 from gradstep.engine.cpu.places import Places
@@ -166,16 +167,16 @@ class Compiled:
         return self._run() == DONE
 
     def measure(self, part: int, table: list[Row], t: int) -> tuple[Sums, bool]:
-        """Return the block sums of what a stage measures, and whether all gradients are good."""
+        """Return the sums of what a stage measures, and whether all gradients are good."""
         if self.is_random:
             self._roll(t)
         if part not in self.measures:
             return [], self._transform(part, table, t)
-        word, sums, blocks = self.measures[part]
+        word, joined = self.measures[part]
         self._fill(table)
         self._phases(word, 0)
         good = self._run() == DONE
-        return [sums[:, begin:end].tolist() for begin, end in blocks], good
+        return joined(), good
 
     def apply(self, table: list[Row], t: int) -> None:
         """Write parameters and state of update ``t``."""
@@ -274,9 +275,9 @@ class Compiled:
         if self.tensors and len(table[0]) == len(self.program.parts):
             self._pack(self._bytes, 0, *chain.from_iterable(chain.from_iterable(table)))
             return
-        for k, row in enumerate(table):
-            if own := list(chain.from_iterable(row)):
-                self.scalars[k, : len(own)] = own
+        numbers = [list(chain.from_iterable(row)) for row in table]
+        if numbers and numbers[0]:
+            self.scalars[: len(table), : len(numbers[0])] = numbers
 
     def _make_tables(self, chunk: int | None) -> int:
         """Make the table of chunks, sorted by layout, and that of portions, chunks of one layout; return their work."""
@@ -328,16 +329,16 @@ class Compiled:
         self.portions = np.array(portions, np.int64).reshape(-1, at.MEASURE + passes)
         self.sums = np.zeros((block, kernels.sum_count(self.program.rules)))
         self.meters = np.zeros((block if self.is_metered else 0, METERS))
-        self.measures = {  # of each stage that measures: its phase, its sums, and which of them are added up together
-            part: (
-                at.MEASURE + k,
-                self.sums[:, : len(self.program.rules[part].measure)].T,
-                [(0, block)] if self.program.rules[part].over == "all" else self.blocks,
-            )
-            for k, part in enumerate(reductions(self.program.rules))
+        self.measures = {  # of each stage that measures: its phase, and its sums
+            part: (at.MEASURE + k, self._joined(part, block)) for k, part in enumerate(reductions(self.program.rules))
         }
         self.nbytes = np.array([own[0].nbytes for own in self.arrays], np.int64)
         return total
+
+    def _joined(self, part: int, blocks: int) -> Joined:
+        """The sums of a stage: of each tensor, or of all blocks."""
+        rule = self.program.rules[part]
+        return Joined(self.sums, len(rule.measure), [(0, blocks)] if rule.over == "all" else self.blocks)
 
     def _make_job(self) -> None:
         self._job = at_cache_line(np.zeros(at.JOB_WORDS + at.LINE, np.int64))

@@ -1,4 +1,4 @@
-"""What an optimizer of torch's kind keeps, in torch or elsewhere, and where its state dicts have it."""
+"""Kinds of torch's optimizers and their like: what each keeps, and where its state dicts have it."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""Where the slots stand in the state of pytorch_optimizer's optimizers, whose groups count the updates."""
+"""Places of the slots in the state of pytorch_optimizer's optimizers, whose groups count the updates."""
 
 from collections.abc import Mapping
 from typing import Any

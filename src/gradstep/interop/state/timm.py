@@ -1,4 +1,4 @@
-"""Where the slots stand in the state of timm's optimizers."""
+"""Places of the slots in the state of timm's optimizers."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,10 +1,12 @@
 """The outcome of a study as plain data, for other programs: the verdict with the numbers that it rests on."""
 
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
 from gradstep.compare.evidence.evidence import Evidence
+from gradstep.compare.evidence.spending import spending
 from gradstep.compare.evidence.statistics import Estimate
 from gradstep.compare.evidence.study import Study
 from gradstep.compare.show.report.tables import alone_steps
@@ -16,10 +18,12 @@ def outcome(study: Study) -> dict[str, Any]:
 
     ``over`` says what intervals resample, ``"searches"`` or ``"seeds"``. Where it is None there are too few: numbers
     have ``least`` and ``greatest`` of single runs, and no ``low`` and ``high``. ``better`` has pairs of optimizers of
-    which the first is better by more than chance.
+    which the first is better by more than chance. Where trials were halved, ``trials`` has their steps by problem.
     """
     evidence = Evidence(study)
     found: dict[str, Any] = {"verdict": verdict(evidence), "problems": evidence.problems, "over": None}
+    if study.spec.search == "halving":
+        found["trials"] = {problem: asdict(spending(study, problem)) for problem in study.problems}
     if not evidence.problems:
         return found | {"optimizers": [], "better": []}
     labels, alone, speed = study.optimizers, len(evidence.problems) == 1, evidence.speedups()
