@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from gradstep.array.reduction import joined
 from gradstep.distributed.agree import Rounds
 from gradstep.engine.tensor import Tensor
 from gradstep.errors import GradstepValueError
@@ -66,15 +67,14 @@ class Collective:
         return self.inner.look()
 
     def measure(self, part: int, table: list[Row], t: int) -> tuple[Sums, bool]:
-        """Return the block sums of what a stage measures over all arrays of all processes, or over each one here."""
+        """Return the sums of what a stage measures over all arrays of all processes, or over each one here."""
         rule = self.program.rules[part]
         sums, good = self.inner.measure(part, table[: self._rows], t)
         if rule.over != "all" or (self.guard[0] and not good):
             return sums, good
-        own = [[x for each in sums for x in each[k]] for k in range(len(rule.measure))]
-        texts = self.rounds.exchange(np.array(own, np.float64).tobytes())
-        each = [np.frombuffer(text).reshape(len(own), -1) for text in texts]
-        return [np.concatenate(each, axis=1).tolist()], good
+        texts = self.rounds.exchange(np.ascontiguousarray(self.inner.block_sums(part)).tobytes())
+        each = [np.frombuffer(text).reshape(len(rule.measure), -1) for text in texts]
+        return [[joined(blocks.tolist()) for blocks in np.concatenate(each, axis=1)]], good
 
     def ready(self, table: list[Row], t: int) -> None:
         """Do all of :meth:`apply` that may fail, here and elsewhere."""

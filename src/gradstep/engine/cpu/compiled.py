@@ -178,6 +178,12 @@ class Compiled:
         good = self._run() == DONE
         return joined(), good
 
+    def block_sums(self, part: int) -> NDArray[np.float64]:
+        """Return the block sums of a measure over all arrays that was just made: a row for each thing measured."""
+        joined = self.measures[part][1]
+        begin, end = joined.ranges.min(initial=0), joined.ranges.max(initial=0)
+        return joined.sums[begin:end, : joined.out.shape[1]].T
+
     def apply(self, table: list[Row], t: int) -> None:
         """Write parameters and state of update ``t``."""
         self._fill(table)
