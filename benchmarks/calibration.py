@@ -1,6 +1,6 @@
 """How often a comparison says what is not so: false claims, power and coverage, on studies from a formula.
 
-    python benchmarks/calibration.py            # all of it, about half an hour on one core
+    python benchmarks/calibration.py            # all of it, about three quarters of an hour on one core
     python benchmarks/calibration.py power      # a part: claims, power or coverage
     python benchmarks/calibration.py --quick    # a tenth of the studies
 
@@ -79,7 +79,7 @@ def head(*cells):
 
 
 def say_claims(share):
-    two, nine = 2000 // share, 1000 // share
+    two, nine = 20_000 // share, 1000 // share
     print(f"False claims of equal optimizers, {two} studies each ({nine} of nine):\n")
     head("problems", "seeds", "searches", "2 optimizers", "9 optimizers")
     cases = [(problems, seeds, 1, 0.0) for problems in (1, 2, 7, 15) for seeds in (3, 6, 10)]

@@ -257,6 +257,22 @@ def test_the_code_about_torchs_state_runs():
     assert all(own["step"] == 2 for own in optim.state_dict()["state"].values())
 
 
+@pytest.mark.filterwarnings("ignore")  # of libraries
+@pytest.mark.parametrize("library", ["timm", "pytorch_optimizer"])
+def test_the_code_about_state_of_torchs_kind_runs(library):
+    lion = installed("timm.optim" if library == "timm" else library).Lion
+    import torch
+
+    p = torch.nn.Parameter(torch.ones(3))
+    optimizer = lion([p], lr=0.1)
+    p.grad = torch.ones(3)
+    optimizer.step()
+    opt = gs.Optimizer(np.ones(3, np.float32), f"{library}.Lion", lr=0.1)
+    exec(state_block(library), {"gs": gs, "opt": opt, "optimizer": optimizer})  # noqa: S102 - the page's own
+    assert opt.t == 1
+    np.testing.assert_array_equal(next(iter(opt.state.values()))["lion.m"], optimizer.state[p]["exp_avg"].numpy())
+
+
 def test_the_code_about_optaxs_state_runs():
     optax = pytest.importorskip("optax")
     import jax.numpy as jnp

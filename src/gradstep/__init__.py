@@ -30,7 +30,7 @@ from gradstep.step.layerwise import layerwise
 from gradstep.version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from gradstep import conventions, interop, layers, nn, schedules, testing
+    from gradstep import conventions, distributed, interop, layers, nn, schedules, testing
     from gradstep.checkpoint import Checkpoint, load
     from gradstep.gradient_check import check_gradient
     from gradstep.loop import Batches, Run, asam, lbfgs, loggers, minimize, reduce_lr, sam, stop
@@ -57,6 +57,7 @@ __all__ = [
     "chain",
     "check_gradient",
     "conventions",
+    "distributed",
     "get_threads",
     "init",
     "interop",
@@ -83,7 +84,7 @@ __all__ += stages.__all__
 
 # What is imported on first use, and the module that has it: modules under their own names.
 _ON_FIRST_USE = {
-    **{name: name for name in ("conventions", "interop", "layers", "nn", "schedules", "testing")},
+    **{name: name for name in ("conventions", "distributed", "interop", "layers", "nn", "schedules", "testing")},
     **dict.fromkeys(("Checkpoint", "load"), "checkpoint"),
     **dict.fromkeys(("Batches", "Run", "asam", "lbfgs", "minimize", "reduce_lr", "sam"), "loop"),
     "check_gradient": "gradient_check",

@@ -15,14 +15,25 @@ from gradstep.array.tree import flatten
 from gradstep.compare import compare, make_spec
 from gradstep.compare.evidence.evidence import Evidence
 from gradstep.compare.evidence.statistics import medians
-from gradstep.compare.problems import FULL, PROBLEMS, QUICK, find_problem
+from gradstep.compare.problems import FULL, PROBLEMS, QUICK, find_problem, networks
 from gradstep.compare.problems.problem import minibatches
 from gradstep.compare.show.report.axes import against, varied
 from gradstep.errors import GradstepError, GradstepValueError
 from support import clear
 
 NAMES = [*PROBLEMS, "quadratic:condition=1000", "rastrigin:dimension=1"]
-NETWORKS = ("digits", "mnist5k", "pydoc")
+SINGLE = (
+    "digits-softmax",
+    "digits-mlp",
+    "digits-conv",
+    "digits-batchnorm",
+    "digits-autoencoder",
+    "mnist5k",
+    "pydoc-chars",
+)
+SINGLE += ("pydoc-lstm", "pydoc-transformer")  # what is trained in float32
+# Where the loss of a batch has noise of its own, gradients are those of its mean; test_compare_noisy.py has the others.
+DERIVED = [{"vqe": "vqe:shots=0"}.get(name, name) for name in NAMES if name != "cartpole"]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -43,10 +54,11 @@ def test_another_seed_starts_elsewhere(name):
     assert any((a != b).any() for a, b in starts)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", DERIVED)
 def test_gradients_are_the_derivatives(name, monkeypatch):
     """Networks in float64, where differences tell more; the arithmetic is the same."""
     monkeypatch.setattr(gradstep.nn, "Sequential", partial(gradstep.nn.Sequential, dtype="float64"))
+    monkeypatch.setattr(networks, "DTYPE", "float64")
     task = problem(name).begin(0)
     own = flatten(task.params)[1]
     batch = next(task.batches)
@@ -63,10 +75,11 @@ def test_gradients_are_the_derivatives(name, monkeypatch):
             value_and_grad, task.params, batch=batch[:8] if isinstance(batch, np.ndarray) else batch, directions=1
         )
     assert [p.verdict for p in report.parameters] == ["right"] * len(own), str(report)
-    assert all(p.tolerance < 1e-6 for p in report.parameters)
+    noise = 2e-5 if "transformer" in name else 1e-6  # attention starts with small gradients
+    assert all(p.tolerance < noise for p in report.parameters)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", DERIVED)
 def test_gradients_point_downhill_at_the_rate_they_tell(name):
     """In the precision that is trained in."""
     task = problem(name).begin(0)
@@ -93,7 +106,7 @@ def test_the_listing_tells_the_size(name):
     leaves = flatten(found.begin(0).params)[1]
     count = sum(x.size for x in leaves)
     assert f"{count} parameter{'s' * (count > 1)}" in found.size
-    assert {x.dtype.name for x in leaves} == {"float32" if found.name.startswith(NETWORKS) else "float64"}
+    assert {x.dtype.name for x in leaves} == {"float32" if found.name.startswith(SINGLE) else "float64"}
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -109,10 +122,10 @@ def test_a_run_that_goes_astray_gives_numbers_and_no_warning(name):
 def test_the_sets_hold_problems():
     assert set(QUICK) < set(PROBLEMS)
     real = {name for name, make in PROBLEMS.items() if not make().exact}
-    assert set(FULL) == real
+    assert set(FULL) == real | {"vqe"}
     assert {PROBLEMS[name]().needs for name in QUICK} == {"sklearn", None}  # nothing beyond the extra of the comparison
     assert len(QUICK) == len(set(QUICK))
-    assert len(FULL) == len(real)
+    assert len(FULL) == len(set(FULL))
 
 
 @pytest.mark.parametrize(

@@ -226,7 +226,7 @@ def test_the_command_makes_the_same_spec(arguments, options):
         (["full"], "sgd,adam,nadam", {"trials": 256, "tuning_seeds": 1000}, "a study has at most 1000000"),
         (["quadratic"], "adam", {"seed": 3}, "unknown option 'seed'; did you mean seeds"),
         (["quadratic"], "adam", {"ruleset": "tune"}, "unknown ruleset 'tune'; did you mean tuned"),
-        (["quadratic"], "adam", {"search": "grid"}, "unknown search 'grid'; known: quasi, tpe"),
+        (["quadratic"], "adam", {"search": "grid"}, "unknown search 'grid'; known: halving, quasi, tpe"),
         (["quadratic"], "adam", {"tune": "beta1"}, "unknown tune 'beta1'"),
         (["quadratic"], "adam", {"target": "accuracy=0.9"}, "quadratic has no accuracy; give a target as loss=0.9"),
         (

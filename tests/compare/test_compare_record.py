@@ -44,11 +44,12 @@ KEPT_RUN = """{"problem": "digits-softmax", "optimizer": "momentum:lr=1e+30", "p
 def test_kept_records_are_read_and_written_as_they_were():
     spec = Spec.from_json(json.loads(KEPT_SPEC))
     assert spec.goals["digits-softmax"] == Goal("accuracy", 0.955, "validation", "frozen")
-    new = {"format": 2, "searches": 1, "shard": None, "stages": {}}
+    new = {"format": 2, "searches": 1, "shard": None, "stages": {}, "eta": 3, "rungs": 3}
     assert json.loads(json.dumps(spec.as_json())) == json.loads(KEPT_SPEC) | new
     run = RunRecord.from_json(json.loads(KEPT_RUN))
     assert run.key == ("digits-softmax", "momentum:lr=1e+30", "health", 0, 0)
-    assert json.dumps(run.as_json()) == KEPT_RUN.replace("\n", " ")
+    new = KEPT_RUN.replace("\n", " ").replace('"error": null', '"error": null, "stopped": null')
+    assert json.dumps(run.as_json()) == new
 
 
 @pytest.mark.parametrize(
@@ -80,6 +81,8 @@ def test_a_run_that_diverged_or_failed_did_not_finish():
     assert not RUN.finished
     assert replace(RUN, error=None).finished
     assert not replace(RUN, error=None, diverged=0).finished
+    assert not replace(RUN, error=None, stopped=10).finished
+    assert [run.lost for run in (RUN, replace(RUN, error=None), replace(RUN, error=None, stopped=10))] == [1, 0, 0]
 
 
 def test_the_name_of_a_study_is_the_hash_of_what_settles_it():
@@ -93,6 +96,8 @@ def test_the_name_of_a_study_is_the_hash_of_what_settles_it():
         "searches": 2,
         "seeds": 3,
         "search": "tpe",
+        "eta": 4,
+        "rungs": 2,
         "tune": "all",
         "steps": None,
         "goals": {**SPEC.goals, "quadratic": Goal("loss", 0.5, "train", "given")},
@@ -103,7 +108,7 @@ def test_the_name_of_a_study_is_the_hash_of_what_settles_it():
     }
     assert set(changes) == {*SPEC.as_json()} - {"format"}
     told = {"goals": "target of quadratic (", "sources": "file of quadratic (", "stages": "file of adam ("}
-    free = {"problems", "optimizers", "seeds", "trials", "tuning_seeds", "searches", "shard"}
+    free = {"problems", "optimizers", "seeds", "trials", "tuning_seeds", "searches", "eta", "rungs", "shard"}
     for name, value in changes.items():
         other = replace(SPEC, **{name: value})
         assert other.sha256 != SPEC.sha256
@@ -115,11 +120,14 @@ def test_the_name_of_a_study_is_the_hash_of_what_settles_it():
 
 
 def test_what_makes_runs_incomparable_is_told_in_a_few_words():
+    assert SPEC.differences(replace(SPEC, search="halving", eta=4, trials=9)) == []
     tpe = replace(SPEC, search="tpe")
+    assert tpe.differences(replace(SPEC, search="halving")) == ["search (tpe, not halving)"]
     assert tpe.differences(replace(tpe, trials=9, tuning_seeds=2)) == ["trials (5, not 9)", "tuning_seeds (1, not 2)"]
     given = replace(SPEC, goals={**SPEC.goals, "quadratic": Goal("loss", 0.5, "train", "given")})
     [said] = SPEC.differences(given)
-    assert said == "target of quadratic (loss ≤ 0.001 on train data, problem, not loss ≤ 0.5 on train data, given)"
+    own = "loss ≤ 0.001 on train data (easy 0.01, hard 0.0001), problem"
+    assert said == f"target of quadratic ({own}, not loss ≤ 0.5 on train data, given)"
     [said] = given.differences(replace(SPEC, goals={}))[:1]
     assert said == "target of quadratic (loss ≤ 0.5 on train data, given, not settled by the study)"
     one, other = (

@@ -192,7 +192,14 @@ def on_numpy(change):
 
 wrong(sgd, "other numbers on NumPy", "compiled_equals_eager", update=on_numpy(lambda g: np.nextafter(g, 0)))
 wrong(sgd, "other numbers on NumPy", "equation", "namespaces", update=on_numpy(lambda g: 2 * g))
-wrong(sgd, "a sum over the array", "concatenation", "compiled_equals_eager", update=on_numpy(lambda g: g - g.sum()))
+wrong(
+    sgd,
+    "a sum over the array",
+    "concatenation",
+    "compiled_equals_eager",
+    "sharding",
+    update=on_numpy(lambda g: g - g.sum()),
+)
 wrong(sgd, "another dtype", "purity", update=on_numpy(lambda g: g.astype("float64")))
 wrong(sgd, "flushes denormals", "compiled_equals_eager", update=on_numpy(lambda g: np.where(abs(g) < 1e-38, 0 * g, g)))
 wrong(sgd, "loses the sign of zero", "compiled_equals_eager", update=on_numpy(lambda g: g + 0))

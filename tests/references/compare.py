@@ -58,6 +58,17 @@ RHO = (
     "rho_t = 1999 - 1993.006 at the sixth step, the first that is rectified: a rounding of either is hundreds of the "
     "difference, and both sides round, each in its own order."
 )
+CUBE = "A cube root is a power of 1/3 there, whose exponent is rounded, and a parameter is what it leaves of its start."
+
+
+def _is_fast(arguments: Mapping[str, Any]) -> bool:
+    return arguments.get("momentum") == 0.5
+
+
+def _is_rectified(arguments: Mapping[str, Any]) -> bool:
+    return "betas" not in arguments and arguments.get("rectify", True)
+
+
 KNOWN = [
     Known(
         "torch",
@@ -103,9 +114,45 @@ KNOWN = [
         "float64",
         "pytorch_optimizer sums the squares of the first gradient in float32.",
         whole=1e-7,
+        ulps=2e7,
     ),
-    Known("pytorch_optimizer", "LaProp", "float64", "pytorch_optimizer rounds the rate to float32.", whole=5e-8),
-    Known("timm", "RAdamLegacy", "float64", "timm computes in float32, whatever the parameters are.", whole=1e-6),
+    Known(
+        "pytorch_optimizer",
+        "LaProp",
+        "float64",
+        "pytorch_optimizer rounds the rate to float32.",
+        whole=5e-8,
+        ulps=4e8,
+    ),
+    Known("pytorch_optimizer", "MADGRAD", "float64", CUBE, ulps=100, concerns=_is_fast, where="momentum = 0.5"),
+    Known(
+        "pytorch_optimizer",
+        "StableAdamW",
+        "float64",
+        "The average is m + (1 - beta1) (g - m) there, which rounds otherwise where g is much less than m.",
+        ulps=40,
+        concerns=lambda x: isinstance(x.get("lr"), dict),
+        where="lr = 0.02 / (1 + k / 4)",
+    ),
+    Known(
+        "timm",
+        "RAdamLegacy",
+        "float64",
+        "timm computes in float32, whatever the parameters are.",
+        whole=1e-6,
+        ulps=8e8,
+    ),
+    Known("timm", "AdaBelief", "float64", RHO, ulps=16, concerns=_is_rectified, where="betas[1] = 0.999"),
+    Known(
+        "timm",
+        "LaProp",
+        "float64",
+        "The weights of squares are added up step by step there; here they are 1 - beta2^t.",
+        ulps=8,
+        concerns=bool,
+        where="with other values than the defaults",
+    ),
+    Known("timm", "MADGRAD", "float64", CUBE, ulps=100, concerns=_is_fast, where="momentum = 0.5"),
     Known(
         "optax",
         "adafactor",

@@ -78,10 +78,35 @@ def _mlx(case: Case, theirs: Trajectory) -> tuple[Put, AbstractContextManager[An
     return put, nullcontext()
 
 
+def of_torchs_kind(theirs: Trajectory, state: Arrays) -> dict[str, Any]:
+    """The state dict that was recorded in arrays, numbers of its group and what stands beside the parameters."""
+    (group,) = theirs.about["param_groups"]
+    group, own = dict(group), dict[Any, Any]()
+    for key, x in state.items():
+        place, _, name = key.rpartition("/")
+        if place == "group":
+            group[name] = x
+        elif place:
+            own.setdefault(int(place), {})[name] = x
+        else:
+            own[name] = x
+    return {"state": own, "param_groups": [group]}
+
+
+def _other(case: Case, theirs: Trajectory) -> tuple[Put, AbstractContextManager[Any]]:
+    def put(opt: gs.Optimizer, state: Arrays, t: int) -> None:
+        like = of_torchs_kind(theirs, state)
+        getattr(gs.interop, case.library).load_state(opt, like, list(SHAPES), kind=case.constructor, t=t)
+
+    return put, nullcontext()
+
+
 LOADABLE = {
     "torch": _torch,
     "optax": _optax,
     "optax.contrib": _optax,
     "keras": _keras,
     "mlx": _mlx,
+    "timm": _other,
+    "pytorch_optimizer": _other,
 }  # of TF1 is none

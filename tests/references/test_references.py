@@ -38,15 +38,30 @@ REQUIRED = {
 CLIMBING = Case("optax", "adadelta", {}, "float64")  # recorded, and refused here
 CASES = [case for library in DTYPES for case in cases(library) if case != CLIMBING]
 WITH_AVERAGES = [case for case in CASES if case.arguments.get("use_ema")]
+
+
+def without_buffer(case):
+    """Without a momentum these keep less than the rules here do."""
+    kept = {"timm": {"Lars": 0.0, "MADGRAD": 0.9}, "pytorch_optimizer": {"SignSGD": 0.9, "MADGRAD": 0.9}}
+    of_library = kept.get(case.library, {})
+    return case.constructor in of_library and not case.arguments.get("momentum", of_library[case.constructor])
+
+
 # What no state is taken of.
 STATELESS = {
     "keras": {"ScheduleFreeAdamW"},
     "optax": {"adafactor", "novograd", "sm3"},
     "optax.contrib": {"schedule_free_adamw", "schedule_free_sgd"},
+    "pytorch_optimizer": {"ScheduleFreeAdamW", "ScheduleFreeSGD"},
 }
 FROM_STATES = [
-    case for case in CASES if case.library in LOADABLE and case.constructor not in STATELESS.get(case.library, ())
+    case
+    for case in CASES
+    if case.library in LOADABLE and case.constructor not in STATELESS.get(case.library, ()) and not without_buffer(case)
 ]
+REFUSED = [
+    case for case in CASES if case.library in ("timm", "pytorch_optimizer") and case not in FROM_STATES
+]  # by this library
 every_case = pytest.mark.parametrize("case", CASES, ids=str)
 
 
@@ -85,7 +100,8 @@ def test_the_averages_of_keras(case):
 def one_step(case):
     """How far one step is from the recorded one at most, in ulps, begun anew at every recorded state."""
     package = case.library.partition(".")[0]
-    pytest.importorskip(package)
+    if package not in ("timm", "pytorch_optimizer"):  # of which a state dict is enough
+        pytest.importorskip(package)
     pytest.importorskip(f"gradstep.interop.{package}")
     task, theirs = recording(case)
     put, meanwhile = putting(case, theirs)
@@ -113,6 +129,17 @@ def test_a_known_difference_of_the_whole_is_there(difference):
     """It is larger than what is allowed without it, and its bound is no more than twice as large as it is."""
     measured = max(whole(case) for case in CASES if case in difference)
     assert TOLERANCE[difference.library, difference.dtype] < measured <= difference.whole <= 2 * measured
+
+
+@pytest.mark.parametrize("case", REFUSED, ids=str)
+def test_a_recorded_state_that_has_another_meaning_is_refused(case):
+    pytest.importorskip("torch")
+    task, theirs = recording(case)
+    put, _ = putting(case, theirs)
+    opt = made(case, copied(task.start))
+    with pytest.raises(gs.GradstepError, match=r"it keeps z, and makes its average|it keeps no (momentum_buffer|x0)"):
+        put(opt, theirs.state[2], 3)
+    assert opt.t == 0
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -1,5 +1,7 @@
 """``gradstep compare --plan``: the cost of a study and what it can show, before it is made."""
 
+import math
+
 from gradstep.cli.common import echo
 from gradstep.cli.screen import Screen
 from gradstep.compare.evidence.statistics import ENOUGH, resampled
@@ -19,6 +21,9 @@ def show(plan: Plan, jobs: int | None, as_json: bool) -> int:
     _costs(found)
     runs = counted(sum(found.runs.values()), "run")
     echo(f"{runs}, about {duration(found.total / at_a_time)} with {at_a_time} at a time.")
+    if plan.spec.search == "halving":
+        made, full = math.fsum(found.whole.values()), sum(found.runs.values())
+        echo(f"Halving makes the steps of {made:.0f} whole runs in place of {full}.")
     if found.power and resampled(len(plan.spec.problems), plan.spec.seeds, plan.spec.searches) is None:
         echo(f"No optimizer can be claimed to be quicker than another: that takes {ENOUGH} seeds, or searches.")
     elif found.power:
@@ -27,7 +32,10 @@ def show(plan: Plan, jobs: int | None, as_json: bool) -> int:
 
 
 def _content(found: Forecast) -> dict[str, object]:
-    plan = [{"problem": key, "runs": n, "seconds": found.seconds[key]} for key, n in found.runs.items()]
+    plan = [
+        {"problem": key, "runs": n, "whole_runs": found.whole[key], "seconds": found.seconds[key]}
+        for key, n in found.runs.items()
+    ]
     power = [
         {"noise": noise, "factor": factor, "power": x}
         for noise, own in found.power.items()

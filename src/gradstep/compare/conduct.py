@@ -2,7 +2,8 @@
 
 import math
 import zlib
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,9 @@ from typing import Any
 from gradstep.compare.contender import Contender
 from gradstep.compare.content import Content
 from gradstep.compare.evidence.study import Study
+from gradstep.compare.halving import cut, serves
 from gradstep.compare.problems import Problem
-from gradstep.compare.protocol import Plan, hyper_of, judging_seeds, make_spec, parts, trials_of, tuning_seeds
+from gradstep.compare.protocol import Plan, hyper_of, judging_seeds, make_spec, parts, tuning_seeds
 from gradstep.compare.record import Phase, PlannedRun, ProblemInfo, RunRecord, Spec
 from gradstep.compare.search import ask_tpe, at, space
 from gradstep.compare.signals import sigterm_interrupts
@@ -32,6 +34,9 @@ class Listener:
     def result(self, run: RunRecord) -> None:
         """Hear of one more run of the study, which is finished and kept: now, or before the study asked for more."""
 
+    def workers(self, where: str, slots: Mapping[str, int]) -> None:
+        """Hear which workers a cluster has, and how many runs each makes at a time, whenever these are others."""
+
 
 def compare(
     optimizers: str | Sequence[str],
@@ -40,6 +45,8 @@ def compare(
     out: str | Path | None = None,
     jobs: int | None = None,
     backend: str = LOKY,
+    address: str | None = None,
+    files: str | Path | Sequence[str | Path] = (),
     target: str | None = None,
     vary: str | None = None,
     **options: Any,
@@ -55,7 +62,14 @@ def compare(
     out
         A folder in which every finished run is kept at once, and in which the same call goes on; None: in memory alone.
     jobs, backend
-        Runs at a time (None: as many as cores), and joblib's backend; the results do not depend on them.
+        Runs at a time (None: as many as cores), and what makes them: ``"loky"`` or another backend of joblib's, or a
+        cluster of ``"dask"`` or ``"ray"``; the results do not depend on them.
+    address
+        Of the cluster: ``tcp://HOST:PORT`` of dask's scheduler, ``HOST:PORT`` or ``auto`` for ray. None: what the
+        environment names, or else one of this machine alone.
+    files
+        Files and folders that a problem file of one's own reads, for workers that do not see them. Modules beside it
+        that it imports need not be named.
     target
         ``loss=0.1`` or ``accuracy=0.95``, in place of the one that a problem has.
     vary
@@ -66,7 +80,7 @@ def compare(
     Raises
     ------
     GradstepError
-        As from there; and when ``out`` holds another study, or a damaged one.
+        As from there; when ``out`` holds another study, or a damaged one; and when a cluster cannot be had or is lost.
 
     Examples
     --------
@@ -84,7 +98,8 @@ def compare(
         vary=vary,
         **options,
     )
-    return run_study(plan, folder, Workers(jobs, backend))
+    more = [files] if isinstance(files, str | Path) else files
+    return run_study(plan, folder, Workers(jobs, backend, address, [Path(path) for path in more]))
 
 
 def run_study(
@@ -124,7 +139,9 @@ def run_study(
     info = {label: ProblemInfo.of(problem, plan.spec.steps) for label, problem in plan.problems.items()}
     listener = listener or Listener()
     content = Content(plan.spec, info, environment(), list(plan.notes))
-    with sigterm_interrupts(), workers.at_work() as make, Store(folder, content) as store:
+    own = [*plan.spec.sources.values(), *plan.spec.stages.values()]
+    at_work = workers.at_work(own, lambda where, slots: listener.workers(where, slots))
+    with sigterm_interrupts(), at_work as make, Store(folder, content) as store:
 
         def study() -> Study:
             return Study.of(store.content, folder)
@@ -135,11 +152,16 @@ def run_study(
         done = {run.key: run for run in store.content.runs}
         told = {run.key for run in begun.runs}
         for planned in _rounds(plan, study):
-            for key in [todo.key for todo in planned if todo.key in done]:
-                if key not in told:  # it counts from now on
-                    listener.result(done[key])
-            for run in make([todo for todo in planned if todo.key not in done]):
-                store.add(run)
+            for todo in planned:
+                run = done.get(todo.key)
+                if run is not None and serves(run, todo.until) and todo.key not in told:  # it counts from now on
+                    told.add(todo.key)
+                    listener.result(cut(run, todo.until))
+            for made in make([todo for todo in planned if not serves(done.get(todo.key), todo.until)]):
+                run = made.run
+                store.add(run, made.environment)
+                done[run.key] = run
+                told.add(run.key)
                 listener.result(run)
             _refuse_failing(study())
         there = {(t.problem, t.optimizer) for t in store.content.timings}
@@ -164,23 +186,24 @@ def _rounds(plan: Plan, study: Callable[[], Study]) -> Generator[list[PlannedRun
     spec = plan.spec
     if spec.search == "tpe":
         for trial in range(spec.trials):
-            yield _tuning(plan, [trial], study())
+            yield _tuning(plan, study(), [trial])
     else:
-        yield _tuning(plan, range(spec.trials), study())
+        for _ in range(spec.rungs if spec.search == "halving" else 1):
+            yield _tuning(plan, study(), range(spec.trials))
     yield _judged(plan, study())
 
 
-def _tuning(plan: Plan, trials: Iterable[int], study: Study) -> list[PlannedRun]:
-    """Trials of all parts; for TPE the study has those before."""
+def _tuning(plan: Plan, study: Study, trials: Iterable[int]) -> list[PlannedRun]:
+    """Trials of all parts, as far as they go by what the study has; for TPE those before."""
     spec = plan.spec
-    settle = hyper_of if spec.search == "quasi" else partial(_asked_of_tpe, study)
+    settle = partial(_asked_of_tpe, study) if spec.search == "tpe" else hyper_of
     return [
-        _planned(spec, study, (label, name), "tune", trial, seed, hyper)
+        replace(_planned(spec, study, (label, name), "tune", trial, seed, hyper), until=until[trial])
         for label, name, search in parts(spec)
-        for one in [plan.contenders[name]]
-        if trials_of(spec, one) > 1
+        for until in [study.standing(label, name, search)[0]]
         for trial in trials
-        for hyper in [settle(spec, one, plan.problems[label], search, trial)]
+        if trial in until
+        for hyper in [settle(spec, plan.contenders[name], plan.problems[label], search, trial)]
         for seed in tuning_seeds(spec, search)
     ]
 

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
+from gradstep.compare.halving import cut, longer
 from gradstep.compare.protocol import MOST_SEARCHES, judging_seeds, tuning_seeds
 from gradstep.compare.record import COUNTS, FORMAT, NAMES, ProblemInfo, RunKey, RunRecord, Spec, Timing
 from gradstep.errors import GradstepValueError
@@ -59,6 +60,8 @@ class Content:
     def add(self, made: RunRecord | Timing, name: str) -> None:
         """Take a run or a timing in that was made with the environment of that name."""
         if isinstance(made, RunRecord):
+            if made.key in self.made_with:  # it was stopped earlier
+                self.runs = [run for run in self.runs if run.key != made.key]
             self.runs.append(made)
             self.made_with[made.key] = name
         else:
@@ -72,10 +75,10 @@ class Content:
         out = self.whole.differences(asked.whole)
         for label, card in asked.problem_info.items():
             mine = self.problem_info.get(label, card)
-            if mine != card and not out:
+            if replace(mine, family=card.family) != card and not out:
                 out.append(f"{label} ({mine.source}, {mine.size}; not {card.source}, {card.size})")
         there = {run.key: run for run in self.runs} if asked.runs else {}
-        unequal = [run for run in asked.runs if run.key in there and not same(run, there[run.key])]
+        unequal = [run for run in asked.runs if run.key in there and not _agree(run, there[run.key])]
         if unequal:
             more = f", and {counted(len(unequal) - 1, 'run')} more" if len(unequal) > 1 else ""
             out.append(f"the numbers of {in_words(unequal[0])}{more}")
@@ -91,19 +94,20 @@ class Content:
 
     def joined(self, asked: "Content") -> "Content":
         """Return one study of two without :meth:`differences`; what is asked for last is what ``asked`` asks for."""
-        mine = {run.key for run in self.runs}
+        mine, theirs = ({run.key: run for run in content.runs} for content in (self, asked))
+        new = {key for key, run in theirs.items() if key not in mine or longer(mine[key], run) is run}
         timed = {(timing.problem, timing.optimizer) for timing in self.timings}
         return Content(
             asked.spec,
             asked.problem_info | self.problem_info,
             asked.environment,
             asked.notes,
-            self.runs + [run for run in asked.runs if run.key not in mine],
+            [run for key, run in mine.items() if key not in new] + [theirs[key] for key in theirs if key in new],
             self.timings + [x for x in asked.timings if (x.problem, x.optimizer) not in timed],
             self.format,
             self.whole.joined(asked.whole),
             self.environments | asked.environments,
-            asked.made_with | self.made_with,
+            asked.made_with | {key: name for key, name in self.made_with.items() if key not in new},
         )
 
 
@@ -116,6 +120,11 @@ def same(a: RunRecord, b: RunRecord) -> bool:
     """Return True for runs that are equal in all but their seconds; a NaN equals another here."""
     a, b = replace(a, seconds=0.0), replace(b, seconds=0.0)
     return a == b or json.dumps(a.as_json(), sort_keys=True) == json.dumps(b.as_json(), sort_keys=True)
+
+
+def _agree(a: RunRecord, b: RunRecord) -> bool:
+    """Return True for runs that are the same as far as both go."""
+    return same(cut(a, b.stopped), cut(b, a.stopped))
 
 
 def in_words(run: RunKey) -> str:
@@ -144,6 +153,8 @@ def misfit(content: Content) -> str | None:
         seeds = (tuning_seeds if run.phase == "tune" else judging_seeds)(whole, run.search)
         if not 0 <= run.search < whole.searches or run.seed not in seeds or not 0 <= run.trial < whole.trials:
             return f"it has a run of seed {run.seed} and trial {run.trial}, which its spec does not ask for"
+        if run.stopped is not None and (run.phase != "tune" or run.lost or run.steps[-1:] != [run.stopped]):
+            return f"it has a run of {run.optimizer!r} on {run.problem!r} that was stopped where none is"
         n = len(run.steps)
         looks = [len(x) for x in run.health.values()]
         if {len(run.batch_loss), len(run.loss)} != {n} or len(run.accuracy) not in (0, n) or max(looks, default=0) > n:

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from gradstep.compare.evidence.statistics.power import power
+from gradstep.compare.halving import planned_steps, rungs
+from gradstep.compare.making import thread_pools
 from gradstep.compare.processes import EndedError, apart
-from gradstep.compare.protocol import Plan, hyper_of, totals, train
+from gradstep.compare.protocol import Plan, hyper_of, part_total, parts, totals, train, trials_of, tuning_total
 from gradstep.compare.record import PlannedRun
-from gradstep.compare.workers import thread_pools
 
 FACTORS = (1.2, 1.5, 2.0)
 NOISES = (0.15, 0.35)  # spreads of the steps to a target between seeds, as they were seen on the problems here
@@ -23,7 +24,10 @@ class Forecast:
     Attributes
     ----------
     runs, seconds
-        By problem: how many runs, and the seconds of one, measured with the first optimizer; NaN where it failed.
+        By problem: how many runs, and the seconds of a whole one, measured with the first optimizer; NaN where it
+        failed.
+    whole
+        By problem, the steps of all runs in whole runs: fewer than ``runs``, where trials are halved.
     power
         By noise and factor: the chance that an optimizer which is quicker by that factor on all problems is claimed to
         beat one other.
@@ -31,12 +35,13 @@ class Forecast:
 
     runs: Mapping[str, int]
     seconds: Mapping[str, float]
+    whole: Mapping[str, float]
     power: Mapping[float, Mapping[float, float]]
 
     @property
     def total(self) -> float:
         """The seconds of all runs, one after the other."""
-        return math.fsum(self.runs[problem] * self.seconds[problem] for problem in self.runs)
+        return math.fsum(self.whole[problem] * self.seconds[problem] for problem in self.runs)
 
 
 def forecast(plan: Plan) -> Forecast:
@@ -55,6 +60,7 @@ def forecast(plan: Plan) -> Forecast:
     return Forecast(
         {label: sum(n for (problem, _), n in runs.items() if problem == label) for label in spec.problems},
         {label: _seconds(plan, label) for label in spec.problems},
+        {label: _whole(plan, label) for label in spec.problems},
         {
             noise: {factor: power(*shape, factor=factor, noise=noise, studies=studies) for factor in FACTORS}
             for noise in NOISES
@@ -62,6 +68,19 @@ def forecast(plan: Plan) -> Forecast:
         if len(spec.optimizers) > 1
         else {},
     )
+
+
+def _whole(plan: Plan, label: str) -> float:
+    """The steps of all runs on a problem, in whole runs."""
+    spec, problem = plan.spec, plan.problems[label]
+    steps, found = spec.steps or problem.steps, 0.0
+    for part, optimizer, search in parts(spec):
+        one = plan.contenders[optimizer]
+        if part == label:
+            tuned = rungs(spec, trials_of(spec, one), steps, problem.every) if tuning_total(spec, one) else []
+            judged = part_total(spec, one, search) - tuning_total(spec, one)
+            found += judged + planned_steps(tuned, steps) * spec.tuning_seeds / steps
+    return found
 
 
 def _seconds(plan: Plan, label: str) -> float:

@@ -21,7 +21,8 @@ from gradstep.compare.contender import Contender, contender
 from gradstep.compare.own_stage import is_file, look_at_stage
 from gradstep.compare.problems import FULL, QUICK, Problem, Task, find_problem
 from gradstep.compare.problems.own import ChangedError, Sight, described, is_own, look, own_problem
-from gradstep.compare.problems.targets import records
+from gradstep.compare.problems.problem import TIERS
+from gradstep.compare.problems.targets import settled
 from gradstep.compare.processes import EndedError, apart
 from gradstep.compare.record import (
     SEARCH_SEEDS,
@@ -48,6 +49,7 @@ BEYOND = 1e6  # times the first loss (and 1): a run that gets there has diverged
 SETS = {"quick": QUICK, "full": FULL}  # problems that are compared on together
 FIRST_TUNING_SEED = 1000  # of a search, so choosing and judging never share a seed
 MOST_STEPS, MOST_RUNS, MOST_SEARCHES = 10_000_000, 1_000_000, 100
+MOST_ETA, MOST_RUNGS = 100, 10
 
 
 @dataclass(frozen=True)
@@ -117,7 +119,7 @@ def make_spec(
     if chosen.ruleset == "defaults":
         for one in contenders.values():
             one.stage({})  # which may lack a learning rate
-    goals = {label: goal for label, problem in found.items() if (goal := _goal_of(problem)) is not None}
+    goals = {label: goal for label, problem in found.items() if (goal := _goal_of(problem, contenders)) is not None}
     if target is not None:
         goals = {label: _given(target, problem, sources.get(label)) for label, problem in found.items()}
     spec = Spec(
@@ -230,13 +232,14 @@ def train(planned: PlannedRun) -> RunRecord:
     began = time.perf_counter()
     record = _Record(planned)
     final: dict[str, float] = {}
-    diverged, error = None, None
+    diverged, error, stopped = None, None, None
     try:
         problem = problem_of(planned.problem, planned.source)
         with np.errstate(all="ignore"):  # overflow is what diverging runs do
             task = problem.begin(planned.seed)
             diverged = _train(planned, problem, task, record)
-            final = {} if diverged is not None else _floats(task.evaluate("test"))
+            stopped = planned.until if diverged is None else None
+            final = {} if (diverged, stopped) != (None, None) else _floats(task.evaluate("test"))
     except ChangedError:
         raise
     except (GradstepError, SystemExit) as raised:
@@ -251,6 +254,7 @@ def train(planned: PlannedRun) -> RunRecord:
         final=final,
         diverged=diverged,
         error=error,
+        stopped=stopped,
         health=record.health,
         seconds=time.perf_counter() - began,
     )
@@ -321,7 +325,7 @@ def _floats(values: Mapping[str, float]) -> dict[str, float]:
 
 
 def _train(planned: PlannedRun, problem: Problem, task: Task, record: _Record) -> int | None:
-    """Make all updates of a run; return the update at which it diverged, or None."""
+    """Make the updates of a run; return the update at which it diverged, or None."""
     metered = planned.phase == "health"
     optimizer = started(planned, problem, task, diagnostics=metered)
     steps = planned.steps or problem.steps
@@ -337,6 +341,8 @@ def _train(planned: PlannedRun, problem: Problem, task: Task, record: _Record) -
         if values is not None:
             if not record.add(step, losses, values):
                 return step
+            if step == planned.until:
+                return None
             if metered:
                 record.look(optimizer)
             losses.clear()
@@ -416,13 +422,33 @@ def _has_accuracy(label: str, source: Source | None, split: Any) -> bool:
     return "accuracy" in problem_of(label, source).begin(0).evaluate(split)
 
 
-def _goal_of(problem: Problem) -> Goal | None:
-    """Return the target of a problem, or None; its origin says whether it is frozen or its definition's."""
-    own = problem.target
+def _goal_of(problem: Problem, contenders: Mapping[str, Contender]) -> Goal | None:
+    """Return the target of a problem, or None, with its origin.
+
+    A frozen one is of the baselines that do not compete, so that nobody runs against a level of its own; where all of
+    them do, of all. It is the same for all contenders.
+    """
+    own, name = problem.target, problem.name.partition(":")[0]
     if own is None or math.isnan(own.level):
         return None
-    is_frozen = problem.name.partition(":")[0] in records()
-    return Goal(own.metric, own.level, own.split, "frozen" if is_frozen else "problem", own.patience)
+    if (found := settled(name)) is None:
+        return Goal(own.metric, own.level, own.split, "problem", own.patience, own.easy, own.hard)
+    there = competing(contenders, found.by)
+    left = settled(name, there)
+    levels, left_out = (found, ()) if left is None else (left, there)
+    easy, middle, hard = (levels.levels[tier] for tier in TIERS)
+    return Goal(
+        own.metric, middle, own.split, "frozen", own.patience, easy, hard, levels.by, left_out, compete=left is None
+    )
+
+
+def competing(contenders: Mapping[str, Contender], rules: Sequence[str]) -> tuple[str, ...]:
+    """Return those of the rules that are in a contender, whatever its numbers and stages, or another library's form.
+
+    A variant of a rule has its name in front: ``lamb_keras``.
+    """
+    used = {rule.name for one in contenders.values() for rule in one.rules}
+    return tuple(name for name in rules if any(x == name or x.startswith(f"{name}_") for x in used))
 
 
 def _given(text: str, problem: Problem, source: Source | None) -> Goal:
@@ -457,11 +483,13 @@ def _options(given: Mapping[str, Any]) -> Options:
         "searches": MOST_SEARCHES,
         "seeds": FIRST_TUNING_SEED,
         "steps": MOST_STEPS,
+        "eta": MOST_ETA,
+        "rungs": MOST_RUNGS,
     }
     for name, limit in most.items():
-        value = getattr(options, name)
-        if not (name == "steps" and value is None) and not 1 <= value <= limit:
-            raise GradstepValueError(f"{name.replace('_', '-')} must be 1 to {limit}, not {value}.")
+        value, least = getattr(options, name), 2 if name in ("eta", "rungs") else 1
+        if not (name == "steps" and value is None) and not least <= value <= limit:
+            raise GradstepValueError(f"{name.replace('_', '-')} must be {least} to {limit}, not {value}.")
     if options.shard is not None:
         read_shard(options.shard)
     return options

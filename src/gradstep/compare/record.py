@@ -19,7 +19,7 @@ from gradstep.errors import GradstepValueError
 Phase = Literal["tune", "eval", "health"]
 PHASES: tuple[Phase, ...] = ("tune", "eval", "health")
 Ruleset = Literal["tuned", "defaults"]
-Search = Literal["quasi", "tpe"]
+Search = Literal["quasi", "halving", "tpe"]
 Tune = Literal["lr", "all"]
 FORMAT = 2
 SEARCH_SEEDS = 10_000  # between the first seeds of two searches
@@ -112,6 +112,8 @@ class PlannedRun(RunKey):
         Updates; None: the problem's own number.
     split
         The data of the problem's target: the run is evaluated on them.
+    until
+        The update at which it is stopped, one of an evaluation; None: it makes all steps.
     """
 
     hyper: dict[str, float]
@@ -119,6 +121,7 @@ class PlannedRun(RunKey):
     stage: Source | None
     steps: int | None
     split: Split
+    until: int | None = None
 
     @property
     def is_own(self) -> bool:
@@ -146,6 +149,8 @@ class RunRecord(RunKey, _Plain):
         The update at which a loss or gradient was no longer finite, or the loss beyond all bounds, or None.
     error
         One sentence, where the problem's own code raised something or the run killed its process; else None.
+    stopped
+        The update at which a search by halving stopped it, or None. It is the beginning of the run that is not stopped.
     health
         ``"grad_norm"``, ``"update_ratio"`` (norm of the change over norm of the parameters), ``"rate"`` (norm of the
         change over norm of the gradient) and ``"unmoved"`` (share of numbers with a gradient that stayed as they were)
@@ -162,13 +167,27 @@ class RunRecord(RunKey, _Plain):
     final: dict[str, float]
     diverged: int | None = None
     error: str | None = None
+    stopped: int | None = None
     health: dict[str, list[float]] = field(default_factory=dict[str, list[float]])
     seconds: float = 0.0
 
     @property
     def finished(self) -> bool:
-        """True for a run that made all of its steps: neither diverged nor broken off by an error."""
-        return self.diverged is None and self.error is None
+        """True for a run that made all of its steps: neither lost nor stopped."""
+        return not self.lost and self.stopped is None
+
+    @property
+    def lost(self) -> bool:
+        """True for a run that diverged or was broken off by an error."""
+        return self.diverged is not None or self.error is not None
+
+
+@dataclass(frozen=True)
+class Made:
+    """A run, and the versions and machine that made it; None: those of this process."""
+
+    run: RunRecord
+    environment: dict[str, str] | None = None
 
 
 @dataclass(frozen=True)
@@ -219,9 +238,13 @@ class Goal:
     ----------
     origin
         ``"frozen"`` (in the package, from tuned baselines), ``"problem"`` (by the problem's definition), ``"given"``
-        (on the command line), or ``"study: NAME"``: what the median seed of that optimizer reached here.
-    patience
+        (on the command line), or ``"study: NAME"``: what that optimizer's runs reached here.
+    patience, easy, hard
         As in :class:`~gradstep.compare.problems.Target`.
+    by, left_out
+        The baselines of a level in the package, and those that set none here, because they compete.
+    compete
+        True where all baselines compete, so that none could be left out.
     """
 
     metric: Literal["accuracy", "loss"]
@@ -229,11 +252,16 @@ class Goal:
     split: Literal["train", "validation"]
     origin: str
     patience: int = 1
+    easy: float | None = None
+    hard: float | None = None
+    by: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
+    compete: bool = False
 
     @property
     def target(self) -> Target:
         """The target itself."""
-        return Target(self.metric, self.level, self.split, self.patience)
+        return Target(self.metric, self.level, self.split, self.patience, self.easy, self.hard)
 
 
 @dataclass(frozen=True)
@@ -250,6 +278,8 @@ class ProblemInfo(_Plain):
         Updates in a run of this study, and between two evaluations.
     exact
         True where nothing is held back, so that every split shows the same value.
+    family
+        Problems that are alike; empty in a study of before there were families.
     """
 
     label: str
@@ -259,12 +289,13 @@ class ProblemInfo(_Plain):
     steps: int
     every: int
     exact: bool
+    family: str = ""
 
     @classmethod
     def of(cls, problem: Problem, steps: int | None) -> "ProblemInfo":
         """Return those of a problem, in runs of so many steps (None: its own number)."""
         own = problem
-        return cls(own.name, own.summary, own.source, own.size, steps or own.steps, own.every, own.exact)
+        return cls(own.name, own.summary, own.source, own.size, steps or own.steps, own.every, own.exact, own.family)
 
     def prefix(self, split: Split) -> str:
         """Return the words of a split in front of a metric: see :func:`~gradstep.compare.problems.problem.prefix`."""
@@ -286,7 +317,11 @@ class Options:
     seeds
         Number of paired seeds (0, 1, ...) that judge the best trial of each search.
     search
-        ``"quasi"``: trial k is point k of a stored table; ``"tpe"``: Optuna's sampler chooses.
+        ``"quasi"``: trial k is point k of a stored table; ``"halving"``: so it is, and trials that are behind are
+        stopped; ``"tpe"``: Optuna's sampler chooses.
+    eta, rungs
+        Of halving: one of ``eta`` trials goes on, to ``eta`` times the steps; and how many lengths there are at most,
+        that of the whole run among them. Without it they have their defaults.
     tune
         ``"lr"``, or ``"all"`` hyperparameters that have a declared space.
     steps
@@ -302,6 +337,8 @@ class Options:
     searches: int = 1
     seeds: int = 6
     search: Search = "quasi"
+    eta: int = 3
+    rungs: int = 3
     tune: Tune = "lr"
     steps: int | None = None
     shard: str | None = None
@@ -312,14 +349,17 @@ class Options:
         return (1, 1) if self.shard is None else read_shard(self.shard)
 
     def effective(self) -> dict[str, Any]:
-        """Return the options by name; without tuning, those of tuning have the values that say so."""
-        untuned = {"trials": 1, "tuning_seeds": 0, "searches": 1, "search": "quasi", "tune": "lr"}
+        """Return the options by name; those that mean nothing beside the others have the values that say so."""
         own = {f.name: getattr(self, f.name) for f in fields(Options)}
-        return {**own, **untuned} if self.ruleset == "defaults" else own
+        if self.ruleset == "defaults":
+            own |= {"trials": 1, "tuning_seeds": 0, "searches": 1, "search": "quasi", "tune": "lr"}
+        return own if own["search"] == "halving" else own | {"eta": Options.eta, "rungs": Options.rungs}
 
     def arguments(self) -> list[str]:
         """Return the options as words of the command line, nothing left to defaults."""
-        tuning = ["ruleset"] if self.ruleset == "defaults" else ["trials", "tuning_seeds", "searches", "search", "tune"]
+        halving = ["eta", "rungs"] * (self.search == "halving")
+        tuning = ["trials", "tuning_seeds", "searches", "search", *halving, "tune"]
+        tuning = ["ruleset"] if self.ruleset == "defaults" else tuning
         names = ["seeds", *tuning, *(name for name in ("steps", "shard") if getattr(self, name) is not None)]
         return [f"--{name.replace('_', '-')} {getattr(self, name)}" for name in names]
 
@@ -385,11 +425,12 @@ class Spec(Options, _Plain):
         """Return all by which runs of the two cannot be compared, in a few words: ``steps (20, not 30)``.
 
         Numbers of seeds, trials and searches, names and their order are no difference; but Optuna's trials depend on
-        the number of all, and on the seeds that chose before.
+        the number of all, and on the seeds that chose before. Halving asks for the beginnings of the runs of a search
+        without it.
         """
         free = {"format", "shard", "seeds", "searches", *NAMES, *OF_LABELS}
-        if self.search == other.search == "quasi":
-            free |= {"trials", "tuning_seeds"}
+        if "tpe" not in (self.search, other.search):
+            free |= {"trials", "tuning_seeds", *_HALVING}
         mine, theirs = self.identity(), other.identity()
         unlike = [key for key in mine if key not in free and mine[key] != theirs[key]]
         out = [f"{key} ({_short(mine[key])}, not {_short(theirs[key])})" for key in unlike]
@@ -400,11 +441,16 @@ class Spec(Options, _Plain):
         return out
 
     def joined(self, other: "Spec") -> "Spec":
-        """Return the spec of one study that asks for all runs of two between which there are no differences."""
+        """Return the spec of one study that asks for all runs of two between which there are no differences.
+
+        Where the two are not halved alike, it is not halved.
+        """
         most: dict[str, Any] = {key: max(getattr(self, key), getattr(other, key)) for key in COUNTS}
         names: dict[str, Any] = {key: (*dict.fromkeys(getattr(self, key) + getattr(other, key)),) for key in NAMES}
         own: dict[str, Any] = {key: {**getattr(other, key), **getattr(self, key)} for key in OF_LABELS}
-        return replace(self, **most, **names, **own, shard=None)
+        is_alike = all(getattr(self, key) == getattr(other, key) for key in _HALVING)
+        whole = {} if is_alike else {"search": "quasi", "eta": Options.eta, "rungs": Options.rungs}
+        return replace(self, **most, **names, **own, **whole, shard=None)
 
     def begun_as(self, whole: "Spec") -> "Spec":
         """Return the spec with what ``whole`` has measured of files that both have: the scales of its problems."""
@@ -413,6 +459,9 @@ class Spec(Options, _Plain):
             for label, source in self.sources.items()
         }
         return replace(self, sources=known)
+
+
+_HALVING = ("search", "eta", "rungs")
 
 
 def _unlike(a: "Goal | Source | None", b: "Goal | Source | None") -> str | None:
@@ -427,8 +476,16 @@ def _unlike(a: "Goal | Source | None", b: "Goal | Source | None") -> str | None:
 
 def _told(found: "Goal | Source | None") -> str:
     if isinstance(found, Goal):
-        return f"{found.target} on {found.split} data, {found.origin}"
+        without = f" without {', '.join(found.left_out)}" if found.left_out else ""
+        return f"{found.target} on {found.split} data{_levels(found)}, {found.origin}{without}"
     return "settled by the study" if found is None else found.sha256[:8]
+
+
+def _levels(found: Goal) -> str:
+    """Return what else tells two targets apart: how long they are to be held, and the levels below and above."""
+    held = f", held for {found.patience}" if found.patience > 1 else ""
+    other = [f"{tier} {x:g}" for tier, x in (("easy", found.easy), ("hard", found.hard)) if x is not None]
+    return f"{held} ({', '.join(other)})" if other else held
 
 
 def _short(value: Any) -> str:

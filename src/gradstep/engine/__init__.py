@@ -1,6 +1,6 @@
 """The engines: the same chain, run eagerly in an array's own namespace or compiled into one pass over memory."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import array_api_compat
@@ -41,7 +41,7 @@ def in_place(dense: Any, counts: Sequence[int | None], before: Any) -> Any:
 
 
 def make(
-    kind: str,
+    kind: "str | Callable[..., Engine]",
     program: Program,
     tensors: Sequence[Tensor],
     threads: int | None = None,
@@ -54,7 +54,8 @@ def make(
     Parameters
     ----------
     kind
-        ``"auto"``: compiled for NumPy arrays where llvmlite is installed, else eager. Both give the same bits.
+        ``"auto"``: compiled for NumPy arrays where llvmlite is installed, else eager. Both give the same bits. A
+        function is called with this one and the rest, and gives an engine around another.
     threads
         The most threads for a step of the compiled engine; None: as :func:`gradstep.set_threads` says.
     seed
@@ -67,6 +68,8 @@ def make(
     GradstepValueError
         For an unknown kind, or ``"compiled"`` where that cannot be.
     """
+    if not isinstance(kind, str):  # of gradstep.distributed
+        return kind(make, program, tensors, threads, seed, is_metered=is_metered)
     if kind not in KINDS:
         raise GradstepValueError(f"engine must be one of {', '.join(KINDS)}, not {kind!r}.")
     plain = all(array_api_compat.is_numpy_array(x.value) for x in tensors)

@@ -7,6 +7,7 @@ from typing import Any
 
 import array_api_compat
 import numpy as np
+from numpy.typing import NDArray
 
 from gradstep.array.memory import Regions, apart, numpy_place
 from gradstep.array.namespaces import as_complex, as_reals, as_stored, is_low, namespace, pieces, to_numpy
@@ -159,6 +160,7 @@ class Eager:
         self.places = Places(program, tensors)
         self.grads: Sequence[Any] = ()
         self.sums: list[list[list[float]]] = []  # of the step made last, for each tensor
+        self.measured: list[list[list[float]]] = []  # block sums of the measure made last, for each tensor
         self.outcomes: dict[int, list[tuple[Any, ...]]] = {}  # theta, g and slots of whole arrays, by stage
         self.applied = 0
         self.others: Regions | None = None  # what another engine writes in the same update
@@ -202,8 +204,13 @@ class Eager:
         if rules[part].whole:
             self.outcomes[part] = [_transformed(self.program, part, *case) for case in cases]
             return [], good
-        blocks = [measured(self.program, part, *case) for case in cases]
+        blocks = self.measured = [measured(self.program, part, *case) for case in cases]
         return totals(blocks, is_joint=rules[part].over == "all"), good
+
+    def block_sums(self, part: int) -> NDArray[np.float64]:
+        """Return the block sums of a measure over all arrays that was just made: a row for each thing measured."""
+        things = range(len(self.program.rules[part].measure))
+        return np.array([list(chain.from_iterable(own[k] for own in self.measured)) for k in things], np.float64)
 
     def _whole(self, k: int) -> Whole:
         """Return what the stages of whole arrays gave for a tensor."""

@@ -20,7 +20,7 @@ from gradstep.naming import is_whole, unknown
 LAWS = (
     "form", "equation", "namespaces", "compiled_equals_eager", "oracle", "defaults", "units", "purity",
     "refuses_nonfinite", "odd_symmetry", "nonnegative_slots", "first_step_descends", "zero_rate_keeps_theta",
-    "smaller_state", "concatenation", "groups_and_chain",
+    "smaller_state", "concatenation", "groups_and_chain", "sharding",
 )  # fmt: skip
 
 

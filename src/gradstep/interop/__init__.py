@@ -5,9 +5,9 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from gradstep.interop import flower, keras, mlx, optax, scipy, sklearn, torch
+    from gradstep.interop import flower, keras, mlx, optax, pytorch_optimizer, scipy, sklearn, timm, torch
 
-__all__ = ["flower", "keras", "mlx", "optax", "scipy", "sklearn", "torch"]
+__all__ = ["flower", "keras", "mlx", "optax", "pytorch_optimizer", "scipy", "sklearn", "timm", "torch"]
 
 
 def __getattr__(name: str) -> Any:

@@ -98,7 +98,7 @@ class JointStep:
             self._forget()
             if on_nonfinite != "skip" or not isinstance(error, NonFiniteError) or isinstance(error, ScalarError):
                 raise
-            return self._last.skip()
+            return self.skip()
         finally:
             self._is_stepping = False
 
@@ -169,6 +169,10 @@ class JointStep:
         self._commit()
         for step in self._steps:
             step.recover()
+
+    def skip(self) -> bool:
+        """Count a step that does not happen; return False."""
+        return self._last.skip()
 
     def rehearse(
         self,

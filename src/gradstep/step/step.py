@@ -52,7 +52,8 @@ class Step:
     precision
         How parameters and state are stored.
     engine, threads
-        As for :class:`gradstep.Optimizer`.
+        As for :class:`gradstep.Optimizer`; or a function that gives an engine around another, see
+        :func:`gradstep.engine.make`.
     diagnostics
         Whether each update keeps norms.
 
@@ -104,7 +105,7 @@ class Step:
         *,
         groups: Sequence[int] | None = None,
         precision: Precision | None = None,
-        engine: str = "auto",
+        engine: str | Callable[..., Engine] = "auto",
         threads: int | None = None,
         diagnostics: bool = False,
     ) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 
 from gradstep.errors import GradstepTypeError
 from gradstep.form.rule import Rule
-from gradstep.testing import engines, guard, low, namespaces, purity, symmetry, writing
+from gradstep.testing import engines, guard, low, namespaces, purity, sharding, symmetry, writing
 from gradstep.testing.case import BOUND, Case, Oracle
 
 __all__ = ["LAWS", "Case", "check_rule"]
@@ -32,6 +32,7 @@ LAWS: dict[str, Callable[[Case], None]] = {
         low.smaller_state,
         engines.concatenation,
         engines.groups_and_chain,
+        sharding.sharding,
     )
 }
 

@@ -105,6 +105,7 @@ class Case:
             "zero_rate_keeps_theta": _why_no_zero_rate(rule),
             "smaller_state": _why_no_smaller_state(rule),
             "concatenation": _why_not_concatenated(rule),
+            "sharding": "" if rule.every is None else "processes gather gradients by micro-batches instead",
         }
         return reasons.get(law, "")
 

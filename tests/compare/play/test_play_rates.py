@@ -2,6 +2,8 @@
 
 import json
 import math
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,8 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import gradstep as gs
-from gradstep.compare.show.play import optimizers, pages
+from browser import contrast
+from gradstep.compare.show.play import figures, optimizers, pages
 from gradstep.compare.show.play.rates import best, is_linear, rate_map, rates
+from gradstep.compare.show.play.settings import read
 from gradstep.conventions import stage_of
 from gradstep.text import Named
 
@@ -139,3 +143,23 @@ def test_every_linear_optimizer_has_a_map():
             if not extra or "momentum" in optimizers.known(name).knobs:
                 found = json.loads(pages.rate({"optimizers": name + extra}).body)
                 assert 0 < found["best"]["rate"] <= found["rate"]
+
+
+@pytest.mark.parametrize("sheet", ["page", "dark"])
+def test_ten_steps_a_digit_and_a_thousand_can_be_told_apart_and_marks_be_read(sheet):
+    """By the contrast of their colours, in both themes; text stands on the deepest one, where the best rate is."""
+    css = (Path(gs.__file__).parent / "compare/show/pages" / f"{sheet}.css").read_text()
+    tones = {name: [int(x[k : k + 2], 16) for k in (0, 2, 4)] for name, x in re.findall(r"--(\w+): #(\w{6});", css)}
+    found = figures.rate_map(read({"surface": "quadratic", "optimizers": "momentum"}))["figure"]["data"][0]
+    low, high, (start, first), (_, last) = found["zmin"], found["zmax"], *found["colorscale"][2:]
+    assert found["colorscale"][1] == [start, "paper"]  # of what diverges
+    places = dict(zip(found["colorbar"]["ticktext"], found["colorbar"]["tickvals"], strict=True))
+    shown = []
+    for steps in ("10", "1000"):
+        part = ((places[steps] - low) / (high - low) - start) / (1 - start)
+        shown.append([a + part * (b - a) for a, b in zip(tones[first], tones[last], strict=True)])
+    ten, thousand, deepest, ink = (
+        "rgb({:.0f}, {:.0f}, {:.0f})".format(*x) for x in (*shown, tones[last], tones["ink"])
+    )
+    assert contrast(ten, thousand) > 1.6
+    assert contrast(ink, deepest) > 4.5

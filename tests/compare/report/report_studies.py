@@ -71,6 +71,7 @@ def made_study(
     factor=lambda problem, optimizer: 1.0,
     searches=1,
     luck=lambda search, optimizer: 1.0,
+    family=lambda problem: "",
 ):
     """A study of optimizers that descend at given rates.
 
@@ -86,6 +87,8 @@ def made_study(
         What a rate is multiplied by on a problem.
     luck
         What it is multiplied by in a search.
+    family
+        That of a problem.
     """
     speed = speed or SPEED
     trials, tuning_seeds = (trials, 1) if ruleset == "tuned" else (1, 0)
@@ -103,7 +106,9 @@ def made_study(
         version="1.2.3",
     )
     cards = {
-        p: ProblemInfo(p, f"a made-up problem named {p}", "a formula", "no data", STEPS, EVERY, p == "quadratic")
+        p: ProblemInfo(
+            *(p, f"a made-up problem named {p}", "a formula", "no data", STEPS, EVERY, p == "quadratic", family(p))
+        )
         for p in problems
     }
     runs, timings = [], []

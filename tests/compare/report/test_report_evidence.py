@@ -11,6 +11,7 @@ from report_studies import SPEED, curve, made_study, steps_to
 from gradstep.compare.evidence import statistics
 from gradstep.compare.evidence.evidence import Evidence
 from gradstep.compare.evidence.table import entries
+from gradstep.compare.show.export import rows
 from gradstep.compare.show.report import curves, pairs, ranking, sections, tables, tuning
 from gradstep.compare.show.report.curves import median_band
 from gradstep.compare.show.report.page import content
@@ -361,6 +362,11 @@ def test_equal_runs_have_equal_seconds():
     evidence = Evidence(study)
     assert len({t.step_us for t in study.timings}) == 3
     assert evidence.times("seconds")[0, 0].tolist() == evidence.times("seconds")[0, 1].tolist()
+    assert evidence.times("seconds").tolist() == study.times("seconds").tolist()
+    costs = [row["seconds_to_target"] for row in rows(study) if row["phase"] == "eval" and row["optimizer"] != "adam"]
+    assert costs == [*study.times("seconds")[0, 0], *study.times("seconds")[0, 1]]
+    costs = {row.optimizer: (entry.step_us, entry.optimizer_us) for row in study.table() for entry in row.entries}
+    assert costs["sgd"] == costs["keras.SGD"] != costs["adam"]
     assert evidence.ranks("seconds") == [1, 1, 3]
     first, second = evidence.ecdfs("seconds")[:2]
     np.testing.assert_array_equal(first.x, second.x)

@@ -14,6 +14,7 @@ import report_studies
 from plotly.graph_objects import Figure
 from report_studies import SPEED, made_study
 
+from gradstep.compare.evidence.evidence import Evidence
 from gradstep.compare.protocol import read_contenders
 from gradstep.compare.show.report import write_report
 from gradstep.compare.show.report.looks import looks
@@ -74,7 +75,7 @@ def coloured(part, key=None):
         return {name: coloured(x, name) for name, x in part.items()}
     if isinstance(part, list):
         return [coloured(x) for x in part]
-    tones = ("ink", "paper", "rule", "low", "high", "muted")
+    tones = ("ink", "paper", "rule", "deep", "low", "high", "muted")
     return "black" if part in tones and key not in ("name", "xref", "yref") else part
 
 
@@ -143,6 +144,31 @@ def test_sections_without_data_say_why(name, sentences):
     main = unescape(content(made_study(**STUDIES[name])).main)
     for sentence in sentences:
         assert sentence in main
+
+
+def test_problems_of_a_family_stand_together():
+    """The scores are those of a study of these problems alone; without families there is no table of them."""
+
+    def family(problem):
+        return "nets & co" if problem in ("digits-mlp", "diabetes") else "formulas"
+
+    pace = {"digits-mlp": 1.3, "rosenbrock": 0.5}
+    made = {"factor": lambda p, o: pace.get(p, 1.0) if o == "adam" else 1.0, "family": family}
+    page = content(made_study(problems=SIX, **made)).main
+    table = next(x for x in re.findall("<table.*?</table>", page, re.DOTALL) if "nets &amp; co (2)" in x)
+    assert "formulas (4)" in table
+    shown = re.findall(r"<td[^>]*>([^<]*)</td>", table)
+    names = re.findall(r"<th scope=.row.[^>]*>([^<]*)</th>", table) or shown[::3]
+    numbers = [x for x in shown if re.fullmatch(r"\d\.\d+", x)]
+    for k, those in enumerate((("quadratic", "rosenbrock", "beale", "rastrigin"), ("digits-mlp", "diabetes"))):
+        alone = Evidence(made_study(problems=those, **made))
+        expected = dict(zip(alone.study.optimizers, alone.scores().estimate, strict=True))
+        assert numbers[k::2] == [f"{expected[name]:.3f}" for name in names]
+    heads = '<optgroup label="formulas"><option value="quadratic">', '<optgroup label="nets &amp; co">'
+    assert all(head in page for head in heads)
+    plain = content(made_study(problems=SIX)).main
+    assert "optgroup" not in plain
+    assert "of each family" not in plain
 
 
 def test_the_page_points_nowhere_and_is_not_too_big(tmp_path, monkeypatch):

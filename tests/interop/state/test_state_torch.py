@@ -512,7 +512,7 @@ class TestRefusals:
 
 
 def test_every_rule_of_the_table_exists():
-    assert {rule for own in state.PLACES.values() for rule in own} <= registry(None).keys()
+    assert {rule for kind in state.KINDS.values() for rule in kind.places} <= registry(None).keys()
 
 
 @pytest.mark.parametrize("act", [state.load_state, state.dump_state])

@@ -22,13 +22,17 @@ def stepped(make: Make, case: Case, task: Problem) -> Trajectory:
 
 
 def followed(make: Make, case: Case, task: Problem) -> Trajectory:
-    """Run an optimizer, as :func:`stepped`, and keep its parameters alone.
+    """Run an optimizer, as :func:`stepped`, with the numbers that it keeps in its group as ``group/NAME``.
 
     The default dtype is float64 meanwhile: it is that of the sums and other numbers which a library keeps in tensors.
     """
     with in_float64():
-        done = _run(make, case, task, lambda _: {})
-    return Trajectory(done.theta, done.state)
+        done = _run(make, case, task, lambda opt: _state(opt) | _numbers(opt))
+    (before,) = done.about["param_groups"]
+    own = {key for key, x in done.state[-1].items() if _is_argument(key, x, before)}
+    return Trajectory(
+        done.theta, [{key: x for key, x in row.items() if key not in own} for row in done.state], done.about
+    )
 
 
 @contextmanager
@@ -65,12 +69,26 @@ def _run(make: Make, case: Case, task: Problem, look: Callable[[Any], Arrays]) -
 
 
 def _state(opt: torch.optim.Optimizer) -> Arrays:
-    return {
-        f"{i}/{name}": np.array(x.numpy() if torch.is_tensor(x) else x)
-        for i, own in opt.state_dict()["state"].items()
-        for name, x in own.items()
-        if x is not None
-    }
+    """By ``INDEX/NAME``; what stands beside the parameters by its name."""
+    state = opt.state_dict()["state"]
+    found = {f"{i}/{name}": x for i, own in state.items() if isinstance(own, dict) for name, x in own.items()}
+    found |= {str(i): x for i, x in state.items() if not isinstance(x, dict)}
+    return {key: _array(x) for key, x in found.items() if x is not None}
+
+
+def _numbers(opt: torch.optim.Optimizer) -> Arrays:
+    kinds = int, float, torch.Tensor
+    return {f"group/{key}": _array(x) for key, x in opt.param_groups[0].items() if isinstance(x, kinds) and key != "lr"}
+
+
+def _is_argument(key: str, x: NDArray[Any], before: dict[str, Any]) -> bool:
+    """Return True for a number of a group that was there before the first step, and has not changed."""
+    _, is_of_group, name = key.rpartition("group/")
+    return bool(is_of_group and name in before and before[name] == x)
+
+
+def _array(x: Any) -> NDArray[Any]:
+    return np.array(x.numpy() if torch.is_tensor(x) else x)
 
 
 def _sparse(g: NDArray[Any]) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""pytorch_optimizer on the CPU: parameters in float64. Its state is its own affair, and is not recorded."""
+"""pytorch_optimizer on the CPU: parameters in float64, state by the names of ``state_dict()``."""
 
 import sys
 from importlib.metadata import version

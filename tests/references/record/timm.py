@@ -1,4 +1,4 @@
-"""timm.optim on the CPU: parameters in float64. Its state is its own affair, and is not recorded."""
+"""timm.optim on the CPU: parameters in float64, state by the names of ``state_dict()``."""
 
 import sys
 from pathlib import Path

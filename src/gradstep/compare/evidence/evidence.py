@@ -37,26 +37,29 @@ from gradstep.compare.evidence.statistics import (
     resampled,
     run_scores,
     run_time_table,
+    scores,
     signed_rank,
 )
 from gradstep.compare.evidence.statistics.intervals import LEVEL
 from gradstep.compare.evidence.statistics.ranks import MIN_PROBLEMS
 from gradstep.compare.evidence.statistics.tables import Array
 from gradstep.compare.evidence.study import Axis, Study, final_loss, to_target
+from gradstep.compare.halving import ended, rungs
+from gradstep.compare.problems.problem import TIERS, Tier
 
 COMPARISON_BASELINES = ("adamw", "nesterov", "nadam", "adam", "sgd")  # the first of them that a study has
 
 
 @dataclass(frozen=True)
 class Rates:
-    """Final losses of an optimizer over the learning rates of its trials, sorted by rate.
+    """Final losses of an optimizer over the learning rates of its trials, sorted by rate; of halved ones, the first.
 
     Attributes
     ----------
     rates
         The rates; trials of the same rate are one.
     low, middle, high
-        Of the final losses, the start's where it is worse than that: the least, the median, the greatest.
+        Of these losses, the start's where it is worse than that: the least, the median, the greatest.
     lost, runs
         Runs that diverged or failed, of how many.
     found
@@ -98,13 +101,8 @@ class Evidence:
         return None if found == "seeds" and all(self.fixed) else found
 
     def times(self, axis: Axis = "steps") -> Array:
-        """Times to the targets, [complete problem, optimizer, run]; NaN where no step has been timed yet.
-
-        Optimizers of equal runs have equal seconds, those of the quicker one: they do the same, and clocks have noise.
-        """
-        rows = [self.study.problems.index(problem) for problem in self.problems]
-        units = [[self._unit(axis, problem, label) for label in self.study.optimizers] for problem in self.problems]
-        return self.study.times()[rows] * np.reshape(units, (len(rows), -1, 1))
+        """Times to the targets, [complete problem, optimizer, run]; NaN where no step has been timed yet."""
+        return self.study.times(axis)[[self.study.problems.index(problem) for problem in self.problems]]
 
     def has(self, axis: Axis) -> bool:
         """Return True if there is a complete problem, and all of them have times on this axis."""
@@ -146,7 +144,7 @@ class Evidence:
         both miss every problem by median.
         """
         cards = [self.study.problem_info[problem] for problem in self.problems]
-        units = [[self._unit(axis, card.label, label) for label in self.study.optimizers] for card in cards]
+        units = [[self.study.unit(axis, card.label, label) for label in self.study.optimizers] for card in cards]
         prices = np.array([[card.steps + card.every] for card in cards]) * np.array(units)
         found = self._sure(
             lambda x: log_speedups(x, self.baseline), priced(self.times(axis), prices), len(self.problems) > 1
@@ -155,6 +153,18 @@ class Evidence:
         unknown = (missed & missed[:, [self.baseline]]).all(axis=0)
         estimate, low, high = (np.where(unknown, np.nan, np.exp(x)) for x in (found.estimate, found.low, found.high))
         return Estimate(estimate, low, high, found.over)
+
+    @cached_property
+    def families(self) -> dict[str, list[int]]:
+        """The complete problems of each family, by their places among all of them."""
+        found: dict[str, list[int]] = {}
+        for k, problem in enumerate(self.problems):
+            found.setdefault(self.study.problem_info[problem].family, []).append(k)
+        return found
+
+    def family_scores(self) -> dict[str, Array]:
+        """The scores of the profiles over each family's problems alone, [optimizer]."""
+        return {family: run_scores(self.times()[places]) for family, places in self.families.items()}
 
     def ahead(self, first: int, second: int, over_problems: bool = False) -> Estimate:
         """The difference of two optimizers, above zero if the first is better: of scores, or on one problem of steps.
@@ -187,6 +197,26 @@ class Evidence:
     def _loss(self, problem: str, label: str) -> float:
         return median([final_loss(run) for run in self.study.evaluated(problem, label)])
 
+    @cached_property
+    def tiers(self) -> dict[Tier, Array]:
+        """Steps to the targets at each of their levels, as :meth:`times`; empty where a target has one level."""
+        out: dict[Tier, Array] = {}
+        for tier in TIERS:
+            found = {problem: self.study.target(problem).at(tier) for problem in self.problems}
+            targets = {problem: target for problem, target in found.items() if target is not None}
+            if not targets or len(targets) < len(found):
+                return {}
+            out[tier] = self.study.steps_to(targets)
+        return out
+
+    def first_at(self, tier: Tier) -> list[int]:
+        """Return who is first at a level: by score, or on one problem by median steps; none where nobody solves any."""
+        times = medians(self.tiers[tier])
+        if not np.isfinite(times).any():
+            return []
+        worth = times[0] if len(self.problems) == 1 else -scores(times)
+        return np.flatnonzero(worth == worth.min()).tolist()
+
     def profiles(self, axis: Axis = "steps") -> list[StepFunction]:
         """The performance profile of each optimizer."""
         return profiles(medians(self.times(axis)))
@@ -194,6 +224,8 @@ class Evidence:
     def ecdfs(self, axis: Axis = "steps") -> list[StepFunction]:
         """The run-time distribution of each optimizer over 20 targets a problem; one problem: times as they are.
 
+        They go down to the hard level of the problem, so that no optimizer settles them by its presence; where there is
+        none, to the best loss of all runs.
         Of several, times are fractions of each problem's budget, which is that of the slowest optimizer in seconds. A
         run that did not make all its steps meets no target.
         """
@@ -201,40 +233,26 @@ class Evidence:
         curves = [
             [
                 [
-                    ([x * self._unit(axis, problem, label) for x in run.steps], run.loss) if run.finished else ([], [])
+                    ([x * self.study.unit(axis, problem, label) for x in run.steps], run.loss)
+                    if run.finished
+                    else ([], [])
                     for run in study.evaluated(problem, label)
                 ]
                 for label in study.optimizers
             ]
             for problem in self.problems
         ]
-        found = run_time_table(curves, patience=[study.target(problem).patience for problem in self.problems])
+        targets = [study.target(problem) for problem in self.problems]
+        last = [target.hard if target.metric == "loss" else None for target in targets]
+        found = run_time_table(curves, patience=[target.patience for target in targets], last=last)
         if len(self.problems) > 1:
             budgets = [
-                study.problem_info[problem].steps * max(self._unit(axis, problem, label) for label in study.optimizers)
+                study.problem_info[problem].steps
+                * max(self.study.unit(axis, problem, label) for label in study.optimizers)
                 for problem in self.problems
             ]
             found = found / np.reshape(budgets, (-1, 1, 1, 1))
         return [cumulative(found[:, k]) for k in range(len(study.optimizers))]
-
-    @cached_property
-    def _units(self) -> dict[tuple[str, str], float]:
-        """Seconds of a step, by problem and optimizer; of equal runs the least."""
-        out: dict[tuple[str, str], float] = {}
-        for problem in self.study.problems:
-            alike: dict[object, list[str]] = {}
-            for label in self.study.optimizers:
-                runs = self.study.evaluated(problem, label)
-                curves = tuple((*run.steps, *run.batch_loss, *run.loss, *run.accuracy) for run in runs)
-                alike.setdefault(curves or label, []).append(label)
-            for labels in alike.values():
-                timings = [self.study.timing(problem, label) for label in labels]
-                costs = [timing.step_us / 1e6 for timing in timings if timing is not None]
-                out |= dict.fromkeys([(problem, label) for label in labels], min(costs, default=math.nan))
-        return out
-
-    def _unit(self, axis: Axis, problem: str, label: str) -> float:
-        return self._units[problem, label] if axis == "seconds" else 1.0
 
     @cached_property
     def improvement(self) -> Estimate | None:
@@ -301,8 +319,13 @@ class Evidence:
         return median(found) if found else math.nan
 
     def trials(self, problem: str, optimizer: str) -> BestOfTrials | None:
-        """The best of k trials, in steps to the target; None without trials, or where a target came after them."""
+        """The best of k trials, in steps to the target.
+
+        None without trials, where a target came after them, and where some were stopped before they came to it.
+        """
         spec = self.study.spec
+        if self.first_stop(problem) is not None:
+            return None
         found = [self.study.worth(problem, optimizer, search) for search in range(spec.searches)]
         steps = [steps for worth in found for steps, _ in worth.values()]
         most = min(spec.trials, len(steps))
@@ -310,12 +333,22 @@ class Evidence:
             return None
         return best_of_trials(steps, sorted({*(1 << k for k in range(most.bit_length())), most}))
 
+    @property
+    def halved(self) -> bool:
+        """True where trials were stopped."""
+        return any(self.first_stop(problem) is not None for problem in self.study.problems)
+
+    def first_stop(self, problem: str) -> int | None:
+        """The update to which all trials were made; None for all steps."""
+        spec, card = self.study.spec, self.study.problem_info[problem]
+        return rungs(spec, spec.trials, card.steps, card.every)[0][0]
+
     def rates(self, problem: str, optimizer: str) -> Rates | None:
-        """Final losses over the learning rates that were tried; None where nothing was tried."""
-        start = self.start(problem)
+        """Losses after :meth:`first_stop` over the learning rates that were tried; None where nothing was tried."""
+        start, stop = self.start(problem), self.first_stop(problem)
         tried: dict[float, list[float]] = {}
         for run in self.study.tuning(problem, optimizer):
-            tried.setdefault(self.study.learning_rate(run), []).append(final_loss(run))
+            tried.setdefault(self.study.learning_rate(run), []).append(final_loss(ended(run, stop)))
         rates = sorted(rate for rate in tried if rate > 0)
         if not rates or not math.isfinite(start):
             return None

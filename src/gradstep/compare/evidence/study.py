@@ -17,8 +17,10 @@ from gradstep.compare.contender import Contender, kept_contender
 from gradstep.compare.content import Content
 from gradstep.compare.evidence.statistics import median, steps_to_target
 from gradstep.compare.evidence.statistics.ecdf import FINEST
+from gradstep.compare.halving import cut, ended, rungs, serves
 from gradstep.compare.problems import Target
-from gradstep.compare.protocol import is_asked, parts, totals, tuning_total
+from gradstep.compare.problems.targets import SHARES, in_most, rounded_up
+from gradstep.compare.protocol import is_asked, parts, totals, trials_of
 from gradstep.compare.record import PHASES, SEARCH_SEEDS, Goal, ProblemInfo, RunRecord, Session, Spec, Timing
 from gradstep.compare.show.views import Ecdf, Profile, Table
 from gradstep.compare.store import Reader
@@ -117,15 +119,43 @@ class Study:
             if (run.problem, run.optimizer, run.search) in asked
             and is_asked(self.spec, self.contenders[run.optimizer], run)
         ]
-        chosen = replace(self, runs=[run for run in own if run.phase == "tune"])
-        best = {
-            (problem, optimizer, search): chosen.best_trial(problem, optimizer, search)
-            for problem, optimizer, search in asked
-            if len(chosen.tuning(problem, optimizer, search)) == tuning_total(self.spec, self.contenders[optimizer])
-        }
-        return [
-            run for run in own if run.phase == "tune" or best.get((run.problem, run.optimizer, run.search)) == run.trial
+        tuned = replace(self, runs=[run for run in own if run.phase == "tune"])
+        standing = {part: tuned.standing(*part) for part in asked}
+        halved = self.spec.search == "halving"
+        chosen = replace(
+            self,
+            runs=[
+                cut(run, until)
+                for run in tuned.runs
+                for until in [standing[run.problem, run.optimizer, run.search][0][run.trial]]
+                if halved or serves(run, until)
+            ],
+        )
+        best = {part: chosen.best_trial(*part) for part, (_, is_settled) in standing.items() if is_settled}
+        judged = [
+            run
+            for run in own
+            if run.phase != "tune" and best.get((run.problem, run.optimizer, run.search)) == run.trial
         ]
+        return chosen.runs + judged
+
+    def standing(self, problem: str, optimizer: str, search: int) -> tuple[dict[int, int | None], bool]:
+        """Return how far each trial of a search goes, as far as its runs tell; and whether all of that is made.
+
+        By trial, the update at which it is stopped, None for all steps; empty where there is nothing to choose.
+        """
+        spec, card = self.spec, self.problem_info[problem]
+        trials = trials_of(spec, self.contenders[optimizer])
+        runs, left = self.tuning(problem, optimizer, search), list(range(trials if trials > 1 else 0))
+        until: dict[int, int | None] = {}
+        for stop, n in rungs(spec, len(left), card.steps, card.every):
+            left = left[:n]
+            until |= dict.fromkeys(left, stop)
+            worth = self._worth(problem, [ended(run, stop) for run in runs if run.trial in left and serves(run, stop)])
+            if len(worth) < len(left):
+                return until, False
+            left.sort(key=lambda k: (worth[k], k))
+        return until, True
 
     @classmethod
     def load(cls, folder: str | Path) -> Self:
@@ -240,8 +270,26 @@ class Study:
         return {**one.held, **run.hyper}.get(one.rate or "", math.nan)
 
     def timing(self, problem: str, optimizer: str) -> Timing | None:
-        """Return the cost of an optimizer's step on a problem, or None."""
-        return next((t for t in self.timings if (t.problem, t.optimizer) == (problem, optimizer)), None)
+        """Return the cost of an optimizer's step on a problem, or None.
+
+        Optimizers with equal runs do the same, and clocks have noise: they have that of the quickest.
+        """
+        return self._costs.get((problem, optimizer))
+
+    @cached_property
+    def _costs(self) -> dict[tuple[str, str], Timing]:
+        alike: dict[object, list[Timing]] = {}
+        for t in self.timings:
+            runs = self.evaluated(t.problem, t.optimizer)
+            curves = tuple((*run.steps, *run.batch_loss, *run.loss, *run.accuracy) for run in runs)
+            alike.setdefault((t.problem, curves or t.optimizer), []).append(t)
+        out: dict[tuple[str, str], Timing] = {}
+        for found in alike.values():
+            least = min(found, key=lambda t: (math.isnan(t.step_us), t.step_us))
+            for t in found:
+                cost = replace(t, step_us=least.step_us, optimizer_us=least.optimizer_us)
+                out[t.problem, t.optimizer] = cost
+        return out
 
     def best_trial(self, problem: str, optimizer: str, search: int = 0) -> int:
         """The trial of a search that is best by :data:`CRITERION`, of equals the first; of those that are complete.
@@ -253,8 +301,11 @@ class Study:
 
     def worth(self, problem: str, optimizer: str, search: int = 0) -> dict[int, tuple[float, float]]:
         """Return the worth of each trial of a search by :data:`CRITERION`: the less, the better."""
+        return self._worth(problem, self.tuning(problem, optimizer, search))
+
+    def _worth(self, problem: str, runs: Sequence[RunRecord]) -> dict[int, tuple[float, float]]:
         trials: dict[int, list[RunRecord]] = {}
-        for run in self.tuning(problem, optimizer, search):
+        for run in runs:
             trials.setdefault(run.trial, []).append(run)
         goal = self.spec.goals.get(problem)
         return {
@@ -270,8 +321,9 @@ class Study:
         """The target of a problem and where it comes from.
 
         Where none was settled before, it is what the best baseline among the optimizers (or else the best of all) has
-        after half of its steps in three of four of its runs (:func:`halfway`). The level is NaN, and never met, as long
-        as there are no such runs, or where none of them came down by then.
+        after half of its steps in three of four of its runs (:func:`after`); the easy and the hard level are what that
+        one has after a quarter and at the end. The level is NaN, and never met, as long as there are no such runs, or
+        where none of them came down by then.
         """
         return self._goals[problem]
 
@@ -284,15 +336,16 @@ class Study:
             return Goal("loss", math.nan, "train", "study: its shards settle it together")
         baselines = [label for label, one in self.contenders.items() if one.named.name in TARGET_BASELINES]
         runs = {label: self.evaluated(problem, label) for label in baselines or self.optimizers}
-        reached = {label: in_most([halfway(run) for run in own]) for label, own in runs.items() if own}
+        reached = {label: in_most([after(SHARES["middle"], run) for run in own]) for label, own in runs.items() if own}
         best = min(reached, key=lambda label: reached[label], default="")
         start = min((run.loss[0] for run in runs.get(best, []) if run.loss), default=math.nan)
-        level = reached.get(best, math.inf)
-        if start > 0:
-            level = max(level, FINEST * start)
+        least = FINEST * start if start > 0 else -math.inf
+        level = max(reached.get(best, math.inf), least)
         if not level < start:
             return Goal("loss", math.nan, "train", "study: nothing finite was reached")
-        return Goal("loss", rounded_up(level), "train", f"study: {best}")
+        easy, hard = (in_most([after(SHARES[tier], run) for run in runs[best]]) for tier in ("easy", "hard"))
+        levels = rounded_up(max(easy, level) if easy < start else level), rounded_up(max(min(hard, level), least))
+        return Goal("loss", rounded_up(level), "train", f"study: {best}", 1, *levels)
 
     def target(self, problem: str) -> Target:
         """The target of a problem."""
@@ -314,12 +367,15 @@ class Study:
             where a run is missing (or, of seconds, the time of its step).
         """
         out = self.steps_to({problem: self.target(problem) for problem in self.problems})
-        if axis == "seconds":
-            for i, problem in enumerate(self.problems):
-                for j, optimizer in enumerate(self.optimizers):
-                    timing = self.timing(problem, optimizer)
-                    out[i, j] *= math.nan if timing is None else timing.step_us / 1e6
-        return out
+        units = [[self.unit(axis, problem, optimizer) for optimizer in self.optimizers] for problem in self.problems]
+        return out * np.reshape(units, (*out.shape[:2], 1))
+
+    def unit(self, axis: Axis, problem: str, optimizer: str) -> float:
+        """Return what a step is on an axis: 1, or its seconds; NaN where it has not been timed."""
+        if axis != "seconds":
+            return 1.0
+        timing = self.timing(problem, optimizer)
+        return math.nan if timing is None else timing.step_us / 1e6
 
     def steps_to(self, targets: Mapping[str, Target]) -> NDArray[np.float64]:
         """Return the steps to these targets of problems, in their order, with the other axes of :meth:`times`."""
@@ -384,26 +440,12 @@ def final_loss(run: RunRecord) -> float:
     return run.loss[-1] if run.finished else math.inf
 
 
-def halfway(run: RunRecord) -> float:
-    """The loss after half of the steps: the median of the last five evaluations up to there, the start left out.
+def after(share: float, run: RunRecord) -> float:
+    """The loss after a share of the steps: the median of the last five evaluations up to there, the start left out.
 
     Infinite for a run that did not make all its steps.
     """
     if not run.finished:
         return math.inf
-    until = max(2, bisect_right(run.steps, run.steps[-1] / 2))
+    until = max(2, bisect_right(run.steps, run.steps[-1] * share))
     return median(run.loss[max(1, until - 5) : until])
-
-
-def in_most(levels: Sequence[float]) -> float:
-    """The lowest level that three of four runs reach: the ``ceil(3 n / 4)``-th of ``n``, odd or even."""
-    return sorted(levels)[math.ceil(0.75 * len(levels)) - 1]
-
-
-def rounded_up(x: float) -> float:
-    """Return ``x`` rounded up to four digits."""
-    if x == 0:
-        return x
-    unit = 10.0 ** (math.floor(math.log10(abs(x))) - 3)
-    out = float(f"{math.ceil(x / unit) * unit:.4g}")
-    return out if out >= x else x

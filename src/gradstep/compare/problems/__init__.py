@@ -5,7 +5,21 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from importlib.util import find_spec
 
-from gradstep.compare.problems import digits, exact, linear, mnist, text
+from gradstep.compare.problems import (
+    autoencoder,
+    burgers,
+    cartpole,
+    digits,
+    exact,
+    factors,
+    linear,
+    mnist,
+    normalised,
+    sequences,
+    text,
+    vqe,
+    words,
+)
 from gradstep.compare.problems.problem import Problem, Split, Target, Task, size_option
 from gradstep.errors import GradstepError, GradstepValueError
 from gradstep.naming import unknown
@@ -16,16 +30,25 @@ __all__ = ["FULL", "PROBLEMS", "QUICK", "Problem", "Split", "Target", "Task", "f
 EVERY = "every"  # an option of all problems: updates between two evaluations
 # What makes each problem; its keyword arguments are the problem's options, `quadratic:condition=1000`.
 PROBLEMS: Mapping[str, Callable[..., Problem]] = {
-    "digits-mlp": digits.mlp,
     "digits-softmax": digits.softmax,
-    "digits-conv": digits.conv,
-    "mnist5k-mlp": mnist.mlp,
-    "mnist5k-conv": mnist.conv,
-    "pydoc-chars": text.pydoc,
     "breast-cancer": linear.breast_cancer,
     "fair": linear.fair,
     "diabetes": linear.diabetes,
     "randhie": linear.randhie,
+    "pydoc-words": words.topics,
+    "digits-mlp": digits.mlp,
+    "digits-conv": digits.conv,
+    "digits-batchnorm": normalised.conv,
+    "mnist5k-mlp": mnist.mlp,
+    "mnist5k-conv": mnist.conv,
+    "pydoc-chars": text.pydoc,
+    "pydoc-lstm": sequences.lstm,
+    "pydoc-transformer": sequences.transformer,
+    "digits-autoencoder": autoencoder.digits,
+    "digits-factors": factors.digits,
+    "burgers-pinn": burgers.pinn,
+    "vqe": vqe.vqe,
+    "cartpole": cartpole.policy,
     "logistic": exact.logistic,
     "quadratic": exact.quadratic,
     "rosenbrock": exact.rosenbrock,
@@ -35,18 +58,27 @@ PROBLEMS: Mapping[str, Callable[..., Problem]] = {
 
 # Real data and formulas whose runs are short, and which need no package beyond the extra of the comparison.
 QUICK = ("digits-mlp", "digits-softmax", "digits-conv", "breast-cancer", "diabetes", "quadratic", "rosenbrock")
-# All that is real data.
+# All that is real data or a simulation, and bowls from round to flat: no function of two numbers.
 FULL = (
-    "digits-mlp",
     "digits-softmax",
-    "digits-conv",
-    "mnist5k-mlp",
-    "mnist5k-conv",
-    "pydoc-chars",
     "breast-cancer",
     "fair",
     "diabetes",
     "randhie",
+    "pydoc-words",
+    "digits-mlp",
+    "digits-conv",
+    "digits-batchnorm",
+    "mnist5k-mlp",
+    "mnist5k-conv",
+    "pydoc-chars",
+    "pydoc-lstm",
+    "pydoc-transformer",
+    "digits-autoencoder",
+    "digits-factors",
+    "burgers-pinn",
+    "vqe",
+    "cartpole",
 )
 
 
@@ -86,7 +118,7 @@ def find_problem(text: str) -> Problem:
         pairs = (*plain.values, (EVERY, float(every)))
         problem = replace(problem, every=every, name=str(replace(plain, values=tuple(sorted(pairs)))))
     if problem.needs is not None and find_spec(problem.needs) is None:
-        extra = "compare" if problem.needs == "sklearn" else "data"
+        extra = "compare" if problem.needs in ("sklearn", "scipy") else "data"
         raise GradstepError(
             f"problem {problem.name}: its data come with {problem.needs}, which is missing; "
             f"pip install 'gradstep[{extra}]'."

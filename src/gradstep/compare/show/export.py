@@ -25,23 +25,33 @@ COLUMNS: dict[str, type] = {
     "hyper": str,
     "steps_to_target": float,
     "seconds_to_target": float,
+    "steps_to_easy": float,
+    "steps_to_hard": float,
     "target_loss": float,
     "final_loss": float,
     "final_accuracy": float,
     "diverged": int,
+    "stopped": int,
     "error": str,
     "seconds": float,
 }
 
 
 def rows(study: Study) -> list[FlatRow]:
-    """A row of COLUMNS for each run, in the order of the study; None where there is nothing, infinity for a miss."""
+    """A row of COLUMNS for each run, in the order of the study; None where there is nothing, infinity for a miss.
+
+    A run that a search stopped has no steps to the target: it was not made to the end.
+    """
     return [dict(zip(COLUMNS, _values(study, run), strict=True)) for run in study.runs]
 
 
 def _values(study: Study, run: RunRecord) -> tuple[str | int | float | None, ...]:
-    timing = study.timing(run.problem, run.optimizer)
-    steps = to_target(run, study.target(run.problem))
+    seconds = study.unit("seconds", run.problem, run.optimizer)
+    target = study.target(run.problem)
+    steps, easy, hard = (
+        None if run.stopped is not None or level is None else to_target(run, level)
+        for level in (target, target.at("easy"), target.at("hard"))
+    )
     return (
         run.problem,
         run.optimizer,
@@ -50,11 +60,14 @@ def _values(study: Study, run: RunRecord) -> tuple[str | int | float | None, ...
         run.seed,
         " ".join(f"{key}={short(x)}" for key, x in run.hyper.items()),
         steps,
-        None if timing is None or math.isnan(timing.step_us) else steps * timing.step_us / 1e6,
+        None if steps is None or math.isnan(seconds) else steps * seconds,
+        easy,
+        hard,
         run.loss[-1] if run.finished else None,
         run.final.get("loss"),
         run.final.get("accuracy"),
         run.diverged,
+        run.stopped,
         run.error,
         run.seconds,
     )

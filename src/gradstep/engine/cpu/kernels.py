@@ -19,7 +19,7 @@ from gradstep.array.storage import BLOCKS as BLOCKED
 from gradstep.array.storage import Layout
 from gradstep.engine.cpu.job import BLOCKS, LENGTH, METERED, ROW, SCALARS, STRIDE, SUMS, TABLE, THETA
 from gradstep.engine.cpu.llvm import FLOATS, Function, Operand, constant, halved, i64
-from gradstep.engine.cpu.stored import Memory, Scratch
+from gradstep.engine.cpu.stored import AHEAD, Memory, Scratch
 from gradstep.engine.meters import METERS, metered
 from gradstep.form.chain import Normal, Whole, reductions, run, terms, wholes
 from gradstep.form.rule import Rule
@@ -71,20 +71,25 @@ def emit(
     """
     module = ir.Module("gradstep")
     module.triple = triple
-    _Kernel(module, rules, layout, "apply").apply(METERS if is_metered else 0, ahead)
-    _Kernel(module, rules, layout, "look").look(limit)
+
+    def kernel(name: str) -> _Kernel:
+        return _Kernel(module, rules, layout, name, is_long=not ahead)
+
+    kernel("apply").apply(METERS if is_metered else 0, ahead)
+    kernel("look").look(limit)
     for k, i in enumerate(reductions(rules)):
         # The first reduction reads every gradient anyway, so it looks at them too.
-        _Kernel(module, rules, layout, f"measure{i}").measure(i, limit if k == 0 else None)
+        kernel(f"measure{i}").measure(i, limit if k == 0 else None)
     for i in wholes(rules):
-        _Kernel(module, rules, layout, f"forward{i}").forward(i)
+        kernel(f"forward{i}").forward(i)
     return str(module)
 
 
 class _Kernel:
     """One exported function: a loop over chunks, and in each a loop over vectors of lanes with a masked rest."""
 
-    def __init__(self, module: ir.Module, rules: Sequence[Rule], layout: Layout, name: str) -> None:
+    def __init__(self, module: ir.Module, rules: Sequence[Rule], layout: Layout, name: str, *, is_long: bool) -> None:
+        self.is_long = is_long  # whether chunks follow one another in memory
         self.code = Function(module, name, 3)
         self.rules, self.layout, self.wholes = rules, layout, wholes(rules)
         self.real = FLOATS[layout.compute]
@@ -147,7 +152,7 @@ class _Kernel:
         for k in range(1 + len(self.layout.slots)):
             place = code.word(row, i64(THETA + k))
             with code.count(i64(0), code.least(nbytes, i64(_FETCHED)), CACHE_LINE) as i:
-                code.fetch(builder.add(place, i))
+                code.fetch(builder.add(place, i), is_written=True)
 
     def unmoved(self, start: Operand, g: Operand, kept: Any) -> Operand:
         """1 where the number that is kept is the one before, though its gradient is not zero."""
@@ -216,7 +221,7 @@ class _Kernel:
     def memory(self, row: Any) -> Memory:
         """The memory of a chunk."""
         random = [i for i, rule in enumerate(self.rules) if rule.random is not None and not rule.whole]
-        return Memory(self.code, self.job, row, self.layout, 2 * len(self.wholes), random)
+        return Memory(self.code, self.job, row, self.layout, 2 * len(self.wholes), random, AHEAD if self.is_long else 0)
 
     def given(self, memory: Memory, i: Any, mask: Any) -> tuple[Whole, Normal]:
         """Stages of whole arrays as they were run before, whose results are read; and what stages draw."""

@@ -265,11 +265,11 @@ class Function:
         f = declared(self.module, f"llvm.masked.load.{_suffix(kind)}.p0", kind, takes)
         return self.builder.call(f, [place, ir.Constant(I32, size), mask, constant(kind, 0.0)])
 
-    def fetch(self, address: Any) -> None:
-        """Have the cache line at an address brought near, to be written soon."""
+    def fetch(self, address: Any, *, is_written: bool = False) -> None:
+        """Have the cache line at an address brought near, to be read, or written, soon; the address may be any."""
         place = self.pointer(address, ir.IntType(8))
         f = declared(self.module, "llvm.prefetch.p0", ir.VoidType(), [place.type, I32, I32, I32])
-        self.builder.call(f, [place, ir.Constant(I32, 1), ir.Constant(I32, 3), ir.Constant(I32, 1)])
+        self.builder.call(f, [place, ir.Constant(I32, int(is_written)), ir.Constant(I32, 3), ir.Constant(I32, 1)])
 
     def store(self, value: Any, address: Any, mask: Any, size: int) -> None:
         """Store a vector at an address aligned to ``size``, where ``mask`` is true."""

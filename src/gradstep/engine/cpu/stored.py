@@ -5,6 +5,7 @@ from typing import Any
 
 from llvmlite import ir
 
+from gradstep.array.memory import CACHE_LINE
 from gradstep.array.reduction import LANES
 from gradstep.array.storage import BLOCK, BLOCKS, Layout
 from gradstep.engine.cpu import job as at
@@ -16,6 +17,9 @@ from gradstep.form.vocabulary import normal_number
 _FLOATS: dict[str, Any] = {"bfloat16": Bfloat16(), "float16": Float16()}
 _BLOCKS = {name: Blocks(name) for name in BLOCKS}
 _SIZES = {"float64": 8, "float32": 4}
+# Bytes: a core foresees what follows, but not beyond a page of 4096 bytes. It may lie behind an array's end, which no
+# fetch minds.
+AHEAD = 2048
 
 
 class Memory:
@@ -23,13 +27,13 @@ class Memory:
 
     ``i`` is the number of a vector's first element in the chunk, ``mask`` the lanes that exist (None: all). ``asides``
     is how many arrays are kept aside between passes: theta and g of each stage of whole arrays. ``random`` are the
-    places of the stages that draw numbers.
+    places of the stages that draw numbers. Numbers that lie so many bytes ``ahead`` are fetched, unless it is 0.
     """
 
     def __init__(
-        self, code: Function, job: Any, row: Any, layout: Layout, asides: int = 0, random: Sequence[int] = ()
+        self, code: Function, job: Any, row: Any, layout: Layout, asides: int, random: Sequence[int], ahead: int
     ) -> None:
-        self.code, self.layout = code, layout
+        self.code, self.layout, self.ahead = code, layout, ahead
         self.start = code.word(row, i64(at.START))
         n = len(layout.slots)
         self.blocks = [k for k, name in enumerate(layout.slots) if name in BLOCKS]
@@ -124,7 +128,11 @@ class Memory:
         if name in _FLOATS:
             return _FLOATS[name].load(self.code, place, i, mask)
         size = _SIZES[name]
-        return self.code.load(self.code.offset(place, i, size), ir.VectorType(FLOATS[name], LANES), mask, size)
+        place = self.code.offset(place, i, size)
+        if self.ahead and mask is None:
+            for line in range(self.ahead, self.ahead + LANES * size, CACHE_LINE):
+                self.code.fetch(self.code.builder.add(place, i64(line)))
+        return self.code.load(place, ir.VectorType(FLOATS[name], LANES), mask, size)
 
     def _store(self, name: str, value: Any, place: Any, i: Any, mask: Any, noise: Any) -> None:
         if name in _FLOATS:

@@ -12,7 +12,7 @@ from gradstep.array.namespaces import as_reals, dtype_name, is_complex, to_numpy
 from gradstep.checkpoint.transfer import Parts, uninterrupted
 from gradstep.errors import GradstepTypeError, GradstepValueError
 from gradstep.form.rule import Rule
-from gradstep.interop.state.memory import counted
+from gradstep.interop.state.memory import counted, memory_of_sums
 from gradstep.locks import refuse_reentry
 from gradstep.naming import as_float, unknown
 from gradstep.optimizer import Optimizer
@@ -288,11 +288,13 @@ class OptimizerState:
                 own = parts.state[name][slot]
                 what, shape = f"{slot} of {name!r}", tuple(own.shape)
                 pairs.append((own, self._fitted(what, to_numpy(x), dtype_name(own), shape, ("there", "here"), slot)))
-        groups = self.parts.groups.labels
-        after = [dict(exact) for _ in groups] if exact is not None else self._memory(t, memory or {})
+        groups, each = self.parts.groups.labels, self.parts.program.memory_of_each()
+        theirs = {name: {key: x for key, x in own.items() if key not in each} for name, own in (memory or {}).items()}
+        after = [dict(exact) for _ in groups] if exact is not None else self._memory(t, theirs)
+        own = {name: self._of_each(name, found) for name, found in (memory or {}).items() if each}
 
         def act() -> None:
-            parts.take(parts.hyper, after, t, parts.skipped, pairs)
+            parts.take(parts.hyper, after, t, parts.skipped, pairs, own)
 
         uninterrupted(act)()
 
@@ -326,16 +328,26 @@ class OptimizerState:
         """
         out = [counted(self.parts, t, group) for group in range(len(self.parts.groups.labels))]
         known = [(name, key, x) for name, own in theirs.items() for key, x in own.items()]
+        summed = {f"{part.label}.{key}" for part in self.parts.program.parts for key in memory_of_sums(part.rule)}
         for name, key, x in known:
-            if not 0 <= x <= (1 if key.endswith(".product") else np.inf) or not np.isfinite(x):
-                why = "a product of numbers from 0 to 1" if key.endswith(".product") else "a rate or a share"
-                raise self.refused(f"{key} of {name!r} is {x!r}, and is {why}")
+            is_product = key.endswith(".product") and key not in summed
+            if not (-np.inf if key in summed else 0) <= x <= (1 if is_product else np.inf) or not np.isfinite(x):
+                why = "a product of numbers from 0 to 1" if is_product else "a rate or a share"
+                raise self.refused(f"{key} of {name!r} is {x!r}, and is {'a sum' if key in summed else why}")
             if _differs(x, out[self.groups[name]][key], t):
                 out[self.groups[name]][key] = float(x)
         for name, key, x in known:
             if _differs(x, out[self.groups[name]][key], t):
                 raise self.refused(f"{key} of {name!r} differs from that of others in its group here")
         return out
+
+    def _of_each(self, name: str, theirs: Mapping[str, Any]) -> Own:
+        """The numbers that are kept for each parameter: sums of squares, and averages of such."""
+        numbers = {key: float(theirs[key]) for key in self.parts.program.memory_of_each() if key in theirs}
+        for key, x in numbers.items():
+            if not 0 <= x < np.inf:
+                raise self.refused(f"{key} of {name!r} is {x!r}, and is a sum of squares")
+        return Own({}, numbers)
 
     def _nonnegative(self) -> set[str]:
         return {

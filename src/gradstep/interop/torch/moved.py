@@ -43,8 +43,13 @@ def load_state(
     GradstepTypeError
         When ``state_dict`` is no such thing.
     """
+    take(opt, state_dict, names, t)
+
+
+def take(opt: Any, state_dict: Mapping[str, Any], names: Iterable[str] | None, t: int | None, kind: Any = None) -> None:
+    """Take a state dict as :func:`load_state` does; of another library ``kind`` says what it keeps."""
     if not _is_guest(opt):
-        state.load_state(opt, state_dict, names, t=t)
+        state.load_state(opt, state_dict, names, t=t, kind=kind)
         return
     buckets: Buckets = opt.buckets()
     indices = _indices(buckets, state_dict, names)
@@ -58,7 +63,8 @@ def load_state(
             made, first = Bucket(own, buckets.settings, {}, buckets.rules), own[0].value
             is_counted = STEP in theirs.get(indices[first], {})
             own_t = t if is_counted else counts[first][STEP]
-            state.load_state(step_parts(made.step, made.values), _part(state_dict, made, indices), t=own_t)
+            parts = step_parts(made.step, made.values)
+            state.load_state(parts, _part(state_dict, made, indices), t=own_t, kind=kind)
             made.count()
             kept.update(zip(made.params, made.state, strict=True))
     opt.go_on_from(kept)
@@ -88,11 +94,19 @@ def dump_state(opt: Any, like: Mapping[str, Any], names: Iterable[str] | None = 
     GradstepValueError, GradstepTypeError
         As from :func:`load_state`.
     """
+    return give(opt, like, names)
+
+
+def give(opt: Any, like: Mapping[str, Any], names: Iterable[str] | None, kind: Any = None) -> dict[str, Any]:
+    """Give a state dict as :func:`dump_state` does; ``kind`` as for :func:`take`."""
     if not _is_guest(opt):
-        return state.dump_state(opt, like, names)
+        return state.dump_state(opt, like, names, kind=kind)
     buckets: Buckets = opt.buckets()
     indices = _indices(buckets, like, names)
-    parts = [state.dump_state(step_parts(each.step, each.values), _part(like, each, indices)) for each in buckets.each]
+    parts = [
+        state.dump_state(step_parts(each.step, each.values), _part(like, each, indices), kind=kind)
+        for each in buckets.each
+    ]
     return {**like, "state": {k: own for part in parts for k, own in part["state"].items()}}
 
 

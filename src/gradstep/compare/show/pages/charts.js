@@ -3,7 +3,7 @@
 const narrow = matchMedia("(max-width: 40rem)");
 const dark = matchMedia("(prefers-color-scheme: dark)");
 const SMALL = 600; // a chart less wide has its legend below
-const TONES = ["paper", "ink", "muted", "rule", "low", "high"];
+const TONES = ["paper", "ink", "muted", "rule", "deep", "low", "high"];
 
 function drawChart(id, figure) {
   const style = getComputedStyle(document.body);

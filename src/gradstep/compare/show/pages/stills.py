@@ -19,7 +19,8 @@ WIDTH, HEIGHT = 600, 360
 LEFT, RIGHT, TOP, BOTTOM = 66, 14, 12, 46
 LEGEND_ROW, LEGEND_LETTER = 18, 7.6  # pixels: a row's height, and about the width of a letter
 DASHES = {"dash": "8 4", "dot": "2 3", "dashdot": "8 3 2 3", "longdash": "13 4", "longdashdot": "13 3 2 3"}
-BLUE, DEPTHS, SHADES = "#0072B2", {"low": 0.5, "high": 0.04, "paper": 0.0}, 8  # of a map: opacities, and how many
+BLUE = "#0072B2"
+DEPTHS, SHADES = {"deep": 0.75, "low": 0.4, "high": 0.06, "paper": 0.0}, 12  # of a map: opacities, and how many
 
 Attributes = dict[str, Any]  # of an SVG element; None is left out
 Text = tuple[str, Attributes]

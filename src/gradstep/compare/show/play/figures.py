@@ -157,7 +157,7 @@ def _map_of_rates(found: rates.RateMap, here: dict[str, float]) -> Figure:
         "zmin": -SPACING,
         "zmax": deepest,
         "contours": {"start": 0.0, "end": deepest, "size": SPACING, "showlines": False},
-        "colorscale": [[0, "paper"], [edge, "paper"], [edge, "high"], [1, "low"]],
+        "colorscale": [[0, "paper"], [edge, "paper"], [edge, "high"], [1, "deep"]],
         "colorbar": {
             "title": {"text": "steps a digit", "side": "right"},
             "tickvals": [float(_depth(np.array(10 ** (-1 / n)))) for n in DIGITS],

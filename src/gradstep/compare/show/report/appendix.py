@@ -5,11 +5,13 @@ import math
 from markupsafe import Markup
 
 from gradstep.compare.evidence.study import CRITERION, Study
+from gradstep.compare.problems.problem import TIERS
+from gradstep.compare.problems.targets import SHARES
 from gradstep.compare.protocol import judging_seeds, tuning_seeds
 from gradstep.compare.record import Spec
 from gradstep.compare.show.export import rows
 from gradstep.compare.show.pages.templates import macros
-from gradstep.compare.show.wording import counted, goal
+from gradstep.compare.show.wording import counted, halved, levels
 from gradstep.text import short
 
 ORIGINS = {
@@ -36,19 +38,21 @@ def protocol(study: Study) -> str:
     spec = study.spec
     exact = all(card.exact for card in study.problem_info.values())
     final = "" if exact else " Final figures are from test data, which nothing was chosen by."
-    drawn = "points of one quasi-random table mapped onto" if spec.search == "quasi" else "chosen by Optuna's TPE from"
+    drawn = "chosen by Optuna's TPE from" if spec.search == "tpe" else "points of one quasi-random table mapped onto"
     trials = (
         "Each optimizer is run as it comes, with its own default hyperparameters. "
         if spec.ruleset == "defaults"
         else f"Each optimizer has {counted(spec.trials, 'trial')}, {drawn} its own log-space of "
         f"{'learning rates' if spec.tune == 'lr' else 'hyperparameters'}, with seeds that judge nothing. The best is "
-        f"that with {CRITERION}; it is run again with fresh seeds. {_searches(spec)}"
+        f"that with {CRITERION}; it is run again with fresh seeds. {''.join(f'{x} ' for x in halved(study))}"
+        f"{_searches(spec)}"
     )
+    judging = "Judging runs" if spec.search == "halving" else "All runs"
     return (
         f"{trials}A seed settles the initial parameters and the batches, so runs of one seed start and go on alike for "
-        "every optimizer. All runs go all of their steps; a miss is infinite, and a run that diverges is a miss, even "
-        f"if it touched the target before.{final} Runs have one thread. The time of a step is measured after all runs, "
-        "with nothing beside it, and evaluations are not in it."
+        f"every optimizer. {judging} go all of their steps; a miss is infinite, and a run that diverges is a miss, "
+        f"even if it touched the target before.{final} Runs have one thread. The time of a step is measured after all "
+        "runs, with nothing beside it, and evaluations are not in it."
     )
 
 
@@ -68,13 +72,21 @@ def _run(seeds: range) -> str:
 def _problems(study: Study) -> dict[str, str]:
     out: dict[str, str] = {}
     for label, card in study.problem_info.items():
-        origin = study.goal(label).origin
-        from_where = ORIGINS.get(origin, "settled by this study's own runs")
+        goal = study.goal(label)
+        from_where = ORIGINS.get(goal.origin, "settled by this study's own runs")
+        if goal.by:
+            from_where = f"frozen in the package, what half of {', '.join(goal.by)} reach{_by_when()}"
         out[label] = (
             f"{card.summary[0].upper()}{card.summary[1:]} ({card.source}; {card.size}); {card.steps} steps, evaluated "
-            f"every {card.every}. Target: {goal(study, label)}; {from_where}."
+            f"every {card.every}. Target: {levels(study, label)}; {from_where}."
         )
     return out
+
+
+def _by_when() -> str:
+    """Return the shares of the steps by which baselines reached the levels of targets, in words."""
+    told = [f"{100 * SHARES[tier]:g} %" for tier in TIERS]
+    return f" by {told[0]}, {told[1]} and {told[2]} of the steps in three of four of their runs"
 
 
 def _spec(study: Study) -> dict[str, str]:
@@ -82,7 +94,9 @@ def _spec(study: Study) -> dict[str, str]:
     tuned = spec.ruleset == "tuned"
     rows = {"optimizers": ", ".join(spec.optimizers), "ruleset": spec.ruleset}
     if tuned:
-        rows |= {"trials": str(spec.trials), "searches": str(spec.searches), "search": spec.search, "tuned": spec.tune}
+        halving = f" (eta {spec.eta}, at most {spec.rungs} rungs)" if spec.search == "halving" else ""
+        rows |= {"trials": str(spec.trials), "searches": str(spec.searches), "search": f"{spec.search}{halving}"}
+        rows["tuned"] = spec.tune
         rows["tuning seeds"] = ", ".join(str(seed) for k in range(spec.searches) for seed in tuning_seeds(spec, k))
     rows["judging seeds"] = "; ".join(_run(judging_seeds(spec, k)) for k in range(spec.searches))
     if spec.shard is not None:

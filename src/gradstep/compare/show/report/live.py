@@ -40,7 +40,8 @@ class _Live:
     def _read(self) -> None:
         self._study = Study.of(self._reader.read(), self._folder)
         self._page = content(self._study)
-        self._token = f"{self._study.spec.sha256[:12]}-{len(self._study.runs)}-{len(self._study.timings)}"
+        stopped = sum(run.stopped or 0 for run in self._study.runs)  # of halved trials, one may be made again
+        self._token = f"{self._study.spec.sha256[:12]}-{len(self._study.runs)}-{stopped}-{len(self._study.timings)}"
 
     def __call__(self, query: Query) -> Reply:
         if set(query) - {"seen"}:

@@ -2,8 +2,8 @@
 
 import csv
 import io
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from urllib.parse import quote
 
 from markupsafe import Markup
@@ -38,12 +38,15 @@ class Select:
         Selects of one kind follow one another: the script finds them by the attribute ``data-kind``.
     options
         Values, and the texts that are shown for them.
+    groups
+        The same options under headings, where they have some.
     """
 
     key: str
     label: str
     kind: str
     options: Sequence[tuple[str, str]]
+    groups: Mapping[str, Sequence[tuple[str, str]]] = field(default_factory=dict[str, Sequence[tuple[str, str]]])
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from gradstep.compare.show.report.curves import HEALTH, Metric, curves, health
 from gradstep.compare.show.report.looks import FAMILIES
 from gradstep.compare.show.report.parts import Plot, Section, Select, choices
 from gradstep.compare.show.report.verdict import verdict
-from gradstep.compare.show.wording import entry_cells, goal, headings, remarks
+from gradstep.compare.show.wording import entry_cells, halved, headings, levels, remarks
 from gradstep.text import counted, short
 
 Show = Callable[[Plot], Markup]
@@ -49,6 +49,12 @@ def _leaderboard(evidence: Evidence, _: Show) -> Section:
         text += "For the speed-up a miss costs the budget and one evaluation more, the least that it can have taken."
         heads, rows = tables.leaderboard(evidence)
         parts.append(tables.sortable(text, heads, rows, words=(0, len(heads) - 1)))
+        if len(evidence.families) > 1:
+            text = (
+                "Scores over the problems of each family alone, how many these are in parentheses. Without intervals, "
+                "so differences between families are a hint of where to look, and no finding."
+            )
+            parts.append(tables.sortable(text, *tables.by_family(evidence)))
     else:
         parts.append(macros.paragraph(NONE_COMPLETE))
     words = (0, 1) if study.spec.tune == "all" else (0,)
@@ -56,7 +62,7 @@ def _leaderboard(evidence: Evidence, _: Show) -> Section:
     def board(_: int, problem: str) -> Markup | str:
         rows = [entry_cells(study, entry) for entry in entries(study, problem)]
         caption = (
-            f"{problem}. Target: {goal(study, problem)}; ∞: a miss. In parentheses: the least and the greatest run."
+            f"{problem}. Target: {levels(study, problem)}; ∞: a miss. In parentheses: the least and the greatest run."
         )
         return tables.sortable(caption, headings(study, problem), rows, words) if rows else "no run has been judged yet"
 
@@ -86,10 +92,15 @@ def _distributions(evidence: Evidence, show: Show) -> Section:
     if not evidence.problems:
         parts = [macros.paragraph(NONE_COMPLETE)]
     else:
+        best = "the best that any run reached"
+        hard = {evidence.study.target(problem).at("hard") is not None for problem in evidence.problems}
+        end = " or, where there is none, ".join(
+            ["the problem's hard target"] * (True in hard) + [best] * (False in hard)
+        )
         caption = (
             "Fraction of all targets and seeds reached by then. The targets are 20 losses a problem, in equal ratios "
-            "from the start to the best that any run reached; a line that ends low misses the last of them. A run that "
-            "diverged or failed misses all."
+            f"from the start to {end}; a line that ends low misses the last of them. A run that diverged or failed "
+            "misses all."
         )
         plots = [
             show(Plot(f"ecdf-{axis}", f"By {axis}", caption, ranking.ecdf(evidence, axis))) for axis in _axes(evidence)
@@ -106,12 +117,13 @@ def _learning_curves(evidence: Evidence, show: Show) -> Section:
         if not judged:
             return "no run has been judged yet"
         metrics: list[Metric] = ["loss", "accuracy"] if any(run.accuracy for run in judged) else ["loss"]
-        dotted = study.target(problem).metric
+        target = study.target(problem)
+        dotted, more = target.metric, "" if target.hard is None else ", and thinner its easy and its hard level"
         plots = [
             Plot(
                 f"{metric}-{k}",
                 f"{problem}: {metric}",
-                "Dotted: the target." if metric == dotted else "",
+                f"Dotted: the target{more}." if metric == dotted else "",
                 curves(study, problem, metric) | {"axes": ranking.UNITS},
             )
             for metric in metrics
@@ -136,8 +148,9 @@ def _sensitivity(evidence: Evidence, show: Show) -> Section:
     if study.spec.ruleset == "defaults":
         why = "Every optimizer ran with its defaults: no other learning rate was tried."
         return Section(key, title, [macros.paragraph(why)])
+    what = "Loss of each trial after the first rung" if study.spec.search == "halving" else "Final loss of each trial"
     caption = (
-        f"Final loss of each trial, with {counted(study.spec.tuning_seeds, 'tuning seed')}: the median with bars from "
+        f"{what}, with {counted(study.spec.tuning_seeds, 'tuning seed')}: the median with bars from "
         "the least to the greatest; a cross: a seed diverged. Dotted: the loss before the first step, above which "
         "nothing is drawn."
     )
@@ -148,7 +161,9 @@ def _sensitivity(evidence: Evidence, show: Show) -> Section:
         figure = tuning.sensitivity(evidence, problem)
         if figure is None:
             return "no trial is there"
-        return show(Plot(f"sensitivity-{k}", f"{problem}: final loss", caption, figure)) + _usable(evidence, problem)
+        stop = evidence.first_stop(problem)
+        title = f"{problem}: {'final loss' if stop is None else f'loss after {stop} steps'}"
+        return show(Plot(f"sensitivity-{k}", title, caption, figure)) + _usable(evidence, problem)
 
     return Section(key, title, [_problem_choices(study, "sensitivity"), *_each(study, own)])
 
@@ -185,11 +200,14 @@ def _budget(evidence: Evidence, show: Show) -> Section:
 
     def own(k: int, problem: str) -> Markup | str:
         figure = tuning.budget(evidence, problem)
+        if evidence.first_stop(problem) is not None:
+            return "trials were stopped, so the best of fewer is not known"
         if figure is None:
             return "no trials of which some reached a target that was settled before them"
         return show(Plot(f"budget-{k}", f"{problem}: best of k trials", caption, figure))
 
-    return Section(key, title, [_problem_choices(study, "budget"), *_each(study, own)])
+    told = [macros.paragraph(text) for text in halved(study)]
+    return Section(key, title, [*told, _problem_choices(study, "budget"), *_each(study, own)])
 
 
 def _varied(evidence: Evidence, show: Show) -> Section:
@@ -211,15 +229,27 @@ def _heights(evidence: Evidence, show: Show) -> Section:
         return Section(key, title, [])
     figure = heights.heights(evidence)
     if figure is None:
-        none = "No optimizer's median seed came half of the way to a target."
+        none = (
+            "No optimizer's median seed reached an easy target."
+            if evidence.tiers
+            else ("No optimizer's median seed came half of the way to a target.")
+        )
         return Section(key, title, [macros.paragraph(none)])
-    caption = (
-        "Scores if each target were so far on the way from the start to the target that it is, in the logarithm of the "
-        "loss or the error rate. Where lines cross, the height of the target decides the order. No intervals; the "
-        "hyperparameters are those chosen for the targets as they are."
+    what = (
+        "Scores at the three levels that each target has; the middle ones are what other sections call the target. "
+        if evidence.tiers
+        else "Scores if each target were so far on the way from the start to the target that it is, in the logarithm "
+        "of the loss or the error rate. "
     )
-    plot = Plot("target-heights", "Scores against the height of the targets", caption, figure)
-    return Section(key, title, [show(plot)])
+    caption = (
+        f"{what}Where lines cross, the height of the target decides the order. No intervals; the hyperparameters are "
+        "those chosen for the targets as they are."
+    )
+    parts = [show(Plot("target-heights", "Scores against the height of the targets", caption, figure))]
+    if evidence.tiers:
+        own = "; ".join(f"{problem}: {levels(evidence.study, problem)}" for problem in evidence.problems)
+        parts.append(tables.sortable(f"{own}.", *heights.by_level(evidence)))
+    return Section(key, title, parts)
 
 
 def _cost(evidence: Evidence, show: Show) -> Section:
@@ -304,7 +334,7 @@ def unmoved(study: Study) -> list[str]:
 
 
 def _lost_runs(study: Study) -> Markup:
-    lost = [run for run in study.runs if not run.finished]
+    lost = [run for run in study.runs if run.lost]
     if not lost:
         return macros.paragraph("No run diverged or ended with an error.")
     more = f" The first {MOST_LOST} are shown; all are in the appendix." if len(lost) > MOST_LOST else ""
@@ -345,7 +375,12 @@ def _each(study: Study, make: Callable[[int, str], Markup | str]) -> Iterable[Ma
 
 
 def _problem_choices(study: Study, key: str, *more: Select) -> Markup:
-    return choices(Select(f"{key}-problem", "Problem:", "choice", [(p, p) for p in study.problems]), *more)
+    groups: dict[str, list[tuple[str, str]]] = {}
+    for label, card in study.problem_info.items():
+        groups.setdefault(card.family, []).append((label, label))
+    options = [option for those in groups.values() for option in those]
+    named = groups if len(groups) > 1 else {}
+    return choices(Select(f"{key}-problem", "Problem:", "choice", options, named), *more)
 
 
 def _axes(evidence: Evidence) -> list[Axis]:

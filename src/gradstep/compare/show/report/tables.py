@@ -117,6 +117,17 @@ def leaderboard(evidence: Evidence) -> tuple[list[str], list[list[Cell]]]:
     return heads, rows
 
 
+def by_family(evidence: Evidence) -> tuple[list[str], list[list[Cell]]]:
+    """Headings and rows, in the order of the leaderboard: the score of each optimizer over the problems of a family."""
+    found = evidence.family_scores()
+    heads = ["optimizer", *(f"{family} ({len(evidence.families[family])})" for family in found)]
+    rows: list[list[Cell]] = []
+    for k in evidence.order:
+        label = evidence.study.optimizers[k]
+        rows.append([(label, label), *((f"{own[k]:.3f}", float(own[k])) for own in found.values())])
+    return heads, rows
+
+
 def _chosen(evidence: Evidence, label: str) -> str:
     """The hyperparameters that were chosen, of several problems and searches from the least to the greatest of each."""
     found: dict[str, list[float]] = {}

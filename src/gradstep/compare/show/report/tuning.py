@@ -9,7 +9,10 @@ from gradstep.compare.show.report.looks import looks, marker
 
 
 def sensitivity(evidence: Evidence, problem: str) -> Figure | None:
-    """Return final loss against learning rate in the trials, at most the initial loss; None if nothing was tried."""
+    """Return the loss against the learning rate in the trials, at most the initial loss; None if nothing was tried.
+
+    It is the final one, or where trials were halved that of the first rung, to which all of them came.
+    """
     study = evidence.study
     found = {label: evidence.rates(problem, label) for label in study.optimizers}
     data = [
@@ -20,7 +23,8 @@ def sensitivity(evidence: Evidence, problem: str) -> Figure | None:
     if not data:
         return None
     start = evidence.start(problem)
-    layout = plots.axes("learning rate", f"final {study.problem_info[problem].prefix(study.target(problem).split)}loss")
+    stop, loss = evidence.first_stop(problem), f"{study.problem_info[problem].prefix(study.target(problem).split)}loss"
+    layout = plots.axes("learning rate", f"final {loss}" if stop is None else f"{loss} after {stop} steps")
     layout["xaxis"] |= plots.log_axis([]) | {"dtick": 1}
     layout["yaxis"] |= plots.log_axis([y for trace in data for y in trace["y"]])
     layout["shapes"] = [plots.level(start)]

@@ -1,0 +1,68 @@
+"""State from and to optimizers of torch's kind in other libraries: by the optimizer itself, or its state dict."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from gradstep.errors import GradstepTypeError, GradstepValueError
+from gradstep.interop.state.kind import Kind
+from gradstep.interop.torch.moved import give, take
+from gradstep.naming import unknown
+
+
+class Library:
+    """A library whose optimizers are torch's subclasses.
+
+    Parameters
+    ----------
+    name
+        Its package.
+    kinds
+        What each of its optimizers keeps.
+    refused
+        Why the state of others cannot be had.
+    """
+
+    def __init__(self, name: str, kinds: Mapping[str, Kind], refused: Mapping[str, str]) -> None:
+        self.name, self.kinds, self.refused = name, kinds, refused
+
+    def load(self, opt: Any, theirs: Any, names: Iterable[str] | None, kind: str | None, t: int | None) -> None:
+        """Take their state; see ``gs.interop.timm.load_state``."""
+        its, state_dict = self._found(theirs, kind)
+        take(opt, its.gathered(state_dict), names, t, its)
+
+    def dump(self, opt: Any, like: Any, names: Iterable[str] | None, kind: str | None) -> dict[str, Any]:
+        """Return their state dict; see ``gs.interop.timm.dump_state``."""
+        its, state_dict = self._found(like, kind)
+        return its.spread(give(opt, its.gathered(state_dict), names, its), state_dict)
+
+    def _found(self, theirs: Any, kind: str | None) -> tuple[Kind, Mapping[str, Any]]:
+        """Return what is kept there, and the state dict.
+
+        Raises
+        ------
+        GradstepTypeError
+            For what is neither of its optimizers nor a state dict with its kind.
+        GradstepValueError
+            For an optimizer whose state cannot be had, with the reason.
+        """
+        if isinstance(theirs, Mapping):
+            if not (isinstance(kind, str) and {"state", "param_groups"} <= theirs.keys()):
+                raise GradstepTypeError(
+                    f"{self.name}: expected one of its optimizers, or what its state_dict() gives beside the name of "
+                    f"its class, which the dict does not say: kind='Lion'."
+                )
+            return self._kind(kind), theirs
+        classes = [x.__name__ for x in type(theirs).__mro__ if x.__module__.partition(".")[0] == self.name]
+        if kind is not None or not classes or not hasattr(theirs, "state_dict"):
+            raise GradstepTypeError(
+                f"{self.name}: expected one of its optimizers, not a {type(theirs).__name__}"
+                f"{'' if kind is None else ' with a kind=, which is for a state dict'}."
+            )
+        return self._kind(classes[0]), theirs.state_dict()
+
+    def _kind(self, name: str) -> Kind:
+        if name in self.refused:
+            raise GradstepValueError(f"state of {self.name}.{name}: {self.refused[name]}.")
+        if name not in self.kinds:
+            raise unknown(f"{self.name}: no state is taken of", name, self.kinds)
+        return self.kinds[name]
