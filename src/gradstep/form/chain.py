@@ -327,16 +327,19 @@ class Program:
             if name not in hands:
                 raise GradstepValueError(f"{who} hands over gradients alone, and {name} is needed beside them.")
 
-    def check_for_guest(self, who: str) -> None:
+    def check_for_guest(self, who: str, hands: Collection[str] = (), *, of_each: bool = False) -> None:
         """Refuse a program that a guest in another library cannot step.
+
+        ``hands`` are numbers that it hands over with a step, and ``of_each`` says whether it keeps numbers of each
+        array.
 
         Raises
         ------
         GradstepValueError
             With what it needs.
         """
-        self.refuse_gathering(who)
-        if kept := self.memory_of_each():
+        self.refuse_gathering(who, hands)
+        if (kept := self.memory_of_each()) and not of_each:
             raise GradstepValueError(
                 f"{who} keeps the host's numbers for all arrays together, and {min(kept)} is kept for each; step a "
                 f"gs.Optimizer."
