@@ -476,7 +476,8 @@ def program(stage: Stage) -> Program:
     Raises
     ------
     GradstepValueError
-        When a hyperparameter has no value, or two, or a stage that wraps a rule has none before it.
+        When a hyperparameter has no value, or two, a stage that wraps a rule has none before it, or one stands where it
+        does nothing.
     """
     hyper, keys = _merge(stage.parts)
     for part, mine in zip(stage.parts, keys, strict=True):
@@ -497,6 +498,13 @@ def program(stage: Stage) -> Program:
             f"{' and '.join(part.label for part in stage.parts)}: nothing here turns the gradient into an update, so a "
             f"step would move nothing; put a rule behind: gs.chain(..., gs.sgd(lr=0.01))."
         )
+    readers = [i for i, part in enumerate(stage.parts) if part.rule.reads_gradient or part.rule.measure]
+    for i, part in enumerate(stage.parts):
+        if not part.rule.moves_theta and part.rule.changes_gradient and max(readers, default=-1) <= i:
+            raise GradstepValueError(
+                f"{part.label}: it changes the gradient, and nothing behind it in the chain reads that; let it stand "
+                f"in front of the rule: gs.chain({part.label}, ...)."
+            )
     for part in stage.parts if ends else ():
         if part.rule.takes:
             raise GradstepValueError(
