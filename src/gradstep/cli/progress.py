@@ -4,7 +4,7 @@ import math
 import sys
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Self
@@ -96,6 +96,10 @@ class PlainLines(Lines, Reporter):
             self.say(f"{len(self.runs)} of {self.total} runs, {self.clock()}")
             self.at = now
 
+    def workers(self, where: str, slots: Mapping[str, int]) -> None:
+        """Say how many workers a cluster has."""
+        self.say(crew(where, slots))
+
     def count(self, run: RunRecord) -> None:
         """Take a run in."""
         self.made += 1
@@ -143,6 +147,11 @@ class PlainLines(Lines, Reporter):
             self.say(f"{duration(time.monotonic() - self.started)}; wrote {' and '.join(map(str, files))}")
 
 
+def crew(where: str, slots: Mapping[str, int]) -> str:
+    """Return a cluster's workers in words: ``2 workers at tcp://10.0.0.1:8786, 16 runs at a time``."""
+    return f"{counted(len(slots), 'worker')} at {where}, {counted(sum(slots.values()), 'run')} at a time"
+
+
 def _table(study: Study, wide: bool) -> Table:
     """Return the table: of one problem with all columns; of several, the result of each optimizer on each."""
     if len(study.problems) == 1:
@@ -170,6 +179,7 @@ class LiveRows(PlainLines):
         name, note = (TextColumn(x, markup=False) for x in ("{task.description}", "{task.fields[note]}"))
         columns = name, BarColumn(), MofNCompleteColumn(), note
         self.progress = Progress(*columns, console=self.console)
+        self.crew = ""
         return self
 
     def begin(self, study: Study) -> None:
@@ -192,6 +202,11 @@ class LiveRows(PlainLines):
 
     def __exit__(self, *_: object) -> None:
         self.progress.stop()
+
+    def workers(self, where: str, slots: Mapping[str, int]) -> None:
+        """Show a cluster's workers beside all runs, from now on."""
+        self.crew = crew(where, slots)
+        self.show_all()
 
     def look(self, run: RunRecord) -> None:
         """Keep the best curve of the problem at hand, and count hits."""
@@ -216,7 +231,12 @@ class LiveRows(PlainLines):
         left = self.left(self.totals[label] - done) if self.made else 0.0
         texts = curve, hits, f"about {duration(left)} left" if left else ""
         self.progress.update(self.tasks[label], completed=done, note="  ".join(filter(None, texts)))
-        self.progress.update(self.all, completed=len(self.runs), note=self.clock() if self.made else "")
+        self.show_all()
+
+    def show_all(self) -> None:
+        """Redraw the row of all."""
+        note = ", ".join(filter(None, [self.clock() if self.made else "", self.crew]))
+        self.progress.update(self.all, completed=len(self.runs), note=note)
 
 
 class JsonLines(Reporter):
@@ -238,6 +258,10 @@ class JsonLines(Reporter):
         """A run, without its curves: those are in the folder."""
         curves = ("steps", "batch_loss", "loss", "accuracy", "health")
         self.say("run", {key: value for key, value in run.as_json().items() if key not in curves})
+
+    def workers(self, where: str, slots: Mapping[str, int]) -> None:
+        """A cluster's workers, and how many runs each makes at a time."""
+        self.say("workers", {"cluster": where, "workers": dict(slots)})
 
     def end(self, study: Study, files: Sequence[Path]) -> None:
         """The table, the verdict and the files."""

@@ -183,6 +183,14 @@ class RunRecord(RunKey, _Plain):
 
 
 @dataclass(frozen=True)
+class Made:
+    """A run, and the versions and machine that made it; None: those of this process."""
+
+    run: RunRecord
+    environment: dict[str, str] | None = None
+
+
+@dataclass(frozen=True)
 class Timing(_Plain):
     """The cost of a step, measured with nothing beside it, on one thread.
 

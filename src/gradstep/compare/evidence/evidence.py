@@ -333,6 +333,11 @@ class Evidence:
             return None
         return best_of_trials(steps, sorted({*(1 << k for k in range(most.bit_length())), most}))
 
+    @property
+    def halved(self) -> bool:
+        """True where trials were stopped."""
+        return any(self.first_stop(problem) is not None for problem in self.study.problems)
+
     def first_stop(self, problem: str) -> int | None:
         """The update to which all trials were made; None for all steps."""
         spec, card = self.study.spec, self.study.problem_info[problem]

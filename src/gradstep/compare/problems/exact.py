@@ -91,6 +91,9 @@ def rastrigin(dimension: float = 2.0) -> Problem:
 def quadratic(condition: float = 100.0) -> Problem:
     """A bowl in 20 dimensions with curvatures from 1 down to 1/condition along axes that are rotated at random.
 
+    The start is as far away along each axis. Beyond a condition of 1e4 the flattest ones weigh less than the target,
+    which then asks for curvatures down to about 1e-3 alone: the hardest of these is that of 1e4.
+
     Raises
     ------
     GradstepValueError

@@ -152,6 +152,7 @@ def _limits(evidence: Evidence) -> str:
         else (
             f"with more than {counted(spec.trials, 'trial')} of "
             f"{'the learning rate' if spec.tune == 'lr' else 'the hyperparameters'}"
+            f"{' or all of them in full' if evidence.halved else ''}"
         )
     )
     rows = make_table(study)
