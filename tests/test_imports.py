@@ -208,6 +208,8 @@ def test_nothing_runs_foreign_code_or_calls_home():
     banned = {"pickle", "marshal", "shelve", "dill", "cloudpickle", "socket", "requests", "httpx", "ftplib", "smtplib"}
     for module in sorted(MODULES):
         loaded = {x for x, _ in GRAPH[module]}
+        if module == "gradstep.compare.clusters.ray_cluster":
+            loaded -= {"socket"}  # whether anything answers at the address of a cluster that the user gave
         assert not {x.split(".")[0] for x in loaded} & banned | loaded & {"urllib.request", "http.client"}, module
         for node in ast.walk(TREES[module]):
             if isinstance(node, ast.Call):

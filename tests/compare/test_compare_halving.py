@@ -277,8 +277,17 @@ def test_at_the_shell(tmp_path, monkeypatch, capsys):
     assert spent["planned"] == 2 * (10 * 10 + 4 * 30 + 2 * 90)
     assert spent["full"] <= 2 * 10 * 90
     assert 0 < spent["spent"] <= spent["planned"]
+    assert end["verdict"][-1].count("with more than 10 trials of the learning rate or all of them in full;") == 1
     assert main(line.split()) == 0
-    assert "20 of 26" not in capsys.readouterr().out
+    text = " ".join(capsys.readouterr().out.split())
+    assert "26 of 26 runs are there already" in text
+    said = "10 were made to 1/9 of the steps, the best 4 to 1/3 of the steps and the best 2 to the end."
+    assert f"{said} That took {spent['spent']} steps in place of {spent['full']}, " in text
+    [page] = tmp_path.rglob("report.html")
+    html = page.read_text()
+    assert html.count(said) == 2  # at the budget, and in the protocol
+    assert "loss after 10 steps" in html
+    assert "diabetes: trials were stopped, so the best of fewer is not known." in html
 
 
 def test_the_forecast_knows_of_it():

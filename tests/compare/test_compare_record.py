@@ -126,7 +126,8 @@ def test_what_makes_runs_incomparable_is_told_in_a_few_words():
     assert tpe.differences(replace(tpe, trials=9, tuning_seeds=2)) == ["trials (5, not 9)", "tuning_seeds (1, not 2)"]
     given = replace(SPEC, goals={**SPEC.goals, "quadratic": Goal("loss", 0.5, "train", "given")})
     [said] = SPEC.differences(given)
-    assert said == "target of quadratic (loss ≤ 0.001 on train data, problem, not loss ≤ 0.5 on train data, given)"
+    own = "loss ≤ 0.001 on train data (easy 0.01, hard 0.0001), problem"
+    assert said == f"target of quadratic ({own}, not loss ≤ 0.5 on train data, given)"
     [said] = given.differences(replace(SPEC, goals={}))[:1]
     assert said == "target of quadratic (loss ≤ 0.5 on train data, given, not settled by the study)"
     one, other = (

@@ -9,8 +9,9 @@ import pytest
 from compare_support import table_of, timeless
 from gradstep.compare import Study, compare, make_spec
 from gradstep.compare.evidence.statistics import Spread
-from gradstep.compare.evidence.study import halfway, in_most, rounded_up, with_one_gradient
+from gradstep.compare.evidence.study import after, with_one_gradient
 from gradstep.compare.evidence.table import entries, make_entry
+from gradstep.compare.problems.targets import in_most, rounded_up
 from gradstep.compare.record import ProblemInfo, RunRecord, Timing
 from gradstep.errors import GradstepValueError
 from gradstep.files import writable_folder, write_text
@@ -137,9 +138,9 @@ def test_a_settled_level_is_no_peak_of_the_noise():
     steps = list(range(0, 110, 10))
     losses = [9.0, 8.0, 7.0, 0.001, 5.0, 4.0, 3.0, 2.0, 1.0, 1.0, 1.0]
     run = replace(made_up("eval", 0, 0, INF, 0.5), steps=steps, loss=losses)
-    assert halfway(run) == 5.0
-    assert halfway(replace(run, diverged=90)) == INF
-    assert halfway(replace(run, steps=[0, 7], loss=[2.0, 1.0])) == 1.0
+    assert after(0.5, run) == 5.0
+    assert after(0.5, replace(run, diverged=90)) == INF
+    assert after(0.5, replace(run, steps=[0, 7], loss=[2.0, 1.0])) == 1.0
 
 
 @pytest.mark.parametrize("seeds", range(1, 12))

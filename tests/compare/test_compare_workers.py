@@ -154,13 +154,6 @@ def test_wrong_workers_are_told(options, says):
     assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize(("backend", "package"), [("dask", "distributed"), ("ray", "ray")])
-def test_a_missing_backend_is_told(backend, package, monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, package, None)
-    with pytest.raises(GradstepError, match=rf"backend {backend}: {package}.* missing; pip install '"):
-        compare(**CALL, jobs=2, backend=backend)
-
-
 ONE_THREAD = """
 import time
 import numpy as np

@@ -99,7 +99,7 @@ def test_the_process_apart_is_one_that_can_be_lost(tmp_path):
     first = processes.apart(os.getpid)
     os.kill(first, signal.SIGKILL)
     end = time.monotonic() + 20
-    while not processes._executors[0]._flags.broken and time.monotonic() < end:
+    while not processes.here._executor._flags.broken and time.monotonic() < end:
         time.sleep(0.01)
     assert processes.apart(os.getpid) not in (first, os.getpid())
     assert protocol.apart is processes.apart
@@ -108,9 +108,9 @@ def test_the_process_apart_is_one_that_can_be_lost(tmp_path):
 def test_an_end_after_a_pause(tmp_path, monkeypatch):
     """The process apart ends where nobody asks it; the end of the next one is seen all the same."""
     monkeypatch.setattr(processes, "IDLE", 1.0)
-    processes._end()  # one of another test
+    processes.here.end()  # one of another test
     make_spec([written(tmp_path, "False", "pass")], "sgd")
     time.sleep(2.5)
     with pytest.raises(GradstepValueError, match="ended the process that evaluated it first, by SIGSEGV;"):
         make_spec([written(tmp_path, "True", WAYS["SIGSEGV"])], "sgd")
-    processes._end()
+    processes.here.end()

@@ -167,7 +167,7 @@ class Saved:
                 found = [
                     owners[n][place][key]
                     for k in using
-                    for n in members[k]
+                    for n in members.get(k, ())
                     if key in owners.get(n, {}).get(place, {})
                     and key in _common(mine.programs[mine.rules[k]], self.rules[n])
                 ]

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from gradstep.array.memory import is_writable
 from gradstep.array.namespaces import is_masked, to_numpy
 from gradstep.checkpoint.adopted import Adopted, shared_out
+from gradstep.checkpoint.folder import is_folder, read_folder
 from gradstep.checkpoint.format import canonical, read
 from gradstep.checkpoint.rng import Rng, rng_setter, rng_state
 from gradstep.checkpoint.state import BEST, PARAM, STATE, Saved, array_differences, listed
@@ -171,16 +172,17 @@ def load(path: AnyPath) -> Checkpoint:
     Parameters
     ----------
     path
-        A file that ``opt.save`` wrote.
+        A file that ``opt.save`` wrote, or a folder of :class:`gradstep.distributed.Sharded`, whose arrays are put
+        together.
 
     Raises
     ------
     CheckpointError
-        When the file is not to the last bit what was written, or of a later format.
+        When the file is not to the last bit what was written, or of a later format; when a folder lacks a file.
     FileNotFoundError, PermissionError
         When it cannot be opened.
     """
-    return Checkpoint(*read(path))
+    return Checkpoint(*(read_folder(path) if is_folder(path) else read(path)))
 
 
 def plan(

@@ -12,6 +12,7 @@ import typer
 import gradstep
 from gradstep.cli.bench import bench
 from gradstep.cli.check import check
+from gradstep.cli.checkpoint import checkpoint
 from gradstep.cli.common import INTERRUPTED, Ended, complain, say
 from gradstep.cli.compare import compare
 from gradstep.cli.info import info, problems
@@ -49,6 +50,7 @@ app = typer.Typer(
 for verb in (compare, merge, watch, report, play, check, bench, show, problems, info):
     app.command()(_stays()(verb))
 app.command("run")(_stays()(run_own))
+app.add_typer(checkpoint, name="checkpoint")
 
 
 @app.callback(invoke_without_command=True)

@@ -53,7 +53,22 @@ def compare(
         typer.Option(help="Folder; with more seeds, trials or names it goes on. Default: gradstep-compare/PROBLEM."),
     ] = None,
     jobs: Annotated[int | None, typer.Option(min=1, help="Runs at a time. Default: the number of cores.")] = None,
-    backend: Annotated[str, typer.Option(help="Of joblib: loky, threading, dask, ray.")] = "loky",
+    backend: Annotated[
+        str, typer.Option(help="What makes the runs: loky, threading; or a cluster of dask or ray.")
+    ] = "loky",
+    scheduler: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="Of dask: tcp://HOST:PORT. Default: DASK_SCHEDULER_ADDRESS.")
+    ] = None,
+    address: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="Of ray: HOST:PORT, or auto. Default: RAY_ADDRESS.")
+    ] = None,
+    files: Annotated[
+        list[Path] | None,
+        typer.Option(help="File or folder that a FILE.py reads, for a cluster's workers; several times for several."),
+    ] = None,
+    wait: Annotated[
+        float, typer.Option(help="Seconds without an answer or a worker after which a cluster is given up.")
+    ] = 30.0,
     csv: Annotated[Path | None, typer.Option(help="A row for each run, as CSV.")] = None,
     parquet: Annotated[Path | None, typer.Option(help="The same as Parquet, by pyarrow.")] = None,
     plan: Annotated[
@@ -70,6 +85,7 @@ def compare(
     from gradstep.cli.forecast import show
     from gradstep.cli.progress import reporter
     from gradstep.compare import Study, make_spec, run_study
+    from gradstep.compare.clusters.dispatch import ClusterError
     from gradstep.compare.protocol import DEFAULT_OPTIMIZERS
     from gradstep.compare.show.export import check_parquet, write_tables
     from gradstep.compare.show.wording import failures
@@ -100,7 +116,7 @@ def compare(
     )
     if plan:
         return show(asked, jobs, json)
-    workers = Workers(jobs, backend)
+    workers = Workers(jobs, backend, address_of(backend, scheduler, address), files or [], wait)
     folder = out or free_folder(problems if vary is None else [*problems, vary], asked.spec)
     here = folder.absolute()  # code of the user's may change the current folder
     for note in asked.notes:
@@ -108,13 +124,16 @@ def compare(
     try:
         with reporter(json) as shown:
             study = run_study(asked, folder, workers, shown)
-    except KeyboardInterrupt as error:
+    except (KeyboardInterrupt, ClusterError) as error:
         if not (here / NAME).is_file():
             raise
         kept = Study.load(here)
         total = counted(sum(kept.total.values()), "run")
-        text = f"interrupted; {len(kept.runs)} of {total} are kept in {folder}, and the same command goes on."
-        raise Ended(TERMINATED if isinstance(error, Terminated) else INTERRUPTED, text) from error
+        rest = f"{len(kept.runs)} of {total} are kept in {folder}, and the same command goes on."
+        if isinstance(error, ClusterError):
+            raise ClusterError(f"{error.said}; {rest[:-1]}") from error
+        code = TERMINATED if isinstance(error, Terminated) else INTERRUPTED
+        raise Ended(code, f"interrupted; {rest}") from error
     study.report(here / "report.html")
     write_tables(study, *places)
     shown.end(study, [folder / NAME, folder / "report.html", *filter(None, (csv, parquet))])
@@ -123,6 +142,16 @@ def compare(
     for failure in (failed := failures(study)):
         say(failure)
     return WRONG if failed else 0
+
+
+def address_of(backend: str, scheduler: str | None, address: str | None) -> str | None:
+    """Return the address of a cluster, which has one name with dask and another with ray."""
+    from gradstep.errors import GradstepValueError
+
+    for name, given, owner in (("--scheduler", scheduler, "dask"), ("--address", address, "ray")):
+        if given is not None and backend != owner:
+            raise GradstepValueError(f"{name} is for --backend {owner}, not {backend}.")
+    return scheduler or address
 
 
 def free_folder(problems: Sequence[str], spec: "Spec") -> Path:

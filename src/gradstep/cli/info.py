@@ -41,11 +41,11 @@ def problems() -> None:
     from gradstep.compare.problems.targets import records
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for heading in ("problem", "family", "what is trained", "data", "size", "target", "steps", "s/run"):
+    for heading in ("problem", "family", "what is trained", "data", "size", "target (easy, hard)", "steps", "s/run"):
         table.add_column(heading, justify="right" if heading in ("steps", "s/run") else "left")
     measured = records()
     for make in PROBLEMS.values():
         p = make()
         seconds = f"{measured[p.name]['seconds']:g}" if p.name in measured else ""  # formulas take next to none
-        table.add_row(p.name, p.family, p.summary, p.source, p.size, p.goal, str(p.steps), seconds)
+        table.add_row(p.name, p.family, p.summary, p.source, p.size, p.levels, str(p.steps), seconds)
     console().print(table)

@@ -4,7 +4,7 @@ import math
 import sys
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Self
@@ -26,9 +26,10 @@ from gradstep.compare.show.wording import (
     board_headings,
     chosen,
     entry_cells,
-    goal,
     halved,
     headings,
+    levels,
+    origins,
     summary,
 )
 from gradstep.text import counted, duration, to_json
@@ -74,7 +75,7 @@ class PlainLines(Lines, Reporter):
         self.done = Counter((run.problem, run.optimizer) for run in study.runs)
         self.totals = study.total
         names = ", ".join(study.problems)
-        alone = f"; target: {goal(study, study.problems[0])}" if len(study.problems) == 1 else ""
+        alone = f"; target: {levels(study, study.problems[0])}" if len(study.problems) == 1 else ""
         self.say(f"{names}: {summary(study)}{alone}")
         if there := len(study.runs):
             self.say(f"{there} of {self.total} runs are there already")
@@ -94,6 +95,10 @@ class PlainLines(Lines, Reporter):
         elif now - self.at >= EVERY:
             self.say(f"{len(self.runs)} of {self.total} runs, {self.clock()}")
             self.at = now
+
+    def workers(self, where: str, slots: Mapping[str, int]) -> None:
+        """Say how many workers a cluster has."""
+        self.say(crew(where, slots))
 
     def count(self, run: RunRecord) -> None:
         """Take a run in."""
@@ -131,13 +136,20 @@ class PlainLines(Lines, Reporter):
         self.console.print(table)
         for problem in study.problems:
             if problem not in study.spec.goals or len(study.problems) > 1:
-                self.say(f"target of {problem}: {goal(study, problem)}")
+                self.say(f"target of {problem}: {levels(study, problem)}")
         for text in halved(study):
             self.say(text)
         if any(entry.at_edge for row in study.table() for entry in row.entries) and len(study.problems) == 1:
             self.say(EDGE_NOTE)
+        for line in origins(study):
+            self.say(line)
         if files:  # none where somebody only looked on
             self.say(f"{duration(time.monotonic() - self.started)}; wrote {' and '.join(map(str, files))}")
+
+
+def crew(where: str, slots: Mapping[str, int]) -> str:
+    """Return a cluster's workers in words: ``2 workers at tcp://10.0.0.1:8786, 16 runs at a time``."""
+    return f"{counted(len(slots), 'worker')} at {where}, {counted(sum(slots.values()), 'run')} at a time"
 
 
 def _table(study: Study, wide: bool) -> Table:
@@ -167,6 +179,7 @@ class LiveRows(PlainLines):
         name, note = (TextColumn(x, markup=False) for x in ("{task.description}", "{task.fields[note]}"))
         columns = name, BarColumn(), MofNCompleteColumn(), note
         self.progress = Progress(*columns, console=self.console)
+        self.crew = ""
         return self
 
     def begin(self, study: Study) -> None:
@@ -189,6 +202,11 @@ class LiveRows(PlainLines):
 
     def __exit__(self, *_: object) -> None:
         self.progress.stop()
+
+    def workers(self, where: str, slots: Mapping[str, int]) -> None:
+        """Show a cluster's workers beside all runs, from now on."""
+        self.crew = crew(where, slots)
+        self.show_all()
 
     def look(self, run: RunRecord) -> None:
         """Keep the best curve of the problem at hand, and count hits."""
@@ -213,7 +231,12 @@ class LiveRows(PlainLines):
         left = self.left(self.totals[label] - done) if self.made else 0.0
         texts = curve, hits, f"about {duration(left)} left" if left else ""
         self.progress.update(self.tasks[label], completed=done, note="  ".join(filter(None, texts)))
-        self.progress.update(self.all, completed=len(self.runs), note=self.clock() if self.made else "")
+        self.show_all()
+
+    def show_all(self) -> None:
+        """Redraw the row of all."""
+        note = ", ".join(filter(None, [self.clock() if self.made else "", self.crew]))
+        self.progress.update(self.all, completed=len(self.runs), note=note)
 
 
 class JsonLines(Reporter):
@@ -235,6 +258,10 @@ class JsonLines(Reporter):
         """A run, without its curves: those are in the folder."""
         curves = ("steps", "batch_loss", "loss", "accuracy", "health")
         self.say("run", {key: value for key, value in run.as_json().items() if key not in curves})
+
+    def workers(self, where: str, slots: Mapping[str, int]) -> None:
+        """A cluster's workers, and how many runs each makes at a time."""
+        self.say("workers", {"cluster": where, "workers": dict(slots)})
 
     def end(self, study: Study, files: Sequence[Path]) -> None:
         """The table, the verdict and the files."""

@@ -2,7 +2,7 @@
 
 import math
 import zlib
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -34,6 +34,9 @@ class Listener:
     def result(self, run: RunRecord) -> None:
         """Hear of one more run of the study, which is finished and kept: now, or before the study asked for more."""
 
+    def workers(self, where: str, slots: Mapping[str, int]) -> None:
+        """Hear which workers a cluster has, and how many runs each makes at a time, whenever these are others."""
+
 
 def compare(
     optimizers: str | Sequence[str],
@@ -42,6 +45,8 @@ def compare(
     out: str | Path | None = None,
     jobs: int | None = None,
     backend: str = LOKY,
+    address: str | None = None,
+    files: str | Path | Sequence[str | Path] = (),
     target: str | None = None,
     vary: str | None = None,
     **options: Any,
@@ -57,7 +62,14 @@ def compare(
     out
         A folder in which every finished run is kept at once, and in which the same call goes on; None: in memory alone.
     jobs, backend
-        Runs at a time (None: as many as cores), and joblib's backend; the results do not depend on them.
+        Runs at a time (None: as many as cores), and what makes them: ``"loky"`` or another backend of joblib's, or a
+        cluster of ``"dask"`` or ``"ray"``; the results do not depend on them.
+    address
+        Of the cluster: ``tcp://HOST:PORT`` of dask's scheduler, ``HOST:PORT`` or ``auto`` for ray. None: what the
+        environment names, or else one of this machine alone.
+    files
+        Files and folders that a problem file of one's own reads, for workers that do not see them. Modules beside it
+        that it imports need not be named.
     target
         ``loss=0.1`` or ``accuracy=0.95``, in place of the one that a problem has.
     vary
@@ -68,7 +80,7 @@ def compare(
     Raises
     ------
     GradstepError
-        As from there; and when ``out`` holds another study, or a damaged one.
+        As from there; when ``out`` holds another study, or a damaged one; and when a cluster cannot be had or is lost.
 
     Examples
     --------
@@ -86,7 +98,8 @@ def compare(
         vary=vary,
         **options,
     )
-    return run_study(plan, folder, Workers(jobs, backend))
+    more = [files] if isinstance(files, str | Path) else files
+    return run_study(plan, folder, Workers(jobs, backend, address, [Path(path) for path in more]))
 
 
 def run_study(
@@ -126,7 +139,9 @@ def run_study(
     info = {label: ProblemInfo.of(problem, plan.spec.steps) for label, problem in plan.problems.items()}
     listener = listener or Listener()
     content = Content(plan.spec, info, environment(), list(plan.notes))
-    with sigterm_interrupts(), workers.at_work() as make, Store(folder, content) as store:
+    own = [*plan.spec.sources.values(), *plan.spec.stages.values()]
+    at_work = workers.at_work(own, lambda where, slots: listener.workers(where, slots))
+    with sigterm_interrupts(), at_work as make, Store(folder, content) as store:
 
         def study() -> Study:
             return Study.of(store.content, folder)
@@ -142,8 +157,9 @@ def run_study(
                 if run is not None and serves(run, todo.until) and todo.key not in told:  # it counts from now on
                     told.add(todo.key)
                     listener.result(cut(run, todo.until))
-            for run in make([todo for todo in planned if not serves(done.get(todo.key), todo.until)]):
-                store.add(run)
+            for made in make([todo for todo in planned if not serves(done.get(todo.key), todo.until)]):
+                run = made.run
+                store.add(run, made.environment)
                 done[run.key] = run
                 told.add(run.key)
                 listener.result(run)

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from gradstep.compare.evidence.statistics.power import power
 from gradstep.compare.halving import planned_steps, rungs
+from gradstep.compare.making import thread_pools
 from gradstep.compare.processes import EndedError, apart
 from gradstep.compare.protocol import Plan, hyper_of, part_total, parts, totals, train, trials_of, tuning_total
 from gradstep.compare.record import PlannedRun
-from gradstep.compare.workers import thread_pools
 
 FACTORS = (1.2, 1.5, 2.0)
 NOISES = (0.15, 0.35)  # spreads of the steps to a target between seeds, as they were seen on the problems here

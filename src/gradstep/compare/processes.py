@@ -41,6 +41,54 @@ def end_with(parent: int) -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
+class Apart:
+    """A process that makes calls, one after the other: kept for a while, and started when there is none."""
+
+    def __init__(self) -> None:
+        self._turn = threading.Lock()
+        self._executor: Any = None
+        self._used = 0.0  # when it gave its last result
+
+    def call(self, function: Callable[..., T], *arguments: Any) -> T:
+        """Call a function there; as :func:`apart`."""
+        from joblib.externals.loky.process_executor import BrokenProcessPool
+
+        with self._turn:
+            try:
+                future = self._submit(function, arguments)
+            except BrokenProcessPool:  # by an end between two calls
+                self.end()
+                future = self._submit(function, arguments)
+            try:
+                result = future.result()
+                self._used = time.monotonic()
+                return result
+            except BrokenProcessPool as error:
+                self.end()
+                raise EndedError(_how(str(error))) from None
+            except KeyboardInterrupt:
+                self.end()
+                raise
+
+    def end(self) -> None:
+        """End the process, whatever it is at."""
+        with deferred_signals():
+            executor, self._executor = self._executor, None
+            if executor is not None:
+                executor.shutdown(wait=True, kill_workers=True)
+
+    def _submit(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+        from joblib.externals.loky import ProcessPoolExecutor
+
+        resource_tracker.ensure_running()  # first: Python 3.11 unblocks SIGINT when it starts one
+        if self._executor is not None and time.monotonic() - self._used > IDLE / 2:
+            self.end()  # its process may have ended by itself; loky would start another one and not see that one's end
+        with deferred_signals():
+            if self._executor is None:
+                self._executor = ProcessPoolExecutor(1, timeout=IDLE, initializer=end_with, initargs=(os.getpid(),))
+            return self._executor.submit(_called, str(Path.cwd()), function, arguments)
+
+
 def apart(function: Callable[..., T], *arguments: Any) -> T:
     """Call a function in another process, in this one's current folder, and return what it returns.
 
@@ -58,53 +106,15 @@ def apart(function: Callable[..., T], *arguments: Any) -> T:
     Exception
         Whatever the function raises.
     """
-    from joblib.externals.loky.process_executor import BrokenProcessPool
-
-    with _turn:
-        try:
-            future = _submit(function, arguments)
-        except BrokenProcessPool:  # by an end between two calls
-            _end()
-            future = _submit(function, arguments)
-        try:
-            result = future.result()
-            _used[0] = time.monotonic()
-            return result
-        except BrokenProcessPool as error:
-            _end()
-            raise EndedError(_how(str(error))) from None
-        except KeyboardInterrupt:
-            _end()
-            raise
+    return here.call(function, *arguments)
 
 
-_turn = threading.Lock()
-_executors: list[Any] = []  # the process apart, while there is one
-_used = [0.0]  # when it gave its last result
-
-
-def _submit(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
-    from joblib.externals.loky import ProcessPoolExecutor
-
-    resource_tracker.ensure_running()  # first: Python 3.11 unblocks SIGINT when it starts one
-    if _executors and time.monotonic() - _used[0] > IDLE / 2:
-        _end()  # its process may have ended by itself; loky would start another one and not see that one's end
-    with deferred_signals():
-        if not _executors:
-            _executors.append(ProcessPoolExecutor(1, timeout=IDLE, initializer=end_with, initargs=(os.getpid(),)))
-        return _executors[0].submit(_called, str(Path.cwd()), function, arguments)
+here = Apart()
 
 
 def _called(folder: str, function: Callable[..., T], arguments: tuple[Any, ...]) -> T:
     with contextlib.chdir(folder):
         return function(*arguments)
-
-
-def _end() -> None:
-    """End the process apart, whatever it is at."""
-    with deferred_signals():
-        while _executors:
-            _executors.pop().shutdown(wait=True, kill_workers=True)
 
 
 def _how(text: str) -> str:
@@ -118,9 +128,8 @@ def _how(text: str) -> str:
 
 def _forget() -> None:
     """Forget the process apart in the child of a fork: it is its parent's."""
-    global _turn
-    _turn = threading.Lock()
-    _executors.clear()
+    global here
+    here = Apart()
 
 
 if hasattr(os, "register_at_fork"):

@@ -21,7 +21,8 @@ from gradstep.compare.contender import Contender, contender
 from gradstep.compare.own_stage import is_file, look_at_stage
 from gradstep.compare.problems import FULL, QUICK, Problem, Task, find_problem
 from gradstep.compare.problems.own import ChangedError, Sight, described, is_own, look, own_problem
-from gradstep.compare.problems.targets import records
+from gradstep.compare.problems.problem import TIERS
+from gradstep.compare.problems.targets import settled
 from gradstep.compare.processes import EndedError, apart
 from gradstep.compare.record import (
     SEARCH_SEEDS,
@@ -118,7 +119,7 @@ def make_spec(
     if chosen.ruleset == "defaults":
         for one in contenders.values():
             one.stage({})  # which may lack a learning rate
-    goals = {label: goal for label, problem in found.items() if (goal := _goal_of(problem)) is not None}
+    goals = {label: goal for label, problem in found.items() if (goal := _goal_of(problem, contenders)) is not None}
     if target is not None:
         goals = {label: _given(target, problem, sources.get(label)) for label, problem in found.items()}
     spec = Spec(
@@ -421,13 +422,33 @@ def _has_accuracy(label: str, source: Source | None, split: Any) -> bool:
     return "accuracy" in problem_of(label, source).begin(0).evaluate(split)
 
 
-def _goal_of(problem: Problem) -> Goal | None:
-    """Return the target of a problem, or None; its origin says whether it is frozen or its definition's."""
-    own = problem.target
+def _goal_of(problem: Problem, contenders: Mapping[str, Contender]) -> Goal | None:
+    """Return the target of a problem, or None, with its origin.
+
+    A frozen one is of the baselines that do not compete, so that nobody runs against a level of its own; where all of
+    them do, of all. It is the same for all contenders.
+    """
+    own, name = problem.target, problem.name.partition(":")[0]
     if own is None or math.isnan(own.level):
         return None
-    is_frozen = problem.name.partition(":")[0] in records()
-    return Goal(own.metric, own.level, own.split, "frozen" if is_frozen else "problem", own.patience)
+    if (found := settled(name)) is None:
+        return Goal(own.metric, own.level, own.split, "problem", own.patience, own.easy, own.hard)
+    there = competing(contenders, found.by)
+    left = settled(name, there)
+    levels, left_out = (found, ()) if left is None else (left, there)
+    easy, middle, hard = (levels.levels[tier] for tier in TIERS)
+    return Goal(
+        own.metric, middle, own.split, "frozen", own.patience, easy, hard, levels.by, left_out, compete=left is None
+    )
+
+
+def competing(contenders: Mapping[str, Contender], rules: Sequence[str]) -> tuple[str, ...]:
+    """Return those of the rules that are in a contender, whatever its numbers and stages, or another library's form.
+
+    A variant of a rule has its name in front: ``lamb_keras``.
+    """
+    used = {rule.name for one in contenders.values() for rule in one.rules}
+    return tuple(name for name in rules if any(x == name or x.startswith(f"{name}_") for x in used))
 
 
 def _given(text: str, problem: Problem, source: Source | None) -> Goal:

@@ -183,6 +183,14 @@ class RunRecord(RunKey, _Plain):
 
 
 @dataclass(frozen=True)
+class Made:
+    """A run, and the versions and machine that made it; None: those of this process."""
+
+    run: RunRecord
+    environment: dict[str, str] | None = None
+
+
+@dataclass(frozen=True)
 class Timing(_Plain):
     """The cost of a step, measured with nothing beside it, on one thread.
 
@@ -230,9 +238,13 @@ class Goal:
     ----------
     origin
         ``"frozen"`` (in the package, from tuned baselines), ``"problem"`` (by the problem's definition), ``"given"``
-        (on the command line), or ``"study: NAME"``: what the median seed of that optimizer reached here.
-    patience
+        (on the command line), or ``"study: NAME"``: what that optimizer's runs reached here.
+    patience, easy, hard
         As in :class:`~gradstep.compare.problems.Target`.
+    by, left_out
+        The baselines of a level in the package, and those that set none here, because they compete.
+    compete
+        True where all baselines compete, so that none could be left out.
     """
 
     metric: Literal["accuracy", "loss"]
@@ -240,11 +252,16 @@ class Goal:
     split: Literal["train", "validation"]
     origin: str
     patience: int = 1
+    easy: float | None = None
+    hard: float | None = None
+    by: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
+    compete: bool = False
 
     @property
     def target(self) -> Target:
         """The target itself."""
-        return Target(self.metric, self.level, self.split, self.patience)
+        return Target(self.metric, self.level, self.split, self.patience, self.easy, self.hard)
 
 
 @dataclass(frozen=True)
@@ -459,8 +476,16 @@ def _unlike(a: "Goal | Source | None", b: "Goal | Source | None") -> str | None:
 
 def _told(found: "Goal | Source | None") -> str:
     if isinstance(found, Goal):
-        return f"{found.target} on {found.split} data, {found.origin}"
+        without = f" without {', '.join(found.left_out)}" if found.left_out else ""
+        return f"{found.target} on {found.split} data{_levels(found)}, {found.origin}{without}"
     return "settled by the study" if found is None else found.sha256[:8]
+
+
+def _levels(found: Goal) -> str:
+    """Return what else tells two targets apart: how long they are to be held, and the levels below and above."""
+    held = f", held for {found.patience}" if found.patience > 1 else ""
+    other = [f"{tier} {x:g}" for tier, x in (("easy", found.easy), ("hard", found.hard)) if x is not None]
+    return f"{held} ({', '.join(other)})" if other else held
 
 
 def _short(value: Any) -> str:

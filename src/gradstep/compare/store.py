@@ -91,10 +91,22 @@ class Store:
             os.close(self._lock)
             self._lock = None
 
-    def add(self, made: RunRecord | Timing) -> None:
-        """Store a run or a timing that was made here; it is on the disk when this returns."""
-        name = name_of(self.content.environment)
+    def add(self, made: RunRecord | Timing, environment: Mapping[str, str] | None = None) -> None:
+        """Store a run or a timing; it is on the disk when this returns.
+
+        Parameters
+        ----------
+        made
+            The run or the timing.
+        environment
+            Versions and machine that made it; None: those here.
+        """
+        environment = environment or self.content.environment
+        name = name_of(environment)
         with _as_checkpoint_error(self.path):
+            if name not in self.content.environments:
+                self.content.environments[name] = dict(environment)
+                self._put_fact("environments", self.content.environments)
             self._insert(made, {made.key: name} if isinstance(made, RunRecord) else {})
         self.content.add(made, name)
 
@@ -160,9 +172,12 @@ class Store:
         """Write the facts of a study that are not those that were found."""
         new, old = _facts(content), {} if found is None else _facts(found)
         for name, fact in new.items():
-            text = json.dumps(fact)
-            if name not in old or text != json.dumps(old[name]):
-                self._connection.execute("INSERT OR REPLACE INTO facts VALUES (?, ?, ?)", (name, text, _crc(text)))
+            if name not in old or json.dumps(fact) != json.dumps(old[name]):
+                self._put_fact(name, fact)
+
+    def _put_fact(self, name: str, fact: Any) -> None:
+        text = json.dumps(fact)
+        self._connection.execute("INSERT OR REPLACE INTO facts VALUES (?, ?, ?)", (name, text, _crc(text)))
 
 
 class Reader:

@@ -8,10 +8,10 @@ from dataclasses import replace
 import numpy as np
 
 from gradstep.array.tree import flatten
+from gradstep.compare.making import thread_pools
 from gradstep.compare.processes import EndedError, apart
 from gradstep.compare.protocol import problem_of, started
 from gradstep.compare.record import PlannedRun, Timing
-from gradstep.compare.workers import thread_pools
 from gradstep.errors import GradstepError
 
 BLOCKS = 8

@@ -1,27 +1,36 @@
-"""Runs made several at a time, by joblib: loky's processes, or whatever else its backends are."""
+"""Runs made several at a time: by loky's processes or another backend of joblib's, or by a cluster of dask or ray."""
 
 import os
 import threading
 import warnings
-from collections.abc import Callable, Generator
-from contextlib import ExitStack, chdir, contextmanager, suppress
-from functools import cache
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import Any
 
-from gradstep.compare.processes import EndedError, apart, end_with
-from gradstep.compare.protocol import problem_of, train
-from gradstep.compare.record import PlannedRun, RunRecord, Source
+from gradstep.compare.clusters.dask_cluster import dask_cluster
+from gradstep.compare.clusters.dispatch import WAIT, Lead
+from gradstep.compare.clusters.parcel import Parcel
+from gradstep.compare.clusters.ray_cluster import ray_cluster
+from gradstep.compare.making import alone, thread_pools, tried
+from gradstep.compare.processes import end_with
+from gradstep.compare.record import Made, PlannedRun, RunRecord, Source
 from gradstep.compare.signals import deferred_signals
-from gradstep.errors import GradstepError, GradstepValueError
+from gradstep.errors import GradstepValueError
 
-TRIES = 3  # of a run that kills its process
 HANDED_OUT = 3  # runs for each worker, at most, that joblib has handed out before it needs them
 FEW = 4  # runs for each worker of a backend that gives all results at once
 MOST_JOBS = 1024
 LOKY, THREADING = "loky", "threading"
 OURS = (LOKY, "multiprocessing")  # backends whose processes belong to this one
+CLUSTERS = {"dask": dask_cluster, "ray": ray_cluster}
+
+Make = Callable[[list[PlannedRun]], Iterator[Made]]
+
+
+def hush(where: str, slots: Mapping[str, int]) -> None:
+    """Do nothing with what is told of workers."""
 
 
 class Workers:
@@ -30,42 +39,76 @@ class Workers:
     Parameters
     ----------
     jobs
-        How many at a time; None: a process for each core. One: in this process, with the ordinary backend; but runs
-        with a file of the user's in another one, since they may end it.
+        How many at a time; None: a process for each core, or all that a cluster has. One: in this process, with the
+        ordinary backend; but runs with a file of the user's in another one, since they may end it.
     backend
-        Of joblib: ``"loky"``, ``"threading"``, ``"dask"``, ``"ray"``, ... The numbers are the same.
+        ``"dask"``, ``"ray"``, or one of joblib's: ``"loky"``, ``"threading"``, ... The numbers are the same.
+    address
+        Of a cluster; None: what the environment names, or else one of this machine.
+    files
+        Files and folders that a cluster's workers get beside the study's own files and what these import.
+    wait
+        Seconds without an answer, or without a worker, after which a cluster is given up.
 
     Raises
     ------
     GradstepValueError
-        For a number out of range.
+        For a number out of range, and for what only a cluster can use without one.
     """
 
-    def __init__(self, jobs: int | None = None, backend: str = LOKY) -> None:
+    def __init__(
+        self,
+        jobs: int | None = None,
+        backend: str = LOKY,
+        address: str | None = None,
+        files: Sequence[Path] = (),
+        wait: float = WAIT,
+    ) -> None:
         if jobs is not None and not 1 <= jobs <= MOST_JOBS:
             raise GradstepValueError(f"jobs must be 1 to {MOST_JOBS}, not {jobs}.")
-        self.jobs, self.backend = jobs or os.cpu_count() or 1, backend
+        if not 0 < wait < float("inf"):
+            raise GradstepValueError(f"wait must be a number of seconds above 0, not {wait}.")
+        if backend not in CLUSTERS and (given := [name for name, x in (("address", address), ("files", files)) if x]):
+            raise GradstepValueError(
+                f"{' and '.join(given)} {'is' if given == ['address'] else 'are'} for a cluster: backend dask or ray, "
+                f"not {backend}."
+            )
+        self.asked, self.jobs, self.backend = jobs, jobs or os.cpu_count() or 1, backend
+        self.address, self.files, self.wait, self.here = address, files, wait, Path.cwd()
 
     @contextmanager
-    def at_work(self) -> Generator[Callable[[list[PlannedRun]], Generator[RunRecord]]]:
+    def at_work(
+        self, sources: Iterable[Source] = (), tell: Callable[[str, Mapping[str, int]], None] = hush
+    ) -> Generator[Make]:
         """Give a function that makes runs within the block, and yields each as soon as it is finished.
 
         Runs whose process was killed are made again, each alone, so that one which kills its process is known;
         after so many tries that is its result.
+
+        Parameters
+        ----------
+        sources
+            The study's own files, which a cluster's workers get.
+        tell
+            Hears where a cluster is and which workers it has.
         """
         import joblib  # 0.2 s
 
+        if self.backend in CLUSTERS:
+            parcel = Parcel.of(found, self.files, self.here) if (found := list(sources)) else None
+            with CLUSTERS[self.backend](self.address, self.jobs, parcel, self.wait) as cluster:
+                yield Lead(cluster, self.asked, self.wait, tell).make
+            return
         if self.jobs == 1 and self.backend == LOKY:
-            yield lambda planned: (self._apart(todo) if todo.is_own else _alone(todo) for todo in planned)
+            yield lambda planned: (Made(tried(todo) if todo.is_own else alone(todo)) for todo in planned)
             return
         with ExitStack() as held:
-            prepare(self.backend, held)
             try:
                 held.enter_context(joblib.parallel_config(backend=self.backend, **_watched(self.backend)))
             except (ValueError, ImportError, TypeError) as error:
                 reason = " ".join(str(error).split())[:200].rstrip(".")
                 raise GradstepValueError(f"backend {self.backend}: {reason}.") from error
-            yield self._make
+            yield lambda planned: map(Made, self._make(planned))
 
     def _make(self, planned: list[PlannedRun]) -> Generator[RunRecord]:
         from joblib.externals.loky.process_executor import BrokenProcessPool
@@ -83,7 +126,7 @@ class Workers:
                 planned = list(left.values())
                 suspects, planned = planned[: HANDED_OUT * self.jobs], planned[HANDED_OUT * self.jobs :]
             for todo in suspects:
-                yield self._apart(todo)
+                yield tried(todo)
 
     @contextmanager
     def _limited(self, planned: list[PlannedRun]) -> Generator[None]:
@@ -98,17 +141,6 @@ class Workers:
                     held.enter_context(thread_pools(problem, source).limit(limits=1))
             yield
 
-    def _apart(self, todo: PlannedRun) -> RunRecord:
-        """A run with a process to itself, tried again when that is killed."""
-        how = ""
-        for _ in range(TRIES):
-            try:
-                return apart(_alone, todo)
-            except EndedError as error:
-                how = error.how
-        error = f"its process was ended {TRIES} times, by {how}."
-        return RunRecord(*todo.key, todo.hyper, *([], [], [], [], {}), error=error)
-
     def _together(self, planned: list[PlannedRun]) -> Generator[RunRecord]:
         import joblib
 
@@ -119,7 +151,7 @@ class Workers:
         except ValueError:  # a backend that gives all results at once: it gets few at a time
             parallel = joblib.Parallel(**settings)
             for k in range(0, len(planned), FEW * self.jobs):
-                yield from parallel(joblib.delayed(_alone)(todo) for todo in planned[k : k + FEW * self.jobs])
+                yield from parallel(joblib.delayed(alone)(todo) for todo in planned[k : k + FEW * self.jobs])
             return
         results: Generator[RunRecord] | None = None
         before = set(threading.enumerate())
@@ -127,7 +159,7 @@ class Workers:
             if self.backend == LOKY:
                 resource_tracker.ensure_running()  # first: Python 3.11 unblocks SIGINT when it starts one
             with deferred_signals():
-                results = parallel(joblib.delayed(_alone)(todo) for todo in planned)
+                results = parallel(joblib.delayed(alone)(todo) for todo in planned)
             assert results is not None  # noqa: S101 - for the type checker
             for result in results:  # noqa: UP028 - yield from would close them before the filter below
                 yield result
@@ -141,47 +173,6 @@ class Workers:
             raise
 
 
-def prepare(backend: str, held: ExitStack) -> None:
-    """Prepare a backend for joblib.
-
-    Raises
-    ------
-    GradstepError
-        When its package is missing.
-    """
-    try:
-        if backend == "dask":
-            from distributed import Client  # pyright: ignore[reportMissingImports]
-
-            held.enter_context(Client())  # of DASK_SCHEDULER_ADDRESS, or processes of this machine
-        elif backend == "ray":
-            from ray.util.joblib import register_ray  # pyright: ignore[reportMissingImports]
-
-            register_ray()
-    except ImportError as error:
-        package = "dask[distributed]" if backend == "dask" else backend
-        raise GradstepError(f"backend {backend}: {error.name} is missing; pip install '{package}'.") from error
-
-
 def _watched(backend: str) -> dict[str, Any]:
     """Return the settings of joblib by which the processes of a backend end with this one, however that ends."""
     return {"initializer": end_with, "initargs": (os.getpid(),)} if backend in OURS else {}
-
-
-def _alone(todo: PlannedRun) -> RunRecord:
-    """A run on one thread: the bits do not depend on the cores, and runs side by side do not take them from another.
-
-    The next one begins in the folder in which this one began, whatever the problem changes to.
-    """
-    with chdir(Path.cwd()), thread_pools(todo.problem, todo.source).limit(limits=1):
-        return train(todo)
-
-
-@cache
-def thread_pools(problem: str, source: Source | None) -> Any:
-    """The thread pools of this process, looked for after the problem has loaded the libraries that bring them."""
-    import threadpoolctl
-
-    with suppress(GradstepError, SystemExit):  # the run will tell
-        problem_of(problem, source).begin(0)
-    return threadpoolctl.ThreadpoolController()

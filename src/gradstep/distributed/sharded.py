@@ -1,7 +1,10 @@
 """An optimizer whose state several processes share, each a part of it: ZeRO's first stage, over MPI or torch."""
 
 import hashlib
+import json
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import chain
 from typing import Any
 
@@ -11,8 +14,10 @@ from numpy.typing import NDArray
 from gradstep.array.namespaces import dtype_name, is_low, one_number
 from gradstep.array.rows import Rows
 from gradstep.array.tree import flatten
-from gradstep.checkpoint.format import canonical
-from gradstep.checkpoint.state import Saved
+from gradstep.checkpoint import Checkpoint, Parts, as_saved, folder, plan, user_metadata
+from gradstep.checkpoint.adopted import shared_out
+from gradstep.checkpoint.format import canonical, read
+from gradstep.checkpoint.state import PARAM, Saved
 from gradstep.conventions import stage_of
 from gradstep.distributed.agree import WORD, Rounds
 from gradstep.distributed.collective import Maker
@@ -23,7 +28,8 @@ from gradstep.distributed.tree import Counter, expected, share
 from gradstep.distributed.wires import CHANNEL, Wires
 from gradstep.engine.cpu.threads import checked_threads
 from gradstep.engine.tensor import Fit, Tensor, check_alike
-from gradstep.errors import GradstepTypeError, GradstepValueError, NonFiniteError, ScalarError
+from gradstep.errors import CheckpointError, GradstepTypeError, GradstepValueError, NonFiniteError, ScalarError
+from gradstep.files import AnyPath
 from gradstep.form.chain import Program, program
 from gradstep.form.hyper import HyperView
 from gradstep.form.rule import Rule, Stage
@@ -32,6 +38,7 @@ from gradstep.naming import unknown, whole
 from gradstep.step import Snapshot, choose_nonfinite, joint_step
 from gradstep.step.groups import GroupsView, GroupValues, assign
 from gradstep.step.precision import Precision
+from gradstep.step.progress import Own
 
 REDUCTIONS = ("exact", "fast")
 Array = NDArray[Any]
@@ -158,6 +165,7 @@ class Sharded:
         self._cuts = cut([self._kind(x, own) for x, own in zip(self._whole, programs, strict=True)], self.size)
         self._own = self._cuts[self.rank]
         self.pieces = {self._names[p.array]: (p.begin, p.end) for p in self._own}
+        self._shapes = {name: tuple(x.shape) for name, x in self._named()}
         self._maker = Maker(engine, self._rounds)
         here = {self._names[p.array]: _view(self._whole[p.array], p) for p in self._own}
         of = [group for k in self._active if (group := self._groups.of[k]) is not None]
@@ -465,6 +473,120 @@ class Sharded:
                     yield piece, part[begin : begin + n].view(np.uint8)[: count * dtype.itemsize].view(dtype)
                 begin += n
 
+    def save(self, path: AnyPath, *, extra: Any = None) -> None:
+        """Write a checkpoint into a folder: a file of each process, and a manifest when all of them are there.
+
+        Until then the checkpoint before it is the one. :func:`gradstep.load` reads it in one process, without MPI.
+
+        Parameters
+        ----------
+        path
+            Of the folder, the same for all processes and on a disk that all see.
+        extra
+            Anything of your own that JSON knows, as process 0 has it.
+
+        Raises
+        ------
+        GradstepError
+            When a process could not write its file; the checkpoint before it is as it was.
+        """
+        refuse_reentry(self._lock, "save")
+        with self._lock, self._rounds.together():
+            mine, own = self._local_parts(), user_metadata(extra, None)
+            name = self._rounds.exchange(folder.begin(path).encode() if self.rank == 0 else b"")[0].decode()
+            arrays, _ = as_saved(mine)
+            theirs = {} if self.rank == 0 else {f"{PARAM}{key}" for key in self._frozen()}
+            arrays = {key: x for key, x in arrays.items() if key not in theirs}
+            pieces = {key: (*self.pieces[key], *self._shapes[key]) for key in self.pieces}
+            sha = folder.write_shard(path, name, self.rank, arrays, pieces)
+            texts = self._rounds.exchange(canonical([sha, _numbers_of(mine.saved())]).encode())
+            if self.rank == 0:
+                hashes, numbers = zip(*map(json.loads, texts), strict=True)
+                folder.commit(path, name, hashes, {"optimizer": self._saved(numbers).as_json(), **own})
+            self._rounds.exchange()
+
+    def restore(self, path: AnyPath, *, hyper: bool = True) -> Checkpoint:
+        """Take parameters, state, t and all else from a checkpoint, of whatever number of processes.
+
+        Parameters
+        ----------
+        path
+            A folder of :meth:`save`, or a file of :meth:`gradstep.Optimizer.save`.
+        hyper
+            Whether the hyperparameters are taken too, as for :meth:`gradstep.Optimizer.restore`.
+
+        Returns
+        -------
+        Checkpoint
+            What is in the file, but of its arrays this process's part alone.
+
+        Raises
+        ------
+        CheckpointError
+            When it is damaged, or of another optimizer, on any process. Nothing has been changed.
+        """
+        refuse_reentry(self._lock, "restore")
+        with self._lock, self._rounds.together():
+            found, mine = self._read(path), self._local_parts()
+            act = plan(mine, found, path, hyper=hyper)
+            given = self._groups.given
+            if hyper:  # also of groups that have no parameter here
+                given = Saved.from_json(found.metadata["optimizer"]).given(self._groups, self._nest.names)
+            self._rounds.exchange()
+            act()
+            self._groups.take(given)
+            self._hyper.touch()
+            self._gather()
+            return found
+
+    def _read(self, path: AnyPath) -> Checkpoint:
+        """Return a checkpoint with this process's part of the arrays; all parameters of the file are these."""
+        wanted = {**self.pieces, **{name: (0, x.size) for name, x in self._frozen().items()}}
+        if folder.is_folder(path):
+            joined, metadata = folder.join_folder(path, wanted)
+        else:
+            arrays, metadata = read(path)
+            joined = folder.Joined(wanted)
+            joined.take(arrays, {})
+        for name, shape in joined.shapes.items():
+            if name in self._shapes and shape != self._shapes[name]:
+                raise CheckpointError(
+                    f"checkpoint {os.fspath(path)!r} is not of this optimizer: parameter {name!r} has the shape "
+                    f"{shape} there, and {self._shapes[name]} here. Nothing was changed."
+                )
+        for name in sorted(joined.shapes.keys() ^ self._shapes.keys()):
+            where = "the file" if name in joined.shapes else "this optimizer"
+            raise CheckpointError(
+                f"checkpoint {os.fspath(path)!r} is not of this optimizer: parameter {name!r} is in {where} alone. "
+                f"Nothing was changed."
+            )
+        return Checkpoint(joined.arrays, metadata)
+
+    def _frozen(self) -> dict[str, Array]:
+        return {name: x for (name, x), group in zip(self._named(), self._groups.of, strict=True) if group is None}
+
+    def _local_parts(self) -> Parts:
+        """Return this process's part of the optimizer, as a checkpoint has it, and what is frozen."""
+        now, frozen = self._step.snapshot(), self._frozen()
+        views = {self._names[p.array]: _view(self._whole[p.array], p) for p in self._own}
+        groups = dict(zip(self._nest.names, self._groups.of, strict=True))
+        params = {name: views.get(name, x) for name, x in self._named() if name in views or name in frozen}
+        local = replace(self._groups, of=tuple(groups[name] for name in params))
+
+        def take(hyper: Any, memory: Any, t: int, skipped: int, arrays: Any, own: Any) -> None:
+            self._hyper.replace(hyper)
+            self._step.restore(Snapshot(t, skipped, memory, own), arrays)
+
+        first = local.program, local, self._precision, params, self._step.slots, self._hyper.raw
+        return Parts(*first, now.t, now.skipped, now.memory, take, self._lock, now.own)
+
+    def _saved(self, numbers: Sequence[Mapping[str, Any]]) -> Saved:
+        """Return all of the optimizer but the arrays, from the numbers that each process has for its part."""
+        every = {name: Own(*own) for each in reversed(numbers) for name, own in each.items()}
+        memory, own = shared_out(self._groups, self._nest.names, every)
+        now = Snapshot(self.t, self.skipped, memory, own)
+        return Saved.of(self._groups.program, self._hyper.raw, self._groups, self._nest.names, self._precision, now)
+
     def averaged(self) -> Any:
         """Return the averaged parameters that a stage such as :func:`gradstep.ema` keeps: a nest of new arrays.
 
@@ -504,6 +626,10 @@ def _words(piece: Piece, x: Array) -> int:
 def _like_state(x: Array) -> Array:
     """Return an array like those that come beside the gradient of a parameter: of the dtype of its state."""
     return np.broadcast_to(np.zeros((), np.float32 if is_low(x) else x.dtype), x.shape)
+
+
+def _numbers_of(saved: Saved) -> dict[str, Any]:
+    return {name: [dict(own.began), dict(own.memory)] for name, own in saved.active.items()}
 
 
 def _sha(data: Any) -> bytes:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from statistics_cases import LAW, tables
 
-from gradstep.compare.evidence.statistics import Spread, held, median, medians, spread, steps_to_target
+from gradstep.compare.evidence.statistics import Spread, held, held_level, median, medians, spread, steps_to_target
 from gradstep.compare.problems import Target
 from gradstep.errors import GradstepValueError
 
@@ -103,3 +103,24 @@ def test_no_steps_no_target():
 @given(tables((1, 4), (1, 6)))
 def test_many_medians_at_once(values):
     assert medians(values).tolist() == [median(row) for row in values] == np.median(values, axis=1).tolist()
+
+
+@pytest.mark.parametrize(
+    ("losses", "patience", "share", "level"),
+    [
+        ([9.0, 3.0, 1.0, 4.0, 2.0], 1, 1.0, 1.0),
+        ([9.0, 3.0, 1.0, 4.0, 2.0], 2, 1.0, 3.0),
+        ([9.0, 3.0, 1.0, 4.0, 2.0], 3, 1.0, 4.0),
+        ([9.0, 3.0, 1.0, 4.0, 2.0], 2, 0.5, 3.0),
+        ([9.0, 3.0, 1.0, 4.0, 2.0], 1, 0.25, 3.0),
+        ([9.0, 3.0, 1.0, 4.0, 2.0], 3, 0.5, math.inf),  # fewer evaluations than that
+        ([0.5, 3.0, 2.0, 2.0, 2.0], 1, 1.0, 2.0),  # the start is no merit
+        ([9.0, math.nan, 1.0, 4.0, 2.0], 2, 0.75, 4.0),
+    ],
+)
+def test_a_held_level_is_the_least_that_held_meets(losses, patience, share, level):
+    steps = [0, 10, 20, 30, 40]
+    assert held_level(steps, losses, patience, share) == level
+    if math.isfinite(level) and losses[0] > level:
+        met = np.array([x <= level for x in losses], bool)[:, None]
+        assert held(steps, met, patience)[0] <= share * 40

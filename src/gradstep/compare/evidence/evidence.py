@@ -37,6 +37,7 @@ from gradstep.compare.evidence.statistics import (
     resampled,
     run_scores,
     run_time_table,
+    scores,
     signed_rank,
 )
 from gradstep.compare.evidence.statistics.intervals import LEVEL
@@ -44,6 +45,7 @@ from gradstep.compare.evidence.statistics.ranks import MIN_PROBLEMS
 from gradstep.compare.evidence.statistics.tables import Array
 from gradstep.compare.evidence.study import Axis, Study, final_loss, to_target
 from gradstep.compare.halving import ended, rungs
+from gradstep.compare.problems.problem import TIERS, Tier
 
 COMPARISON_BASELINES = ("adamw", "nesterov", "nadam", "adam", "sgd")  # the first of them that a study has
 
@@ -195,6 +197,26 @@ class Evidence:
     def _loss(self, problem: str, label: str) -> float:
         return median([final_loss(run) for run in self.study.evaluated(problem, label)])
 
+    @cached_property
+    def tiers(self) -> dict[Tier, Array]:
+        """Steps to the targets at each of their levels, as :meth:`times`; empty where a target has one level."""
+        out: dict[Tier, Array] = {}
+        for tier in TIERS:
+            found = {problem: self.study.target(problem).at(tier) for problem in self.problems}
+            targets = {problem: target for problem, target in found.items() if target is not None}
+            if not targets or len(targets) < len(found):
+                return {}
+            out[tier] = self.study.steps_to(targets)
+        return out
+
+    def first_at(self, tier: Tier) -> list[int]:
+        """Return who is first at a level: by score, or on one problem by median steps; none where nobody solves any."""
+        times = medians(self.tiers[tier])
+        if not np.isfinite(times).any():
+            return []
+        worth = times[0] if len(self.problems) == 1 else -scores(times)
+        return np.flatnonzero(worth == worth.min()).tolist()
+
     def profiles(self, axis: Axis = "steps") -> list[StepFunction]:
         """The performance profile of each optimizer."""
         return profiles(medians(self.times(axis)))
@@ -202,6 +224,8 @@ class Evidence:
     def ecdfs(self, axis: Axis = "steps") -> list[StepFunction]:
         """The run-time distribution of each optimizer over 20 targets a problem; one problem: times as they are.
 
+        They go down to the hard level of the problem, so that no optimizer settles them by its presence; where there is
+        none, to the best loss of all runs.
         Of several, times are fractions of each problem's budget, which is that of the slowest optimizer in seconds. A
         run that did not make all its steps meets no target.
         """
@@ -218,7 +242,9 @@ class Evidence:
             ]
             for problem in self.problems
         ]
-        found = run_time_table(curves, patience=[study.target(problem).patience for problem in self.problems])
+        targets = [study.target(problem) for problem in self.problems]
+        last = [target.hard if target.metric == "loss" else None for target in targets]
+        found = run_time_table(curves, patience=[target.patience for target in targets], last=last)
         if len(self.problems) > 1:
             budgets = [
                 study.problem_info[problem].steps
@@ -306,6 +332,11 @@ class Evidence:
         if spec.goals.get(problem) is None or most < 2:
             return None
         return best_of_trials(steps, sorted({*(1 << k for k in range(most.bit_length())), most}))
+
+    @property
+    def halved(self) -> bool:
+        """True where trials were stopped."""
+        return any(self.first_stop(problem) is not None for problem in self.study.problems)
 
     def first_stop(self, problem: str) -> int | None:
         """The update to which all trials were made; None for all steps."""

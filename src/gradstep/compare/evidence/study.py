@@ -19,6 +19,7 @@ from gradstep.compare.evidence.statistics import median, steps_to_target
 from gradstep.compare.evidence.statistics.ecdf import FINEST
 from gradstep.compare.halving import cut, ended, rungs, serves
 from gradstep.compare.problems import Target
+from gradstep.compare.problems.targets import SHARES, in_most, rounded_up
 from gradstep.compare.protocol import is_asked, parts, totals, trials_of
 from gradstep.compare.record import PHASES, SEARCH_SEEDS, Goal, ProblemInfo, RunRecord, Session, Spec, Timing
 from gradstep.compare.show.views import Ecdf, Profile, Table
@@ -320,8 +321,9 @@ class Study:
         """The target of a problem and where it comes from.
 
         Where none was settled before, it is what the best baseline among the optimizers (or else the best of all) has
-        after half of its steps in three of four of its runs (:func:`halfway`). The level is NaN, and never met, as long
-        as there are no such runs, or where none of them came down by then.
+        after half of its steps in three of four of its runs (:func:`after`); the easy and the hard level are what that
+        one has after a quarter and at the end. The level is NaN, and never met, as long as there are no such runs, or
+        where none of them came down by then.
         """
         return self._goals[problem]
 
@@ -334,15 +336,16 @@ class Study:
             return Goal("loss", math.nan, "train", "study: its shards settle it together")
         baselines = [label for label, one in self.contenders.items() if one.named.name in TARGET_BASELINES]
         runs = {label: self.evaluated(problem, label) for label in baselines or self.optimizers}
-        reached = {label: in_most([halfway(run) for run in own]) for label, own in runs.items() if own}
+        reached = {label: in_most([after(SHARES["middle"], run) for run in own]) for label, own in runs.items() if own}
         best = min(reached, key=lambda label: reached[label], default="")
         start = min((run.loss[0] for run in runs.get(best, []) if run.loss), default=math.nan)
-        level = reached.get(best, math.inf)
-        if start > 0:
-            level = max(level, FINEST * start)
+        least = FINEST * start if start > 0 else -math.inf
+        level = max(reached.get(best, math.inf), least)
         if not level < start:
             return Goal("loss", math.nan, "train", "study: nothing finite was reached")
-        return Goal("loss", rounded_up(level), "train", f"study: {best}")
+        easy, hard = (in_most([after(SHARES[tier], run) for run in runs[best]]) for tier in ("easy", "hard"))
+        levels = rounded_up(max(easy, level) if easy < start else level), rounded_up(max(min(hard, level), least))
+        return Goal("loss", rounded_up(level), "train", f"study: {best}", 1, *levels)
 
     def target(self, problem: str) -> Target:
         """The target of a problem."""
@@ -437,26 +440,12 @@ def final_loss(run: RunRecord) -> float:
     return run.loss[-1] if run.finished else math.inf
 
 
-def halfway(run: RunRecord) -> float:
-    """The loss after half of the steps: the median of the last five evaluations up to there, the start left out.
+def after(share: float, run: RunRecord) -> float:
+    """The loss after a share of the steps: the median of the last five evaluations up to there, the start left out.
 
     Infinite for a run that did not make all its steps.
     """
     if not run.finished:
         return math.inf
-    until = max(2, bisect_right(run.steps, run.steps[-1] / 2))
+    until = max(2, bisect_right(run.steps, run.steps[-1] * share))
     return median(run.loss[max(1, until - 5) : until])
-
-
-def in_most(levels: Sequence[float]) -> float:
-    """The lowest level that three of four runs reach: the ``ceil(3 n / 4)``-th of ``n``, odd or even."""
-    return sorted(levels)[math.ceil(0.75 * len(levels)) - 1]
-
-
-def rounded_up(x: float) -> float:
-    """Return ``x`` rounded up to four digits."""
-    if x == 0:
-        return x
-    unit = 10.0 ** (math.floor(math.log10(abs(x))) - 3)
-    out = float(f"{math.ceil(x / unit) * unit:.4g}")
-    return out if out >= x else x

@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 
 from gradstep.compare.problems.networks import images
-from gradstep.compare.problems.problem import Problem, Split, Task, Values, labelled, minibatches, size_option
+from gradstep.compare.problems.problem import NOISY, Problem, Split, Task, Values, labelled, minibatches, size_option
+from gradstep.compare.problems.targets import frozen
 
 CODE = 8  # numbers in the middle
 BATCH, WIDTH = 32, 32
@@ -42,7 +43,7 @@ def digits(batch: float = BATCH, width: float = WIDTH) -> Problem:
         summary=f"autoencoder 64-{wide}-{CODE}-{wide}-64, batches of {many}",
         source="scikit-learn load_digits",
         size=f"1797 x 64, {146 * wide + CODE + 64} parameters",
-        target=None,
+        target=frozen("digits-autoencoder", "validation", NOISY),
         steps=500,
         every=10,
         scale={"theta/g": 3e-1, "theta": 1e-2},

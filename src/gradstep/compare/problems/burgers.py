@@ -6,8 +6,9 @@ from itertools import repeat
 import numpy as np
 
 from gradstep.compare.problems.data import SPLITS
-from gradstep.compare.problems.problem import Problem, Split, Task, Values, labelled, size_option
+from gradstep.compare.problems.problem import NOISY, Problem, Split, Task, Values, labelled, size_option
 from gradstep.compare.problems.tape import Array, Params, Var, gradients, tanh, value
+from gradstep.compare.problems.targets import frozen
 
 VISCOSITY = 0.1
 BATCH, WIDTH = 64, 16
@@ -45,7 +46,7 @@ def pinn(batch: float = BATCH, width: float = WIDTH) -> Problem:
         summary=f"Burgers' equation by a network of two hidden layers of {wide}, {many} places at a time",
         source="formula (Basdevant et al. 1986)",
         size=f"{wide * wide + 5 * wide + 1} parameters",
-        target=None,
+        target=frozen("burgers-pinn", "train", NOISY),
         steps=400,
         every=10,
         scale={"theta/g": 3e-2, "theta": 3e-2},

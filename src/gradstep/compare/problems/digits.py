@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 
 from gradstep.compare.problems.networks import images, train
-from gradstep.compare.problems.problem import Problem, Task, labelled, size_option
+from gradstep.compare.problems.problem import NOISY, Problem, Task, labelled, size_option
 from gradstep.compare.problems.targets import frozen
 
 BATCH, WIDTH = 32, 32
@@ -66,7 +66,7 @@ def _problem(
         summary=f"{model}, batches of {batch}",
         source="scikit-learn load_digits",
         size=f"1797 x 64, {parameters} parameters",
-        target=frozen(name.partition(":")[0], "accuracy", "validation"),
+        target=frozen(name.partition(":")[0], "validation", NOISY),
         steps=steps,
         every=10,
         scale=scale,

@@ -26,7 +26,7 @@ def rosenbrock() -> Problem:
         summary="curved valley in two dimensions, starts around (-1.2, 1)",
         source="formula (Rosenbrock 1960)",
         size="2 parameters",
-        target=Target("loss", 1e-3, "train"),
+        target=Target("loss", 1e-3, "train", easy=1e-2, hard=1e-4),
         steps=2000,
         every=10,
         scale={"theta/g": 1e-3, "theta": 1e-1},
@@ -47,7 +47,7 @@ def beale() -> Problem:
         summary="flat valley between steep ridges in two dimensions, starts around (1, 1)",
         source="formula (Beale 1958)",
         size="2 parameters",
-        target=Target("loss", 1e-3, "train"),
+        target=Target("loss", 1e-3, "train", easy=1e-2, hard=1e-4),
         steps=1000,
         every=10,
         scale={"theta/g": 1e-2, "theta": 1e-1},
@@ -78,7 +78,7 @@ def rastrigin(dimension: float = 2.0) -> Problem:
         summary="a bowl with a local minimum at every point of integers, starts anywhere within 2.5",
         source="formula (Rastrigin 1974)",
         size=f"{size} parameter{'s' if size > 1 else ''}",
-        target=Target("loss", 2.0 * size, "train"),
+        target=Target("loss", 2.0 * size, "train", easy=4.0 * size, hard=1.0 * size),
         steps=500,
         every=5,
         scale={"theta/g": 3e-3, "theta": 3e-1},
@@ -90,6 +90,9 @@ def rastrigin(dimension: float = 2.0) -> Problem:
 
 def quadratic(condition: float = 100.0) -> Problem:
     """A bowl in 20 dimensions with curvatures from 1 down to 1/condition along axes that are rotated at random.
+
+    The start is as far away along each axis. Beyond a condition of 1e4 the flattest ones weigh less than the target,
+    which then asks for curvatures down to about 1e-3 alone: the hardest of these is that of 1e4.
 
     Raises
     ------
@@ -111,7 +114,7 @@ def quadratic(condition: float = 100.0) -> Problem:
         summary=f"rotated bowl with condition number {short(condition)}",
         source="formula",
         size=f"{size} parameters",
-        target=Target("loss", 1e-3, "train"),
+        target=Target("loss", 1e-3, "train", easy=1e-2, hard=1e-4),
         steps=1000,
         every=10,
         scale={"theta/g": 1.0, "theta": 1e-1},
@@ -145,7 +148,7 @@ def logistic() -> Problem:
         summary="logistic regression whose optimum is known, on inputs of scales from 0.3 to 3",
         source="formula",
         size=f"{examples} x {size}, {size} parameters",
-        target=Target("loss", 1e-4, "train"),
+        target=Target("loss", 1e-4, "train", easy=1e-3, hard=1e-5),
         steps=1000,
         every=10,
         scale={"theta/g": 3.0, "theta": 1e-1},

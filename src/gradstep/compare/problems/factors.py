@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 
 from gradstep.compare.problems.data import load
-from gradstep.compare.problems.problem import Problem, Split, Task, Values, labelled, minibatches, size_option
+from gradstep.compare.problems.problem import NOISY, Problem, Split, Task, Values, labelled, minibatches, size_option
+from gradstep.compare.problems.targets import frozen
 
 RANK, L2 = 6, 1e-2  # columns of the factors; weight of half their squares per number that is known
 BATCH, WIDTH = 2048, RANK
@@ -52,7 +53,7 @@ def digits(batch: float = BATCH, width: float = WIDTH) -> Problem:
         summary=f"matrix of rank {rank} that gives half of the pixels, batches of {many} pixels",
         source="scikit-learn load_digits",
         size=f"1797 x 64, {1861 * rank} parameters",
-        target=None,
+        target=frozen("digits-factors", "validation", NOISY),
         steps=500,
         every=10,
         scale={"theta/g": 3e1, "theta": 3e-2},

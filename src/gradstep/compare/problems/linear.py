@@ -7,10 +7,21 @@ from typing import Any
 import numpy as np
 
 from gradstep.compare.problems.data import Data, load
-from gradstep.compare.problems.problem import Problem, Split, Task, Values, labelled, minibatches, size_option
-from gradstep.compare.problems.targets import frozen
+from gradstep.compare.problems.problem import (
+    NOISY,
+    Problem,
+    Split,
+    Target,
+    Task,
+    Values,
+    labelled,
+    minibatches,
+    size_option,
+)
 
 L2 = 1e-2  # weight of half the squared norm of w, in the training loss alone
+# The least training losses, which a test finds anew; targets lie so far above them.
+OPTIMA = {"breast-cancer": 0.100669, "fair": 0.549551, "diabetes": 0.237122, "randhie": 2.08934}
 
 # z, y -> mean loss over the examples and its derivative by each prediction z.
 Loss = Callable[[np.ndarray, np.ndarray], tuple[float, np.ndarray]]
@@ -23,7 +34,7 @@ def breast_cancer() -> Problem:
         summary="logistic regression with L2, whole batches",
         source="scikit-learn load_breast_cancer",
         size="569 x 30, 31 parameters",
-        target=frozen("breast-cancer", "loss", "train"),
+        target=_above("breast-cancer", 1e-2, 1e-3, 1e-4),
         steps=500,
         every=5,
         scale={"theta/g": 1.0, "theta": 1e-1},
@@ -41,7 +52,7 @@ def fair(batch: float = 128) -> Problem:
         summary=f"logistic regression with L2, batches of {many}",
         source="statsmodels fair",
         size="6366 x 8, 9 parameters",
-        target=frozen("fair", "loss", "train"),
+        target=_above("fair", 1e-2, 3e-3, 1e-3, NOISY),
         steps=1000,
         every=10,
         scale={"theta/g": 3e-1, "theta": 1e-2},
@@ -58,7 +69,7 @@ def diabetes() -> Problem:
         summary="ridge regression, whole batches",
         source="scikit-learn load_diabetes",
         size="442 x 10, 11 parameters",
-        target=frozen("diabetes", "loss", "train"),
+        target=_above("diabetes", 1e-2, 1e-3, 1e-4),
         steps=500,
         every=5,
         scale={"theta/g": 3e-1, "theta": 3e-2},
@@ -76,7 +87,7 @@ def randhie(batch: float = 256) -> Problem:
         summary=f"Poisson regression with L2, batches of {many}",
         source="statsmodels randhie",
         size="20190 x 9, 10 parameters",
-        target=frozen("randhie", "loss", "train"),
+        target=_above("randhie", 1.0, 1e-1, 1e-2, NOISY),
         steps=1000,
         every=10,
         scale={"theta/g": 3e-2, "theta": 1e-2},
@@ -84,6 +95,12 @@ def randhie(batch: float = 256) -> Problem:
         begin=lambda seed: _task(load("randhie"), poisson, seed, batch=many),
         needs="statsmodels",
     )
+
+
+def _above(name: str, easy: float, middle: float, hard: float, patience: int = 1) -> Target:
+    """The target of a problem at so much above its optimum."""
+    levels = [round(OPTIMA[name] + x, 6) for x in (middle, easy, hard)]
+    return Target("loss", levels[0], "train", patience, *levels[1:])
 
 
 def logistic(z: np.ndarray, y: np.ndarray) -> tuple[float, np.ndarray]:

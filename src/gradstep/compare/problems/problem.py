@@ -1,7 +1,8 @@
 """The form of a problem: the start of a run from a seed, the loss, and the level that counts as solved."""
 
+import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -10,6 +11,9 @@ from gradstep.errors import GradstepValueError
 from gradstep.text import Named
 
 Split = Literal["train", "validation", "test"]
+Tier = Literal["easy", "middle", "hard"]
+TIERS: tuple[Tier, ...] = ("easy", "middle", "hard")
+NOISY = 3  # the patience of targets on minibatches, whose noise moves a loss from one evaluation to the next
 Values = dict[str, float]
 Family = Literal["linear models", "images", "text", "reconstruction", "physics and control", "formulas", "your own"]
 
@@ -29,12 +33,22 @@ class Target:
     patience
         Evaluations in a row that must meet it, so that a noisy metric does not reach it by chance: the target is
         reached at the first of them.
+    easy, hard
+        Levels below and above it, by which a report sees whether its height decides; None where there are none.
+        ``level`` is the middle one of the three, and the only one that chooses hyperparameters.
     """
 
     metric: Literal["accuracy", "loss"]
     level: float
     split: Literal["train", "validation"]
     patience: int = 1
+    easy: float | None = None
+    hard: float | None = None
+
+    def at(self, tier: Tier) -> "Target | None":
+        """Return the target with another of its levels; None where it has no such level."""
+        level = {"easy": self.easy, "middle": self.level, "hard": self.hard}[tier]
+        return None if level is None else replace(self, level=level)
 
     def met(self, value: float) -> bool:
         """Return True if ``value`` of the metric reaches the level; NaN never does."""
@@ -111,7 +125,17 @@ class Problem:
     @property
     def goal(self) -> str:
         """The target in words: ``validation accuracy ≥ 95 %``."""
-        return "" if self.target is None else f"{prefix(self.target.split, self.exact)}{self.target}"
+        if self.target is None or math.isnan(self.target.level):
+            return ""
+        return f"{prefix(self.target.split, self.exact)}{self.target}"
+
+    @property
+    def levels(self) -> str:
+        """The target in words with its other levels: ``loss ≤ 0.001 (0.01, 0.0001)``."""
+        found = self.target
+        if found is None or found.easy is None or found.hard is None:
+            return self.goal
+        return f"{self.goal} ({found.easy:g}, {found.hard:g})"
 
 
 def labelled(name: str, options: Mapping[str, float], usual: Mapping[str, float]) -> str:

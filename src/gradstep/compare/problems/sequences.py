@@ -5,8 +5,9 @@ from typing import Any
 import numpy as np
 
 from gradstep.compare.problems.networks import train_on_tape
-from gradstep.compare.problems.problem import Problem, Task, labelled, size_option
+from gradstep.compare.problems.problem import NOISY, Problem, Task, labelled, size_option
 from gradstep.compare.problems.tape import Array, Params, Var, normalise, relu, sigmoid, softmax, stack, tanh
+from gradstep.compare.problems.targets import frozen
 from gradstep.compare.problems.text import ALPHABET, passages, sentences, source
 from gradstep.errors import GradstepValueError
 
@@ -39,7 +40,7 @@ def transformer(batch: float = BATCH, width: float = WIDTH) -> Problem:
         summary=f"next characters: a transformer of one block, {HEADS} heads, width {wide}, batches of {many}",
         source=source(),
         size=_size(8 * wide * wide + (2 * LETTERS + LENGTH + 8) * wide + LETTERS),
-        target=None,
+        target=frozen("pydoc-transformer", "validation", NOISY),
         steps=300,
         every=20,
         scale={"theta/g": 2e-1, "theta": 5e-3},
@@ -60,7 +61,7 @@ def lstm(batch: float = BATCH, width: float = WIDTH) -> Problem:
         summary=f"next characters: an LSTM of width {wide}, batches of {many}",
         source=source(),
         size=_size(4 * wide * (LETTERS + wide + 1) + LETTERS * (wide + 1)),
-        target=None,
+        target=frozen("pydoc-lstm", "validation", NOISY),
         steps=200,
         every=10,
         scale={"theta/g": 3.0, "theta": 3e-2},

@@ -10,7 +10,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from gradstep.compare.problems.data import SHARES, SPLITS, Arrays
 from gradstep.compare.problems.networks import train
-from gradstep.compare.problems.problem import Problem, Split, Task, labelled, size_option
+from gradstep.compare.problems.problem import NOISY, Problem, Split, Task, labelled, size_option
 from gradstep.compare.problems.targets import frozen
 
 ALPHABET = " abcdefghijklmnopqrstuvwxyz.,'"
@@ -42,7 +42,7 @@ def pydoc(batch: float = BATCH, width: float = WIDTH) -> Problem:
         summary=f"next of {CONTEXT} characters: embedding of 8, hidden layer of {wide}, batches of {many}",
         source=source(),
         size=f"{len(text)} characters, {95 * wide + 278} parameters",
-        target=frozen("pydoc-chars", "loss", "validation"),
+        target=frozen("pydoc-chars", "validation", NOISY),
         steps=2000,
         every=50,
         scale={"theta/g": 3e-1, "theta": 1e-2},

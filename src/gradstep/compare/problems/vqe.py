@@ -5,7 +5,7 @@ from itertools import repeat
 
 import numpy as np
 
-from gradstep.compare.problems.problem import Problem, Split, Target, Task, Values, labelled, size_option
+from gradstep.compare.problems.problem import NOISY, Problem, Split, Target, Task, Values, labelled, size_option
 
 QUBITS, LAYERS = 4, 3
 SHOTS = 100
@@ -50,7 +50,7 @@ def vqe(shots: float = SHOTS) -> Problem:
         summary=f"ground state of {QUBITS} spins by a quantum circuit, {many or 'no end of'} shots for an energy",
         source="formula (Ising chain in a transverse field of 1)",
         size=f"{(LAYERS + 1) * QUBITS} parameters",
-        target=Target("loss", 0.1, "train"),
+        target=Target("loss", 0.1, "train", NOISY, easy=0.3, hard=0.05),
         steps=200,
         every=5,
         scale={"theta/g": 2e-2, "theta": 3e-2},

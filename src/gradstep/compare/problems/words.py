@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from gradstep.compare.problems.data import SPLITS
-from gradstep.compare.problems.problem import Problem, Split, Task, Values, labelled, minibatches, size_option
+from gradstep.compare.problems.problem import NOISY, Problem, Split, Task, Values, labelled, minibatches, size_option
+from gradstep.compare.problems.targets import frozen
 from gradstep.compare.problems.text import source, split_of, topic_sentences
 
 TOPICS = (
@@ -41,7 +42,7 @@ def topics(batch: float = BATCH) -> Problem:
         summary=f"topic of a sentence by its words: softmax regression with L2, batches of {many}",
         source=source(),
         size=f"{count} words, {len(TOPICS)} topics, {(count + 1) * len(TOPICS)} parameters",
-        target=None,
+        target=frozen("pydoc-words", "train", NOISY),
         steps=500,
         every=10,
         scale={"theta/g": 5.0, "theta": 5e-2},

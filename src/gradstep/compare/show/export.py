@@ -25,6 +25,8 @@ COLUMNS: dict[str, type] = {
     "hyper": str,
     "steps_to_target": float,
     "seconds_to_target": float,
+    "steps_to_easy": float,
+    "steps_to_hard": float,
     "target_loss": float,
     "final_loss": float,
     "final_accuracy": float,
@@ -45,7 +47,11 @@ def rows(study: Study) -> list[FlatRow]:
 
 def _values(study: Study, run: RunRecord) -> tuple[str | int | float | None, ...]:
     seconds = study.unit("seconds", run.problem, run.optimizer)
-    steps = None if run.stopped is not None else to_target(run, study.target(run.problem))
+    target = study.target(run.problem)
+    steps, easy, hard = (
+        None if run.stopped is not None or level is None else to_target(run, level)
+        for level in (target, target.at("easy"), target.at("hard"))
+    )
     return (
         run.problem,
         run.optimizer,
@@ -55,6 +61,8 @@ def _values(study: Study, run: RunRecord) -> tuple[str | int | float | None, ...
         " ".join(f"{key}={short(x)}" for key, x in run.hyper.items()),
         steps,
         None if steps is None or math.isnan(seconds) else steps * seconds,
+        easy,
+        hard,
         run.loss[-1] if run.finished else None,
         run.final.get("loss"),
         run.final.get("accuracy"),

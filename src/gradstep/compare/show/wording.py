@@ -7,6 +7,7 @@ from gradstep.compare.evidence.spending import spending
 from gradstep.compare.evidence.statistics import Spread
 from gradstep.compare.evidence.study import Study
 from gradstep.compare.halving import sizes
+from gradstep.compare.problems import Target
 from gradstep.compare.show.views import Entry, TableRow
 from gradstep.text import counted, plain
 
@@ -25,6 +26,39 @@ def goal(study: Study, problem: str) -> str:
     reached = f" (what {whose} has after half of its steps in three of four runs)" if whose else ""
     held = f", held for {counted(found.patience, 'evaluation')}" if found.patience > 1 else ""
     return f"{study.problem_info[problem].prefix(found.split)}{found.target}{held}{reached}"
+
+
+def levels(study: Study, problem: str) -> str:
+    """The words of a target with its other levels: ``loss ≤ 0.001, the middle of three levels (easy 0.01, ...)``."""
+    found, words = study.goal(problem), goal(study, problem)
+    levels = (("easy", found.easy), ("hard", found.hard))
+    other = [f"{tier} {_level(found.target, x)}" for tier, x in levels if x is not None]
+    return f"{words}, the middle of three levels ({', '.join(other)})" if other else words
+
+
+def _level(target: Target, x: float) -> str:
+    return f"{100 * x:g} %" if target.metric == "accuracy" else f"{x:g}"
+
+
+def origins(study: Study) -> list[str]:
+    """Return a sentence on baselines that compete and so set no target, and one where all of them do."""
+    goals = {problem: study.goal(problem) for problem in study.problems}
+    by_names: dict[tuple[str, ...], list[str]] = {}
+    for problem, found in goals.items():
+        if found.left_out:
+            by_names.setdefault(found.left_out, []).append(problem)
+    out = [
+        f"{' and '.join(names)} {'compete' if len(names) > 1 else 'competes'} here, and no part in the target of "
+        f"{', '.join(problems)} is {'theirs' if len(names) > 1 else 'its'}."
+        for names, problems in by_names.items()
+    ]
+    if all_compete := [problem for problem, found in goals.items() if found.compete]:
+        names = ", ".join(goals[all_compete[0]].by)
+        out.append(
+            f"All rules that set targets compete here ({names}), so none could be left out: the target of "
+            f"{', '.join(all_compete)} is what half of them reached, and each has its part in it."
+        )
+    return out
 
 
 def summary(study: Study) -> str:
@@ -134,9 +168,9 @@ def cost(us: float) -> str:
 
 
 def remarks(study: Study, rows: Sequence[TableRow]) -> list[str]:
-    """Return the remarks beneath a table: edges, wrong gradients, seeds that ended with an error."""
+    """Return the remarks beneath a table: edges, baselines that compete, wrong gradients, seeds that failed."""
     out = [EDGE_NOTE] if any(entry.at_edge for row in rows for entry in row.entries) else []
-    return [*out, *study.notes, *filter(None, [study.mixture]), *failures(study)]
+    return [*out, *origins(study), *study.notes, *filter(None, [study.mixture]), *failures(study)]
 
 
 def failures(study: Study) -> list[str]:

@@ -14,7 +14,15 @@ from gradstep.compare.evidence.statistics.ranks import CriticalDifference, criti
 from gradstep.compare.evidence.statistics.sensitivity import Sensitivity, lr_sensitivity
 from gradstep.compare.evidence.statistics.speedup import log_speedups, priced, speedups
 from gradstep.compare.evidence.statistics.steps import StepFunction, cumulative
-from gradstep.compare.evidence.statistics.summary import Spread, held, median, medians, spread, steps_to_target
+from gradstep.compare.evidence.statistics.summary import (
+    Spread,
+    held,
+    held_level,
+    median,
+    medians,
+    spread,
+    steps_to_target,
+)
 from gradstep.compare.evidence.statistics.tuning import BestOfTrials, best_of_trials
 
 __all__ = [
@@ -34,6 +42,7 @@ __all__ = [
     "cumulative",
     "differences",
     "held",
+    "held_level",
     "holm",
     "improvement",
     "interval",

@@ -51,7 +51,7 @@ def loss_targets(start: float, best: float, count: int = 20) -> Array:
     return np.minimum(targets[1:], np.nextafter(start, -np.inf))  # rounding gives nothing away
 
 
-def problem_targets(curves: Sequence[Sequence[Curve]], count: int = 20) -> Array:
+def problem_targets(curves: Sequence[Sequence[Curve]], count: int = 20, last: float | None = None) -> Array:
     """:func:`loss_targets` of one problem, from the least loss at which a run began to the least that any run had.
 
     The least, so that no run meets a target before its first step.
@@ -62,12 +62,15 @@ def problem_targets(curves: Sequence[Sequence[Curve]], count: int = 20) -> Array
         [solver][seed] of (steps, losses).
     count
         How many.
+    last
+        Where they end in place of the least loss; None: there.
     """
     losses = [np.asarray(losses, np.float64) for runs in curves for _, losses in runs]
     first = np.concatenate([x[:1] for x in losses] or [np.empty(0)])
     every = np.concatenate(losses or [np.empty(0)])
     start = np.min(first[np.isfinite(first)], initial=np.inf)
-    return loss_targets(float(start), float(np.min(every[np.isfinite(every)], initial=np.inf)), count)
+    best = np.min(every[np.isfinite(every)], initial=np.inf) if last is None else last
+    return loss_targets(float(start), float(best), count)
 
 
 def run_times(steps: Sequence[float], losses: Sequence[float], targets: Any, patience: int = 1) -> Array:
@@ -96,7 +99,10 @@ def run_times(steps: Sequence[float], losses: Sequence[float], targets: Any, pat
 
 
 def run_time_table(
-    curves: Sequence[Sequence[Sequence[Curve]]], count: int = 20, patience: Sequence[int] | None = None
+    curves: Sequence[Sequence[Sequence[Curve]]],
+    count: int = 20,
+    patience: Sequence[int] | None = None,
+    last: Sequence[float | None] | None = None,
 ) -> Array:
     """Run times of all runs to all targets of their problems.
 
@@ -113,6 +119,8 @@ def run_time_table(
         Targets a problem, :func:`problem_targets`.
     patience
         Of each problem, as for :func:`run_times`; None: 1.
+    last
+        Of each problem, as for :func:`problem_targets`.
 
     Returns
     -------
@@ -128,7 +136,8 @@ def run_time_table(
     if len(shapes) != 1 or (0 in next(iter(shapes))):
         raise GradstepValueError("curves: give [problem][solver][seed], as many solvers and seeds for every problem.")
     every: list[list[list[Array]]] = []
-    for problem, patient in zip(curves, patience or [1] * len(curves), strict=True):
-        targets = problem_targets(problem, count)
+    none: list[float | None] = [None] * len(curves)
+    for problem, patient, end in zip(curves, patience or [1] * len(curves), last or none, strict=True):
+        targets = problem_targets(problem, count, end)
         every.append([[run_times(*curve, targets, patient) for curve in runs] for runs in problem])
     return np.array(every)

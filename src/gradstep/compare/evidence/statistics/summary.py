@@ -1,5 +1,6 @@
 """Summaries of a handful of runs: medians in which a miss is infinity, steps to a target, spread."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -107,3 +108,23 @@ def held(steps: Sequence[float], met: Any, patience: int = 1) -> Array:
     ends = np.minimum(np.arange(len(met)) + patience, len(met))
     holds = np.concatenate([missed[ends] == missed[:-1], one == 0])  # the last row: never
     return np.append(np.asarray(steps, np.float64), np.inf)[holds.argmax(axis=0)]
+
+
+def held_level(steps: Sequence[float], losses: Sequence[float], patience: int = 1, share: float = 1.0) -> float:
+    """Return the lowest level that a loss holds by a share of its steps, the start left out; infinity for none.
+
+    It is the least loss that :func:`held` finds met within that share, in ``patience`` evaluations that all lie within.
+
+    Parameters
+    ----------
+    steps, losses
+        One run's evaluations, in their order.
+    patience
+        Evaluations in a row.
+    share
+        Of the last step.
+    """
+    looks = [loss for step, loss in zip(steps, losses, strict=True) if 0 < step <= share * steps[-1]]
+    within = [math.inf if math.isnan(loss) else loss for loss in looks]
+    spans = zip(*(within[k:] for k in range(patience)), strict=False)
+    return min((max(span) for span in spans), default=math.inf)

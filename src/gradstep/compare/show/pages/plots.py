@@ -77,9 +77,9 @@ def axes(x: str, y: str) -> Figure:
     }
 
 
-def level(y: float) -> Figure:
+def level(y: float, width: float = 1) -> Figure:
     """Return a dotted line across at height ``y``, for a target or an initial loss."""
-    line = {"color": "ink", "width": 1, "dash": "dot"}
+    line = {"color": "ink", "width": width, "dash": "dot"}
     return {"type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": y, "y1": y, "line": line}
 
 

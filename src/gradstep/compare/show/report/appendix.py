@@ -5,11 +5,13 @@ import math
 from markupsafe import Markup
 
 from gradstep.compare.evidence.study import CRITERION, Study
+from gradstep.compare.problems.problem import TIERS
+from gradstep.compare.problems.targets import SHARES
 from gradstep.compare.protocol import judging_seeds, tuning_seeds
 from gradstep.compare.record import Spec
 from gradstep.compare.show.export import rows
 from gradstep.compare.show.pages.templates import macros
-from gradstep.compare.show.wording import counted, goal, halved
+from gradstep.compare.show.wording import counted, halved, levels
 from gradstep.text import short
 
 ORIGINS = {
@@ -70,13 +72,21 @@ def _run(seeds: range) -> str:
 def _problems(study: Study) -> dict[str, str]:
     out: dict[str, str] = {}
     for label, card in study.problem_info.items():
-        origin = study.goal(label).origin
-        from_where = ORIGINS.get(origin, "settled by this study's own runs")
+        goal = study.goal(label)
+        from_where = ORIGINS.get(goal.origin, "settled by this study's own runs")
+        if goal.by:
+            from_where = f"frozen in the package, what half of {', '.join(goal.by)} reach{_by_when()}"
         out[label] = (
             f"{card.summary[0].upper()}{card.summary[1:]} ({card.source}; {card.size}); {card.steps} steps, evaluated "
-            f"every {card.every}. Target: {goal(study, label)}; {from_where}."
+            f"every {card.every}. Target: {levels(study, label)}; {from_where}."
         )
     return out
+
+
+def _by_when() -> str:
+    """Return the shares of the steps by which baselines reached the levels of targets, in words."""
+    told = [f"{100 * SHARES[tier]:g} %" for tier in TIERS]
+    return f" by {told[0]}, {told[1]} and {told[2]} of the steps in three of four of their runs"
 
 
 def _spec(study: Study) -> dict[str, str]:

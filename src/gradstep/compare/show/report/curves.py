@@ -60,7 +60,8 @@ def curves(study: Study, problem: str, metric: Metric) -> Figure:
         middles.append(line | {"hovertemplate": hover, "meta": meta | {"part": "median"}})
     layout = plots.axes("steps", f"{study.problem_info[problem].prefix(target.split)}{metric}")
     if target.metric == metric and math.isfinite(target.level):
-        layout["shapes"] = [plots.level(target.level)]
+        others = [plots.level(y, 0.5) for y in (target.easy, target.hard) if y is not None]
+        layout["shapes"] = [plots.level(target.level), *others]
     if metric == "loss":
         layout["yaxis"] |= plots.log_axis([y for line in middles for y in line["y"] if y is not None])
     else:  # the climb that all share is left out

@@ -1,12 +1,16 @@
-"""The order of optimizers against the height of the targets: what an easier or a harder target would say."""
+"""The order of optimizers against the height of the targets: what an easier or a harder target says.
+
+The heights are the levels that the targets have; where a problem has but one, made-up ones on the way to it.
+"""
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
 from gradstep.compare.evidence.evidence import Evidence
-from gradstep.compare.evidence.statistics import run_scores
+from gradstep.compare.evidence.statistics import medians, run_scores
 from gradstep.compare.evidence.statistics.tables import Array
 from gradstep.compare.evidence.study import Study
 from gradstep.compare.problems import Target
@@ -14,6 +18,7 @@ from gradstep.compare.record import RunRecord
 from gradstep.compare.show.pages import plots
 from gradstep.compare.show.pages.plots import Figure
 from gradstep.compare.show.report.looks import looks, marker
+from gradstep.compare.show.wording import Cell, steps
 
 HEIGHTS = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1, 1.2)
 
@@ -64,17 +69,33 @@ def _first(run: RunRecord, target: Target) -> float:
 
 def heights(evidence: Evidence) -> Figure | None:
     """Return scores against the height of the targets; None where no target was ever reached."""
-    study = evidence.study
+    study, tiers = evidence.study, evidence.tiers
+    x: list[Any] = list(tiers or HEIGHTS)
+    times = list(tiers.values()) or [times_at(evidence, height) for height in HEIGHTS]
     with np.errstate(invalid="ignore"):
-        scores = np.array([run_scores(times_at(evidence, height)) for height in HEIGHTS])
+        scores = np.array([run_scores(own) for own in times])
     if not scores.any():
         return None
     data: list[Figure] = []
     for k, (label, look) in enumerate(zip(study.optimizers, looks(study.contenders.values()), strict=True)):
-        line = plots.stroke(label, look, list(HEIGHTS), plots.rounded(scores[:, k].tolist()), width=2)
-        hover = "height %{x}: score %{y:.3g}<extra>%{fullData.name}</extra>"
+        line = plots.stroke(label, look, x, plots.rounded(scores[:, k].tolist()), width=2)
+        hover = f"{'' if tiers else 'height '}%{{x}}: score %{{y:.3g}}<extra>%{{fullData.name}}</extra>"
         data.append(line | {"mode": "lines+markers", "marker": marker(look, 8), "hovertemplate": hover})
-    layout = plots.axes("height of the targets; 1: as they are", "score")
-    layout["xaxis"] |= {"tickvals": list(HEIGHTS), "ticktext": [f"{x:g}" for x in HEIGHTS]}
+    layout = plots.axes("targets" if tiers else "height of the targets; 1: as they are", "score")
+    layout["xaxis"] |= {"type": "category"} if tiers else {"tickvals": x, "ticktext": [f"{h:g}" for h in x]}
     layout["yaxis"] |= {"range": [-0.03, 1.03]}
     return {"data": data, "layout": layout}
+
+
+def by_level(evidence: Evidence) -> tuple[list[str], list[list[Cell]]]:
+    """Headings and rows of each optimizer at each level: its score, or on one problem median steps, and its hits."""
+    study, alone = evidence.study, len(evidence.problems) == 1
+    heads = ["optimizer", *(f"{tier}: {x}" for tier in evidence.tiers for x in ("steps" if alone else "score", "hit"))]
+    rows: list[list[Cell]] = [[(study.optimizers[k], study.optimizers[k])] for k in evidence.order]
+    for times in evidence.tiers.values():
+        worth = medians(times)[0] if alone else run_scores(times)
+        hits, runs = np.isfinite(times).sum(axis=(0, 2)), times.shape[0] * times.shape[2]
+        for k, row in zip(evidence.order, rows, strict=True):
+            value = float(worth[k])
+            row += [(steps(value) if alone else f"{value:.3f}", value), (f"{hits[k]}/{runs}", int(hits[k]))]
+    return heads, rows

@@ -7,7 +7,7 @@ import numpy as np
 
 from gradstep.compare.evidence.evidence import Evidence
 from gradstep.compare.evidence.spending import spending
-from gradstep.compare.evidence.statistics import Estimate
+from gradstep.compare.evidence.statistics import Estimate, medians, run_scores
 from gradstep.compare.evidence.study import Study
 from gradstep.compare.show.report.tables import alone_steps
 from gradstep.compare.show.report.verdict import verdict
@@ -18,7 +18,9 @@ def outcome(study: Study) -> dict[str, Any]:
 
     ``over`` says what intervals resample, ``"searches"`` or ``"seeds"``. Where it is None there are too few: numbers
     have ``least`` and ``greatest`` of single runs, and no ``low`` and ``high``. ``better`` has pairs of optimizers of
-    which the first is better by more than chance. Where trials were halved, ``trials`` has their steps by problem.
+    which the first is better by more than chance. Where all targets have three levels, optimizers have ``easy`` and
+    ``hard`` too, their score or median steps there; everything else is of the middle ones. Where trials were halved,
+    ``trials`` has their steps by problem.
     """
     evidence = Evidence(study)
     found: dict[str, Any] = {"verdict": verdict(evidence), "problems": evidence.problems, "over": None}
@@ -28,10 +30,14 @@ def outcome(study: Study) -> dict[str, Any]:
         return found | {"optimizers": [], "better": []}
     labels, alone, speed = study.optimizers, len(evidence.problems) == 1, evidence.speedups()
     first = alone_steps(evidence) if alone else evidence.scores()
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"optimizer": labels[k], "steps" if alone else "score": _plain(first, k), "speedup": _plain(speed, k)}
         for k in evidence.order
     ]
+    for tier, times in evidence.tiers.items():
+        worth = medians(times)[0] if alone else run_scores(times)
+        for k, row in zip(evidence.order, rows, strict=True):
+            row |= {} if tier == "middle" else {tier: float(worth[k])}
     better = [[labels[i], labels[j]] for i, j in np.argwhere(evidence.better)]
     return found | {
         "over": first.over,

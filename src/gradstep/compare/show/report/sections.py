@@ -19,7 +19,7 @@ from gradstep.compare.show.report.curves import HEALTH, Metric, curves, health
 from gradstep.compare.show.report.looks import FAMILIES
 from gradstep.compare.show.report.parts import Plot, Section, Select, choices
 from gradstep.compare.show.report.verdict import verdict
-from gradstep.compare.show.wording import entry_cells, goal, halved, headings, remarks
+from gradstep.compare.show.wording import entry_cells, halved, headings, levels, remarks
 from gradstep.text import counted, short
 
 Show = Callable[[Plot], Markup]
@@ -62,7 +62,7 @@ def _leaderboard(evidence: Evidence, _: Show) -> Section:
     def board(_: int, problem: str) -> Markup | str:
         rows = [entry_cells(study, entry) for entry in entries(study, problem)]
         caption = (
-            f"{problem}. Target: {goal(study, problem)}; ∞: a miss. In parentheses: the least and the greatest run."
+            f"{problem}. Target: {levels(study, problem)}; ∞: a miss. In parentheses: the least and the greatest run."
         )
         return tables.sortable(caption, headings(study, problem), rows, words) if rows else "no run has been judged yet"
 
@@ -92,10 +92,15 @@ def _distributions(evidence: Evidence, show: Show) -> Section:
     if not evidence.problems:
         parts = [macros.paragraph(NONE_COMPLETE)]
     else:
+        best = "the best that any run reached"
+        hard = {evidence.study.target(problem).at("hard") is not None for problem in evidence.problems}
+        end = " or, where there is none, ".join(
+            ["the problem's hard target"] * (True in hard) + [best] * (False in hard)
+        )
         caption = (
             "Fraction of all targets and seeds reached by then. The targets are 20 losses a problem, in equal ratios "
-            "from the start to the best that any run reached; a line that ends low misses the last of them. A run that "
-            "diverged or failed misses all."
+            f"from the start to {end}; a line that ends low misses the last of them. A run that diverged or failed "
+            "misses all."
         )
         plots = [
             show(Plot(f"ecdf-{axis}", f"By {axis}", caption, ranking.ecdf(evidence, axis))) for axis in _axes(evidence)
@@ -112,12 +117,13 @@ def _learning_curves(evidence: Evidence, show: Show) -> Section:
         if not judged:
             return "no run has been judged yet"
         metrics: list[Metric] = ["loss", "accuracy"] if any(run.accuracy for run in judged) else ["loss"]
-        dotted = study.target(problem).metric
+        target = study.target(problem)
+        dotted, more = target.metric, "" if target.hard is None else ", and thinner its easy and its hard level"
         plots = [
             Plot(
                 f"{metric}-{k}",
                 f"{problem}: {metric}",
-                "Dotted: the target." if metric == dotted else "",
+                f"Dotted: the target{more}." if metric == dotted else "",
                 curves(study, problem, metric) | {"axes": ranking.UNITS},
             )
             for metric in metrics
@@ -223,15 +229,27 @@ def _heights(evidence: Evidence, show: Show) -> Section:
         return Section(key, title, [])
     figure = heights.heights(evidence)
     if figure is None:
-        none = "No optimizer's median seed came half of the way to a target."
+        none = (
+            "No optimizer's median seed reached an easy target."
+            if evidence.tiers
+            else ("No optimizer's median seed came half of the way to a target.")
+        )
         return Section(key, title, [macros.paragraph(none)])
-    caption = (
-        "Scores if each target were so far on the way from the start to the target that it is, in the logarithm of the "
-        "loss or the error rate. Where lines cross, the height of the target decides the order. No intervals; the "
-        "hyperparameters are those chosen for the targets as they are."
+    what = (
+        "Scores at the three levels that each target has; the middle ones are what other sections call the target. "
+        if evidence.tiers
+        else "Scores if each target were so far on the way from the start to the target that it is, in the logarithm "
+        "of the loss or the error rate. "
     )
-    plot = Plot("target-heights", "Scores against the height of the targets", caption, figure)
-    return Section(key, title, [show(plot)])
+    caption = (
+        f"{what}Where lines cross, the height of the target decides the order. No intervals; the hyperparameters are "
+        "those chosen for the targets as they are."
+    )
+    parts = [show(Plot("target-heights", "Scores against the height of the targets", caption, figure))]
+    if evidence.tiers:
+        own = "; ".join(f"{problem}: {levels(evidence.study, problem)}" for problem in evidence.problems)
+        parts.append(tables.sortable(f"{own}.", *heights.by_level(evidence)))
+    return Section(key, title, parts)
 
 
 def _cost(evidence: Evidence, show: Show) -> Section:

@@ -8,16 +8,20 @@ from gradstep.compare.evidence.evidence import Evidence
 from gradstep.compare.evidence.statistics import medians
 from gradstep.compare.evidence.statistics.ranks import MIN_PROBLEMS
 from gradstep.compare.evidence.table import make_table
+from gradstep.compare.problems.problem import Tier
 from gradstep.compare.show.report import pairs
 from gradstep.compare.show.report.tables import alone_steps, between, bracketed, few_runs
 from gradstep.compare.show.wording import counted, goal
 
 
 def verdict(evidence: Evidence) -> list[str]:
-    """Return three sentences: the first place and its certainty, its lead and cost, and the limits of both."""
+    """Return sentences: the first place and its certainty, its lead and cost, and the limits of both.
+
+    Where targets have three levels there is one more before the last, on the first place at the other two.
+    """
     if not evidence.problems:
         return ["There is no verdict yet: on no problem has every optimizer all of its seeds."]
-    return [_first(evidence), _cost(evidence), _limits(evidence)]
+    return [_first(evidence), _cost(evidence), *_levels(evidence), _limits(evidence)]
 
 
 def _first(evidence: Evidence) -> str:
@@ -117,6 +121,28 @@ def _cost(evidence: Evidence) -> str:
     return f"{text}; by seconds, which are those of this machine, {' and '.join(fastest)} is first."
 
 
+def _levels(evidence: Evidence) -> list[str]:
+    """Return a sentence on who is first at the easy and at the hard targets; none without such, or for one alone."""
+    labels = evidence.study.optimizers
+    if not evidence.tiers or len(labels) < 2:
+        return []
+
+    def first(tier: Tier) -> str:
+        names = [labels[k] for k in evidence.first_at(tier)]
+        if not names:
+            return f"nobody reaches {'one' if len(evidence.problems) > 1 else 'it'} with the median seed"
+        return f"{' and '.join(names)} {'are' if len(names) > 1 else 'is'} first"
+
+    one, s = ("that is", "") if len(evidence.problems) == 1 else ("those are", "s")
+    easy, hard = first("easy"), first("hard")
+    both = (
+        f"at the easy and at the hard one{s} {easy}"
+        if easy == hard
+        else (f"at the easy one{s} {easy}, at the hard one{s} {hard}")
+    )
+    return [f"Of three levels of the target{s} {one} the middle one{s}: {both}."]
+
+
 def _limits(evidence: Evidence) -> str:
     study = evidence.study
     spec = study.spec
@@ -126,6 +152,7 @@ def _limits(evidence: Evidence) -> str:
         else (
             f"with more than {counted(spec.trials, 'trial')} of "
             f"{'the learning rate' if spec.tune == 'lr' else 'the hyperparameters'}"
+            f"{' or all of them in full' if evidence.halved else ''}"
         )
     )
     rows = make_table(study)

@@ -1,0 +1,165 @@
+"""Studies on a real scheduler of dask with two workers, and on a real cluster of ray: the table of one machine."""
+
+import os
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from clusters import Processes, dask_scheduler, dask_worker, until
+from compare_support import table_of, timeless
+from gradstep.cli import main
+from gradstep.compare import compare, make_spec, run_study
+from gradstep.compare.clusters.dispatch import ClusterError
+from gradstep.compare.conduct import Listener
+from gradstep.compare.workers import Workers
+
+pytestmark = pytest.mark.process
+needs_dask = pytest.mark.skipif(find_spec("distributed") is None, reason="needs gradstep[dask]")
+needs_ray = pytest.mark.skipif(find_spec("ray") is None, reason="needs gradstep[ray]")
+
+# A module and data beside it; seed 1 fails; all thread pools have one thread.
+OWN = """
+import numpy as np
+from threadpoolctl import threadpool_info
+from beside import SCALE
+
+MIDDLE = np.loadtxt("data/middle.txt")
+
+class P:
+    params = np.ones(2)
+
+    def __init__(self, seed):
+        self.seed = seed
+
+    def value_and_grad(self, x):
+        if self.seed == 1:
+            raise RuntimeError("not this seed")
+        if any(pool["num_threads"] > 1 for pool in threadpool_info()):
+            raise RuntimeError("more than one thread")
+        return float(SCALE * (x - MIDDLE) @ (x - MIDDLE)), 2 * SCALE * (x - MIDDLE)
+"""
+RULE = """
+import gradstep as gs
+clipped = gs.chain(gs.clip_by_global_norm(max_norm=1.0), gs.adamw(lr=0.001))
+"""
+ENDING = """
+import os, signal
+import numpy as np
+
+class P:
+    params = np.ones(2)
+
+    def __init__(self, seed):
+        self.seed = seed
+
+    def value_and_grad(self, x):
+        if self.seed == 1:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return float(x @ x), 2 * x
+"""
+ASKED = {"seeds": 2, "trials": 2, "steps": 40}
+RUNS = 2 * 2 * (2 + 2 + 1)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """The folder of a study with files of one's own."""
+    folder = tmp_path_factory.mktemp("study")
+    (folder / "data").mkdir()
+    (folder / "data/middle.txt").write_text("0.1 0.2")
+    for name, text in {"own.py": OWN, "beside.py": "SCALE = 1.5", "rules.py": RULE}.items():
+        (folder / name).write_text(text)
+    return folder
+
+
+def call(folder):
+    return {"optimizers": f"sgd,{folder}/rules.py:clipped", "problems": ["digits-mlp", f"{folder}/own.py:P"], **ASKED}
+
+
+@pytest.fixture(scope="module")
+def alone(folder):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        return compare(**call(folder), jobs=2)
+
+
+def runs_of(study):
+    return sorted(timeless(study), key=lambda run: run.key)
+
+
+def check(study, alone):
+    assert table_of(study) == table_of(alone)
+    assert runs_of(study) == runs_of(alone)
+    assert study.mixture is None
+    errors = {run.error for run in study.runs if run.seed == 1 and run.problem == "own.py:P"}
+    assert errors == {"P.value_and_grad raised RuntimeError: not this seed (own.py, line 16)."}
+
+
+class Log(Listener):
+    """Keeps what it hears, and does something after so many runs."""
+
+    def __init__(self, acts=None):
+        self.made, self.slots, self.acts = 0, [], dict(acts or {})
+
+    def result(self, run):
+        self.made += 1
+        if self.made in self.acts:
+            self.acts.pop(self.made)()
+
+    def workers(self, where, slots):
+        self.slots.append(dict(slots))
+
+
+def lost(action):
+    """The sentence with which a study ends."""
+    with pytest.raises(ClusterError) as error:
+        action()
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+# ------------------------------------------------------------------------------------------------------------- dask
+
+
+@pytest.fixture(scope="module")
+def scheduler(tmp_path_factory):
+    """The address of a scheduler that has two workers, in processes of their own."""
+    with Processes(tmp_path_factory.mktemp("dask")) as processes:
+        _, address = dask_scheduler(processes)
+        for name in ("first", "second"):
+            dask_worker(processes, name, address)
+        until(lambda: pids(address) if len(pids(address)) == 2 else None, processes)
+        yield address
+
+
+def pids(address):
+    from distributed import Client
+
+    with Client(address, set_as_default=False) as client:
+        return list(client.run(os.getpid).values())
+
+
+@needs_dask
+def test_a_study_on_dask_is_that_of_one_machine(scheduler, folder, alone, monkeypatch):
+    monkeypatch.chdir(folder)
+    log = Log()
+    asked = call(folder)
+    plan = make_spec(asked.pop("problems"), asked.pop("optimizers"), **asked)
+    study = run_study(plan, None, Workers(None, "dask", scheduler, [Path("data")]), log)
+    check(study, alone)
+    assert [list(slots.values()) for slots in log.slots] == [[1, 1]]
+    assert log.made == RUNS
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--scheduler", "tcp://a:1"], "--scheduler is for --backend dask, not loky."),
+        (["--backend", "dask", "--address", "a:1"], "--address is for --backend ray, not dask."),
+        (["--files", "x"], "files are for a cluster: backend dask or ray, not loky."),
+    ],
+)
+def test_options_of_clusters_are_refused_elsewhere(options, says, capsys):
+    assert main(["compare", "quadratic", *options]) == 2
+    assert capsys.readouterr().err == f"gradstep: {says}\n"
