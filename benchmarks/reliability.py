@@ -29,6 +29,7 @@ PROMISES = {
     "P7": "A gradient that is not finite never reaches parameters or state.",
     "P8": "16-bit parameters are safe.",
     "P9": "Same input, same bits: any number of threads, any CPU level, either engine.",
+    "P10": "A step that several processes share has the bits of one, whatever their number.",
     "P11": "Safe with fork, spawn, forkserver, loky and threads.",
     "P13": "Others can read it.",
     "P14": "Any input gives a state or a CheckpointError, in bounded memory.",

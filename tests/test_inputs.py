@@ -329,9 +329,8 @@ class TestNumbers:
         out = gs.minimize(lambda x: (0.5 * float(x @ x), x.copy()), np.array([8.0]), "polyak", max_steps=3)
         assert out.x.tolist() == [1.0]
 
-    def test_guests_that_have_no_loss_refuse(self):
-        torch = pytest.importorskip("torch")
-        w = torch.nn.Parameter(torch.ones(3))
-        w.grad = torch.ones(3)
-        with pytest.raises(gs.GradstepValueError, match="hands over gradients alone, and loss is needed"):
-            gs.interop.torch.Optimizer([w], "polyak").step()
+    def test_a_guest_that_has_no_loss_refuses(self):
+        """A model of Keras hands its optimizer no more than gradients."""
+        keras = pytest.importorskip("gradstep.interop.keras")
+        with pytest.raises(gs.GradstepValueError, match="Keras hands over gradients alone, and loss is needed"):
+            keras.Optimizer("polyak")

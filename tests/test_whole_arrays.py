@@ -611,7 +611,8 @@ class TestSometimes:
         for _ in range(6):
             opt.step(np.ones((2, 2)))
             seen.append((float(w[0, 0]), len(calls)))
-        assert seen == [(1, 0), (1, 0), (2, 1), (2, 1), (2, 1), (4, 2)]
+        again = 1 if engine == "compiled" else 2  # a plan knows what the rule does when it is due
+        assert seen == [(1, 0), (1, 0), (2, 1), (2, 1), (2, 1), (4, again)]
 
     @pytest.mark.usefixtures("own_registry")
     @pytest.mark.parametrize(
@@ -673,7 +674,8 @@ def test_a_step_keeps_nothing(name, engine):
     """What a step computes aside is let go when it has been written."""
     w, g = (np.random.default_rng(seed).normal(size=(100, 100)) for seed in (0, 1))
     opt = gs.Optimizer(w, name, engine=engine)
-    opt.step(g)
+    for _ in range(2):  # after the first, and where it is due, another plan is made
+        opt.step(g)
     tracemalloc.start()
     try:
         before, _ = tracemalloc.get_traced_memory()

@@ -582,7 +582,8 @@ class Optimizer:
 
     def __repr__(self) -> str:
         others = "".join(f", {own!r} for {pattern!r}" for pattern, own in self._groups.stages.items())
-        return f"<Optimizer {self.stage!r}{others} of {len(self._leaves)} arrays, t={self.t}, {self.engine}>"
+        n = len(self._leaves)
+        return f"<Optimizer {self.stage!r}{others} of {n} array{'s' * (n != 1)}, t={self.t}, {self.engine}>"
 
     def _refuse_replaced(self) -> None:
         """Refuse parameters that are no longer the arrays of the nest: a step would go to the old ones.

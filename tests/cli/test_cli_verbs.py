@@ -174,7 +174,7 @@ def test_problems_are_all_listed_a_line_each(capsys):
         assert make().source in line
         assert make().goal in line
         assert make().family in line
-        assert (float(line.split()[-1]) < 5) == (make().name in records())  # seconds a run; else the steps
+        assert (float(line.split()[-1]) < 60) == (make().name in records())  # seconds a run; else the steps
 
 
 @pytest.mark.parametrize("name", sorted(registry(None)))

@@ -186,7 +186,7 @@ def test_targets_are_frozen_of_the_problem_or_given():
     assert {goal.origin for goal in asked.spec.goals.values()} <= {"frozen", "problem"}
     assert asked.spec.goals["digits-mlp"].split == "validation"
     given = make_spec(["digits-mlp"], "sgd", target="loss=0.25").spec.goals
-    assert given == {"digits-mlp": Goal("loss", 0.25, "validation", "given")}
+    assert given == {"digits-mlp": Goal("loss", 0.25, "validation", "given", patience=3)}
 
 
 @pytest.mark.parametrize(

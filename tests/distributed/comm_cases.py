@@ -57,4 +57,7 @@ def over(*words):
 
 
 if __name__ == "__main__":
-    print("ok", *check(over(*sys.argv[1:])), flush=True)  # noqa: T201
+    import processes
+
+    own = over(*sys.argv[1:])
+    processes.tell(own.rank, check(own))

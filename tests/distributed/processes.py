@@ -1,6 +1,7 @@
 """Real processes for tests: MPI's, of whichever library is there, and gloo's."""
 
 import importlib.util
+import json
 import os
 import shutil
 import subprocess
@@ -48,13 +49,20 @@ def _libraries():
     )
 
 
+def tell(rank, found):
+    """Leave what a process has found, which JSON knows, where :func:`run` looks: lines of several may get mixed up."""
+    Path(f"found-{rank}.json").write_text(json.dumps(found))
+
+
 def run(kind, size, program, *words, folder, **environment):
-    """Run a program of this folder in ``size`` processes; return the exit codes and all they wrote.
+    """Run a program of this folder in ``size`` processes; return what each of them has told, by rank.
 
     ``kind`` is openmpi, mpich or gloo. The program gets ``mpi`` or ``gloo FILE RANK SIZE``, then ``words``.
     """
     python = [sys.executable, "-W", "ignore", str(HERE / program)]
     environment = {**os.environ, **ENVIRONMENT, **environment}
+    for path in Path(folder).glob("found-*.json"):
+        path.unlink()
     if kind == "gloo":
         if importlib.util.find_spec("torch") is None:
             pytest.skip("torch is not installed")
@@ -74,4 +82,8 @@ def run(kind, size, program, *words, folder, **environment):
     finally:
         for process in started:
             process.kill()
-    return [process.returncode for process in started], "".join(outputs)
+    text = "".join(outputs)
+    assert {process.returncode for process in started} == {0}, text
+    found = sorted(Path(folder).glob("found-*.json"), key=lambda path: int(path.stem.removeprefix("found-")))
+    assert len(found) == size, text
+    return [json.loads(path.read_text()) for path in found]

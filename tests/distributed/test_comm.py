@@ -49,8 +49,5 @@ def test_a_thread_that_fails_keeps_nobody_waiting():
 @pytest.mark.parametrize("size", [1, 3])
 @pytest.mark.parametrize("kind", ["openmpi", "mpich", "gloo"])
 def test_processes(kind, size, tmp_path):
-    codes, text = processes.run(kind, size, "comm_cases.py", folder=tmp_path)
-    assert set(codes) == {0}, text
-    assert sorted(line for line in text.splitlines() if line.startswith("ok")) == [
-        f"ok {rank} {size}" for rank in range(size)
-    ]
+    found = processes.run(kind, size, "comm_cases.py", folder=tmp_path)
+    assert found == [[rank, size] for rank in range(size)]

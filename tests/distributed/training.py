@@ -1,7 +1,7 @@
 """A training that several processes share, said once: for threads in a test, and for real processes as a program.
 
-``python training.py mpi`` or ``python training.py gloo FILE RANK SIZE``, then the names of settings; a process prints a
-line for each, with the hash of its parameters.
+``python training.py mpi`` or ``python training.py gloo FILE RANK SIZE``, then the names of settings; a process tells
+the hash of its parameters for each.
 """
 
 import hashlib
@@ -9,6 +9,7 @@ import sys
 
 import comm_cases
 import numpy as np
+import processes
 
 import gradstep as gs
 from gradstep.distributed import Sharded
@@ -84,5 +85,4 @@ def naive(comm, setting, **options):
 if __name__ == "__main__":
     more = 4 if sys.argv[1] == "gloo" else 1
     own = comm_cases.over(*sys.argv[1 : 1 + more])
-    for name in sys.argv[1 + more :]:
-        print("hash", name, train(own, name), naive(own, "adam"), flush=True)  # noqa: T201
+    processes.tell(own.rank, {name: train(own, name) for name in sys.argv[1 + more :]})

@@ -90,7 +90,8 @@ def case_fit_is_a_numpy_loop():
         rule, made = registry()[name], model(Optimizer(name))
         start = made.get_weights()
         fit(made)
-        near(made.get_weights(), loop(start, rule, 12, rule.defaults["lr"]))
+        room = 1024 if name == "shampoo" else 64  # whose roots of squares near zero make a last digit larger
+        near(made.get_weights(), loop(start, rule, 12, rule.defaults["lr"]), room)
         assert int(made.optimizer.iterations) == 12
 
 
@@ -446,7 +447,7 @@ def case_config():
 
 
 def case_refusals():
-    refused(ValueError, "unknown rule 'adan'", lambda: Optimizer("adan"))
+    refused(ValueError, "unknown rule 'nosuch'", lambda: Optimizer("nosuch"))
     refused(ValueError, "adam: unknown hyperparameter 'beta_1'", lambda: Optimizer("adam", beta_1=0.9))
     refused(ValueError, "beta1 must be", lambda: Optimizer("adam", beta1=2.0))
     refused(TypeError, "beta1 is given beside a stage", lambda: Optimizer(gs.adam(), beta1=0.5))

@@ -121,7 +121,7 @@ def test_where_a_norm_is_taken_bad_gradients_are_named_too(clip, engine):
 def test_a_norm_behind_the_rule_does_not_hide_a_gradient_that_is_too_large(clip, engine):
     """Its square is no float32, but the float64 sum of squares is finite."""
     params = np.ones(3, "f4")
-    opt = gs.Optimizer(params, gs.chain(gs.adam, clip(1.0)), engine=engine)
+    opt = gs.Optimizer(params, gs.chain(gs.adam, clip(1.0), gs.adam(name="again")), engine=engine)
     with pytest.raises(gs.NonFiniteError, match=r"gradient 'params' is too large for this rule in float32"):
         opt.step(np.array([0.0, 1e30, 0.0], "f4"))
     assert not opt.state["params"]["adam.v"].any()

@@ -281,6 +281,8 @@ def allowed(library, constructor, arguments):
         return arguments.get("dampening", 0) == 0
     if (library, constructor) == ("pytorch_optimizer", "DAdaptAdam"):
         return arguments.get("weight_decouple", False) or not arguments.get("weight_decay", 0)
+    if (library, constructor) == ("keras", "Lamb"):  # of a gradient of zero little is left: its norm is rounding alone
+        return arguments.get("beta_1", 0.9) == 0 or arguments.get("beta_1", 0.9) >= 0.01
     return not (library == "optax" and arguments.get("centered") and arguments.get("bias_correction"))
 
 

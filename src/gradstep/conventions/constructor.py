@@ -146,11 +146,19 @@ class Constructor(Generic[P]):
         Gives the stages, from the switches and choices by name. Of numbers it is told whether they are there: of those
         whose default is None, whether they are given; of those that are told, whether they are other than 0. Of a tuple
         with such numbers it is told a tuple.
+    differs
+        Says of arguments together in what the library differs with them, or nothing: then they are refused.
     """
 
-    def __init__(self, owner: str, takes: Mapping[str, Argument], choose: Callable[..., Stage]) -> None:
+    def __init__(
+        self,
+        owner: str,
+        takes: Mapping[str, Argument],
+        choose: Callable[..., Stage],
+        differs: Callable[[Mapping[str, Any]], str] = lambda _: "",
+    ) -> None:
         update_wrapper(self, choose)  # with its signature
-        self.owner, self.takes, self._choose = owner, takes, choose
+        self.owner, self.takes, self._choose, self._differs = owner, takes, choose, differs
         self._forms: dict[tuple[bool | str | int | None, ...], Form] = {}
 
     @classmethod
@@ -306,6 +314,8 @@ class Constructor(Generic[P]):
         """The stage of a form with the numbers of these arguments."""
         missing = [key for key in self.required if key not in given]
         values = {key: self._clean(x, given.get(key, x.default)) for key, x in self.takes.items() if key not in missing}
+        if why := self._differs(values):
+            raise GradstepValueError(f"{self.owner}: {why}.")
         parts: list[Part] = []
         for part, sources in zip(form.stage.parts, form.sources, strict=True):
             hyper: dict[str, Any] = {}

@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from types import MappingProxyType
 from typing import Any, NamedTuple, NoReturn, ParamSpec, overload
 
@@ -94,6 +95,7 @@ class Library:
         choices: Mapping[str, Words] = ...,
         refused: Mapping[str, str] = ...,
         constant: Mapping[str, str] = ...,
+        differs: Callable[[Mapping[str, Any]], str] = ...,
     ) -> Callable[[Callable[P, Stage]], Constructor[P]]: ...
     def __call__(
         self,
@@ -106,6 +108,7 @@ class Library:
         choices: Mapping[str, Words] = _NOTHING,
         refused: Mapping[str, str] = _NOTHING,
         constant: Mapping[str, str] = _NOTHING,
+        differs: Callable[[Mapping[str, Any]], str] = lambda _: "",
     ) -> Any:
         """Return the constructor that a function declares by its name, its signature and what it returns.
 
@@ -115,6 +118,8 @@ class Library:
             The function; without one, what is to decorate it.
         becomes, told, optional, choices, refused, constant
             Of this constructor alone, beside the library's: the same argument is as it is said here.
+        differs
+            Says of the arguments together why they cannot be had, or nothing.
         """
         theirs = {key: why for key, why in self.refused.items() if key not in {*becomes, *choices}}
         own = replace(
@@ -126,16 +131,17 @@ class Library:
             refused={**theirs, **refused},
             constant={**self.constant, **constant},
         )
-        return own._declared if choose is None else own._declared(choose)
+        declared = partial(own._declared, differs=differs)
+        return declared if choose is None else declared(choose)
 
-    def _declared(self, choose: Callable[..., Stage]) -> Constructor[...]:
+    def _declared(self, choose: Callable[..., Stage], differs: Callable[[Mapping[str, Any]], str]) -> Constructor[...]:
         own = inspect.signature(choose).parameters.values()
         takes = {x.name: self._argument(x) for x in own if x.kind is not x.VAR_KEYWORD}
         if self.shared is not None and len(takes) < len(own):
             for x in inspect.signature(self.shared).parameters.values():
                 if x.kind is x.KEYWORD_ONLY and x.name not in takes:
                     takes[x.name] = replace(self._argument(x), is_shared=True)
-        return Constructor(f"{self.name}.{choose.__name__}", takes, choose)
+        return Constructor(f"{self.name}.{choose.__name__}", takes, choose, differs)
 
     def _argument(self, x: inspect.Parameter) -> Argument:
         if x.name in self.refused:

@@ -5,6 +5,7 @@ and is ignored with a warning. What it takes by ``**kwargs`` alone, such as ``ca
 """
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 from gradstep import rules, stages, variants
@@ -147,7 +148,17 @@ def Adan(
     return chain(stages.decay, rules.adan) if weight_decouple else chain(rules.adan, stages.proximal_decay)
 
 
-@constructor(becomes={"betas": ("beta1", "beta2", "beta3"), "t_alpha_beta3": "alpha_steps beta3_steps"})
+def _falls(given: Mapping[str, Any]) -> str:
+    beta1, _, beta3 = given["betas"]
+    if given["t_alpha_beta3"] is None or callable(beta1) or callable(beta3) or beta3 >= beta1:
+        return ""
+    return (
+        f"betas[2] = {beta3:g} is below betas[0] = {beta1:g} and has a t_alpha_beta3: pytorch_optimizer follows its "
+        f"formula beyond those steps, and forgets the slow average there; leave t_alpha_beta3 out"
+    )
+
+
+@constructor(becomes={"betas": ("beta1", "beta2", "beta3"), "t_alpha_beta3": "alpha_steps beta3_steps"}, differs=_falls)
 def AdEMAMix(
     lr: Any = 1e-3,
     betas: Any = (0.9, 0.999, 0.9999),

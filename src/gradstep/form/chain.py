@@ -327,16 +327,19 @@ class Program:
             if name not in hands:
                 raise GradstepValueError(f"{who} hands over gradients alone, and {name} is needed beside them.")
 
-    def check_for_guest(self, who: str) -> None:
+    def check_for_guest(self, who: str, hands: Collection[str] = (), *, of_each: bool = False) -> None:
         """Refuse a program that a guest in another library cannot step.
+
+        ``hands`` are numbers that it hands over with a step, and ``of_each`` says whether it keeps numbers of each
+        array.
 
         Raises
         ------
         GradstepValueError
             With what it needs.
         """
-        self.refuse_gathering(who)
-        if kept := self.memory_of_each():
+        self.refuse_gathering(who, hands)
+        if (kept := self.memory_of_each()) and not of_each:
             raise GradstepValueError(
                 f"{who} keeps the host's numbers for all arrays together, and {min(kept)} is kept for each; step a "
                 f"gs.Optimizer."
@@ -473,7 +476,8 @@ def program(stage: Stage) -> Program:
     Raises
     ------
     GradstepValueError
-        When a hyperparameter has no value, or two, or a stage that wraps a rule has none before it.
+        When a hyperparameter has no value, or two, a stage that wraps a rule has none before it, or one stands where it
+        does nothing.
     """
     hyper, keys = _merge(stage.parts)
     for part, mine in zip(stage.parts, keys, strict=True):
@@ -494,6 +498,13 @@ def program(stage: Stage) -> Program:
             f"{' and '.join(part.label for part in stage.parts)}: nothing here turns the gradient into an update, so a "
             f"step would move nothing; put a rule behind: gs.chain(..., gs.sgd(lr=0.01))."
         )
+    readers = [i for i, part in enumerate(stage.parts) if part.rule.reads_gradient or part.rule.measure]
+    for i, part in enumerate(stage.parts):
+        if not part.rule.moves_theta and part.rule.changes_gradient and max(readers, default=-1) <= i:
+            raise GradstepValueError(
+                f"{part.label}: it changes the gradient, and nothing behind it in the chain reads that; let it stand "
+                f"in front of the rule: gs.chain({part.label}, ...)."
+            )
     for part in stage.parts if ends else ():
         if part.rule.takes:
             raise GradstepValueError(

@@ -3,9 +3,8 @@
 from typing import Any
 
 from gradstep.array.namespaces import namespace
-from gradstep.form.matrices import product_sums
 from gradstep.form.vocabulary import max as largest
-from gradstep.form.vocabulary import transpose
+from gradstep.form.vocabulary import squares, transpose
 
 
 class Diagonal:
@@ -48,12 +47,11 @@ class Diagonal:
             case "matmul":
                 return _product(*operands)
             case "gram":
-                x = operands[0]
-                return Diagonal(product_sums(namespace(x), x))
+                return Diagonal(squares(operands[0]))
             case "iterated":
-                return Diagonal(namespace(self.column).ones_like(self.column))
+                return Diagonal(_ones(self.column))
             case "eigh":
-                return transpose(self.column), Diagonal(namespace(self.column).ones_like(self.column))
+                return transpose(self.column), Diagonal(_ones(self.column))
             case _:
                 raise TypeError(f"{word} is not known of a square of which the diagonal alone is kept")
 
@@ -74,6 +72,11 @@ def _along(factor: Any) -> Any:
     if shape[-2] == 1:
         return transpose(factor)
     raise TypeError("a diagonal * a whole square")
+
+
+def _ones(x: Any) -> Any:
+    """Return ones in the shape of a column."""
+    return x.ones_like() if hasattr(x, "speak") else namespace(x).ones_like(x)
 
 
 def _product(a: Any, b: Any) -> Any:

@@ -92,7 +92,7 @@ def as_matrix(x: Any, folds: Folds | None = None) -> Any:
     return x if shape == tuple(x.shape) else namespace(x).reshape(x, shape)
 
 
-def product_sums(xp: Any, x: Any) -> Any:
+def squares(xp: Any, x: Any) -> Any:
     """Return the diagonal of ``x`` times its transpose, as a column; NumPy's sums in one fixed order."""
     if xp is not np:
         return xp.sum(x * x, axis=-1, keepdims=True)
@@ -279,6 +279,7 @@ WORDS: Mapping[str, Callable[..., Any]] = {
     "mean": mean,
     "max": largest,
     "norm": norm,
+    "squares": squares,
     "matmul": lambda xp, a, b: xp.matmul(a, b),
     "gram": lambda xp, x, _: xp.matmul(x, xp.matrix_transpose(x)),
     "transpose": transpose,

@@ -6,6 +6,7 @@ does depends on what it is handed (arrays, operands that write instructions, sym
 """
 
 import inspect
+import re
 import sys
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,12 +14,12 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property, wraps
 from importlib import import_module
 from types import MappingProxyType
-from typing import Any, Literal, TypedDict, Unpack
+from typing import Any, ClassVar, Literal, TypedDict, Unpack
 
 from gradstep.array.namespaces import namespace
 from gradstep.errors import GradstepTypeError, GradstepValueError, RuleError
 from gradstep.form.checking import Checker
-from gradstep.form.declaration import declared_hyper, examine, operands_of, parameters
+from gradstep.form.declaration import declared_hyper, examine, parameters
 from gradstep.form.diagonal import Diagonal
 from gradstep.form.hyper import Domain, Fraction, Hyper, NonNegative, Positive, checked
 from gradstep.form.matrices import SQUARES, Folds, as_matrix, matrix_shape, slot_shape
@@ -33,6 +34,17 @@ Update = Callable[..., tuple[Any, ...]]
 Over = Literal["tensor", "all"]
 _EMPTY: Mapping[str, Any] = MappingProxyType({})
 shared: Any = None  # the default of a hyperparameter that another stage of the chain has too, or that must be given
+
+
+class _Signature:
+    """The signature of a rule's call: its hyperparameters by name, with their defaults."""
+
+    def __get__(self, made: "Rule | None", owner: type["Rule"]) -> inspect.Signature:
+        if made is None:
+            raise AttributeError("__signature__")  # the class has its own
+        by_place = inspect.Parameter.POSITIONAL_OR_KEYWORD
+        own = [inspect.Parameter(key, by_place, default=x) for key, x in made.defaults.items()]
+        return inspect.Signature([*own, inspect.Parameter("name", inspect.Parameter.KEYWORD_ONLY, default=None)])
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -171,6 +183,7 @@ class Rule:
     numbers: tuple[str, ...] = ()
     early_numbers: tuple[str, ...] = ()  # the first of them
     operations: Mapping[str, int] = field(default_factory=dict[str, int])
+    __signature__: ClassVar = _Signature()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "__doc__", self.doc or repr(self))  # what help(gs.adam) shows
@@ -278,12 +291,30 @@ class Rule:
         drawn = () if self.random is None else (self.random,)
         return (*(("before",) if self.wraps else ()), "theta", "g", *self.state, *drawn)
 
-    @cached_property
+    @property
     def moves_theta(self) -> bool:
         """True where the update gives another theta than it was handed."""
+        return self._changes[0]
+
+    @property
+    def changes_gradient(self) -> bool:
+        """True where the update hands on another gradient than it was handed."""
+        return self._changes[1]
+
+    @property
+    def reads_gradient(self) -> bool:
+        """True where the new theta or a slot depends on the gradient."""
+        return self._changes[2]
+
+    @cached_property
+    def _changes(self) -> tuple[bool, bool, bool]:
+        """True for another theta, for another gradient, and where any of the rest depends on the gradient."""
         checker = Checker(self.name, self.whole)
-        operands, numbers = operands_of(self, checker), {key: checker.scalar(key) for key in self.numbers}
-        return self.update(*operands.values(), **numbers)[0] is not operands["theta"]
+        operands = [checker.array(key, self.shapes.get(key, "rows columns")) for key in self.arrays]
+        at = self.arrays.index("theta")
+        theta, g, *slots = self.update(*operands, **{key: checker.scalar(key) for key in self.numbers})
+        reads = any(re.search(r"\bg\b", str(x)) for x in (theta, *slots))
+        return theta is not operands[at], g is not operands[at + 1], reads
 
     @cached_property
     def counts(self) -> bool:

@@ -180,6 +180,11 @@ def norm(x: Any) -> Any:
     return _whole("norm", x)
 
 
+def squares(x: Any) -> Any:
+    """Sum of the squares of each row, as a column: what the square of a long side is made of."""
+    return _whole("squares", x)
+
+
 def matmul(a: Any, b: Any) -> Any:
     """Matrix product."""
     return _whole("matmul", a, b)

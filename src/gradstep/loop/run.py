@@ -266,6 +266,11 @@ class Run(RunState):
         """Call ``evaluate`` at the current parameters."""
         return self._functions.measure(self._handed())
 
+    def __repr__(self) -> str:
+        method = self.opt.stage if self._line is None else "lbfgs"
+        end = "" if self.reason is None else f", ended: {self.reason.message}"
+        return f"<Run by {method!s}, t={self.opt.t}{end}>"
+
     def __iter__(self) -> Iterator[Step]:
         """Iterate over the steps from the current parameters to the end. After a ``break`` another loop goes on."""
         numbers = [n for one in self._ends if isinstance(one, stops.signals) for n in one.numbers]

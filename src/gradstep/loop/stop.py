@@ -100,10 +100,11 @@ class Stop(ABC):
         return isinstance(self, steps | evaluations | seconds)
 
 
-@dataclass(frozen=True, init=False)
+@dataclass(frozen=True, init=False, repr=False)
 class _Several(Stop):
+    sign: ClassVar[str]
     stops: tuple[Stop, ...]
-    names: tuple[str, ...] = field(repr=False, compare=False)
+    names: tuple[str, ...] = field(compare=False)
 
     def __init__(self, *stops: Stop) -> None:
         names: list[str] = []
@@ -133,9 +134,15 @@ class _Several(Stop):
         for stop in self.stops:
             yield from stop
 
+    def __repr__(self) -> str:
+        texts = [f"({stop!r})" if isinstance(stop, _Several) else repr(stop) for stop in self.stops]
+        return f" {self.sign} ".join(texts)
+
 
 class any_of(_Several):  # noqa: N801 - stops read as words
     """Ends where any of its stops does; the first that does is the reason."""
+
+    sign = "|"
 
     def check(self, point: Point, memory: dict[str, Any]) -> Reason | None:
         """End with the reason of the first that ends."""
@@ -148,6 +155,8 @@ class any_of(_Several):  # noqa: N801 - stops read as words
 
 class all_of(_Several):  # noqa: N801
     """Ends where all of its stops do at once."""
+
+    sign = "&"
 
     def check(self, point: Point, memory: dict[str, Any]) -> Reason | None:
         """End where each has a reason; a tolerance that is reached counts most."""

@@ -19,8 +19,9 @@ def scalars(lr=0.02, momentum=0.95, weight_decay=0.0, eps=1e-7):
 
 
 def quintic(x):
+    """Return a x + b A x + c A^2 x; A is symmetric, and BLAS does half the work where it can see that of its square."""
     a = matmul(x, transpose(x))
-    return 3.4445 * x + matmul(2.0315 * matmul(a, a) - 4.775 * a, x)
+    return 3.4445 * x + matmul(2.0315 * matmul(a, transpose(a)) - 4.775 * a, x)
 
 
 @rule(scalars, state="b", whole=True, axes=2, units={"lr": "theta", "weight_decay": "1/theta", "eps": "g"},

@@ -23,4 +23,5 @@ def ademamix_paper(t, lr=1e-3, beta1=0.9, beta2=0.999, beta3: Fraction = 0.9999,
         return out
     share = t / beta3_steps
     slow = 0.5 ** (1 / ((1 - share) * half_life(beta1) + share * half_life(beta3))) if beta1 or beta3 else 0.0
+    slow = min(slow, beta3)  # where beta3 is below beta1
     return {**out, "slow": slow, "rest3": 1 - slow}

@@ -20,6 +20,7 @@ from gradstep.engine.cpu.exact import Joined
 from gradstep.engine.cpu.gather import Gather
 from gradstep.engine.cpu.job import APPLY, FIRST, LOOK, MOST, SECOND
 from gradstep.engine.cpu.places import Places
+from gradstep.engine.cpu.stepwise import Stepwise
 from gradstep.engine.cpu.threads import allowed, is_available
 from gradstep.engine.cpu.work import DONE
 from gradstep.engine.eager import as_arrays
@@ -32,6 +33,7 @@ from gradstep.form.rule import Rule
 CHUNK = 4 * BLOCK  # the most elements of a portion
 PORTION = 1 << 18  # work of a portion, as kernels.work counts it: a few microseconds
 GRAIN = 1 << 20  # work that makes a further thread worth waking
+_PASSED = 16  # work of an element of a sweep, about
 SHORT = 1 << 20  # work of a step that may hold the GIL
 
 
@@ -88,6 +90,11 @@ class Compiled:
         self._bytes = self.scalars.data.cast("B")
         self.is_plain = bool(tensors) and rows == len(program.parts) == 1
         self.functions = _functions()
+        self.taken: tuple[Any, ...] = ()  # gradients whose addresses were found
+        self.stepwise: Stepwise | None = None
+        is_alone = len(program.rules) == 1 and program.rules[0].whole and not is_metered and not self.copies
+        if is_alone and Stepwise.runs(program.rules[0], tensors):
+            self.stepwise = Stepwise(program.rules[0], tensors, self._lead, _yield_address())
         work = self._make_tables(chunk)
         self.several = min(work // GRAIN, len(self.portions), MOST)  # threads that the work is worth
         self.is_short = work <= SHORT
@@ -135,6 +142,7 @@ class Compiled:
         if not self.reads:
             return False
         answer = self.functions.gather(id(grads), self.at)
+        self.taken = grads
         if answer == reader.UNUSUAL:
             self.forget()
             return False
@@ -157,7 +165,7 @@ class Compiled:
     def forget(self) -> None:
         """Let go of gradients that were taken."""
         self.found[:] = 0  # some addresses may not have been looked at
-        self.outcomes = {}
+        self.outcomes, self.taken = {}, ()
         if self.gather is not None:
             self.gather.release()
 
@@ -189,6 +197,15 @@ class Compiled:
         self._fill(table)
         if self.is_random:
             self._roll(t)
+        if self.stepwise is not None:
+            self._check_places()
+            self.before = self.applied
+            self.stepwise.begin(self.found.tolist(), [own[0] for own in self.arrays], self.seed, t)
+            self.is_writing = True
+            self.finish()
+            if self.gather is not None:
+                self.gather.release()
+            return
         self._phases(0, APPLY)
         self._check_places()  # a schedule may have moved an array
         self.before, self.is_writing = self.applied, bool(self.copies or self.outcomes)
@@ -201,6 +218,9 @@ class Compiled:
         """Write the rest of what was begun."""
         if not self.is_writing:
             return
+        if self.stepwise is not None:
+            self.stepwise.go()
+            self.job[at.APPLIED] = self.before + 1
         if self.applied != self.before:
             for outside, inside in self.copies:
                 outside[...] = inside
@@ -208,7 +228,9 @@ class Compiled:
                 for x, slots in zip(self.tensors, own, strict=True):
                     for old, new in zip(x.slots[part], slots, strict=True):
                         old[...] = new
-        self.is_writing, self.outcomes = False, {}
+        if self.stepwise is not None:
+            self.stepwise.end()
+        self.is_writing, self.outcomes, self.taken = False, {}, ()
 
     def _transform(self, part: int, table: list[Row], t: int) -> bool:
         """Run a stage of whole arrays on what the stages before it give; what comes of it is kept aside.
@@ -220,6 +242,9 @@ class Compiled:
         """
         rules, own = self.program.rules, wholes(self.program.rules)
         is_good = part != self.program.first_pass or self.look()
+        if self.stepwise is not None:
+            self.stepwise.plan(table)
+            return is_good
         self._fill(table)
         k = own.index(part)
         self._phases(at.MEASURE + len(reductions(rules)) + k, 0)
@@ -245,6 +270,12 @@ class Compiled:
     def metered(self) -> tuple[Columns, Ranges]:
         """Return the sums of the last update, and where each tensor's stand."""
         return self.meters.T.tolist(), self.blocks
+
+    def _lead(self, job: int, portions: int, elements: int) -> None:
+        """Do another job, on as many threads as it is worth."""
+        several = min(elements * _PASSED // GRAIN, portions, MOST)
+        several = min(several, allowed(self.threads)) if several > 1 else 1
+        helpers.lead(job, several) if several > 1 else self.functions.alone(job)
 
     def _run(self) -> int:
         """Do the job's phases, on as many threads as the work is worth."""
@@ -293,7 +324,7 @@ class Compiled:
         if asides or self.program.random or any(x.layout for x in self.tensors):
             width += kernels.slot_count(self.program.rules) + 2 + asides  # scales, the master copy, the number
         self.asides = [
-            [np.empty(n, x.storage.compute) for _ in range(asides)]
+            [np.empty(0 if self.stepwise else n, x.storage.compute) for _ in range(asides)]
             for n, x in zip(self.sizes, self.tensors, strict=True)
         ]
         chunks: list[list[int]] = []

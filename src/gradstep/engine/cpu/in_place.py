@@ -1,6 +1,6 @@
 """The compiled engine for some rows of tables: each row is a chunk of its own, and is stepped where it lies."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import chain
 from typing import Any, NamedTuple
 
@@ -33,6 +33,7 @@ class _Table(NamedTuple):
     at: int
     seen: NDArray[np.int64]
     target: NDArray[np.int64]
+    add: Callable[..., int]  # of its dtype
 
 
 class InPlace(Compiled):
@@ -134,7 +135,7 @@ class InPlace(Compiled):
                 if k not in self.totals:
                     self.totals[k] = np.empty((table.room, table.width), self.arrays[k][0].dtype)
                 self.found[k] = place = address(self.totals[k])
-                self.add[self.totals[k].dtype.name](address(table.target), n, start, table.width, place)
+                table.add(address(table.target), n, start, table.width, place)
             elif self.kept.touches(start, start + g.nbytes):
                 g = g.copy()
                 self.found[k] = address(g)
@@ -186,6 +187,7 @@ class InPlace(Compiled):
                     at=address(words),
                     seen=seen,
                     target=target,
+                    add=self.add[own[0].dtype.name],
                 )
             )
             chunks.append(rows)

@@ -91,7 +91,7 @@ class Optimizer(torch.optim.Optimizer):
         refuse_reentry(self._lock, "opt.step")
         with self._lock:
             if self._buckets.have_gradients(self.param_groups):
-                self.skipped += not self.buckets().step()
+                self.skipped += not self.buckets().step(loss)
             else:
                 self._buckets.warn_of_none()
         return loss

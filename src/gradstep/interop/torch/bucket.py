@@ -25,7 +25,7 @@ from gradstep.interop.torch.local import (
 )
 from gradstep.interop.torch.rows import DENSE, Rows, as_rows, has_rows, rows_suffice
 from gradstep.interop.torch.state import STEP, converted, fitting, state_names
-from gradstep.step import Snapshot, Step
+from gradstep.step import Own, Snapshot, Step
 
 ROWS_ALONE = "torch.SparseAdam"  # which moves the rows of a sparse gradient, and nothing else of its state either
 
@@ -73,7 +73,7 @@ class Bucket:
         self.is_low = any(x.dtype == torch.bfloat16 for x in self.params)
         self._is_memory = self.is_host and not self.is_spread and not self.is_low  # of which NumPy's arrays are views
         self.program = program(settings[members[0].group].stage)
-        self.program.check_for_guest("torch's step")
+        self.program.check_for_guest("torch's step", ["loss"], of_each=True)
         self._check_parameters()
         self.set_values(settings)
         order = [*self.spans]
@@ -83,7 +83,9 @@ class Bucket:
             self.values,
             groups=[order.index(x.group) for x in members],
         )
-        self.numbers = {key: np.full(len(members), x) for key, x in (self.program.memory() | {STEP: 0}).items()}
+        self._of_each = self.program.memory_of_each()
+        first = self.program.memory() | self._of_each | {STEP: 0}
+        self.numbers = {key: np.full(len(members), x) for key, x in first.items()}
         self.own = [self._own(k) for k in range(len(members))]
         self._take(state)
         self._kept = self._tensors()
@@ -152,25 +154,28 @@ class Bucket:
             found.setdefault(None if g is None else g.layout, []).append(x)
         return sorted(found.values(), key=lambda own: own[0].value.grad is None)
 
-    def rehearse(self, grads: "tuple[Any, ...] | Rows", policy: str) -> None:
+    def rehearse(self, grads: "tuple[Any, ...] | Rows", policy: str, taken: Mapping[str, float]) -> None:
         """Do all of an update but the writing: its errors, and no change."""
         if isinstance(grads, Rows):
-            grads.rehearse(self.values, policy)
+            grads.rehearse(self.values, policy, taken)
         else:
-            self.step.rehearse(grads, self.values, policy)
+            self.step.rehearse(grads, self.values, policy, taken=taken)
 
-    def update(self, grads: "tuple[Any, ...] | Rows", policy: str) -> bool:
-        """Make a step, tell autograd of it, and count it; false where it was left out."""
+    def update(self, grads: "tuple[Any, ...] | Rows", policy: str, taken: Mapping[str, float]) -> bool:
+        """Make a step with these numbers, tell autograd of it, and count it; false where it was left out."""
         if self.step.t == 0 and self._starts_at_parameters:
             self.step.reset(self.values)  # they may have been loaded since; torch makes a state in the first step too
         try:
-            for _ in range(self.times):
-                rows = isinstance(grads, Rows)
-                if not (grads(self.values, policy) if rows else self.step(grads, self.values, policy)):
-                    return False
-            return True
+            return all(self._updated(grads, policy, taken) for _ in range(self.times))
         finally:  # an interrupt may come out of a step that was made
             self.settle()
+
+    def _updated(self, grads: "tuple[Any, ...] | Rows", policy: str, taken: Mapping[str, float]) -> bool:
+        if isinstance(grads, Rows):
+            return grads(self.values, policy, taken)
+        if taken:
+            return self.step.with_inputs(grads, self.values, policy, {}, taken)
+        return self.step(grads, self.values, policy)
 
     def settle(self) -> None:
         """Count the update that has been made, if it has not been counted."""
@@ -185,6 +190,9 @@ class Bucket:
             for where, memory in zip(self._slices(), self.step.memory, strict=True):
                 for key, x in memory.items():
                     self.numbers[key][where] = x
+            own = self.step.own if self._of_each else {}
+            for key in self._of_each:
+                self.numbers[key][:] = [own[name].memory[key] for name in self.names]
         self._written = {key: x.tobytes() for key, x in self.numbers.items()}
         self._counted = self.step.t
 
@@ -276,5 +284,7 @@ class Bucket:
             x = member.value
             self.state.append({k: y if names[k] in self.numbers else spread(y, x) for k, y in own.items()} | beside)
         memory = [{key: float(self.numbers[key][x][0]) for key in self.program.memory()} for x in self._slices()]
-        self.step.restore(Snapshot(int(self.numbers[STEP][0]), 0, memory))
+        each = [{key: float(self.numbers[key][k]) for key in self._of_each} for k in range(len(self.names))]
+        own = {name: Own(memory=numbers) for name, numbers in zip(self.names, each, strict=True) if numbers}
+        self.step.restore(Snapshot(int(self.numbers[STEP][0]), 0, memory, own))
         self.count()

@@ -4,6 +4,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from gradstep.array.namespaces import one_number
 from gradstep.checkpoint.transfer import uninterrupted
 from gradstep.errors import GradstepTypeError, GradstepValueError, InUseError, NonFiniteError, ScalarError
 from gradstep.form.chain import program
@@ -95,8 +96,10 @@ class Buckets:
                 "parameters go in several passes, and some are made; ask again when the step has returned."
             )
 
-    def step(self) -> bool:
+    def step(self, loss: Any = None) -> bool:
         """Step the parameters that have gradients, all or none: false where it is none, by the policy.
+
+        ``loss`` is what a closure gave; rules that take it refuse a step without.
 
         Raises
         ------
@@ -106,12 +109,13 @@ class Buckets:
             When a stage takes a norm over all parameters, and they do not go in one pass.
         """
         ready = self._ready()
+        taken = self._taken(ready, loss)
         if len(ready) < 2:
-            return all(bucket.update(grads, self.policy) for bucket, grads in ready)
+            return all(bucket.update(grads, self.policy, taken) for bucket, grads in ready)
         self._check_norms([bucket for bucket, _ in ready])
         for bucket, grads in ready:  # what one of them refuses, it refuses before any other has stepped
             try:
-                bucket.rehearse(grads, self.policy)
+                bucket.rehearse(grads, self.policy, taken)
             except NonFiniteError as error:
                 if self.policy != "skip" or isinstance(error, ScalarError):
                     raise
@@ -121,10 +125,23 @@ class Buckets:
         def act() -> None:
             for (bucket, before), (_, grads) in zip(self._begun, ready, strict=True):
                 if bucket.step.progress is before:
-                    bucket.update(grads, self.policy)
+                    bucket.update(grads, self.policy, taken)
 
         uninterrupted(act)()
         return True
+
+    @staticmethod
+    def _taken(ready: Sequence[tuple[Bucket, Any]], loss: Any) -> dict[str, float]:
+        """Return the numbers that a step is made with."""
+        asking = [bucket for bucket, _ in ready if bucket.program.takes]
+        if not asking:
+            return {}
+        if loss is None:
+            takers = [part.label for part in asking[0].program.parts if part.rule.takes]
+            raise GradstepTypeError(
+                f"{takers[0]} takes the loss of each step: call opt.step(closure), whose closure returns it."
+            )
+        return {"loss": one_number("loss", loss.detach() if hasattr(loss, "detach") else loss)}
 
     @staticmethod
     def have_gradients(groups: Groups) -> bool:

@@ -1,6 +1,6 @@
 """Steps over what sparse gradients name alone: rows, as ``torch.nn.Embedding`` has them, or other coordinates."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -46,21 +46,21 @@ class Rows:
                 slot = as_tensor(whole.slots[name][key])
                 started.append((row, _array(slot[place])))
                 self._pairs.append((slot, place, row))
-        self.step.restore(Snapshot(whole.t, whole.skipped, whole.memory), started)
+        self.step.restore(Snapshot(whole.t, whole.skipped, whole.memory, whole.own), started)
 
-    def rehearse(self, values: Values, policy: str) -> None:
+    def rehearse(self, values: Values, policy: str, taken: Mapping[str, float]) -> None:
         """Do all of an update but the writing: its errors, and no change."""
-        self.step.rehearse(self.grads, values, policy)
+        self.step.rehearse(self.grads, values, policy, taken=taken)
 
-    def __call__(self, values: Values, policy: str) -> bool:
+    def __call__(self, values: Values, policy: str, taken: Mapping[str, float]) -> bool:
         """Make an update; false where it was left out."""
-        if not self.step(self.grads, values, policy):
+        if not self.step.with_inputs(self.grads, values, policy, {}, taken):
             return False
 
         def act() -> None:
             for x, place, row in self._pairs:
                 x[place] = _tensor(row, x)
-            self.whole.restore(Snapshot(self.step.t, self.whole.skipped, self.step.memory))
+            self.whole.restore(Snapshot(self.step.t, self.whole.skipped, self.step.memory, self.step.own))
 
         uninterrupted(act)()
         return True

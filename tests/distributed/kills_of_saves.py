@@ -1,10 +1,11 @@
-"""A training that is killed anywhere in its saves goes on, in more processes, to the bits of one left alone."""
+"""A training that is killed anywhere in its saves goes on, in more processes, to the bits of one left alone.
+
+The test is a promise: tests/promises/test_p10_any_number_of_processes.py.
+"""
 
 import subprocess
 import sys
 from pathlib import Path
-
-import pytest
 
 PROGRAM = Path(__file__).with_name("killed.py")
 STEPS = 2
@@ -19,11 +20,12 @@ def run(path, size, phase):
     return done.returncode, words[1] if words else "", int(words[2]) if words else 0
 
 
-@pytest.mark.process
-def test_killed_at_any_phase_of_a_save(tmp_path, full):
-    _, wanted, calls = run(tmp_path / "alone", 2, 0)
-    phases = range(1, calls + 1) if full else (3, 8, 10, 11)  # a file, one of the second save, before and after its end
+def kill_at(folder, full):
+    """Kill a training of two at phases of its saves, let three go on; return how many phases there were."""
+    _, wanted, calls = run(folder / "alone", 2, 0)
+    phases = range(1, calls + 1) if full else (3, 10, 11)  # a file, and before and after the end of the second save
     for phase in phases:
-        path = tmp_path / str(phase)
+        path = folder / str(phase)
         assert run(path, 2, phase)[:2] == (9, ""), phase
         assert run(path, 3, 0)[:2] == (0, wanted), phase
+    return len(phases)
