@@ -1,5 +1,6 @@
 """What README and docs show runs as it stands: the Python blocks of a page, one after the other."""
 
+import math
 import re
 import shlex
 import subprocess
@@ -8,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from gradstep.cli import main
+from gradstep.cli import check, main, run_progress
 from gradstep.loop.start import SKIPS
 from gradstep.runs import findings
 
@@ -39,6 +40,8 @@ def test_the_commands_of_own_problems_print_what_stands_there(tmp_path, monkeypa
     page = ROOT / "docs/own-problems.md"
     monkeypatch.setattr(sys, "path", list(sys.path))
     monkeypatch.delenv("COLUMNS", raising=False)  # pytest-xdist sets it
+    monkeypatch.setattr(run_progress, "EVERY", math.inf)  # lines that a slow machine shows in between
+    monkeypatch.setattr(check.Progress, "evaluated", lambda *_: None)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "line.py").write_text("\n".join(blocks(page)), encoding="utf-8")
     shown = re.findall(r"```\n\$ gradstep (.*?)\n(.*?)```", page.read_text(encoding="utf-8"), flags=re.DOTALL)
