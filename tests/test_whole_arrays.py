@@ -282,6 +282,16 @@ class TestDeclaring:
         assert "eigh" in equation(made).text()
 
 
+def test_eigenvectors_that_are_not_found_are_no_numbers(monkeypatch):
+    def unfound(_):
+        raise np.linalg.LinAlgError("Eigenvalues did not converge")
+
+    monkeypatch.setattr(np.linalg, "eigh", unfound)
+    values, vectors = eigh(np.eye(3, dtype="f4"))
+    assert values.shape == (1, 3) and vectors.shape == (3, 3) and values.dtype == vectors.dtype == "f4"
+    assert np.isnan(values).all() and np.isnan(vectors).all()
+
+
 class TestSums:
     @pytest.mark.parametrize("axis", [-1, -2])
     @pytest.mark.parametrize("shape", [(1, 1), (3, 5), (16, 17), (0, 4), (4, 0), (2, 33, 40), (100, 5000)])
