@@ -288,8 +288,9 @@ def test_eigenvectors_that_are_not_found_are_no_numbers(monkeypatch):
 
     monkeypatch.setattr(np.linalg, "eigh", unfound)
     values, vectors = eigh(np.eye(3, dtype="f4"))
-    assert values.shape == (1, 3) and vectors.shape == (3, 3) and values.dtype == vectors.dtype == "f4"
-    assert np.isnan(values).all() and np.isnan(vectors).all()
+    for found, shape in ((values, (1, 3)), (vectors, (3, 3))):
+        assert (found.shape, found.dtype) == (shape, "f4")
+        assert np.isnan(found).all()
 
 
 class TestSums:
