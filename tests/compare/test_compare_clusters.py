@@ -17,7 +17,7 @@ from gradstep.compare.conduct import Listener
 from gradstep.compare.workers import Workers
 
 pytestmark = pytest.mark.process
-needs_dask = pytest.mark.skipif(find_spec("distributed") is None, reason="needs gradstep[dask]")
+needs_dask = pytest.mark.skipif(find_spec("dask") is None, reason="needs gradstep[dask]")
 
 # A module and data beside it; seed 1 fails; all thread pools have one thread.
 OWN = """
