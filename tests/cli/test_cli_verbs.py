@@ -48,7 +48,10 @@ def test_compare_has_the_options_of_a_study_with_their_defaults():
 def test_compare_in_plain_lines(capsys, tmp_path):
     lines = run(capsys, "compare", "diabetes", *SMALL).splitlines()
     goal = find_problem("diabetes").goal
-    assert lines[0] == f"diabetes: 2 optimizers, 3 trials, 2 seeds, 60 steps, 9 runs; target: {goal}"
+    assert (
+        lines[0]
+        == f"diabetes: 2 optimizers, 3 trials, 2 seeds, 60 steps, 9 runs; target: {goal}, the middle of three levels (easy 0.247122, hard 0.237222)"
+    )
     told = {line.partition(":")[0]: line for line in lines[1:3]}  # whichever is finished first
     assert told["adam"].startswith("adam: 6 runs, lr ")
     table = [line.split() for line in lines if line.split()[:1] in (["optimizer"], ["adam"], ["sgd:lr=0.3"])]
@@ -69,7 +72,7 @@ def test_compare_in_json_lines(capsys, tmp_path):
     )
     assert lines[0]["runs"] == 9
     verdict = lines[-2]
-    assert (len(verdict["verdict"]), verdict["over"], verdict["better"]) == (3, None, [])
+    assert (len(verdict["verdict"]), verdict["over"], verdict["better"]) == (4, None, [])
     assert {row["optimizer"] for row in verdict["optimizers"]} == {"adam", "sgd:lr=0.3"}
     assert all(set(row["steps"]) == {"estimate", "least", "greatest"} for row in verdict["optimizers"])
     rows = {line["optimizer"]: line for line in lines if line["event"] == "row"}

@@ -498,9 +498,10 @@ def program(stage: Stage) -> Program:
             f"{' and '.join(part.label for part in stage.parts)}: nothing here turns the gradient into an update, so a "
             f"step would move nothing; put a rule behind: gs.chain(..., gs.sgd(lr=0.01))."
         )
-    readers = [i for i, part in enumerate(stage.parts) if part.rule.reads_gradient or part.rule.measure]
     for i, part in enumerate(stage.parts):
-        if not part.rule.moves_theta and part.rule.changes_gradient and max(readers, default=-1) <= i:
+        if part.rule.kind == "rule" or part.rule.moves_theta or not part.rule.changes_gradient:
+            continue
+        if not any(later.rule.measure or later.rule.reads_gradient for later in stage.parts[i + 1 :]):
             raise GradstepValueError(
                 f"{part.label}: it changes the gradient, and nothing behind it in the chain reads that; let it stand "
                 f"in front of the rule: gs.chain({part.label}, ...)."

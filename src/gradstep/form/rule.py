@@ -304,7 +304,7 @@ class Rule:
     @property
     def reads_gradient(self) -> bool:
         """True where the new theta or a slot depends on the gradient."""
-        return self._changes[2]
+        return self.kind == "rule" or self._changes[2]
 
     @cached_property
     def _changes(self) -> tuple[bool, bool, bool]:

@@ -13,7 +13,8 @@ from support import SOURCE, script
 
 EVIL = "</script></style><img src=x onerror=alert(1)><!-- <b title='a' \"b\">&amp; {{ 7 * 7 }} $x"
 PLOT = SimpleNamespace(key=EVIL, title=EVIL, caption=EVIL, label=EVIL)
-SELECT = SimpleNamespace(key=EVIL, label=EVIL, kind="choice", options=[(EVIL, EVIL)])
+SELECT = SimpleNamespace(key=EVIL, label=EVIL, kind="choice", options=[(EVIL, EVIL)], groups={})
+GROUPED = SimpleNamespace(key=EVIL, label=EVIL, kind="choice", options=[], groups={EVIL: [(EVIL, EVIL)]})
 # For each macro its arguments, and how often the text must be there.
 CALLS = {
     "paragraph": ([EVIL, EVIL], 2),
@@ -22,7 +23,7 @@ CALLS = {
     "code": ([EVIL], 1),
     "beside": ([[EVIL, EVIL], EVIL], 3),
     "by_problem": ([EVIL, EVIL], 2),
-    "choices": ([[SELECT]], 4),
+    "choices": ([[SELECT, GROUPED]], 9),
     "chart": ([EVIL, EVIL], 2),
     "figure": ([PLOT, EVIL, EVIL, False], 11),
     "details": ([{EVIL: EVIL}], 2),

@@ -1,6 +1,7 @@
 """State from and to timm and pytorch_optimizer: by what was recorded of them, and by themselves where they are."""
 
 import copy
+from importlib import import_module
 
 import numpy as np
 import pytest
@@ -10,7 +11,6 @@ import gradstep as gs
 from gradstep.rule import registry
 from references.cases import SHAPES, cases, read, recorded
 from references.compare import copied, made
-from references.record.of_torch import in_float64
 from references.states import of_torchs_kind
 from references.test_references import FROM_STATES
 from support import case as within
@@ -18,6 +18,7 @@ from support import installed
 
 torch = pytest.importorskip("torch")
 guests = pytest.importorskip("gradstep.interop.torch")
+in_float64 = import_module("references.record.of_torch").in_float64
 
 PACKAGES = {"timm": "timm.optim", "pytorch_optimizer": "pytorch_optimizer"}
 CASES = [case for case in FROM_STATES if case.library in PACKAGES]

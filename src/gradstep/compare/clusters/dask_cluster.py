@@ -42,7 +42,7 @@ def dask_cluster(address: str | None, jobs: int, parcel: Parcel | None, wait: fl
         import dask  # pyright: ignore[reportMissingImports]
         from dask.distributed import Client, LocalCluster  # pyright: ignore[reportMissingImports]
     except ImportError as error:
-        missing = error.name or "distributed"  # dask names it in words alone
+        missing = (error.name or "distributed").removeprefix("dask.")  # dask names it in words alone
         raise GradstepError(f"backend dask: {missing} is missing; pip install 'gradstep[dask]'.") from error
     for name in ("distributed", "distributed.client", "distributed.scheduler"):
         logging.getLogger(name).setLevel(logging.INFO)  # what it has to tell comes as an error

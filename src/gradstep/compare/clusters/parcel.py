@@ -6,12 +6,13 @@ import os
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 from gradstep.compare.problems.own import unchanged
 from gradstep.compare.record import PlannedRun, Source
 from gradstep.errors import GradstepValueError
+from gradstep.files import write_all, write_whole
 from gradstep.loop.problem_file import read
 
 MOST_BYTES = 200 * 2**20
@@ -96,7 +97,7 @@ class Parcel:
         for name, content in self.files:
             path = folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(content)  # nobody else knows of the folder yet
+            write_whole(path, partial(write_all, data=content), lasting=False)
 
     def moved(self, todo: PlannedRun, folder: Path) -> PlannedRun:
         """Return a run with its files below a folder into which the parcel was unpacked."""

@@ -90,7 +90,7 @@ class Compiled:
         self._bytes = self.scalars.data.cast("B")
         self.is_plain = bool(tensors) and rows == len(program.parts) == 1
         self.functions = _functions()
-        self.taken: tuple[Any, ...] = ()  # gradients whose addresses were found
+        self.taken: tuple[Any, ...] = ()  # gradients that a step one after the other reads until it is finished
         self.stepwise: Stepwise | None = None
         is_alone = len(program.rules) == 1 and program.rules[0].whole and not is_metered and not self.copies
         if is_alone and Stepwise.runs(program.rules[0], tensors):
@@ -142,7 +142,8 @@ class Compiled:
         if not self.reads:
             return False
         answer = self.functions.gather(id(grads), self.at)
-        self.taken = grads
+        if self.stepwise is not None:
+            self.taken = grads
         if answer == reader.UNUSUAL:
             self.forget()
             return False
