@@ -447,7 +447,7 @@ def case_config():
 
 
 def case_refusals():
-    refused(ValueError, "unknown rule 'nosuch'", lambda: Optimizer("nosuch"))
+    refused(ValueError, "unknown rule 'adanx'", lambda: Optimizer("adanx"))
     refused(ValueError, "adam: unknown hyperparameter 'beta_1'", lambda: Optimizer("adam", beta_1=0.9))
     refused(ValueError, "beta1 must be", lambda: Optimizer("adam", beta1=2.0))
     refused(TypeError, "beta1 is given beside a stage", lambda: Optimizer(gs.adam(), beta1=0.5))

@@ -81,7 +81,7 @@ def _parts(guest: Any, names: Iterable[str] | None) -> Parts:
     variables = {id(slots[name][key]): x for name, own in kept.items() for key, x in own.items()}
     memory = {key: traced.from_bits(x.value) for key, x in guest._memory.items()}
 
-    def take(_: Any, memory: Any, t: int, _skipped: int, arrays: Any = ()) -> None:
+    def take(_: Any, memory: Any, t: int, _skipped: int, arrays: Any = (), _own: Any = None) -> None:
         guest.iterations.assign(t)
         for key, x in guest._memory.items():
             x.assign(traced.as_bits(memory[0][key]))
