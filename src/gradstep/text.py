@@ -84,6 +84,11 @@ def counted(n: int, noun: str) -> str:
     return f"{n} {noun}" if n == 1 else f"{n} {noun}{'es' if noun.endswith('ch') else 's'}"
 
 
+def sentence(error: BaseException) -> str:
+    """Return what an error says as the part of a line: at most 200 characters, and no full stop at the end."""
+    return " ".join(str(error).split())[:200].rstrip(".")
+
+
 def duration(seconds: float) -> str:
     """Return ``12.3 s``, ``4 min 5 s``, ``2 h 3 min``."""
     if seconds < 59.95:

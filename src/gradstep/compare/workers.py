@@ -18,6 +18,7 @@ from gradstep.compare.processes import end_with
 from gradstep.compare.record import Made, PlannedRun, RunRecord, Source
 from gradstep.compare.signals import deferred_signals
 from gradstep.errors import GradstepValueError
+from gradstep.text import sentence
 
 HANDED_OUT = 3  # runs for each worker, at most, that joblib has handed out before it needs them
 FEW = 4  # runs for each worker of a backend that gives all results at once
@@ -106,8 +107,7 @@ class Workers:
             try:
                 held.enter_context(joblib.parallel_config(backend=self.backend, **_watched(self.backend)))
             except (ValueError, ImportError, TypeError) as error:
-                reason = " ".join(str(error).split())[:200].rstrip(".")
-                raise GradstepValueError(f"backend {self.backend}: {reason}.") from error
+                raise GradstepValueError(f"backend {self.backend}: {sentence(error)}.") from error
             yield lambda planned: map(Made, self._make(planned))
 
     def _make(self, planned: list[PlannedRun]) -> Generator[RunRecord]:

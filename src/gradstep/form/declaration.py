@@ -93,7 +93,8 @@ def examine(made: Any) -> tuple[tuple[str, ...], tuple[str, ...], dict[str, int]
             f"{'before, ' * bool(made.wraps)}theta, g, state, {'what is drawn, ' * (made.random is not None)}scalars."
         )
     checker = Checker(owner, made.whole)
-    operands = operands_of(made, checker) | {key: checker.scalar(key) for key in early}
+    operands = dict(zip(made.arrays, operands_of(made, checker), strict=True))
+    operands |= {key: checker.scalar(key) for key in early}
     seen = {key: x for key, x in operands.items() if key != made.random}
     for key, measure in made.measure.items():
         some = {x: operands[x] for x in _known(made, f"the sum {key}", measure, seen)}
@@ -119,9 +120,9 @@ def examine(made: Any) -> tuple[tuple[str, ...], tuple[str, ...], dict[str, int]
     return tuple(early), numbers, operations
 
 
-def operands_of(made: Any, checker: Checker) -> dict[str, Checked]:
-    """Return operands for the arrays that the update takes."""
-    return {key: checker.array(key, made.shapes.get(key, "rows columns")) for key in made.arrays}
+def operands_of(made: Any, checker: Checker) -> list[Checked]:
+    """Return operands for the arrays that the update takes, in their order."""
+    return [checker.array(key, made.shapes.get(key, "rows columns")) for key in made.arrays]
 
 
 def _check_long_sides(made: Any, numbers: Mapping[str, Any]) -> None:

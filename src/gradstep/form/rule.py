@@ -19,7 +19,7 @@ from typing import Any, ClassVar, Literal, TypedDict, Unpack
 from gradstep.array.namespaces import namespace
 from gradstep.errors import GradstepTypeError, GradstepValueError, RuleError
 from gradstep.form.checking import Checker
-from gradstep.form.declaration import declared_hyper, examine, parameters
+from gradstep.form.declaration import declared_hyper, examine, operands_of, parameters
 from gradstep.form.diagonal import Diagonal
 from gradstep.form.hyper import Domain, Fraction, Hyper, NonNegative, Positive, checked
 from gradstep.form.matrices import SQUARES, Folds, as_matrix, matrix_shape, slot_shape
@@ -310,8 +310,7 @@ class Rule:
     def _changes(self) -> tuple[bool, bool, bool]:
         """True for another theta, for another gradient, and where any of the rest depends on the gradient."""
         checker = Checker(self.name, self.whole)
-        operands = [checker.array(key, self.shapes.get(key, "rows columns")) for key in self.arrays]
-        at = self.arrays.index("theta")
+        operands, at = operands_of(self, checker), self.arrays.index("theta")
         theta, g, *slots = self.update(*operands, **{key: checker.scalar(key) for key in self.numbers})
         reads = any(re.search(r"\bg\b", str(x)) for x in (theta, *slots))
         return theta is not operands[at], g is not operands[at + 1], reads

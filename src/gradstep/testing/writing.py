@@ -24,7 +24,8 @@ def form(case: Case) -> None:
         f"update takes {takes} and not {names} and the scalars {rule.numbers}",
     )
     checker = Checker(rule.name, rule.whole)  # raises RuleError, which says what to move
-    operands = operands_of(rule, checker) | {key: checker.scalar(key) for key in rule.numbers}
+    operands = dict(zip(rule.arrays, operands_of(rule, checker), strict=True))
+    operands |= {key: checker.scalar(key) for key in rule.numbers}
     results = rule.update(**operands)
     after = ("theta", "g", *rule.state)
     demand(isinstance(results, tuple) and len(results) == len(after), f"update must return {after}")

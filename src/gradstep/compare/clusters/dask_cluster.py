@@ -12,6 +12,7 @@ from gradstep.compare.clusters.parcel import Parcel
 from gradstep.compare.clusters.worker import make, same, versions
 from gradstep.compare.record import Made, PlannedRun
 from gradstep.errors import GradstepError
+from gradstep.text import sentence
 
 LEAST = 11.0  # seconds of silence of a connection: dask takes no fewer
 
@@ -54,8 +55,9 @@ def dask_cluster(address: str | None, jobs: int, parcel: Parcel | None, wait: fl
             own = None if address else LocalCluster(n_workers=jobs, threads_per_worker=1, dashboard_address=None)
             client = Client(own or address, timeout=wait, set_as_default=False)
         except (OSError, ValueError, TypeError, TimeoutError) as error:
-            said = " ".join(str(error).split())[:200].rstrip(".")
-            raise ClusterError(f"no scheduler of dask answers at {address} within {wait:g} s ({said})") from error
+            raise ClusterError(
+                f"no scheduler of dask answers at {address} within {wait:g} s ({sentence(error)})"
+            ) from error
         try:
             yield DaskCluster(client, address or "dask on this machine", parcel, wait)
         finally:

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from gradstep.compare.record import Made, PlannedRun
 from gradstep.errors import GradstepError
+from gradstep.text import sentence
 
 WAIT = 30.0  # seconds
 AHEAD = 3  # runs handed out for each that is made at a time
@@ -109,8 +110,7 @@ def _told(error: Exception, cluster: Cluster, todo: PlannedRun) -> GradstepError
     """Return the error for something other than a run that a worker gave."""
     if isinstance(error, GradstepError):
         return error if isinstance(error, ClusterError) else ClusterError(str(error).rstrip("."))
-    said = " ".join(str(error).split())[:200].rstrip(".")
     return ClusterError(
         f"a worker of {cluster.where} could not make a run of {todo.optimizer} on {todo.problem} "
-        f"({type(error).__name__}: {said})"
+        f"({type(error).__name__}: {sentence(error)})"
     )

@@ -15,6 +15,7 @@ from gradstep.compare.making import TRIES
 from gradstep.compare.record import Made, PlannedRun
 from gradstep.compare.signals import is_main
 from gradstep.errors import GradstepError
+from gradstep.text import sentence
 
 
 @contextmanager
@@ -53,7 +54,7 @@ def ray_cluster(address: str | None, jobs: int, parcel: Parcel | None, wait: flo
         if is_ours:
             ray.init(**how, log_to_driver=False, logging_level="CRITICAL")
     except (OSError, ValueError, RuntimeError) as error:
-        raise ClusterError(f"no cluster of ray can be reached at {address} ({_short(error)})") from error
+        raise ClusterError(f"no cluster of ray can be reached at {address} ({sentence(error)})") from error
     finally:
         if before is not None:
             signal.signal(signal.SIGTERM, before)  # ray has one of its own
@@ -68,11 +69,7 @@ def _probe(host: str, port: int, address: str, wait: float) -> None:
     try:
         socket.create_connection((host, port), timeout=wait).close()
     except OSError as error:
-        raise ClusterError(f"no cluster of ray can be reached at {address} ({_short(error)})") from error
-
-
-def _short(error: Exception) -> str:
-    return " ".join(str(error).split())[:200].rstrip(".")
+        raise ClusterError(f"no cluster of ray can be reached at {address} ({sentence(error)})") from error
 
 
 class RayCluster:

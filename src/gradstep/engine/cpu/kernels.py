@@ -127,15 +127,15 @@ class _Kernel:
 
             def each(start: Any, stop: Any) -> None:
                 if not self.layout.has_blocks:
-                    self.elements(start, stop, one)
+                    code.vectors(start, stop, LANES, one)
                     return
                 with code.count(start, stop, NUMBERS) as begin:
                     end = code.least(stop, builder.add(begin, i64(NUMBERS)))
                     memory.open_block(begin)
                     later.open()
-                    self.elements(begin, end, one)
+                    code.vectors(begin, end, LANES, one)
                     later.scale(memory, begin)  # which shows when all of the block is computed
-                    self.elements(begin, end, lambda i, mask: later.store(memory, i, mask))
+                    code.vectors(begin, end, LANES, lambda i, mask: later.store(memory, i, mask))
 
             n = code.word(row, i64(LENGTH))
             if not sums:
@@ -174,7 +174,7 @@ class _Kernel:
                 memory.keep(k, theta.value, i, mask)
                 memory.keep(k + 1, g.value, i, mask)
 
-            self.elements(i64(0), code.word(row, i64(LENGTH)), one)
+            code.vectors(i64(0), code.word(row, i64(LENGTH)), LANES, one)
         code.give(i64(0))
 
     def look(self, limit: float) -> None:
@@ -184,7 +184,8 @@ class _Kernel:
         with code.count(self.first, self.last) as chunk:
             row = self.row(chunk)
             memory = self.memory(row)
-            self.elements(i64(0), code.word(row, i64(LENGTH)), lambda i, mask: worst.take(memory.gradient(i, mask)))
+            length = code.word(row, i64(LENGTH))
+            code.vectors(i64(0), length, LANES, lambda i, mask: worst.take(memory.gradient(i, mask)))
         code.give(worst.is_bad())
 
     def measure(self, part: int, limit: float | None) -> None:
@@ -215,7 +216,7 @@ class _Kernel:
                 for total, x in zip(totals, terms(rule, arrays, early, self.widened), strict=True):
                     total.take(x, mask)
 
-            self.blocks(n, totals, results, lambda start, stop: self.elements(start, stop, one), width)
+            self.blocks(n, totals, results, lambda start, stop: code.vectors(start, stop, LANES, one), width)
         code.give(i64(0) if worst is None else worst.is_bad())
 
     def memory(self, row: Any) -> Memory:
@@ -243,16 +244,6 @@ class _Kernel:
     def row(self, chunk: Any) -> Any:
         """The address of a chunk's row."""
         return self.code.builder.add(self.table, self.code.builder.mul(chunk, self.stride))
-
-    def elements(self, start: Any, stop: Any, one: Callable[[Any, Any], None]) -> None:
-        """``one(i, mask)`` for each full vector from ``start``, then once for the masked rest, if any."""
-        builder = self.code.builder
-        full = builder.add(start, builder.and_(builder.sub(stop, start), i64(-LANES)))
-        with self.code.count(start, full, LANES) as i:
-            one(i, None)
-        rest = builder.sub(stop, full)
-        with builder.if_then(builder.icmp_signed(">", rest, i64(0))):
-            one(full, self.code.first_lanes(LANES, rest))
 
     def blocks(
         self,

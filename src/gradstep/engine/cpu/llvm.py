@@ -242,6 +242,16 @@ class Function:
         done = self.builder.cmpxchg(self.word_place(address, index), old, new, _ORDER, _ORDER)
         return self.builder.extract_value(done, 1)
 
+    def vectors(self, start: Any, stop: Any, lanes: int, one: Callable[[Any, Any], None]) -> None:
+        """``one(i, mask)`` for each full vector from ``start``, then once for the masked rest, if any."""
+        builder = self.builder
+        full = builder.add(start, builder.and_(builder.sub(stop, start), i64(-lanes)))
+        with self.count(start, full, lanes) as i:
+            one(i, None)
+        rest = builder.sub(stop, full)
+        with builder.if_then(builder.icmp_signed(">", rest, i64(0))):
+            one(full, self.first_lanes(lanes, rest))
+
     def first_lanes(self, lanes: int, n: Any) -> Any:
         """A mask that is true in the first ``n`` of ``lanes`` lanes."""
         kind = ir.VectorType(I32, lanes)

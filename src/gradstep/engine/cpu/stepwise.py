@@ -56,11 +56,11 @@ class Stepwise:
         plain = all(x.layout is None and x.storage.dtype == x.dtype and x.value.dtype.kind == "f" for x in tensors)
         return plain and all(x.value.ndim >= rule.fewest and rule.as_seen("theta", x.value).ndim == 2 for x in tensors)
 
-    def plan(self, table: Sequence[Row], part: int = 0) -> None:
+    def plan(self, table: Sequence[Row]) -> None:
         """Make ready for an update with these numbers; nothing is written."""
         todo: list[tuple[int, Plan, Row]] = []
         for k in self.order:
-            x, numbers = self.tensors[k], table[self.tensors[k].row][part]
+            x, numbers = self.tensors[k], table[self.tensors[k].row][0]
             key = x.value.shape, x.dtype, tuple(n > 0 for n in numbers)
             if key not in self.plans:
                 arrays = [self.rule.as_seen("theta", x.value)] * 2

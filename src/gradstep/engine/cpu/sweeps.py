@@ -133,16 +133,6 @@ class _Sweep:
                 out.append(applied(word, [out[k] for k in parts]))
         return out
 
-    def along(self, begin: Any, end: Any, one: Any) -> None:
-        """``one(i, mask)`` for each full vector of columns, then for the masked rest."""
-        builder = self.builder
-        full = builder.add(begin, builder.and_(builder.sub(end, begin), i64(-LANES)))
-        with self.code.count(begin, full, LANES) as i:
-            one(i, None)
-        rest = builder.sub(end, full)
-        with builder.if_then(builder.icmp_signed(">", rest, i64(0))):
-            one(full, self.code.first_lanes(LANES, rest))
-
     def write(self) -> None:
         """Write the results of some rows and columns; all of a vector is read before any of it is written."""
         with self.code.count(self.first, self.last) as k:
@@ -157,7 +147,7 @@ class _Sweep:
                         place = self.code.offset(sink[RESULT], element, self.size)
                         self.code.store(values[line].value, place, mask, self.size)
 
-                self.along(left, right, one)
+                self.code.vectors(left, right, LANES, one)
         self.code.give(i64(0))
 
     def sum(self) -> None:
@@ -201,7 +191,7 @@ class _Sweep:
                         before = code.load(place, join.vector, None, join.size)
                         code.store(join(before, x), place, None, join.size)
 
-            self.along(i64(0), self.columns, one)
+            self.code.vectors(i64(0), self.columns, LANES, one)
             for j, total in totals.items():
                 own = halved(code, builder.load(lanes[j]), joins[j])
                 if results[j][1] == "columns":
@@ -241,7 +231,7 @@ class _Sweep:
                         value = join.finished(parts[0], self.sinks[j][COUNT], LANES)
                         code.store(value, code.offset(self.sinks[j][RESULT], i, self.size), mask, self.size)
 
-                    self.along(left, right, one)
+                    self.code.vectors(left, right, LANES, one)
                 elif over == "all":
                     with builder.if_then(builder.icmp_signed("==", k, i64(0))):
                         own = code.load(self.sinks[j][LANED], join.vector, None, join.size)

@@ -25,13 +25,58 @@ class Library:
     def __init__(self, name: str, kinds: Mapping[str, Kind], refused: Mapping[str, str]) -> None:
         self.name, self.kinds, self.refused = name, kinds, refused
 
-    def load(self, opt: Any, theirs: Any, names: Iterable[str] | None, kind: str | None, t: int | None) -> None:
-        """Take their state; see ``gs.interop.timm.load_state``."""
+    def load_state(
+        self,
+        opt: Any,
+        theirs: Any,
+        names: Iterable[str] | None = None,
+        *,
+        kind: str | None = None,
+        t: int | None = None,
+    ) -> None:
+        """Take the state of an optimizer of the library; otherwise as :func:`gradstep.interop.torch.load_state`.
+
+        Parameters
+        ----------
+        opt
+            A :class:`gradstep.Optimizer` of the rule that ``gs.conventions`` gives for that optimizer, or a guest,
+            ``gs.interop.torch.Optimizer``.
+        theirs
+            The optimizer, or its state dict. State dicts do not say whose they are: ``kind`` does.
+        names
+            As for torch's.
+        kind
+            The name of the class beside a state dict: ``"Lion"``.
+        t
+            The updates made, where they are not counted there.
+
+        Raises
+        ------
+        GradstepValueError, GradstepTypeError
+            As from torch's; for an optimizer whose state has another meaning here. Nothing has been changed.
+        """
         its, state_dict = self._found(theirs, kind)
         take(opt, its.gathered(state_dict), names, t, its)
 
-    def dump(self, opt: Any, like: Any, names: Iterable[str] | None, kind: str | None) -> dict[str, Any]:
-        """Return their state dict; see ``gs.interop.timm.dump_state``."""
+    def dump_state(
+        self, opt: Any, like: Any, names: Iterable[str] | None = None, *, kind: str | None = None
+    ) -> dict[str, Any]:
+        """Return the state here as a dict for ``theirs.load_state_dict``; hyperparameters are those of ``like``.
+
+        Parameters
+        ----------
+        opt
+            As for :meth:`load_state`.
+        like
+            The optimizer that will take it, or its state dict, before its first step or after any.
+        names, kind
+            As for :meth:`load_state`.
+
+        Raises
+        ------
+        GradstepValueError, GradstepTypeError
+            As from :meth:`load_state`.
+        """
         its, state_dict = self._found(like, kind)
         return its.spread(give(opt, its.gathered(state_dict), names, its), state_dict)
 
