@@ -1,7 +1,6 @@
 """The optimizer that holds its parameters: ``opt = gs.Optimizer(params, "adam", lr=1e-3); opt.step(grads)``."""
 
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from functools import cache
 from types import MappingProxyType
@@ -10,25 +9,22 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gradstep.array.namespaces import copied, duplicate, namespace, one_number, to_numpy
-from gradstep.array.tree import Nest, ReadOnly, flatten
 from gradstep.conventions import stage_of
 from gradstep.engine.cpu.threads import checked_threads
 from gradstep.engine.meters import Diagnostics
 from gradstep.errors import (
-    GradstepAttributeError,
-    GradstepError,
     GradstepTypeError,
     GradstepValueError,
     NonFiniteError,
     NotKeptError,
 )
 from gradstep.form.chain import program
-from gradstep.form.hyper import Hyper, HyperView, at
+from gradstep.form.hyper import Hyper, HyperView
 from gradstep.form.rule import Rule, Stage
 from gradstep.locks import refuse_reentry
-from gradstep.naming import unknown
-from gradstep.step import Own, Snapshot, choose_nonfinite, joint_step
-from gradstep.step.groups import GroupsView, GroupValues, assign
+from gradstep.step import Own, Snapshot, joint_step
+from gradstep.step.face import Face, read_only
+from gradstep.step.groups import GroupValues, assign
 from gradstep.step.precision import Precision
 
 if TYPE_CHECKING:
@@ -36,10 +32,9 @@ if TYPE_CHECKING:
     from gradstep.files import AnyPath
 
 _OWN: Any = object()  # stands for the gradients that an optimizer holds itself
-_SETTABLE = ("lr", "on_nonfinite")
 
 
-class Optimizer:
+class Optimizer(Face):
     """Updates arrays in place.
 
     Parameters
@@ -146,16 +141,14 @@ class Optimizer:
         precision = Precision(state_dtype, master, rounding, seed)
         self._stage = stage_of(rule, hyper)
         made = program(self._stage)
-        self._params = params
-        self._nest, leaves = flatten(params)
-        self._leaves = tuple(leaves)
+        self._hold(params)
         self._groups = assign(groups, self._nest.names, made)
         self._hyper = HyperView(made.hyper, made.domains)
         self._values = GroupValues(self._groups, self._hyper)
         self._active = [k for k, group in enumerate(self._groups.of) if group is not None]
         self._step = joint_step(
             [(rule, self._groups.used[rule]) for rule in self._groups.rules or [""]],
-            {self._nest.names[k]: leaves[k] for k in self._active},
+            {self._nest.names[k]: self._leaves[k] for k in self._active},
             self._values.at(0),
             [group for group in self._groups.of if group is not None],
             precision=precision,
@@ -164,48 +157,9 @@ class Optimizer:
         self._takes = frozenset(self._step.takes)
         self._takes_inputs = bool(self._step.inputs) or bool(self._takes)
         self._lock = self._step.lock
-        self._same = _identity(self._nest, params, self._leaves)
-        self._state = ReadOnly({name: ReadOnly(own) for name, own in self._step.slots.items()})
+        self._state = read_only(self._step.slots)
         self._asked: tuple[Any, list[Any]] | None = None  # the point last asked for, until it is answered
         _import_checkpoints()
-
-    @property
-    def params(self) -> Any:
-        """The nest as it was handed in."""
-        return self._params
-
-    @property
-    def stage(self) -> Stage:
-        """The rule or chain, with what was given to it."""
-        return self._stage
-
-    @property
-    def hyper(self) -> HyperView:
-        """Hyperparameters by name; ``opt.hyper["beta1"] = 0.8`` changes one from the next step on.
-
-        ``opt.hyper["lr"] = gs.schedules.cosine(0.01, 1000)`` replaces a schedule; it goes on at :attr:`t`.
-        """
-        return self._hyper
-
-    @property
-    def groups(self) -> GroupsView:
-        """Each group's own hyperparameters by its pattern; ``opt.groups["*.bias"]["lr"] = 1e-4`` sets one."""
-        return GroupsView(self._groups, self._hyper.touch)
-
-    @property
-    def state(self) -> Mapping[str, Mapping[str, Any]]:
-        """The arrays that the rule keeps: ``opt.state["layer.w"]["adam.m"]``."""
-        return self._state
-
-    @property
-    def on_nonfinite(self) -> str:
-        """The policy for gradients that are not finite."""
-        return self._on_nonfinite
-
-    @on_nonfinite.setter
-    def on_nonfinite(self, policy: str) -> None:
-        choose_nonfinite(policy)
-        self._on_nonfinite = policy
 
     def step(self, grads: Any = _OWN, *, loss: Any = None, **inputs: Any) -> None:
         """Update all parameters in place.
@@ -329,11 +283,6 @@ class Optimizer:
             self._step.rehearse(own, self._values.at(self.t), self._on_nonfinite, *self._extras(loss, inputs))
 
     @property
-    def t(self) -> int:
-        """Updates made."""
-        return self._step.t
-
-    @property
     def began(self) -> dict[str, dict[str, int]]:
         """For each parameter that is not frozen the :attr:`t` at which its state began, of each stage of the chain.
 
@@ -341,11 +290,6 @@ class Optimizer:
         counted for Adam's averages of ``layer.w``.
         """
         return self._step.began
-
-    @property
-    def skipped(self) -> int:
-        """Steps that did not happen because of a non-finite gradient."""
-        return self._step.skipped
 
     @property
     def clipped(self) -> bool:
@@ -379,33 +323,6 @@ class Optimizer:
                 "gradients in: opt.step(grads)."
             )
         return self.grads
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        if name[0] != "_" and name not in _SETTABLE and type(self) is Optimizer:
-            raise self._no_attribute(name, value)
-        super().__setattr__(name, value)
-
-    def _no_attribute(self, name: str, value: Any) -> GradstepAttributeError:
-        """Return the error for setting what is no attribute, which would have no effect, with the way that has one."""
-        if name in self._hyper:
-            return GradstepAttributeError(f"set a hyperparameter by opt.hyper[{name!r}] = {value!r}.")
-        if hasattr(type(self), name):
-            return GradstepAttributeError(f"opt.{name} cannot be set; make a new optimizer.")
-        if "rate" in name and "lr" in self._hyper:
-            return GradstepAttributeError(f"an optimizer has no {name}; set the learning rate by opt.lr = {value!r}.")
-        error = unknown("an optimizer has no attribute", name, {*_SETTABLE, *self._hyper})
-        return GradstepAttributeError(f"{error} A hyperparameter is set by opt.hyper[...].")
-
-    @property
-    def lr(self) -> float:
-        """The learning rate of the next step. ``opt.lr = 1e-4`` sets it; only a schedule replaces a schedule."""
-        if "lr" not in self.hyper:
-            raise AttributeError(f"{self!r} has no shared lr; its hyperparameters are {', '.join(self.hyper)}.")
-        return at(self.hyper["lr"], "lr", self.t, "optimizer")
-
-    @lr.setter
-    def lr(self, value: Any) -> None:
-        self.hyper["lr"] = value
 
     @property
     def engine(self) -> str:
@@ -584,57 +501,6 @@ class Optimizer:
         others = "".join(f", {own!r} for {pattern!r}" for pattern, own in self._groups.stages.items())
         n = len(self._leaves)
         return f"<Optimizer {self.stage!r}{others} of {n} array{'s' * (n != 1)}, t={self.t}, {self.engine}>"
-
-    def _refuse_replaced(self) -> None:
-        """Refuse parameters that are no longer the arrays of the nest: a step would go to the old ones.
-
-        Raises
-        ------
-        GradstepValueError
-            With the name of the first that has been replaced.
-        """
-        if self._same():
-            return
-        try:
-            now = self._nest.leaves(self._params, "parameters")
-        except GradstepError as error:
-            raise GradstepValueError(
-                f"{error} The nest was changed since the optimizer was made; make a new one. Nothing was changed."
-            ) from None
-        for name, x, y in zip(self._nest.names, now, self._leaves, strict=True):
-            if x is None:
-                raise GradstepValueError(
-                    f"parameter {name!r} is no longer in the nest that the optimizer was made with; put its array "
-                    f"back, or make a new optimizer. Nothing was changed."
-                )
-            if x is not y:
-                raise GradstepValueError(
-                    f"parameter {name!r} has been replaced by another array since the optimizer was made; change it in "
-                    f"place (params[...][...] = values), or make a new optimizer. Nothing was changed."
-                )
-
-
-def _identity(nest: Nest, params: Any, leaves: tuple[Any, ...]) -> Callable[[], bool]:
-    """Return a function that says whether the nest still holds these very arrays."""
-    if nest.root.kind is None:
-        return lambda: True  # an array, which holds itself
-    pick, single = nest.root.pick, [k for k, x in enumerate(leaves) if math.prod(x.shape) < 2]
-
-    def same() -> bool:
-        now: Any = pick(params)
-        try:
-            if now != leaves:  # of tuples: it compares identities first, and arrays only where those differ
-                return False
-        except (ValueError, RuntimeError, TypeError):  # the comparison of arrays says that it has no truth value
-            return False
-        return all(now[k] is leaves[k] for k in single)  # those have one
-
-    if same():
-        return same
-    held = nest.leaves(params, "parameters")
-    if all(x is y for x, y in zip(held, leaves, strict=True)):
-        return lambda: all(x is y for x, y in zip(nest.leaves(params, "parameters"), leaves, strict=True))
-    return lambda: True  # a mapping that makes its arrays anew whenever it is asked
 
 
 @cache  # at the interpreter's end nothing can be imported

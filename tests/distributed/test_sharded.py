@@ -422,3 +422,22 @@ def test_the_ends_of_the_cut_are_where_state_is(capsys):
     opt = Sharded(parameters(), "adam", micro_batches=3)
     assert repr(opt) == "<Sharded adam() of 5 arrays, 3 micro-batches, process 0 of 1, t=0>"
     assert opt.mine == range(3)
+
+
+def test_what_would_have_no_effect_is_refused():
+    """A rate that nothing reads, and an array that the step does not write, are silent wrong numbers."""
+    params = {"w": np.ones(3)}
+    opt = gs.distributed.Sharded(params, "sgd", lr=0.5)
+    opt.lr = 0.25
+    opt.step([{"w": np.ones(3)}])
+    assert params["w"].tolist() == [0.75] * 3
+    for name in ("learning_rate", "params", "mine", "state", "beta"):
+        with pytest.raises(gs.GradstepAttributeError, match=name):
+            setattr(opt, name, 1)
+    with pytest.raises(TypeError):
+        opt.state["w"] = {}
+    params["w"] = np.ones(3)
+    for act in (lambda: opt.step([{"w": np.ones(3)}]), lambda: opt.save("never"), opt.averaged):
+        with pytest.raises(gs.GradstepValueError, match="parameter 'w' has been replaced by another array"):
+            act()
+    assert opt.t == 1

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from gradstep.array.namespaces import dtype_name, is_low, one_number
 from gradstep.array.rows import Rows
-from gradstep.array.tree import flatten
 from gradstep.checkpoint import Checkpoint, Parts, as_saved, folder, plan, user_metadata
 from gradstep.checkpoint.adopted import shared_out
 from gradstep.checkpoint.format import canonical, read
@@ -35,8 +34,9 @@ from gradstep.form.hyper import HyperView
 from gradstep.form.rule import Rule, Stage
 from gradstep.locks import new_lock, refuse_reentry
 from gradstep.naming import unknown, whole
-from gradstep.step import Snapshot, choose_nonfinite, joint_step
-from gradstep.step.groups import GroupsView, GroupValues, assign
+from gradstep.step import Snapshot, joint_step
+from gradstep.step.face import Face, read_only
+from gradstep.step.groups import GroupValues, assign
 from gradstep.step.precision import Precision
 from gradstep.step.progress import Own
 
@@ -44,7 +44,7 @@ REDUCTIONS = ("exact", "fast")
 Array = NDArray[Any]
 
 
-class Sharded:
+class Sharded(Face):
     """Updates the same arrays on several processes, of which each keeps the state of a part of them.
 
     Every process holds all parameters, and the gradients of its micro-batches. A step takes the mean over the
@@ -82,7 +82,8 @@ class Sharded:
     Raises
     ------
     GradstepValueError
-        Also when the processes differ in rule, options or parameters, with what differs.
+        Also when the processes differ in rule, options or parameters, with what differs; in a step, for a parameter
+        that has been replaced in ``params`` by another array.
 
     Notes
     -----
@@ -98,6 +99,13 @@ class Sharded:
     >>> params["w"]
     array([0.5 , 1.  , 0.75])
     """
+
+    micro_batches: int
+    reduction: str
+    size: int
+    rank: int
+    mine: range
+    pieces: dict[str, tuple[int, int]]
 
     def __init__(
         self,
@@ -128,9 +136,7 @@ class Sharded:
             self._precision = Precision(state_dtype, master, rounding, seed)
             self._stage = stage_of(rule, hyper)
             made = program(self._stage)
-            self.params = params
-            self._nest, leaves = flatten(params)
-            self._leaves = tuple(leaves)
+            self._hold(params)
             self._groups = assign(groups, self._nest.names, made)
             self._hyper = HyperView(made.hyper, made.domains)
             self._values = GroupValues(self._groups, self._hyper)
@@ -178,7 +184,7 @@ class Sharded:
             engine=engine if self.size == 1 else self._maker,
             threads=threads,
         )
-        self.state: Mapping[str, Mapping[str, Any]] = self._step.slots
+        self._state = read_only(self._step.slots)
         inputs = sorted(set(self._step.inputs))
         self._likes: dict[str, list[Array]] = {CHANNEL: self._whole} | {
             name: [_like_state(x) for x in self._whole] for name in inputs
@@ -224,41 +230,6 @@ class Sharded:
     def _named(self) -> Iterator[tuple[str, Array]]:
         return zip(self._nest.names, self._leaves, strict=True)
 
-    @property
-    def t(self) -> int:
-        """Updates made."""
-        return self._step.t
-
-    @property
-    def skipped(self) -> int:
-        """Steps that did not happen because of a gradient that is not finite."""
-        return self._step.skipped
-
-    @property
-    def hyper(self) -> HyperView:
-        """Hyperparameters by name; one that is set here must be set on every process."""
-        return self._hyper
-
-    @property
-    def groups(self) -> GroupsView:
-        """Each group's own hyperparameters by its pattern."""
-        return GroupsView(self._groups, self._hyper.touch)
-
-    @property
-    def on_nonfinite(self) -> str:
-        """The policy for gradients that are not finite; it must be set on every process."""
-        return self._on_nonfinite
-
-    @on_nonfinite.setter
-    def on_nonfinite(self, policy: str) -> None:
-        choose_nonfinite(policy)
-        self._on_nonfinite = policy
-
-    @property
-    def stage(self) -> Stage:
-        """The rule or chain, with what was given to it."""
-        return self._stage
-
     def __repr__(self) -> str:
         arrays = f"{len(self._leaves)} arrays, {self.micro_batches} micro-batches"
         return f"<Sharded {self.stage!r} of {arrays}, process {self.rank} of {self.size}, t={self.t}>"
@@ -285,6 +256,7 @@ class Sharded:
         refuse_reentry(self._lock, "step")
         if self._is_alone and loss is None and not inputs and type(grads) is list and len(grads) == 1:
             with self._lock:  # nobody to agree with, and nothing to add
+                self._refuse_replaced()
                 self._act(
                     {CHANNEL: self._taken_leaves(CHANNEL, grads[0])}, {}, self._values.at(self.t), self._on_nonfinite
                 )
@@ -293,6 +265,7 @@ class Sharded:
             self._update(grads, inputs if loss is None or "loss" not in self._step.takes else {**inputs, "loss": loss})
 
     def _update(self, grads: Iterable[Any], inputs: Mapping[str, Iterable[Any]]) -> None:
+        self._refuse_replaced()
         self._step.check_inputs(inputs)
         values, t = self._values.at(self.t), self.t
         leaves, sums = self._added(grads, inputs)
@@ -567,6 +540,7 @@ class Sharded:
 
     def _local_parts(self) -> Parts:
         """Return this process's part of the optimizer, as a checkpoint has it, and what is frozen."""
+        self._refuse_replaced()
         now, frozen = self._step.snapshot(), self._frozen()
         views = {self._names[p.array]: _view(self._whole[p.array], p) for p in self._own}
         groups = dict(zip(self._nest.names, self._groups.of, strict=True))
@@ -596,6 +570,7 @@ class Sharded:
             When no stage keeps an average.
         """
         with self._lock, self._rounds.together():
+            self._refuse_replaced()
             averages = self._step.averaged(lambda: self._values.at(self.t - 1))
             if averages is None:
                 raise GradstepValueError(f"{self.stage!r} keeps no average; add one: gs.chain(..., gs.ema()).")
