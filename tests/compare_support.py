@@ -1,6 +1,22 @@
-"""What tests of comparisons share: studies without what a clock has measured."""
+"""What tests of comparisons share: studies without what a clock has measured, a problem that ends its process."""
 
 from dataclasses import replace
+
+ENDING = """
+import os, signal
+import numpy as np
+
+class P:
+    params = np.ones(2)
+
+    def __init__(self, seed):
+        self.seed = seed
+
+    def value_and_grad(self, x):
+        if self.seed == 1:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return float(x @ x), 2 * x
+"""
 
 
 def timeless(study):

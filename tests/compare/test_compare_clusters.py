@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from clusters import Processes, dask_scheduler, dask_worker, until
-from compare_support import table_of, timeless
+from compare_support import ENDING, table_of, timeless
 from gradstep.cli import main
 from gradstep.compare import Study, compare, make_spec, run_study
 from gradstep.compare.clusters import dask_cluster
@@ -43,21 +43,6 @@ class P:
 RULE = """
 import gradstep as gs
 clipped = gs.chain(gs.clip_by_global_norm(max_norm=1.0), gs.adamw(lr=0.001))
-"""
-ENDING = """
-import os, signal
-import numpy as np
-
-class P:
-    params = np.ones(2)
-
-    def __init__(self, seed):
-        self.seed = seed
-
-    def value_and_grad(self, x):
-        if self.seed == 1:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return float(x @ x), 2 * x
 """
 ASKED = {"seeds": 2, "trials": 2, "steps": 40}
 RUNS = 2 * 2 * (2 + 2 + 1)

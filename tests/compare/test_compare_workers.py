@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from compare_support import table_of, timeless
+from compare_support import ENDING, table_of, timeless
 from gradstep.compare import compare, make_spec, run_study
 from gradstep.compare.workers import Workers
 from gradstep.errors import GradstepError
@@ -74,26 +74,9 @@ def test_runs_of_a_killed_worker_are_made_again(alone):
     assert timeless(study) == timeless(alone)
 
 
-SUICIDE = """
-import os, signal
-import numpy as np
-
-class P:
-    params = np.ones(2)
-
-    def __init__(self, seed):
-        self.seed = seed
-
-    def value_and_grad(self, x):
-        if self.seed == 1:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return float(x @ x), 2 * x
-"""
-
-
 @needs_proc
 def test_a_run_that_kills_its_process_is_known_and_the_others_are_kept(tmp_path):
-    (tmp_path / "own.py").write_text(SUICIDE)
+    (tmp_path / "own.py").write_text(ENDING)
     study = compare("sgd:lr=0.1", f"{tmp_path}/own.py:P", seeds=3, steps=10, jobs=2)
     assert study.finished
     runs = study.evaluated("own.py:P", "sgd:lr=0.1")

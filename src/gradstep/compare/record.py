@@ -172,6 +172,11 @@ class RunRecord(RunKey, _Plain):
     seconds: float = 0.0
 
     @property
+    def curve(self) -> tuple[tuple[float, ...], ...]:
+        """All that was evaluated of it: runs with equal curves did the same."""
+        return tuple(self.steps), tuple(self.loss), tuple(self.accuracy), tuple(self.batch_loss)
+
+    @property
     def finished(self) -> bool:
         """True for a run that made all of its steps: neither lost nor stopped."""
         return not self.lost and self.stopped is None

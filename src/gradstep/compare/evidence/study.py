@@ -256,8 +256,7 @@ class Study:
         curves: dict[tuple[str, int], set[int]] = {}
         for label in self.optimizers:
             for run in self.evaluated(problem, label):
-                curve = tuple(run.steps), tuple(run.loss), tuple(run.accuracy), tuple(run.batch_loss)
-                curves.setdefault((label, run.search), set()).add(hash(curve))
+                curves.setdefault((label, run.search), set()).add(hash(run.curve))
         return self.spec.seeds == 1 or any(len(found) > 1 for found in curves.values())
 
     def health(self, problem: str, optimizer: str) -> RunRecord | None:
@@ -280,8 +279,7 @@ class Study:
     def _costs(self) -> dict[tuple[str, str], Timing]:
         alike: dict[object, list[Timing]] = {}
         for t in self.timings:
-            runs = self.evaluated(t.problem, t.optimizer)
-            curves = tuple((*run.steps, *run.batch_loss, *run.loss, *run.accuracy) for run in runs)
+            curves = tuple(run.curve for run in self.evaluated(t.problem, t.optimizer))
             alike.setdefault((t.problem, curves or t.optimizer), []).append(t)
         out: dict[tuple[str, str], Timing] = {}
         for found in alike.values():
