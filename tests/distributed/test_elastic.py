@@ -234,3 +234,23 @@ def test_the_manifest_is_plain_json(tmp_path):
     path, _ = saved(tmp_path, size=3)
     data = json.loads((path / "manifest.json").read_text())["manifest"]
     assert (data["folder"], len(data["files"]), data["metadata"]["optimizer"]["t"]) == ("save-1", 3, 1)
+
+
+def test_a_folder_of_the_users_own_that_is_called_like_a_save_is_left(tmp_path):
+    own = tmp_path / "run" / "save-1"
+    own.mkdir(parents=True)
+    (own / "thesis.txt").write_text("three years")
+    (own / "shard-0.safetensors").mkdir()
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "shard-0.safetensors").write_text("somebody else's")
+    (tmp_path / "run" / "save-2").symlink_to(outside)
+    opt = gs.distributed.Sharded({"w": np.ones(3)}, "adam")
+    for _ in range(3):
+        opt.step([{"w": np.ones(3)}])
+        opt.save(tmp_path / "run")
+    assert (own / "thesis.txt").read_text() == "three years"
+    assert (outside / "shard-0.safetensors").read_text() == "somebody else's"
+    names = sorted(x.name for x in (tmp_path / "run").iterdir())
+    assert names == ["manifest.json", "save-1", "save-2", "save-5"]
+    assert gs.load(tmp_path / "run").t == 3

@@ -10,8 +10,8 @@ import hashlib
 import json
 import os
 import re
-import shutil
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from gradstep.checkpoint.format import FORMAT, canonical, fingerprint, read, write
 from gradstep.checkpoint.state import PARAM, STATE
 from gradstep.errors import CheckpointError
-from gradstep.files import AnyPath, open_ordinary, sync_folder, write_text
+from gradstep.files import AnyPath, open_ordinary, refuse_extraordinary, sync_folder, write_text
 from gradstep.naming import is_like
 
 MANIFEST = "manifest.json"
@@ -30,6 +30,7 @@ Arrays = dict[str, NDArray[Any]]
 Range = tuple[int, int]
 
 _SAVES = re.compile(r"save-(\d+)")
+_SHARDS = re.compile(r"shard-\d+\.safetensors|\.shard-\d+\.safetensors\.[0-9a-f]{12}\.part")
 _MOST = 1 << 28  # bytes of a manifest
 _FORM: Any = {"format": int, "folder": str, "files": [str], "metadata": {str: object}}
 _PIECES: Any = {str: [int]}
@@ -82,7 +83,19 @@ def commit(path: AnyPath, name: str, hashes: Sequence[str], metadata: Mapping[st
     write_text(Path(path) / MANIFEST, f'{{"manifest":{text},"sha256":"{sha}"}}\n')
     for old in Path(path).iterdir():
         if _SAVES.fullmatch(old.name) and old.name != name:
-            shutil.rmtree(old, ignore_errors=True)
+            _delete(old)
+
+
+def _delete(save: Path) -> None:
+    """Delete a save, or what is left of one: its files alone, so that a folder with something else in it stays."""
+    with suppress(OSError):
+        if save.is_symlink():
+            return
+        for file in save.iterdir():
+            if _SHARDS.fullmatch(file.name):
+                refuse_extraordinary(file)
+                file.unlink()
+        save.rmdir()
 
 
 def read_manifest(path: AnyPath) -> dict[str, Any]:
