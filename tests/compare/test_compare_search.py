@@ -20,7 +20,7 @@ from gradstep.text import read_names, short
 
 
 def one(text):
-    [named] = read_names(text)
+    [named] = read_names(text, words=True)
     return contender(named)
 
 
@@ -160,6 +160,9 @@ def test_every_constructor_has_a_rate_that_it_takes(library):
 
 def test_tune_all_takes_what_is_declared_and_not_zero():
     problem = find_problem("quadratic")
+    assert set(space(one("adamw:lr=warmup_cosine"), problem, "decay")) == {"lr", "warmup_share", "weight_decay"}
+    assert set(space(one("torch.AdamW"), problem, "decay")) == {"lr", "weight_decay"}
+    assert set(space(one("adam"), problem, "decay")) == {"lr"}
     assert set(space(one("adamw"), problem, "all")) == {"lr", "beta1", "beta2", "weight_decay"}
     assert set(space(one("sgd"), problem, "all")) == {"lr"}
     assert set(space(one("keras.Adam"), problem, "all")) == {"learning_rate", "beta_1", "beta_2"}

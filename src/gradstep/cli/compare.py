@@ -37,7 +37,7 @@ def compare(
         int, typer.Option(help="Of halving: one of so many trials goes on, to so many times the steps.")
     ] = 3,
     rungs: Annotated[int, typer.Option(help="Of halving: lengths of trials, at most, that of the run among them.")] = 3,
-    tune: Annotated[str, typer.Option(help="lr; or all hyperparameters that have a declared space.")] = "lr",
+    tune: Annotated[str, typer.Option(help="lr; decay: weight decay too; all: whatever has a declared space.")] = "lr",
     steps: Annotated[int | None, typer.Option(min=1, help="Updates in a run. Default: each problem's own.")] = None,
     target: Annotated[
         str | None, typer.Option(help="loss=0.1 or accuracy=0.95, in place of the target that a problem has.")

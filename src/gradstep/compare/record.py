@@ -20,7 +20,7 @@ Phase = Literal["tune", "eval", "health"]
 PHASES: tuple[Phase, ...] = ("tune", "eval", "health")
 Ruleset = Literal["tuned", "defaults"]
 Search = Literal["quasi", "halving", "tpe"]
-Tune = Literal["lr", "all"]
+Tune = Literal["lr", "decay", "all"]
 FORMAT = 2
 SEARCH_SEEDS = 10_000  # between the first seeds of two searches
 NAMES = ("problems", "optimizers")
@@ -328,7 +328,7 @@ class Options:
         Of halving: one of ``eta`` trials goes on, to ``eta`` times the steps; and how many lengths there are at most,
         that of the whole run among them. Without it they have their defaults.
     tune
-        ``"lr"``, or ``"all"`` hyperparameters that have a declared space.
+        ``"lr"``; ``"decay"``: weight decay too; ``"all"``: all hyperparameters that have a declared space.
     steps
         Updates in a run; None: each problem's own number.
     shard

@@ -20,6 +20,7 @@ from gradstep.compare.shapes import SHARE, rises
 USUAL = {"theta": 1e-3, "theta/g": 1e-2}  # where a problem tells no scale: the defaults of Adam and of SGD
 WIDE_DECADES = 4.0  # of rates then, and around the default of a rule whose rate is in neither unit
 RATE = "lr"
+DECAY = "weight_decay"
 
 
 @dataclass(frozen=True)
@@ -43,13 +44,13 @@ class Range:
 
 
 WARMUP = Range(0.01, 0.3)  # shares of a run in which the rate rises
-# With `tune all`: the numbers that become one of these, where they are not zero by default.
+# With `tune all`, or `tune decay` the last of them: numbers that become one of these and are not zero by default.
 SPACES: Mapping[str, Range] = {
     "beta1": Range(0.02, 0.5, from_one=True),
     "momentum": Range(0.02, 0.5, from_one=True),
     "beta2": Range(1e-3, 0.2, from_one=True),
     "rho": Range(1e-3, 0.2, from_one=True),
-    "weight_decay": Range(1e-4, 1e-1),
+    DECAY: Range(1e-4, 1e-1),
 }
 
 
@@ -61,7 +62,7 @@ def space(contender: Contender, problem: Problem, tune: str) -> dict[str, Range]
     contender, problem
         Of the study.
     tune
-        ``"lr"`` or ``"all"``.
+        ``"lr"``, ``"decay"`` or ``"all"``.
     """
     return {key: around(contender, problem) if found is None else found for key, found in _searched(contender, tune)}
 
@@ -78,9 +79,10 @@ def _searched(contender: Contender, tune: str) -> list[tuple[str, Range | None]]
         out[contender.rate] = None
     if contender.shape is not None and rises(contender.shape):
         out[SHARE] = WARMUP
-    if tune == "all":
+    if tune != "lr":
+        spaces = SPACES if tune == "all" else {DECAY: SPACES[DECAY]}
         for key, x in contender.constructor.numbers.items():
-            found = SPACES.get(x.becomes[0]) if x.kind == "number" else None
+            found = spaces.get(x.becomes[0]) if x.kind == "number" else None
             if found and not x.is_required and x.default is not None and x.here(x.default):
                 out[key] = found if x.change is None else replace(found, there=x.there)
     return [(key, found) for key, found in out.items() if key not in contender.held]

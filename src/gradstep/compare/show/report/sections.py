@@ -57,7 +57,7 @@ def _leaderboard(evidence: Evidence, _: Show) -> Section:
             parts.append(tables.sortable(text, *tables.by_family(evidence)))
     else:
         parts.append(macros.paragraph(NONE_COMPLETE))
-    words = (0, 1) if study.spec.tune == "all" else (0,)
+    words = (0, 1) if study.spec.tune != "lr" else (0,)
 
     def board(_: int, problem: str) -> Markup | str:
         rows = [entry_cells(study, entry) for entry in entries(study, problem)]
