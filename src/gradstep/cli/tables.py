@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 from rich import box
 from rich.cells import cell_len
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from gradstep.cli.screen import Screen
 from gradstep.cli.spelling import fits, spelt
 
 _GAP, _EDGES = 2, 2  # characters from one column to the next, and at both ends together
@@ -17,7 +17,7 @@ Rows = Sequence[Sequence[str]]
 
 
 def print_table(
-    screen: Screen,
+    screen: Console,
     headings: Sequence[str],
     rows: Rows,
     *,
