@@ -66,7 +66,7 @@ class Pass:
     def stepped(
         self, memory: Memory, numbers: Sequence[Sequence[Operand]], i: Any, mask: Any
     ) -> tuple[Operand, Operand, Operand, list[list[Operand]]]:
-        """Theta before the chain, g, theta after it, and the new state."""
+        """Return theta before the chain, g, theta after it, and the new state."""
         theta, g, state = self.operands(memory, i, mask, self.rules)
         start = theta
         theta, _, after, _ = run(self.rules, theta, g, state, numbers, *self.given(memory, i, mask))
