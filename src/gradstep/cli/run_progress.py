@@ -126,7 +126,7 @@ class LiveTable(PlainLines):
         return out
 
     def bars(self, beside: int) -> int:
-        """How many bars a line has room for beside so many characters, and six between them."""
+        """Return the number of bars for which a line has room beside so many characters, and six between them."""
         return max(0, min(WIDTH, self.console.width - beside - 6))
 
     def end(self, summary: Summary, warnings: Sequence[str]) -> None:
