@@ -87,7 +87,7 @@ def widths(headings: Sequence[str], rows: Rows, texts: Sequence[str], columns: S
 def _width(headings: Sequence[str], rows: Rows, k: int, is_text: bool) -> int:
     """The width that a column needs: that of its widest cell, or of a text's longest word."""
     cells = [headings[k], *(row[k] for row in rows)]
-    natural = max(map(cell_len, cells))
+    natural = max(1, *map(cell_len, cells))
     if not is_text:
         return natural
-    return min(natural, max(_NARROW, *(cell_len(word) for cell in cells for word in cell.split())))
+    return min(natural, max([_NARROW, *(cell_len(word) for cell in cells for word in cell.split())]))
