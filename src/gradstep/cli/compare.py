@@ -69,7 +69,9 @@ def compare(
     wait: Annotated[
         float, typer.Option(help="Seconds without an answer or a worker after which a cluster is given up.")
     ] = 30.0,
-    csv: Annotated[Path | None, typer.Option(help="A row for each run, as CSV.")] = None,
+    csv: Annotated[
+        Path | None, typer.Option(help="A row for each run, as CSV; and for each evaluation, in NAME-points.csv.")
+    ] = None,
     parquet: Annotated[Path | None, typer.Option(help="The same as Parquet, by pyarrow.")] = None,
     plan: Annotated[
         bool, typer.Option("--plan", help="Print runs, time and what can be seen, and make no study.")

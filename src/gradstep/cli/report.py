@@ -15,7 +15,10 @@ def report(
         Path | None, typer.Option("--out", "-o", help="The page. Default: report.html in the folder.")
     ] = None,
     static: Annotated[bool, typer.Option("--static", help="Pictures instead of charts: a small page.")] = False,
-    csv: Annotated[Path | None, typer.Option(help="A row for each run of a study, as CSV.")] = None,
+    csv: Annotated[
+        Path | None,
+        typer.Option(help="A row for each run of a study, as CSV; and for each evaluation, in NAME-points.csv."),
+    ] = None,
     parquet: Annotated[Path | None, typer.Option(help="The same as Parquet, by pyarrow.")] = None,
 ) -> None:
     """Write the report of a study or a run, finished or not: one HTML file that opens with the network off.

@@ -132,7 +132,7 @@ def test_a_lost_seed_is_the_worst_of_all():
         seeds=7,
         lost=lambda run: {"diverged": 40} if run[2] == "eval" and run[4] < 4 else None,
     )
-    steps, low, middle, high = median_band(found.evaluated("quadratic", "sgd"), "loss", 60, 7)
+    steps, low, middle, high = median_band(found.evaluated("quadratic", "sgd"), "loss", 7)
     assert len(steps) == 21
     assert all(map(math.isfinite, middle[:9]))
     assert middle[9:] == [math.inf] * 12

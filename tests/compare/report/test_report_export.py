@@ -72,3 +72,19 @@ def test_a_notebook_shows_table_profile_and_distribution(study):
     assert table._repr_html_().count("<tr>") == 8
     alone = made_study(problems=("quadratic",))
     assert "steps to target" in alone._repr_html_()
+
+
+def test_points_are_all_evaluations_of_all_runs(tmp_path):
+    study = made_study()
+    assert write_tables(study, tmp_path / "runs.csv", None) == [tmp_path / "runs.csv", tmp_path / "runs-points.csv"]
+    with (tmp_path / "runs-points.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == sum(len(run.steps) for run in study.runs)
+    run = study.runs[-1]
+    own = [
+        row
+        for row in rows
+        if all(row[key] == str(getattr(run, key)) for key in ("problem", "optimizer", "phase", "seed"))
+    ]
+    assert [int(row["step"]) for row in own] == run.steps
+    assert [float(row["loss"]) for row in own] == run.loss

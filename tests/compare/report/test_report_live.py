@@ -57,7 +57,7 @@ def test_the_state_grows_with_the_study(begun):
     assert (first["made"], first["finished"]) == ("7 of 14 runs", False)
     assert "This study is not finished: 7 of 14 runs" in first["main"]
     again = ask(address, f"state?seen={first['token']}")
-    assert set(again) == {"token", "heading", "finished", "made"}  # nothing new
+    assert set(again) == {"token", "heading", "finished", "made", "share", "left"}  # nothing new
     for made in rest:
         store.add(made)
     last = ask(address, f"state?seen={first['token']}")

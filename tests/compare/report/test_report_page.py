@@ -21,7 +21,7 @@ from gradstep.compare.show.report.looks import looks
 from gradstep.compare.show.report.page import content, make_page
 
 SIX = ("quadratic", "digits-mlp", "diabetes", "rosenbrock", "beale", "rastrigin")
-TITLES = ["Verdict", "Leaderboard", "Performance profiles", "Run-time distributions", "Learning curves"]
+TITLES = ["Verdict", "Learning curves", "Leaderboard", "Performance profiles", "Run-time distributions"]
 TITLES += [
     "Sensitivity to the learning rate",
     "Tuning budget",
@@ -243,3 +243,48 @@ def test_a_family_is_known_by_its_declaration():
         "torch.AdamW": "dash",
     }
     assert [x["dash"] for x in looks(read_contenders(",".join(dash)).values())] == list(dash.values())
+
+
+def test_the_page_answers_first():
+    """One short bold sentence, then the curves, before any table; contents lead to every section."""
+    main = content(made_study()).main
+    [first] = re.findall(r'<p class="answer"><strong>([^<]*)</strong></p>', main)
+    assert first == unescape(first)
+    assert first.startswith("adam is first over 3 problems, with the score ")
+    assert len(first.split()) < 40
+    assert main.index('class="answer"') < main.index('id="loss-0"') < main.index("<table")
+    assert re.findall(r'<li><a href="#([^"]*)">', main) == re.findall(r'<h2 id="([^"]*)">', main)
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    {
+        "one": "adam reached the target first, after 40 steps; adamw needed 40, which",
+        "one seed": "One seed does not show how surely.",
+        "all miss": "No optimizer reached the target of any problem",
+        "begun": "There is no verdict yet",
+    }.items(),
+)
+def test_the_answer_is_sober(name, sentence):
+    assert (
+        sentence
+        in re.findall(r'<p class="answer"><strong>([^<]*)</strong></p>', content(made_study(**STUDIES[name])).main)[0]
+    )
+
+
+def test_curves_have_every_evaluation_and_three_in_colour():
+    study = made_study()
+    figure = content(study).figures["loss-0"]
+    medians = [trace for trace in figure["data"] if trace["meta"]["part"] == "median"]
+    steps = study.evaluated("quadratic", "adam")[0].steps
+    assert all(trace["x"] == steps for trace in medians)
+    assert [trace["line"]["color"] == "muted" for trace in medians] == [True] * 4 + [False] * 3
+    names = [trace["text"] for trace in figure["data"] if trace["meta"]["part"] == "name"]
+    assert sorted(names) == sorted([trace["name"]] for trace in medians[4:])
+    assert not figure["layout"]["showlegend"]
+
+
+def test_runs_are_drawn_before_the_first_is_judged():
+    page = content(made_study(without=lambda run: run[2] != "tuning", timed=False))
+    assert {trace["meta"]["part"] for trace in page.figures["loss-0"]["data"]} == {"trials"}
+    assert "none has been judged yet" in page.main

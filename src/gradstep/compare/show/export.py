@@ -15,6 +15,7 @@ from gradstep.files import write_all, write_text, write_whole
 from gradstep.text import short
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # with which a formula may begin
+POINT_OF = ("problem", "optimizer", "phase", "trial", "seed")  # of which run a point is
 FlatRow = dict[str, str | int | float | None]
 COLUMNS: dict[str, type] = {
     "problem": str,
@@ -85,6 +86,24 @@ def write_csv(study: Study, path: Path) -> None:
     write_text(path, out.getvalue())
 
 
+def write_points(study: Study, path: Path) -> None:
+    """Write a row for each evaluation of each run as CSV, whole or not at all: its step, losses and accuracy."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow([*POINT_OF, "step", "batch_loss", "loss", "accuracy"])
+    for run in study.runs:
+        own = [_cell(getattr(run, name)) for name in POINT_OF]
+        accuracy = run.accuracy or [None] * len(run.steps)
+        for values in zip(run.steps, run.batch_loss, run.loss, accuracy, strict=False):
+            writer.writerow([*own, *values])
+    write_text(path, out.getvalue())
+
+
+def points_of(path: Path) -> Path:
+    """Return where the points of a table go: ``runs.csv`` has them in ``runs-points.csv``."""
+    return path.with_name(f"{path.stem}-points{path.suffix}")
+
+
 def _cell(x: str | float | None) -> str | float | None:
     return f"'{x}" if isinstance(x, str) and x.startswith(FORMULA) else x
 
@@ -114,9 +133,11 @@ def write_parquet(study: Study, path: Path) -> None:
 
 
 def write_tables(study: Study, as_csv: Path | None, as_parquet: Path | None) -> list[Path]:
-    """Write those that have a path; these paths."""
+    """Write those that have a path, CSV with all points beside it; the paths written."""
     if as_csv is not None:
         write_csv(study, as_csv)
+        write_points(study, points_of(as_csv))
     if as_parquet is not None:
         write_parquet(study, as_parquet)
-    return [path for path in (as_csv, as_parquet) if path is not None]
+    points = None if as_csv is None else points_of(as_csv)
+    return [path for path in (as_csv, points, as_parquet) if path is not None]

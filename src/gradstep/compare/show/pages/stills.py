@@ -236,7 +236,9 @@ def _names(trace: Figure, x: Scale, y: Scale) -> Iterator[Text]:
     if trace["type"] == "scatter" and "text" in trace["mode"]:
         for point, text in zip(_points(trace, x, y), trace["text"], strict=True):
             if point:
-                yield text, {"x": f"{point[0] + 8:.1f}", "y": f"{point[1] + 4:.1f}"}
+                before = {"x": f"{point[0] - 2:.1f}", "y": f"{point[1] - 5:.1f}", "text-anchor": "end"}
+                behind = {"x": f"{point[0] + 8:.1f}", "y": f"{point[1] + 4:.1f}"}
+                yield text, before if trace["textposition"] == "top left" else behind
 
 
 def _map(trace: Figure, x: Scale, y: Scale) -> Iterator[Attributes]:

@@ -76,9 +76,16 @@ const askMap = inTurn(async (changed) => {
   map = found;
   showMap();
 });
+// Beside what caused it: the setting that was changed last; at the top, where there is none.
+const alert = $("alert");
+let cause = null;
+$("controls").addEventListener("input", (event) => { cause = event.target; }, true);
+$("controls").addEventListener("change", (event) => { cause = event.target; }, true);
 function complain(text) {
-  $("alert").hidden = !text;
-  $("alert").textContent = text;
+  const beside = text && cause?.isConnected ? cause.closest(".knob") : null;
+  (beside ?? document.querySelector("header > .banner")).after(alert);
+  alert.hidden = !text;
+  alert.textContent = text;
 }
 
 // Controls: made anew only where what there is to turn has changed, so that a slider in use stays.
@@ -186,9 +193,10 @@ function show() {
   $("command").textContent = picture.command;
   $("stage").textContent = picture.optimizers[picture.shown].stage;
   $("ends").textContent = picture.rows.filter((row) => row.ended).map((row) => `${row.label}: ${row.ended}.`.replace("..", ".")).join(" ");
-  const atEnd = !$("moment").max || $("moment").value === $("moment").max;
-  $("moment").max = picture.steps;
-  if (atEnd) $("moment").value = picture.steps;
+  const moment = $("moment"); // at first before the first step; one who stands at the end stays there
+  const atEnd = moment.max && moment.max !== "0" && moment.value === moment.max;
+  moment.max = picture.steps;
+  if (atEnd) moment.value = picture.steps;
   showStates();
   draw();
 }
@@ -212,7 +220,15 @@ function showMap() {
   $("map").hidden = $("map-note").hidden = !map.figure;
   if (map.figure) drawChart("map", map.figure);
 }
-const shortly = (x) => (x === undefined ? "" : String(Number(x.toPrecision(4))));
+// A number as a person writes it: four digits, and a power of ten where it would be long.
+const RAISED = "⁰¹²³⁴⁵⁶⁷⁸⁹";
+const shortly = (x) => {
+  if (x === undefined) return "";
+  if (!Number.isFinite(x)) return Number.isNaN(x) ? "-" : x > 0 ? "∞" : "−∞";
+  if (x === 0 || (Math.abs(x) >= 1e-4 && Math.abs(x) < 1e6)) return String(Number(x.toPrecision(4)));
+  const [digits, power] = x.toExponential(2).split("e");
+  return `${digits} · 10${power.replace("+", "").replace("-", "⁻").replace(/\d/g, (k) => RAISED[k])}`;
+};
 function showMoment() {
   const step = Number($("moment").value);
   $("moment-value").textContent = `${step} of ${picture.steps}`;
@@ -222,9 +238,15 @@ function showMoment() {
     const cells = [row.rate, at(row.x), at(row.y), at(row.above), last].map((x) => make("td", {}, shortly(x)));
     return make("tr", {}, make("th", { scope: "row" }, swatch(row), row.label), ...cells);
   }));
-  const first = picture.figures.contour.data.length - picture.rows.length;
-  const points = { x: picture.rows.map((row) => [at(row.x)]), y: picture.rows.map((row) => [at(row.y)]) };
-  Plotly.restyle("contour", points, picture.rows.map((_, i) => first + i));
+  // The paths up to that step, each with its halo beneath, and a point at its end.
+  const { data } = picture.figures.contour;
+  const many = picture.rows.length;
+  const first = data.length - many;
+  const part = [...Array(2 * many).keys()].map((k) => ({ x: data[1 + k].x.slice(0, step + 1), y: data[1 + k].y.slice(0, step + 1) }));
+  const points = picture.rows.map((row) => ({ x: [at(row.x)], y: [at(row.y)] }));
+  const drawn = [...part, ...points];
+  const places = [...part.map((_, k) => 1 + k), ...points.map((_, i) => first + i)];
+  Plotly.restyle("contour", { x: drawn.map(({ x }) => x), y: drawn.map(({ y }) => y) }, places);
 }
 let playing = 0;
 function play(wanted) {

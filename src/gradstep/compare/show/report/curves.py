@@ -8,15 +8,18 @@ import numpy as np
 
 from gradstep.compare.evidence.statistics import interval, medians, paired_draws, resampled
 from gradstep.compare.evidence.study import Study
+from gradstep.compare.evidence.table import entries
 from gradstep.compare.record import RunRecord
 from gradstep.compare.show.pages import plots
 from gradstep.compare.show.pages.plots import Figure
 from gradstep.compare.show.report.looks import looks
 
 Metric = Literal["loss", "accuracy"]
-MOST = 60  # points of a median
+MOST = 60  # points of a line of health
+LEADING = 3  # optimizers in colour, with their names at the lines
 # Of all lines of one kind of a study together, which are the mass of a page: medians, and single seeds.
 POINTS, THIN_POINTS = 5_000, 20_000
+NAME = 0.055  # of an axis, that a name takes in height
 RESAMPLES = 500  # of a band: one for each point of each line
 HEALTH = {  # recorded quantities of a step, and their titles
     "update_ratio": "update over parameters",
@@ -33,31 +36,35 @@ def curves(study: Study, problem: str, metric: Metric) -> Figure:
     target = study.target(problem)
     metrics = 1 + any(run.accuracy for run in study.runs if run.phase == "eval")
     lines = len(study.optimizers) * len(study.problems) * metrics
-    points = share(POINTS, lines)
+    leading = [entry.optimizer for entry in entries(study, problem)][:LEADING]
     behind: list[Figure] = []
     bands: list[Figure] = []
     middles: list[Figure] = []
     for label, look in zip(study.optimizers, looks(study.contenders.values()), strict=True):
+        in_front = label in leading
+        look = look if in_front else {"color": "muted", "dash": "solid"}
         timing = study.timing(problem, label)
         meta = {"seconds": timing.step_us / 1e6} if timing is not None and timing.step_us > 0 else {}
         runs = study.evaluated(problem, label)
         line = plots.stroke(
             label, look, *_seeds(runs, metric, share(THIN_POINTS, lines * study.spec.seeds, fewest=8)), width=1
         )
-        own = {"opacity": 0.25, "showlegend": False, "hoverinfo": "skip"}
+        own = {"opacity": 0.25 if in_front else 0.12, "showlegend": False, "hoverinfo": "skip"}
         behind.append(line | own | {"meta": meta | {"part": "seeds"}})
-        steps, low, middle, high = median_band(runs, metric, points, study.spec.seeds)
-        if low:
+        steps, low, middle, high = median_band(runs, metric, study.spec.seeds)
+        if low and in_front:
             x, y = _outline(steps, low, high)
             band = plots.stroke(label, look, x, y, width=0) | {"fill": "toself", "fillcolor": look["color"]}
             own = {"opacity": 0.15, "showlegend": False, "hoverinfo": "skip"}
             bands.append(band | own | {"meta": meta | {"part": "band"}})
-        line = plots.stroke(label, look, steps, plots.finite(middle), width=2.5)
+        line = plots.stroke(label, look, steps, plots.finite(middle), width=2.5 if in_front else 1)
+        line |= {} if in_front else {"opacity": 0.6}
         if low:
             line["customdata"] = [list(x) for x in zip(plots.finite(low), plots.finite(high), strict=True)]
         between = " [%{customdata[0]:.4g}, %{customdata[1]:.4g}]" if low else ""
         hover = f"%{{y:.4g}}{between} at %{{x:.4~g}}<extra>%{{fullData.name}}</extra>"
         middles.append(line | {"hovertemplate": hover, "meta": meta | {"part": "median"}})
+    middles.sort(key=lambda line: line["legendgroup"] in leading)  # those in colour are drawn last, above the others
     layout = plots.axes("steps", f"{study.problem_info[problem].prefix(target.split)}{metric}")
     if target.metric == metric and math.isfinite(target.level):
         others = [plots.level(y, 0.5) for y in (target.easy, target.hard) if y is not None]
@@ -68,7 +75,49 @@ def curves(study: Study, problem: str, metric: Metric) -> Figure:
         low = max(0.0, target.level - 0.15) if target.metric == "accuracy" and math.isfinite(target.level) else 0.5
         ends = [line["y"][-1] for line in middles if line["y"] and line["y"][-1] is not None]
         layout["yaxis"] |= {"tickformat": ".0%", "range": [min([low, *ends]), 1.0]}
-    return {"data": [*behind, *bands, *middles], "layout": layout}
+    named = names_at_ends([line for line in middles if line["legendgroup"] in leading], layout["yaxis"])
+    return {"data": [*behind, *bands, *middles, *named], "layout": layout | {"showlegend": False}}
+
+
+def names_at_ends(lines: Sequence[Figure], axis: Figure) -> list[Figure]:
+    """Return the names of lines as texts at their last points, moved apart where they would lie on one another."""
+    is_log = axis.get("type") == "log"
+    ends = [(x, y, line) for line in lines for x, y in [_end(line)] if y is not None and (y > 0 or not is_log)]
+    seen = [y for line in lines for y in line["y"] if y is not None and (y > 0 or not is_log)]
+    if not ends:
+        return []
+    at = (lambda y: math.log10(y)) if is_log else float
+    span = abs(axis["range"][1] - axis["range"][0]) if "range" in axis else at(max(seen)) - at(min(seen))
+    out, before = list[Figure](), -math.inf
+    for x, y, line in sorted(ends, key=lambda end: end[1]):
+        before = max(at(y), before + NAME * (span or 1))
+        height = float(f"{10**before if is_log else before:.5g}")
+        own = {"mode": "text", "x": [x], "y": [height], "text": [line["name"]], "textposition": "top left"}
+        own |= {"textfont": {"color": "ink"}, "showlegend": False, "hoverinfo": "skip"}
+        out.append({"type": "scatter", "name": line["name"], **own, "meta": line["meta"] | {"part": "name"}})
+    return out
+
+
+def trials(study: Study, problem: str) -> Figure | None:
+    """Return the loss of the runs that there are of a problem before any was judged; None before the first."""
+    data: list[Figure] = []
+    for label, look in zip(study.optimizers, looks(study.contenders.values()), strict=True):
+        runs = [run for run in study.runs if (run.problem, run.optimizer) == (problem, label) and run.steps]
+        if runs:
+            line = plots.stroke(label, look, *_seeds(runs, "loss", MOST), width=1.5)
+            hover = "%{y:.4g} after %{x} steps<extra>%{fullData.name}</extra>"
+            data.append(line | {"hovertemplate": hover, "meta": {"part": "trials"}})
+    if not data:
+        return None
+    layout = plots.axes("steps", f"{study.problem_info[problem].prefix(study.target(problem).split)}loss")
+    layout["yaxis"] |= plots.log_axis([y for line in data for y in line["y"] if y is not None])
+    return {"data": data, "layout": layout}
+
+
+def _end(line: Figure) -> tuple[float, float | None]:
+    """Return the last point of a line that is there."""
+    there = [(x, y) for x, y in zip(line["x"], line["y"], strict=True) if y is not None]
+    return there[-1] if there else (0.0, None)
 
 
 def _seeds(runs: Sequence[RunRecord], metric: Metric, points: int) -> tuple[list[int | None], list[float | None]]:
@@ -83,9 +132,11 @@ def _seeds(runs: Sequence[RunRecord], metric: Metric, points: int) -> tuple[list
 
 
 def median_band(
-    runs: Sequence[RunRecord], metric: Metric, points: int, seeds: int
+    runs: Sequence[RunRecord], metric: Metric, seeds: int
 ) -> tuple[list[int], list[float], list[float], list[float]]:
     """Return steps, and there the lower bound, the median and the upper bound of a 95 % bootstrap over whole curves.
+
+    All evaluations are there; none is left out.
 
     A lost run has an infinite loss, or accuracy 0. The runs are those of so many ``seeds`` for each search; the bounds
     are empty where :func:`~gradstep.compare.evidence.statistics.resampled` finds too few, or not all are there.
@@ -93,7 +144,7 @@ def median_band(
     if not runs:
         return [], [], [], []
     longest = max(runs, key=lambda run: len(run.steps)).steps
-    kept = thinned(len(longest), points)
+    kept = range(len(longest))
     lost = math.inf if metric == "loss" else 0.0
     values = np.array(
         [[getattr(run, metric)[k] if k < len(getattr(run, metric)) else lost for run in runs] for k in kept], float

@@ -1,6 +1,7 @@
 """The report as a page that follows its study, for :class:`gradstep.compare.show.server.Server`."""
 
 import threading
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from gradstep.compare.show.server import Query, Reply, Route, as_json, file, fix
 from gradstep.compare.show.wording import counted
 from gradstep.compare.store import Reader
 from gradstep.errors import GradstepValueError
+from gradstep.text import duration
 
 
 def routes(folder: Path) -> Mapping[str, Route]:
@@ -36,12 +38,20 @@ class _Live:
     def __init__(self, folder: Path) -> None:
         self._folder, self._reader, self._turn = folder, Reader(folder), threading.Lock()
         self._read()
+        self._begun, self._at_first = time.monotonic(), len(self._study.runs)
 
     def _read(self) -> None:
         self._study = Study.of(self._reader.read(), self._folder)
         self._page = content(self._study)
         stopped = sum(run.stopped or 0 for run in self._study.runs)  # of halved trials, one may be made again
         self._token = f"{self._study.spec.sha256[:12]}-{len(self._study.runs)}-{stopped}-{len(self._study.timings)}"
+
+    def _left(self, study: Study, runs: int) -> str:
+        """Return the time that is left, in words, if it goes on as since this page began to look; else nothing."""
+        made = len(study.runs) - self._at_first
+        if study.finished or made < 1:
+            return ""
+        return f"about {duration((runs - len(study.runs)) * (time.monotonic() - self._begun) / made)} left"
 
     def __call__(self, query: Query) -> Reply:
         if set(query) - {"seen"}:
@@ -50,12 +60,15 @@ class _Live:
             if self._reader.has_changed():
                 self._read()
             study, page, token = self._study, self._page, self._token
-        total = counted(sum(study.total.values()), "run")
+        runs = sum(study.total.values())
+        total = counted(runs, "run")
         progress = {
             "token": token,
             "heading": page.heading,
             "finished": study.finished,
             "made": f"{len(study.runs)} of {total}",
+            "share": len(study.runs) / max(1, runs),
+            "left": self._left(study, runs),
         }
         new = {"main": page.main, "figures": page.figures}
         return as_json(progress if query.get("seen") == token else progress | new)

@@ -15,10 +15,10 @@ from gradstep.compare.evidence.table import entries
 from gradstep.compare.record import RunRecord
 from gradstep.compare.show.pages.templates import macros
 from gradstep.compare.show.report import appendix, axes, heights, intuition, pairs, ranking, tables, tuning
-from gradstep.compare.show.report.curves import HEALTH, Metric, curves, health
+from gradstep.compare.show.report.curves import HEALTH, LEADING, Metric, curves, health, trials
 from gradstep.compare.show.report.looks import FAMILIES
 from gradstep.compare.show.report.parts import Plot, Section, Select, choices
-from gradstep.compare.show.report.verdict import verdict
+from gradstep.compare.show.report.verdict import answer, verdict
 from gradstep.compare.show.wording import entry_cells, halved, headings, levels, remarks
 from gradstep.text import counted, short
 
@@ -30,7 +30,10 @@ NOT_TIMED = "What a step costs has not been measured on all of these problems, s
 
 
 def _verdict(evidence: Evidence, _: Show) -> Section:
-    return Section("verdict", "Verdict", [macros.paragraph(" ".join(verdict(evidence)))])
+    said = verdict(evidence)
+    title = "How sure that is, what it cost, and what it does not show"
+    more = [macros.folded(title, macros.paragraph(" ".join(said)))] if evidence.problems else []
+    return Section("verdict", "Verdict", [macros.answer(answer(evidence) or said[0]), *more])
 
 
 def _leaderboard(evidence: Evidence, _: Show) -> Section:
@@ -43,7 +46,7 @@ def _leaderboard(evidence: Evidence, _: Show) -> Section:
         text += (
             "Steps are the median run's; infinite for a miss. "
             if alone
-            else f"The score is the area under the profile of section 3 up to {R_MAX:g} times the best, from 0 to 1. "
+            else f"The score is the area under the profile below up to {R_MAX:g} times the best, from 0 to 1. "
             "The speed-up is a geometric mean over all problems, and so is what a step costs. "
         )
         text += "For the speed-up a miss costs the budget and one evaluation more, the least that it can have taken."
@@ -115,7 +118,10 @@ def _learning_curves(evidence: Evidence, show: Show) -> Section:
     def own(k: int, problem: str) -> Markup | str:
         judged = [run for label in study.optimizers for run in study.evaluated(problem, label)]
         if not judged:
-            return "no run has been judged yet"
+            figure = trials(study, problem)
+            note = "All runs that there are; none has been judged yet."
+            none = "no run is finished yet"
+            return none if figure is None else show(Plot(f"loss-{k}", f"{problem}: runs so far", note, figure))
         metrics: list[Metric] = ["loss", "accuracy"] if any(run.accuracy for run in judged) else ["loss"]
         target = study.target(problem)
         dotted, more = target.metric, "" if target.hard is None else ", and thinner its easy and its hard level"
@@ -135,7 +141,11 @@ def _learning_curves(evidence: Evidence, show: Show) -> Section:
         "" if over is None else f" with its 95 % interval over {'searches and seeds' if over == 'searches' else over}"
     )
     thick = f"the median of the runs{band}" if study.spec.seeds * evidence.study.spec.searches > 1 else "the one run"
-    text = f"Thick: {thick}, with the hyperparameters that were chosen. Thin: single runs. A click on a name hides it."
+    text = (
+        f"Thick: {thick}, with the hyperparameters that were chosen, at every evaluation. Thin: single runs. The "
+        f"{LEADING} that are first on the problem have colours and their names; the others are grey, and tell theirs "
+        "under the pointer."
+    )
     axes = [(axis, title) for axis, title in ranking.UNITS.items() if axis != "seconds" or study.timings]
     selects = _problem_choices(study, "curves", Select("axis", "Axis:", "axis", axes))
     return Section("curves", "Learning curves", [macros.paragraph(text), selects, *_each(study, own)])
@@ -393,10 +403,10 @@ def _untimed(evidence: Evidence) -> Markup:
 
 SECTIONS: tuple[Callable[[Evidence, Show], Section], ...] = (
     _verdict,
+    _learning_curves,
     _leaderboard,
     _profiles,
     _distributions,
-    _learning_curves,
     _sensitivity,
     _budget,
     _varied,

@@ -24,6 +24,30 @@ def verdict(evidence: Evidence) -> list[str]:
     return [_first(evidence), _cost(evidence), *_levels(evidence), _limits(evidence)]
 
 
+def answer(evidence: Evidence) -> str:
+    """Return a short sentence: who is first, ahead of whom, by how much, whether that may be chance; or nothing."""
+    study, order = evidence.study, evidence.order
+    if not evidence.problems or len(order) < 2 or not math.isfinite(medians(evidence.times()).min()):
+        return ""
+    best, second = (study.optimizers[k] for k in order[:2])
+    if len(evidence.problems) == 1:
+        steps = alone_steps(evidence).estimate
+        one, other = float(steps[order[0]]), float(steps[order[1]])
+        if one == other:
+            return f"{best} and {second} reached the target first, after {one:g} steps."
+        behind = f"{second} needed {other:g}" if math.isfinite(other) else f"{second} did not reach it"
+        text = f"{best} reached the target first, after {one:g} steps; {behind}"
+    else:
+        scores, many = evidence.scores().estimate, f"{len(evidence.problems)} problems"
+        one, other = float(scores[order[0]]), float(scores[order[1]])
+        if one == other:
+            return f"{best} and {second} are first over {many}, with the score {one:.2f}."
+        text = f"{best} is first over {many}, with the score {one:.2f}; {second} has {other:.2f}"
+    if study.spec.seeds * study.spec.searches == 1:
+        return f"{text}. One seed does not show how surely."
+    return f"{text}, {_sure(evidence, *order[:2])}."
+
+
 def _first(evidence: Evidence) -> str:
     study, order = evidence.study, evidence.order
     labels, alone = study.optimizers, len(evidence.problems) == 1
