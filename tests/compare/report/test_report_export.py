@@ -9,7 +9,7 @@ import pytest
 from report_studies import made_study, steps_to
 
 from gradstep.compare.evidence import statistics
-from gradstep.compare.show.export import COLUMNS, check_parquet, rows, write_csv, write_parquet
+from gradstep.compare.show.export import COLUMNS, check_parquet, rows, write_csv, write_parquet, write_tables
 from gradstep.errors import GradstepError
 
 
