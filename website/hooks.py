@@ -71,6 +71,8 @@ def on_files(files: Files, config: Any) -> Files:
         files.append(File.generated(config, name, content=text))
     for name, path in MOVED.items():
         files.append(File.generated(config, name, content=(ROOT / path).read_text("utf-8")))
+    for path in sorted((ROOT / "examples").rglob("*.py")):  # pages lead to them
+        files.append(File.generated(config, path.relative_to(ROOT).as_posix(), abs_src_path=str(path)))
     for asset in sorted((ROOT / "website/assets").iterdir()):
         files.append(File.generated(config, f"assets/{asset.name}", abs_src_path=str(asset)))
     if wasm.can_link():
@@ -91,7 +93,7 @@ def on_page_markdown(markdown: str, page: Any, config: Any, files: Files) -> str
         path = posixpath.normpath(posixpath.join(posixpath.dirname(source), found[2]))
         if path in known:
             target = known[path]
-        elif path.startswith("docs/"):
+        elif path.startswith(("docs/", "examples/")):
             target = path.removeprefix("docs/")
         else:
             return f"](#{_OUTSIDE}"

@@ -5,6 +5,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import cache
 from types import MappingProxyType
 from typing import Any
 
@@ -23,6 +24,7 @@ from website.javascript import Unprinted, printed, speaking
 WORDS = "pow", "log", "exp", "sin", "cos"
 
 
+@cache
 def chains() -> dict[str, Program]:
     """Return what can run in a browser by name: rules, and stages around plain descent."""
     found = {name: program(as_stage(made)) for name, made in registry().items() if name in gs.rules.__all__}

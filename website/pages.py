@@ -4,6 +4,7 @@ import html
 import inspect
 import math
 import re
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from importlib import import_module
 from typing import Any
@@ -450,7 +451,7 @@ def library_page(library: str) -> str:
             "",
             plain(made.summary),
             "",
-            f"```python\ngs.conventions.{library}.{own}({side.call()})\n```",
+            f"```python\n{_wrapped(f'gs.conventions.{library}.{own}', side.call())}\n```",
             "",
         ]
         text += ["becomes, with these defaults:", "", f"```python\n{_chain(side)}\n```", ""]
@@ -469,6 +470,14 @@ def library_page(library: str) -> str:
             "",
         ]
     return "\n".join(text)
+
+
+def _wrapped(name: str, arguments: str) -> str:
+    """Return a call, with lines between its arguments where it is long."""
+    if len(name) + len(arguments) < 76:
+        return f"{name}({arguments})"
+    lines = textwrap.wrap(arguments, 84, break_long_words=False, break_on_hyphens=False)
+    return f"{name}(\n" + "\n".join(f"    {line}" for line in lines) + "\n)"
 
 
 def _page_of(name: str) -> str:
