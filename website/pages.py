@@ -242,10 +242,10 @@ def rule_page(rule: Rule, alive: set[str]) -> str:
     if name in alive:
         text += ["## Its path", ""]
         text += [
-            "The rule itself runs here: its update as WebAssembly, its numbers printed from its Python. The bits are the"
+            "The rule itself runs here: its update as WebAssembly, its numbers printed from its Python. Every bit is"
         ]
         text += [
-            "library's, but for a last bit of `**` here and there. Turn its numbers, click for another start, and add"
+            "the library's, as far as the powers of your browser are. Turn its numbers, click for another start, and add"
         ]
         text += [f"others on [the page to play on](../playground.md); beside it goes `{names[0]}`.", ""]
         text += [_live(f"{name} {names[0]}", picture), ""]

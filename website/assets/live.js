@@ -311,6 +311,13 @@
 
   if (location.protocol === "file:") document.documentElement.classList.add("gs-disk"); // browsers allow no search there
 
+  // Wide tables scroll, by the keyboard too.
+  addEventListener("load", () => {
+    for (const wide of document.querySelectorAll(".md-typeset__scrollwrap")) {
+      put(wide, { tabindex: 0, role: "region", "aria-label": "table" }, []);
+    }
+  });
+
   const begin = async () => {
     const boxes = document.querySelectorAll(".gs-live:not(.gs-alive)");
     if (!boxes.length || !gradstep.ready) return;
