@@ -22,7 +22,7 @@ from gradstep.form.rule import Rule, Stage
 from website import live, pictures
 from website.equations import shown
 from website.papers import Paper, paper
-from website.roles import plain
+from website.prose import plain
 
 KINDS = {
     "elementwise": "Each element by itself.",
