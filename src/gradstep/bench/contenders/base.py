@@ -61,12 +61,15 @@ class Kind:
         The library of its arrays: contenders with the same library share their sets of gradients.
     spare
         Arrays of the size of all parameters that a step needs for a while: an estimate from above.
+    rules
+        It takes part in the work of these rules alone, and is not missed in others'; None: of all.
     """
 
     name: str
     make: Callable[[Work, Arrays], Contender]
     arrays: str
     spare: float = 0
+    rules: tuple[str, ...] | None = None
 
     @property
     def library(self) -> str:
