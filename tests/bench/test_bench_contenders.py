@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from gradstep import rules
+from gradstep.bench import Kind, Size, measure
 from gradstep.bench.contenders import (
     KINDS,
     OURS,
@@ -14,7 +15,6 @@ from gradstep.bench.contenders import (
     pytorch_optimizer,
     torch_optim,
 )
-from gradstep.bench import Kind, Size, measure
 from gradstep.bench.contenders.base import load
 from gradstep.bench.contenders.by_hand import RULES as BY_HAND
 from gradstep.bench.work import Work
