@@ -346,7 +346,8 @@ class TestOptax:
         def moved_by(lr):
             return sum(jnp.sum(x) for x in jax.tree.leaves(tx.update(moved(grads(1)), state, params, lr=lr)[0]))
 
-        assert jax.grad(moved_by)(jnp.float32(0.5)) == pytest.approx(2 * float(moved_by(0.5)), rel=1e-3)
+        far = 1e4  # the first steps are some 1e-5 long
+        assert jax.grad(moved_by)(jnp.float32(far)) == pytest.approx(float(moved_by(far)) / far, rel=1e-3)
 
     def test_a_derivative_by_the_loss(self):
         tx, x = transformation("polyak"), jnp.array([3.0, 4.0])
