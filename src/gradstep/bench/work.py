@@ -94,8 +94,7 @@ def read_sizes(text: str) -> tuple[Size, ...]:
                     f"cannot read the size {entry!r}: write tensors x elements, such as 148x1000 or 1x1e6, or of "
                     "matrices, 24x768x768+12x768x3072."
                 )
-            whole = tuple(map(int, sides))
-            size = Size(number, whole if len(whole) > 1 else whole[0], size)
+            size = Size(number, int(sides[0]) if len(sides) == 1 else tuple(map(int, sides)), size)
         if size is None or size in found:
             raise GradstepValueError(f"the size {size} is given twice; leave one out.")
         found.append(size)

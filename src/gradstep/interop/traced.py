@@ -102,7 +102,7 @@ class _Host:
     def __call__(self, t: Any, memory: Nest, hyper: Nest, arrays: Sequence[Any]) -> tuple[np.ndarray, Nest]:
         made, t = program(self.stage), int(t)
         of_each = made.memory_of_each()
-        kept = {
+        kept: Nest = {
             key: {str(k): from_bits(own) for k, own in enumerate(bits)} if key in of_each else from_bits(bits)
             for key, bits in memory.items()
         }
@@ -120,13 +120,14 @@ class _Host:
         grads = [to_numpy(g) for _, g, _ in arrays]
         shape, dtype = self.form
         try:
-            table, kept = host_half(made, values, self.dtypes, tensors, grads, t, kept, taken)
+            table, after = host_half(made, values, self.dtypes, tensors, grads, t, kept, taken)
         except ScalarError:
             raise
         except NonFiniteError:
             numbers = np.full(shape, np.nan, dtype)
         else:
             numbers = np.array([[x for own in row for x in own] for row in table], dtype).reshape(shape)
+            kept = {**after}
         return numbers, {
             key: [as_bits(y) for y in x.values()] if key in of_each else as_bits(x) for key, x in kept.items()
         }

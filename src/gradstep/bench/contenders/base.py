@@ -1,6 +1,6 @@
 """The base of every contender: an optimizer over arrays of its library."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
@@ -94,7 +94,7 @@ def load(module: str) -> Any:
         raise UnavailableError(f"{package} is not installed") from None
 
 
-def known(table: dict[str, Any], work: Work, library: str) -> Any:
+def known(table: Mapping[str, Any], work: Work, library: str) -> Any:
     """Return the entry of a library's table for the work's rule.
 
     Raises

@@ -128,8 +128,7 @@ class Float32Muon(TorchOptim):
 
     def __init__(self, work: Work, arrays: Arrays) -> None:
         super().__init__(work, arrays, way="single")
-        from torch.optim import _muon
-
+        _muon = load("torch.optim._muon")
         theirs = _muon._zeropower_via_newtonschulz
         names = tuple("clone" if name == "bfloat16" else name for name in theirs.__code__.co_names)
         if names == theirs.__code__.co_names:
