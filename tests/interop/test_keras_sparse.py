@@ -15,6 +15,8 @@ if keras.backend.backend() != "torch":
 
 from gradstep.interop import keras as keras_guest  # noqa: E402
 
+pytestmark = pytest.mark.filterwarnings("ignore")  # of Keras and torch
+
 
 class Table(keras.layers.Layer):
     """An embedding by torch; ``keras.layers.Embedding`` has dense gradients here."""
@@ -45,7 +47,6 @@ def slots(model):
 X, Y = np.array([[0, 2], [2, 5]], "int32"), np.zeros((2, 2, 3), "float32")
 
 
-@pytest.mark.filterwarnings("ignore")  # of Keras
 @pytest.mark.parametrize("rule", ["sgd", "adam", "adagrad"])
 def test_a_step_is_that_of_the_dense_gradient(rule):
     after = []
@@ -108,7 +109,6 @@ def test_a_gradient_of_no_rows_and_one_beside_a_dense_one():
     np.testing.assert_allclose(keras.ops.convert_to_numpy(variables[1]), 0.9, rtol=1e-6)
 
 
-@pytest.mark.filterwarnings("ignore")  # of Keras
 def test_keras_itself_has_dense_gradients():
     """Its Embedding takes rows by ``ops.take``, whose gradient torch makes dense before any optimizer sees it."""
     layer = keras.layers.Embedding(6, 3)

@@ -1,4 +1,4 @@
-"""Whether a step over the rows that a sparse gradient names is one of the whole; for guests."""
+"""A test of whether the rows that a sparse gradient names are all that an update moves; for guests."""
 
 from collections.abc import Mapping, Sequence
 
