@@ -28,8 +28,8 @@ from gradstep.step import start_slots
 
 
 def _is_of_rows(g: Any) -> bool:
-    """Return True for a sparse gradient of torch that has rows, as that of an embedding."""
-    return keras.backend.backend() == "torch" and g.is_sparse and g.sparse_dim() == 1
+    """Return True for a sparse gradient of torch, as an embedding has it."""
+    return keras.backend.backend() == "torch" and g.is_sparse
 
 
 def _at(variable: Any, place: Any) -> Any:
@@ -146,15 +146,16 @@ class Optimizer(keras.optimizers.Optimizer):
         suffices = any(sparse) and (self._lazily or self._rows_suffice(hyper))
         out: list[tuple[Any, Any]] = []
         for (v, g), is_sparse in zip(pairs, sparse, strict=True):
-            if is_sparse and suffices:
+            if is_sparse and suffices and g.sparse_dim() == 1:
                 summed = g.detach().coalesce()
                 out.append((summed.indices()[0], ops.cast(summed.values(), v.dtype)))
             else:
-                out.append((None, ops.convert_to_tensor(ops.cast(g, v.dtype), sparse=False)))
+                whole = g.to_dense() if is_sparse else ops.convert_to_tensor(g, sparse=False)
+                out.append((None, ops.cast(whole, v.dtype)))
         return out
 
     def _rows_suffice(self, hyper: Mapping[str, Any]) -> bool:
-        t = int(self.iterations.numpy())
+        t = int(ops.convert_to_numpy(self.iterations))
         memory = {key: traced.from_bits(x.value) for key, x in self._memory.items()}
         values = self.made.values({key: x for key, x in self.made.hyper.items() if key not in hyper}, t)
         return rows_suffice(self.made, [{**values, **{key: float(x) for key, x in hyper.items()}}], t, [memory])
