@@ -18,12 +18,12 @@ from gradstep.checkpoint.adopted import shared_out
 from gradstep.checkpoint.format import canonical, read
 from gradstep.checkpoint.state import PARAM, Saved
 from gradstep.conventions import stage_of
-from gradstep.distributed.agree import WORD, Rounds
+from gradstep.distributed.agree import Rounds
 from gradstep.distributed.collective import Maker
-from gradstep.distributed.comm import parted
-from gradstep.distributed.cut import Kind, Piece, cut
+from gradstep.distributed.cut import Kind, cut
+from gradstep.distributed.gathering import Gathering, put, view
 from gradstep.distributed.libraries import as_comm
-from gradstep.distributed.tree import Counter, expected, share
+from gradstep.distributed.tree import Counter, mean_of, share
 from gradstep.distributed.wires import CHANNEL, Wires
 from gradstep.engine.cpu.threads import checked_threads
 from gradstep.engine.tensor import Fit, Tensor, check_alike
@@ -172,8 +172,9 @@ class Sharded(Face):
         self._own = self._cuts[self.rank]
         self.pieces = {self._names[p.array]: (p.begin, p.end) for p in self._own}
         self._shapes = {name: tuple(x.shape) for name, x in self._named()}
+        self._gathering = Gathering(self._rounds, self._whole, self._cuts)
         self._maker = Maker(engine, self._rounds)
-        here = {self._names[p.array]: _view(self._whole[p.array], p) for p in self._own}
+        here = {self._names[p.array]: view(self._whole[p.array], p) for p in self._own}
         of = [group for k in self._active if (group := self._groups.of[k]) is not None]
         self._step = joint_step(
             [(rule, self._groups.used[rule]) for rule in self._groups.rules or [""]],
@@ -365,15 +366,11 @@ class Sharded(Face):
         """Return the mean of each number that comes with a step, from the sums of all processes."""
         if not self._taken:
             return {}
-        sent = expected(self.micro_batches, self.size)
         table = np.concatenate([np.frombuffer(text).reshape(len(self._taken), -1) for text in texts], axis=1)
-        out: dict[str, float] = {}
-        for name, row in zip(self._taken, table.tolist(), strict=True):
-            counter = Counter[float](lambda x, y: x + y)
-            for node, x in zip(chain.from_iterable(sent), row, strict=True):
-                counter.take(x, node)
-            out[name] = counter.total() / self.micro_batches
-        return out
+        return {
+            name: mean_of(row, self.micro_batches, self.size)
+            for name, row in zip(self._taken, table.tolist(), strict=True)
+        }
 
     def _mind(self, t: int, values: Any) -> bytes:
         """Return what must be the same on all processes before a step, as bytes."""
@@ -411,40 +408,14 @@ class Sharded(Face):
         whole: list[Array] = []
         for piece, g in zip(self._own, grads, strict=True):
             x = np.zeros(self._whole[piece.array].shape, g.dtype)
-            _view(x, piece)[...] = g
+            view(x, piece)[...] = g
             whole.append(x)
         return str(self._step.first_bad(whole) or "")
 
     def _gather(self) -> None:
         """Hand the others this process's pieces of the parameters, and take theirs."""
-        for piece, new in self._exchanged(self._step_params()):
-            x = self._whole[piece.array]
-            if x.flags.c_contiguous:
-                _view(x, piece)[...] = new.reshape(_view(x, piece).shape)
-            else:
-                x[...] = new.reshape(x.shape)
-
-    def _step_params(self) -> list[Array]:
-        return [_view(self._whole[p.array], p) for p in self._own]
-
-    def _exchanged(self, own: Sequence[Array]) -> Iterator[tuple[Piece, Array]]:
-        """Yield the pieces of the other processes as arrays like parameters, when ``own`` has been handed to them."""
-        length = [[_words(p, self._whole[p.array]) for p in each] for each in self._cuts]
-        counts = [sum(each) for each in length]
-        send, found = np.zeros(counts[self.rank], np.int64), np.empty(sum(counts), np.int64)
-        begin = 0
-        for x, n in zip(own, length[self.rank], strict=True):
-            raw = np.ascontiguousarray(x).reshape(-1).view(np.uint8)
-            send[begin : begin + n].view(np.uint8)[: raw.size] = raw
-            begin += n
-        self._rounds.call(self._comm.allgatherv, send, found, counts)
-        for rank, part in enumerate(parted(found, counts)):
-            begin = 0
-            for piece, n in zip(self._cuts[rank], length[rank], strict=True):
-                dtype, count = self._whole[piece.array].dtype, piece.end - piece.begin
-                if rank != self.rank and count:
-                    yield piece, part[begin : begin + n].view(np.uint8)[: count * dtype.itemsize].view(dtype)
-                begin += n
+        for piece, new in self._gathering.exchanged([view(self._whole[p.array], p) for p in self._own]):
+            put(self._whole[piece.array], piece, new)
 
     def save(self, path: AnyPath, *, extra: Any = None) -> None:
         """Write a checkpoint into a folder: a file of each process, and a manifest when all of them are there.
@@ -542,7 +513,7 @@ class Sharded(Face):
         """Return this process's part of the optimizer, as a checkpoint has it, and what is frozen."""
         self._refuse_replaced()
         now, frozen = self._step.snapshot(), self._frozen()
-        views = {self._names[p.array]: _view(self._whole[p.array], p) for p in self._own}
+        views = {self._names[p.array]: view(self._whole[p.array], p) for p in self._own}
         groups = dict(zip(self._nest.names, self._groups.of, strict=True))
         params = {name: views.get(name, x) for name, x in self._named() if name in views or name in frozen}
         local = replace(self._groups, of=tuple(groups[name] for name in params))
@@ -576,26 +547,14 @@ class Sharded(Face):
                 raise GradstepValueError(f"{self.stage!r} keeps no average; add one: gs.chain(..., gs.ema()).")
             self._rounds.exchange()
             out = [np.array(x, order="C") for x in self._leaves]
-            for piece, new in chain(zip(self._own, averages, strict=True), self._exchanged(averages)):
-                view = _view(out[self._active[piece.array]], piece)
-                view[...] = new.reshape(view.shape)
+            for piece, new in chain(zip(self._own, averages, strict=True), self._gathering.exchanged(averages)):
+                put(out[self._active[piece.array]], piece, new)
             return self._nest.build(out)
 
 
 MIND = 16 + 2 + 32  # bytes
 WHOSE = "gm"  # a gradient that was handed in is not finite, or the mean of those
 _END: Any = object()
-
-
-def _view(x: Array, piece: Piece) -> Array:
-    """Return a piece of an array, the array itself where it is all of it."""
-    if piece.end - piece.begin == x.size:
-        return x
-    return x.reshape(-1)[piece.begin : piece.end]
-
-
-def _words(piece: Piece, x: Array) -> int:
-    return -(-(piece.end - piece.begin) * x.dtype.itemsize // WORD)
 
 
 def _like_state(x: Array) -> Array:
