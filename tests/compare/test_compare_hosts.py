@@ -6,7 +6,7 @@ from importlib.util import find_spec
 
 import pytest
 
-from clusters import Hosts, Processes, dask_scheduler, dask_worker, until, why_no_hosts
+from clusters import START, Hosts, Processes, dask_scheduler, dask_worker, until, why_no_hosts
 from compare_support import table_of
 from gradstep.compare import Study, compare
 from gradstep.errors import GradstepError
@@ -27,7 +27,7 @@ class P:
         time.sleep(0.02)
         return float(self.scale * x @ x), 2 * self.scale * x
 """
-ASKED = {"optimizers": "sgd,adam", "problems": "own.py:P", "seeds": 6, "trials": 4, "steps": 12}
+ASKED = {"optimizers": "sgd,adam", "problems": "own.py:P", "seeds": 4, "trials": 2, "steps": 20}
 WAIT = 11.0  # seconds: dask takes no fewer
 
 
@@ -45,19 +45,19 @@ def test_a_link_that_is_cut_is_told_in_time_and_the_same_command_goes_on(tmp_pat
         command = [*COMMAND, "compare", "own.py:P", *words, "--out", "study"]
         command += ["--backend", "dask", "--scheduler", address, "--wait", WAIT]
         lead = processes.start("lead", command, hosts.before(0))
-        until(lambda: made() >= 8 or None, processes)
+        until(lambda: made() >= 4 or None, processes)
         hosts.cut()
         cut = time.monotonic()
-        assert lead.wait(timeout=4 * WAIT) == 2, processes.said()
+        assert lead.wait(timeout=START) == 2, processes.said()
         assert time.monotonic() - cut < 3 * WAIT  # to notice, to ask once more, and to give up
         kept, said = made(), (tmp_path / "lead.log").read_text()
         assert "Traceback" not in said
         assert said.splitlines()[-1] == (
-            f"gradstep: the connection to {address} was lost; {kept} of 22 runs are kept in study, and the same command "
+            f"gradstep: the connection to {address} was lost; {kept} of 14 runs are kept in study, and the same command "
             f"goes on."
         )
         hosts.mend()
-        assert processes.start("again", command, hosts.before(0)).wait(timeout=90) == 0, processes.said()
+        assert processes.start("again", command, hosts.before(0)).wait(timeout=2 * START) == 0, processes.said()
         assert kept < made()
     assert table_of(Study.load("study")) == table_of(compare(**ASKED, jobs=2))
 

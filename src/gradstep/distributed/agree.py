@@ -10,6 +10,7 @@ import numpy as np
 from gradstep import errors
 from gradstep.distributed.comm import Comm, parted
 from gradstep.errors import GradstepError
+from gradstep.text import sentence
 
 WORD = 8  # bytes
 SHORT = 192  # bytes that go with the first message of a round; more take a second one
@@ -35,6 +36,14 @@ class Rounds:
         """Make a call of the ``comm``; where that itself fails, there is nobody left to tell."""
         try:
             act(*arguments)
+        except Exception as error:
+            self.refuse(
+                GradstepError(
+                    f"the processes have lost one another ({sentence(error)}); start all of them again from the last "
+                    f"checkpoint."
+                ),
+                error,
+            )
         except BaseException as error:
             self.failure = error
             raise
@@ -49,10 +58,10 @@ class Rounds:
         """
         return self._meet(own, failed=False)
 
-    def refuse(self, error: BaseException) -> NoReturn:
+    def refuse(self, error: BaseException, cause: BaseException | None = None) -> NoReturn:
         """Raise an error that every process comes to by itself."""
         self.failure = error
-        raise error
+        raise error from cause
 
     @contextmanager
     def together(self) -> Generator[None]:

@@ -131,7 +131,8 @@ def in_threads(size: int, f: Callable[[Comm], T]) -> list[T]:
         thread.start()
     for thread in threads:
         thread.join()
-    own = {rank: error for rank, error in errors.items() if not isinstance(error, threading.BrokenBarrierError)}
+    late = threading.BrokenBarrierError  # of those who waited for one that had an error
+    own = {rank: e for rank, e in errors.items() if not (isinstance(e, late) or isinstance(e.__cause__, late))}
     if errors:
         raise (own or errors)[min(own or errors)]
     return [results[rank] for rank in range(size)]
