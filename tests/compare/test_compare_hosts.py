@@ -53,8 +53,8 @@ def test_a_link_that_is_cut_is_told_in_time_and_the_same_command_goes_on(tmp_pat
         kept, said = made(), (tmp_path / "lead.log").read_text()
         assert "Traceback" not in said
         assert said.splitlines()[-1] == (
-            f"gradstep: the connection to {address} was lost; {kept} of 14 runs are kept in study, and the same command "
-            f"goes on."
+            f"gradstep: the connection to {address} was lost; {kept} of 14 runs are kept in study, and the same "
+            f"command goes on."
         )
         hosts.mend()
         assert processes.start("again", command, hosts.before(0)).wait(timeout=2 * START) == 0, processes.said()

@@ -17,6 +17,11 @@ from gradstep.errors import GradstepError
 SILENCE = 8  # seconds without an answer after which a process gives up
 
 
+def say(*words):
+    sys.stdout.write(f"{' '.join(map(str, words))}\n")
+    sys.stdout.flush()
+
+
 def main(address, rank, path, steps):
     distributed.init_process_group(
         "gloo", init_method=f"tcp://{address}", rank=rank, world_size=2, timeout=timedelta(seconds=SILENCE)
@@ -25,13 +30,13 @@ def main(address, rank, path, steps):
     opt = Sharded(training.parameters(), comm=comm, micro_batches=6, **training.SETTINGS["adamw_clip_ema"]())
     if (Path(path) / "manifest.json").exists():
         opt.restore(path)
-    print("begins at", opt.t, flush=True)
+    say("begins at", opt.t)
     while opt.t < steps:
         opt.step(training.gradient(opt.t, i, opt.params) for i in opt.mine)
         opt.save(path)
         time.sleep(0.05)
-        print("step", opt.t, flush=True)
-    print("hash", training.digest(opt.params), flush=True)
+        say("step", opt.t)
+    say("hash", training.digest(opt.params))
     distributed.destroy_process_group()
 
 
@@ -39,5 +44,5 @@ if __name__ == "__main__":
     try:
         main(sys.argv[1], int(sys.argv[2]), sys.argv[3], int(sys.argv[4]))
     except GradstepError as error:
-        print(error, flush=True)
+        say(error)
         sys.exit(2)

@@ -60,7 +60,9 @@ def test_the_script_for_slurm_begins_goes_on_and_asks_to_be_queued_again(tmp_pat
         (tmp_path / name).chmod(0o755)
     env = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}", "SLURM_JOB_ID": "7"}
     env |= {"SLURM_SUBMIT_DIR": str(tmp_path)}
-    codes = [subprocess.run(["bash", EXAMPLES / "slurm.sh"], env=env, cwd=tmp_path, check=False).returncode for _ in "ab"]
+    codes = [
+        subprocess.run(["bash", EXAMPLES / "slurm.sh"], env=env, cwd=tmp_path, check=False).returncode for _ in "ab"
+    ]
     assert codes == [143, 0]
     first, requeued, second = (tmp_path / "asked").read_text().splitlines()
     assert first.startswith("gradstep run problem.py:NAME --micro-batches 64")

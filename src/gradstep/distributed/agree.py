@@ -9,7 +9,7 @@ import numpy as np
 
 from gradstep import errors
 from gradstep.distributed.comm import Comm, parted
-from gradstep.errors import GradstepError
+from gradstep.errors import GradstepError, LostError
 from gradstep.text import sentence
 
 WORD = 8  # bytes
@@ -38,7 +38,7 @@ class Rounds:
             act(*arguments)
         except Exception as error:
             self.refuse(
-                GradstepError(
+                LostError(
                     f"the processes have lost one another ({sentence(error)}); start all of them again from the last "
                     f"checkpoint."
                 ),

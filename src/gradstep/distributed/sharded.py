@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -133,7 +133,7 @@ class Sharded(Face):
                 raise unknown("unknown reduction", str(reduction), REDUCTIONS)
             self.reduction = reduction
             self.on_nonfinite = on_nonfinite
-            self._precision = Precision(state_dtype, master, rounding, seed)
+            self._precision = _Whole(state_dtype, master, rounding, seed)
             self._stage = stage_of(rule, hyper)
             made = program(self._stage)
             self._hold(params)
@@ -258,9 +258,8 @@ class Sharded(Face):
         if self._is_alone and loss is None and not inputs and type(grads) is list and len(grads) == 1:
             with self._lock:  # nobody to agree with, and nothing to add
                 self._refuse_replaced()
-                self._act(
-                    {CHANNEL: self._taken_leaves(CHANNEL, grads[0])}, {}, self._values.at(self.t), self._on_nonfinite
-                )
+                leaves = self._taken_leaves(CHANNEL, grads[0])
+                self._step(leaves, self._values.at(self._step.t), self._on_nonfinite)
             return
         with self._lock, self._rounds.together():
             self._update(grads, inputs if loss is None or "loss" not in self._step.takes else {**inputs, "loss": loss})
@@ -353,12 +352,14 @@ class Sharded(Face):
         leaves = self._nest.leaves(nest, name or "gradients")
         if len(self._active) < len(leaves):
             leaves = [leaves[k] for k in self._active]
+        if self._is_alone and not name:
+            return leaves  # the step looks at them
         if Rows in map(type, leaves):
-            raise GradstepTypeError("gradients that processes share are whole arrays, not gs.rows.")
+            _refuse_rows()
         if name:
             for own, x, like in zip(self._names, leaves, self._likes[name], strict=True):
                 check_alike(f"{name} of {own!r}", x, like)
-        elif not self._is_alone:  # else the step does
+        else:
             self._fit.check(leaves)
         return leaves
 
@@ -555,6 +556,18 @@ class Sharded(Face):
 MIND = 16 + 2 + 32  # bytes
 WHOSE = "gm"  # a gradient that was handed in is not finite, or the mean of those
 _END: Any = object()
+
+
+class _Whole(Precision):
+    """A precision of gradients that are whole arrays."""
+
+    def check_takes_rows(self, name: str) -> None:  # noqa: ARG002
+        """Refuse :func:`gradstep.rows`."""
+        _refuse_rows()
+
+
+def _refuse_rows() -> NoReturn:
+    raise GradstepTypeError("gradients that processes share are whole arrays, not gs.rows.")
 
 
 def _like_state(x: Array) -> Array:
