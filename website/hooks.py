@@ -23,6 +23,7 @@ _LOG = logging.getLogger("mkdocs.hooks.website")
 MOVED = {
     "reliability.md": "RELIABILITY.md",
     "changelog.md": "CHANGELOG.md",
+    "security.md": "SECURITY.md",
     "contributing.md": "CONTRIBUTING.md",
     "architecture.md": "ARCHITECTURE.md",
 }

@@ -313,9 +313,7 @@
 
   // Wide tables scroll, by the keyboard too.
   addEventListener("load", () => {
-    for (const wide of document.querySelectorAll(".md-typeset__scrollwrap")) {
-      put(wide, { tabindex: 0, role: "region", "aria-label": "table" }, []);
-    }
+    for (const wide of document.querySelectorAll(".md-typeset__scrollwrap")) wide.tabIndex = 0;
   });
 
   const begin = async () => {
