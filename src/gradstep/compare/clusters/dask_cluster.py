@@ -40,7 +40,7 @@ def dask_cluster(address: str | None, jobs: int, parcel: Parcel | None, wait: fl
         When the package is missing.
     """
     try:
-        import dask  # pyright: ignore[reportMissingImports]
+        import dask.config  # pyright: ignore[reportMissingImports]
         from dask.distributed import Client, LocalCluster  # pyright: ignore[reportMissingImports]
     except ImportError as error:
         missing = (error.name or "distributed").removeprefix("dask.")  # dask names it in words alone
