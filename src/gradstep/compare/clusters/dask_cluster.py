@@ -14,6 +14,7 @@ from gradstep.compare.record import Made, PlannedRun
 from gradstep.errors import GradstepError
 from gradstep.text import sentence
 
+NO_PAGE: dict[str, Any] = {"dashboard_address": None}
 LEAST = 11.0  # seconds of silence of a connection: dask takes no fewer
 
 
@@ -52,7 +53,7 @@ def dask_cluster(address: str | None, jobs: int, parcel: Parcel | None, wait: fl
     with dask.config.set(limits), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # on versions: those that matter are compared by each worker
         try:
-            own = None if address else LocalCluster(n_workers=jobs, threads_per_worker=1, dashboard_address=None)
+            own = None if address else LocalCluster(n_workers=jobs, threads_per_worker=1, **NO_PAGE)
             client = Client(own or address, timeout=wait, set_as_default=False)
         except (OSError, ValueError, TypeError, TimeoutError) as error:
             raise ClusterError(
