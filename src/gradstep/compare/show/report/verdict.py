@@ -26,9 +26,10 @@ def verdict(evidence: Evidence) -> list[str]:
 
 def answer(evidence: Evidence) -> str:
     """Return a short sentence: who is first, ahead of whom, by how much, whether that may be chance; or nothing."""
-    study, order = evidence.study, evidence.order
-    if not evidence.problems or len(order) < 2 or not math.isfinite(medians(evidence.times()).min()):
+    study = evidence.study
+    if not evidence.problems or len(study.optimizers) < 2 or not math.isfinite(medians(evidence.times()).min()):
         return ""
+    order = evidence.order
     best, second = (study.optimizers[k] for k in order[:2])
     if len(evidence.problems) == 1:
         steps = alone_steps(evidence).estimate
