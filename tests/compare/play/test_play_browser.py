@@ -176,6 +176,12 @@ def test_optimizers_come_and_go(fresh):
     assert page.locator("#map").is_hidden()
 
 
+def read(text):
+    """A number as the page writes it: 0.125, or 1.250 · 10⁻⁷."""
+    digits, _, power = text.translate(str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789-")).partition(" · 10")
+    return float(f"{digits}e{power or 0}")
+
+
 def test_the_numbers_are_the_servers(fresh):
     page = fresh()
     paths = json.loads(pages.path(read_query(SETTINGS[1:])).body)["paths"]
@@ -183,9 +189,9 @@ def test_the_numbers_are_the_servers(fresh):
         page.locator("#moment").fill(str(step))
         for row, path in zip(page.locator("#rows tr").all(), paths, strict=True):
             x, y, above, moved = (cell.inner_text() for cell in row.locator("td").all()[1:])
-            assert [float(x), float(y)] == pytest.approx(path["x"][step], rel=1e-3)
-            assert float(above) == pytest.approx(path["loss"][step], rel=1e-3)
-            assert moved == "" if step == 0 else float(moved) == pytest.approx(path["moved"][step - 1], rel=1e-3)
+            assert [read(x), read(y)] == pytest.approx(path["x"][step], rel=1e-3)
+            assert read(above) == pytest.approx(path["loss"][step], rel=1e-3)
+            assert moved == "" if step == 0 else read(moved) == pytest.approx(path["moved"][step - 1], rel=1e-3)
     assert page.evaluate(TRACES)[-3][0] == [pytest.approx(paths[0]["x"][17][0], rel=1e-4)]
 
 
@@ -229,6 +235,7 @@ def test_a_number_that_is_refused_says_why_and_comes_back(watched, fresh):
     page.locator("#optimizer-0-momentum-number").fill("1.5")
     page.locator("#optimizer-0-momentum-number").press("Enter")
     settled(page, "momentum must be finite and >= 0 and < 1, not 1.5", "#alert")
+    assert page.locator(".knob:has(#optimizer-0-momentum) + #alert").is_visible()  # beside what caused it
     assert page.locator("#optimizer-0-momentum-number").input_value() == "0.9"
     page.locator("#optimizer-0-lr").press("ArrowLeft")
     settled(page, "momentum:lr=0.25")
@@ -249,11 +256,16 @@ def test_the_theme_can_be_chosen(fresh):
 
 
 def test_paths_can_be_played(fresh):
+    """The page opens before the first step, with nothing of the paths; playing draws them."""
     page = fresh()
+    lengths = "() => document.getElementById('contour').data.slice(1, 7).map(({ x }) => x.length)"
+    assert page.locator("#moment").input_value() == "0"
+    assert page.evaluate(lengths) == [1] * 6
     page.locator("#run").press("Enter")
     settled(page, "Pause", "#run")
     settled(page, "Play", "#run")
     assert page.locator("#moment").input_value() == "60"
+    assert page.evaluate(lengths) == [61] * 6
 
 
 def test_other_websites_may_not_show_it(watched):

@@ -226,7 +226,7 @@ const shortly = (x) => {
   if (x === undefined) return "";
   if (!Number.isFinite(x)) return Number.isNaN(x) ? "-" : x > 0 ? "∞" : "−∞";
   if (x === 0 || (Math.abs(x) >= 1e-4 && Math.abs(x) < 1e6)) return String(Number(x.toPrecision(4)));
-  const [digits, power] = x.toExponential(2).split("e");
+  const [digits, power] = x.toExponential(3).split("e");
   return `${digits} · 10${power.replace("+", "").replace("-", "⁻").replace(/\d/g, (k) => RAISED[k])}`;
 };
 function showMoment() {
