@@ -178,7 +178,7 @@ def test_the_page_points_nowhere_and_is_not_too_big(tmp_path, monkeypatch):
     study = made_study(problems=problems, seeds=10, trials=16, speed=speed)  # as large as studies get
     path = tmp_path / "report.html"
     write_report(study, path)
-    assert path.stat().st_size < 8_000_000
+    assert path.stat().st_size < 9_000_000  # 5 of them Plotly's own code
     page = path.read_text("utf-8")
     ours = re.sub(r"<script>/\*.*?</script>", "", page, flags=re.DOTALL)  # without Plotly's own code
     named = re.sub(r'xmlns="http://www.w3.org/2000/svg"', "", ours)

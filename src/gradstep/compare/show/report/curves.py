@@ -49,8 +49,8 @@ def curves(study: Study, problem: str, metric: Metric) -> Figure:
         line = plots.stroke(
             label, look, *_seeds(runs, metric, share(THIN_POINTS, lines * study.spec.seeds, fewest=8)), width=1
         )
-        own = {"opacity": 0.25 if in_front else 0.12, "showlegend": False, "hoverinfo": "skip"}
-        behind.append(line | own | {"meta": meta | {"part": "seeds"}})
+        own = {"opacity": 0.25, "showlegend": False, "hoverinfo": "skip"}
+        behind += [line | own | {"meta": meta | {"part": "seeds"}}] * in_front
         steps, low, middle, high = median_band(runs, metric, study.spec.seeds)
         if low and in_front:
             x, y = _outline(steps, low, high)
