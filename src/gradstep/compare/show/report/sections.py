@@ -142,7 +142,7 @@ def _learning_curves(evidence: Evidence, show: Show) -> Section:
     )
     thick = f"the median of the runs{band}" if study.spec.seeds * evidence.study.spec.searches > 1 else "the one run"
     text = (
-        f"Thick: {thick}, with the hyperparameters that were chosen, at every evaluation. Thin: single runs of the first. The "
+        f"Thick: {thick}, with the hyperparameters chosen, at every evaluation. Thin: single runs. The "
         f"{LEADING} that are first on the problem have colours and their names; the others are grey, and tell theirs "
         "under the pointer."
     )
