@@ -1,7 +1,8 @@
-"""What the passes of a step do to elements, written once for any chain; a machine adds how it walks over them.
+"""The passes of a step as what they do to elements, written once for any chain.
 
-The CPU's walk is :mod:`gradstep.engine.cpu.kernels`, a GPU's :mod:`gradstep.engine.cuda.kernels`. Both read a chunk's
-row and the job's words as :mod:`gradstep.engine.cpu.job` has them.
+A machine adds how it walks over them: a CPU in :mod:`gradstep.engine.cpu.kernels`, a GPU in
+:mod:`gradstep.engine.cuda.kernels`. Both read a chunk's row and the job's words as :mod:`gradstep.engine.cpu.job` has
+them.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -66,7 +67,7 @@ class Pass:
     def stepped(
         self, memory: Memory, numbers: Sequence[Sequence[Operand]], i: Any, mask: Any
     ) -> tuple[Operand, Operand, Operand, list[list[Operand]]]:
-        """Theta before the chain, g, theta after it, and the new state."""
+        """Return theta before the chain, g, theta after it, and the new state."""
         theta, g, state = self.operands(memory, i, mask, self.rules)
         start = theta
         theta, _, after, _ = run(self.rules, theta, g, state, numbers, *self.given(memory, i, mask))
