@@ -9,6 +9,8 @@ import pytest
 from compare_support import table_of, timeless
 from gradstep.cli import main
 from gradstep.compare import Study, compare, make_spec, merge, run_study
+from gradstep.compare.conduct import Listener
+from gradstep.compare.evidence.spending import share, whole_runs
 from gradstep.compare.forecast import forecast
 from gradstep.compare.halving import rungs
 from gradstep.compare.protocol import make_spec as plan_of
@@ -299,3 +301,39 @@ def test_the_forecast_knows_of_it():
     assert full.whole == {"quadratic": 26}
     assert halved.whole == {"quadratic": pytest.approx(6 + 2 * (10 * 10 + 4 * 30 + 2 * 90) / 90)}
     assert halved.total == pytest.approx(halved.seconds["quadratic"] * halved.whole["quadratic"])
+
+
+class Counting(Listener):
+    """The whole runs that a study takes, those that it had when it began, and those that were made since."""
+
+    def begin(self, study):
+        self.study, self.made, self.results = study, 0.0, 0
+        self.there = sum(share(study, run, with_shorter=True) for run in study.runs)
+
+    def result(self, run):
+        self.made += share(self.study, run)
+        self.results += 1
+
+
+def test_what_is_left_counts_steps_and_not_rows(tmp_path):
+    """A trial that goes on is the same row of the study and more steps: what is left goes down to zero all the same."""
+    asked = {key: HALVED[key] for key in ("seeds", "trials", "steps", "search")}
+    plan = make_spec(CALL["problems"], "adam,momentum:lr=0.01", **asked)  # no run is lost
+    whole = Counting()
+    study = run_study(plan, tmp_path / "whole", Workers(1), whole)
+    assert whole.results > len(study.runs)
+    assert sum(whole_runs(study).values()) == pytest.approx(whole.there + whole.made)
+    assert sum(whole_runs(study).values()) < len(study.runs)
+
+    class Broken(Counting):
+        def result(self, run):
+            super().result(run)
+            if self.results == whole.results // 2:
+                raise KeyboardInterrupt
+
+    broken, rest = Broken(), Counting()
+    with pytest.raises(KeyboardInterrupt):
+        run_study(plan, tmp_path / "broken", Workers(1), broken)
+    run_study(plan, tmp_path / "broken", Workers(1), rest)
+    assert rest.there == pytest.approx(broken.made)
+    assert rest.there + rest.made == pytest.approx(whole.made)

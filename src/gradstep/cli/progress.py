@@ -15,6 +15,7 @@ from rich.table import Table
 
 from gradstep.cli.common import PLAIN_WIDTH, Lines, console, sparkline
 from gradstep.compare.conduct import Listener
+from gradstep.compare.evidence.spending import share, whole_runs
 from gradstep.compare.evidence.study import Study, final_loss, to_target
 from gradstep.compare.evidence.table import entries, make_entry
 from gradstep.compare.record import RunRecord
@@ -66,7 +67,7 @@ class PlainLines(Lines, Reporter):
     def __init__(self) -> None:
         super().__init__()
         self.started = time.monotonic()
-        self.made = 0
+        self.made = 0.0
         self.at = self.started
 
     def begin(self, study: Study) -> None:
@@ -74,6 +75,9 @@ class PlainLines(Lines, Reporter):
         self.study, self.runs = study, {run.key: run for run in study.runs}
         self.done = Counter((run.problem, run.optimizer) for run in study.runs)
         self.totals = study.total
+        self.to_make = whole_runs(study)
+        for run in study.runs:
+            self.to_make[run.problem, run.optimizer] -= share(study, run, with_shorter=True)
         names = ", ".join(study.problems)
         alone = f"; target: {levels(study, study.problems[0])}" if len(study.problems) == 1 else ""
         self.say(f"{names}: {summary(study)}{alone}")
@@ -102,13 +106,16 @@ class PlainLines(Lines, Reporter):
 
     def count(self, run: RunRecord) -> None:
         """Take a run in."""
-        self.made += 1
+        own = share(self.study, run)
+        self.made += own
+        self.to_make[run.problem, run.optimizer] -= own
         self.done[run.problem, run.optimizer] += run.key not in self.runs  # of halving, one may come again, longer
         self.runs[run.key] = run
 
     def outcome(self, problem: str, optimizer: str) -> str:
         """Return the result of an optimizer with the hyperparameters that were chosen for it."""
-        entry = make_entry(replace(self.study, runs=[*self.runs.values()]), problem, optimizer)
+        runs = [run for run in self.runs.values() if (run.problem, run.optimizer) == (problem, optimizer)]
+        entry = make_entry(replace(self.study, runs=runs), problem, optimizer)
         if entry is None:
             return ""
         rates = f"lr {text}: " if (text := chosen(self.study, entry)) else ""
@@ -118,13 +125,14 @@ class PlainLines(Lines, Reporter):
         steps = f", median {middle:g} steps" if math.isfinite(middle) else ""
         return f"{rates}hit {entry.hits}/{entry.seeds}{steps}"
 
-    def left(self, runs: int) -> float:
-        """Seconds that so many runs will take, if they go as those so far."""
-        return runs * (time.monotonic() - self.started) / max(1, self.made)
+    def left(self, *labels: str) -> float:
+        """Seconds that the runs of these optimizers will take, if their steps go as those so far."""
+        runs = sum(n for (_, label), n in self.to_make.items() if label in labels)
+        return max(0.0, runs) * (time.monotonic() - self.started) / self.made if self.made else 0.0
 
     def clock(self) -> str:
         """Time gone and time left."""
-        gone, left = time.monotonic() - self.started, self.left(self.total - len(self.runs))
+        gone, left = time.monotonic() - self.started, self.left(*self.totals)
         return f"{duration(gone)}, about {duration(left)} left" if left else duration(gone)
 
     def end(self, study: Study, files: Sequence[Path]) -> None:
@@ -228,7 +236,7 @@ class LiveRows(PlainLines):
         done = sum(self.done[problem, label] for problem in self.study.problems)
         curve = sparkline(self.best[label].loss, SPARK) if label in self.best else ""
         hits = f"hit {self.hits[label]}/{self.judged[label]}" if self.judged[label] else ""
-        left = self.left(self.totals[label] - done) if self.made else 0.0
+        left = self.left(label)
         texts = curve, hits, f"about {duration(left)} left" if left else ""
         self.progress.update(self.tasks[label], completed=done, note="  ".join(filter(None, texts)))
         self.show_all()

@@ -56,13 +56,13 @@ class Content:
     def __post_init__(self) -> None:
         self.whole = self.whole or self.spec.joined(self.spec)
         self.environments = self.environments or {name_of(self.environment): self.environment}
+        self._places = {run.key: place for place, run in enumerate(self.runs)}
 
     def add(self, made: RunRecord | Timing, name: str) -> None:
         """Take a run or a timing in that was made with the environment of that name."""
         if isinstance(made, RunRecord):
-            if made.key in self.made_with:  # it was stopped earlier
-                self.runs = [run for run in self.runs if run.key != made.key]
-            self.runs.append(made)
+            place = self._places.setdefault(made.key, len(self.runs))
+            self.runs[place : place + 1] = [made]  # in the place of one that was stopped earlier
             self.made_with[made.key] = name
         else:
             self.timings.append(made)

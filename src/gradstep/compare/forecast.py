@@ -5,11 +5,11 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from gradstep.compare.evidence.spending import planned_runs
 from gradstep.compare.evidence.statistics.power import power
-from gradstep.compare.halving import planned_steps, rungs
 from gradstep.compare.making import thread_pools
 from gradstep.compare.processes import EndedError, apart
-from gradstep.compare.protocol import Plan, hyper_of, part_total, parts, totals, train, trials_of, tuning_total
+from gradstep.compare.protocol import Plan, hyper_of, parts, totals, train
 from gradstep.compare.record import PlannedRun
 
 FACTORS = (1.2, 1.5, 2.0)
@@ -73,14 +73,9 @@ def forecast(plan: Plan) -> Forecast:
 def _whole(plan: Plan, label: str) -> float:
     """The steps of all runs on a problem, in whole runs."""
     spec, problem = plan.spec, plan.problems[label]
-    steps, found = spec.steps or problem.steps, 0.0
-    for part, optimizer, search in parts(spec):
-        one = plan.contenders[optimizer]
-        if part == label:
-            tuned = rungs(spec, trials_of(spec, one), steps, problem.every) if tuning_total(spec, one) else []
-            judged = part_total(spec, one, search) - tuning_total(spec, one)
-            found += judged + planned_steps(tuned, steps) * spec.tuning_seeds / steps
-    return found
+    steps = spec.steps or problem.steps
+    own = [(plan.contenders[optimizer], search) for part, optimizer, search in parts(spec) if part == label]
+    return math.fsum(planned_runs(spec, one, search, steps, problem.every) for one, search in own)
 
 
 def _seconds(plan: Plan, label: str) -> float:

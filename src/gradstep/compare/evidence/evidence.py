@@ -118,11 +118,11 @@ class Evidence:
         problems, seeds = len(self.problems), self.study.spec.seeds
         return paired_draws(problems, seeds, self.study.spec.searches, over=over, over_problems=over_problems)
 
-    def _sure(self, statistic: Any, times: Array, together: bool) -> Estimate:
+    def _sure(self, statistic: Any, times: Array, together: bool, over_problems: bool = False) -> Estimate:
         """A statistic with its interval; of all problems ``together``, or of each by itself."""
         over = self.over(len(self.problems) if together else 1)
         if over is not None:
-            found = interval(statistic, times, self._draws(over), smooth=together)
+            found = interval(statistic, times, self._draws(over, over_problems), smooth=together)
             return Estimate(found.estimate, found.low, found.high, over)
         estimate = statistic(times)
         single = np.stack([statistic(times[..., [k]]) for k in range(times.shape[2])])
@@ -133,21 +133,24 @@ class Evidence:
         """Median times to the targets, [problem, optimizer]."""
         return self._sure(medians, self.times(axis), together=False)
 
-    def scores(self, axis: Axis = "steps") -> Estimate:
-        """The exact scores of the profiles, [optimizer]."""
-        return _clipped(self._sure(run_scores, self.times(axis), together=True), 0.0)
+    def scores(self, axis: Axis = "steps", over_problems: bool = False) -> Estimate:
+        """The exact scores of the profiles, [optimizer]; ``over_problems``: with intervals for problems like these."""
+        return _clipped(self._sure(run_scores, self.times(axis), True, over_problems), 0.0)
 
-    def speedups(self, axis: Axis = "steps") -> Estimate:
+    def speedups(self, axis: Axis = "steps", over_problems: bool = False) -> Estimate:
         """Return speed-ups over the baseline, [optimizer]: geometric means over all problems, a miss at its price.
 
         The price is the problem's budget and one evaluation more, the least that the run would have taken. NaN where
-        both miss every problem by median.
+        both miss every problem by median. ``over_problems``: with intervals for problems like these.
         """
         cards = [self.study.problem_info[problem] for problem in self.problems]
         units = [[self.study.unit(axis, card.label, label) for label in self.study.optimizers] for card in cards]
         prices = np.array([[card.steps + card.every] for card in cards]) * np.array(units)
         found = self._sure(
-            lambda x: log_speedups(x, self.baseline), priced(self.times(axis), prices), len(self.problems) > 1
+            lambda x: log_speedups(x, self.baseline),
+            priced(self.times(axis), prices),
+            len(self.problems) > 1,
+            over_problems,
         )
         missed = np.isinf(medians(self.times(axis)))
         unknown = (missed & missed[:, [self.baseline]]).all(axis=0)
@@ -178,11 +181,7 @@ class Evidence:
         def score(times: Array) -> Array:
             return _difference(run_scores(times)[..., [second, first]])
 
-        over = self.over(len(self.problems))
-        if not over_problems or over is None:
-            return _clipped(self._sure(score, self.times(), together=True), -1.0)
-        found = interval(score, self.times(), self._draws(over, over_problems=True), smooth=True)
-        return _clipped(Estimate(found.estimate, found.low, found.high, over), -1.0)
+        return _clipped(self._sure(score, self.times(), True, over_problems), -1.0)
 
     @cached_property
     def order(self) -> list[int]:

@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass
 
+from gradstep.compare.contender import Contender
 from gradstep.compare.evidence.study import Study
 from gradstep.compare.halving import planned_steps, rungs
-from gradstep.compare.protocol import parts, trials_of
-from gradstep.compare.record import RunRecord
+from gradstep.compare.protocol import part_total, parts, trials_of, tuning_total
+from gradstep.compare.record import RunRecord, Spec
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,34 @@ def spending(study: Study, problem: str) -> Spending:
             spent += sum(min(stop, last) for k, stop in enumerate(came) if k == 0 or came[k - 1] < last)
             full += last
     return Spending(spent, planned, full)
+
+
+def planned_runs(spec: Spec, one: Contender, search: int, steps: int, every: int) -> float:
+    """Return the steps that a search of an optimizer on a problem takes, in whole runs, if none ends by itself."""
+    tuned = rungs(spec, trials_of(spec, one), steps, every) if tuning_total(spec, one) else []
+    judged = part_total(spec, one, search) - tuning_total(spec, one)
+    return judged + planned_steps(tuned, steps) * spec.tuning_seeds / steps
+
+
+def whole_runs(study: Study) -> dict[tuple[str, str], float]:
+    """Return the steps that a study takes, in whole runs, by problem and optimizer."""
+    out: dict[tuple[str, str], float] = {}
+    for problem, label, search in parts(study.spec):
+        card = study.problem_info[problem]
+        found = planned_runs(study.spec, study.contenders[label], search, card.steps, card.every)
+        out[problem, label] = out.get((problem, label), 0.0) + found
+    return out
+
+
+def share(study: Study, run: RunRecord, with_shorter: bool = False) -> float:
+    """Return the steps of a run, in whole runs; ``with_shorter``: and those of the same trial at the rungs before."""
+    card = study.problem_info[run.problem]
+    own = _end(run) if run.lost else run.stopped or card.steps
+    if run.phase != "tune" or not with_shorter:
+        return own / card.steps
+    trials = trials_of(study.spec, study.contenders[run.optimizer])
+    stops = [stop or card.steps for stop, _ in rungs(study.spec, trials, card.steps, card.every)]
+    return sum(stop for stop in stops if stop <= own) / card.steps
 
 
 def _end(run: RunRecord) -> int:
