@@ -111,7 +111,7 @@ class _Room:
     def __init__(self, free: Callable[[int], None], address: int, nbytes: int, *, is_host: bool) -> None:
         self.free, self.address = free, address
         if is_host:
-            bytes_ = (ctypes.c_uint8 * max(1, nbytes)).from_address(address)
+            bytes_: Any = (ctypes.c_uint8 * max(1, nbytes)).from_address(address)
             self.array = np.frombuffer(bytes_, np.uint8)[:nbytes]
 
     def __del__(self) -> None:

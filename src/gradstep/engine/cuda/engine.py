@@ -379,7 +379,7 @@ class Cuda:
     def _places(self, x: Tensor, own: list[Any], size: int) -> list[tuple[int, float]]:
         """The address of each of a tensor's arrays and its bytes an element, in the order of a row of chunks."""
         n = len(x.flat)
-        each = [(y.address, y.nbytes // size if size else 0) for y in own[: 1 + n]]
+        each: list[tuple[int, float]] = [(y.address, y.nbytes // size if size else 0) for y in own[: 1 + n]]
         blocked = kernels.blocked(x.storage)
         scales = dict(zip(blocked, own[1 + n :], strict=False))
         each += [(scales[k].address, 4 / NUMBERS) if k in scales else (0, 0) for k in range(n)]

@@ -121,13 +121,13 @@ class Thread(Function):
             yield chunk
 
     @contextlib.contextmanager
-    def share(self, n: Any) -> Generator[Any]:
+    def of_block(self, n: Any) -> Generator[Any]:
         """A loop over this thread's share of ``n`` things that its block has."""
         with self.count(self.thread, n, self.threads) as k:
             yield k
 
     @contextlib.contextmanager
-    def share_of_all(self, first: Any, last: Any) -> Generator[Any]:
+    def of_grid(self, first: Any, last: Any) -> Generator[Any]:
         """A loop over this thread's share of what the whole grid has."""
         builder = self.builder
         own = builder.add(self.thread, builder.mul(self.block, self.threads))

@@ -96,7 +96,7 @@ def joining(machine: Machine) -> ir.Module:
         if word == METERED:  # of an update that is made
             last = unless_bad(code, job, first, last)
         kind = ir.VectorType(_DOUBLE, LANES)
-        with code.share_of_all(first, last) as k:
+        with code.of_grid(first, last) as k:
             total = halved(code, code.load(code.offset(source, k, 8 * LANES), kind, None, 8), code.builder.fadd)
             code.builder.store(total, code.pointer(code.offset(sink, k, 8), _DOUBLE))
         code.end()
@@ -144,7 +144,7 @@ class _Kernel(Pass):
 
     def unless_bad(self) -> Any:
         """The chunk after the last: none is left where the flag is set."""
-        return unless_bad(self.code, self.job, self.first, self.last)
+        return unless_bad(self.grid, self.job, self.first, self.last)
 
     def apply(self) -> None:
         """The whole chain in one pass."""
@@ -208,7 +208,7 @@ class _Kernel(Pass):
             memory = self.memory(row)
             n = self.code.word(row, i64(LENGTH))
             blocks = self.code.builder.sdiv(self.code.builder.add(n, i64(NUMBERS - 1)), i64(NUMBERS))
-            with self.grid.share(blocks) as block:
+            with self.grid.of_block(blocks) as block:
                 i = self.code.builder.mul(block, i64(NUMBERS))
                 for k in self.blocked:
                     self.code.builder.store(self.fitting(memory, k, i), memory.scale(k, i))
@@ -268,7 +268,7 @@ class _Kernel(Pass):
             one = each(row, self.memory(row), totals)
             length, begin = (code.word(row, i64(k)) for k in (LENGTH, BLOCKS))
             blocks = builder.sdiv(builder.add(length, i64(BLOCK - 1)), i64(BLOCK))
-            with self.grid.share(builder.mul(blocks, i64(LANES))) as unit:
+            with self.grid.of_block(builder.mul(blocks, i64(LANES))) as unit:
                 block, lane = builder.lshr(unit, i64(LANES.bit_length() - 1)), builder.and_(unit, i64(LANES - 1))
                 start = builder.mul(block, i64(BLOCK))
                 for x in totals:
