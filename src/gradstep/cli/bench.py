@@ -125,7 +125,7 @@ def in_lines(
             except NonFiniteError as error:  # gradients are random: a rule that finds its rate may run away on them
                 say(f"{work} at {size} is left out: {error}")
         screen.print(f"{size} {works[0].dtype}: time of a step", style="bold")
-        screen.print(ratios(here))
+        table(*ratios(here))
         remark(here)
         screen.print()
         results += here
@@ -134,14 +134,22 @@ def in_lines(
 
 def show(result: "Result") -> None:
     """The table of one size, and who is not in it."""
-    from gradstep.bench.tables import HEADINGS, cells, table, title
+    from gradstep.bench.tables import HEADINGS, cells, title
 
     screen = console()
     screen.print(title(result), style="bold", soft_wrap=True)
     if result.rows:
-        screen.print(table(HEADINGS, [cells(row) for row in result.rows]))
+        table(HEADINGS, [cells(row) for row in result.rows])
     remark([result])
     screen.print()
+
+
+def table(headings: "Sequence[str]", rows: "Sequence[Sequence[str]]") -> None:
+    """Print a table, Gradstep's row in bold."""
+    from gradstep.bench.contenders import OURS
+    from gradstep.cli.tables import print_table
+
+    print_table(console(), headings, rows, styles=["bold" if row[0] == OURS else None for row in rows])
 
 
 def remark(results: "Sequence[Result]") -> None:
@@ -157,7 +165,7 @@ def grown(work: "Work", kinds: "Sequence[Kind]", seconds: float, pause: float) -
     from gradstep.bench import figure
     from gradstep.bench.machine import cores
     from gradstep.bench.scaling import ELEMENTS, TENSORS, THREADED, measure_all, slopes, speedups
-    from gradstep.bench.tables import curves, digits, table
+    from gradstep.bench.tables import curves, digits
 
     screen = console()
     axes: dict[str, list[Result]] = {}
@@ -166,7 +174,7 @@ def grown(work: "Work", kinds: "Sequence[Kind]", seconds: float, pause: float) -
         axes[name] = measure_all(work, sizes, kinds, seconds, pause)
         exponents[name] = slopes(axes[name], lambda r, name=name: float(getattr(r, name)))
         screen.print(f"{work} {work.dtype} against {name}; slope over the upper decade", style="bold")
-        screen.print(curves(axes[name], exponents[name]))
+        table(*curves(axes[name], exponents[name]))
         remark(axes[name])
         screen.print()
     gains = speedups(work, THREADED, cores(), seconds, pause)
@@ -176,7 +184,7 @@ def grown(work: "Work", kinds: "Sequence[Kind]", seconds: float, pause: float) -
         for gain in gains
         for n, us, factor in zip(gain.threads, gain.us, gain.speedup, strict=True)
     ]
-    screen.print(table(["contender", "size", "threads", "µs/step", "speed-up"], rows))
+    table(["contender", "size", "threads", "µs/step", "speed-up"], rows)
     content = {key: [asdict(result) for result in results] for key, results in axes.items()}
     threads = [asdict(gain) for gain in gains]
     return {**content, "slopes": exponents, "threads": threads}, lambda: figure.scaling(
@@ -192,7 +200,7 @@ def inaccuracies(work: "Work") -> tuple[dict[str, Any], None]:
     found = storage_errors(work)
     screen = console()
     screen.print(f"{work}: distance from float64 over length of path, {STEPS} updates", style="bold")
-    screen.print(errors(found))
+    table(*errors(found))
     return {"errors": [asdict(error) for error in found]}, None
 
 

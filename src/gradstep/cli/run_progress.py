@@ -114,13 +114,20 @@ class LiveTable(PlainLines):
         out = Table.grid(padding=(0, 2))
         most = self.spec.limits.max_steps
         cells = self.cells(step)
+        name = max(map(len, cells))  # no bar is longer than what is left of a line
         if most:
-            done = round(WIDTH * min(1.0, step.t / most))
-            cells["step"] = f"{step.t}/{most}  {'━' * done}{'─' * (WIDTH - done)}"
-        cells["value"] = f"{cells['value']}  {sparkline(self.values)}"
+            cells["step"] = f"{step.t}/{most}"
+            wide = self.bars(name + len(cells["step"]))
+            done = round(wide * min(1.0, step.t / most))
+            cells["step"] += f"  {'━' * done}{'─' * (wide - done)}"
+        cells["value"] += f"  {sparkline(self.values, wide)}" if (wide := self.bars(name + len(cells["value"]))) else ""
         for key, text in cells.items():
-            out.add_row(Text(key, style="dim"), text)
+            out.add_row(Text(key, style="dim"), Text(text, overflow="fold"))
         return out
+
+    def bars(self, beside: int) -> int:
+        """Return the number of bars for which a line has room beside so many characters, and six between them."""
+        return max(0, min(WIDTH, self.console.width - beside - 6))
 
     def end(self, summary: Summary, warnings: Sequence[str]) -> None:
         """The summary in place of the table."""
