@@ -39,7 +39,8 @@ def arrays(dtype, seed, sizes=SIZES):
 def trained(opt, tx, dtype, steps=3, sizes=SIZES):
     made = program(tx)
     for t in range(steps):
-        inputs = {name: arrays(dtype, 100 + t, sizes) for name in made.inputs}
+        kept = np.float32 if dtype.itemsize == 2 else dtype  # the dtype of the state
+        inputs = {name: arrays(kept, 100 + t, sizes) for name in made.inputs}
         inputs |= dict.fromkeys(made.takes, 0.5 + t)
         opt.step(arrays(dtype, 1 + t, sizes), **inputs)
     return opt.params, states(opt), opt.t, opt.parts().memory
