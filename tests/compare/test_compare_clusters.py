@@ -2,6 +2,7 @@
 
 import os
 import signal
+import warnings
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from gradstep.compare.conduct import Listener
 from gradstep.compare.workers import Workers
 
 pytestmark = pytest.mark.process
+needs_ray = pytest.mark.skipif(find_spec("ray") is None, reason="needs gradstep[ray]")
 needs_dask = pytest.mark.skipif(find_spec("dask") is None, reason="needs gradstep[dask]")
 
 # A module and data beside it; seed 1 fails; all thread pools have one thread.
@@ -185,6 +187,39 @@ def test_no_scheduler_at_the_address(tmp_path, capsys):
     assert main([*command, "--scheduler", "nonsense://x"]) == 2
     assert capsys.readouterr().err.count("\n") == 1
     assert not (tmp_path / "out").exists()
+
+
+# -------------------------------------------------------------------------------------------------------------- ray
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    """A cluster of ray on this machine, with two processors, which a study finds."""
+    import ray
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="CRITICAL")
+        yield
+        ray.shutdown()
+
+
+@needs_ray
+@pytest.mark.filterwarnings("ignore")
+def test_a_study_on_ray_is_that_of_one_machine(cluster, folder, alone, monkeypatch):
+    monkeypatch.chdir(folder)
+    check(compare(**call(folder), backend="ray", address="auto", files=["data"]), alone)
+
+
+@needs_ray
+@pytest.mark.filterwarnings("ignore")
+def test_a_run_that_ends_its_process_on_ray_is_known(cluster, tmp_path):
+    (tmp_path / "own.py").write_text(ENDING)
+    asked = {"optimizers": "sgd:lr=0.1", "problems": f"{tmp_path}/own.py:P", "seeds": 2, "steps": 10}
+    study = compare(**asked, backend="ray", address="auto")
+    runs = study.evaluated("own.py:P", "sgd:lr=0.1")
+    assert [run.error for run in runs] == [None, "its process was ended 3 times, by SIGKILL."]
+    assert study.finished
 
 
 @pytest.mark.parametrize(

@@ -168,6 +168,16 @@ def test_what_is_not_there_at_the_start_is_one_sentence(failing):
     assert same(w, params())
 
 
+def test_a_look_that_fails_has_written_nothing():
+    w = {"a": np.ones(9, np.float32), "b": np.ones(9)}
+    opt = optimizer(w, "adam", StandIn(failing=("launch", 2)))  # two looks, and the first update
+    with pytest.raises(DeviceError, match="could not launch"):
+        opt.step(grads(w))
+    assert same(w, {"a": np.ones(9, np.float32), "b": np.ones(9)})
+    opt.step(grads(w))
+    assert opt.t == 1
+
+
 def test_a_context_lost_between_two_launches_is_no_place_to_go_on():
     """Half of the arrays have been written then, and all memory of the device is gone with its context."""
     w = {"a": np.ones(9, np.float32), "b": np.ones(9)}

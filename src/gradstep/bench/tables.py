@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from gradstep.bench.contenders import OURS
 from gradstep.bench.results import Measured, Result
 from gradstep.bench.storage_errors import StorageError
+from gradstep.bench.work import BYTES
 
 DISTURBED = 0.03  # of the cores' time
 Lines = tuple[list[str], list[list[str]]]  # headings, and the cells under them
@@ -44,15 +45,25 @@ def cells(row: Measured) -> tuple[str, ...]:
 
 
 def ratios(results: Sequence[Result]) -> Lines:
-    """A row for each rule at one size: what its step takes, that beside Adam's, and each peer's time over ours."""
+    """A row for each rule at one size: what its step takes, that beside Adam's, and each peer's time over ours.
+
+    Where Adam is not among them, in its place stands the memory that our step took for a while, in arrays of the size
+    of the largest.
+    """
     peers = dict.fromkeys(row.contender for result in results for row in result.rows if row.contender != OURS)
     times = {x.work: {row.contender: row for row in x.rows} for x in results}
     adam = times.get("adam")
+    spare = {x.work: _in_arrays(x, times[x.work][OURS].peak_bytes) for x in results}
     rows: list[list[str]] = []
     for rule, own in times.items():
-        beside = "-" if adam is None else f"{own[OURS].us / adam[OURS].us:.2f}"
+        beside = spare.get(rule, "-") if adam is None else f"{own[OURS].us / adam[OURS].us:.2f}"
         rows.append([rule, digits(own[OURS].us), beside, *(f"{own[p].ratio:.2f}" if p in own else "-" for p in peers)])
-    return ["rule", "µs/step", "/ adam", *(f"{peer} / ours" for peer in peers)], rows
+    return ["rule", "µs/step", "/ adam" if adam else "peak extra", *(f"{peer} / ours" for peer in peers)], rows
+
+
+def _in_arrays(result: Result, peak: int | None) -> str:
+    size = result.largest * BYTES[result.dtype]
+    return "-" if peak is None else f"{peak / size:.1f} arrays"
 
 
 def curves(results: Sequence[Result], slopes: Mapping[str, float]) -> Lines:

@@ -13,7 +13,7 @@ import gradstep
 from gradstep.cli.bench import bench
 from gradstep.cli.check import check
 from gradstep.cli.checkpoint import checkpoint
-from gradstep.cli.common import INTERRUPTED, Ended, complain, say
+from gradstep.cli.common import INTERRUPTED, Ended, complain, say, speak
 from gradstep.cli.compare import compare
 from gradstep.cli.info import info, problems
 from gradstep.cli.merge import merge
@@ -22,6 +22,7 @@ from gradstep.cli.report import report
 from gradstep.cli.run import run as run_own
 from gradstep.cli.show import show
 from gradstep.cli.spelling import prepare
+from gradstep.cli.started import told
 from gradstep.cli.verbs import Verbs
 from gradstep.cli.watch import watch
 from gradstep.errors import GradstepError
@@ -74,6 +75,7 @@ def run(arguments: list[str]) -> int:
     """The exit code of one command line; every error that a user can cause is one line on stderr."""
     for stream in (sys.stdout, sys.stderr):
         prepare(stream)
+    speak(arguments[:1] != ["run"] or told()[0] == 0)
     try:
         code = app(arguments, prog_name="gradstep", standalone_mode=False)
     except GradstepError as error:

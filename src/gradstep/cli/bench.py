@@ -17,7 +17,15 @@ from gradstep.errors import NonFiniteError
 if TYPE_CHECKING:
     from gradstep.bench import Kind, Result, Size, Work
 
-RULES_AT, RULES_BESIDE = "148x1000,1x1e7", "pytorch_optimizer,torch-foreach,optax"
+RULES_AT, RULES_BESIDE = "148x1000,1x1e7", "pytorch_optimizer,torch-foreach,torch-float32,optax"
+SIZES_HELP = (
+    "Comma-separated tensors x elements, 148x1000,1x1e6; matrices are 2x768x768+1x768x3072. Default: six up to 1x1e6; "
+    "for a rule of whole arrays 24x768x768+12x768x3072."
+)
+RULES_HELP = (
+    "A line for each rule: those by elements and by sums at 148x1000,1x1e7, those of whole arrays at "
+    "24x768x768+12x768x3072; with --sizes each at those that are of its kind."
+)
 PAUSE_HELP = (
     "Seconds before each contender's turn: torch's workers spin for a while after a step and would take a core "
     "from the next."
@@ -25,14 +33,12 @@ PAUSE_HELP = (
 
 
 def bench(
-    sizes: Annotated[
-        str | None, typer.Option(help="Comma-separated tensors x elements: 148x1000,1x1e6. Default: six up to 1x1e6.")
-    ] = None,
+    sizes: Annotated[str | None, typer.Option(help=SIZES_HELP)] = None,
     full: Annotated[bool, typer.Option("--full", help="The large sizes too: 1x1e7, 1x5e7, 148x840000.")] = False,
     rule: Annotated[str, typer.Option(help="A rule's name, or all.")] = "adam",
     rules: Annotated[
         bool,
-        typer.Option("--rules", help="Every elementwise rule and every one by sums, a line each; 148x1000,1x1e7."),
+        typer.Option("--rules", help=RULES_HELP),
     ] = False,
     chain: Annotated[
         bool, typer.Option("--chain", help="The whole phase: clip by global norm, the rule, average of parameters.")
@@ -58,19 +64,21 @@ def bench(
 ) -> None:
     """Measure an optimizer step side by side with other libraries' in one process; print a table for each size."""
     require("rich", *["matplotlib"] * (plot is not None))
-    from gradstep.bench import FULL, QUICK, Work, choose, read_sizes
+    from gradstep.bench import FULL, MATRICES, QUICK, Work, choose, read_sizes
     from gradstep.form.rule import registry
 
     if not (math.isfinite(seconds) and math.isfinite(pause)):
         raise typer.BadParameter("--seconds and --pause must be finite.")
     if full + scaling + errors + (sizes is not None) > 1:
         raise typer.BadParameter("--sizes, --full, --scaling and --errors exclude one another.")
-    chosen = read_sizes(sizes or (RULES_AT if rules else FULL if full else QUICK))
     names = [rule]
     if rule == "all" or rules:
-        own = {name: x for name, x in registry().items() if x.module.startswith("gradstep.rules.") and not x.extras}
-        names = [name for name, x in own.items() if not (rules and x.whole)]  # the sizes are of arrays of one axis
+        names = [name for name, x in registry().items() if x.module.startswith("gradstep.rules.") and not x.extras]
     works = [Work(name, dtype, chain, seed, threads) for name in names]
+    is_whole = len(works) == 1 and works[0].declared.whole
+    chosen = read_sizes(
+        sizes or (f"{RULES_AT},{MATRICES}" if rules else FULL if full else MATRICES if is_whole else QUICK)
+    )
     kinds = choose(RULES_BESIDE if rules and peers is None else peers)
     if scaling + errors and len(works) > 1:
         raise typer.BadParameter("--scaling and --errors take one rule.")
@@ -119,7 +127,7 @@ def in_lines(
     results: list[Result] = []
     for size in sizes:
         here: list[Result] = []
-        for work in works:
+        for work in (x for x in works if x.declared.whole == size.has_matrices):
             try:
                 here.append(measure(work, size, kinds, seconds, pause))
             except NonFiniteError as error:  # gradients are random: a rule that finds its rate may run away on them

@@ -1,6 +1,7 @@
 """Arrays on a CUDA device: torch's tensors, and whatever has ``__cuda_array_interface__``, such as CuPy's arrays."""
 
 import math
+from functools import cache
 from typing import Any, NamedTuple
 
 import array_api_compat
@@ -50,6 +51,7 @@ def stream(x: Any) -> int:
     return x.__cuda_array_interface__.get("stream") or 0
 
 
+@cache
 def _strided() -> Any:
     from torch import strided  # pyright: ignore[reportMissingImports]  # torch is there when its arrays are
 

@@ -205,6 +205,7 @@ class NvidiaDriver:
         address = int(self._ask("cuMemAlloc", what, max(1, nbytes)))
         room = _Room(lambda x: self._ask("cuMemFree", "free memory", x), address, nbytes, is_host=False)
         self._ask("cuMemsetD8", what, address, 0, max(1, nbytes))
+        self.wait(0)  # its own stream, which others do not wait for
         return room
 
     def pinned(self, nbytes: int) -> HostRoom:

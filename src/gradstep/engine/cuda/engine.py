@@ -73,7 +73,6 @@ class Cuda:
         self.is_ready, self.why_lost = False, ""
         self.held: Sequence[Any] = ()  # gradients that kernels read
         self.arrays = [self._arrays(x) for x in tensors]
-        self.addresses = [own[0].address for own in self.arrays]
         self.regions = self._regions(())
         self.forms = [(tuple(x.value.shape), x.value.dtype) for x in tensors]
         self.last_stream: int | None = None
@@ -95,7 +94,7 @@ class Cuda:
         before = self.applied
         self._fill(table, t)
         self._send()
-        self._write([*(self._phase("look") if guard else ()), *self._writing()], guard)
+        self._write(self._phase("look") if guard else [], guard)
         return self.applied != before if guard else True
 
     def take(self, grads: tuple[Any, ...], /) -> bool:
@@ -175,7 +174,7 @@ class Cuda:
         if not self.is_ready:
             self.ready(table, t)
         self.is_ready = False
-        self._write(self._writing(), guard=False)
+        self._write([], guard=False)
 
     def finish(self) -> None:
         """Write the rest of what was begun: there never is any."""
@@ -191,20 +190,24 @@ class Cuda:
         """The current stream of the library that made the arrays."""
         return self.driver.stream(self.tensors[0].value) if self.tensors else 0
 
-    def _write(self, launches: list[Launch], guard: bool) -> None:
-        """Launch what writes, and remember that it is under way."""
+    def _write(self, before: list[Launch], guard: bool) -> None:
+        """Launch what writes, behind what comes before, and remember that it is under way."""
         done: list[Any] = []
+        meters = [*self._phase("meter"), self._over("halve_meters", self.meters.size)] if self.meters.size else []
+        harmless = [*before, *self._phase("tops"), *meters]
+        launches = [*harmless, *self._phase("apply"), *self._phase("rescale")]
         self.made = self.made[0], (len(launches), guard, done)
         try:
             self._ask(self.driver.launch, launches, done, self.stream)
         except DeviceError as error:
             self.made = self.made[0], None
-            if done:  # the context is lost, and all memory of the device with it
+            if len(done) > len(harmless):  # the context is lost, and all memory of the device with it
                 self.why_lost = (
                     f"{error} Arrays on the device may be half written; make the optimizer anew, from a checkpoint."
                 )
                 raise DeviceError(self.why_lost) from error
             raise
+        self.held = ()  # whoever gives their memory to others does so in the order of the stream
         if not guard:
             self._settle()
 
@@ -256,11 +259,6 @@ class Cuda:
         if numbers and numbers[0]:
             self.scalars[: len(table), : len(numbers[0])] = numbers
 
-    def _writing(self) -> list[Launch]:
-        """Return what an update launches after the look."""
-        meters = [*self._phase("meter"), self._over("halve_meters", self.meters.size)] if self.meters.size else []
-        return [*self._phase("tops"), *meters, *self._phase("apply"), *self._phase("rescale")]
-
     def _phase(self, name: str) -> list[Launch]:
         """The launches of a phase: one for each layout that has it."""
         out: list[Launch] = []
@@ -294,9 +292,8 @@ class Cuda:
     def _moved(self) -> str | None:
         """Return the name of the first parameter that lies elsewhere than before."""
         place = self.driver.place
-        for x, address in zip(self.tensors, self.addresses, strict=True):
-            found = place(x.value)
-            if found is None or found.address != address:
+        for x, own in zip(self.tensors, self.arrays, strict=True):
+            if place(x.value) != own[0]:
                 return x.name
         return None
 
