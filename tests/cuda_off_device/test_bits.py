@@ -165,9 +165,8 @@ def test_one_of_the_users_own(own_registry):
     def scalars(lr=0.1, beta=0.9):
         return {"lr": lr, "keep": beta, "take": 1.0 - beta}
 
-    @rule(scalars=scalars, state=("m",))
-    def own(theta, g, m, *, lr, keep, take):
-        """Descend along an average."""
+    @rule(scalars, state="m")
+    def own(theta, g, m, lr, keep, take):
         m = keep * m + take * g
         return theta - lr * m, g, m
 
