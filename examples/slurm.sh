@@ -2,6 +2,7 @@
 # A run of a problem file on two nodes: sbatch slurm.sh. At its time limit it is saved, and put into the queue again.
 #SBATCH --job-name=run --nodes=2 --ntasks-per-node=8 --cpus-per-task=1 --time=04:00:00
 #SBATCH --signal=TERM@120 --requeue
+# Where the cluster's MPI wants it: srun --mpi=pmi2, or --mpi=pmix.
 out=$SLURM_SUBMIT_DIR/run-$SLURM_JOB_ID
 if [ -e "$out/run.json" ]; then
     srun gradstep run --resume "$out"
