@@ -40,7 +40,7 @@ def test_a_study_becomes_a_page(study, tmp_path, capsys):
 def test_tables_alone_need_no_page(study, tmp_path, capsys):
     table = tmp_path / "runs.csv"
     assert main(["report", str(study), "--csv", str(table)]) == 0
-    assert capsys.readouterr().out == f"wrote {table}\n"
+    assert capsys.readouterr().out == f"wrote {table}\nwrote {tmp_path / 'runs-points.csv'}\n"
     assert sorted(x.name for x in tmp_path.iterdir()) == ["runs-points.csv", "runs.csv"]
     assert table.read_text() == study.with_suffix(".csv").read_text()
 

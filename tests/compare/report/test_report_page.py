@@ -250,7 +250,7 @@ def test_the_page_answers_first():
     main = content(made_study()).main
     [first] = re.findall(r'<p class="answer"><strong>([^<]*)</strong></p>', main)
     assert first == unescape(first)
-    assert first.startswith("adam is first over 3 problems, with the score ")
+    assert first.startswith("adam and adamw are first over 3 problems, with the score ")
     assert len(first.split()) < 40
     assert main.index('class="answer"') < main.index('id="loss-0"') < main.index("<table")
     contents = main[main.index('<nav class="contents"') : main.index("</nav>")]
