@@ -56,7 +56,7 @@ def _costs(found: Forecast) -> None:
 def _chances(found: Forecast) -> None:
     from rich.table import Table
 
-    echo("The chance that an optimizer which is quicker on all problems is claimed to beat one other,")
+    echo("The chance, at least, that an optimizer which is quicker on all problems is claimed to beat one other,")
     echo("by how far the steps to a target spread over seeds and searches:")
     chances = Table("quicker by", *(f"spread {noise:.0%}" for noise in found.power), box=None, pad_edge=False)
     for factor in next(iter(found.power.values())):
