@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gradstep.cli.common import console, require, say, writable_file
+from gradstep.cli.common import console, named_optimizer, require, say, writable_file
 from gradstep.cli.info import OPTIONAL
-from gradstep.errors import NonFiniteError
+from gradstep.errors import GradstepTypeError, NonFiniteError
+from gradstep.form.rule import Rule
 
 if TYPE_CHECKING:
     from gradstep.bench import Kind, Result, Size, Work
@@ -29,7 +30,7 @@ def bench(
         str | None, typer.Option(help="Comma-separated tensors x elements: 148x1000,1x1e6. Default: six up to 1x1e6.")
     ] = None,
     full: Annotated[bool, typer.Option("--full", help="The large sizes too: 1x1e7, 1x5e7, 148x840000.")] = False,
-    rule: Annotated[str, typer.Option(help="A rule's name, or all.")] = "adam",
+    rule: Annotated[str, typer.Option(help="A rule's name, your own FILE.py:NAME, or all.")] = "adam",
     rules: Annotated[
         bool,
         typer.Option("--rules", help="Every elementwise rule and every one by sums, a line each; 148x1000,1x1e7."),
@@ -70,7 +71,10 @@ def bench(
     if rule == "all" or rules:
         own = {name: x for name, x in registry().items() if x.module.startswith("gradstep.rules.") and not x.extras}
         names = [name for name, x in own.items() if not (rules and x.whole)]  # the sizes are of arrays of one axis
-    works = [Work(name, dtype, chain, seed, threads) for name in names]
+    known = registry()
+    if ".py" in rule:
+        known[rule] = own_rule(rule)
+    works = [Work(name, dtype, chain, seed, threads, known) for name in names]
     kinds = choose(RULES_BESIDE if rules and peers is None else peers)
     if scaling + errors and len(works) > 1:
         raise typer.BadParameter("--scaling and --errors take one rule.")
@@ -91,6 +95,14 @@ def bench(
         content, figure = compared(works, chosen, kinds, seconds, pause)
     settings = {"seconds": seconds, "pause": pause, "seed": seed, "threads": threads}
     save({"settings": settings, **content}, figure, json, plot)
+
+
+def own_rule(name: str) -> "Rule":
+    """Return the rule of a file of the user's own."""
+    found = named_optimizer(name)
+    if not isinstance(found, Rule):
+        raise GradstepTypeError(f"{name} is a chain, and a rule is timed; --chain times one around it.")
+    return found
 
 
 def compared(

@@ -12,7 +12,7 @@ from difflib import get_close_matches
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -71,6 +71,27 @@ class OwnProblem:
     unused: tuple[str, ...] = ()
 
 
+class Opened(NamedTuple):
+    """A file that was run: its path and bytes, and what it has under the name that was asked for."""
+
+    path: Path
+    name: str
+    source: bytes
+    module: ModuleType
+    thing: Any
+
+
+def opened(text: str, more: tuple[type, ...] = ()) -> Opened:
+    """Run the file of ``FILE.py:NAME``, and return it with what it has under that name; errors as :func:`load`.
+
+    Where no name is given the error names objects of the types ``more`` too.
+    """
+    path, name = split(text)
+    source = read(path)
+    module = run(path, source)
+    return Opened(path, name, source, module, find(module, path, name, more))
+
+
 def load(text: str, seed: int = 0) -> OwnProblem:
     """Run a problem file and return its problem ``NAME``.
 
@@ -93,11 +114,13 @@ def load(text: str, seed: int = 0) -> OwnProblem:
     UserCodeError
         When the file, its class or its ``params`` raises something.
     """
-    path, name = split(text)
-    source = read(path)
-    module = run(path, source)
+    return problem_of(opened(text), seed)
+
+
+def problem_of(found: Opened, seed: int = 0) -> OwnProblem:
+    """Return the problem that a file has; parameters and errors as :func:`load`."""
+    path, name, source, module, thing = found
     where = f"{path.name}:{name}"
-    thing = find(module, path, name)
     if isinstance(thing, type):
         thing = UserFunction(thing, where, path)(**_seed(thing, seed))
     own = get(thing, "value_and_grad", where, path)
@@ -271,7 +294,7 @@ def run(path: Path, source: bytes) -> ModuleType:
     return module
 
 
-def find(module: ModuleType, path: Path, name: str) -> Any:
+def find(module: ModuleType, path: Path, name: str, more: tuple[type, ...] = ()) -> Any:
     """Return the module's attribute of that name.
 
     Raises
@@ -280,6 +303,7 @@ def find(module: ModuleType, path: Path, name: str) -> Any:
         When it has nothing there; the error tells what else there is.
     """
     known = candidates(module)
+    known += [key for key, x in vars(module).items() if isinstance(x, more) and key[0] != "_" and key not in known]
     if name and hasattr(module, name):
         return getattr(module, name)
     if known and name:
