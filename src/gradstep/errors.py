@@ -36,6 +36,10 @@ class InUseError(GradstepError, RuntimeError):
     """An optimizer is used within its own step, where it cannot be. Nothing has been changed by that use."""
 
 
+class LostError(GradstepError, ConnectionError):
+    """Processes that share steps have lost one another: all are to be started again from the last checkpoint."""
+
+
 class CheckpointError(GradstepValueError):
     """A checkpoint that is damaged, or does not belong to what it is to be restored to. Nothing has been changed."""
 

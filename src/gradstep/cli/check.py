@@ -91,20 +91,13 @@ class Progress:
 
 def show(report: "GradientReport", title: str) -> None:
     """The table, and a sentence."""
-    from rich import box
-    from rich.table import Table
-    from rich.text import Text
-
+    from gradstep.cli.tables import print_table
     from gradstep.gradient_check import HEADINGS
 
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for heading in HEADINGS:
-        table.add_column(heading)
-    for p in report.parameters:
-        table.add_row(*map(Text, p.cells()), style=STYLES[p.verdict])
     screen = console()
     screen.print(f"{title}: value {report.value:.6g}", soft_wrap=True)
-    screen.print(table)
+    rows, styles = [p.cells() for p in report.parameters], [STYLES[p.verdict] for p in report.parameters]
+    print_table(screen, HEADINGS, rows, texts=HEADINGS[-1:], left=HEADINGS, styles=styles)
     for word, names in {"wrong": report.wrong, "undecided": report.undecided}.items():
         if names:
             many = "gradient is" if len(names) == 1 else "gradients are"

@@ -45,8 +45,18 @@ class Ended(Exception):  # noqa: N818 - a signal is no error
         self.code = code
 
 
+_speaks = [True]
+
+
+def speak(yes: bool) -> None:
+    """Let this process write lines from now on, or not: of the processes that share a run one speaks."""
+    _speaks[0] = yes
+
+
 def say(message: str) -> None:
     """Write one line on stderr."""
+    if not _speaks[0]:
+        return
     sys.stderr.write(f"gradstep: {printable(' '.join(message.split()))}\n")
 
 

@@ -13,9 +13,7 @@ def play(
     ] = None,
     optimizers: Annotated[
         list[str] | None,
-        typer.Argument(
-            metavar="[OPTIMIZER]...", help="Rules, your own FILE.py:NAME, constructors: adam:lr=0.1 keras.SGD."
-        ),
+        typer.Argument(metavar="OPTIMIZER", help="Rules, your own FILE.py:NAME, constructors: adam:lr=0.1 keras.SGD."),
     ] = None,
     start: Annotated[str | None, typer.Option(help="Where they start: 1.5,-2. Default: the surface's own.")] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Steps of each optimizer.")] = None,

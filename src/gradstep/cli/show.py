@@ -19,7 +19,7 @@ def show(
     names: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="NAME...",
+            metavar="NAME",
             help="Rules, other stages, your own FILE.py:NAME, other libraries' constructors: torch.SGD:momentum=0.9.",
         ),
     ] = None,

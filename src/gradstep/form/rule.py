@@ -383,6 +383,7 @@ def as_stage(tx: Stage | Rule) -> Stage:
     raise GradstepTypeError(f"expected a stage such as gs.adam(lr=1e-3), not {tx!r}.")
 
 
+LISTED = "gradstep show --list"  # the command that shows every name
 _REGISTRY: dict[str, Rule] = {}
 _unlisted = 0  # files of others that are being run
 
@@ -413,7 +414,7 @@ def registry(kind: str | None = "rule") -> dict[str, Rule]:
 def lookup(name: str) -> Rule:
     """The rule or stage of that name; an error with close matches when there is none."""
     refuse_method(name)
-    return find("unknown rule", name, _REGISTRY)
+    return find("unknown rule", name, _REGISTRY, LISTED)
 
 
 def refuse_method(name: str) -> None:

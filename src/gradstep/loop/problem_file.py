@@ -60,7 +60,7 @@ class OwnProblem:
     name: str
     path: Path
     params: Any
-    value_and_grad: Objective
+    value_and_grad: Callable[..., tuple[float, Any]]
     batches: Any
     rng: Any
     evaluate: Callable[[Any], Any] | None

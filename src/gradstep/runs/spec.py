@@ -21,6 +21,7 @@ from gradstep.loop.lbfgs import method_of
 from gradstep.loop.problem_file import OwnProblem
 from gradstep.loop.user import UserFunction
 from gradstep.naming import find
+from gradstep.runs.shared import Processes, heard, shared
 from gradstep.text import read_names
 
 FORMAT = 1
@@ -42,12 +43,13 @@ class Limits:
         mine = {f.name: x for f in fields(self) if (x := getattr(self, f.name)) is not None}
         return replace(earlier, **mine)
 
-    def as_options(self, has_metrics: bool) -> dict[str, Any]:
-        """Return options of :class:`gradstep.Run`; signals end a run too."""
+    def as_options(self, has_metrics: bool, processes: Processes) -> dict[str, Any]:
+        """Return options of :class:`gradstep.Run`; signals end a run too, on all of the processes."""
         options = asdict(self)
         patience = options.pop("plateau")
+        ends = heard(processes, options.pop("seconds")) if processes.size > 1 else stop.signals()
         plateaus = [] if patience is None else [stop.plateau(patience, metric="val/loss" if has_metrics else None)]
-        return {**options, "stop": stop.any_of(stop.signals(), *plateaus)}
+        return {**options, "stop": stop.any_of(ends, *plateaus)}
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,8 @@ class RunSpec:
     optimizer, lr
         As they were typed: ``adam:beta1=0.8``, or stages one after the other, separated by commas; ``0.01`` or a
         schedule, ``cosine(0.01, 1000)``.
+    micro_batches
+        How many batches a step takes the mean of; None: one, by which processes have nothing to share.
     """
 
     problem: str
@@ -79,6 +83,7 @@ class RunSpec:
     save_seconds: float | None
     keep: int
     beside: str = ""
+    micro_batches: int | None = None
 
     def to_json(self) -> str:
         """Return it as text."""
@@ -158,8 +163,21 @@ class RunSpec:
             stages[k] = _stage(named[k].name, {**given[k], "lr": lr})
         return chain(*stages)
 
-    def make(self, problem: OwnProblem) -> Run:
-        """Make the run at its beginning."""
+    def make(self, problem: OwnProblem, processes: Processes) -> Run:
+        """Make the run at its beginning, on each of the processes.
+
+        Raises
+        ------
+        GradstepValueError
+            When there are several, and nothing that they could share.
+        """
+        if processes.size > 1 and self.micro_batches is None:
+            raise GradstepValueError(
+                f"{processes.size} processes share the batches of a step, and one has been asked for; begin a run with "
+                f"--micro-batches, of which each step takes the mean, or start one process."
+            )
+        if self.micro_batches is not None and (processes.size, self.micro_batches) != (1, 1):
+            problem = shared(problem, processes, self.micro_batches)
         batches = problem.batches
         if callable(batches):
             batches = UserFunction(batches, f"{problem.name}.batches", problem.path)
@@ -167,7 +185,7 @@ class RunSpec:
             problem.value_and_grad,
             problem.params,
             self.stage(),
-            **self.limits.as_options(problem.evaluate is not None),
+            **self.limits.as_options(problem.evaluate is not None, processes),
             batches=batches,
             evaluate=problem.evaluate,
             rng=problem.rng,

@@ -93,9 +93,8 @@ class Compiled:
         self.functions = _functions()
         self.taken: tuple[Any, ...] = ()  # gradients that a step one after the other reads until it is finished
         self.stepwise: Stepwise | None = None
-        is_alone = len(program.rules) == 1 and program.rules[0].whole and not is_metered and not self.copies
-        if is_alone and Stepwise.runs(program.rules[0], tensors):
-            self.stepwise = Stepwise(program.rules[0], tensors, self._lead, _yield_address())
+        if wholes(program.rules) and not is_metered and not self.copies and Stepwise.runs(program.rules, tensors):
+            self.stepwise = Stepwise(program.rules, tensors, self._lead, _yield_address())
         work = self._make_tables(chunk)
         self.several = min(work // GRAIN, len(self.portions), MOST)  # threads that the work is worth
         self.is_short = work <= SHORT
@@ -202,7 +201,7 @@ class Compiled:
         if self.stepwise is not None:
             self._check_places()
             self.before = self.applied
-            self.stepwise.begin(self.found.tolist(), [own[0] for own in self.arrays], self.seed, t)
+            self.stepwise.begin(table, self.found.tolist(), [own[0] for own in self.arrays], self.seed, t)
             self.is_writing = True
             self.finish()
             if self.gather is not None:
@@ -245,7 +244,8 @@ class Compiled:
         rules, own = self.program.rules, wholes(self.program.rules)
         is_good = part != self.program.first_pass or self.look()
         if self.stepwise is not None:
-            self.stepwise.plan(table)
+            if part == own[-1]:
+                self.stepwise.plan(table)
             return is_good
         self._fill(table)
         k = own.index(part)
