@@ -79,7 +79,7 @@ def test_the_thresholds_of_findings_stand_in_the_page():
 
 def test_the_readme_quotes_adam_as_it_is():
     source = (ROOT / "src/gradstep/rules/adam.py").read_text(encoding="utf-8")
-    fences = re.findall(r"```\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), flags=re.DOTALL)
+    fences = re.findall(r"```\w*\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), flags=re.DOTALL)
     quoted = next(code for code in fences if "@rule" in code)
     assert [line for line in quoted.splitlines() if line] == [
         line for line in source[source.index("def scalars") :].splitlines() if line

@@ -26,7 +26,7 @@ WORDS = "pow", "log", "exp", "sin", "cos"
 
 @cache
 def chains() -> dict[str, Program]:
-    """Return what can run in a browser by name: rules, and stages around plain descent."""
+    """Return what can run in a browser by name: rules, and stages around momentum."""
     found = {name: program(as_stage(made)) for name, made in registry().items() if name in gs.rules.__all__}
     for name in gs.stages.__all__:
         made = getattr(gs.stages, name)

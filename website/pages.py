@@ -378,6 +378,9 @@ def stage_list(stages: Mapping[str, Rule]) -> str:
     return f"# Stages\n\n{text}\n{more}\n\n{_table(('stage', 'what, and whose', 'bytes', 'year'), rows)}\n"
 
 
+_STEEP = ' data-surface="rosenbrock" data-steps="300"'  # its gradients are long enough to be clipped
+
+
 def stage_page(stage: Rule, alive: set[str]) -> str:
     """Return the page of a stage."""
     text = [f"# {stage.name}", "", _prose(stage.doc), "", "## Equation", "", shown(stage), ""]
@@ -389,7 +392,7 @@ def stage_page(stage: Rule, alive: set[str]) -> str:
             "",
             f"`gs.chain(gs.{first}(), gs.{second}())` in your browser, beside momentum alone. Turn the",
         ]
-        text += ["numbers, and click for another start.", "", _live(f"{stage.name} momentum", ""), ""]
+        text += ["numbers, and click for another start.", "", _live(f"{stage.name} momentum", "", _STEEP), ""]
     text += ["## Code", "", f"```python\n{code(stage)}\n```", "", "## Hyperparameters", "", _hyper(stage, None), ""]
     text += ["## State and cost", "", _cost(stage), "", *_checked(stage, None)]
     return "\n".join(text)
