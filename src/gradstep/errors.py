@@ -50,3 +50,7 @@ class RuleError(GradstepTypeError):
 
 class UserCodeError(GradstepError, RuntimeError):
     """A function or file of the user's raised an error, which is the cause of this one."""
+
+
+class DeviceError(GradstepError, RuntimeError):
+    """A CUDA device, or its driver, could not do what was asked of it; the text says whether anything was changed."""

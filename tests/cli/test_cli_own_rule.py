@@ -143,9 +143,8 @@ def test_check_of_a_rule_that_obeys(here, capsys):
     code, out, _ = said(capsys, "check", "lion.py:lion", "--json")
     laws = json.loads(out)["laws"]["lion"]
     assert list(laws) == list(LAWS)
-    assert {law for law, x in laws.items() if x["verdict"] == "broken"} == {"first_step_descends"}  # sign(tiny)
-    assert code == 1
-    assert 'exceptions={"first_step_descends"' in laws["first_step_descends"]["write"]
+    assert not {law for law, x in laws.items() if x["verdict"] == "broken"}
+    assert code == 0
 
 
 def test_check_says_what_to_write(here, capsys):
@@ -185,7 +184,7 @@ def test_a_file_that_compares_itself_is_refused(here):
     (here / "self.py").write_text(
         f"{LION}\nfrom gradstep.compare import compare\ncompare([lion], 'quadratic')\n", "utf-8"
     )
-    with pytest.raises(gs.GradstepError, match=r"asks for itself|__main__"):
+    with pytest.raises(gs.GradstepError, match=r"self.py begins a comparison while it is run: put that"):
         compare("self.py:lion", "quadratic", seeds=2, trials=2, steps=20, jobs=1)
 
 

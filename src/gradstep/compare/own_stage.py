@@ -120,19 +120,8 @@ def stand_in(owner: str, rate: str | None, held: Iterable[str]) -> "Constructor[
     return Constructor(owner, takes, lambda **_: lookup("sgd")())
 
 
-_running: set[Path] = set()
-
-
 @cache
 def _module(path: Path, source: bytes) -> ModuleType:
     """The file as a module, run once in a process; its rules are known here alone."""
-    if path in _running:
-        raise GradstepValueError(
-            f'{path.name} asks for itself while it is run: put what compares under if __name__ == "__main__":.'
-        )
-    _running.add(path)
-    try:
-        with unlisted():
-            return run(path, source)
-    finally:
-        _running.remove(path)
+    with unlisted():
+        return run(path, source)

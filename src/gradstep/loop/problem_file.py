@@ -258,6 +258,13 @@ class _Bytes(SourceFileLoader):
         raise OSError(path)
 
 
+class WithinFileError(GradstepValueError):
+    """What a file begins while it is run, and may not."""
+
+
+_running: list[Path] = []
+
+
 def run(path: Path, source: bytes) -> ModuleType:
     """Run the file as a module, under a name that no other module has.
 
@@ -277,6 +284,7 @@ def run(path: Path, source: bytes) -> ModuleType:
         sys.path.insert(0, folder)
     before = sys.modules.get(module_name)
     sys.modules[module_name] = module
+    _running.append(path)
     try:
         spec.loader.exec_module(module)
     except BaseException as error:
@@ -288,10 +296,26 @@ def run(path: Path, source: bytes) -> ModuleType:
             file = Path(error.filename).name if error.filename else path.name
             line = f", line {error.lineno}" if error.lineno else ""
             raise GradstepValueError(f"{file}{line}: {type(error).__name__}: {error.msg}.") from error
-        if isinstance(error, Exception | SystemExit):
+        if isinstance(error, Exception | SystemExit) and not isinstance(error, WithinFileError):
             raise raised(path.name, error, path) from error
         raise
+    finally:
+        _running.pop()
     return module
+
+
+def refuse_within_a_file(what: str) -> None:
+    """Refuse to begin ``what`` while a file of the user's is run: each of its processes would run the file again.
+
+    Raises
+    ------
+    WithinFileError
+        Naming the file.
+    """
+    if _running:
+        raise WithinFileError(
+            f'{_running[-1].name} begins {what} while it is run: put that under if __name__ == "__main__":.'
+        )
 
 
 def find(module: ModuleType, path: Path, name: str, more: tuple[type, ...] = ()) -> Any:
