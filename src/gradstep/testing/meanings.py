@@ -1,4 +1,4 @@
-"""What each law means to the author of a rule, and what to write where one is broken."""
+"""The laws in words: what each asks of the author of a rule, and what to write where one is broken."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
