@@ -258,8 +258,8 @@ class _Bytes(SourceFileLoader):
         raise OSError(path)
 
 
+class WithinFileError(GradstepValueError):
     """An error of a file that begins, while it is run, what would run it again."""
-    """What a file begins while it is run, and may not."""
 
 
 _running: list[Path] = []
