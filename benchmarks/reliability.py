@@ -31,6 +31,7 @@ PROMISES = {
     "P9": "Same input, same bits: any number of threads, any CPU level, either engine.",
     "P10": "A step that several processes share has the bits of one, whatever their number.",
     "P11": "Safe with fork, spawn, forkserver, loky and threads.",
+    "P12": "Every file that a release has written stays readable.",
     "P13": "Others can read it.",
     "P14": "Any input gives a state or a CheckpointError, in bounded memory.",
     "P15": "What was saved is what you had.",

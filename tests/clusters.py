@@ -118,6 +118,9 @@ class Hosts:
     def address(self, k):
         return f"{self.net}.{k + 1}"
 
+    def interface(self, k):
+        return f"v{self.names[k]}"
+
     def before(self, k):
         return ["ip", "netns", "exec", self.names[k]]
 

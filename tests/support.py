@@ -106,7 +106,7 @@ COMMAND = [sys.executable, "-W", "error", "-c", "import sys; from gradstep.cli i
 
 def environment(**more):
     kept = {key: x for key, x in os.environ.items() if key not in ("NO_COLOR", "FORCE_COLOR", "COLUMNS")}
-    return {**kept, "PYTHONPATH": str(SOURCE), "TERM": "xterm-256color", **more}
+    return {**kept, "PYTHONPATH": str(SOURCE), "TERM": "xterm-256color", "LC_ALL": "C.UTF-8", **more}
 
 
 def at_a_terminal(arguments, folder, until=None, **more):

@@ -79,10 +79,19 @@ def test_the_thresholds_of_findings_stand_in_the_page():
 
 def test_the_readme_quotes_adam_as_it_is():
     source = (ROOT / "src/gradstep/rules/adam.py").read_text(encoding="utf-8")
-    quoted = next(code for code in blocks(ROOT / "README.md") if "@rule" in code)
+    fences = re.findall(r"```\w*\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), flags=re.DOTALL)
+    quoted = next(code for code in fences if "@rule" in code)
     assert [line for line in quoted.splitlines() if line] == [
         line for line in source[source.index("def scalars") :].splitlines() if line
     ]
+
+
+def test_the_readme_shows_what_show_prints(capsys):
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    [quoted] = re.findall(r"```\n(What differs\n.*?)```", text, flags=re.DOTALL)
+    assert main(["show", "torch.Adam", "keras.Adam", "optax.adam"]) == 0
+    printed = capsys.readouterr().out
+    assert quoted in "\n".join(line.rstrip() for line in printed.splitlines())
 
 
 def test_the_readme_has_the_two_set_up_lines():

@@ -268,8 +268,12 @@ class TestRegistry:
         assert lookup("adam") is gs.adam
         with pytest.raises(gs.GradstepValueError, match=r"unknown rule 'adma'; did you mean adam"):
             lookup("adma")
-        with pytest.raises(gs.GradstepValueError, match=r"unknown rule 'zzz'; known: accumulate, adabelief, "):
+        with pytest.raises(gs.GradstepValueError, match=r"^unknown rule 'zzz'; gradstep show --list has them all\.$"):
             lookup("zzz")
+        with pytest.raises(
+            gs.GradstepValueError, match=r"^unknown rule 'mmsp'; the nearest .*rmsprop.*; gradstep show"
+        ):
+            lookup("mmsp")
 
     def test_a_copy_is_handed_out(self):
         registry().clear()

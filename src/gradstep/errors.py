@@ -36,6 +36,10 @@ class InUseError(GradstepError, RuntimeError):
     """An optimizer is used within its own step, where it cannot be. Nothing has been changed by that use."""
 
 
+class LostError(GradstepError, ConnectionError):
+    """Processes that share steps have lost one another: all are to be started again from the last checkpoint."""
+
+
 class CheckpointError(GradstepValueError):
     """A checkpoint that is damaged, or does not belong to what it is to be restored to. Nothing has been changed."""
 
@@ -46,3 +50,7 @@ class RuleError(GradstepTypeError):
 
 class UserCodeError(GradstepError, RuntimeError):
     """A function or file of the user's raised an error, which is the cause of this one."""
+
+
+class DeviceError(GradstepError, RuntimeError):
+    """A CUDA device, or its driver, could not do what was asked of it; the text says whether anything was changed."""

@@ -17,21 +17,28 @@ _ALSO_CALLED: Mapping[str, str] = dict.fromkeys(
 )
 
 
-def unknown(what: str, name: str, known: Iterable[str]) -> GradstepValueError:
-    """The error ``what 'name'``, with close matches, in letters of any case, or, failing those, all known names."""
+def unknown(what: str, name: str, known: Iterable[str], listed: str = "") -> GradstepValueError:
+    """The error ``what 'name'``, with close matches, in letters of any case, or, failing those, all known names.
+
+    Where there are too many for a line, ``listed`` is the command that shows them: it is told in their place.
+    """
     names = sorted(known)
     lowered, asked = {x.lower(): x for x in names}, name.lower()
     asked = asked if asked in lowered else _ALSO_CALLED.get(asked, asked)
     matches = [asked] if asked in lowered else difflib.get_close_matches(asked, lowered, n=3)
     close = [lowered[x] for x in matches]
     hint = f"did you mean {' or '.join(close)}?" if close else f"known: {', '.join(names)}."
+    if listed and not close:
+        near = [lowered[x] for x in difflib.get_close_matches(asked, lowered, n=3, cutoff=0.4)]
+        nearest = f"the nearest {'is' if len(near) == 1 else 'are'} {', '.join(near)}; " if near else ""
+        hint = f"{nearest}{listed} has them all."
     return GradstepValueError(f"{what} {name!r}; {hint}")
 
 
-def find(what: str, name: str, known: Mapping[str, T]) -> T:
+def find(what: str, name: str, known: Mapping[str, T], listed: str = "") -> T:
     """Return the value of that name in ``known``, or raise the error of :func:`unknown`."""
     if name not in known:
-        raise unknown(what, name, known)
+        raise unknown(what, name, known, listed)
     return known[name]
 
 

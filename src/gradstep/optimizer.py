@@ -55,7 +55,8 @@ class Optimizer(Face):
         (the step does not happen; ``opt.skipped`` counts it) or ``"ignore"`` (no look at them; where a stage takes a
         norm, one that is not finite is refused all the same). All or nothing, never half a step.
     engine
-        ``"auto"``, ``"compiled"`` (NumPy and llvmlite) or ``"eager"``. The result is the same, bit for bit.
+        ``"auto"``, ``"compiled"`` (NumPy and llvmlite) or ``"eager"``. The result is the same, bit for bit. ``"cuda"``:
+        arrays on a device, contiguous; proved off the device and not yet run on one, see docs/gpu.md.
     threads
         The most threads that a step of the compiled engine may use, the caller's among them; None: as
         :func:`gradstep.set_threads` says. Small steps use one. The result is the same, bit for bit.
@@ -326,7 +327,7 @@ class Optimizer(Face):
 
     @property
     def engine(self) -> str:
-        """``"compiled"`` or ``"eager"``."""
+        """``"compiled"``, ``"eager"`` or ``"cuda"``."""
         return self._step.kind
 
     @property

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from gradstep import rules
+from gradstep.bench import Kind, Size, measure
 from gradstep.bench.contenders import (
     KINDS,
     OURS,
@@ -27,9 +28,10 @@ TESTED = [name for name in KINDS if not name.endswith("-state") and name != "pyt
 ALIKE = ["sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adadelta", "adam", "adamw"]
 
 
-def away_from_zero(rng, dtype):
+def away_from_zero(rng, work):
     """Numbers of size 0.5 to 1.5, so that where an epsilon stands makes no difference, in tensors of two sizes."""
-    return [(rng.uniform(0.5, 1.5, n) * rng.choice([-1, 1], n)).astype(dtype) for n in (40, 7)]
+    shapes = ((8, 5), (7, 3)) if work.declared.whole else (40, 7)
+    return [(rng.uniform(0.5, 1.5, n) * rng.choice([-1, 1], n)).astype(work.dtype) for n in shapes]
 
 
 def made(name, work, arrays):
@@ -44,14 +46,14 @@ def made(name, work, arrays):
 def trajectory(name, work):
     """The parameters after each step, each tensor after the other."""
     rng = np.random.default_rng(3)
-    contender = made(name, work, away_from_zero(rng, work.dtype))
+    contender = made(name, work, away_from_zero(rng, work))
     out = []
     for _ in range(STEPS):
-        grads = contender.gradients(away_from_zero(rng, work.dtype))
+        grads = contender.gradients(away_from_zero(rng, work))
         contender.begin()
         contender.attach(grads)
         contender.step(grads)
-        out.append(np.concatenate([np.array(x, "f8") for x in contender.parameters()]))
+        out.append(np.concatenate([np.array(x, "f8").ravel() for x in contender.parameters()]))
     return np.array(out)
 
 
@@ -86,10 +88,11 @@ def test_the_whole_phase_clips_alike(name):
 @pytest.mark.parametrize("name", ["torch-single", "torch-foreach", "optax", "numpy"])
 def test_the_whole_phase_averages_alike(name):
     rng = np.random.default_rng(4)
-    work, first = Work("sgd", chain=True), away_from_zero(rng, "f4")
+    work = Work("sgd", chain=True)
+    first = away_from_zero(rng, work)
     ours, other = made(OURS, work, first), made(name, work, first)
     for _ in range(STEPS):
-        arrays = away_from_zero(rng, "f4")
+        arrays = away_from_zero(rng, work)
         for contender in (ours, other):
             grads = contender.gradients(arrays)
             contender.attach(grads)
@@ -122,6 +125,37 @@ def test_every_rule_runs_or_says_why_not(rule, name):
     changed = moved[-1] != moved[0]
     # optax's steps of the first two are too small for some float32 at first; rprop takes back where signs turn
     assert changed.any() if (name, rule) in {("optax", x) for x in ("dog", "prodigy", "rprop")} else changed.all()
+
+
+def test_muon_of_torch_in_float32_rounds_no_product_and_leaves_theirs_as_it_was():
+    torch = pytest.importorskip("torch")
+    work = Work("muon")
+    in_bfloat16, mine, exact = (trajectory(name, work) for name in ("torch-single", "torch-float32", OURS))
+    before = torch.optim._muon._zeropower_via_newtonschulz
+    assert 1e-4 < np.abs(mine - in_bfloat16).max() < 0.03
+    assert trajectory("torch-single", work) == pytest.approx(in_bfloat16, abs=0)
+    assert torch.optim._muon._zeropower_via_newtonschulz is before
+    assert mine.shape == exact.shape
+
+
+def test_a_contender_of_one_rule_is_not_missed_in_others(monkeypatch):
+    never = Kind("never", None, "numpy", rules=("muon",))
+    result = measure(Work("sgd"), Size(1, 10), [KINDS[OURS], never], seconds=0.0, pause=0.0)
+    assert ([row.contender for row in result.rows], result.skipped) == ([OURS], [])
+
+
+def test_every_rule_of_whole_arrays_has_a_peer():
+    named = {*torch_optim.RULES, *optax_jit.RULES, *pytorch_optimizer.RULES}
+    assert {name for name in OF_GRADIENTS if registry()[name].whole} <= named
+
+
+@pytest.mark.parametrize("rule", [name for name in OF_GRADIENTS if registry()[name].whole])
+@pytest.mark.parametrize("name", ["pytorch_optimizer", "pytorch_optimizer-scalable"])
+def test_matrices_by_pytorch_optimizer(rule, name):
+    if (KINDS[name].rules or (rule,)) == (rule,):
+        moved = trajectory(name, Work(rule))
+        assert np.isfinite(moved).all()
+        assert (moved[-1] != moved[0]).any()
 
 
 def test_a_missing_library_is_told():

@@ -17,7 +17,7 @@ NAMES = [OURS, "torch-fused", "numpy"]
 
 def result(size, tensors, elements, names=NAMES, work="adam"):
     rows = [Measured(n, 2.0 * k + elements, 1.0, 1e7, 1.0, 1.0, None, 16.0, None, [2.0]) for k, n in enumerate(names)]
-    return Result(work, size, "float32", tensors, elements, None, None, rows, [])
+    return Result(work, size, "float32", tensors, elements, elements, None, None, rows, [])
 
 
 ONE = [result("1x100", 1, 100), result("1x1e6", 1, 10**6, NAMES[:2])]

@@ -60,8 +60,8 @@ def test_cells_of_a_row():
 
 
 def test_a_title_and_what_is_said_beneath():
-    quiet = Result("adam", "1x10", "float32", 1, 10, None, 0.01, [], [Skipped("keras", "is slow")])
-    loud = Result("adam", "2x500000", "float64", 2, 10**6, 31.44, 0.256, [], [Skipped("keras", "is slow")])
+    quiet = Result("adam", "1x10", "float32", 1, 10, 10, None, 0.01, [], [Skipped("keras", "is slow")])
+    loud = Result("adam", "2x500000", "float64", 2, 10**6, 5 * 10**5, 31.44, 0.256, [], [Skipped("keras", "is slow")])
     assert title(quiet) == "adam, 1x10 float32: 1 tensor, 10 elements"
     assert title(loud) == "adam, 2x500000 float64: 2 tensors, 1,000,000 elements; stream 31.4 GB/s"
     assert remarks([quiet]) == ["not measured: keras: is slow"]

@@ -5,7 +5,7 @@ import pytest
 
 from gradstep.bench.contenders import KINDS, OURS, Kind, choose
 from gradstep.bench.plan import batches, need, sets_of
-from gradstep.bench.work import FULL, QUICK, Size, Work, numbers, read_sizes
+from gradstep.bench.work import FULL, MATRICES, QUICK, Size, Work, numbers, read_sizes
 from gradstep.errors import GradstepValueError
 
 OTHERS = [Kind(name, None, "numpy") for name in "ab"]
@@ -27,8 +27,42 @@ def test_sizes_are_read_and_written_alike():
     ]
 
 
+def test_sizes_of_matrices():
+    (both,) = read_sizes("2x768x768+1x768x3072")
+    assert both == Size(2, (768, 768), Size(1, (768, 3072)))
+    assert both.shapes == [(768, 768), (768, 768), (768, 3072)]
+    assert (both.tensors, both.elements, both.largest) == (3, 768 * 768 * 2 + 768 * 3072, 768 * 3072)
+    assert (str(both), str(read_sizes(MATRICES)[0])) == ("2x768x768+1x768x3072", MATRICES)
+    assert [size.has_matrices for size in (both, *read_sizes("1x1e+6,3x5+2x4"))] == [True, False, False]
+    assert [x.shape for x in numbers(Work("muon"), Size(2, (3, 4), Size(1, 5)), 0)] == [(3, 4), (3, 4), (5,)]
+
+
+def test_squares_of_state_count_by_their_sides():
+    # theta, and for 10x30 a square of 10 and one of 30; four sets of gradients, the first parameters and a set
+    assert need(Work("shampoo"), Size(1, (10, 30)), [OURS_ALONE]) == 4 * (300 + 100 + 900 + 4 * 300 + 2 * 300)
+
+
 @pytest.mark.parametrize(
-    "text", ["", "100", "x", "1x", "x5", "0x5", "5x0", "-1x5", "1x5.5", "1x1e-3", "1x1e999", "axb"]
+    "text",
+    [
+        "2x3+",
+        "2x3+x4",
+        "2x3x",
+        "2x3x0",
+        "2x3x1.5",
+        "",
+        "100",
+        "x",
+        "1x",
+        "x5",
+        "0x5",
+        "5x0",
+        "-1x5",
+        "1x5.5",
+        "1x1e-3",
+        "1x1e999",
+        "axb",
+    ],
 )
 def test_what_is_no_size_is_refused(text):
     with pytest.raises(GradstepValueError, match="cannot read the size"):

@@ -43,10 +43,40 @@ def test_several_sizes_rules_and_the_whole_phase(capsys):
 
 
 def test_all_rules(capsys, monkeypatch):
-    made = lambda work, size, *_: Result(str(work), str(size), work.dtype, 1, 10, None, None, [], [])  # noqa: E731
+    made = lambda work, size, *_: Result(str(work), str(size), work.dtype, 1, 10, 10, None, None, [], [])  # noqa: E731
     monkeypatch.setattr("gradstep.bench.measure", made)
     out = run(capsys, *TINY, "--rule", "all")
     assert [line.split(",")[0] for line in out.splitlines() if line] == OF_GRADIENTS
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sizes"),
+    [
+        (["--rules"], [("148x1000", False), ("1x1e7", False), ("24x768x768+12x768x3072", True)]),
+        (["--rules", "--sizes", "3x5x4"], [("3x5x4", True)]),
+        (["--rules", "--sizes", "7x9"], [("7x9", False)]),
+    ],
+)
+def test_rules_each_at_the_sizes_of_its_kind(arguments, sizes, capsys, monkeypatch):
+    asked = []
+
+    def made(work, size, *_):
+        asked.append((str(size), work.rule))
+        rows = [Measured("gradstep", 2.0, 1.0, 3.0, 1.0, 1.0, None, 4.0, 6 * size.largest, [2.0])]
+        return Result(work.rule, str(size), work.dtype, 1, size.elements, size.largest, None, None, rows, [])
+
+    monkeypatch.setattr("gradstep.bench.measure", made)
+    out = run(capsys, *arguments)
+    is_whole = {name: gs.rule.registry()[name].whole for name in OF_GRADIENTS}
+    assert asked == [(size, name) for size, whole in sizes for name in OF_GRADIENTS if is_whole[name] is whole]
+    assert ("muon" in out) is sizes[-1][1]
+    assert ("1.5 arrays" in out) is sizes[-1][1]  # 6 bytes an element of float32
+
+
+def test_a_rule_of_whole_arrays_has_matrices_as_its_default(capsys, monkeypatch):
+    made = lambda work, size, *_: Result(str(work), str(size), work.dtype, 1, 10, 10, None, None, [], [])  # noqa: E731
+    monkeypatch.setattr("gradstep.bench.measure", made)
+    assert "muon, 24x768x768+12x768x3072 float32" in run(capsys, "--rule", "muon")
 
 
 def test_what_is_missing_is_said(capsys, monkeypatch):

@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -15,8 +17,10 @@ from gradstep.compare.clusters import dask_cluster
 from gradstep.compare.clusters.dispatch import ClusterError
 from gradstep.compare.conduct import Listener
 from gradstep.compare.workers import Workers
+from support import environment
 
 pytestmark = pytest.mark.process
+needs_ray = pytest.mark.skipif(find_spec("ray") is None, reason="needs gradstep[ray]")
 needs_dask = pytest.mark.skipif(find_spec("dask") is None, reason="needs gradstep[dask]")
 
 # A module and data beside it; seed 1 fails; all thread pools have one thread.
@@ -185,6 +189,22 @@ def test_no_scheduler_at_the_address(tmp_path, capsys):
     assert main([*command, "--scheduler", "nonsense://x"]) == 2
     assert capsys.readouterr().err.count("\n") == 1
     assert not (tmp_path / "out").exists()
+
+
+# -------------------------------------------------------------------------------------------------------------- ray
+
+
+@needs_ray
+def test_a_study_on_ray_is_that_of_one_machine(folder, alone, tmp_path):
+    """In a process of its own: ray leaves warnings behind, which are errors here."""
+    asked = call(folder)
+    words = [word for name in ("optimizers", *ASKED) for word in (f"--{name}", str(asked[name]))]
+    code = "import sys; from gradstep.cli import main; sys.exit(main())"
+    command = [sys.executable, "-c", code, "compare", *asked["problems"], *words, "--files", "data"]
+    command += ["--backend", "ray", "--jobs", "2", "--wait", "120", "--out", str(tmp_path / "out")]
+    done = subprocess.run(command, cwd=folder, env=environment(), capture_output=True, text=True, check=False)
+    assert (done.returncode, "Traceback" in done.stderr) == (1, False), done.stderr  # 1: seed 1 fails
+    check(Study.load(tmp_path / "out"), alone)
 
 
 @pytest.mark.parametrize(

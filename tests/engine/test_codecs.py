@@ -83,16 +83,16 @@ def encoding(name, rounding):
             return {"nearest": lambda *_: None, "low": codecs.low, "high": codecs.high}[rounding](code, bits)
 
         def read(i, mask):
-            return code.load(code.offset(values, i, 4), codecs.VALUES, mask, 4)
+            return code.load(code.offset(values, i, 4), codecs.vector(code, codecs.REAL), mask, 4)
 
         def block(k, start, stop):
-            top = code.variable(codecs.words(0))
+            top = code.variable(codecs.words(code, 0))
 
             def look(i, mask):
                 size = codecs.magnitude(code, read(i, mask), mask)
                 code.builder.store(codecs.larger(code, size, code.builder.load(top)), top)
 
-            code.builder.store(codecs.words(0), top)
+            code.builder.store(codecs.words(code, 0), top)
             vectors(code, start, stop, look)
             scale = codec.scale(code, halved(code, code.builder.load(top), lambda a, b: codecs.larger(code, a, b)))
             code.builder.store(scale, scale_place(code, scales, k), align=4)
@@ -277,7 +277,7 @@ def test_draws_are_those_of_numpy(start):
 
         def one(i, mask):
             bits = codecs.draw(code, key, code.builder.add(first, i))
-            code.store(code.builder.bitcast(bits, codecs.VALUES), code.offset(place, i, 4), mask, 4)
+            code.store(code.builder.bitcast(bits, codecs.vector(code, codecs.REAL)), code.offset(place, i, 4), mask, 4)
 
         vectors(code, i64(0), n, one)
 
@@ -308,7 +308,7 @@ def test_lanes_that_do_not_exist_count_for_nothing(n):
         stored, values, out, top = code.arguments
         builder, mask = code.builder, code.first_lanes(LANES, i64(n))
         code.store(CODECS["float16"].load(code, stored, i64(0), mask), out, None, 4)
-        sizes = codecs.magnitude(code, code.load(values, codecs.VALUES, None, 4), mask)
+        sizes = codecs.magnitude(code, code.load(values, codecs.vector(code, codecs.REAL), None, 4), mask)
         best = halved(code, sizes, lambda a, b: codecs.larger(code, a, b))
         builder.store(best, code.pointer(top, I32))
 

@@ -51,6 +51,39 @@ def test_the_same_bits_on_any_number_of_threads(name, dtype):
     assert len({fingerprint(opt) for opt in opts}) == 1
 
 
+CHAINS = {
+    "a norm of all, decay": gs.chain(gs.clip_by_global_norm(1.0), gs.decay(weight_decay=0.1), gs.muon(lr=0.02)),
+    "a norm of each, an average": gs.chain(gs.clip_by_norm(1.0), gs.adafactor(), gs.swa()),
+    "several of whole arrays": gs.chain(gs.agc_columns(), gs.centralize_rows(), gs.shampoo()),
+    "bounds, decays behind": gs.chain(
+        gs.clip_by_value(0.5), gs.sm3(), gs.l1_decay(l1=0.1), gs.cautious_decay(weight_decay=0.1)
+    ),
+    "what it was before": gs.chain(gs.l2(weight_decay=0.1), gs.came(), gs.lookahead(k=2)),
+    "around all": gs.chain(gs.decay(weight_decay=0.1), gs.muon(), gs.schedule_free()),
+}
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+@pytest.mark.parametrize("name", CHAINS)
+def test_chains_have_the_same_bits(name, dtype):
+    shapes = [(30, 20), (20, 30), (33, 2), (2, 33), (70, 1), (1, 5)]
+    opts = [made(CHAINS[name], shapes, engine, dtype) for engine in ("eager", "compiled")]
+    for opt in opts:
+        for seed in (1, 2, 3):
+            opt.step(gradients(shapes, seed, dtype))
+    assert fingerprint(opts[0]) == fingerprint(opts[1])
+
+
+@pytest.mark.parametrize(
+    "tx", [gs.chain(gs.muon(), gs.cautious()), gs.chain(gs.gradient_noise(), gs.muon())], ids=["a sum behind", "noise"]
+)
+def test_chains_that_are_not_for_a_plan_go_the_other_way(tx):
+    opts = [made(tx, [(6, 5)], engine) for engine in ("eager", "compiled")]
+    for opt in opts:
+        opt.step(gradients([(6, 5)], 1))
+    assert fingerprint(opts[0]) == fingerprint(opts[1])
+
+
 @pytest.mark.usefixtures("own_registry")
 class TestWords:
     """Each word on operands of each shape and layout, with the reference beside it."""
@@ -140,10 +173,11 @@ def test_an_interrupt_at_any_line_leaves_a_whole_update():
     assert seen == {0, 1, "in use"}
 
 
-def test_without_memory_it_goes_on_when_there_is_some(monkeypatch):
+@pytest.mark.parametrize("tx", ["muon", CHAINS["a norm of all, decay"]], ids=["alone", "chain"])
+def test_without_memory_it_goes_on_when_there_is_some(tx, monkeypatch):
     """Nothing is lost where memory fails between two parameters: the next call ends the update first."""
     shapes = [(40, 30), (50, 30)]
-    plain, opt = made("muon", shapes), made("muon", shapes)
+    plain, opt = made(tx, shapes), made(tx, shapes)
     for x in (plain, opt):
         x.step(gradients(shapes, 1))
     take = Memory.take
@@ -165,7 +199,19 @@ def test_without_memory_it_goes_on_when_there_is_some(monkeypatch):
     assert fingerprint(opt) == fingerprint(plain)
 
 
-@pytest.mark.parametrize(("name", "most"), [("adafactor", 0.7), ("came", 0.7), ("sm3", 0.5), ("muon", 3.1)])
+@pytest.mark.parametrize(
+    ("name", "most"),
+    [
+        ("adafactor", 0.7),
+        ("came", 0.7),
+        ("sm3", 0.5),
+        ("muon", 3.1),
+        (CHAINS["a norm of each, an average"], 0.7),
+        (CHAINS["bounds, decays behind"], 0.5),
+        (CHAINS["a norm of all, decay"], 3.1),
+    ],
+    ids=["adafactor", "came", "sm3", "muon", "adafactor in a chain", "sm3 in a chain", "muon in a chain"],
+)
 def test_a_step_takes_the_memory_of_one_parameter(name, most):
     """In arrays of the size of the largest; the lanes of sums are 0.64 of one here, and less of larger ones."""
     shapes = [(200, 200)] * 8

@@ -20,7 +20,7 @@ optax = pytest.importorskip("optax")
 jnp = jax.numpy
 
 from gradstep.interop import traced  # noqa: E402
-from gradstep.interop.optax import transformation  # noqa: E402
+from gradstep.interop.optax import dump_state, load_state, transformation  # noqa: E402
 
 # Roots of squares hang on their least eigenvalues, and not on the rounding of the others alone.
 RULES = {name: registry()[name] for name in OF_GUESTS if not set(SQUARES) & set(registry()[name].shapes.values())}
@@ -294,6 +294,68 @@ class TestOptax:
         wanted, _ = run(gs.nadam, np.ones(4, "f4"), lambda k: np.full(4, 2 * k + 0.5, "f4"), 3)
         assert int(state.inner_opt_state.count) == 3
         near(got, wanted, 16)
+
+    @pytest.mark.parametrize("jit", [False, True])
+    @pytest.mark.parametrize("name", ["novograd", "ldog", "polyak", "momo"])
+    def test_numbers_of_each_array_and_the_loss(self, name, jit):
+        rule, tx = registry()[name], transformation(name)
+        step = jax.jit(stepper(tx)) if jit else stepper(tx)
+        wanted, after = nest(), gs.init(rule, nest())
+        got, state = moved(nest()), tx.init(moved(nest()))
+        for k in range(STEPS):
+            got, state = step(got, state, moved(grads(k)), value=jnp.float32(k + 1))
+            wanted, after = gs.update(rule, wanted, grads(k), after, loss=k + 1)
+            assert int(state.count) == after.t
+        near(got, wanted, 32)
+        memory = jax.tree.map(traced.from_bits, state.memory)
+        flat = {
+            key: x if isinstance(x, float) else {"w": x["w"], "b.0": x["b"][0], "b.1": x["b"][1]}
+            for key, x in memory.items()
+        }
+        assert flat.keys() == after.memory.keys()
+        for key, x in flat.items():
+            assert x == pytest.approx(after.memory[key], rel=1e-5)
+        # the first array's number is not the second's
+        assert all(len({*x.values()}) == 3 for x in flat.values() if isinstance(x, dict))
+        opt = gs.Optimizer(nest(), name)
+        load_state(opt, state)
+        assert same(dump_state(opt, tx.init(moved(nest()))), state)
+
+    def test_the_loss_as_optax_takes_it(self):
+        """By ``value=``, through a chain; without it, and where it is no number, nothing is done by guess."""
+        x = jnp.array([3.0, 4.0])
+        theirs, ours = optax.polyak_sgd(), optax.chain(transformation("optax.polyak_sgd"), optax.identity())
+        for tx in (theirs, ours):
+            updates, _ = jax.jit(tx.update)(x, tx.init(x), x, value=jnp.float32(5.0))
+            np.testing.assert_allclose(updates, -x * 5 / 25, rtol=1e-6)
+        tx = transformation("polyak")
+        with pytest.raises(gs.GradstepValueError, match=r"loss is needed; call update\(grads, state, params, value="):
+            tx.update(x, tx.init(x), x)
+        with pytest.raises(gs.GradstepTypeError, match=r"loss must be one real number, not of shape \(2,\)"):
+            tx.update(x, tx.init(x), x, value=x)
+        assert np.isnan(tx.update(x, tx.init(x), x, value=np.nan)[0]).all()
+        assert same(
+            transformation("adam").update(x, transformation("adam").init(x), x, value=1.0)[0],
+            transformation("adam").update(x, transformation("adam").init(x), x)[0],
+        )
+
+    def test_a_derivative_by_the_rate_with_numbers_of_each_array(self):
+        tx, params = transformation("ldog"), moved(nest())
+        _, state = tx.update(moved(grads(0)), tx.init(params), params)
+
+        def moved_by(lr):
+            return sum(jnp.sum(x) for x in jax.tree.leaves(tx.update(moved(grads(1)), state, params, lr=lr)[0]))
+
+        far = 1e4  # the first steps are some 1e-5 long
+        assert jax.grad(moved_by)(jnp.float32(far)) == pytest.approx(float(moved_by(far)) / far, rel=1e-3)
+
+    def test_a_derivative_by_the_loss(self):
+        tx, x = transformation("polyak"), jnp.array([3.0, 4.0])
+
+        def after(loss):
+            return jnp.sum(tx.update(x, tx.init(x), x, value=loss)[0])
+
+        assert jax.grad(after)(jnp.float32(0.5)) == pytest.approx(-7 / 25, rel=1e-4)
 
     def test_masked_and_partition(self):
         params = moved(nest())

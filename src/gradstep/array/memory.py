@@ -153,7 +153,13 @@ def numpy_place(x: Any) -> NDArray[Any] | None:
     if isinstance(x, np.ndarray):
         return x
     if not array_api_compat.is_torch_array(x):
-        return None
+        found = getattr(x, "__cuda_array_interface__", None)
+        if found is None:
+            return None
+        size = int(found["typestr"][2:])
+        keys = ("data", "shape", "strides")
+        place = {**{key: found.get(key) for key in keys}, "typestr": f"|V{size}", "version": 3}
+        return np.asarray(SimpleNamespace(__array_interface__=place)) if found["data"][0] else None
     size = x.element_size()
     place = {
         "data": (x.data_ptr(), False),

@@ -8,11 +8,12 @@
 from gradstep.bench.contenders import KINDS, OURS, Kind, choose
 from gradstep.bench.results import Measured, Result
 from gradstep.bench.side_by_side import measure
-from gradstep.bench.work import FULL, QUICK, Size, Work, read_sizes
+from gradstep.bench.work import FULL, MATRICES, QUICK, Size, Work, read_sizes
 
 __all__ = [
     "FULL",
     "KINDS",
+    "MATRICES",
     "OURS",
     "QUICK",
     "Kind",

@@ -19,7 +19,8 @@ def sets_of(work: Work, size: Size) -> int:
 def need(work: Work, size: Size, kinds: Sequence[Kind]) -> float:
     """Bytes that these contenders hold side by side while one steps; an estimate from above."""
     one = size.elements * BYTES[work.dtype]
-    own = sum(1 + work.slots + kind.spare for kind in kinds)
+    kept = sum(map(work.kept, size.shapes)) / size.elements
+    own = sum(1 + kept + kind.spare for kind in kinds)
     gradients = sets_of(work, size) * len({kind.arrays for kind in kinds})
     # Beside them, while they are made: the first parameters, and a set of gradients on its way into a library.
     return one * (own + gradients) + 2 * size.elements * max(4, BYTES[work.dtype])

@@ -55,8 +55,8 @@ class Result:
     ----------
     work, size, dtype
         The work, the size and the element type.
-    tensors, elements
-        Their number, and the number of elements in all of them.
+    tensors, elements, largest
+        Their number, the number of elements in all of them, and that of the largest.
     stream_gb_per_s
         Of the kernel that only moves data.
     others
@@ -72,6 +72,7 @@ class Result:
     dtype: str
     tensors: int
     elements: int
+    largest: int
     stream_gb_per_s: float | None
     others: float | None
     rows: list[Measured]

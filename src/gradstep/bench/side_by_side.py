@@ -45,8 +45,9 @@ def measure(work: Work, size: Size, kinds: Sequence[Kind], seconds: float, pause
     pause
         Seconds before each turn.
     """
-    first, *others = kinds
-    groups, skipped = batches(work, size, [first, STREAMS, *others], free_bytes())
+    first, *others = [kind for kind in kinds if kind.rules is None or work.rule in kind.rules]
+    streams = [] if work.declared.whole else [STREAMS]  # what products and decompositions take is no matter of memory
+    groups, skipped = batches(work, size, [first, *streams, *others], free_bytes())
     found: dict[str, _Measured] = {}
     disturbed: list[float | None] = []
     for group in groups:
@@ -144,7 +145,9 @@ def _result(
             )
         )
     rows.sort(key=lambda row: row.us)
-    return Result(str(work), str(size), work.dtype, size.tensors, size.elements, reached, others, rows, skipped)
+    return Result(
+        str(work), str(size), work.dtype, size.tensors, size.elements, size.largest, reached, others, rows, skipped
+    )
 
 
 def _line(error: Exception) -> str:

@@ -1,30 +1,15 @@
 """Tables for the terminal, and the words in them."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 from gradstep.bench.contenders import OURS
 from gradstep.bench.results import Measured, Result
 from gradstep.bench.storage_errors import StorageError
-
-if TYPE_CHECKING:
-    from rich.table import Table
+from gradstep.bench.work import BYTES
 
 DISTURBED = 0.03  # of the cores' time
+Lines = tuple[list[str], list[list[str]]]  # headings, and the cells under them
 HEADINGS = ("contender", "µs/step", "quartiles", "/ gradstep", "GB/s", "of stream", "bytes/param", "peak extra")
-
-
-def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> "Table":
-    """A plain table, Gradstep's row in bold."""
-    from rich import box
-    from rich.table import Table
-
-    made = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-    for k, heading in enumerate(headings):
-        made.add_column(heading, justify="right" if k else "left", no_wrap=True)
-    for row in rows:
-        made.add_row(*row, style="bold" if row[0] == OURS else None)
-    return made
 
 
 def title(result: Result) -> str:
@@ -59,31 +44,41 @@ def cells(row: Measured) -> tuple[str, ...]:
     )
 
 
-def ratios(results: Sequence[Result]) -> "Table":
-    """A row for each rule at one size: what its step takes, that beside Adam's, and each peer's time over ours."""
+def ratios(results: Sequence[Result]) -> Lines:
+    """A row for each rule at one size: what its step takes, that beside Adam's, and each peer's time over ours.
+
+    Where Adam is not among them, in its place stands the memory that our step took for a while, in arrays of the size
+    of the largest.
+    """
     peers = dict.fromkeys(row.contender for result in results for row in result.rows if row.contender != OURS)
     times = {x.work: {row.contender: row for row in x.rows} for x in results}
     adam = times.get("adam")
+    spare = {x.work: _in_arrays(x, times[x.work][OURS].peak_bytes) for x in results}
     rows: list[list[str]] = []
     for rule, own in times.items():
-        beside = "-" if adam is None else f"{own[OURS].us / adam[OURS].us:.2f}"
+        beside = spare.get(rule, "-") if adam is None else f"{own[OURS].us / adam[OURS].us:.2f}"
         rows.append([rule, digits(own[OURS].us), beside, *(f"{own[p].ratio:.2f}" if p in own else "-" for p in peers)])
-    return table(["rule", "µs/step", "/ adam", *(f"{peer} / ours" for peer in peers)], rows)
+    return ["rule", "µs/step", "/ adam" if adam else "peak extra", *(f"{peer} / ours" for peer in peers)], rows
 
 
-def curves(results: Sequence[Result], slopes: Mapping[str, float]) -> "Table":
+def _in_arrays(result: Result, peak: int | None) -> str:
+    size = result.largest * BYTES[result.dtype]
+    return "-" if peak is None else f"{peak / size:.1f} arrays"
+
+
+def curves(results: Sequence[Result], slopes: Mapping[str, float]) -> Lines:
     """Microseconds a step of each contender at each size, and the slope at the end."""
     rows: list[list[str]] = []
     for name in slopes:
         times = [{row.contender: digits(row.us) for row in result.rows}.get(name, "-") for result in results]
         rows.append([name, *times, f"{slopes[name]:.2f}"])
-    return table(["µs/step", *(result.size for result in results), "slope"], rows)
+    return ["µs/step", *(str(result.size) for result in results), "slope"], rows
 
 
-def errors(found: Sequence[StorageError]) -> "Table":
+def errors(found: Sequence[StorageError]) -> Lines:
     """A row for each way to store."""
     rows = [[e.variant, f"{e.largest:.1e}", f"{e.rms:.1e}", f"{e.bytes_per_parameter:.4g}"] for e in found]
-    return table(["stored as", "largest", "RMS", "bytes/param"], rows)
+    return ["stored as", "largest", "RMS", "bytes/param"], rows
 
 
 def digits(x: float) -> str:

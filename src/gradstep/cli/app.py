@@ -13,7 +13,7 @@ import gradstep
 from gradstep.cli.bench import bench
 from gradstep.cli.check import check
 from gradstep.cli.checkpoint import checkpoint
-from gradstep.cli.common import INTERRUPTED, Ended, complain, say
+from gradstep.cli.common import INTERRUPTED, Ended, complain, say, speak
 from gradstep.cli.compare import compare
 from gradstep.cli.info import info, problems
 from gradstep.cli.merge import merge
@@ -21,6 +21,9 @@ from gradstep.cli.play import play
 from gradstep.cli.report import report
 from gradstep.cli.run import run as run_own
 from gradstep.cli.show import show
+from gradstep.cli.spelling import prepare
+from gradstep.cli.started import told
+from gradstep.cli.verbs import Verbs
 from gradstep.cli.watch import watch
 from gradstep.errors import GradstepError
 
@@ -42,14 +45,17 @@ def _stays() -> Generator[None]:
 
 app = typer.Typer(
     name="gradstep",
+    cls=Verbs,
+    epilog="For example: gradstep compare digits-mlp; gradstep run mine.py:fit; gradstep show adam.",
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for verb in (compare, merge, watch, report, play, check, bench, show, problems, info):
+for name, verb in {"compare": compare, "run": run_own}.items():
+    app.command(name)(_stays()(verb))
+for verb in (watch, report, merge, show, check, play, bench, problems, info):
     app.command()(_stays()(verb))
-app.command("run")(_stays()(run_own))
 app.add_typer(checkpoint, name="checkpoint")
 
 
@@ -68,8 +74,8 @@ def entry(
 def run(arguments: list[str]) -> int:
     """The exit code of one command line; every error that a user can cause is one line on stderr."""
     for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="replace")  # type: ignore[union-attr]  # a terminal without "≥" shows "?"
+        prepare(stream)
+    speak(arguments[:1] != ["run"] or told()[0] == 0)
     try:
         code = app(arguments, prog_name="gradstep", standalone_mode=False)
     except GradstepError as error:

@@ -10,14 +10,23 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gradstep.cli.common import console, require, say, writable_file
+from gradstep.cli.common import console, named_optimizer, require, say, writable_file
 from gradstep.cli.info import OPTIONAL
-from gradstep.errors import NonFiniteError
+from gradstep.errors import GradstepTypeError, NonFiniteError
+from gradstep.form.rule import Rule
 
 if TYPE_CHECKING:
     from gradstep.bench import Kind, Result, Size, Work
 
-RULES_AT, RULES_BESIDE = "148x1000,1x1e7", "pytorch_optimizer,torch-foreach,optax"
+RULES_AT, RULES_BESIDE = "148x1000,1x1e7", "pytorch_optimizer,torch-foreach,torch-float32,optax"
+SIZES_HELP = (
+    "Comma-separated tensors x elements, 148x1000,1x1e6; matrices are 2x768x768+1x768x3072. Default: six up to 1x1e6; "
+    "for a rule of whole arrays 24x768x768+12x768x3072."
+)
+RULES_HELP = (
+    "A line for each rule: those by elements and by sums at 148x1000,1x1e7, those of whole arrays at "
+    "24x768x768+12x768x3072; with --sizes each at those that are of its kind."
+)
 PAUSE_HELP = (
     "Seconds before each contender's turn: torch's workers spin for a while after a step and would take a core "
     "from the next."
@@ -25,14 +34,12 @@ PAUSE_HELP = (
 
 
 def bench(
-    sizes: Annotated[
-        str | None, typer.Option(help="Comma-separated tensors x elements: 148x1000,1x1e6. Default: six up to 1x1e6.")
-    ] = None,
+    sizes: Annotated[str | None, typer.Option(help=SIZES_HELP)] = None,
     full: Annotated[bool, typer.Option("--full", help="The large sizes too: 1x1e7, 1x5e7, 148x840000.")] = False,
-    rule: Annotated[str, typer.Option(help="A rule's name, or all.")] = "adam",
+    rule: Annotated[str, typer.Option(help="A rule's name, your own FILE.py:NAME, or all.")] = "adam",
     rules: Annotated[
         bool,
-        typer.Option("--rules", help="Every elementwise rule and every one by sums, a line each; 148x1000,1x1e7."),
+        typer.Option("--rules", help=RULES_HELP),
     ] = False,
     chain: Annotated[
         bool, typer.Option("--chain", help="The whole phase: clip by global norm, the rule, average of parameters.")
@@ -58,19 +65,24 @@ def bench(
 ) -> None:
     """Measure an optimizer step side by side with other libraries' in one process; print a table for each size."""
     require("rich", *["matplotlib"] * (plot is not None))
-    from gradstep.bench import FULL, QUICK, Work, choose, read_sizes
+    from gradstep.bench import FULL, MATRICES, QUICK, Work, choose, read_sizes
     from gradstep.form.rule import registry
 
     if not (math.isfinite(seconds) and math.isfinite(pause)):
         raise typer.BadParameter("--seconds and --pause must be finite.")
     if full + scaling + errors + (sizes is not None) > 1:
         raise typer.BadParameter("--sizes, --full, --scaling and --errors exclude one another.")
-    chosen = read_sizes(sizes or (RULES_AT if rules else FULL if full else QUICK))
     names = [rule]
     if rule == "all" or rules:
-        own = {name: x for name, x in registry().items() if x.module.startswith("gradstep.rules.") and not x.extras}
-        names = [name for name, x in own.items() if not (rules and x.whole)]  # the sizes are of arrays of one axis
-    works = [Work(name, dtype, chain, seed, threads) for name in names]
+        names = [name for name, x in registry().items() if x.module.startswith("gradstep.rules.") and not x.extras]
+    known = registry()
+    if ".py" in rule:
+        known[rule] = own_rule(rule)
+    works = [Work(name, dtype, chain, seed, threads, known) for name in names]
+    is_whole = len(works) == 1 and works[0].declared.whole
+    chosen = read_sizes(
+        sizes or (f"{RULES_AT},{MATRICES}" if rules else FULL if full else MATRICES if is_whole else QUICK)
+    )
     kinds = choose(RULES_BESIDE if rules and peers is None else peers)
     if scaling + errors and len(works) > 1:
         raise typer.BadParameter("--scaling and --errors take one rule.")
@@ -91,6 +103,14 @@ def bench(
         content, figure = compared(works, chosen, kinds, seconds, pause)
     settings = {"seconds": seconds, "pause": pause, "seed": seed, "threads": threads}
     save({"settings": settings, **content}, figure, json, plot)
+
+
+def own_rule(name: str) -> "Rule":
+    """Return the rule of a file of the user's own."""
+    found = named_optimizer(name)
+    if not isinstance(found, Rule):
+        raise GradstepTypeError(f"{name} is a chain, and a rule is timed; --chain times one around it.")
+    return found
 
 
 def compared(
@@ -119,13 +139,13 @@ def in_lines(
     results: list[Result] = []
     for size in sizes:
         here: list[Result] = []
-        for work in works:
+        for work in (x for x in works if x.declared.whole == size.has_matrices):
             try:
                 here.append(measure(work, size, kinds, seconds, pause))
             except NonFiniteError as error:  # gradients are random: a rule that finds its rate may run away on them
                 say(f"{work} at {size} is left out: {error}")
         screen.print(f"{size} {works[0].dtype}: time of a step", style="bold")
-        screen.print(ratios(here))
+        table(*ratios(here))
         remark(here)
         screen.print()
         results += here
@@ -134,14 +154,22 @@ def in_lines(
 
 def show(result: "Result") -> None:
     """The table of one size, and who is not in it."""
-    from gradstep.bench.tables import HEADINGS, cells, table, title
+    from gradstep.bench.tables import HEADINGS, cells, title
 
     screen = console()
     screen.print(title(result), style="bold", soft_wrap=True)
     if result.rows:
-        screen.print(table(HEADINGS, [cells(row) for row in result.rows]))
+        table(HEADINGS, [cells(row) for row in result.rows])
     remark([result])
     screen.print()
+
+
+def table(headings: "Sequence[str]", rows: "Sequence[Sequence[str]]") -> None:
+    """Print a table, Gradstep's row in bold."""
+    from gradstep.bench.contenders import OURS
+    from gradstep.cli.tables import print_table
+
+    print_table(console(), headings, rows, styles=["bold" if row[0] == OURS else None for row in rows])
 
 
 def remark(results: "Sequence[Result]") -> None:
@@ -157,7 +185,7 @@ def grown(work: "Work", kinds: "Sequence[Kind]", seconds: float, pause: float) -
     from gradstep.bench import figure
     from gradstep.bench.machine import cores
     from gradstep.bench.scaling import ELEMENTS, TENSORS, THREADED, measure_all, slopes, speedups
-    from gradstep.bench.tables import curves, digits, table
+    from gradstep.bench.tables import curves, digits
 
     screen = console()
     axes: dict[str, list[Result]] = {}
@@ -166,7 +194,7 @@ def grown(work: "Work", kinds: "Sequence[Kind]", seconds: float, pause: float) -
         axes[name] = measure_all(work, sizes, kinds, seconds, pause)
         exponents[name] = slopes(axes[name], lambda r, name=name: float(getattr(r, name)))
         screen.print(f"{work} {work.dtype} against {name}; slope over the upper decade", style="bold")
-        screen.print(curves(axes[name], exponents[name]))
+        table(*curves(axes[name], exponents[name]))
         remark(axes[name])
         screen.print()
     gains = speedups(work, THREADED, cores(), seconds, pause)
@@ -176,7 +204,7 @@ def grown(work: "Work", kinds: "Sequence[Kind]", seconds: float, pause: float) -
         for gain in gains
         for n, us, factor in zip(gain.threads, gain.us, gain.speedup, strict=True)
     ]
-    screen.print(table(["contender", "size", "threads", "µs/step", "speed-up"], rows))
+    table(["contender", "size", "threads", "µs/step", "speed-up"], rows)
     content = {key: [asdict(result) for result in results] for key, results in axes.items()}
     threads = [asdict(gain) for gain in gains]
     return {**content, "slopes": exponents, "threads": threads}, lambda: figure.scaling(
@@ -192,7 +220,7 @@ def inaccuracies(work: "Work") -> tuple[dict[str, Any], None]:
     found = storage_errors(work)
     screen = console()
     screen.print(f"{work}: distance from float64 over length of path, {STEPS} updates", style="bold")
-    screen.print(errors(found))
+    table(*errors(found))
     return {"errors": [asdict(error) for error in found]}, None
 
 

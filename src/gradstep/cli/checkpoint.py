@@ -6,8 +6,9 @@ from typing import Annotated
 import typer
 
 from gradstep.cli.common import echo
+from gradstep.cli.verbs import Verbs
 
-checkpoint = typer.Typer(no_args_is_help=True, help="Files of optimizers.")
+checkpoint = typer.Typer(cls=Verbs, no_args_is_help=True, help="Files of optimizers.")
 
 
 @checkpoint.command()

@@ -20,7 +20,7 @@ OPTIMIZERS_HELP = "Comma-separated rules or constructors: adam,momentum:momentum
 
 
 def compare(
-    problems: Annotated[list[str], typer.Argument(metavar="PROBLEM...", help=PROBLEMS_HELP)],
+    problems: Annotated[list[str], typer.Argument(metavar="PROBLEM", help=PROBLEMS_HELP)],
     optimizers: Annotated[str | None, typer.Option(help=OPTIMIZERS_HELP)] = None,
     seeds: Annotated[int, typer.Option(min=1, help="Paired seeds that judge, the same for every optimizer.")] = 6,
     trials: Annotated[int, typer.Option(min=1, help="Hyperparameters tried of each optimizer on each problem.")] = 5,

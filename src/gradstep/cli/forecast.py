@@ -2,8 +2,8 @@
 
 import math
 
-from gradstep.cli.common import echo
-from gradstep.cli.screen import Screen
+from gradstep.cli.common import console, echo
+from gradstep.cli.tables import print_table
 from gradstep.compare.evidence.statistics import ENOUGH, resampled
 from gradstep.compare.forecast import Forecast, forecast
 from gradstep.compare.protocol import Plan
@@ -45,20 +45,13 @@ def _content(found: Forecast) -> dict[str, object]:
 
 
 def _costs(found: Forecast) -> None:
-    from rich.table import Table
-
-    costs = Table("problem", "runs", "seconds a run", box=None, pad_edge=False)
-    for key, n in found.runs.items():
-        costs.add_row(key, str(n), f"{found.seconds[key]:.3g}")
-    Screen().print(costs)
+    rows = [[key, str(n), f"{found.seconds[key]:.3g}"] for key, n in found.runs.items()]
+    print_table(console(), ["problem", "runs", "seconds a run"], rows)
 
 
 def _chances(found: Forecast) -> None:
-    from rich.table import Table
-
     echo("The chance, at least, that an optimizer which is quicker on all problems is claimed to beat one other,")
     echo("by how far the steps to a target spread over seeds and searches:")
-    chances = Table("quicker by", *(f"spread {noise:.0%}" for noise in found.power), box=None, pad_edge=False)
-    for factor in next(iter(found.power.values())):
-        chances.add_row(f"{factor:g}", *(f"{own[factor]:.0%}" for own in found.power.values()))
-    Screen().print(chances)
+    factors = next(iter(found.power.values()))
+    rows = [[f"{factor:g}", *(f"{own[factor]:.0%}" for own in found.power.values())] for factor in factors]
+    print_table(console(), ["quicker by", *(f"spread {noise:.0%}" for noise in found.power)], rows)

@@ -34,18 +34,14 @@ def info() -> None:
 
 def problems() -> None:
     """List the problems that `gradstep compare` knows."""
-    from rich import box
-    from rich.table import Table
-
+    from gradstep.cli.tables import print_table
     from gradstep.compare.problems import PROBLEMS
     from gradstep.compare.problems.targets import records
 
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for heading in ("problem", "family", "what is trained", "data", "size", "target (easy, hard)", "steps", "s/run"):
-        table.add_column(heading, justify="right" if heading in ("steps", "s/run") else "left")
-    measured = records()
+    headings = ["problem", "family", "what is trained", "data", "size", "target (easy, hard)", "steps", "s/run"]
+    measured, rows = records(), list[list[str]]()
     for make in PROBLEMS.values():
         p = make()
         seconds = f"{measured[p.name]['seconds']:g}" if p.name in measured else ""  # formulas take next to none
-        table.add_row(p.name, p.family, p.summary, p.source, p.size, p.levels, str(p.steps), seconds)
-    console().print(table)
+        rows.append([p.name, p.family, p.summary, p.source, p.size, p.levels, str(p.steps), seconds])
+    print_table(console(), headings, rows, texts=headings[1:-2])

@@ -1,6 +1,7 @@
 """A line for each rule: its state, the bytes that it takes, what its update sees, the year of its paper."""
 
 import re
+import textwrap
 from collections.abc import Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING
@@ -24,12 +25,23 @@ def print_list(screen: "Console") -> None:
         rows[kind].append([name, *facts([rule]).values(), year(rule) or NONE, title(rule)])
     head = ["name", *facts([]), "year", "source"]
     wide = [max(len(row[k]) for own in rows.values() for row in [head, *own]) for k in range(len(head))]
+    narrow = screen.is_terminal and sum(wide) + 2 * len(wide) > screen.width  # a file or a pipe has no width
     for kind, own in rows.items():
         screen.print("\n" * (kind != "rule") + _TITLES[kind], style="bold")
         for row in [head, *own]:
+            if narrow:
+                _stack(screen, row, wide[0])
+                continue
             line = "  ".join(f"{cell:{size}}" for cell, size in zip(row, wide, strict=True))
-            cut = "ellipsis" if screen.is_terminal else "ignore"  # a file or a pipe has no width
-            screen.print(f"  {line.rstrip()}", no_wrap=True, overflow=cut, crop=screen.is_terminal)
+            screen.print(f"  {line.rstrip()}", soft_wrap=True)
+
+
+def _stack(screen: "Console", row: Sequence[str], name: int) -> None:
+    """Print a row that is longer than a line: its name and facts, and its source beneath them, wrapped at words."""
+    first, *facts, source = row
+    for text, indent in ((f"  {first:{name}}  {'  '.join(facts)}", 6), (f"    {source}", 4)):
+        for line in textwrap.wrap(text, screen.width, subsequent_indent=" " * indent, break_on_hyphens=False):
+            screen.print(line, soft_wrap=True)
 
 
 def facts(rules: Sequence[Rule]) -> dict[str, str]:

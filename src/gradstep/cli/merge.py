@@ -9,7 +9,7 @@ from gradstep.cli.common import echo, say
 
 
 def merge(
-    studies: Annotated[list[Path], typer.Argument(metavar="STUDY...", help="Folders that `gradstep compare` wrote.")],
+    studies: Annotated[list[Path], typer.Argument(metavar="STUDY", help="Folders that `gradstep compare` wrote.")],
     out: Annotated[Path, typer.Option(help="Folder of the one; it has no study yet, or is among those given.")],
 ) -> None:
     """Join studies into one that asks for the runs of all of them; nothing is run, and nothing in them is changed.

@@ -7,13 +7,12 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, cast
 
-from rich import box
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-from rich.table import Table
 
-from gradstep.cli.common import PLAIN_WIDTH, Lines, console, sparkline
+from gradstep.cli.common import WIDTH, Lines, console, sparkline
+from gradstep.cli.tables import blocks, print_table
 from gradstep.compare.conduct import Listener
 from gradstep.compare.evidence.spending import share, whole_runs
 from gradstep.compare.evidence.study import Study, final_loss, to_target
@@ -22,7 +21,6 @@ from gradstep.compare.record import RunRecord
 from gradstep.compare.show.report.outcome import outcome
 from gradstep.compare.show.wording import (
     EDGE_NOTE,
-    Cell,
     board_cells,
     board_headings,
     chosen,
@@ -37,6 +35,7 @@ from gradstep.text import counted, duration, to_json
 
 EVERY = 10.0  # seconds from one plain line on how far it is to the next
 SPARK = 12  # bars of a curve beside a row
+MIN_BAR, NOTE = 8, 42  # characters of the shortest bar, and of what stands behind it
 
 
 class Reporter(Listener):
@@ -137,11 +136,16 @@ class PlainLines(Lines, Reporter):
 
     def end(self, study: Study, files: Sequence[Path]) -> None:
         """Print the table, and the paths of the files."""
-        table = _table(study, wide=True)
-        width = self.console.measure(table, options=self.console.options.update_width(PLAIN_WIDTH)).maximum
-        if width > self.console.width:
-            table = _table(study, wide=False)
-        self.console.print(table)
+        heads, rows = _table(study, wide=True)
+        if len(blocks(heads, rows, (), self.console.width)) > 1 and len(study.problems) == 1:
+            all_of_them, (heads, rows) = heads, _table(study, wide=False)
+            left_out = ", ".join(x for x in all_of_them if x not in heads)
+        else:
+            left_out = ""
+        print_table(self.console, heads, rows, name_style="bold")
+        if left_out:
+            ranges = "the least and greatest of the seeds"
+            self.say(f"Left out, for lines are short here: {left_out}, and {ranges}; the report has them.")
         for problem in study.problems:
             if problem not in study.spec.goals or len(study.problems) > 1:
                 self.say(f"target of {problem}: {levels(study, problem)}")
@@ -160,23 +164,14 @@ def crew(where: str, slots: Mapping[str, int]) -> str:
     return f"{counted(len(slots), 'worker')} at {where}, {counted(sum(slots.values()), 'run')} at a time"
 
 
-def _table(study: Study, wide: bool) -> Table:
+def _table(study: Study, wide: bool) -> tuple[list[str], list[list[str]]]:
     """Return the table: of one problem with all columns; of several, the result of each optimizer on each."""
     if len(study.problems) == 1:
         [problem] = study.problems
-        return _rich(headings(study, problem, wide), [entry_cells(study, x, wide) for x in entries(study, problem)])
-    return _rich(board_headings(study), [board_cells(study, row) for row in study.table()])
-
-
-def _rich(heads: Sequence[str], rows: Sequence[Sequence[Cell]]) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-    name, *others = heads
-    table.add_column(name, style="bold", no_wrap=True)
-    for heading in others:
-        table.add_column(heading, justify="right")
-    for row in rows:
-        table.add_row(*(text for text, _ in row))
-    return table
+        heads, rows = headings(study, problem, wide), [entry_cells(study, x, wide) for x in entries(study, problem)]
+    else:
+        heads, rows = board_headings(study), [board_cells(study, row) for row in study.table()]
+    return heads, [[text for text, _ in row] for row in rows]
 
 
 class LiveRows(PlainLines):
@@ -185,8 +180,8 @@ class LiveRows(PlainLines):
     def __enter__(self) -> Self:
         super().__enter__()
         name, note = (TextColumn(x, markup=False) for x in ("{task.description}", "{task.fields[note]}"))
-        columns = name, BarColumn(), MofNCompleteColumn(), note
-        self.progress = Progress(*columns, console=self.console)
+        self.bar = BarColumn()
+        self.progress = Progress(name, self.bar, MofNCompleteColumn(), note, console=self.console)
         self.crew = ""
         return self
 
@@ -196,6 +191,10 @@ class LiveRows(PlainLines):
         self.hits = dict.fromkeys(study.optimizers, 0)
         self.judged = dict.fromkeys(study.optimizers, 0)
         self.best: dict[str, RunRecord] = {}
+        # What is beside a row's bar: names, counts and gaps.
+        counts = 2 * len(str(self.total)) + 1
+        self.room = self.console.width - max(map(len, [*study.optimizers, "all"])) - counts - 4
+        self.bar.bar_width = max(MIN_BAR, min(WIDTH, self.room - NOTE))
         self.tasks = {label: self.progress.add_task(label, total=n, note="") for label, n in self.totals.items()}
         self.all = self.progress.add_task("all", total=self.total, note="")
         for run in study.runs:
@@ -237,14 +236,23 @@ class LiveRows(PlainLines):
         curve = sparkline(self.best[label].loss, SPARK) if label in self.best else ""
         hits = f"hit {self.hits[label]}/{self.judged[label]}" if self.judged[label] else ""
         left = self.left(label)
-        texts = curve, hits, f"about {duration(left)} left" if left else ""
-        self.progress.update(self.tasks[label], completed=done, note="  ".join(filter(None, texts)))
+        texts = hits, f"about {duration(left)} left" if left else "", curve
+        self.progress.update(self.tasks[label], completed=done, note=self.fitting(texts, "  "))
         self.show_all()
+
+    def fitting(self, texts: Sequence[str], between: str) -> str:
+        """Return those texts that the row has room for, the first ones first; none is cut."""
+        room = self.room - cast(int, self.bar.bar_width)
+        kept: list[str] = []
+        for text in filter(None, texts):
+            if len(between.join([*kept, text])) <= room:
+                kept.append(text)
+        return between.join(kept)
 
     def show_all(self) -> None:
         """Redraw the row of all."""
-        note = ", ".join(filter(None, [self.clock() if self.made else "", self.crew]))
-        self.progress.update(self.all, completed=len(self.runs), note=note)
+        texts = [*(self.clock() if self.made else "").split(", "), self.crew]
+        self.progress.update(self.all, completed=len(self.runs), note=self.fitting(texts, ", "))
 
 
 class JsonLines(Reporter):

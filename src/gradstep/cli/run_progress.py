@@ -19,19 +19,19 @@ EVERY = 5.0  # seconds from one line to the next
 REFRESH = 0.1  # seconds from one look of the live table to the next
 
 
-def progress(folder: Folder, spec: RunSpec, run: Run, json: TextIO | None) -> "PlainLines":
+def progress(folder: Folder, spec: RunSpec, run: Run, json: TextIO | None, processes: int = 1) -> "PlainLines":
     """Return JSON lines to where they are asked for, a live table at a terminal, plain lines elsewhere."""
     if json is not None:
-        return JsonLines(folder, spec, run, json)
-    return (LiveTable if console().is_terminal else PlainLines)(folder, spec, run)
+        return JsonLines(folder, spec, run, json, processes)
+    return (LiveTable if console().is_terminal else PlainLines)(folder, spec, run, processes)
 
 
 class PlainLines(Lines):
     """A line at the start, one every few seconds, and the summary when everything is written."""
 
-    def __init__(self, folder: Folder, spec: RunSpec, run: Run) -> None:
+    def __init__(self, folder: Folder, spec: RunSpec, run: Run, processes: int = 1) -> None:
         super().__init__()
-        self.folder, self.spec, self.run = folder, spec, run
+        self.folder, self.spec, self.run, self.processes = folder, spec, run, processes
         self.at = time.monotonic()
         self.began, self.t = self.at, run.t
 
@@ -40,6 +40,8 @@ class PlainLines(Lines):
         whence = f"goes on from step {self.run.t}" if self.run.t else "begins"
         by = self.run.method or self.run.opt.stage
         self.say(f"{self.spec.problem.rpartition('/')[2]} by {by!r} {whence} in {self.folder.shown}")
+        if self.processes > 1:
+            self.say(f"{self.processes} processes share the {self.spec.micro_batches} batches of a step")
 
     def step(self, step: Step) -> None:
         """Print the numbers of the step, now and then."""
@@ -81,8 +83,8 @@ class PlainLines(Lines):
 class LiveTable(PlainLines):
     """At a terminal: a table that stays in its place, with the values so far as bars."""
 
-    def __init__(self, folder: Folder, spec: RunSpec, run: Run) -> None:
-        super().__init__(folder, spec, run)
+    def __init__(self, folder: Folder, spec: RunSpec, run: Run, processes: int = 1) -> None:
+        super().__init__(folder, spec, run, processes)
         self.values: list[float] = []
         self.every = 1  # steps from one value to the next
         self.seen = 0
@@ -114,13 +116,20 @@ class LiveTable(PlainLines):
         out = Table.grid(padding=(0, 2))
         most = self.spec.limits.max_steps
         cells = self.cells(step)
+        name = max(map(len, cells))  # no bar is longer than what is left of a line
         if most:
-            done = round(WIDTH * min(1.0, step.t / most))
-            cells["step"] = f"{step.t}/{most}  {'━' * done}{'─' * (WIDTH - done)}"
-        cells["value"] = f"{cells['value']}  {sparkline(self.values)}"
+            cells["step"] = f"{step.t}/{most}"
+            wide = self.bars(name + len(cells["step"]))
+            done = round(wide * min(1.0, step.t / most))
+            cells["step"] += f"  {'━' * done}{'─' * (wide - done)}"
+        cells["value"] += f"  {sparkline(self.values, wide)}" if (wide := self.bars(name + len(cells["value"]))) else ""
         for key, text in cells.items():
-            out.add_row(Text(key, style="dim"), text)
+            out.add_row(Text(key, style="dim"), Text(text, overflow="fold"))
         return out
+
+    def bars(self, beside: int) -> int:
+        """Return the number of bars for which a line has room beside so many characters, and six between them."""
+        return max(0, min(WIDTH, self.console.width - beside - 6))
 
     def end(self, summary: Summary, warnings: Sequence[str]) -> None:
         """The summary in place of the table."""
@@ -131,8 +140,8 @@ class LiveTable(PlainLines):
 class JsonLines(PlainLines):
     """One JSON object a line: the run, each step, the summary."""
 
-    def __init__(self, folder: Folder, spec: RunSpec, run: Run, out: TextIO) -> None:
-        super().__init__(folder, spec, run)
+    def __init__(self, folder: Folder, spec: RunSpec, run: Run, out: TextIO, processes: int = 1) -> None:
+        super().__init__(folder, spec, run, processes)
         self.out = out
 
     def put(self, event: str, content: dict[str, Any]) -> None:
@@ -147,6 +156,7 @@ class JsonLines(PlainLines):
             {
                 "folder": str(self.folder.shown),
                 "t": self.run.t,
+                "processes": self.processes,
                 **self.spec.__dict__,
                 "limits": self.spec.limits.__dict__,
             },

@@ -12,7 +12,7 @@ from gradstep.compare.record import Source
 from gradstep.compare.shapes import DEFAULT_SHARE, SHARE, check_shape, over_a_run
 from gradstep.conventions import described
 from gradstep.errors import GradstepError, GradstepTypeError, GradstepValueError
-from gradstep.form.rule import Rule, Stage, refuse_method, registry
+from gradstep.form.rule import LISTED, Rule, Stage, refuse_method, registry
 from gradstep.naming import unknown
 from gradstep.text import Named
 
@@ -173,7 +173,7 @@ def contender(named: Named, source: Source | None = None) -> Contender:
             import_module("gradstep.variants")  # which registers more
         if named.name not in registry():
             refuse_method(named.name)
-            raise unknown("unknown optimizer", named.name, known)
+            raise unknown("unknown optimizer", named.name, known, LISTED)
     made = Contender(named, source)
     for key, word in named.words:
         if key != made.rate:

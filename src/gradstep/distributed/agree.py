@@ -9,9 +9,11 @@ import numpy as np
 
 from gradstep import errors
 from gradstep.distributed.comm import Comm, parted
-from gradstep.errors import GradstepError
+from gradstep.errors import GradstepError, LostError
+from gradstep.text import sentence
 
 WORD = 8  # bytes
+SHORT = 192  # bytes that go with the first message of a round; more take a second one
 
 
 class Rounds:
@@ -34,6 +36,14 @@ class Rounds:
         """Make a call of the ``comm``; where that itself fails, there is nobody left to tell."""
         try:
             act(*arguments)
+        except Exception as error:
+            self.refuse(
+                LostError(
+                    f"the processes have lost one another ({sentence(error)}); start all of them again from the last "
+                    f"checkpoint."
+                ),
+                error,
+            )
         except BaseException as error:
             self.failure = error
             raise
@@ -48,10 +58,10 @@ class Rounds:
         """
         return self._meet(own, failed=False)
 
-    def refuse(self, error: BaseException) -> NoReturn:
+    def refuse(self, error: BaseException, cause: BaseException | None = None) -> NoReturn:
         """Raise an error that every process comes to by itself."""
         self.failure = error
-        raise error
+        raise error from cause
 
     @contextmanager
     def together(self) -> Generator[None]:
@@ -86,18 +96,22 @@ class Rounds:
 
     def _meet(self, own: bytes, failed: bool) -> list[bytes]:
         size = self.comm.size
-        words = -(-len(own) // WORD)
-        heads = np.empty(2 * size, np.int64)
-        self.call(self.comm.allgatherv, np.array([failed, len(own)], np.int64), heads, [2] * size)
-        counts = [-(-int(n) // WORD) for n in heads[1::2]]
-        found = np.empty(sum(counts), np.int64)
-        if found.size:
-            mine = np.zeros(words, np.int64)
-            mine.view(np.uint8)[: len(own)] = np.frombuffer(own, np.uint8)
-            self.call(self.comm.allgatherv, mine, found, counts)
-        texts = [part.tobytes()[: int(n)] for part, n in zip(parted(found, counts), heads[1::2], strict=True)]
-        if heads[::2].any():
-            rank = int(np.argmax(heads[::2]))
+        mine = np.zeros(-(-max(len(own), SHORT) // WORD), np.int64)
+        mine.view(np.uint8)[: len(own)] = np.frombuffer(own, np.uint8)
+        width = 2 + SHORT // WORD
+        heads = np.empty(width * size, np.int64)
+        self.call(self.comm.allgatherv, np.concatenate([[failed, len(own)], mine])[:width], heads, [width] * size)
+        table = heads.reshape(size, width)
+        lengths = table[:, 1].tolist()
+        counts = [-(-n // WORD) if n > SHORT else 0 for n in lengths]
+        parts = [row[2:] for row in table]
+        if any(counts):
+            found = np.empty(sum(counts), np.int64)
+            self.call(self.comm.allgatherv, mine[: counts[self.comm.rank]], found, counts)
+            parts = [part if part.size else row for part, row in zip(parted(found, counts), parts, strict=True)]
+        texts = [part.tobytes()[:n] for part, n in zip(parts, lengths, strict=True)]
+        if table[:, 0].any():
+            rank = int(np.argmax(table[:, 0]))
             name, text = json.loads(texts[rank])
             self.refuse(getattr(errors, name)(f"process {rank}: {text}"))
         return texts

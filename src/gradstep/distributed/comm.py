@@ -12,6 +12,8 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from numpy.typing import NDArray
 
+from gradstep.errors import LostError
+
 Buffer = NDArray[Any]
 Counts = Sequence[int]
 T = TypeVar("T")
@@ -131,7 +133,8 @@ def in_threads(size: int, f: Callable[[Comm], T]) -> list[T]:
         thread.start()
     for thread in threads:
         thread.join()
-    own = {rank: error for rank, error in errors.items() if not isinstance(error, threading.BrokenBarrierError)}
+    late = threading.BrokenBarrierError, LostError  # of those who waited for one that had an error
+    own = {rank: error for rank, error in errors.items() if not isinstance(error, late)}
     if errors:
         raise (own or errors)[min(own or errors)]
     return [results[rank] for rank in range(size)]

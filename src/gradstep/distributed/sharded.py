@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,12 +18,12 @@ from gradstep.checkpoint.adopted import shared_out
 from gradstep.checkpoint.format import canonical, read
 from gradstep.checkpoint.state import PARAM, Saved
 from gradstep.conventions import stage_of
-from gradstep.distributed.agree import WORD, Rounds
+from gradstep.distributed.agree import Rounds
 from gradstep.distributed.collective import Maker
-from gradstep.distributed.comm import parted
-from gradstep.distributed.cut import Kind, Piece, cut
+from gradstep.distributed.cut import Kind, cut
+from gradstep.distributed.gathering import Gathering, put, view
 from gradstep.distributed.libraries import as_comm
-from gradstep.distributed.tree import Counter, expected, share
+from gradstep.distributed.tree import Counter, mean_of, share
 from gradstep.distributed.wires import CHANNEL, Wires
 from gradstep.engine.cpu.threads import checked_threads
 from gradstep.engine.tensor import Fit, Tensor, check_alike
@@ -133,7 +133,7 @@ class Sharded(Face):
                 raise unknown("unknown reduction", str(reduction), REDUCTIONS)
             self.reduction = reduction
             self.on_nonfinite = on_nonfinite
-            self._precision = Precision(state_dtype, master, rounding, seed)
+            self._precision = _Whole(state_dtype, master, rounding, seed)
             self._stage = stage_of(rule, hyper)
             made = program(self._stage)
             self._hold(params)
@@ -172,8 +172,9 @@ class Sharded(Face):
         self._own = self._cuts[self.rank]
         self.pieces = {self._names[p.array]: (p.begin, p.end) for p in self._own}
         self._shapes = {name: tuple(x.shape) for name, x in self._named()}
+        self._gathering = Gathering(self._rounds, self._whole, self._cuts)
         self._maker = Maker(engine, self._rounds)
-        here = {self._names[p.array]: _view(self._whole[p.array], p) for p in self._own}
+        here = {self._names[p.array]: view(self._whole[p.array], p) for p in self._own}
         of = [group for k in self._active if (group := self._groups.of[k]) is not None]
         self._step = joint_step(
             [(rule, self._groups.used[rule]) for rule in self._groups.rules or [""]],
@@ -257,9 +258,8 @@ class Sharded(Face):
         if self._is_alone and loss is None and not inputs and type(grads) is list and len(grads) == 1:
             with self._lock:  # nobody to agree with, and nothing to add
                 self._refuse_replaced()
-                self._act(
-                    {CHANNEL: self._taken_leaves(CHANNEL, grads[0])}, {}, self._values.at(self.t), self._on_nonfinite
-                )
+                leaves = self._taken_leaves(CHANNEL, grads[0])
+                self._step(leaves, self._values.at(self._step.t), self._on_nonfinite)
             return
         with self._lock, self._rounds.together():
             self._update(grads, inputs if loss is None or "loss" not in self._step.takes else {**inputs, "loss": loss})
@@ -352,12 +352,14 @@ class Sharded(Face):
         leaves = self._nest.leaves(nest, name or "gradients")
         if len(self._active) < len(leaves):
             leaves = [leaves[k] for k in self._active]
+        if self._is_alone and not name:
+            return leaves  # the step looks at them
         if Rows in map(type, leaves):
-            raise GradstepTypeError("gradients that processes share are whole arrays, not gs.rows.")
+            _refuse_rows()
         if name:
             for own, x, like in zip(self._names, leaves, self._likes[name], strict=True):
                 check_alike(f"{name} of {own!r}", x, like)
-        elif not self._is_alone:  # else the step does
+        else:
             self._fit.check(leaves)
         return leaves
 
@@ -365,15 +367,11 @@ class Sharded(Face):
         """Return the mean of each number that comes with a step, from the sums of all processes."""
         if not self._taken:
             return {}
-        sent = expected(self.micro_batches, self.size)
         table = np.concatenate([np.frombuffer(text).reshape(len(self._taken), -1) for text in texts], axis=1)
-        out: dict[str, float] = {}
-        for name, row in zip(self._taken, table.tolist(), strict=True):
-            counter = Counter[float](lambda x, y: x + y)
-            for node, x in zip(chain.from_iterable(sent), row, strict=True):
-                counter.take(x, node)
-            out[name] = counter.total() / self.micro_batches
-        return out
+        return {
+            name: mean_of(row, self.micro_batches, self.size)
+            for name, row in zip(self._taken, table.tolist(), strict=True)
+        }
 
     def _mind(self, t: int, values: Any) -> bytes:
         """Return what must be the same on all processes before a step, as bytes."""
@@ -411,40 +409,14 @@ class Sharded(Face):
         whole: list[Array] = []
         for piece, g in zip(self._own, grads, strict=True):
             x = np.zeros(self._whole[piece.array].shape, g.dtype)
-            _view(x, piece)[...] = g
+            view(x, piece)[...] = g
             whole.append(x)
         return str(self._step.first_bad(whole) or "")
 
     def _gather(self) -> None:
         """Hand the others this process's pieces of the parameters, and take theirs."""
-        for piece, new in self._exchanged(self._step_params()):
-            x = self._whole[piece.array]
-            if x.flags.c_contiguous:
-                _view(x, piece)[...] = new.reshape(_view(x, piece).shape)
-            else:
-                x[...] = new.reshape(x.shape)
-
-    def _step_params(self) -> list[Array]:
-        return [_view(self._whole[p.array], p) for p in self._own]
-
-    def _exchanged(self, own: Sequence[Array]) -> Iterator[tuple[Piece, Array]]:
-        """Yield the pieces of the other processes as arrays like parameters, when ``own`` has been handed to them."""
-        length = [[_words(p, self._whole[p.array]) for p in each] for each in self._cuts]
-        counts = [sum(each) for each in length]
-        send, found = np.zeros(counts[self.rank], np.int64), np.empty(sum(counts), np.int64)
-        begin = 0
-        for x, n in zip(own, length[self.rank], strict=True):
-            raw = np.ascontiguousarray(x).reshape(-1).view(np.uint8)
-            send[begin : begin + n].view(np.uint8)[: raw.size] = raw
-            begin += n
-        self._rounds.call(self._comm.allgatherv, send, found, counts)
-        for rank, part in enumerate(parted(found, counts)):
-            begin = 0
-            for piece, n in zip(self._cuts[rank], length[rank], strict=True):
-                dtype, count = self._whole[piece.array].dtype, piece.end - piece.begin
-                if rank != self.rank and count:
-                    yield piece, part[begin : begin + n].view(np.uint8)[: count * dtype.itemsize].view(dtype)
-                begin += n
+        for piece, new in self._gathering.exchanged([view(self._whole[p.array], p) for p in self._own]):
+            put(self._whole[piece.array], piece, new)
 
     def save(self, path: AnyPath, *, extra: Any = None) -> None:
         """Write a checkpoint into a folder: a file of each process, and a manifest when all of them are there.
@@ -542,7 +514,7 @@ class Sharded(Face):
         """Return this process's part of the optimizer, as a checkpoint has it, and what is frozen."""
         self._refuse_replaced()
         now, frozen = self._step.snapshot(), self._frozen()
-        views = {self._names[p.array]: _view(self._whole[p.array], p) for p in self._own}
+        views = {self._names[p.array]: view(self._whole[p.array], p) for p in self._own}
         groups = dict(zip(self._nest.names, self._groups.of, strict=True))
         params = {name: views.get(name, x) for name, x in self._named() if name in views or name in frozen}
         local = replace(self._groups, of=tuple(groups[name] for name in params))
@@ -576,9 +548,8 @@ class Sharded(Face):
                 raise GradstepValueError(f"{self.stage!r} keeps no average; add one: gs.chain(..., gs.ema()).")
             self._rounds.exchange()
             out = [np.array(x, order="C") for x in self._leaves]
-            for piece, new in chain(zip(self._own, averages, strict=True), self._exchanged(averages)):
-                view = _view(out[self._active[piece.array]], piece)
-                view[...] = new.reshape(view.shape)
+            for piece, new in chain(zip(self._own, averages, strict=True), self._gathering.exchanged(averages)):
+                put(out[self._active[piece.array]], piece, new)
             return self._nest.build(out)
 
 
@@ -587,15 +558,16 @@ WHOSE = "gm"  # a gradient that was handed in is not finite, or the mean of thos
 _END: Any = object()
 
 
-def _view(x: Array, piece: Piece) -> Array:
-    """Return a piece of an array, the array itself where it is all of it."""
-    if piece.end - piece.begin == x.size:
-        return x
-    return x.reshape(-1)[piece.begin : piece.end]
+class _Whole(Precision):
+    """A precision of gradients that are whole arrays."""
+
+    def check_takes_rows(self, name: str) -> None:  # noqa: ARG002
+        """Refuse :func:`gradstep.rows`."""
+        _refuse_rows()
 
 
-def _words(piece: Piece, x: Array) -> int:
-    return -(-(piece.end - piece.begin) * x.dtype.itemsize // WORD)
+def _refuse_rows() -> NoReturn:
+    raise GradstepTypeError("gradients that processes share are whole arrays, not gs.rows.")
 
 
 def _like_state(x: Array) -> Array:

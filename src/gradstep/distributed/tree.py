@@ -67,3 +67,11 @@ class Counter(Generic[T]):
 def expected(k: int, size: int) -> list[Sequence[Node]]:
     """Return the nodes that each of ``size`` processes sends of a sum of ``k`` arrays."""
     return [nodes(share(k, size, rank)) for rank in range(size)]
+
+
+def mean_of(sums: Sequence[float], k: int, size: int) -> float:
+    """Return the mean of ``k`` numbers, from the sums of the nodes that ``size`` processes have, by rank."""
+    counter = Counter[float](lambda x, y: x + y)
+    for node, x in zip((node for own in expected(k, size) for node in own), sums, strict=True):
+        counter.take(x, node)
+    return counter.total() / k

@@ -10,7 +10,7 @@ from gradstep.engine.tensor import Engine, Tensor
 from gradstep.errors import GradstepValueError
 from gradstep.form.chain import Program
 
-KINDS = ("auto", "compiled", "eager")
+KINDS = ("auto", "compiled", "eager", "cuda")
 
 
 def compiled_engine() -> tuple[Any, str]:
@@ -25,6 +25,32 @@ def compiled_engine() -> tuple[Any, str]:
             return None, "llvmlite is not installed; pip install 'gradstep[fast]'"
         return None, f"llvmlite does not load: {error}"
     return Compiled, ""
+
+
+def _on_device(program: Program, tensors: Sequence[Tensor], seed: int, *, is_metered: bool) -> Engine:
+    """The engine for arrays on a CUDA device."""
+    compiled, why = compiled_engine()  # it needs llvmlite as well
+    if compiled is None:
+        raise GradstepValueError(f'engine="cuda": {why}.')
+    from gradstep.engine.cuda import arrays, driver
+    from gradstep.engine.cuda.engine import Cuda
+
+    bindings, why = driver.available()
+    if bindings is None:
+        raise GradstepValueError(f'engine="cuda": {why}.')
+    for x in tensors:
+        if not arrays.is_on_device(x.value):
+            raise GradstepValueError(
+                f'engine="cuda": parameter {x.name!r} is a {type(x.value).__name__} that does not lie on a CUDA device.'
+            )
+        if arrays.place(x.value) is None:
+            raise GradstepValueError(
+                f'engine="cuda": parameter {x.name!r} is no contiguous array; hand in one that is, or use '
+                f'engine="eager".'
+            )
+    if not tensors:
+        return Eager(program, tensors, seed, is_metered=is_metered)  # all is frozen: nothing is on any device
+    return Cuda(program, tensors, driver.nvidia(tensors[0].value), seed, is_metered=is_metered)
 
 
 def in_place(dense: Any, counts: Sequence[int | None], before: Any) -> Any:
@@ -54,8 +80,9 @@ def make(
     Parameters
     ----------
     kind
-        ``"auto"``: compiled for NumPy arrays where llvmlite is installed, else eager. Both give the same bits. A
-        function is called with this one and the rest, and gives an engine around another.
+        ``"auto"``: compiled for NumPy arrays where llvmlite is installed, else eager. Both give the same bits.
+        ``"cuda"``: for arrays on a CUDA device, where it is asked for by this name. A function is called with this one
+        and the rest, and gives an engine around another.
     threads
         The most threads for a step of the compiled engine; None: as :func:`gradstep.set_threads` says.
     seed
@@ -66,12 +93,14 @@ def make(
     Raises
     ------
     GradstepValueError
-        For an unknown kind, or ``"compiled"`` where that cannot be.
+        For an unknown kind, or ``"compiled"`` or ``"cuda"`` where that cannot be.
     """
     if not isinstance(kind, str):  # of gradstep.distributed
         return kind(make, program, tensors, threads, seed, is_metered=is_metered)
     if kind not in KINDS:
         raise GradstepValueError(f"engine must be one of {', '.join(KINDS)}, not {kind!r}.")
+    if kind == "cuda":
+        return _on_device(program, tensors, seed, is_metered=is_metered)
     plain = all(array_api_compat.is_numpy_array(x.value) for x in tensors)
     if kind == "compiled" and not plain:
         raise GradstepValueError('engine="compiled" works on NumPy arrays alone; use "auto" or "eager".')

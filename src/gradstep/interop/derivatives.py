@@ -72,16 +72,20 @@ def _table(stage: Stage, form: Any, t: Any, memory: Given, hyper: Given, arrays:
     """Return the numbers of all parts, a row for each row of ``form``, as JAX can differentiate them."""
     made = program(stage)
     rows: list[list[Any]] = [[] for _ in range(form.shape[0])]
+    of_each = made.memory_of_each()
+    kept = [{key: x[k] if key in of_each else x for key, x in memory.items()} for k in range(len(rows))]
     wide = [(as_reals(x), as_reals(g), [list(map(as_reals, own)) for own in slots]) for x, g, slots in arrays]
     of_row = [k if len(rows) > 1 else 0 for k in range(len(wide))]
     for i, part in enumerate(made.parts):
         sums: list[tuple[Any, ...]] = [() for _ in rows]
         if part.rule.measure:
-            early = _numbers(stage, i, True, form.dtype, t, memory, hyper, ())
-            each = [_sums(made, i, x, [*rows[k], early]) for k, x in zip(of_row, wide, strict=True)]
+            early = [_numbers(stage, i, True, form.dtype, t, own, hyper, ()) for own in kept]
+            each = [_sums(made, i, x, [*rows[k], early[k]]) for k, x in zip(of_row, wide, strict=True)]
             total = tuple(map(sum, zip(*each, strict=True))) if part.rule.over == "all" else ()
             sums = [total] * len(rows) if total else each
-        numbers = [_numbers(stage, i, False, form.dtype, t, memory, hyper, own) for own in sums]
+        numbers = [
+            _numbers(stage, i, False, form.dtype, t, own, hyper, summed) for own, summed in zip(kept, sums, strict=True)
+        ]
         rows = [[*row, own] for row, own in zip(rows, numbers, strict=True)]
     return jnp.stack([jnp.concatenate(row) for row in rows])
 
@@ -144,11 +148,13 @@ class _Part:
         made, t = program(self.stage), int(known[0])
         part, keys = made.parts[self.part], made.keys[self.part]
         given = dict(zip(self.names, map(float, at), strict=False))
+        taken = {key: given.pop(key) for key in made.takes}
         values = {**made.values({key: x for key, x in made.hyper.items() if key not in given}, t), **given}
         memory = {key: _float(known[1][f"{part.label}.{key}"]) for key in part.rule.memory}
         sums = dict.fromkeys(part.rule.measure, 1.0) | dict(
             zip(part.rule.measure, map(float, at[len(self.names) :]), strict=False)
         )
+        sums |= {key: taken[key] for key in part.rule.takes}
         names = part.rule.early_numbers if self.early else part.rule.numbers
         hyper = {key: values[flat] for key, flat in keys.items()}
         try:

@@ -23,7 +23,19 @@ from gradstep.interop.keras_config import from_config, to_config
 from gradstep.interop.keras_moved import dump_state as dump_state
 from gradstep.interop.keras_moved import load_state as load_state
 from gradstep.interop.keras_schedules import rate_of
+from gradstep.interop.row_steps import ROWS_ALONE, rows_suffice
 from gradstep.step import start_slots
+
+
+def _is_of_rows(g: Any) -> bool:
+    """Return True for a sparse gradient of torch, as an embedding has it."""
+    return keras.backend.backend() == "torch" and g.is_sparse
+
+
+def _at(variable: Any, place: Any) -> Any:
+    """Return a variable's value, or some rows of it."""
+    return variable.value if place is None else variable.value.detach()[place]
+
 
 _BASE = signature(keras.optimizers.Optimizer.__init__).parameters
 
@@ -73,6 +85,7 @@ class Optimizer(keras.optimizers.Optimizer):
             raise GradstepValueError(f"{stage!r} has no lr that its stages share, and learning_rate would be nobody's.")
         super().__init__(rate_of(learning_rate, made.hyper["lr"]), **given)
         self.rule, self.hyper, self.stage, self.made = rule, hyper, stage, made
+        self._lazily = rule == ROWS_ALONE
         self._decay_is_keras_s = "weight_decay" not in arguments(rule)
 
     @_outside_of_a_compiled_step
@@ -95,26 +108,57 @@ class Optimizer(keras.optimizers.Optimizer):
         rate = {"lr": ops.convert_to_tensor(learning_rate)}
         takes: list[tuple[list[Any], dict[str, Any]]] = [([], rate), ([], {**rate, "weight_decay": 0.0})]
         for v, g in zip(variables, grads, strict=True):
-            dense = ops.convert_to_tensor(ops.cast(g, v.dtype), sparse=False)
-            takes["weight_decay" in self.made.hyper and not self._use_weight_decay(v)][0].append((v, dense))
-        for variable, value in [x for own, hyper in takes if own for x in self._after(own, hyper)]:
-            self.assign(variable, value)
+            takes["weight_decay" in self.made.hyper and not self._use_weight_decay(v)][0].append((v, g))
+        for variable, place, value in [x for own, hyper in takes if own for x in self._after(own, hyper)]:
+            if place is None:
+                self.assign(variable, value)
+            else:
+                variable.value.detach()[place] = value
 
-    def _after(self, pairs: Sequence[tuple[Any, Any]], hyper: Mapping[str, Any]) -> list[tuple[Any, Any]]:
-        """Return the variables of model and state, each with its value after the update of those in ``pairs``."""
+    def _after(self, pairs: Sequence[tuple[Any, Any]], hyper: Mapping[str, Any]) -> list[tuple[Any, Any, Any]]:
+        """Return the variables of model and state, each with its value after the update of those in ``pairs``.
+
+        Between them stand the rows that these values are; None: all.
+        """
         own = {f"{v.path} ({k})": v for k, (v, _) in enumerate(pairs)}
         slots = {name: self._slots[self._get_variable_index(v)] for name, v in own.items()}
+        found = dict(zip(own, self._rows(pairs, hyper), strict=True))
+        places = {name: place for name, (place, _) in found.items()}
         params, after, memory = traced.step(
             self.stage,
-            {name: v.value for name, v in own.items()},
-            {name: g for name, (_, g) in zip(own, pairs, strict=True)},
-            {name: {key: x.value for key, x in kept.items()} for name, kept in slots.items()},
+            {name: _at(v, places[name]) for name, v in own.items()},
+            {name: g for name, (_, g) in found.items()},
+            {name: {key: _at(x, places[name]) for key, x in kept.items()} for name, kept in slots.items()},
             ops.convert_to_tensor(self.iterations),
             {key: x.value for key, x in self._memory.items()},
             dict(hyper),
         )
-        out = [(v, params[name]) for name, v in own.items()] + [(x, memory[key]) for key, x in self._memory.items()]
-        return out + [(x, after[name][key]) for name, kept in slots.items() for key, x in kept.items()]
+        out = [(v, places[name], params[name]) for name, v in own.items()]
+        out += [(x, None, memory[key]) for key, x in self._memory.items()]
+        return out + [(x, places[name], after[name][key]) for name, kept in slots.items() for key, x in kept.items()]
+
+    def _rows(self, pairs: Sequence[tuple[Any, Any]], hyper: Mapping[str, Any]) -> list[tuple[Any, Any]]:
+        """Return the rows that each gradient names, with those of the gradient; None, with all of a dense one.
+
+        Where the update moves other rows too, a sparse gradient is made dense: as Keras's own optimizers do it.
+        """
+        sparse = [_is_of_rows(g) for _, g in pairs]
+        suffices = any(sparse) and (self._lazily or self._rows_suffice(hyper))
+        out: list[tuple[Any, Any]] = []
+        for (v, g), is_sparse in zip(pairs, sparse, strict=True):
+            if is_sparse and suffices and g.sparse_dim() == 1:
+                summed = g.detach().coalesce()
+                out.append((summed.indices()[0], ops.cast(summed.values(), v.dtype)))
+            else:
+                whole = g.to_dense() if is_sparse else ops.convert_to_tensor(g, sparse=False)
+                out.append((None, ops.cast(whole, v.dtype)))
+        return out
+
+    def _rows_suffice(self, hyper: Mapping[str, Any]) -> bool:
+        t = int(ops.convert_to_numpy(self.iterations))
+        memory = {key: traced.from_bits(x.value) for key, x in self._memory.items()}
+        values = self.made.values({key: x for key, x in self.made.hyper.items() if key not in hyper}, t)
+        return rows_suffice(self.made, [{**values, **{key: float(x) for key, x in hyper.items()}}], t, [memory])
 
     def exclude_from_weight_decay(self, *variables: Any, **names: Any) -> None:
         """Let variables be without weight decay: as in Keras, also where the rule does it.

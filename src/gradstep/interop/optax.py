@@ -43,7 +43,7 @@ class State(NamedTuple):
     count
         Updates made, int32.
     memory
-        Host numbers, a float64 as two int32.
+        Host numbers, a float64 as two int32; of those that a rule keeps for each array, a tree like the parameters.
     slots
         The arrays of the state, each a tree like the parameters: ``slots["mu"]`` where optax has a name for it, so that
         ``optax.tree.get(state, "mu")`` finds it; else ``slots["adafactor.r"]``.
@@ -79,17 +79,19 @@ def transformation(rule: str | Rule | Stage, **hyper: Any) -> Any:
     optax.GradientTransformationExtraArgs
         ``update`` takes hyperparameters of one step by name, traced or not: ``update(grads, state, params, lr=1e-4)``,
         the learning rate also by its constructor's. It refuses a constructor's other names, and ignores whatever else.
+        A rule that takes the loss, such as ``"polyak"``, has it as optax's have: ``update(grads, state, params,
+        value=loss)``; one that is not finite gives an update of NaN.
 
     Raises
     ------
     GradstepValueError, GradstepTypeError
         For unknown names and values out of range; by ``init`` and ``update`` for dtypes that cannot be optimized,
-        gradients that do not fit, and parameters that are missing.
+        gradients that do not fit, and parameters or a loss that are missing.
     """
     stored = {key: hyper.pop(key) for key in _STORED if key in hyper and key in arguments(rule)}
     stage = stage_of(rule, {key: _as_is(x) for key, x in hyper.items()})
     made = program(stage)
-    made.check_for_guest("a transformation")
+    made.check_for_guest("a transformation", made.takes, of_each=True)
     traces, values = _at_first(made)
     names_of = fields(made)
     dtypes: dict[str, Any] = {}
@@ -108,6 +110,14 @@ def transformation(rule: str | Rule | Stage, **hyper: Any) -> Any:
             raise GradstepValueError(f"update: {odd[0]} cannot be given for one step; what can is {names}.")
         return {key: x for key, x in known.items() if key in made.hyper}
 
+    def taken(extra: dict[str, Any]) -> dict[str, Any]:
+        """Return the numbers that the rule takes with a step; the loss goes by optax's name too."""
+        given = {"loss": extra["value"], **extra} if "value" in extra else extra
+        if missing := [key for key in made.takes if given.get(key) is None]:
+            name = "value" if missing[0] == "loss" else missing[0]
+            raise GradstepValueError(f"update: {missing[0]} is needed; call update(grads, state, params, {name}=...).")
+        return {key: _number(key, given[key]) for key in made.takes}
+
     def init(params: Any) -> State:
         names, leaves, tree = _flat(params)
         starts = [_started(made, name, x, values) for name, x in zip(names, leaves, strict=True)]
@@ -118,6 +128,8 @@ def transformation(rule: str | Rule | Stage, **hyper: Any) -> Any:
             for key, own in names_of.items()
         }
         bits = {key: jnp.asarray(traced.as_bits(x)) for key, x in made.memory().items()}
+        for key, x in made.memory_of_each().items():
+            bits[key] = tree.unflatten([jnp.asarray(traced.as_bits(x)) for _ in names])
         return State(jnp.zeros((), jnp.int32), bits, slots)
 
     def update(updates: Any, state: Any, params: Any = None, **extra: Any) -> tuple[Any, State]:
@@ -135,21 +147,26 @@ def transformation(rule: str | Rule | Stage, **hyper: Any) -> Any:
         pairs = [_alike(*x) for x in zip(leaves, given, kept, strict=True)]
         wide = [{key: _widened(y, x) for key, y in own.items()} for own, (x, _) in zip(kept, pairs, strict=True)]
         hyper = {key: schedule(state.count) for key, schedule in traces.items()}
-        hyper |= of_one_step(extra)
+        hyper |= of_one_step(extra) | taken(extra)
+        of_each = made.memory_of_each()
+        kept_bits = {key: tree.flatten_up_to(x) if key in of_each else x for key, x in state.memory.items()}
         new, after, memory = traced.step(
             stage,
             {name: x for name, (x, _) in zip(names, pairs, strict=True)},
             {name: g for name, (_, g) in zip(names, pairs, strict=True)},
             dict(zip(names, wide, strict=True)),
             state.count,
-            state.memory,
+            kept_bits,
             hyper,
         )
         slots = {
             own: tree.unflatten([_rounded(after[name][key], dtypes.get(key), name) for name in names])
             for key, own in names_of.items()
         }
-        memory = {key: jnp.asarray(x) for key, x in memory.items()}
+        memory = {
+            key: tree.unflatten(list(map(jnp.asarray, x))) if key in of_each else jnp.asarray(x)
+            for key, x in memory.items()
+        }
         moved = [_moved(new[name], *x) for name, *x in zip(names, leaves, given, strict=True)]
         return tree.unflatten(moved), State(state.count + 1, memory, slots)
 
@@ -163,6 +180,13 @@ def _as_is(x: Any) -> Any:
     if isinstance(x, tuple):
         return tuple(map(_as_is, x))
     return AsIs(x) if callable(x) and not isinstance(x, Schedule) else x
+
+
+def _number(name: str, x: Any) -> Any:
+    """Return a number that comes with a step, traced or not."""
+    if jnp.shape(x) != () or is_complex(x := jnp.asarray(x)):
+        raise GradstepTypeError(f"update: {name} must be one real number, not of shape {jnp.shape(x)}.")
+    return x
 
 
 def _at_first(made: Program) -> tuple[dict[str, Any], dict[str, Any]]:

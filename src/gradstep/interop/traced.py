@@ -47,14 +47,16 @@ def step(
     t
         The number of updates made: an integer, or an array without axes.
     memory
-        Host numbers by name, each as :func:`as_bits` makes it.
+        Host numbers by name, each as :func:`as_bits` makes it; of those that are kept for each array a list, in order.
     hyper
-        Hyperparameters that are arrays without axes; the others have the stage's values and schedules.
+        Hyperparameters that are arrays without axes; the others have the stage's values and schedules. With them the
+        numbers that a rule takes with a step, such as ``loss``.
 
     Returns
     -------
     params, slots, memory
-        After the update. Where a norm is not finite, it is one of NaN, and the memory is as before.
+        After the update. Where a norm or a number that comes with the step is not finite, it is one of NaN, and the
+        memory is as before.
 
     Raises
     ------
@@ -72,7 +74,10 @@ def step(
 
         from gradstep.interop.derivatives import scalars
 
-        bits = dict.fromkeys(memory, Form((2,), np.int32))
+        bits: Any = {
+            key: [Form((2,), np.int32)] * len(x) if key in made.memory_of_each() else Form((2,), np.int32)
+            for key, x in memory.items()
+        }
         numbers, memory = scalars(host, (Form(*host.form), bits), stage, *operands)
     else:
         numbers, memory = host(*operands)
@@ -96,25 +101,36 @@ class _Host:
 
     def __call__(self, t: Any, memory: Nest, hyper: Nest, arrays: Sequence[Any]) -> tuple[np.ndarray, Nest]:
         made, t = program(self.stage), int(t)
-        kept = {key: from_bits(bits) for key, bits in memory.items()}
+        of_each = made.memory_of_each()
+        kept: Nest = {
+            key: {str(k): from_bits(own) for k, own in enumerate(bits)} if key in of_each else from_bits(bits)
+            for key, bits in memory.items()
+        }
+        taken = {key: float(hyper[key]) for key in made.takes}
+        hyper = {key: x for key, x in hyper.items() if key not in taken}
         values = made.values({key: x for key, x in made.hyper.items() if key not in hyper}, t)
         owner, domains = f"optimizer, update {t + 1}", made.domains
         values |= {key: in_domain(key, float(x), owner, domains.get(key)) for key, x in hyper.items()}
         tensors = [
-            Tensor("", to_numpy(theta), tuple(tuple(map(to_numpy, own)) for own in slots), k if self.rows > 1 else 0)
+            Tensor(
+                str(k), to_numpy(theta), tuple(tuple(map(to_numpy, own)) for own in slots), k if self.rows > 1 else 0
+            )
             for k, (theta, _, slots) in enumerate(arrays)
         ]
         grads = [to_numpy(g) for _, g, _ in arrays]
         shape, dtype = self.form
         try:
-            table, kept = host_half(made, values, self.dtypes, tensors, grads, t, kept)
+            table, after = host_half(made, values, self.dtypes, tensors, grads, t, kept, taken)
         except ScalarError:
             raise
         except NonFiniteError:
             numbers = np.full(shape, np.nan, dtype)
         else:
             numbers = np.array([[x for own in row for x in own] for row in table], dtype).reshape(shape)
-        return numbers, {key: as_bits(x) for key, x in kept.items()}
+            kept = {**after}
+        return numbers, {
+            key: [as_bits(y) for y in x.values()] if key in of_each else as_bits(x) for key, x in kept.items()
+        }
 
 
 def _is_traced(tree: Any) -> bool:

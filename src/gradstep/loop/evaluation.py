@@ -117,18 +117,28 @@ class Functions:
         """Return the metrics by name."""
         if self.evaluate is None:
             return {}
-        out = _called("evaluate", self.evaluate, params)
-        named = out if isinstance(out, Mapping) else {"loss": out}
-        for name in named:
-            if not isinstance(name, str):
-                raise GradstepTypeError(f"evaluate must give numbers by name, and a name was {name!r}.")
-        metrics = {name if "/" in name else f"val/{name}": number(x, f"evaluate ({name})") for name, x in named.items()}
+        metrics = as_metrics(_called("evaluate", self.evaluate, params))
         for name in self.wanted:
             if name not in metrics:
                 raise GradstepValueError(
                     f"evaluate gave no {name!r}, which is looked at; it gave {', '.join(metrics)}."
                 )
         return metrics
+
+
+def as_metrics(out: Any) -> dict[str, float]:
+    """Return what ``evaluate`` gave as numbers by name: ``val/loss`` for a number alone.
+
+    Raises
+    ------
+    GradstepTypeError, GradstepValueError
+        For anything but one number, or several by name.
+    """
+    named = out if isinstance(out, Mapping) else {"loss": out}
+    for name in named:
+        if not isinstance(name, str):
+            raise GradstepTypeError(f"evaluate must give numbers by name, and a name was {name!r}.")
+    return {name if "/" in name else f"val/{name}": number(x, f"evaluate ({name})") for name, x in named.items()}
 
 
 def _called(name: str, function: Callable[..., Any], *arguments: Any) -> Any:

@@ -11,15 +11,17 @@ from typing import Any
 import msgspec
 
 from gradstep import schedules
+from gradstep.compare.own_stage import is_file, own_rule
 from gradstep.errors import GradstepError, GradstepValueError
 from gradstep.form.chain import chain
 from gradstep.form.hyper import Hyper
-from gradstep.form.rule import Stage, lookup
+from gradstep.form.rule import Rule, Stage, as_stage, lookup
 from gradstep.loop import Run, lbfgs, stop
 from gradstep.loop.lbfgs import method_of
 from gradstep.loop.problem_file import OwnProblem
 from gradstep.loop.user import UserFunction
 from gradstep.naming import find
+from gradstep.runs.shared import Processes, heard, shared
 from gradstep.text import read_names
 
 FORMAT = 1
@@ -41,12 +43,13 @@ class Limits:
         mine = {f.name: x for f in fields(self) if (x := getattr(self, f.name)) is not None}
         return replace(earlier, **mine)
 
-    def as_options(self, has_metrics: bool) -> dict[str, Any]:
-        """Return options of :class:`gradstep.Run`; signals end a run too."""
+    def as_options(self, has_metrics: bool, processes: Processes) -> dict[str, Any]:
+        """Return options of :class:`gradstep.Run`; signals end a run too, on all of the processes."""
         options = asdict(self)
         patience = options.pop("plateau")
+        ends = heard(processes, options.pop("seconds")) if processes.size > 1 else stop.signals()
         plateaus = [] if patience is None else [stop.plateau(patience, metric="val/loss" if has_metrics else None)]
-        return {**options, "stop": stop.any_of(stop.signals(), *plateaus)}
+        return {**options, "stop": stop.any_of(ends, *plateaus)}
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,8 @@ class RunSpec:
     optimizer, lr
         As they were typed: ``adam:beta1=0.8``, or stages one after the other, separated by commas; ``0.01`` or a
         schedule, ``cosine(0.01, 1000)``.
+    micro_batches
+        How many batches a step takes the mean of; None: one, by which processes have nothing to share.
     """
 
     problem: str
@@ -78,6 +83,7 @@ class RunSpec:
     save_seconds: float | None
     keep: int
     beside: str = ""
+    micro_batches: int | None = None
 
     def to_json(self) -> str:
         """Return it as text."""
@@ -146,19 +152,32 @@ class RunSpec:
             raise GradstepValueError("a run makes the value small; turn the function's sign instead of maximize.")
         lr = None if self.lr is None else read_hyper(self.lr)
         given: list[dict[str, Any]] = [dict(one.values) for one in named]
-        stages = [lookup(one.name)(**own) for one, own in zip(named, given, strict=True)]
-        moving = [k for k, one in enumerate(stages) if one.parts[0].rule.kind == "rule"]
+        stages = [_stage(one.name, own) for one, own in zip(named, given, strict=True)]
+        moving = [k for k, one in enumerate(stages) if any(part.rule.kind == "rule" for part in one.parts)]
         if not moving:
             raise GradstepValueError(f"--optimizer {self.optimizer} has no rule, such as adam, after its stages.")
         if lr is not None:
             if len(moving) != 1 or "lr" in stages[moving[0]].parts[0].given:
                 raise GradstepValueError("--lr is for the one rule in --optimizer, where it has no lr= of its own.")
             [k] = moving
-            stages[k] = lookup(named[k].name)(**given[k], lr=lr)
+            stages[k] = _stage(named[k].name, {**given[k], "lr": lr})
         return chain(*stages)
 
-    def make(self, problem: OwnProblem) -> Run:
-        """Make the run at its beginning."""
+    def make(self, problem: OwnProblem, processes: Processes) -> Run:
+        """Make the run at its beginning, on each of the processes.
+
+        Raises
+        ------
+        GradstepValueError
+            When there are several, and nothing that they could share.
+        """
+        if processes.size > 1 and self.micro_batches is None:
+            raise GradstepValueError(
+                f"{processes.size} processes share the batches of a step, and one has been asked for; begin a run with "
+                f"--micro-batches, of which each step takes the mean, or start one process."
+            )
+        if self.micro_batches is not None and (processes.size, self.micro_batches) != (1, 1):
+            problem = shared(problem, processes, self.micro_batches)
         batches = problem.batches
         if callable(batches):
             batches = UserFunction(batches, f"{problem.name}.batches", problem.path)
@@ -166,7 +185,7 @@ class RunSpec:
             problem.value_and_grad,
             problem.params,
             self.stage(),
-            **self.limits.as_options(problem.evaluate is not None),
+            **self.limits.as_options(problem.evaluate is not None, processes),
             batches=batches,
             evaluate=problem.evaluate,
             rng=problem.rng,
@@ -176,6 +195,27 @@ class RunSpec:
             on_nonfinite=self.on_nonfinite,
             history=False,
         )
+
+
+def _stage(name: str, hyper: dict[str, Any]) -> Stage:
+    """Return the stage of a rule's name, or of ``FILE.py:NAME``."""
+    made = own_rule(name)[0] if is_file(name) else lookup(name)
+    if isinstance(made, Rule):
+        return made(**hyper)
+    if hyper:
+        raise GradstepValueError(f"{name} is a chain, which has its numbers already; leave out {min(hyper)}=.")
+    return as_stage(made)
+
+
+def with_whole_paths(optimizer: str) -> str:
+    """Return an optimizer as it was typed, with the whole path of a file of one's own: a run may go on elsewhere."""
+    named = read_names(optimizer)
+    if not any(is_file(one.name) for one in named):
+        return optimizer
+    whole = [
+        replace(x, name=f"{own_rule(x.name)[1]}:{x.name.rpartition(':')[2]}") if is_file(x.name) else x for x in named
+    ]
+    return ",".join(map(str, whole))
 
 
 def _between(folder: Path, file: Path) -> str:

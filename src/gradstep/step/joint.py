@@ -287,8 +287,9 @@ class JointStep:
 
     @property
     def kind(self) -> str:
-        """``"compiled"`` where all parts are, or ``"eager"``."""
-        return "compiled" if all(step.kind == "compiled" for step in self._steps) else "eager"
+        """``"compiled"`` or ``"cuda"`` where all parts are, or ``"eager"``."""
+        kinds = {step.kind for step in self._steps}
+        return kinds.pop() if len(kinds) == 1 else "eager"
 
     @property
     def clipped(self) -> bool:

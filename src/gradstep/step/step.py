@@ -544,7 +544,7 @@ class Step:
 
     @property
     def kind(self) -> str:
-        """``"compiled"`` or ``"eager"``."""
+        """``"compiled"``, ``"eager"`` or ``"cuda"``."""
         return self._engine.kind
 
     @property

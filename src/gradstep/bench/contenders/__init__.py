@@ -7,8 +7,8 @@ from gradstep.bench.contenders.by_hand import ByHand
 from gradstep.bench.contenders.keras_apply import KerasApply
 from gradstep.bench.contenders.optax_jit import OptaxJit
 from gradstep.bench.contenders.ours import GradstepContender, Streams
-from gradstep.bench.contenders.pytorch_optimizer import PytorchOptimizer
-from gradstep.bench.contenders.torch_optim import TorchOptim
+from gradstep.bench.contenders.pytorch_optimizer import PytorchOptimizer, ScalableShampoo
+from gradstep.bench.contenders.torch_optim import Float32Muon, TorchOptim
 from gradstep.bench.contenders.torch_others import DeepSpeedAdam, EightBitAdam
 from gradstep.naming import unknown
 
@@ -28,9 +28,11 @@ KINDS = {
         Kind("torch-foreach", partial(TorchOptim, way="foreach"), "torch", spare=3),
         Kind("torch-fused", partial(TorchOptim, way="fused"), "torch"),
         Kind("torch-fused-1", partial(TorchOptim, way="fused", threads=1), "torch"),
+        Kind("torch-float32", Float32Muon, "torch", spare=2, rules=("muon",)),
         Kind("optax", OptaxJit, "jax", spare=3),
         Kind("keras", KerasApply, "torch", spare=4),
         Kind("pytorch_optimizer", PytorchOptimizer, "torch", spare=3),
+        Kind("pytorch_optimizer-scalable", ScalableShampoo, "torch", spare=3, rules=("shampoo",)),
         Kind("deepspeed", DeepSpeedAdam, "torch"),
         Kind("bitsandbytes-8bit", EightBitAdam, "torch"),
         Kind("numpy", ByHand, "numpy", spare=4),

@@ -1,6 +1,6 @@
 """The base of every contender: an optimizer over arrays of its library."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
@@ -61,12 +61,15 @@ class Kind:
         The library of its arrays: contenders with the same library share their sets of gradients.
     spare
         Arrays of the size of all parameters that a step needs for a while: an estimate from above.
+    rules
+        It takes part in the work of these rules alone, and is not missed in others'; None: of all.
     """
 
     name: str
     make: Callable[[Work, Arrays], Contender]
     arrays: str
     spare: float = 0
+    rules: tuple[str, ...] | None = None
 
     @property
     def library(self) -> str:
@@ -91,7 +94,7 @@ def load(module: str) -> Any:
         raise UnavailableError(f"{package} is not installed") from None
 
 
-def known(table: dict[str, Any], work: Work, library: str) -> Any:
+def known(table: Mapping[str, Any], work: Work, library: str) -> Any:
     """Return the entry of a library's table for the work's rule.
 
     Raises

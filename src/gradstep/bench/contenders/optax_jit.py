@@ -35,6 +35,9 @@ RULES: dict[str, tuple[str, Callable[[dict[str, float]], dict[str, Any]]]] = {
     **{name: (f"contrib.{name}", lambda _: {}) for name in ("schedule_free_adamw", "schedule_free_sgd")},
     "simplified_ademamix": ("contrib.simplified_ademamix", lambda _: {}),
     "dadapt_adam": ("contrib.dadapt_adamw", lambda _: {}),
+    "adafactor": ("adafactor", lambda _: {}),
+    "muon": ("contrib.muon", lambda _: {}),
+    "sm3": ("sm3", lambda h: {"momentum": h["momentum"]}),
 }
 
 

@@ -1,6 +1,8 @@
 """torch.optim on the CPU, in each way that it has of going through the tensors."""
 
 import inspect
+from collections.abc import Mapping
+from types import FunctionType
 from typing import Any
 
 from numpy.typing import NDArray
@@ -25,6 +27,8 @@ RULES: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
     "radam": ("RAdam", _ADAM, {}),
     "asgd": ("ASGD", {key: key for key in ("lr", "lambd", "alpha", "t0")}, {}),
     "rprop": ("Rprop", {"lr": "lr"}, {}),
+    "adafactor": ("Adafactor", {"lr": "lr"}, {}),
+    "muon": ("Muon", {"lr": "lr", "momentum": "momentum", "weight_decay": "weight_decay"}, {}),
 }
 
 
@@ -72,8 +76,7 @@ class TorchStep(Contender):
 
     def held(self) -> tuple[int, int]:
         """Return the bytes of parameters and of arrays beside them."""
-        states = [state for state in self.optimizer.state.values() if isinstance(state, dict)]
-        kept = [x for state in states for x in state.values() if self.torch.is_tensor(x)]
+        kept = _tensors(self.torch, self.optimizer.state)
         return sum(p.nbytes for p in self.params), sum(x.nbytes for x in [*kept, *self.average])
 
 
@@ -85,7 +88,8 @@ class TorchOptim(TorchStep):
     work, arrays, threads
         See :class:`TorchStep`.
     way
-        ``"single"``, ``"foreach"`` or ``"fused"``.
+        ``"single"``, ``"foreach"`` or ``"fused"``; Muon, which has only the
+        first, goes through them so for ``"foreach"`` too.
     """
 
     def __init__(self, work: Work, arrays: Arrays, way: str, threads: int | None = None) -> None:
@@ -117,6 +121,36 @@ class TorchOptim(TorchStep):
             else:
                 for average, p in zip(self.average, self.params, strict=True):
                     average.lerp_(p, 1 - DECAY)
+
+
+class Float32Muon(TorchOptim):
+    """``torch.optim.Muon`` without its rounding to bfloat16 before the products, as Gradstep's and optax's have it."""
+
+    def __init__(self, work: Work, arrays: Arrays) -> None:
+        super().__init__(work, arrays, way="single")
+        _muon = load("torch.optim._muon")
+        theirs = _muon._zeropower_via_newtonschulz
+        names = tuple("clone" if name == "bfloat16" else name for name in theirs.__code__.co_names)
+        if names == theirs.__code__.co_names:
+            raise UnavailableError("this torch's Muon has no bfloat16 to leave out")
+        inner = FunctionType(theirs.__code__.replace(co_names=names), vars(_muon), argdefs=theirs.__defaults__)
+
+        def step(_: Any) -> None:
+            _muon._zeropower_via_newtonschulz = inner
+            try:
+                self.optimizer.step()
+            finally:
+                _muon._zeropower_via_newtonschulz = theirs
+
+        self.step = step
+
+
+def _tensors(torch: Any, kept: Any) -> list[Any]:
+    """The tensors of an optimizer's state, at any depth."""
+    if torch.is_tensor(kept):
+        return [kept]
+    inner = kept.values() if isinstance(kept, Mapping) else kept if isinstance(kept, list | tuple) else ()
+    return [x for own in inner for x in _tensors(torch, own)]
 
 
 _DEFAULT: list[int] = []

@@ -1,4 +1,6 @@
 """Dask's scheduler and its workers, wherever these are."""
+# Types are checked where dask may be installed or not; its own annotations leave out what it documents.
+# pyright: reportPrivateImportUsage=false, reportArgumentType=false
 
 import logging
 import queue

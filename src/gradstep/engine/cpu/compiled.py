@@ -14,6 +14,7 @@ from gradstep.array.memory import Regions, address, at_cache_line, numpy_place, 
 from gradstep.array.reduction import BLOCK
 from gradstep.array.storage import BLOCK as NUMBERS
 from gradstep.array.storage import BLOCKS, Layout, step_key
+from gradstep.engine import passes
 from gradstep.engine.cpu import helpers, kernels, native, reader, serial
 from gradstep.engine.cpu import job as at
 from gradstep.engine.cpu.exact import Joined
@@ -85,16 +86,15 @@ class Compiled:
         self.found = np.zeros(len(tensors), np.int64)
         self.gather: Gather | None = None
         rows = 1 + max((x.row for x in tensors), default=0)
-        self.scalars = np.zeros((rows, max(1, kernels.scalar_count(program.rules))))
-        self._pack = Struct(f"{rows * kernels.scalar_count(program.rules)}d").pack_into
+        self.scalars = np.zeros((rows, max(1, passes.scalar_count(program.rules))))
+        self._pack = Struct(f"{rows * passes.scalar_count(program.rules)}d").pack_into
         self._bytes = self.scalars.data.cast("B")
         self.is_plain = bool(tensors) and rows == len(program.parts) == 1
         self.functions = _functions()
         self.taken: tuple[Any, ...] = ()  # gradients that a step one after the other reads until it is finished
         self.stepwise: Stepwise | None = None
-        is_alone = len(program.rules) == 1 and program.rules[0].whole and not is_metered and not self.copies
-        if is_alone and Stepwise.runs(program.rules[0], tensors):
-            self.stepwise = Stepwise(program.rules[0], tensors, self._lead, _yield_address())
+        if wholes(program.rules) and not is_metered and not self.copies and Stepwise.runs(program.rules, tensors):
+            self.stepwise = Stepwise(program.rules, tensors, self._lead, _yield_address())
         work = self._make_tables(chunk)
         self.several = min(work // GRAIN, len(self.portions), MOST)  # threads that the work is worth
         self.is_short = work <= SHORT
@@ -201,7 +201,7 @@ class Compiled:
         if self.stepwise is not None:
             self._check_places()
             self.before = self.applied
-            self.stepwise.begin(self.found.tolist(), [own[0] for own in self.arrays], self.seed, t)
+            self.stepwise.begin(table, self.found.tolist(), [own[0] for own in self.arrays], self.seed, t)
             self.is_writing = True
             self.finish()
             if self.gather is not None:
@@ -244,7 +244,8 @@ class Compiled:
         rules, own = self.program.rules, wholes(self.program.rules)
         is_good = part != self.program.first_pass or self.look()
         if self.stepwise is not None:
-            self.stepwise.plan(table)
+            if part == own[-1]:
+                self.stepwise.plan(table)
             return is_good
         self._fill(table)
         k = own.index(part)
@@ -320,10 +321,10 @@ class Compiled:
     def _make_tables(self, chunk: int | None) -> int:
         """Make the table of chunks, sorted by layout, and that of portions, chunks of one layout; return their work."""
         layouts = list(dict.fromkeys(x.storage for x in self.tensors))
-        width = at.SLOTS + kernels.slot_count(self.program.rules)
+        width = at.SLOTS + passes.slot_count(self.program.rules)
         asides = 2 * len(wholes(self.program.rules))
         if asides or self.program.random or any(x.layout for x in self.tensors):
-            width += kernels.slot_count(self.program.rules) + 2 + asides  # scales, the master copy, the number
+            width += passes.slot_count(self.program.rules) + 2 + asides  # scales, the master copy, the number
         self.asides = [
             [np.empty(0 if self.stepwise else n, x.storage.compute) for _ in range(asides)]
             for n, x in zip(self.sizes, self.tensors, strict=True)
@@ -363,9 +364,9 @@ class Compiled:
                     chunks.append([n, x.row, k, begin, block, *moved][:width])
                     block += -(-n // BLOCK)
         self.chunks = np.array(chunks, np.int64).reshape(-1, width)
-        passes = len(reductions(self.program.rules)) + len(wholes(self.program.rules))
-        self.portions = np.array(portions, np.int64).reshape(-1, at.MEASURE + passes)
-        self.sums = np.zeros((block, kernels.sum_count(self.program.rules)))
+        more = len(reductions(self.program.rules)) + len(wholes(self.program.rules))
+        self.portions = np.array(portions, np.int64).reshape(-1, at.MEASURE + more)
+        self.sums = np.zeros((block, passes.sum_count(self.program.rules)))
         self.meters = np.zeros((block if self.is_metered else 0, METERS))
         self.measures = {  # of each stage that measures: its phase, and its sums
             part: (at.MEASURE + k, self._joined(part, block)) for k, part in enumerate(reductions(self.program.rules))

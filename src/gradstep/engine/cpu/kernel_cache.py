@@ -1,5 +1,6 @@
-"""Machine code on disk, under its content: a key, a checksum in front, one atomic rename. Nothing here may fail a step.
+"""Compiled code on disk, under its content: a key, a checksum in front, one atomic rename.
 
+Nothing here may fail a step.
 A stale, truncated, flipped or foreign file is compiled again; an unwritable folder is no error.
 """
 
@@ -38,13 +39,13 @@ def key_of(*parts: str) -> str:
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 
-def load(key: str) -> bytes | None:
-    """The machine code of that key, or ``None`` where it is not there or not as it was written."""
+def load(key: str, ending: str = "o") -> bytes | None:
+    """The compiled code of that key, or ``None`` where it is not there or not as it was written."""
     where = folder()
     if where is None:
         return None
     try:
-        with open_ordinary(where / f"{key}.o") as file:
+        with open_ordinary(where / f"{key}.{ending}") as file:
             data = file.read()
     except OSError:
         return None
@@ -52,15 +53,15 @@ def load(key: str) -> bytes | None:
     return code if _checksum(key, code) == digest else None
 
 
-def save(key: str, code: bytes) -> None:
-    """Keep machine code for other processes; where that does not work, they compile."""
+def save(key: str, code: bytes, ending: str = "o") -> None:
+    """Keep compiled code for other processes; where that does not work, they compile."""
     where = folder()
     if where is None:
         return
     with contextlib.suppress(OSError):
         where.mkdir(parents=True, exist_ok=True)
         content = _checksum(key, code) + code  # which finds what a power loss has cut short
-        write_whole(where / f"{key}.o", lambda handle: write_all(handle, content), lasting=False)
+        write_whole(where / f"{key}.{ending}", lambda handle: write_all(handle, content), lasting=False)
 
 
 def _checksum(key: str, code: bytes) -> bytes:

@@ -10,6 +10,7 @@ from typing import Any
 
 from llvmlite import ir
 
+from gradstep.array.reduction import LANES
 from gradstep.form.vocabulary import cube_root
 
 _ORDER = "seq_cst"
@@ -139,7 +140,15 @@ def i64(n: int) -> ir.Constant:
 
 
 class Function:
-    """A thin layer over IRBuilder: a function of 64-bit integers, addresses among them, that gives one."""
+    """A thin layer over IRBuilder: a function of 64-bit integers, addresses among them, that gives one.
+
+    Attributes
+    ----------
+    lanes
+        Elements of a vector.
+    """
+
+    lanes = LANES
 
     def __init__(self, module: ir.Module, name: str, arguments: int) -> None:
         self.function = ir.Function(module, ir.FunctionType(I64, [I64] * arguments), name)
@@ -206,7 +215,7 @@ class Function:
         builder.position_at_end(end)
 
     @contextlib.contextmanager
-    def count(self, start: Any, stop: Any, step: int = 1) -> Generator[Any]:
+    def count(self, start: Any, stop: Any, step: Any = 1) -> Generator[Any]:
         """A loop over integers from ``start``, below ``stop``."""
         builder = self.builder
         entry, head, body, end = builder.block, *(builder.append_basic_block(x) for x in ("head", "body", "end"))
@@ -217,7 +226,7 @@ class Function:
         builder.cbranch(builder.icmp_signed("<", i, stop), body, end)
         builder.position_at_end(body)
         yield i
-        i.add_incoming(builder.add(i, i64(step)), builder.block)
+        i.add_incoming(builder.add(i, i64(step) if isinstance(step, int) else step), builder.block)
         builder.branch(head)
         builder.position_at_end(end)
 
@@ -266,11 +275,15 @@ class Function:
         one = self.builder.insert_element(none, x, ir.Constant(I32, 0))
         return self.builder.shuffle_vector(one, none, ir.Constant(ir.VectorType(I32, lanes), [0] * lanes))
 
+    def alignment(self, _kind: Any, size: int) -> int:
+        """Return the bytes to which a vector of that kind is aligned, whose elements have ``size`` bytes."""
+        return size
+
     def load(self, address: Any, kind: Any, mask: Any, size: int) -> Any:
         """A vector of ``kind`` at an address aligned to ``size``; where ``mask`` is false, zeros."""
         place = self.pointer(address, kind)
         if mask is None:
-            return self.builder.load(place, align=size)
+            return self.builder.load(place, align=self.alignment(kind, size))
         takes = [kind.as_pointer(), I32, ir.VectorType(I1, kind.count), kind]
         f = declared(self.module, f"llvm.masked.load.{_suffix(kind)}.p0", kind, takes)
         return self.builder.call(f, [place, ir.Constant(I32, size), mask, constant(kind, 0.0)])
@@ -286,7 +299,7 @@ class Function:
         kind = value.type
         place = self.pointer(address, kind)
         if mask is None:
-            self.builder.store(value, place, align=size)
+            self.builder.store(value, place, align=self.alignment(kind, size))
             return
         takes = [kind, kind.as_pointer(), I32, ir.VectorType(I1, kind.count)]
         f = declared(self.module, f"llvm.masked.store.{_suffix(kind)}.p0", ir.VoidType(), takes)

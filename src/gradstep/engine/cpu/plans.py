@@ -20,6 +20,7 @@ from gradstep.array.reduction import LANES
 from gradstep.engine.cpu import sweeps
 from gradstep.engine.cpu.sweeps import Form
 from gradstep.form import vocabulary
+from gradstep.form.chain import run
 from gradstep.form.diagonal import Diagonal
 from gradstep.form.matrices import WORDS
 from gradstep.form.rule import Rule
@@ -422,16 +423,16 @@ class Sweep(_Step):
 
 
 class Plan:
-    """A rule for parameters of one shape.
+    """A chain with rules of whole arrays, for parameters of one shape.
 
     Parameters
     ----------
-    rule
+    rules
         What is done.
     arrays
-        Theta, g, the slots, and what is drawn: as the rule sees them.
-    numbers
-        The rule's numbers, of which a step depends on which are above zero.
+        Theta, g, the slots of each rule, and what the rules of whole arrays draw: as these see them.
+    positive
+        Whether each number of each rule is above zero: what ``when`` asks, in rules of whole arrays.
 
     Attributes
     ----------
@@ -441,7 +442,9 @@ class Plan:
         Sweeps that write, and pairs of an array's number and the node whose numbers it takes.
     """
 
-    def __init__(self, rule: Rule, arrays: Sequence[Any], numbers: Sequence[float], dtype: str) -> None:
+    def __init__(
+        self, rules: Sequence[Rule], arrays: Sequence[Any], positive: Sequence[Sequence[bool]], dtype: str
+    ) -> None:
         trace = Trace(dtype)
         self.steps: list[_Step] = []
         self.made: set[Node] = set()
@@ -451,22 +454,33 @@ class Plan:
                 seen.append(Diagonal(trace.leaf(k, x.column.shape)))
             else:
                 seen.append(trace.leaf(k, x.shape))
-        named: dict[str, Node] = {}
-        for k, (key, x) in enumerate(zip(rule.numbers, numbers, strict=True), len(arrays)):
-            named[key] = trace.leaf(k, ())
-            trace.positive[named[key]] = x > 0
-        results = rule.update(*seen, **named)
+        given = iter(seen)
+        theta, g = next(given), next(given)
+        state = [[next(given) for _ in rule.state] for rule in rules]
+        draws = [[next(given) for _ in range(rule.whole and rule.random is not None)] for rule in rules]
+        row: list[list[Node]] = []
+        count = len(arrays)
+        for own in positive:
+            row.append([trace.leaf(count + k, ()) for k in range(len(own))])
+            trace.positive |= zip(row[-1], own, strict=True)
+            count += len(own)
+
+        def whole(i: int, theta: Any, g: Any) -> tuple[Any, ...]:
+            named = dict(zip(rules[i].numbers, row[i], strict=True))
+            return rules[i].update(theta, g, *state[i], *draws[i], **named)
+
+        theta, _, after, _ = run(rules, theta, g, state, row, whole)
+        results = [theta, *(x for own in after for x in own)]
         self.leaves = [x for x in trace.nodes if x.word == "leaf"]
         self.made |= set(self.leaves)
-        kept = len(rule.state)
-        slots = [0, *range(2, 2 + kept)]
-        pairs = [(k, _column(results[k]), _column(seen[k])) for k in slots]
-        pairs = [(k, x, old) for k, x, old in pairs if x is not old]
-        self.needed = _reachable([x for _, x, _ in pairs])
+        places = [seen[0], *(x for own in state for x in own)]
+        pairs = [(_column(x), _column(old)) for x, old in zip(results, places, strict=True)]
+        pairs = [(x, old) for x, old in pairs if x is not old]
+        self.needed = _reachable([x for x, _ in pairs])
         self.trace = trace
         small: list[tuple[Node, Node]] = []
         large: dict[Shape, list[tuple[Node, Node]]] = {}
-        for _, x, old in pairs:
+        for x, old in pairs:
             if x.word in ("leaf", "turned"):  # another's memory, which may be written first
                 x = (
                     trace.node("same", (trace.copied(x),), x.shape)

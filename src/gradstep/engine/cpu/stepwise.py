@@ -1,4 +1,4 @@
-"""A rule of whole arrays, one parameter after the other: what it computes is kept for one of them at a time.
+"""A chain with rules of whole arrays, one parameter after the other: what it computes is kept for one at a time.
 
 All that may fail is done before the first parameter is written: gradients are looked at, plans made. An interrupt, or
 memory that is not to be had, finds some parameters written and others not; the step then goes on from there.
@@ -17,17 +17,17 @@ from gradstep.engine.cpu.plans import Memory, Plan, Run, Sweep
 from gradstep.engine.eager import as_arrays
 from gradstep.engine.normals import normals
 from gradstep.engine.tensor import Tensor
-from gradstep.form.chain import Row, drawn
+from gradstep.form.chain import Row, drawn, reductions, wholes
 from gradstep.form.rule import Rule
 
 
 class Stepwise:
-    """The one rule of a program, for parameters in plain memory.
+    """The rules of a program, some of them of whole arrays, for parameters in plain memory.
 
     Parameters
     ----------
-    rule, tensors
-        What is run, on which parameters.
+    rules, tensors
+        What is run, on which parameters: such as :meth:`runs` allows.
     lead
         ``(job, portions, elements) -> None``: does a job, on as many threads as it is worth.
     offer
@@ -35,9 +35,10 @@ class Stepwise:
     """
 
     def __init__(
-        self, rule: Rule, tensors: Sequence[Tensor], lead: Callable[[int, int, int], object], offer: int
+        self, rules: Sequence[Rule], tensors: Sequence[Tensor], lead: Callable[[int, int, int], object], offer: int
     ) -> None:
-        self.rule, self.tensors, self.lead = rule, tensors, lead
+        self.rules, self.tensors, self.lead = rules, tensors, lead
+        self.last = wholes(rules)[-1]  # with whose numbers all is known that a plan depends on
         self.plans: dict[Any, Plan] = {}
         # Those of one shape follow one another, and so use the same memory.
         self.order = sorted(range(len(tensors)), key=lambda k: (tensors[k].value.shape, k))
@@ -51,30 +52,64 @@ class Stepwise:
         self.memory = Memory()
 
     @staticmethod
-    def runs(rule: Rule, tensors: Sequence[Tensor]) -> bool:
-        """Return whether all of the parameters are such as a plan is for."""
+    def runs(rules: Sequence[Rule], tensors: Sequence[Tensor]) -> bool:
+        """Return whether a plan can be made of the rules, and all of the parameters are such as it is for.
+
+        What is summed over arrays for a stage must be known before the first rule of whole arrays.
+        """
+        whole = [rules[i] for i in wholes(rules)]
+        others = [rule for rule in rules if not rule.whole]
+        if not whole or any(i > wholes(rules)[0] for i in reductions(rules)):
+            return False
+        if any(rule.random is not None or rule.every is not None or rule.inputs for rule in others):
+            return False
         plain = all(x.layout is None and x.storage.dtype == x.dtype and x.value.dtype.kind == "f" for x in tensors)
-        return plain and all(x.value.ndim >= rule.fewest and rule.as_seen("theta", x.value).ndim == 2 for x in tensors)
+        return plain and all(
+            x.value.ndim >= max(rule.fewest for rule in whole)
+            and {2} == {rule.as_seen("theta", x.value).ndim for rule in whole}
+            and len({rule.as_seen("theta", x.value).shape for rule in whole}) == 1
+            for x in tensors
+        )
 
     def plan(self, table: Sequence[Row]) -> None:
-        """Make ready for an update with these numbers; nothing is written."""
-        todo: list[tuple[int, Plan, Row]] = []
+        """Make ready for an update whose numbers are these, up to the last rule of whole arrays; nothing is written.
+
+        Others do not ask which numbers are above zero.
+        """
+        todo: list[tuple[int, Plan]] = []
         for k in self.order:
-            x, numbers = self.tensors[k], table[self.tensors[k].row][0]
-            key = x.value.shape, x.dtype, tuple(n > 0 for n in numbers)
+            x = self.tensors[k]
+            positive = tuple(
+                tuple(n > 0 for n in table[x.row][i]) if rule.whole else (False,) * len(rule.numbers)
+                for i, rule in enumerate(self.rules)
+            )
+            key = x.value.shape, x.dtype, positive
             if key not in self.plans:
-                arrays = [self.rule.as_seen("theta", x.value)] * 2
-                arrays += [self.rule.as_seen(name, y) for name, y in zip(self.rule.state, x.flat, strict=True)]
-                arrays += [arrays[0]] * (self.rule.random is not None)
-                self.plans[key] = Plan(self.rule, arrays, numbers, x.dtype)
-            todo.append((k, self.plans[key], table[x.row]))
+                theta = self.whole.as_seen("theta", x.value)
+                drawing = [rule for rule in self.rules if rule.whole and rule.random is not None]
+                arrays = [theta, theta, *self.seen_slots(x), *[theta] * len(drawing)]
+                self.plans[key] = Plan(self.rules, arrays, positive, x.dtype)
+            todo.append((k, self.plans[key]))
         self.planned = todo
 
-    def begin(self, gradients: Sequence[int], values: Sequence[Any], seed: int, t: int) -> None:
-        """Take the addresses of the gradients and the parameters' plain arrays: from now on the update is made."""
+    @property
+    def whole(self) -> Rule:
+        """A rule of whole arrays: all of them see a parameter as the same matrix."""
+        return self.rules[self.last]
+
+    def seen_slots(self, x: Tensor) -> list[Any]:
+        """Return the state of all rules as those of whole arrays see it."""
+        out: list[Any] = []
+        for rule, own in zip(self.rules, x.slots, strict=True):
+            for name, y in zip(rule.state, own, strict=True):
+                out.append(rule.as_seen(name, y) if rule.whole else self.whole.as_seen("theta", y))
+        return out
+
+    def begin(self, table: Sequence[Row], gradients: Sequence[int], values: Sequence[Any], seed: int, t: int) -> None:
+        """Take all numbers, the addresses of the gradients and the plain arrays: from now on the update is made."""
         self.gradients, self.values, self.key = gradients, values, step_key(seed, t)
         self.run, self.place = None, (0, 0)
-        self.todo = self.planned
+        self.todo = [(k, plan, table[self.tensors[k].row]) for k, plan in self.planned]
 
     def go(self) -> None:
         """Make the update, or the rest of it."""
@@ -117,10 +152,11 @@ class Stepwise:
         x = self.tensors[k]
         theta = np.asarray(self.values[k]).reshape(x.value.shape)
         g = _at(self.gradients[k], theta)
-        named = [*zip(("theta", "g", *self.rule.state), (theta, g, *x.flat), strict=True)]
-        named += [(str(self.rule.random), z) for z in drawn(self.rule, 0, normals(x, self.key))]
-        seen = [self.rule.as_seen(name, y) for name, y in named]
-        (numbers,) = as_arrays(row[:1], theta, x.dtype)
+        seen = [self.whole.as_seen("theta", y) for y in (theta, g)] + self.seen_slots(x)
+        for i in wholes(self.rules):
+            rule = self.rules[i]
+            seen += [rule.as_seen(str(rule.random), z) for z in drawn(rule, i, normals(x, self.key))]
+        numbers = [n for own in as_arrays(row, theta, x.dtype) for n in own]
         leaves = [getattr(y, "column", y) for y in (*seen, *numbers)]
         run = Run(plan, leaves, self.memory, self.sweep)
         run.compute()

@@ -9,7 +9,19 @@ from gradstep.array.memory import CACHE_LINE
 from gradstep.array.reduction import LANES
 from gradstep.array.storage import BLOCK, BLOCKS, Layout
 from gradstep.engine.cpu import job as at
-from gradstep.engine.cpu.codecs import Bfloat16, Blocks, Float16, draw, high, larger, low, magnitude, tensor_key, words
+from gradstep.engine.cpu.codecs import (
+    Bfloat16,
+    Blocks,
+    Float16,
+    draw,
+    high,
+    larger,
+    low,
+    magnitude,
+    tensor_key,
+    vector,
+    words,
+)
 from gradstep.engine.cpu.llvm import FLOATS, I32, Function, Operand, halved, i64
 from gradstep.engine.normals import LOST, SHARE, use
 from gradstep.form.vocabulary import normal_number
@@ -103,9 +115,9 @@ class Memory:
 
     def normal(self, place: int, i: Any) -> Operand:
         """The numbers that the stage at a place draws, as :func:`gradstep.engine.normals.normals` makes it."""
-        builder, real = self.code.builder, ir.VectorType(FLOATS[self.layout.compute], LANES)
+        builder, real = self.code.builder, vector(self.code, FLOATS[self.layout.compute])
         bits = draw(self.code, self.normals[place], builder.add(self.start, i))
-        share = Operand(builder, builder.uitofp(builder.lshr(bits, words(LOST)), real))
+        share = Operand(builder, builder.uitofp(builder.lshr(bits, words(self.code, LOST)), real))
         return normal_number((share + 0.5) * SHARE)
 
     def open_block(self, begin: Any) -> None:
@@ -114,10 +126,14 @@ class Memory:
 
     def rescale(self, k: int, begin: Any, largest: Any) -> None:
         """Find and store the new scale of a block whose largest number has those bits."""
+        self.known[k] = self.fitting(k, largest)
+        self.code.builder.store(self.known[k], self.scale(k, begin))
+
+    def fitting(self, k: int, largest: Any) -> Any:
+        """The scale of a block whose largest number has those bits."""
         name = self.layout.slots[k]
         assert name is not None  # noqa: S101 - in blocks
-        self.known[k] = _BLOCKS[name].scale(self.code, largest)
-        self.code.builder.store(self.known[k], self.scale(k, begin))
+        return _BLOCKS[name].scale(self.code, largest)
 
     def scale(self, k: int, i: Any) -> Any:
         """A pointer to the scale of a block."""
@@ -132,7 +148,7 @@ class Memory:
         if self.ahead and mask is None:
             for line in range(self.ahead, self.ahead + LANES * size, CACHE_LINE):
                 self.code.fetch(self.code.builder.add(place, i64(line)))
-        return self.code.load(place, ir.VectorType(FLOATS[name], LANES), mask, size)
+        return self.code.load(place, vector(self.code, FLOATS[name]), mask, size)
 
     def _store(self, name: str, value: Any, place: Any, i: Any, mask: Any, noise: Any) -> None:
         if name in _FLOATS:
@@ -149,12 +165,12 @@ class Scratch:
         kind = ir.ArrayType(ir.VectorType(FLOATS["float32"], LANES), BLOCK // LANES)
         with code.builder.goto_entry_block():
             self.values = {k: code.builder.alloca(kind) for k, name in enumerate(layout.slots) if name in BLOCKS}
-        self.tops = {k: code.variable(words(0)) for k in self.values}
+        self.tops = {k: code.variable(words(code, 0)) for k in self.values}
 
     def open(self) -> None:
         """Begin a block."""
         for top in self.tops.values():
-            self.code.builder.store(words(0), top)
+            self.code.builder.store(words(self.code, 0), top)
 
     def keep(self, k: int, value: Any, i: Any, mask: Any) -> None:
         """Keep a vector of the slot number ``k``."""

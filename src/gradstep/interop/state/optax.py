@@ -145,7 +145,8 @@ def load_state(opt: Optimizer, state: Any, names: Iterable[str] | None = None, *
                 leaves = there.leaves(_tree(node, bare(field)))[0]
                 for name in there.ours.names:
                     arrays[name][slot] = signed(field, leaves[name])
-        there.ours.take(there.ours.updates(there.counts, t), arrays, exact=there.memory)
+        of_each = there.of_each or None
+        there.ours.take(there.ours.updates(there.counts, t), arrays, memory=of_each, exact=there.memory)
 
 
 def dump_state(opt: Optimizer, like: Any, names: Iterable[str] | None = None) -> Any:
@@ -203,10 +204,15 @@ def _dumped(there: "_ForeignState", like: Any) -> Any:
                     leaves[name] = _as_theirs(ours, f"{slot} of {name!r}", values, old)
                 trees[bare(field)] = build(leaves)
         if node._fields == _OURS:
-            trees = {
-                "slots": trees,
-                "memory": {key: jax.numpy.asarray(traced.as_bits(_number(ours, key))) for key in node.memory},
-            }
+            memory: dict[str, Any] = {}
+            for key, old in node.memory.items():
+                if key in there.kept_of_each:
+                    _, build = there.leaves(old)
+                    each = {name: traced.as_bits(ours.memory_of(name)[key]) for name in ours.names}
+                    memory[key] = build({name: jax.numpy.asarray(x) for name, x in each.items()})
+                else:
+                    memory[key] = jax.numpy.asarray(traced.as_bits(_number(ours, key)))
+            trees = {"slots": trees, "memory": memory}
         return node._replace(**new, **trees)
 
     return _mapped(like, filled)
@@ -224,6 +230,8 @@ class _ForeignState:
         Its counts by the names of their parts.
     memory
         The host's numbers, where it has all of them; else None.
+    of_each
+        Those of each parameter, by its name.
     """
 
     def __init__(self, parts: Parts, state: Any, names: Iterable[str] | None) -> None:
@@ -245,12 +253,17 @@ class _ForeignState:
         _mapped(state, look)
         rules = self.ours.kept()
         self.memory: dict[str, float] | None = None
+        self.of_each: dict[str, dict[str, float]] = {}
+        self.kept_of_each = parts.program.memory_of_each()
         self.kept: list[tuple[Any, dict[str, str], dict[str, str]]] = []
         if len(found) == 1 and found[0][0]._fields == _OURS:  # one for the whole chain, by the names here
             node = found[0][0]
             places = fields(parts.program)
             self.ours.covered(places, node.slots)
-            self.memory = {key: traced.from_bits(x) for key, x in node.memory.items()}
+            self.memory = {key: traced.from_bits(x) for key, x in node.memory.items() if key not in self.kept_of_each}
+            for key in self.kept_of_each:
+                for name, bits in self.leaves(node.memory[key])[0].items():
+                    self.of_each.setdefault(name, {})[key] = traced.from_bits(bits)
             self.kept.append((node, places, {}))
             return
         if len(rules) != len(found):

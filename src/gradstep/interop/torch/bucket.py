@@ -10,6 +10,7 @@ import numpy as np
 
 from gradstep.errors import GradstepTypeError, GradstepValueError
 from gradstep.form.chain import program
+from gradstep.interop.row_steps import ROWS_ALONE, rows_suffice
 from gradstep.interop.settings import Setting, Settings
 from gradstep.interop.torch.local import (
     as_array,
@@ -23,11 +24,9 @@ from gradstep.interop.torch.local import (
     spread,
     torch,
 )
-from gradstep.interop.torch.rows import DENSE, Rows, as_rows, has_rows, rows_suffice
+from gradstep.interop.torch.rows import DENSE, Rows, as_rows, has_rows
 from gradstep.interop.torch.state import STEP, converted, fitting, state_names
 from gradstep.step import Own, Snapshot, Step
-
-ROWS_ALONE = "torch.SparseAdam"  # which moves the rows of a sparse gradient, and nothing else of its state either
 
 
 class Member(NamedTuple):
@@ -204,7 +203,7 @@ class Bucket:
         GradstepTypeError
             Where neither is so.
         """
-        if self.rules.name == ROWS_ALONE or rows_suffice(self.program, self.values, self.step):
+        if self.rules.name == ROWS_ALONE or rows_suffice(self.program, self.values, self.step.t, self.step.memory):
             return True
         moving = [part.label for part in self.program.parts if part.rule.kind == "rule"]
         if {part.rule.name for part in self.program.parts} & DENSE:

@@ -7,7 +7,6 @@ import numpy as np
 
 from gradstep.array import rows
 from gradstep.checkpoint.transfer import uninterrupted
-from gradstep.form.chain import Program
 from gradstep.interop.torch.local import as_array, as_tensor, in_numpy, torch
 from gradstep.step import Snapshot, Step, Values
 
@@ -75,24 +74,6 @@ def as_rows(g: Any) -> rows.Rows:
     """Return such a gradient as :func:`gradstep.rows`, in the same memory; equal indices are left for the step."""
     g = g.detach()
     return rows.rows(g._indices()[0].numpy(), as_array(g._values()))
-
-
-def rows_suffice(made: Program, values: Values, step: Step) -> bool:
-    """Return True where the next update leaves what has a gradient of zero as it is, so that rows are all that moves.
-
-    It is tried out on a few numbers: no list of rules is to be kept, and a weight decay of 0 counts as none.
-    """
-    if made.reduces:
-        return False
-    for own, memory in zip(values, step.memory, strict=True):
-        theta = np.array([3.0, -1e-3, 0.5, -700.0])
-        probe = Step(made, {"x": theta.copy()}, [own], engine="eager")
-        slots = [np.full(4, 0.7 + k) for k, _ in enumerate(probe.slots["x"])]
-        probe.restore(Snapshot(step.t, 0, [memory]), list(zip(probe.slots["x"].values(), slots, strict=True)))
-        probe((np.zeros(4),), [own])
-        if not all(map(np.array_equal, [*probe.params, *probe.slots["x"].values()], [theta, *slots])):
-            return False
-    return True
 
 
 def _array(x: Any) -> Any:
