@@ -7,7 +7,7 @@ import pytest
 
 from gradstep.cli import main
 from gradstep.compare import make_spec, run_study
-from gradstep.compare.evidence.statistics.power import claimed, power, simulated
+from gradstep.compare.evidence.statistics.power import beats, claimed, power, simulated
 from gradstep.compare.forecast import forecast
 from gradstep.compare.workers import Workers
 
@@ -39,6 +39,19 @@ def test_power_rises_with_the_factor_and_with_seeds_and_is_none_where_nothing_ca
     assert power(1, 2, 3, factor=10.0, **options) == 0.0
     assert power(7, 2, 10, factor=1.5, **options) > factors[1]
     assert not claimed(np.ones((1, 2, 3))).any()
+
+
+@pytest.mark.parametrize("optimizers", [2, 3, 6])
+def test_the_least_power_is_of_claims_that_a_report_makes(optimizers):
+    """Looking at the pairs of the first alone never says more than a report, and of two optimizers all that it says."""
+    rng = np.random.default_rng(optimizers)
+    centre = np.zeros((4, optimizers))
+    centre[:, 0] = -0.12
+    studies = [simulated(rng, centre, 6, 2, noise=0.25, between=0.1) for _ in range(60)]
+    least, told = (np.array([f(x) for x in studies]) for f in (lambda x: beats(x, 2), lambda x: claimed(x, 2)[0, 1]))
+    assert not (least & ~told).any()
+    assert 0 < least.sum() <= told.sum() < 60
+    assert optimizers > 2 or (least == told).all()
 
 
 def test_the_command_prints_a_plan_and_makes_nothing(tmp_path, monkeypatch, capsys):

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gradstep.cli.common import console, require, say, writable_file
+from gradstep.cli.common import console, named_optimizer, require, say, writable_file
 from gradstep.cli.info import OPTIONAL
-from gradstep.errors import NonFiniteError
+from gradstep.errors import GradstepTypeError, NonFiniteError
+from gradstep.form.rule import Rule
 
 if TYPE_CHECKING:
     from gradstep.bench import Kind, Result, Size, Work
@@ -35,7 +36,7 @@ PAUSE_HELP = (
 def bench(
     sizes: Annotated[str | None, typer.Option(help=SIZES_HELP)] = None,
     full: Annotated[bool, typer.Option("--full", help="The large sizes too: 1x1e7, 1x5e7, 148x840000.")] = False,
-    rule: Annotated[str, typer.Option(help="A rule's name, or all.")] = "adam",
+    rule: Annotated[str, typer.Option(help="A rule's name, your own FILE.py:NAME, or all.")] = "adam",
     rules: Annotated[
         bool,
         typer.Option("--rules", help=RULES_HELP),
@@ -74,7 +75,10 @@ def bench(
     names = [rule]
     if rule == "all" or rules:
         names = [name for name, x in registry().items() if x.module.startswith("gradstep.rules.") and not x.extras]
-    works = [Work(name, dtype, chain, seed, threads) for name in names]
+    known = registry()
+    if ".py" in rule:
+        known[rule] = own_rule(rule)
+    works = [Work(name, dtype, chain, seed, threads, known) for name in names]
     is_whole = len(works) == 1 and works[0].declared.whole
     chosen = read_sizes(
         sizes or (f"{RULES_AT},{MATRICES}" if rules else FULL if full else MATRICES if is_whole else QUICK)
@@ -99,6 +103,14 @@ def bench(
         content, figure = compared(works, chosen, kinds, seconds, pause)
     settings = {"seconds": seconds, "pause": pause, "seed": seed, "threads": threads}
     save({"settings": settings, **content}, figure, json, plot)
+
+
+def own_rule(name: str) -> "Rule":
+    """Return the rule of a file of the user's own."""
+    found = named_optimizer(name)
+    if not isinstance(found, Rule):
+        raise GradstepTypeError(f"{name} is a chain, and a rule is timed; --chain times one around it.")
+    return found
 
 
 def compared(

@@ -1,4 +1,4 @@
-"""``gradstep check``: whether the gradients of a problem file are right."""
+"""``gradstep check``: whether the gradients of a problem file are right, or a rule of one's own obeys the laws."""
 
 import sys
 import time
@@ -15,29 +15,40 @@ if TYPE_CHECKING:
     from gradstep.gradient_check import GradientReport
     from gradstep.loop.problem_file import OwnProblem
 
+DIRECTIONS = 3
 UNDECIDED = 3  # the exit code where no gradient is wrong, and one is not known to be right
 STYLES = {"right": "green", "wrong": "bold red", "undecided": "yellow"}
 
 
 def check(
-    problem: Annotated[str, typer.Argument(metavar="FILE.py:NAME", help="A function, object or class in a file.")],
-    seed: Annotated[int, typer.Option(min=0, help="Of the directions, and of a class or params that take it.")] = 0,
-    directions: Annotated[int, typer.Option(min=1, help="Directions to try in each parameter.")] = 3,
+    problem: Annotated[str, typer.Argument(metavar="FILE.py:NAME", help="A problem in a file, or a rule.")],
+    seed: Annotated[
+        int, typer.Option(min=0, help="Of the directions, and of a class or params that take it; of a rule's trials.")
+    ] = 0,
+    directions: Annotated[int, typer.Option(min=1, help="Directions to try in each parameter.")] = DIRECTIONS,
     batch: Annotated[int, typer.Option(min=0, help="Which of the problem's batches.")] = 0,
     rtol: Annotated[
         float | None, typer.Option(help="How far a gradient may be off, relative to its size. Default: by its digits.")
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout, and nothing else.")] = False,
 ) -> int:
-    """Compare the gradients of your own problem with derivatives measured.
+    """Compare the gradients of your own problem with derivatives measured; hold a rule of your own to the laws.
 
     The exit code is 0 where all are right, 1 where one is wrong, 3 where none is wrong and one undecided.
     """
     require("rich")
+    from gradstep.cli.check_rule import judged, rules_of
+    from gradstep.form.rule import Rule, Stage, unlisted
     from gradstep.gradient_check import check_gradient
-    from gradstep.loop.problem_file import load
+    from gradstep.loop.problem_file import opened, problem_of
 
-    own = load(problem, seed)
+    with unlisted():  # a rule may have the name of one of the library's
+        found = opened(problem, (Rule, Stage))
+    if rules := rules_of(found.thing, f"{found.path.name}:{found.name}"):
+        if directions != DIRECTIONS or batch or rtol is not None:
+            raise GradstepValueError("--directions, --batch and --rtol are for gradients; leave them out for a rule.")
+        return judged(rules, f"{found.path.name}:{found.name}", seed, json)
+    own = problem_of(found, seed)
     tell_names(own)
     options: dict[str, Any] = {} if own.batches is None else {"batch": nth(own, batch)}
     with Progress(f"{own.path.name}:{own.name}") as progress:

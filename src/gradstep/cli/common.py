@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from gradstep.compare.show.server import Route
+    from gradstep.conventions.constructor import Constructor
+    from gradstep.form.rule import Rule, Stage
     from gradstep.loop.problem_file import OwnProblem
 
 WRONG = 1
@@ -84,6 +86,20 @@ def complain(message: str) -> int:
     """Write one line on stderr; return the exit code for an error."""
     say(message)
     return USAGE_ERROR
+
+
+def named_optimizer(name: str) -> "Rule | Stage | Constructor[...]":
+    """Return what a name stands for: a rule or other stage, another library's constructor, or what ``FILE.py:NAME`` is.
+
+    Errors are those of :func:`gradstep.conventions.constructor` and of :func:`gradstep.compare.own_stage.own_rule`.
+    """
+    from gradstep.conventions import constructor
+
+    if ".py:" not in name and not name.endswith(".py"):
+        return constructor(name)
+    from gradstep.compare.own_stage import own_rule  # which takes the packages of a comparison
+
+    return own_rule(name)[0]
 
 
 def require(*packages: str) -> None:

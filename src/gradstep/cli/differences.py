@@ -59,7 +59,7 @@ def print_differences(screen: "Console", sides: Sequence[Side]) -> None:
     stages = [side.stage() for side in sides]
     wide = max(len(side.label) for side in sides)
     for side in sides:
-        name = side.label.partition(":")[0].rpartition(".")[2]
+        name = side.label.rpartition(".py:")[2].partition(":")[0].rpartition(".")[2]
         screen.print(f"{side.label:{wide}}  {side.made.summary.replace('``', '')}", soft_wrap=True)
         screen.print(f"{'':{wide}}  {name}({side.call()})", soft_wrap=True)
     rows = {**equations(stages), **defaults(sides, stages), **costs(stages), **first_steps(stages)}

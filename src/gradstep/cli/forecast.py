@@ -50,7 +50,7 @@ def _costs(found: Forecast) -> None:
 
 
 def _chances(found: Forecast) -> None:
-    echo("The chance that an optimizer which is quicker on all problems is claimed to beat one other,")
+    echo("The chance, at least, that an optimizer which is quicker on all problems is claimed to beat one other,")
     echo("by how far the steps to a target spread over seeds and searches:")
     factors = next(iter(found.power.values()))
     rows = [[f"{factor:g}", *(f"{own[factor]:.0%}" for own in found.power.values())] for factor in factors]

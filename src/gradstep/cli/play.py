@@ -13,7 +13,7 @@ def play(
     ] = None,
     optimizers: Annotated[
         list[str] | None,
-        typer.Argument(metavar="OPTIMIZER", help="Rules, other libraries' constructors: adam:lr=0.1 keras.SGD."),
+        typer.Argument(metavar="OPTIMIZER", help="Rules, your own FILE.py:NAME, constructors: adam:lr=0.1 keras.SGD."),
     ] = None,
     start: Annotated[str | None, typer.Option(help="Where they start: 1.5,-2. Default: the surface's own.")] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Steps of each optimizer.")] = None,
@@ -23,9 +23,14 @@ def play(
     """Open a page to play with optimizers on surfaces of two coordinates. For intuition, not evidence."""
     require("plotly", "jinja2")
     from gradstep.cli.common import serve
+    from gradstep.compare.show.play.optimizers import allow
     from gradstep.compare.show.play.pages import routes
     from gradstep.compare.show.play.settings import read
+    from gradstep.text import read_names
 
+    for one in read_names(",".join(optimizers)) if optimizers else ():
+        if ".py" in one.name:
+            allow(one.name)
     given = {
         "surface": surface,
         "optimizers": ",".join(optimizers or ()) or None,

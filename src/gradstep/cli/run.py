@@ -31,7 +31,9 @@ def run(
     problem: Problem = None,
     optimizer: Annotated[
         str | None,
-        typer.Option(help="A rule, adam:lr=0.01,beta1=0.8; stages before it as clip_by_norm:max_norm=1,adam."),
+        typer.Option(
+            help="A rule, adam:lr=0.01,beta1=0.8, or your FILE.py:NAME; stages before it: clip_by_norm:max_norm=1,adam."
+        ),
     ] = None,
     lr: Annotated[
         str | None, typer.Option(help="The rule's learning rate: 0.01, or a schedule: 'cosine(0.01, steps=1000)'.")
@@ -152,10 +154,12 @@ def _new(
 ) -> "tuple[Folder, RunSpec, OwnProblem, Run]":
     from gradstep.loop.problem_file import load
     from gradstep.runs import Folder, Limits, RunSpec
+    from gradstep.runs.spec import with_whole_paths
 
     if settings["on_nonfinite"] not in ("stop", "skip"):
         raise GradstepValueError(f"--on-nonfinite must be stop or skip, not {settings['on_nonfinite']!r}.")
     start = Path.cwd()  # the problem may change it
+    settings["optimizer"] = with_whole_paths(settings["optimizer"])
     own = load(problem, settings["seed"])
     endless = limits.max_steps is None and limits.seconds is None and limits.max_evaluations is None
     limits = limits.over(Limits(max_steps=1000)) if endless else limits

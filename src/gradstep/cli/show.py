@@ -20,7 +20,7 @@ def show(
         list[str] | None,
         typer.Argument(
             metavar="NAME",
-            help="Rules, other stages, other libraries' constructors: adam torch.Adam torch.SGD:momentum=0.9.",
+            help="Rules, other stages, your own FILE.py:NAME, other libraries' constructors: torch.SGD:momentum=0.9.",
         ),
     ] = None,
     all_of_them: Annotated[
@@ -29,10 +29,12 @@ def show(
     latex: Annotated[bool, typer.Option("--latex", help="The equation as LaTeX.")] = False,
 ) -> None:
     """Print a rule with source, equation, code, defaults, state; of several, torch.Adam too, what differs."""
+    from gradstep.cli.common import named_optimizer
     from gradstep.cli.differences import Side, print_differences
     from gradstep.cli.listing import print_list
-    from gradstep.conventions import constructor, described
-    from gradstep.form.rule import Rule
+    from gradstep.conventions import described
+    from gradstep.conventions.constructor import Constructor
+    from gradstep.form.rule import Rule, Stage
     from gradstep.text import read_names
 
     if all_of_them and (names or latex):
@@ -43,8 +45,13 @@ def show(
     if not names:
         raise GradstepValueError("show takes names, such as gradstep show adam; gradstep show --list has them all.")
     named = [one for text in names for one in read_names(text)]
-    sides = [Side(str(one), described(one.name), dict(one.values)) for one in named]
-    rules = [rule for one in named if isinstance(rule := constructor(one.name), Rule) and not one.values]
+    found = [named_optimizer(one.name) for one in named]
+    made = [
+        Constructor.of_stage(one.name, x) if isinstance(x, Stage) else described(x)
+        for one, x in zip(named, found, strict=True)
+    ]
+    sides = [Side(str(one), x, dict(one.values)) for one, x in zip(named, made, strict=True)]
+    rules = [x for one, x in zip(named, found, strict=True) if isinstance(x, Rule) and not one.values]
     screen = console()
     if len(rules) < len(sides) or (len(sides) > 1 and not latex):
         if latex:

@@ -12,6 +12,7 @@ from gradstep.compare.contender import Contender
 from gradstep.compare.content import Content
 from gradstep.compare.evidence.study import Study
 from gradstep.compare.halving import cut, serves
+from gradstep.compare.own_stage import label_of
 from gradstep.compare.problems import Problem
 from gradstep.compare.protocol import Plan, hyper_of, judging_seeds, make_spec, parts, tuning_seeds
 from gradstep.compare.record import Phase, PlannedRun, ProblemInfo, RunRecord, Spec
@@ -22,6 +23,7 @@ from gradstep.compare.timing import measure
 from gradstep.compare.workers import LOKY, Workers
 from gradstep.environment import environment
 from gradstep.errors import GradstepValueError
+from gradstep.form.rule import Rule, Stage
 from gradstep.text import counted
 
 
@@ -39,7 +41,7 @@ class Listener:
 
 
 def compare(
-    optimizers: str | Sequence[str],
+    optimizers: str | Rule | Stage | Sequence[str | Rule | Stage],
     problems: str | Sequence[str],
     *,
     out: str | Path | None = None,
@@ -56,7 +58,9 @@ def compare(
     Parameters
     ----------
     optimizers
-        Labels, as ``["adam", "momentum:momentum=0.95", "keras.RMSprop"]``.
+        Labels, as ``["adam", "momentum:momentum=0.95", "keras.RMSprop", "lion.py:lion"]``; or rules and chains
+        themselves, ``[gs.adam, gs.momentum(momentum=0.95), lion]``. One of your own must have a name at the top of a
+        file, for other processes run that.
     problems
         Names of problems, of sets of them, or ``FILE.py:NAME``.
     out
@@ -89,7 +93,8 @@ def compare(
     >>> study.times().shape
     (1, 2, 2)
     """
-    names = [optimizers] if isinstance(optimizers, str) else optimizers
+    given = [optimizers] if isinstance(optimizers, str | Rule | Stage) else optimizers
+    names = [label_of(one) if isinstance(one, Rule | Stage) else one for one in given]
     folder = None if out is None else Path(out).absolute()  # code of the user's may change the current folder
     plan = make_spec(
         [problems] if isinstance(problems, str) else problems,

@@ -29,8 +29,8 @@ class Forecast:
     whole
         By problem, the steps of all runs in whole runs: fewer than ``runs``, where trials are halved.
     power
-        By noise and factor: the chance that an optimizer which is quicker by that factor on all problems is claimed to
-        beat one other.
+        By noise and factor: the chance, at least, that an optimizer which is quicker by that factor on all problems is
+        claimed to beat one other.
     """
 
     runs: Mapping[str, int]

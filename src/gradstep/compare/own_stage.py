@@ -1,5 +1,6 @@
-"""A stage of a user's own file as an optimizer to compare: ``FILE.py:NAME``, a rule or a chain."""
+"""A stage of a user's own as an optimizer: ``FILE.py:NAME``, a rule or a chain; the name that such an object has."""
 
+import sys
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
@@ -8,9 +9,10 @@ from typing import TYPE_CHECKING
 
 from gradstep.compare.problems.own import unchanged
 from gradstep.errors import GradstepTypeError, GradstepValueError
-from gradstep.form.rule import Rule, Stage, lookup, unlisted
+from gradstep.form.rule import Rule, Stage, lookup, registry, unlisted
 from gradstep.loop.problem_file import read, run, split
-from gradstep.naming import unknown
+from gradstep.naming import is_real, unknown
+from gradstep.text import Named
 
 if TYPE_CHECKING:
     from gradstep.conventions.constructor import Constructor
@@ -23,6 +25,19 @@ def is_file(name: str) -> bool:
 
 def own_constructor(text: str, sha256: str | None = None) -> "tuple[Constructor[...], Path, str]":
     """Return the constructor that a file's rule or stage is, whose arguments are its hyperparameters; path and hash.
+
+    Parameters and errors are those of :func:`own_rule`.
+    """
+    from gradstep.conventions.constructor import Constructor
+
+    thing, path, found = own_rule(text, sha256)
+    label = f"{path.name}:{text.rpartition(':')[2]}"
+    made = Constructor.of_rule(thing) if isinstance(thing, Rule) else Constructor.of_stage(label, thing)
+    return made, path, found
+
+
+def own_rule(text: str, sha256: str | None = None) -> tuple[Rule | Stage, Path, str]:
+    """Return a file's rule or stage, the file's path and its hash.
 
     Parameters
     ----------
@@ -38,8 +53,6 @@ def own_constructor(text: str, sha256: str | None = None) -> "tuple[Constructor[
     GradstepValueError, GradstepTypeError, UserCodeError
         When there is no such file or name, the file raises something, or the name is of no rule and no stage.
     """
-    from gradstep.conventions.constructor import Constructor
-
     path, name = split(text)
     source = read(path)
     found = unchanged(path, source, sha256)
@@ -57,8 +70,39 @@ def own_constructor(text: str, sha256: str | None = None) -> "tuple[Constructor[
         raise GradstepTypeError(
             f"{label} must be a rule or a chain, such as gs.chain(...), not {type(thing).__name__}."
         )
-    made = Constructor.of_rule(thing) if isinstance(thing, Rule) else Constructor.of_stage(label, thing)
-    return made, path, found
+    return thing, path, found
+
+
+def label_of(thing: Rule | Stage) -> str:
+    """Return the label by which a study knows a rule or chain: ``adam:beta1=0.8``, or ``FILE.py:NAME``.
+
+    The processes that make runs have nothing but labels and files: so an object of a user's own must be what a file has
+    at its top, under some name.
+
+    Raises
+    ------
+    GradstepValueError
+        For one that is in no file, as one typed at a prompt or in a notebook's cell.
+    """
+    if isinstance(thing, Rule) and registry(None).get(thing.name) is thing and thing.module.startswith("gradstep."):
+        return thing.name
+    if isinstance(thing, Stage) and len(thing.parts) == 1:
+        [part] = thing.parts
+        of_the_library = registry(None).get(part.rule.name) is part.rule and part.rule.module.startswith("gradstep.")
+        if of_the_library and part.name is None and all(map(is_real, part.given.values())):
+            return str(Named(part.rule.name, tuple(sorted((key, float(x)) for key, x in part.given.items()))))  # pyright: ignore[reportArgumentType]
+    for module in list(sys.modules.values()):
+        file = getattr(module, "__file__", None) or ""
+        if file.endswith(".py") and not module.__name__.startswith("gradstep."):
+            for key, x in list(vars(module).items()):
+                if x is thing:
+                    return f"{file}:{key}"
+    kind = "rule" if isinstance(thing, Rule) else "chain"
+    shown = thing.name if isinstance(thing, Rule) else repr(thing)
+    raise GradstepValueError(
+        f"the {kind} {shown} is in no file, and the processes that make runs have only files: name it at the top "
+        f"of a file, and import it from there or write FILE.py:NAME (in a notebook, %%writefile FILE.py)."
+    )
 
 
 def look_at_stage(text: str) -> None:

@@ -40,6 +40,7 @@ from gradstep.compare.record import (
 )
 from gradstep.compare.search import at, is_searched, moved, space, table
 from gradstep.errors import GradstepError, GradstepValueError, NonFiniteError
+from gradstep.loop.problem_file import refuse_within_a_file
 from gradstep.naming import as_float, find, unknown
 from gradstep.optimizer import Optimizer
 from gradstep.text import read_names, short
@@ -110,6 +111,7 @@ def make_spec(
         For unknown problems, options, optimizers or hyperparameters, any number out of range, and problem files that
         cannot be used.
     """
+    refuse_within_a_file("a comparison")
     if options.get("searches") is None:
         options["searches"] = 3 if "full" in problems else 1
     chosen = _options(options)

@@ -385,15 +385,22 @@ def as_stage(tx: Stage | Rule) -> Stage:
 
 LISTED = "gradstep show --list"  # the command that shows every name
 _REGISTRY: dict[str, Rule] = {}
+_unlisted = 0  # files of others that are being run
 
 
 @contextmanager
 def unlisted() -> Generator[None]:
-    """Leave rules that code of others declares within out of the registry: two files may each have one of a name."""
+    """Leave rules that code of others declares within out of the registry.
+
+    Two files may each have one of a name, which may be that of one of the library's too.
+    """
+    global _unlisted
     before = set(_REGISTRY)
+    _unlisted += 1
     try:
         yield
     finally:
+        _unlisted -= 1
         for name in [name for name, made in _REGISTRY.items() if not made.module.startswith("gradstep.")]:
             if name not in before:
                 del _REGISTRY[name]
@@ -620,6 +627,8 @@ def _registered(made: Rule) -> Rule:
     made = replace(made, early_numbers=early, numbers=(*early, *numbers), operations=MappingProxyType(operations))
     other = _REGISTRY.get(made.name)
     if other and other.module != made.module:
+        if _unlisted:
+            return made
         raise RuleError(f"rule {made.name}: {other.module} has a rule of that name; choose another.")
     _REGISTRY[made.name] = made
     return made

@@ -12,7 +12,7 @@ from difflib import get_close_matches
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -71,6 +71,27 @@ class OwnProblem:
     unused: tuple[str, ...] = ()
 
 
+class Opened(NamedTuple):
+    """A file that was run: its path and bytes, and what it has under the name that was asked for."""
+
+    path: Path
+    name: str
+    source: bytes
+    module: ModuleType
+    thing: Any
+
+
+def opened(text: str, more: tuple[type, ...] = ()) -> Opened:
+    """Run the file of ``FILE.py:NAME``, and return it with what it has under that name; errors as :func:`load`.
+
+    Where no name is given the error names objects of the types ``more`` too.
+    """
+    path, name = split(text)
+    source = read(path)
+    module = run(path, source)
+    return Opened(path, name, source, module, find(module, path, name, more))
+
+
 def load(text: str, seed: int = 0) -> OwnProblem:
     """Run a problem file and return its problem ``NAME``.
 
@@ -93,11 +114,13 @@ def load(text: str, seed: int = 0) -> OwnProblem:
     UserCodeError
         When the file, its class or its ``params`` raises something.
     """
-    path, name = split(text)
-    source = read(path)
-    module = run(path, source)
+    return problem_of(opened(text), seed)
+
+
+def problem_of(found: Opened, seed: int = 0) -> OwnProblem:
+    """Return the problem that a file has; parameters and errors as :func:`load`."""
+    path, name, source, module, thing = found
     where = f"{path.name}:{name}"
-    thing = find(module, path, name)
     if isinstance(thing, type):
         thing = UserFunction(thing, where, path)(**_seed(thing, seed))
     own = get(thing, "value_and_grad", where, path)
@@ -235,6 +258,13 @@ class _Bytes(SourceFileLoader):
         raise OSError(path)
 
 
+class WithinFileError(GradstepValueError):
+    """An error of a file that begins, while it is run, what would run it again."""
+
+
+_running: list[Path] = []
+
+
 def run(path: Path, source: bytes) -> ModuleType:
     """Run the file as a module, under a name that no other module has.
 
@@ -254,6 +284,7 @@ def run(path: Path, source: bytes) -> ModuleType:
         sys.path.insert(0, folder)
     before = sys.modules.get(module_name)
     sys.modules[module_name] = module
+    _running.append(path)
     try:
         spec.loader.exec_module(module)
     except BaseException as error:
@@ -265,13 +296,29 @@ def run(path: Path, source: bytes) -> ModuleType:
             file = Path(error.filename).name if error.filename else path.name
             line = f", line {error.lineno}" if error.lineno else ""
             raise GradstepValueError(f"{file}{line}: {type(error).__name__}: {error.msg}.") from error
-        if isinstance(error, Exception | SystemExit):
+        if isinstance(error, Exception | SystemExit) and not isinstance(error, WithinFileError):
             raise raised(path.name, error, path) from error
         raise
+    finally:
+        _running.pop()
     return module
 
 
-def find(module: ModuleType, path: Path, name: str) -> Any:
+def refuse_within_a_file(what: str) -> None:
+    """Refuse to begin ``what`` while a file of the user's is run: each of its processes would run the file again.
+
+    Raises
+    ------
+    WithinFileError
+        Naming the file.
+    """
+    if _running:
+        raise WithinFileError(
+            f'{_running[-1].name} begins {what} while it is run: put that under if __name__ == "__main__":.'
+        )
+
+
+def find(module: ModuleType, path: Path, name: str, more: tuple[type, ...] = ()) -> Any:
     """Return the module's attribute of that name.
 
     Raises
@@ -280,6 +327,7 @@ def find(module: ModuleType, path: Path, name: str) -> Any:
         When it has nothing there; the error tells what else there is.
     """
     known = candidates(module)
+    known += [key for key, x in vars(module).items() if isinstance(x, more) and key[0] != "_" and key not in known]
     if name and hasattr(module, name):
         return getattr(module, name)
     if known and name:

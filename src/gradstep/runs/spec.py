@@ -11,10 +11,11 @@ from typing import Any
 import msgspec
 
 from gradstep import schedules
+from gradstep.compare.own_stage import is_file, own_rule
 from gradstep.errors import GradstepError, GradstepValueError
 from gradstep.form.chain import chain
 from gradstep.form.hyper import Hyper
-from gradstep.form.rule import Stage, lookup
+from gradstep.form.rule import Rule, Stage, as_stage, lookup
 from gradstep.loop import Run, lbfgs, stop
 from gradstep.loop.lbfgs import method_of
 from gradstep.loop.problem_file import OwnProblem
@@ -151,15 +152,15 @@ class RunSpec:
             raise GradstepValueError("a run makes the value small; turn the function's sign instead of maximize.")
         lr = None if self.lr is None else read_hyper(self.lr)
         given: list[dict[str, Any]] = [dict(one.values) for one in named]
-        stages = [lookup(one.name)(**own) for one, own in zip(named, given, strict=True)]
-        moving = [k for k, one in enumerate(stages) if one.parts[0].rule.kind == "rule"]
+        stages = [_stage(one.name, own) for one, own in zip(named, given, strict=True)]
+        moving = [k for k, one in enumerate(stages) if any(part.rule.kind == "rule" for part in one.parts)]
         if not moving:
             raise GradstepValueError(f"--optimizer {self.optimizer} has no rule, such as adam, after its stages.")
         if lr is not None:
             if len(moving) != 1 or "lr" in stages[moving[0]].parts[0].given:
                 raise GradstepValueError("--lr is for the one rule in --optimizer, where it has no lr= of its own.")
             [k] = moving
-            stages[k] = lookup(named[k].name)(**given[k], lr=lr)
+            stages[k] = _stage(named[k].name, {**given[k], "lr": lr})
         return chain(*stages)
 
     def make(self, problem: OwnProblem, processes: Processes) -> Run:
@@ -194,6 +195,27 @@ class RunSpec:
             on_nonfinite=self.on_nonfinite,
             history=False,
         )
+
+
+def _stage(name: str, hyper: dict[str, Any]) -> Stage:
+    """Return the stage of a rule's name, or of ``FILE.py:NAME``."""
+    made = own_rule(name)[0] if is_file(name) else lookup(name)
+    if isinstance(made, Rule):
+        return made(**hyper)
+    if hyper:
+        raise GradstepValueError(f"{name} is a chain, which has its numbers already; leave out {min(hyper)}=.")
+    return as_stage(made)
+
+
+def with_whole_paths(optimizer: str) -> str:
+    """Return an optimizer as it was typed, with the whole path of a file of one's own: a run may go on elsewhere."""
+    named = read_names(optimizer)
+    if not any(is_file(one.name) for one in named):
+        return optimizer
+    whole = [
+        replace(x, name=f"{own_rule(x.name)[1]}:{x.name.rpartition(':')[2]}") if is_file(x.name) else x for x in named
+    ]
+    return ",".join(map(str, whole))
 
 
 def _between(folder: Path, file: Path) -> str:

@@ -5,13 +5,16 @@ says so, with the reason, in ``@rule(exceptions={law: reason})``; that the law t
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal
 
 from gradstep.errors import GradstepTypeError
 from gradstep.form.rule import Rule
 from gradstep.testing import engines, guard, low, namespaces, purity, sharding, symmetry, writing
 from gradstep.testing.case import BOUND, Case, Oracle
+from gradstep.testing.meanings import MEANINGS
 
-__all__ = ["LAWS", "Case", "check_rule"]
+__all__ = ["LAWS", "MEANINGS", "Case", "Verdict", "check_rule", "judge"]
 
 LAWS: dict[str, Callable[[Case], None]] = {
     law.__name__: law
@@ -35,6 +38,35 @@ LAWS: dict[str, Callable[[Case], None]] = {
         sharding.sharding,
     )
 }
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Outcome of a law: ``"obeyed"``, ``"excepted"`` or ``"silent"`` with the reason, ``"broken"`` and evidence."""
+
+    word: Literal["obeyed", "excepted", "silent", "broken"]
+    text: str = ""
+
+
+def judge(case: Case) -> dict[str, Verdict]:
+    """Return the verdict of each law on a rule, and of each exception that names no law."""
+    rule = case.rule
+    found = {name: Verdict("broken", f"{name!r} is no law") for name in rule.exceptions if name not in LAWS}
+    for name, law in LAWS.items():
+        reason = rule.exceptions.get(name)
+        if silent := case.silent(name):
+            found[name] = Verdict("silent", silent)
+            continue
+        try:
+            law(case)
+        except AssertionError as error:
+            found[name] = Verdict("broken", str(error)) if reason is None else Verdict("excepted", reason)
+        except Exception as error:  # a rule may fail in any way; each is evidence
+            found[name] = Verdict("broken", f"{type(error).__name__}: {error}")
+        else:
+            still = f"it is obeyed, but excepted with the reason {reason!r}"
+            found[name] = Verdict("obeyed") if reason is None else Verdict("broken", still)
+    return found
 
 
 def check_rule(
@@ -74,26 +106,8 @@ def check_rule(
     """
     if not isinstance(rule, Rule):
         raise GradstepTypeError(f"check_rule takes a rule, such as gs.adam without parentheses, not {rule!r}.")
-    case = Case(rule, oracle, defaults, bound, seed)
-    report: dict[str, str] = {}
-    broken = [f"exceptions: {name!r} is no law" for name in rule.exceptions if name not in LAWS]
-    for name, law in LAWS.items():
-        reason = rule.exceptions.get(name)
-        if silent := case.silent(name):
-            report[name] = f"silent: {silent}"
-            continue
-        try:
-            law(case)
-        except AssertionError as error:
-            report[name] = f"excepted: {reason}"
-            if reason is None:
-                broken.append(f"{name}: {error}")
-        except Exception as error:  # a rule may fail in any way; each is evidence
-            broken.append(f"{name}: {type(error).__name__}: {error}")
-        else:
-            report[name] = "obeyed"
-            if reason is not None:
-                broken.append(f"{name}: it is obeyed, but excepted with the reason {reason!r}")
+    found = judge(Case(rule, oracle, defaults, bound, seed))
+    broken = [f"{name if name in LAWS else 'exceptions'}: {x.text}" for name, x in found.items() if x.word == "broken"]
     if broken:
         raise AssertionError("\n".join([f"{rule.name} breaks {len(broken)} law(s), with seed {seed}", *broken]))
-    return report
+    return {name: f"{x.word}: {x.text}" if x.text else x.word for name, x in found.items()}

@@ -8,8 +8,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from gradstep.compare.contender import moving, rate_unit
+from gradstep.compare.own_stage import own_constructor
 from gradstep.compare.show.play.knobs import SWITCH, Knob, stops
 from gradstep.conventions import constructors, described
+from gradstep.errors import GradstepValueError
 from gradstep.form.chain import program
 from gradstep.form.hyper import Domain
 from gradstep.form.rule import Stage, registry
@@ -90,12 +92,17 @@ def names() -> dict[str, list[str]]:
             package == "gradstep" and whose in found and not made.inputs
         ):  # and not a rule of the user's own, which may do anything
             found[whose].append(name)
-    return found | {library: [x for x in own if _takes_points(x)] for library, own in constructors().items()}
+    found |= {library: [x for x in own if _takes_points(x)] for library, own in constructors().items()}
+    return ({"your own": list(_own)} if _own else {}) | found
 
 
 def _takes_points(name: str) -> bool:
     """True for a constructor whose stage steps a vector by its gradient alone."""
-    return not any(part.is_for_matrices or part.rule.inputs for part in described(name).stage({}).parts)
+    return _is_for_points(described(name).stage({}))
+
+
+def _is_for_points(stage: Stage) -> bool:
+    return not any(part.is_for_matrices or part.rule.inputs for part in stage.parts)
 
 
 def choose(named: Named, scale: Mapping[str, float]) -> Player:
@@ -119,6 +126,25 @@ def choose(named: Named, scale: Mapping[str, float]) -> Player:
     return Player(str(named), kind, dict(named.values), numbers, kind.stage(given))
 
 
+def allow(name: str) -> None:
+    """Make a file's rule or chain known, ``FILE.py:NAME``: one that the command line names, and never a request.
+
+    Raises
+    ------
+    GradstepValueError, GradstepTypeError, UserCodeError
+        As :func:`gradstep.compare.own_stage.own_constructor` does; for what does not move points by gradients.
+    """
+    made = own_constructor(name)[0]
+    if not moving(made.stage({})):
+        raise GradstepValueError(f"{name} moves no parameters; give an optimizer such as adam.")
+    if not _is_for_points(made.stage({})):
+        raise GradstepValueError(f"{name} needs matrices, or more than the gradient, and the page has points alone.")
+    _own[name] = made
+
+
+_own: "dict[str, Constructor[...]]" = {}
+
+
 @cache
 def known(name: str) -> Kind:
     """Return the optimizer of a name.
@@ -129,9 +155,9 @@ def known(name: str) -> Kind:
         For an unknown name.
     """
     listed = [x for group in names().values() for x in group]
-    if name not in listed:
+    if name not in listed and name not in _own:
         raise unknown("unknown optimizer", name, listed)
-    made = described(name)
+    made = _own[name] if name in _own else described(name)
     stage, samples = made.stage({}), made.values({})
     knobs = {key: _knob(x, samples, stage) for key, x in made.numbers.items() if not x.is_shared}
     return Kind(name, made, knobs, "" if moving(stage)[-1].finds_scale else rate_unit(stage))
