@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager, suppress
 from functools import cache
+from importlib import import_module
 from itertools import starmap
 from typing import Any, NamedTuple, Protocol
 
@@ -146,7 +147,7 @@ def _driver(context: int, device: int) -> "NvidiaDriver":
 def available() -> tuple[Any, str]:
     """Return NVIDIA's bindings to the driver and ``""``, or None and the reason why this machine has none."""
     try:
-        from cuda.bindings import driver  # pyright: ignore[reportMissingImports]  # the extra [cuda]
+        driver: Any = import_module("cuda.bindings.driver")  # of the extra [cuda]; it has no types
     except ImportError:
         return None, "cuda-bindings is not installed; pip install 'gradstep[cuda]'"
     if not ptx.is_available():
