@@ -238,7 +238,7 @@ def refused():
 
 
 def test_without_the_bindings(unknown_driver):
-    unknown_driver.setitem(sys.modules, "cuda.bindings", None)
+    unknown_driver.setitem(sys.modules, "cuda.bindings.driver", None)
     assert "pip install 'gradstep[cuda]'" in refused()
 
 

@@ -121,6 +121,7 @@ def test_the_full_loop_moves_sixteen_bytes_at_a_time(stored):
     assert ".v4." in body or ".v2.b64" in body
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("is_wide", [False, pytest.param(True, marks=pytest.mark.wide)], ids=["some", "all"])
 def test_one_text_assembles_for_every_device_without_spills(is_wide, tmp_path):
     path = assembler()

@@ -4,7 +4,6 @@ import importlib.util
 import sys
 import time
 
-import linked
 import pytest
 import training
 from processes import ENVIRONMENT, HERE
@@ -19,6 +18,8 @@ STEPS, PORT = 40, 29400
 def test_gloo_over_a_link_that_is_cut_ends_in_a_sentence_and_goes_on(tmp_path):
     if importlib.util.find_spec("torch") is None:
         pytest.skip("torch is not installed")
+    import linked
+
     if why := why_no_hosts():
         pytest.skip(f"two hosts cannot be made here: {why}")
     with Hosts() as hosts, Processes(tmp_path) as processes:

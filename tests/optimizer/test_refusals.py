@@ -164,7 +164,7 @@ def test_parameters_that_are_refused(case, engine):
         (lambda w: gs.Optimizer(w, gs.adam(), lr=0.1), TypeError, "lr is given beside a stage; give it inside"),
         (lambda w: gs.Optimizer(w, 3), TypeError, "expected a stage such as gs.adam(lr=1e-3), not 3"),
         (lambda w: gs.Optimizer(w, None), TypeError, "expected a stage such as gs.adam(lr=1e-3), not None"),
-        (lambda w: gs.Optimizer(w, "adam", engine="cuda"), ValueError, "engine must be one of auto, compiled, eager"),
+        (lambda w: gs.Optimizer(w, "adam", engine="gpu"), ValueError, "engine must be one of auto, compiled, eager"),
         (lambda w: gs.Optimizer(w, "adam", on_nonfinite="no"), ValueError, 'on_nonfinite must be "raise", "skip" or'),
         (lambda w: gs.Optimizer(w, "adam", groups={"x": {}}), ValueError, "groups: 'x' matches no parameter"),
         (lambda w: gs.Optimizer(w, gs.decay()), ValueError, "decay: lr has no value"),

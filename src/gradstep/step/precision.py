@@ -62,7 +62,7 @@ class Precision:
     @property
     def is_default(self) -> bool:
         """True where all is stored as it is computed, and 16-bit parameters are rounded to the nearest."""
-        return self == Precision(seed=self.seed)
+        return self == type(self)(seed=self.seed)
 
     def check(self, names: Sequence[str], values: Sequence[Any]) -> None:
         """Refuse parameters for which this cannot be done.

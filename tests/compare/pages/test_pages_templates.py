@@ -17,6 +17,7 @@ SELECT = SimpleNamespace(key=EVIL, label=EVIL, kind="choice", options=[(EVIL, EV
 GROUPED = SimpleNamespace(key=EVIL, label=EVIL, kind="choice", options=[], groups={EVIL: [(EVIL, EVIL)]})
 # For each macro its arguments, and how often the text must be there.
 CALLS = {
+    "answer": ([EVIL], 1),
     "paragraph": ([EVIL, EVIL], 2),
     "titled": ([EVIL, EVIL], 2),
     "folded": ([EVIL, EVIL], 2),
@@ -36,7 +37,7 @@ FIGURES = {EVIL: {"data": [{"name": EVIL}]}}
 PAGES = {
     ("gradstep.compare.show.report", "page.html"): (
         {"problems": EVIL, "setting": EVIL, "unfinished": EVIL, "sections": [Section(EVIL, EVIL, [EVIL])]},
-        7,
+        9,
     ),
     ("gradstep.compare.show.report", "live.html"): ({}, 0),
     ("gradstep.compare.show.play", "play.html"): ({}, 0),
