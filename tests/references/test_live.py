@@ -266,7 +266,8 @@ ALWAYS = {  # given in each call, where a constructor has it
 }
 # Each step has a rounding of float32, such as that of the product of momenta, which is below a half.
 ROUNDED = dict.fromkeys([("torch", "NAdam"), ("torch", "ASGD")], STEPS * 2.0**-24) | {
-    ("torch", "Muon"): TOLERANCE["torch", "float64"]
+    ("torch", "Muon"): TOLERANCE["torch", "float64"],
+    ("optax.contrib", "prodigy"): 1e-11,  # its estimate of the distance carries what each step has rounded
 }
 LIVE = [(library, constructor) for library, known in ARGUMENTS.items() for constructor in known]
 
