@@ -7,6 +7,7 @@ import queue
 import warnings
 from collections.abc import Generator, Hashable, Iterable, Mapping
 from contextlib import contextmanager, suppress
+from importlib import import_module
 from typing import Any
 
 from gradstep.compare.clusters.dispatch import ClusterError
@@ -42,12 +43,14 @@ def dask_cluster(address: str | None, jobs: int, parcel: Parcel | None, wait: fl
     GradstepError
         When the package is missing.
     """
-    try:
-        import dask.config  # pyright: ignore[reportMissingImports]
-        from dask.distributed import Client, LocalCluster  # pyright: ignore[reportMissingImports]
-    except ImportError as error:
-        missing = (error.name or "distributed").removeprefix("dask.")  # dask names it in words alone
-        raise GradstepError(f"backend dask: {missing} is missing; pip install 'gradstep[dask]'.") from error
+    for package in ("dask", "distributed"):  # dask names the second in words alone
+        try:
+            import_module(package)
+        except ImportError as error:
+            raise GradstepError(f"backend dask: {package} is missing; pip install 'gradstep[dask]'.") from error
+    import dask.config  # pyright: ignore[reportMissingImports]
+    from dask.distributed import Client, LocalCluster  # pyright: ignore[reportMissingImports]
+
     for name in ("distributed", "distributed.client", "distributed.scheduler"):
         logging.getLogger(name).setLevel(logging.INFO)  # what it has to tell comes as an error
     address = address or dask.config.get("scheduler-address", None)
