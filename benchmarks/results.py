@@ -50,7 +50,16 @@ def overall(evidence):
         mark = "▲" if evidence.better[k, base] else "▼" if evidence.better[base, k] else ""
         columns = [bracketed(found[wide][which], k) for which in (0, 1) for wide in (False, True)]
         rows.append([short(evidence.study.optimizers[k]), *columns, mark, str(solved[k]), str(hit[k])])
-    heads = ["optimizer", "score", "over problems", "speed-up", "over problems ", "", "solved", "hit"]
+    heads = [
+        "optimizer",
+        "score",
+        "score, over problems too",
+        "speed-up",
+        "speed-up, over problems too",
+        "",
+        "solved",
+        "hit",
+    ]
     table([*heads[:-2], f"solved of {len(evidence.problems)}", f"hit of {times.shape[0] * times.shape[2]}"], rows)
 
 

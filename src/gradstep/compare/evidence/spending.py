@@ -1,5 +1,6 @@
 """The steps that the trials of a study took, beside those that they would have taken if none had been stopped."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gradstep.compare.contender import Contender
@@ -38,12 +39,9 @@ def spending(study: Study, problem: str) -> Spending:
             continue
         found = rungs(spec, trials, card.steps, card.every)
         planned += planned_steps(found, card.steps) * spec.tuning_seeds
-        stops = [card.steps if stop is None else stop for stop, _ in found]
         for run in study.tuning(problem, optimizer, search):
-            last = _end(run) if run.lost else card.steps
-            came = [stop for stop in stops if stop <= (run.stopped or card.steps)]
-            spent += sum(min(stop, last) for k, stop in enumerate(came) if k == 0 or came[k - 1] < last)
-            full += last
+            spent += _made(run, found, card.steps)
+            full += _end(run, card.steps)
     return Spending(spent, planned, full)
 
 
@@ -67,14 +65,21 @@ def whole_runs(study: Study) -> dict[tuple[str, str], float]:
 def share(study: Study, run: RunRecord, with_shorter: bool = False) -> float:
     """Return the steps of a run, in whole runs; ``with_shorter``: and those of the same trial at the rungs before."""
     card = study.problem_info[run.problem]
-    own = _end(run) if run.lost else run.stopped or card.steps
     if run.phase != "tune" or not with_shorter:
-        return own / card.steps
+        return _end(run, run.stopped or card.steps) / card.steps
     trials = trials_of(study.spec, study.contenders[run.optimizer])
-    stops = [stop or card.steps for stop, _ in rungs(study.spec, trials, card.steps, card.every)]
-    return sum(stop for stop in stops if stop <= own) / card.steps
+    return _made(run, rungs(study.spec, trials, card.steps, card.every), card.steps) / card.steps
 
 
-def _end(run: RunRecord) -> int:
-    """The steps of a run that was lost; of one that an error ended, up to its last evaluation."""
+def _made(run: RunRecord, found: Sequence[tuple[int | None, int]], steps: int) -> int:
+    """The steps of a trial, those of its shorter runs at the rungs before included."""
+    last = _end(run, steps)
+    came = [stop for stop in (stop or steps for stop, _ in found) if stop <= (run.stopped or steps)]
+    return sum(min(stop, last) for k, stop in enumerate(came) if k == 0 or came[k - 1] < last)
+
+
+def _end(run: RunRecord, steps: int) -> int:
+    """The steps of a run: all, or where it was lost; of one that an error ended, up to its last evaluation."""
+    if not run.lost:
+        return steps
     return run.diverged if run.diverged is not None else run.steps[-1] if run.steps else 0
