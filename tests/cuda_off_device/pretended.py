@@ -1,4 +1,4 @@
-"""CUDA devices that are pretended to torch: their tensors lie in this host's memory, where a stand-in's grids find them.
+"""CUDA devices pretended to torch: their tensors lie in this host's memory, where a stand-in's grids find them.
 
 A tensor lies on a device where its storage does; what is computed from it, its gradient included, lies there as well.
 As on a device, torch refuses to compute with tensors of several, or to hand one to NumPy.

@@ -15,9 +15,9 @@ from support import bits, clear
 
 pytest.importorskip("llvmlite")
 torch = pytest.importorskip("torch")
-from gradstep.interop.torch import Optimizer, dump_state, load_state
+from gradstep.interop.torch import Optimizer, dump_state, load_state  # noqa: E402 - need torch
 
-from .pretended import Pretended
+from .pretended import Pretended  # noqa: E402 - needs torch
 
 RULES = {
     "adam": ("adam", {"lr": 0.1}),
@@ -367,7 +367,7 @@ def test_an_optimizer_of_an_older_version_is_read():
     opt = Optimizer(net.parameters(), "adam", lr=0.1)
     trained(net, opt, 1)
     opt._how = opt._how[:2]
-    made = pickle.loads(pickle.dumps(opt))
+    made = pickle.loads(pickle.dumps(opt))  # noqa: S301 - our own
     assert kinds(made) == ["compiled"]
 
 

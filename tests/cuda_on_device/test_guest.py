@@ -1,4 +1,4 @@
-"""The guest in torch on a device, where there is one: loops with a scaler, schedulers and checkpoints, and their bits."""
+"""The guest in torch on a device, where there is one: loops with a scaler, schedulers, checkpoints, and their bits."""
 
 import io
 
@@ -11,8 +11,8 @@ from support import bits
 
 pytest.importorskip("llvmlite")
 torch = pytest.importorskip("torch")
-from gradstep.engine.cuda import driver
-from gradstep.interop.torch import Optimizer
+from gradstep.engine.cuda import driver  # noqa: E402 - needs llvmlite
+from gradstep.interop.torch import Optimizer  # noqa: E402 - needs torch
 
 _, WHY = driver.available()
 WHY = WHY or ("" if torch.cuda.is_available() else "this torch has no CUDA")
