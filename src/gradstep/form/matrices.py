@@ -17,6 +17,7 @@ from gradstep.array.reduction import axis_sums
 
 Folds = Literal["first", "last"] | int
 AXES = {"rows": (-2,), "columns": (-1,), "all": (-1, -2)}  # what a mean over rows goes along, and so on
+BLOCK = 64  # rows that solve_lower finds at once
 OVER = (*AXES, "array")  # the last goes over the matrices of a stack too
 
 # The shape of a slot, by the word that a rule declares for it: its last two axes.
@@ -186,18 +187,14 @@ def iterated(xp: Any, x: Any, q: Any) -> Any:
     """Return the eigenvectors ``q`` of a symmetric matrix near to ``x`` after one orthogonal iteration.
 
     They are the columns of x q, made orthonormal one after the other, those with the largest q x q first; each stays in
-    its place, and has the sign that :func:`eigh` gives it. On NumPy it is done in float64.
+    its place, and has the sign that :func:`eigh` gives it.
     """
-    dtype = q.dtype
-    if xp is np:
-        x, q = (np.asarray(y, np.float64) for y in (x, q))
     y = xp.matmul(x, q)
     order = xp.argsort(-xp.sum(q * y, axis=-2, keepdims=True), axis=-1, stable=True)
-    back = xp.argsort(order, axis=-1)
-    basis, _ = qr(xp, xp.take_along_axis(y, xp.broadcast_to(order, y.shape), axis=-1))
-    basis = basis * _signs(xp, basis)
-    basis = xp.take_along_axis(basis, xp.broadcast_to(back, y.shape), axis=-1)
-    return basis.astype(dtype) if xp is np else basis
+    y = xp.take_along_axis(y, xp.broadcast_to(order, y.shape), axis=-1)
+    y, _ = qr(xp, y)
+    y = xp.take_along_axis(y, xp.broadcast_to(xp.argsort(order, axis=-1), y.shape), axis=-1)
+    return y * _signs(xp, y)
 
 
 def upper(xp: Any, x: Any) -> Any:
@@ -205,14 +202,23 @@ def upper(xp: Any, x: Any) -> Any:
     return xp.triu(x)
 
 
-def solve(xp: Any, a: Any, b: Any) -> Any:
-    """Return the inverse of a square matrix times another; on NumPy by float64, and NaN where there is no inverse."""
+def solve_lower(xp: Any, a: Any, b: Any) -> Any:
+    """Return the inverse of a lower triangle times another matrix; above the diagonal of ``a`` nothing is read.
+
+    On NumPy the rows are found a block after the other, blocks on the diagonal in float64; NaN where there is no
+    inverse.
+    """
     if xp is not np:
-        return xp.linalg.solve(a, b)
-    try:
-        return np.linalg.solve(np.asarray(a, np.float64), np.asarray(b, np.float64)).astype(b.dtype)
-    except np.linalg.LinAlgError:
-        return np.full_like(b, np.nan)
+        return xp.linalg.solve(xp.tril(a), b)
+    out = np.empty(b.shape, b.dtype)
+    for start in range(0, b.shape[-2], BLOCK):
+        own = slice(start, start + BLOCK)
+        rest = b[..., own, :] - a[..., own, :start] @ out[..., :start, :]
+        try:
+            out[..., own, :] = np.linalg.solve(np.tril(a[..., own, own]).astype(np.float64), rest)
+        except np.linalg.LinAlgError:
+            return np.full_like(b, np.nan)
+    return out
 
 
 def least_norm(xp: Any, x: Any) -> Any:
@@ -292,7 +298,7 @@ WORDS: Mapping[str, Callable[..., Any]] = {
     "qr": qr,
     "iterated": iterated,
     "upper": upper,
-    "solve": solve,
+    "solve_lower": solve_lower,
     "least_norm": least_norm,
     "simplex": simplex,
     "rows": lambda _, x: float(max(x.shape[-2], 1)),  # at least 1: a number to divide by
