@@ -151,7 +151,7 @@ def shaped_as(xp: Any, x: Any, like: Any) -> Any:
 
 
 def eigh(xp: Any, x: Any) -> tuple[Any, Any]:
-    """Return the eigenvalues of a symmetric matrix as a row, and its eigenvectors as columns; on NumPy by float64.
+    """Return the eigenvalues of a symmetric matrix as a row, and its eigenvectors as columns; NumPy works in float64.
 
     The largest element of each vector is positive: libraries choose signs of their own. All are NaN if an element of
     the matrix is not finite, or LAPACK does not find them: an error in the midst of a step could not be undone.
@@ -160,13 +160,13 @@ def eigh(xp: Any, x: Any) -> tuple[Any, Any]:
         values, vectors = xp.linalg.eigh(x)
         return xp.expand_dims(values, axis=-2), vectors * _signs(xp, vectors)
     try:
-        values, vectors = np.linalg.eigh(np.asarray(x, np.float64)) if np.isfinite(x).all() else (None, None)
+        values, vectors = np.linalg.eigh(x) if np.isfinite(x).all() else (None, None)
     except np.linalg.LinAlgError:
         values = vectors = None
     if values is None or vectors is None:
         return np.full((*x.shape[:-2], 1, x.shape[-1]), np.nan, x.dtype), np.full(x.shape, np.nan, x.dtype)
     vectors *= _signs(np, vectors)
-    return values[..., None, :].astype(x.dtype), vectors.astype(x.dtype)
+    return values[..., None, :], vectors
 
 
 def _signs(xp: Any, vectors: Any) -> Any:
