@@ -17,7 +17,7 @@ from gradstep.array.reduction import axis_sums
 
 Folds = Literal["first", "last"] | int
 AXES = {"rows": (-2,), "columns": (-1,), "all": (-1, -2)}  # what a mean over rows goes along, and so on
-BLOCK = 64  # rows that solve_lower finds at once
+BLOCK = 64  # rows that trisolve finds at once
 OVER = (*AXES, "array")  # the last goes over the matrices of a stack too
 
 # The shape of a slot, by the word that a rule declares for it: its last two axes.
@@ -202,7 +202,7 @@ def upper(xp: Any, x: Any) -> Any:
     return xp.triu(x)
 
 
-def solve_lower(xp: Any, a: Any, b: Any) -> Any:
+def trisolve(xp: Any, a: Any, b: Any) -> Any:
     """Return the inverse of a lower triangle times another matrix; above the diagonal of ``a`` nothing is read.
 
     On NumPy the rows are found a block after the other, blocks on the diagonal in float64; NaN where there is no
@@ -298,7 +298,7 @@ WORDS: Mapping[str, Callable[..., Any]] = {
     "qr": qr,
     "iterated": iterated,
     "upper": upper,
-    "solve_lower": solve_lower,
+    "trisolve": trisolve,
     "least_norm": least_norm,
     "simplex": simplex,
     "rows": lambda _, x: float(max(x.shape[-2], 1)),  # at least 1: a number to divide by

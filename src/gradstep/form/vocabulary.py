@@ -31,7 +31,7 @@ keeps it, with one element:
 ``qr(x)``              the orthogonal and the triangular factor of a square matrix
 ``iterated(x, q)``     the eigenvectors q of a matrix near to x, after one orthogonal iteration
 ``upper(x)``           a square with zeros below its diagonal
-``solve_lower(a, b)``  the inverse of a square a times b; of a, nothing above the diagonal is read
+``trisolve(a, b)``     the inverse of a square a times b; of a, nothing above the diagonal is read
 ``least_norm(x)``      a bound from below of the largest eigenvalue of a square that has none below zero
 ``simplex(x, s)``      the nearest matrix to x of numbers not below zero that add up to s
 ``repeat(f, x, n)``    f of f of ... of x, n times; x keeps its shape
@@ -57,7 +57,7 @@ from gradstep.form import matrices
 
 __all__ = [
     "abs", "cbrt", "columns", "eigh", "gram", "iterated", "least_norm", "matmul", "max", "maximum", "mean", "minimum",
-    "norm", "qr", "repeat", "rows", "shaped_as", "sign", "simplex", "solve_lower", "spacing", "sqrt", "transpose", "upper",
+    "norm", "qr", "repeat", "rows", "shaped_as", "sign", "simplex", "spacing", "sqrt", "transpose", "trisolve", "upper",
     "when", "where", "wide",
 ]  # fmt: skip
 
@@ -230,9 +230,9 @@ def upper(x: Any) -> Any:
     return _whole("upper", x)
 
 
-def solve_lower(a: Any, b: Any) -> Any:
+def trisolve(a: Any, b: Any) -> Any:
     """The inverse of a square ``a`` times ``b``, where nothing above the diagonal of ``a`` is read."""
-    return _whole("solve_lower", a, b)
+    return _whole("trisolve", a, b)
 
 
 def least_norm(x: Any) -> Any:
