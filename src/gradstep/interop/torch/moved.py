@@ -58,9 +58,9 @@ def take(opt: Any, state_dict: Mapping[str, Any], names: Iterable[str] | None, t
     begun = begun or [*indices]  # it keeps nothing, or must be refused
     counts = {p: {STEP: theirs.get(indices[p], {}).get(STEP, _updates(t, buckets.state[p][STEP]))} for p in begun}
     kept: dict[Any, Any] = defaultdict(dict)
-    for members in sorted_out(buckets.groups, buckets.settings, counts):
+    for members in sorted_out(buckets.groups, buckets.settings, counts, buckets.engine):
         if own := [x for x in members if x.value in counts]:
-            made, first = Bucket(own, buckets.settings, {}, buckets.rules), own[0].value
+            made, first = Bucket(own, buckets.settings, {}, buckets.rules, buckets.engine), own[0].value
             is_counted = STEP in theirs.get(indices[first], {})
             own_t = t if is_counted else counts[first][STEP]
             parts = step_parts(made.step, made.values)
