@@ -22,7 +22,7 @@ _ALIKE = (
 
 
 def alike(name: str, known: Iterable[str]) -> list[str]:
-    """The names among ``known`` that mean what ``name`` means in another library."""
+    """Return the names in ``known`` that mean what ``name`` means in another library."""
     return [x for x in sorted(set(known)) if any(name.lower() in one and x.lower() in one for one in _ALIKE)]
 
 

@@ -165,7 +165,7 @@ def _survey(tree: Any, name: str, names: list[str], leaves: list[Any], above: tu
 
 
 def _wrap(x: Any) -> str:
-    """What makes parameters of an object that is none."""
+    """Return what makes parameters of an object that is none, as the end of an error."""
     if isinstance(x, Number):
         return "; write numpy.array(...) around a number"
     if isinstance(x, Iterator):
