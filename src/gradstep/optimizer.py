@@ -31,7 +31,15 @@ if TYPE_CHECKING:
     from gradstep.checkpoint import Checkpoint, Parts, Rng
     from gradstep.files import AnyPath
 
-_OWN: Any = object()  # stands for the gradients that an optimizer holds itself
+
+class _Own:
+    """Stands for the gradients that an optimizer holds itself."""
+
+    def __repr__(self) -> str:
+        return "opt.grads"
+
+
+_OWN: Any = _Own()
 
 
 class Optimizer(Face):
@@ -320,8 +328,8 @@ class Optimizer(Face):
         """Return :attr:`grads` for a step; refuse those that nobody has asked for, for they are all zero."""
         if "_grads" not in self.__dict__:
             raise GradstepValueError(
-                "opt.step() takes the gradients that were written into opt.grads, and nobody has asked for that; hand "
-                "gradients in: opt.step(grads)."
+                "opt.step() without gradients takes those in opt.grads, and nothing was written there; hand them in: "
+                "opt.step(grads)."
             )
         return self.grads
 

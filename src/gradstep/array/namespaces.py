@@ -51,7 +51,7 @@ def compute_dtype(x: Any, name: str) -> str:
     if real is None:
         raise GradstepTypeError(
             f"parameter {name!r} has dtype {dtype_name(x)}; optimizers need float16, bfloat16, float32, float64, "
-            f"complex64 or complex128."
+            f"complex64 or complex128; convert it, for example with x.astype(float)."
         )
     return real
 

@@ -34,7 +34,7 @@ def check_parameters(names: Sequence[str], leaves: Sequence[Any]) -> None:
         if is_masked(x):
             raise GradstepTypeError(f"parameter {name!r} is a masked array; optimize its data, or freeze it.")
         if not within(x, limit):
-            raise NonFiniteError(f"parameter {name!r} has an element that is not finite.")
+            raise NonFiniteError(f"parameter {name!r} has an element that is not finite; start from finite numbers.")
 
 
 def start_slots(
