@@ -47,7 +47,7 @@ class Pretended(TorchFunctionMode):
     def __init__(self, monkeypatch):
         super().__init__()
         self.drivers, self.streams = [OnDevice(0), OnDevice(1)], [7, 8]
-        self.known = {}  # the storages of devices by their addresses; they are kept, so that no other gets one
+        self.known = {}  # the storages of devices by their identity; they are kept, so that no other gets it
         monkeypatch.setattr("gradstep.engine.cuda.driver.available", lambda: (object(), ""))
         monkeypatch.setattr("gradstep.engine.cuda.driver.nvidia", lambda x: self.drivers[arrays.place(x).device])
         monkeypatch.setattr("torch.cuda.is_available", lambda: True)
@@ -85,11 +85,11 @@ class Pretended(TorchFunctionMode):
         for y in _pytree.tree_leaves(made) if device != HOST else ():
             if isinstance(y, torch.Tensor):
                 storage = _storage(y)
-                self.known.setdefault(storage.data_ptr(), (storage, device))
+                self.known.setdefault(storage._cdata, (storage, device))
         return made
 
     def _device(self, x):
-        return self.known.get(_storage(x).data_ptr(), (None, HOST))[1]
+        return self.known.get(_storage(x)._cdata, (None, HOST))[1]
 
     def _moved(self, name, x, args, kwargs):
         named = [y for y in (*args, *kwargs.values()) if isinstance(y, torch.device | str | torch.Tensor)]

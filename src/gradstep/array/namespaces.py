@@ -172,6 +172,17 @@ def put(x: Any, values: np.ndarray) -> None:
     x[...] = namespace(x).asarray(values, device=array_api_compat.device(x))
 
 
+def placed(values: np.ndarray, like: Any) -> Any:
+    """Return a NumPy array's numbers in the namespace of ``like``, where that lies."""
+    xp, device = namespace(like), array_api_compat.device(like)
+    dtype = getattr(xp, _numpy_name(values.dtype))
+    if values.size and not any(values.strides):  # one number, broadcast
+        return xp.full(values.shape, float(values[(0,) * values.ndim]), dtype=dtype, device=device)
+    out = xp.zeros(values.shape, dtype=dtype, device=device)
+    put(out, values)
+    return out
+
+
 def copied(x: Any) -> Any:
     """A copy, in the same namespace and without a graph."""
     if array_api_compat.is_torch_array(x):
