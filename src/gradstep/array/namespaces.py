@@ -51,7 +51,7 @@ def compute_dtype(x: Any, name: str) -> str:
     if real is None:
         raise GradstepTypeError(
             f"parameter {name!r} has dtype {dtype_name(x)}; optimizers need float16, bfloat16, float32, float64, "
-            f"complex64 or complex128."
+            f"complex64 or complex128; convert it, for example with x.astype(float)."
         )
     return real
 
@@ -170,6 +170,17 @@ def put(x: Any, values: np.ndarray) -> None:
         x.detach().copy_(tensor)
         return
     x[...] = namespace(x).asarray(values, device=array_api_compat.device(x))
+
+
+def placed(values: np.ndarray, like: Any) -> Any:
+    """Return a NumPy array's numbers in the namespace of ``like``, where that lies."""
+    xp, device = namespace(like), array_api_compat.device(like)
+    dtype = getattr(xp, _numpy_name(values.dtype))
+    if values.size and not any(values.strides):  # one number, broadcast
+        return xp.full(values.shape, float(values[(0,) * values.ndim]), dtype=dtype, device=device)
+    out = xp.zeros(values.shape, dtype=dtype, device=device)
+    put(out, values)
+    return out
 
 
 def copied(x: Any) -> Any:

@@ -119,7 +119,7 @@ class Step:
         leaves = list(params.values())
         check_parameters(self.names, leaves)
         check_writable(self.names, leaves)
-        self.precision.check(self.names, leaves)
+        self.precision.check(self.names, leaves, engine)
         program.check_gathering(values)
         self.slots = self._started(leaves, values)
         cohorts, memory = self._sorted_out([program.memory() for _ in values], {})

@@ -148,6 +148,47 @@ class _Kernel(Pass):
 
     def apply(self) -> None:
         """The whole chain in one pass."""
+
+        def done(memory: Memory, theta: Operand, after: Sequence[Sequence[Operand]], i: Any) -> None:
+            noise = memory.noise(i)
+            for k in self.blocked:
+                memory.known[k] = self.fitting(memory, k, i)
+            self.write(memory, theta, after, i, None, noise, lambda k, x: memory.store(k, x, i, None, noise))
+
+        self.step(done)
+
+    def find_tops(self) -> None:
+        """Keep aside the largest magnitude of each vector of each slot in blocks."""
+        code, builder = self.code, self.code.builder
+        tops = {k: code.variable(ir.Constant(I32, 0)) for k in self.blocked}
+
+        def done(_memory: Memory, _theta: Operand, after: Sequence[Sequence[Operand]], _i: Any) -> None:
+            for k, x in self.numbered(after):
+                if k in tops:
+                    top = halved(code, magnitude(code, x.value), lambda a, b: larger(code, a, b))
+                    builder.store(larger(code, builder.load(tops[k]), top), tops[k])
+
+        def begun() -> None:
+            for top in tops.values():
+                builder.store(ir.Constant(I32, 0), top)
+
+        def ended(memory: Memory, vector: Any) -> None:
+            for j, k in enumerate(self.blocked):
+                place = code.offset(memory.asides[j], vector, 4)
+                builder.store(builder.load(tops[k]), code.pointer(place, I32))
+
+        self.step(done, begun, ended)
+
+    def step(
+        self,
+        done: Callable[[Memory, Operand, Sequence[Sequence[Operand]], Any], None],
+        begun: Callable[[], None] = lambda: None,
+        ended: Callable[[Memory, Any], None] = lambda *_: None,
+    ) -> None:
+        """Run the chain over all vectors: ``done(memory, theta, after, i)`` is what becomes of its results.
+
+        ``begun()`` and ``ended(memory, vector)`` come before and after each vector.
+        """
         with self.grid.chunks(self.first, self.unless_bad()) as chunk:
             row = self.row(chunk)
             memory = self.memory(row)
@@ -158,47 +199,11 @@ class _Kernel(Pass):
                 def one(i: Any) -> None:
                     memory.open_block(i)
                     _, _, theta, after = self.stepped(memory, numbers, i, None)
-                    noise = memory.noise(i)
-                    for k in self.blocked:
-                        memory.known[k] = self.fitting(memory, k, i)
-                    self.write(memory, theta, after, i, None, noise, lambda k, x: memory.store(k, x, i, None, noise))
+                    done(memory, theta, after, i)
 
                 return one
 
-            self.vectors(row, self.places(memory), each)
-        self.grid.end()
-
-    def find_tops(self) -> None:
-        """Keep aside the largest magnitude of each vector of each slot in blocks."""
-        code, builder = self.code, self.code.builder
-        tops = {k: code.variable(ir.Constant(I32, 0)) for k in self.blocked}
-        with self.grid.chunks(self.first, self.unless_bad()) as chunk:
-            row = self.row(chunk)
-            memory = self.memory(row)
-
-            def each() -> Callable[[Any], None]:
-                numbers = self.numbers(row, self.rules)
-
-                def one(i: Any) -> None:
-                    memory.open_block(i)
-                    _, _, _, after = self.stepped(memory, numbers, i, None)
-                    for k, x in self.numbered(after):
-                        if k in tops:
-                            top = halved(code, magnitude(code, x.value), lambda a, b: larger(code, a, b))
-                            builder.store(larger(code, builder.load(tops[k]), top), tops[k])
-
-                return one
-
-            def open_vector() -> None:
-                for top in tops.values():
-                    builder.store(ir.Constant(I32, 0), top)
-
-            def close_vector(vector: Any) -> None:
-                for j, k in enumerate(self.blocked):
-                    place = code.offset(memory.asides[j], vector, 4)
-                    builder.store(builder.load(tops[k]), code.pointer(place, I32))
-
-            self.vectors(row, self.places(memory), each, open_vector, close_vector)
+            self.vectors(row, self.places(memory), each, begun, lambda vector: ended(memory, vector))
         self.grid.end()
 
     def rescale(self) -> None:
