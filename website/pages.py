@@ -83,7 +83,7 @@ API: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "schedules": ("Schedules", ("schedules.Schedule", "schedules.to_json", "schedules.from_json")),
     "conventions": ("Constructors of other libraries", ("conventions",)),
     "guests": (
-        "Guests in other libraries",
+        "Optimizers for other libraries",
         ("interop", *(f"interop.{name}" for name in ("torch", "keras", "optax", "scipy", "sklearn", "flower"))),
     ),
     "networks": ("Layers and small networks", ("layers", "nn")),

@@ -120,12 +120,14 @@ def _updates(t: int | None, own: Any) -> int:
 
 def _indices(buckets: Buckets, state_dict: Any, names: Iterable[str] | None) -> Indices:
     if names is not None:
-        raise GradstepTypeError("names are of an optimizer of ours; a guest has the parameters in torch's order.")
+        raise GradstepTypeError(
+            "names are of an optimizer of ours; gs.interop.torch.Optimizer has the parameters in torch's order."
+        )
     there = [k for group in state.groups_of(state_dict) for k in group["params"]]
     here = [p for group in buckets.groups for p in group["params"]]
     if len(there) != len(here):
         raise GradstepValueError(
-            f"state of torch: it has {len(there)} parameters, and this guest {len(here)}; make it of the same ones."
+            f"state of torch: it has {len(there)} parameters, and this optimizer {len(here)}; make it of the same ones."
         )
     return dict(zip(here, there, strict=True))
 
