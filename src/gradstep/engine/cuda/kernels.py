@@ -139,7 +139,7 @@ class _Kernel(Pass):
         self.grid.end()
 
     def worst(self, limit: float, width: int) -> dict[int, Worst]:
-        """What remembers the largest |g|, for vectors of so many elements and for single ones."""
+        """Return what remembers the largest |g|, for vectors of so many elements and for single ones."""
         out: dict[int, Worst] = {}
         for n in {width, 1}:
             with self.grid.width(n):
