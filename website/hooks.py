@@ -109,4 +109,9 @@ def on_post_page(output: str, page: Any, config: Any) -> str:  # noqa: ARG001 - 
     return output.replace('role="dialog"', 'role="dialog" aria-label="Search"')
 
 
+def on_post_template(output_content: str, template_name: str, config: Any) -> str:
+    """The same for the page of addresses that there are not."""
+    return on_post_page(output_content, template_name, config)
+
+
 _OUTSIDE = "outside-of-the-site"

@@ -92,6 +92,14 @@ def test_rules_run_on_their_pages(address, page, scheme, width):
         watched.check_quiet()
 
 
+def test_pages_of_text_are_for_all_readers(address):
+    with chromium() as browser:
+        page = browser.new_page()
+        for name in ("404", "own-problems", "api/optimizer", "constructors/torch"):
+            page.goto(f"{address}{name}.html")
+            check_axe(page)
+
+
 def test_pages_of_what_does_not_run_say_why():
     alive = set(live.chains())
     for name in {*gs.rules.__all__, *gs.stages.__all__} - alive:
