@@ -37,7 +37,7 @@ def unknown(what: str, name: str, known: Iterable[str], listed: str = "") -> Gra
         close = [lowered[asked]]
     else:
         close = alike(asked, names) or [lowered[x] for x in difflib.get_close_matches(asked, lowered, n=3)]
-    hint = f"did you mean {' or '.join(close)}?" if close else f"known: {', '.join(names)}."
+    hint = f"did you mean {' or '.join(close)}?" if close else f"known: {', '.join(names) or 'none'}."
     if listed and not close:
         near = [lowered[x] for x in difflib.get_close_matches(asked, lowered, n=3, cutoff=0.4)]
         nearest = f"the nearest {'is' if len(near) == 1 else 'are'} {', '.join(near)}; " if near else ""

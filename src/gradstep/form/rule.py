@@ -436,11 +436,11 @@ def refuse_method(name: str) -> None:
     """
     if name == "lbfgs":
         raise GradstepValueError(
-            "lbfgs evaluates the objective several times for a step, so it is no rule, but a method: of gs.minimize, "
-            "gs.Run and gradstep run."
+            "lbfgs is no rule, for it evaluates the function several times in a step; use it with gs.minimize, gs.Run "
+            "or gradstep run."
         )
-    if name.upper() in ("BFGS", "L-BFGS", "L-BFGS-B"):
-        raise GradstepValueError(f"there is no {name!r}; gs.minimize and gs.Run have 'lbfgs', which knows no bounds.")
+    if name.upper() in ("BFGS", "LBFGS", "L-BFGS", "L-BFGS-B"):
+        raise GradstepValueError(f"there is no {name!r}; gs.minimize and gs.Run have 'lbfgs', without bounds.")
 
 
 def declared(module: str, name: str) -> Rule:
