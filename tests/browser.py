@@ -73,7 +73,8 @@ def check_axe(page):
     """axe finds nothing serious on a page as it stands."""
     found = axe.Axe().run(page).response["violations"]
     grave = [x for x in found if x["impact"] in ("serious", "critical")]
-    assert [(x["id"], [node["html"][:200] for node in x["nodes"]]) for x in grave] == []
+    told = [(page.url, x["id"], [node["html"][:200] for node in x["nodes"]]) for x in grave]
+    assert not told, told
 
 
 def luminance(colour):

@@ -68,6 +68,8 @@ class Pretended(TorchFunctionMode):
         if name == "__get__" and of in ("device", "is_cuda"):
             device = self._device(x)
             return device if of == "device" else device.type == "cuda"
+        if name == "as_tensor" and isinstance(x, Bare):  # which torch looks at where it has CUDA
+            return self._placed(torch.from_numpy(x.x), _device(kwargs["device"]))
         if name in ("to", "cpu", "cuda") and isinstance(x, torch.Tensor):
             return self._moved(name, x, args[1:], kwargs)
         found = [y for y in _pytree.tree_leaves((args, kwargs)) if isinstance(y, torch.Tensor)]
@@ -115,3 +117,15 @@ def _device(what):
 def _storage(x):
     x = x.detach()
     return (x if x.layout is torch.strided else x._values()).untyped_storage()
+
+
+class Bare:
+    """Memory with the interface of arrays on a device and nothing else, as numba's: a NumPy array's."""
+
+    def __init__(self, x):
+        self.x = x
+
+    @property
+    def __cuda_array_interface__(self):
+        found = self.x.__array_interface__
+        return {**{key: found[key] for key in ("shape", "typestr", "data", "strides")}, "version": 3, "stream": None}

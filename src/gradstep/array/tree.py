@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import array_api_compat
 import numpy as np
 
+from gradstep.array.namespaces import clothed, is_bare
 from gradstep.errors import GradstepTypeError, GradstepValueError
 
 T = TypeVar("T")
@@ -141,9 +142,9 @@ def is_array(x: Any) -> bool:
 
 
 def _survey(tree: Any, name: str, names: list[str], leaves: list[Any], above: tuple[int, ...]) -> Node:
-    if is_array(tree):
+    if is_array(tree) or is_bare(tree):
         names.append(name or BARE)
-        leaves.append(tree)
+        leaves.append(tree if is_array(tree) else _clothed(name or BARE, tree))
         return Node(None)
     if id(tree) in above:
         raise GradstepValueError(f"parameters: the nest contains itself, at {name!r}.")
@@ -163,6 +164,13 @@ def _survey(tree: Any, name: str, names: list[str], leaves: list[Any], above: tu
         )
     children = tuple(_survey(x, f"{name}.{key}" if name else str(key), names, leaves, above) for key, x in items)
     return Node(kind, tuple(key for key, _ in items), children)
+
+
+def _clothed(name: str, x: Any) -> Any:
+    """Return bare memory of a device as an array that can be written to."""
+    if x.__cuda_array_interface__["data"][1]:
+        raise GradstepValueError(f"parameter {name!r} is read-only; hand in a copy.")
+    return clothed(f"parameter {name!r}", x)
 
 
 def _wrap(x: Any) -> str:
