@@ -1,4 +1,4 @@
-"""What three slips in a pasted optimizer do to its numbers: the tables of docs/pasted.md.
+"""What three errors in a pasted optimizer do to its numbers: the tables of docs/pasted.md.
 
 ``python benchmarks/pasted.py`` prints them. Seeded, in float64; nothing is timed.
 """
@@ -104,7 +104,7 @@ def defects():
         "step 10",
         "step 1000",
         "step 1000, gradients of 0.0001",
-        "off after 200 noisy steps",
+        "distance after 200 noisy steps",
     ]
     lines = [f"| {' | '.join(head)} |", "|---|---|---|---|---|---|"]
     for name, (copy, right) in COPIES.items():

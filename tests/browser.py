@@ -7,6 +7,7 @@ import shutil
 import pytest
 
 sync_api = pytest.importorskip("playwright.sync_api")
+axe = pytest.importorskip("axe_playwright_python.sync_playwright")
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 needs_browser = [pytest.mark.process, pytest.mark.skipif(BROWSER is None, reason="no chromium in PATH")]
 QUIET = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-sync"]
@@ -17,7 +18,7 @@ LINE_CONTRAST = 2.0  # a lower bar for lines: they are 2.5 pixels wide, dashed a
 # Every element or Plotly label that shows text of its own: [text, its colour].
 TEXTS = """() => [...document.querySelectorAll('main *')].filter((e) =>
     [...e.childNodes].some((n) => n.nodeType === 3 && n.textContent.trim()) && e.getClientRects().length
-    && !e.closest('.modebar, noscript'))
+    && !e.closest('noscript'))
   .map((e) => { const s = getComputedStyle(e); return [e.textContent.trim(), e.closest('svg') ? s.fill : s.color]; })"""
 LINES = """() => [...document.querySelectorAll('.legend .legendlines path')].map((e) => getComputedStyle(e).stroke)"""
 PAPERS = """() => [...document.querySelectorAll('body, pre')].map((e) => getComputedStyle(e).backgroundColor)"""
@@ -66,6 +67,14 @@ class Watched:
         assert not asked, asked
         assert self.within or self.requests == [self.url] * len(self.pages)
         assert not self.complaints, self.complaints
+
+
+def check_axe(page):
+    """axe finds nothing serious on a page as it stands."""
+    found = axe.Axe().run(page).response["violations"]
+    grave = [x for x in found if x["impact"] in ("serious", "critical")]
+    told = [(page.url, x["id"], [node["html"][:200] for node in x["nodes"]]) for x in grave]
+    assert not told, told
 
 
 def luminance(colour):

@@ -17,6 +17,8 @@ if "GRADSTEP_CACHE_DIR" not in os.environ:
 
 def pytest_addoption(parser):
     parser.addoption("--figures", metavar="FILE", help="write the figures of tests/promises to a JSON file")
+    parser.addoption("--passed", metavar="FILE", help="write which tests have passed to a JSON file")
+    parser.addoption("--not-in", metavar="FILE", help="leave out the tests that such a file names")
     parser.addoption("--full", action="store_true", help="fuzzers and matrices at full size, which takes long")
 
 
@@ -72,15 +74,17 @@ DEAR = ("fuzzed", "browser")
 
 
 def pytest_collection_modifyitems(config, items):
-    """Leave rows marked ``wide`` to ``--full``, and bring tests that share a dear fixture together.
+    """Leave out what ``--not-in`` names, and rows marked ``wide`` but under ``--full``; bring dear tests together.
 
-    So one of several processes makes it: ``--dist worksteal`` deals neighbours out to the same one, and knows no
-    ``xdist_group``.
+    So one of several processes makes what they want: ``--dist worksteal`` deals neighbours out to the same one, and
+    knows no ``xdist_group``.
     """
-    wide = [] if config.getoption("--full") else [item for item in items if item.get_closest_marker("wide")]
-    if wide:
-        config.hook.pytest_deselected(items=wide)
-        items[:] = [item for item in items if not item.get_closest_marker("wide")]
+    path, full = config.getoption("--not-in"), config.getoption("--full")
+    names = set(json.loads(Path(path).read_text("utf-8"))) if path else set()
+    out = {item for item in items if item.nodeid in names or (not full and item.get_closest_marker("wide"))}
+    if out:
+        config.hook.pytest_deselected(items=list(out))
+        items[:] = [item for item in items if item not in out]
     items.sort(key=lambda item: tuple(name in getattr(item, "fixturenames", ()) for name in DEAR), reverse=True)
 
 
@@ -109,7 +113,22 @@ class _Figures:
         self.path.write_text(json.dumps(rows, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
+class _Passed:
+    """Writes the names of the tests that have passed to a file."""
+
+    def __init__(self, path):
+        self.path, self.names = Path(path), []
+
+    def pytest_runtest_logreport(self, report):
+        if report.when == "call" and (report.passed or hasattr(report, "wasxfail")):
+            self.names.append(report.nodeid)
+
+    def pytest_sessionfinish(self):
+        self.path.write_text(json.dumps(sorted(self.names), indent=1) + "\n", encoding="utf-8")
+
+
 def pytest_configure(config):
-    path = config.getoption("--figures")
-    if path and not hasattr(config, "workerinput"):
-        config.pluginmanager.register(_Figures(path))
+    for option, plugin in (("--figures", _Figures), ("--passed", _Passed)):
+        path = config.getoption(option)
+        if path and not hasattr(config, "workerinput"):
+            config.pluginmanager.register(plugin(path))

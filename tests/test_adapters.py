@@ -81,8 +81,60 @@ def test_pints_boundaries_order_and_controller(monkeypatch):
     assert f == pytest.approx(value(x))
 
 
-def test_pybop(monkeypatch):
-    assert adapter("pybop_optimiser", "pybop", monkeypatch).Gradstep.__init__
+def fitted(optimiser, parameters, steps, **hyper):
+    """Fit a decaying curve with PyBOP; return the result and the parameters of each evaluation."""
+    import pybop
+
+    times = np.linspace(0, 2, 40)
+
+    class Decay(pybop.BaseSimulator):
+        has_sensitivities = True
+
+        def set_output_variables(self, target):
+            pass
+
+        def solve_batch(self, inputs, calculate_sensitivities=False):
+            return [self.solved(x, np.exp(-x["rate"] * times)) for x in inputs]
+
+        def solved(self, x, y):
+            made = pybop.Solution(x)
+            slopes = {"start": y, "rate": -x["start"] * times * y}
+            made.set_solution_variable("Voltage [V]", data=x["start"] * y, sensitivities=slopes)
+            return made
+
+    data = pybop.Dataset({"Time [s]": times, "Voltage [V]": 2 * np.exp(-1.5 * times)})
+    problem = pybop.Problem(Decay(pybop.Parameters(parameters)), pybop.SumSquaredError(data))
+    made = optimiser(problem, pybop.PintsOptions(max_iterations=steps, max_unchanged_iterations=steps), **hyper)
+    return made.run(), np.array(made._logger.x_model)
+
+
+def test_pybop_adamw(monkeypatch):
+    made = adapter("pybop_optimiser", "pybop", monkeypatch).Gradstep
+    import pybop
+
+    def start():
+        return {
+            "start": pybop.Parameter(pybop.Gaussian(1.0, 0.1), initial_value=1.0),
+            "rate": pybop.Parameter(pybop.Gaussian(0.5, 0.1), initial_value=0.5),
+        }
+
+    _, ours = fitted(made, start(), 60, rule="adamw", weight_decay=0.01, eps=np.finfo(float).eps)
+    _, theirs = fitted(pybop.AdamW, start(), 60)
+    assert len(ours) == 61
+    np.testing.assert_allclose(ours, theirs, rtol=1e-12)
+
+
+def test_pybop_bounds(monkeypatch):
+    made = adapter("pybop_optimiser", "pybop", monkeypatch).Gradstep
+    import pybop
+
+    parameters = {
+        "start": pybop.Parameter(initial_value=1.0, bounds=(0, 3)),
+        "rate": pybop.Parameter(initial_value=0.5, bounds=(0, 1.2)),
+    }
+    result, points = fitted(made, parameters, 300, rule="nadam", lr=0.05)
+    assert points[:, 1].max() == result.x[1] == 1.2
+    assert result.x[0] == pytest.approx(1.7972394, abs=1e-6)  # the least squares with that rate
 
 
 def test_pyribs_adam(monkeypatch):

@@ -173,7 +173,7 @@ def test_a_state_that_does_not_fit(case):
 @pytest.mark.parametrize(
     ("tx", "params", "kind", "text"),
     [
-        ("adam", np.ones(2), TypeError, "expected a stage such as gs.adam(lr=1e-3), not 'adam'"),
+        ("adam", np.ones(2), TypeError, "expected a rule or a stage, such as gs.adam(lr=1e-3), not 'adam'"),
         (gs.adam, np.ones(2, "i8"), TypeError, "parameter 'params' has dtype int64; optimizers need float16"),
         (gs.adam, {"a": np.ones(2, "i2")}, TypeError, "parameter 'a' has dtype int16"),
         (gs.adam, {"a": np.ones(2, "O")}, TypeError, "parameter 'a' has dtype object"),

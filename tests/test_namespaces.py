@@ -37,7 +37,7 @@ class TestStrict:
     def test_namespaces_do_not_mix(self):
         strict = pytest.importorskip("array_api_strict")
         tx, x = gs.sgd(), strict.ones(3)
-        with pytest.raises(gs.GradstepTypeError, match="gradient 'params' is a ndarray, but its parameter a Array"):
+        with pytest.raises(gs.GradstepTypeError, match="is of type ndarray, its parameter of type Array"):
             gs.update(tx, x, np.ones(3), gs.init(tx, x))
 
 

@@ -235,11 +235,11 @@ HEAD = "import numpy as np\n"
         ("raise KeyError", "mine.py raised KeyError (mine.py, line 1)."),
         (
             "def f(p):\n    return 0.0, p",
-            "mine.py:f has no params; give it its initial parameters, as an attribute, or at",
+            "mine.py:f has no params; give the initial parameters, as an attribute, or at",
         ),
         ("params = None\ndef f(p):\n    return 0.0, p", "mine.py:f has no params"),
         ("params = 1.0\ndef f(p):\n    return 0.0, p", "mine.py:f: parameter 'params' is of type float"),
-        ("params = [1.0]\ndef f(p):\n    return 0.0, p", "(a number needs numpy.array(...) around it)."),
+        ("params = [1.0]\ndef f(p):\n    return 0.0, p", "; write numpy.array(...) around a number."),
         ("params = {'w': [1, 2]}\ndef f(p):\n    return 0.0, p", "mine.py:f: parameter 'w.0' is of type int"),
         ("params = {}\ndef f(p):\n    return 0.0, p", "mine.py:f: params holds no array."),
         (
@@ -263,7 +263,7 @@ HEAD = "import numpy as np\n"
         ),
         (
             "class f:\n    def value_and_grad(self, p): pass",
-            "mine.py:f has no params; give it its initial parameters, as an",
+            "mine.py:f has no params; give the initial parameters, as an",
         ),
         (
             "class f:\n    def __init__(self):\n        1 / 0",

@@ -74,3 +74,38 @@ def test_runs_and_stops_show_themselves_shortly():
     steps, seconds = gs.stop.steps(5), gs.stop.seconds(1.0)
     assert repr(steps | (steps & seconds)) == f"{steps!r} | ({steps!r} & {seconds!r})"
     assert "of 1 array," in repr(gs.Optimizer({"w": np.ones(2)}, "sgd"))
+
+
+def test_what_a_prompt_prints_by_itself_is_short(tmp_path):
+    opt = gs.Optimizer({"w": np.ones(2)}, "adam")
+    opt.step({"w": np.ones(2)})
+    opt.save(tmp_path / "opt")
+    assert repr(opt.restore(tmp_path / "opt")) == "<Checkpoint of adam, t=1: 3 arrays, 48 bytes>"
+    layers = [gs.nn.Dense(4, 3, "relu"), gs.nn.Dense(3, 2, "softmax")]
+    assert repr(gs.nn.Sequential(layers)) == "Sequential([Dense(4, 3, 'relu'), Dense(3, 2, 'softmax')])"
+    assert "grads: Any = opt.grads" in str(inspect.signature(gs.Optimizer.step))
+
+
+@pytest.mark.parametrize(
+    ("call", "meant"),
+    [
+        ("gs.adam(b1=0.9)", "did you mean beta1?"),
+        ("gs.adam(betas=(0.9, 0.99))", "did you mean beta1 or beta2?"),
+        ("gs.adam(epsilon=1e-8)", "did you mean eps?"),
+        ("gs.conventions.keras.Adam(lr=0.1)", "did you mean learning_rate?"),
+        ("gs.sgd(momentum=0.9)", "gs.momentum"),
+        ("gs.adam(weight_decay=0.1)", "gs.adamw has it"),
+        ("gs.Optimizer(np.ones(2), 'adam').state_dict()", "opt.save(path)"),
+        ("gs.Optimizer(np.ones(2), 'adam').m", "opt.state"),
+        ("gs.Optimizer(np.ones(2), 'adam').learning_rate", "opt.lr"),
+        ("gs.Optimizer((x for x in [np.ones(2)]), 'adam')", "write list(...) around it"),
+        ("gs.cosine(0.1, 10)", "gs.schedules.cosine"),
+        ("gs.minimize(lambda x: (0.0, x), [1.0], 'adam', max_iter=3)", "max_steps="),
+        ("gs.Run(lambda x: (0.0, x), [1.0], 'adam', steps=3)", "max_steps="),
+        ("gs.minimize(lambda x: 0.0, [1.0], 'adam')", "jac="),
+    ],
+)
+def test_a_name_of_another_library_is_answered_with_the_one_here(call, meant):
+    with pytest.raises((gs.GradstepError, AttributeError)) as error:
+        eval(call, {"gs": gs, "np": np})  # noqa: S307 - of the table above
+    assert meant in str(error.value)

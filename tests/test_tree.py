@@ -94,7 +94,7 @@ def test_looking_does_not_add_to_a_defaultdict():
             TypeError,
             "gradients: expected a list or tuple under 'c', not ndarray",
         ),
-        ({"a": x(), "b": {"w": x()}, "c": [x()]}, ValueError, "gradients: 1 entries under 'c' for 2 parameters"),
+        ({"a": x(), "b": {"w": x()}, "c": [x()]}, ValueError, "gradients: 1 of 2 under 'c'; they have the form"),
         ({"a": x(), "b": {"w": x()}, "c": {"0": x()}}, TypeError, "expected a list or tuple under 'c', not dict"),
         ([x(), x(), x()], TypeError, "gradients: expected a dict, not list"),
         (x(), TypeError, "gradients: expected a dict, not ndarray"),
@@ -114,7 +114,7 @@ def test_nests_that_do_not_fit(tree, kind, text):
 def test_what_is_no_array_is_refused(leaf):
     with pytest.raises(gs.GradstepTypeError, match=r"parameter 'a\.") as error:
         flatten({"a": {"w": leaf}})
-    assert "a nest is made of dicts, lists and tuples of arrays" in str(error.value)
+    assert "parameters are an array, or dicts, lists and tuples of arrays" in str(error.value)
     assert clear(error)
 
 

@@ -104,4 +104,14 @@ def on_page_markdown(markdown: str, page: Any, config: Any, files: Files) -> str
     return re.sub(rf"\[([^\]]*)\]\(#{_OUTSIDE}", r"\1", text)
 
 
+def on_post_page(output: str, page: Any, config: Any) -> str:  # noqa: ARG001 - as MkDocs calls it
+    """Give the theme's dialog of the search a name, for readers who don't see it."""
+    return output.replace('role="dialog"', 'role="dialog" aria-label="Search"')
+
+
+def on_post_template(output_content: str, template_name: str, config: Any) -> str:
+    """The same for the page of addresses that there are not."""
+    return on_post_page(output_content, template_name, config)
+
+
 _OUTSIDE = "outside-of-the-site"

@@ -62,7 +62,7 @@ class Symbol:
     def _unprinted(self, *_: Any) -> NoReturn:
         raise Unprinted(self.text)
 
-    __float__ = __int__ = __index__ = __round__ = __trunc__ = __floordiv__ = __rfloordiv__ = _unprinted
+    __float__ = __int__ = __index__ = __round__ = __trunc__ = _unprinted
     __hash__ = None  # type: ignore[assignment]
 
     def speak(self, word: str, operands: tuple[Any, ...]) -> "Symbol":
@@ -84,6 +84,7 @@ class Symbol:
     __truediv__, __rtruediv__ = _binary("/"), _binary("/", turned=True)
     __pow__, __rpow__ = _binary("**"), _binary("**", turned=True)
     __mod__, __rmod__ = _binary("%"), _binary("%", turned=True)
+    __floordiv__, __rfloordiv__ = _binary("//"), _binary("//", turned=True)
     del _binary
 
     def sin(self) -> "Symbol":
@@ -111,7 +112,7 @@ class Condition(Symbol):
         return self.way.answer(self.text)
 
 
-_CALLS = {"**": "pow", "%": "mod"}
+_CALLS = {"**": "pow", "%": "mod", "//": "floordiv"}
 
 
 def text_of(x: Any) -> str:

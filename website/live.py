@@ -28,21 +28,22 @@ WORDS = "pow", "log", "exp", "sin", "cos"
 def chains() -> dict[str, Program]:
     """Return what can run in a browser by name: rules, and stages around momentum."""
     found = {name: program(as_stage(made)) for name, made in registry().items() if name in gs.rules.__all__}
-    for name in gs.stages.__all__:
-        made = getattr(gs.stages, name)
-        if around := beside(made):
-            found[name] = around
-    return {name: made for name, made in found.items() if runs(made)}
+    found |= {name: beside(getattr(gs.stages, name)) for name in gs.stages.__all__}
+    return {name: made for name, made in found.items() if not absent(made)}
 
 
-def beside(stage: Rule) -> Program | None:
-    """Return a stage around momentum, as its page shows it; None where it can't stand there."""
-    for made in ((stage, gs.momentum), (gs.momentum, stage)):
-        try:
-            return program(gs.chain(*made))
-        except gs.GradstepError:
-            continue
-    return None
+def beside(stage: Rule) -> Program:
+    """Return a stage around a rule, as its page shows it: before it, where it can stand there, else behind it."""
+    rule = getattr(gs, partner(stage))
+    try:
+        return program(gs.chain(stage, rule))
+    except gs.GradstepError:
+        return program(gs.chain(rule, stage))
+
+
+def partner(stage: Rule) -> str:
+    """Return the name of the rule beside which a stage is shown."""
+    return {"mars": "adam", "schedule_free": "sgd"}.get(stage.name, "momentum")
 
 
 def stage_of(made: Program, hyper: Mapping[str, float] = MappingProxyType({})) -> Stage:
@@ -51,18 +52,20 @@ def stage_of(made: Program, hyper: Mapping[str, float] = MappingProxyType({})) -
     return Stage(tuple(replace(x, given={**x.given, **own}) for x, own in zip(made.parts, owned, strict=True)))
 
 
-def runs(made: Program) -> bool:
-    """Return whether a browser can run a chain: no whole arrays, no random numbers, sums of its first part alone."""
-    if any(rule.whole or rule.random or rule.every or rule.wraps for rule in made.rules):
-        return False
-    if any(rule.measure for rule in made.rules[1:]):
-        return False
+def absent(made: Program) -> str:
+    """Return why a browser can't run a chain, in words; nothing where it can."""
+    if any(rule.whole for rule in made.rules):
+        return "it works on whole arrays, and what a browser runs here goes element by element"
+    if any(rule.random for rule in made.rules):
+        return "it draws random numbers, and those of the library are drawn by its compiled code"
+    if any(rule.every for rule in made.rules):
+        return "it makes one step of several gradients, and here each gradient is a step"
     try:
         for rule in made.rules:
             functions(rule)
     except Unprinted:
-        return False
-    return True
+        return "its numbers are computed by Python that has no JavaScript here"
+    return ""
 
 
 def functions(rule: Rule) -> dict[str, str]:
@@ -86,6 +89,8 @@ def script() -> str:
         *(f"const {word} = (...x) => words.{word}(...x);" for word in WORDS),
         "const { sqrt, abs } = Math;",
         "const mod = (a, b) => { const r = a % b; return r !== 0 && r < 0 !== b < 0 ? r + b : r; };",
+        "const near = (q) => (q - Math.floor(q) > 0.5 ? Math.ceil(q) : Math.floor(q));",
+        "const floordiv = (a, b) => near((a - mod(a, b)) / b);",
         "const sign = (x) => (x > 0 ? 1 : x < 0 ? -1 : Math.abs(x));",
         "const minimum = (a, b) => (a < b || a !== a ? a : b);",
         "const maximum = (a, b) => (a > b || a !== a ? a : b);",

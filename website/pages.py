@@ -16,6 +16,7 @@ from gradstep.cli.listing import facts, title, year
 from gradstep.cli.show import code, traffic
 from gradstep.conventions import constructors, described
 from gradstep.errors import GradstepError
+from gradstep.form.chain import Program, program
 from gradstep.form.hyper import DOMAINS
 from gradstep.form.printing import Text
 from gradstep.form.rule import Rule, Stage
@@ -83,7 +84,7 @@ API: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "schedules": ("Schedules", ("schedules.Schedule", "schedules.to_json", "schedules.from_json")),
     "conventions": ("Constructors of other libraries", ("conventions",)),
     "guests": (
-        "Guests in other libraries",
+        "Optimizers for other libraries",
         ("interop", *(f"interop.{name}" for name in ("torch", "keras", "optax", "scipy", "sklearn", "flower"))),
     ),
     "networks": ("Layers and small networks", ("layers", "nn")),
@@ -250,7 +251,7 @@ def rule_page(rule: Rule, alive: set[str]) -> str:
         text += [f"others on [the page to play on](../playground.md); beside it goes `{names[0]}`.", ""]
         text += [_live(f"{name} {names[0]}", picture), ""]
     elif is_shown:
-        text += ["## Its path", "", f'<div class="gs-still">{picture}</div>', ""]
+        text += ["## Its path", "", *_why_still(program(rule())), f'<div class="gs-still">{picture}</div>', ""]
     text += ["## Code", "", f"```python\n{code(rule)}\n```", ""]
     text += ["## Use", "", f"```python\n{_use(rule)}\n```", ""]
     text += ["## Hyperparameters", "", _hyper(rule, oracle), "", *_where_searched(rule)]
@@ -258,6 +259,12 @@ def rule_page(rule: Rule, alive: set[str]) -> str:
     text += _in_libraries(rule)
     text += _checked(rule, oracle)
     return "\n".join(text)
+
+
+def _why_still(made: Program) -> list[str]:
+    """Return a sentence where a chain doesn't run in a browser."""
+    why = live.absent(made)
+    return [f"It doesn't run in the browser: {why}.", ""] if why else []
 
 
 def _use(rule: Rule) -> str:
@@ -384,15 +391,17 @@ _STEEP = ' data-surface="rosenbrock" data-steps="300"'  # its gradients are long
 def stage_page(stage: Rule, alive: set[str]) -> str:
     """Return the page of a stage."""
     text = [f"# {stage.name}", "", _prose(stage.doc), "", "## Equation", "", shown(stage), ""]
+    around, rule = live.beside(stage), live.partner(stage)
     if stage.name in alive:
-        around = live.beside(stage)
-        first, second = [part.label for part in around.parts] if around else ("", "")
+        first, second = [part.label for part in around.parts]
         text += [
             "## Its path",
             "",
-            f"`gs.chain(gs.{first}(), gs.{second}())` in your browser, beside momentum alone. Turn the",
+            f"`gs.chain(gs.{first}(), gs.{second}())` in your browser, beside {rule} alone. Turn the",
         ]
-        text += ["numbers, and click for another start.", "", _live(f"{stage.name} momentum", "", _STEEP), ""]
+        text += ["numbers, and click for another start.", "", _live(f"{stage.name} {rule}", "", _STEEP), ""]
+    elif why := _why_still(around):
+        text += ["## Its path", "", *why]
     text += ["## Code", "", f"```python\n{code(stage)}\n```", "", "## Hyperparameters", "", _hyper(stage, None), ""]
     text += ["## State and cost", "", _cost(stage), "", *_checked(stage, None)]
     return "\n".join(text)

@@ -29,7 +29,7 @@ def compiled(chains: Mapping[str, Sequence[Rule]]) -> bytes:
     ``NAME(n, theta, g, *slots, scalars)`` makes one pass over arrays of ``n`` elements, which are given as addresses,
     and writes all of them; ``scalars`` is a table of the numbers of all rules, in their order. For the rule number k
     that sums over arrays, ``NAME_measure<k>(n, theta, g, *slots, scalars, *terms)`` writes what is to be summed: an
-    array for each sum, from theta and g as they enter the chain.
+    array for each sum, from theta and g as the rules before leave them; slots and scalars end with its own.
     """
     module, names = ir.Module("rules"), list[str]()
     module.triple = TRIPLE
@@ -39,7 +39,7 @@ def compiled(chains: Mapping[str, Sequence[Rule]]) -> bytes:
         for k, rule in enumerate(rules):
             if rule.measure:
                 names.append(f"{name}_measure{k}")
-                _measure(module, names[-1], rule)
+                _measure(module, names[-1], rules[:k], rule)
     return _linked(_assembled(str(module)), names)
 
 
@@ -48,20 +48,29 @@ def _apply(module: ir.Module, name: str, rules: Sequence[Rule]) -> None:
 
     def one(here: Sequence[Any], table: list[Operand]) -> list[Operand]:
         theta, g, *state = here
-        numbers, rest = iter(table), iter(state)
-        row = [[next(numbers) for _ in r.numbers] for r in rules]
-        theta, g, after, _ = run(rules, theta, g, [[next(rest) for _ in r.state] for r in rules], row)
+        row = _dealt(table, [r.numbers for r in rules])
+        theta, g, after, _ = run(rules, theta, g, _dealt(state, [r.state for r in rules]), row)
         return [theta, g, *(x for own in after for x in own)]
 
     _loop(module, name, 2 + slots, count, 0, one)
 
 
-def _measure(module: ir.Module, name: str, rule: Rule) -> None:
-    def one(here: Sequence[Any], table: list[Operand]) -> list[Operand]:
-        theta, g, *state = here
-        return terms(rule, [theta, theta, g, *state], table, lambda x: x)
+def _measure(module: ir.Module, name: str, before: Sequence[Rule], rule: Rule) -> None:
+    slots, numbers = [r.state for r in (*before, rule)], [*(r.numbers for r in before), rule.early_numbers]
 
-    _loop(module, name, 2 + len(rule.state), len(rule.early_numbers), len(rule.measure), one)
+    def one(here: Sequence[Any], table: list[Operand]) -> list[Operand]:
+        theta, g, *rest = here
+        state, row = _dealt(rest, slots), _dealt(table, numbers)
+        theta, g, _, start = run(before, theta, g, state, row)
+        return terms(rule, [start, theta, g, *state[-1]], row[-1], lambda x: x)
+
+    _loop(module, name, 2 + sum(map(len, slots)), sum(map(len, numbers)), len(rule.measure), one)
+
+
+def _dealt(values: Sequence[Any], names: Sequence[Sequence[str]]) -> list[list[Any]]:
+    """Return values in rows, one for each name."""
+    rest = iter(values)
+    return [[next(rest) for _ in own] for own in names]
 
 
 def _loop(

@@ -4,7 +4,7 @@
 
 ``x0`` is of n numbers, in float64. As in PINTS' Adam the learning rate is the least of ``sigma0``, unless you give it.
 Where a parameter stands at a boundary, a gradient that points outwards is taken as zero, so that averages don't fill
-with it. A gradient that is not finite ends the run with an error, and nothing changed.
+with it. A gradient that is not finite ends the run with an error, and nothing changed. Tried with PINTS 0.6.1.
 """
 
 import numpy as np

@@ -2,7 +2,8 @@
 
     Gradstep(problem, rule="adamw", weight_decay=0.01).run()
 
-PyBOP's own AdamW leaves out the bounds of its parameters; this one keeps within them.
+PyBOP's own AdamW ignores the bounds of its parameters; this one keeps within them. Without ``lr`` the learning rate is
+the least standard deviation of the parameters. Tried with PyBOP 26.3 and PINTS 0.6.1.
 """
 
 from pints_optimiser import optimiser

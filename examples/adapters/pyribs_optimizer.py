@@ -2,7 +2,7 @@
 
     GradientArborescenceEmitter(archive, x0=x0, sigma0=0.1, lr=0.01, grad_opt=Gradstep)
 
-pyribs climbs: its gradients point uphill. ``theta`` is of n numbers, float32 or float64.
+pyribs climbs: its gradients point uphill. ``theta`` is of n numbers, float32 or float64. Tried with pyribs 0.12.0.
 """
 
 import numpy as np

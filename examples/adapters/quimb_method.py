@@ -6,7 +6,7 @@
     tnopt.optimizer.opt.save("nadam.safetensors")
 
 It is also a ``method=`` of scipy.optimize.minimize. Without state between calls,
-``gradstep.interop.scipy.method("nadam")`` is one, with tolerances too.
+``gradstep.interop.scipy.method("nadam")`` is one, with tolerances too. Tried with quimb 1.16.0.
 """
 
 import numpy as np

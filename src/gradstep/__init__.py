@@ -1,4 +1,4 @@
-"""Gradstep: the optimizer step for people who hold arrays and gradients."""
+"""Gradstep: optimizers for plain arrays. You bring parameters and gradients; it makes the update."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -94,7 +94,9 @@ _ON_FIRST_USE = {
 
 def __getattr__(name: str) -> Any:
     if name not in _ON_FIRST_USE:
-        raise AttributeError(f"module 'gradstep' has no attribute {name!r}")
+        is_schedule = name[0] != "_" and name in import_module("gradstep.schedules").__all__
+        hint = f"; it is gs.schedules.{name}" if is_schedule else ""
+        raise AttributeError(f"module 'gradstep' has no attribute {name!r}{hint}")
     module = import_module(f"gradstep.{_ON_FIRST_USE[name]}")
     found = module if module.__name__.endswith(f".{name}") else getattr(module, name)
     globals()[name] = found

@@ -35,7 +35,10 @@ KINDS = ("weights", "biases")
 
 
 class Optimizer(Closed):
-    """Steps that walk through layers. Each name keeps its own terms, so that two names can be used side by side.
+    """The optimizers of the post, each a method that takes the layers of a network and makes a step.
+
+    A layer is any object with NumPy arrays ``weights``, ``biases``, ``delta_weights`` and ``delta_biases`` (minus the
+    gradient) and a number ``parameters`` (0: nothing is trained). Each name keeps its own state ("terms").
 
     Parameters
     ----------
@@ -206,7 +209,8 @@ def _trained(layers: Any) -> dict[str, Any]:
     for i, layer in enumerate(layers):
         if not hasattr(layer, "parameters"):
             raise GradstepTypeError(
-                f"layer {i} has no attribute 'parameters'; give it how many it learns (0: nothing)."
+                f"layer {i} has no attribute 'parameters', the number of its weights and biases (0: none); for layers "
+                f"with other names, hand a list of their arrays to gs.Optimizer."
             )
     return {f"layer {i}": layer for i, layer in enumerate(layers) if layer.parameters != 0}
 

@@ -12,9 +12,18 @@ from gradstep.errors import GradstepAttributeError, GradstepTypeError, GradstepV
 T = TypeVar("T")
 
 
-_ALSO_CALLED: Mapping[str, str] = dict.fromkeys(
-    ("learning_rate", "learningrate", "learn_rate", "rate", "step_size", "stepsize"), "lr"
+# What one thing is called, here and in other libraries.
+_ALIKE = (
+    ("lr", "learning_rate", "learningrate", "learn_rate", "rate", "step_size", "stepsize"),
+    ("beta1", "beta_1", "b1", "betas"),
+    ("beta2", "beta_2", "b2", "betas"),
+    ("eps", "epsilon"),
 )
+
+
+def alike(name: str, known: Iterable[str]) -> list[str]:
+    """Return the names in ``known`` that mean what ``name`` means in another library."""
+    return [x for x in sorted(set(known)) if any(name.lower() in one and x.lower() in one for one in _ALIKE)]
 
 
 def unknown(what: str, name: str, known: Iterable[str], listed: str = "") -> GradstepValueError:
@@ -24,10 +33,11 @@ def unknown(what: str, name: str, known: Iterable[str], listed: str = "") -> Gra
     """
     names = sorted(known)
     lowered, asked = {x.lower(): x for x in names}, name.lower()
-    asked = asked if asked in lowered else _ALSO_CALLED.get(asked, asked)
-    matches = [asked] if asked in lowered else difflib.get_close_matches(asked, lowered, n=3)
-    close = [lowered[x] for x in matches]
-    hint = f"did you mean {' or '.join(close)}?" if close else f"known: {', '.join(names)}."
+    if asked in lowered:
+        close = [lowered[asked]]
+    else:
+        close = alike(asked, names) or [lowered[x] for x in difflib.get_close_matches(asked, lowered, n=3)]
+    hint = f"did you mean {' or '.join(close)}?" if close else f"known: {', '.join(names) or 'none'}."
     if listed and not close:
         near = [lowered[x] for x in difflib.get_close_matches(asked, lowered, n=3, cutoff=0.4)]
         nearest = f"the nearest {'is' if len(near) == 1 else 'are'} {', '.join(near)}; " if near else ""

@@ -31,7 +31,15 @@ if TYPE_CHECKING:
     from gradstep.checkpoint import Checkpoint, Parts, Rng
     from gradstep.files import AnyPath
 
-_OWN: Any = object()  # stands for the gradients that an optimizer holds itself
+
+class _Own:
+    """Stands for the gradients that an optimizer holds itself."""
+
+    def __repr__(self) -> str:
+        return "opt.grads"
+
+
+_OWN: Any = _Own()
 
 
 class Optimizer(Face):
@@ -62,9 +70,9 @@ class Optimizer(Face):
         :func:`gradstep.set_threads` says. Small steps use one. The result is the same, bit for bit.
     state_dtype
         How the rule's state is stored where that is not the dtype of the computation: ``"bfloat16"``, or ``"8bit"``,
-        blocks of 256 numbers that share a scale (about two bytes a parameter for Adam). For NumPy arrays that are
-        computed in float32. It is rounded stochastically, from the seed, the update, the parameter's name and
-        the place in it alone.
+        blocks of 256 numbers that share a scale (about two bytes a parameter for Adam). For NumPy arrays, and with
+        ``engine="cuda"`` those of a device, that are computed in float32. It is rounded stochastically, from the
+        seed, the update, the parameter's name and the place in it alone.
     master
         Whether 16-bit parameters have a float32 copy in the state, ``opt.state["w"]["master"]``, which takes the
         updates. A number of the parameter that is set in place counts: the copy takes it up in the next step.
@@ -320,8 +328,8 @@ class Optimizer(Face):
         """Return :attr:`grads` for a step; refuse those that nobody has asked for, for they are all zero."""
         if "_grads" not in self.__dict__:
             raise GradstepValueError(
-                "opt.step() takes the gradients that were written into opt.grads, and nobody has asked for that; hand "
-                "gradients in: opt.step(grads)."
+                "opt.step() without gradients takes those in opt.grads, and nothing was written there; hand them in: "
+                "opt.step(grads)."
             )
         return self.grads
 

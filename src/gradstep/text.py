@@ -10,6 +10,7 @@ from typing import Any
 
 from gradstep.errors import GradstepValueError
 
+_RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 _TURNS = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
 
 
@@ -72,6 +73,19 @@ def short(x: float) -> str:
 def plain(x: float) -> str:
     """Return the number as a person writes it, in at most ten digits: 0.555 for 0.5549999999999999."""
     return short(float(f"{x:.10g}"))
+
+
+def written(x: float, form: str = "{:.3g}") -> str:
+    """Return the number as a person writes it: ``6.7·10⁻⁵`` for 6.7e-05, ``10⁻⁵``, ``∞``."""
+    digits, e, power = form.format(x).replace("inf", "∞").partition("e")
+    if not e:
+        return digits
+    return f"{'' if digits == '1' else f'{digits}·'}{raised('10', int(power))}"
+
+
+def raised(base: str, power: int) -> str:
+    """Return a power, ``10⁻⁵``; ``1`` and the base itself for powers 0 and 1."""
+    return base + str(power).translate(_RAISED) if power not in (0, 1) else base if power else "1"
 
 
 def number(x: float) -> str:

@@ -150,8 +150,8 @@ def test_check_of_a_rule_that_obeys(here, capsys):
 def test_check_says_what_to_write(here, capsys):
     code, out, _ = said(capsys, "check", "lion.py:uphill")
     assert code == 1
-    assert "first_step_descends is broken" in out
-    assert "It is obeyed with units={'lr': 'theta*" in out or "units is broken" in out
+    assert "first_step_descends failed" in out
+    assert "It passes with units={'lr': 'theta*" in out or "units failed" in out
     assert said(capsys, "check", "lion.py:plain")[2] == (
         "gradstep: lion.py:plain is a chain of Gradstep's own rules; there is nothing of yours in it to check.\n"
     )

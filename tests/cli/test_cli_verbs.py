@@ -96,7 +96,7 @@ def test_the_same_command_goes_on_and_another_takes_a_folder_of_its_own(capsys, 
 def test_several_problems_have_one_table(capsys):
     out = run(capsys, "compare", "quadratic", "diabetes", *SMALL)
     [head] = [line.split() for line in out.splitlines() if line.startswith(" optimizer")]
-    assert head == ["optimizer", "solved", "hit", "quadratic", "diabetes"]
+    assert head == ["optimizer", "score", "solved", "hit", "quadratic", "diabetes"]
     assert f"target of diabetes: {find_problem('diabetes').goal}" in out
     assert "wrote gradstep-compare/quadratic+diabetes/study.db" in out
 

@@ -204,7 +204,7 @@ def test_tpe_is_a_function_of_its_arguments_and_comes_closer():
     ("text", "says"),
     [
         ("adm", "unknown optimizer 'adm'; did you mean adam"),
-        ("lbfgs", "so it is no rule, but a method: of gs.minimize, gs.Run and gradstep run"),
+        ("lbfgs", "use it with gs.minimize, gs.Run or gradstep run"),
         ("l2", "unknown optimizer 'l2'; gradstep show --list has them all"),
         ("adam:beta=0.5", "unknown hyperparameter 'beta'; did you mean"),
         ("adam:name=1", "unknown hyperparameter 'name'"),

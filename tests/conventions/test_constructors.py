@@ -270,7 +270,7 @@ def test_keras_takes_what_its_base_class_takes():
         ("T.SGD(nesterov=True)", ValueError, r"nesterov=True needs a momentum above 0 and dampening=0, as in torch"),
         ("T.SGD(momentum=0.9, dampening=0.1, nesterov=True)", ValueError, r"needs a momentum above 0 and dampening=0"),
         ("K.Adam(clipnorm=1, clipvalue=1)", ValueError, r"only one of clipnorm, clipvalue and global_clipnorm"),
-        ("K.Adam(lr=0.1)", ValueError, r"keras\.Adam: unknown argument 'lr'; known: amsgrad, beta_1"),
+        ("K.Adam(lr=0.1)", ValueError, r"keras\.Adam: unknown argument 'lr'; did you mean learning_rate"),
         ("K.Adam(clip_norm=1.0)", ValueError, r"keras\.Adam: unknown argument 'clip_norm'; did you mean clipnorm"),
         ("K.Adam(gradient_accumulation_steps=2)", ValueError, r"cannot be had here: sum the gradients yourself"),
         ("K.Adam(ema_overwrite_frequency=2)", ValueError, r"cannot be had here: the average is read by opt\.averaged"),

@@ -1,5 +1,9 @@
 """The emitted grids, run on this CPU thread by thread, give the eager engine's bits: rules, dtypes, storage, shapes."""
 
+import importlib
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -156,6 +160,18 @@ def test_a_rule_that_reads_special_numbers():
             opt.step(special)
         seen.append((w, *states(opt).values()))
     assert [bits(x) for x in seen[0]] == [bits(x) for x in seen[1]]
+
+
+def test_the_rules_of_the_page_on_writing_one_need_no_further_line(own_registry, tmp_path, monkeypatch):
+    """Signum, and a stage that sums over arrays: as they stand there, in a file of the user's."""
+    page = (Path(__file__).parents[2] / "docs/writing-a-rule.md").read_text("utf-8")
+    blocks = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
+    code = [next(x for x in blocks if f"def {name}(" in x) for name in ("my_signum", "trust_ratio")]
+    (tmp_path / "rules_of_the_page.py").write_text("\n".join(code), "utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    own = importlib.import_module("rules_of_the_page")
+    check(own.my_signum(lr=0.1), np.dtype("float32"))
+    check(gs.chain(own.trust_ratio, own.my_signum(lr=0.1)), np.dtype("float64"))
 
 
 def test_one_of_the_users_own(own_registry):

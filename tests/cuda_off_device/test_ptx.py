@@ -121,12 +121,26 @@ def test_the_full_loop_moves_sixteen_bytes_at_a_time(stored):
     assert ".v4." in body or ".v2.b64" in body
 
 
+@pytest.mark.parametrize("stored", STORED, ids=str)
+def test_sums_of_whole_blocks_move_sixteen_bytes_at_a_time(stored):
+    """A thread has as many lanes of the sixteen as its vectors have elements."""
+    dtype, state, master, stochastic = stored
+    measured = text(gs.chain(gs.clip_by_global_norm(3.0), gs.adam(lr=0.1)), *stored)
+    metered = text(gs.adam, dtype, state, master, stochastic, is_metered=True)
+    for body, name in ((measured, "measure0"), (metered, "meter")):
+        moved = [x for x in instructions(full_loop(function(body, name))) if re.match(r"(ld|st)\.global", x)]
+        if name == "meter" and state == "8bit":
+            moved = [x for x in moved if x != "ld.global.b32"]  # a scale
+        assert moved
+        assert {x.split(".", 2)[2] for x in moved} <= {"v4.b32", "v2.b64"}, (name, Counter(moved))
+
+
 @pytest.mark.process
 @pytest.mark.parametrize("is_wide", [False, pytest.param(True, marks=pytest.mark.wide)], ids=["some", "all"])
 def test_one_text_assembles_for_every_device_without_spills(is_wide, tmp_path):
     path = assembler()
     texts = {"joining": ptx.of(_joining(NVPTX)), "metered": text(gs.adamw, is_metered=True)}
-    texts |= {str(x): text(gs.adam, *x) for x in (STORED if is_wide else STORED[-1:])}
+    texts |= {str(x): text(gs.adam, *x, is_metered=True) for x in (STORED if is_wide else STORED[-1:])}
     texts |= {name: text(CASES[name].stage()) for name in (RULES if is_wide else ["lamb"])}
     for name, body in texts.items():
         file = tmp_path / "k.ptx"

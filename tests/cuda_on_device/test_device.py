@@ -113,6 +113,18 @@ def test_a_checkpoint_goes_on_on_the_cpu_and_back(torch, tmp_path):
     assert last == whole
 
 
+@pytest.mark.parametrize(
+    "options",
+    [{"state_dtype": "bfloat16"}, {"rounding": "stochastic"}, {"master": True, "state_dtype": "8bit"}],
+    ids=["bfloat16 state", "stochastic", "master, 8-bit state"],
+)
+def test_fewer_bits_are_those_of_the_cpu(options, torch):
+    tx = gs.chain(gs.clip_by_global_norm(1.0), gs.adamw(lr=0.1))
+    mine, _ = trained(tx, "float16", lambda x: torch.tensor(x, device="cuda"), 20, engine="cuda", **options)
+    theirs, _ = trained(tx, "float16", lambda x: x, 20, engine="compiled", **options)
+    assert mine == theirs
+
+
 def test_a_graph_is_refused(torch):
     w, g = torch.ones(8, device="cuda"), torch.ones(8, device="cuda")
     opt = gs.Optimizer(w, "adam", engine="cuda")

@@ -206,17 +206,31 @@ def test_without_memory_it_goes_on_when_there_is_some(tx, monkeypatch):
         ("came", 0.7),
         ("sm3", 0.5),
         ("muon", 3.1),
+        ("shampoo", 9.2),
+        ("soap", 19.0),
+        ("psgd_kron", 12.8),
         (CHAINS["a norm of each, an average"], 0.7),
         (CHAINS["bounds, decays behind"], 0.5),
         (CHAINS["a norm of all, decay"], 3.1),
     ],
-    ids=["adafactor", "came", "sm3", "muon", "adafactor in a chain", "sm3 in a chain", "muon in a chain"],
+    ids=[
+        "adafactor",
+        "came",
+        "sm3",
+        "muon",
+        "shampoo",
+        "soap",
+        "psgd_kron",
+        "adafactor in a chain",
+        "sm3 in a chain",
+        "muon in a chain",
+    ],
 )
 def test_a_step_takes_the_memory_of_one_parameter(name, most):
     """In arrays of the size of the largest; the lanes of sums are 0.64 of one here, and less of larger ones."""
     shapes = [(200, 200)] * 8
     opt, g = made(name, shapes), gradients(shapes, 1)
-    for _ in range(2):
+    for _ in range(10):  # the next step is one at which SOAP turns its bases
         opt.step(g)
     tracemalloc.start()
     try:

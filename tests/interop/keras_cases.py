@@ -196,7 +196,7 @@ def case_state_of_keras_s_own():
     for own, text, names in (
         (keras.optimizers.Adam(), "names are of an optimizer of ours", ["w"]),
         (keras.optimizers.Adadelta(), "it is not built", None),
-        (made["first"], "this guest is not built", None),
+        (made["first"], "this optimizer is not built", None),
     ):
         guest = Optimizer("keras.Adam") if text.startswith("this") else made["guest"]
         refused(gs.GradstepError, text, lambda own=own, names=names, guest=guest: load_state(guest, own, names))

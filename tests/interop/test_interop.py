@@ -25,7 +25,7 @@ except ModuleNotFoundError as error:
     print(error)
 """
     told = script(code).strip()
-    assert told.startswith("gs.interop.optax is a guest of a library that is not here: no module named ")
+    assert told.startswith("gs.interop.optax needs the module ")
     assert told.endswith("; install it.")
 
 

@@ -198,7 +198,7 @@ MISREAD = [
     ("muon_torch", "maximum(norm(u), eps)", "(norm(u) + eps)"),
     ("psgd_kron", "matmul(matmul(p, m), transpose(q))", "matmul(matmul(p, g), transpose(q))"),  # fitted to gradients
     ("psgd_kron", "transpose(b), step) * matrix", "transpose(b), step)"),  # a vector's number too
-    ("psgd_kron", "transpose(solve(transpose(q)", "transpose(solve(q"),
+    ("psgd_kron", "transpose(trisolve(transpose(q)", "transpose(trisolve(q"),
     ("shampoo", "left = left + gram", "left = 0.9 * left + gram"),  # an average
     ("sm3", "minimum(r, c) + g * g", "r + g * g"),
     ("soap", "when(due, lambda x: turned(p, turned_back(old[0], x, old[1]), q), m)", "m"),  # seen by the old bases

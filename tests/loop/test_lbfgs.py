@@ -270,7 +270,7 @@ def test_evaluations_are_limited_within_a_search_too(n):
 def test_it_ends_at_the_precision_of_the_value_or_says_that_it_is_stuck():
     result = gs.minimize(digits(), np.zeros(650), "lbfgs")
     assert result.success
-    assert result.message == "The value can become lower by no more than it is rounded."
+    assert result.message == "The value can decrease by no more than its rounding error."
     assert np.linalg.norm(result.jac) < 1e-6
 
     def wrong(x):
@@ -327,9 +327,9 @@ def test_parameters_that_are_changed_between_steps_are_evaluated_anew():
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ({"batches": gs.Batches(4, 2)}, "batches: lbfgs compares values, and here they change from call to call"),
+        ({"batches": gs.Batches(4, 2)}, "batches: lbfgs compares values, and with batches they may be random"),
         ({"rng": np.random.default_rng(0)}, "rng: lbfgs compares values"),
-        ({"bounds": (0, 1)}, "bounds: lbfgs knows no bounds; take a rule, such as adam, or scipy"),
+        ({"bounds": (0, 1)}, "bounds: lbfgs has no bounds; take a rule, such as adam, or scipy"),
         ({"project": lambda x: None}, "project: lbfgs would leave its line"),
         ({"lr": 0.1}, "lbfgs has no lr: its line search finds the length"),
         ({"beta1": 0.1}, "lbfgs: unknown hyperparameter 'beta1'; known: memory, c1, c2, max_search"),
@@ -355,13 +355,13 @@ def test_what_makes_no_sense_is_refused(options, says):
     ],
 )
 def test_elsewhere_it_is_told_where_it_belongs(make):
-    with pytest.raises(gs.GradstepError, match=r"lbfgs evaluates the objective .* method: of gs.minimize"):
+    with pytest.raises(gs.GradstepError, match=r"lbfgs is no rule, .* use it with gs.minimize"):
         make()
 
 
 @pytest.mark.parametrize("name", ["BFGS", "L-BFGS-B", "l-bfgs"])
 def test_scipys_names_lead_to_ours(name):
-    with pytest.raises(gs.GradstepValueError, match=f"there is no '{name}'; .* have 'lbfgs', which knows no bounds"):
+    with pytest.raises(gs.GradstepValueError, match=f"there is no '{name}'; .* have 'lbfgs', without bounds"):
         gs.minimize(never, np.zeros(2), method=name)
 
 

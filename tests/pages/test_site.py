@@ -9,10 +9,10 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from website import pages, wasm
+from website import live, pages, wasm
 
 import gradstep as gs
-from browser import Watched, chromium, needs_browser
+from browser import Watched, check_axe, chromium, needs_browser
 
 pytest.importorskip("mkdocs", reason="pip install '.[docs]'")
 pytestmark = needs_browser
@@ -72,7 +72,7 @@ def test_all_that_is_registered_has_a_page(site):
         ("playground", "dark", 400),
         ("rules/adam", "light", 400),
         ("rules/prodigy", "dark", 1300),
-        ("stages/clip_by_norm", "light", 1300),
+        ("stages/cautious", "light", 1300),
     ],
 )
 def test_rules_run_on_their_pages(address, page, scheme, width):
@@ -88,7 +88,24 @@ def test_rules_run_on_their_pages(address, page, scheme, width):
         assert seen.evaluate(drawn)[0] != before[0]
         assert seen.evaluate(drawn)[1] == before[1]
         assert seen.evaluate("document.documentElement.scrollWidth") <= width
+        check_axe(seen)
         watched.check_quiet()
+
+
+def test_pages_of_text_are_for_all_readers(address):
+    with chromium() as browser:
+        page = browser.new_page()
+        for name in ("404", "own-problems", "api/optimizer", "constructors/torch"):
+            page.goto(f"{address}{name}.html")
+            check_axe(page)
+
+
+def test_pages_of_what_does_not_run_say_why():
+    alive = set(live.chains())
+    for name in {*gs.rules.__all__, *gs.stages.__all__} - alive:
+        make = pages.rule_page if name in gs.rules.__all__ else pages.stage_page
+        assert "It doesn't run in the browser: it " in make(getattr(gs, name), alive), name
+    assert "It doesn't run" not in pages.stage_page(gs.cautious, alive)
 
 
 def test_without_a_linker_pages_have_still_pictures():

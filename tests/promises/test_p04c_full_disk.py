@@ -15,6 +15,12 @@ QUIET = ("unlink", "close", "listdir")  # nothing depends on these
 SCENES = {"first": (1, 0), "keep=1": (1, 2), "keep=3": (3, 4)}
 
 
+@pytest.fixture(autouse=True)
+def hasty(monkeypatch):
+    """A lock whose file a fault left open is not waited for long."""
+    monkeypatch.setattr(files, "PATIENCE", 0.1)
+
+
 class Faulty:
     """The module os, whose ``at``-th call of some functions does something else; ``calls`` are those made."""
 

@@ -48,20 +48,22 @@ var gradstep = (() => {
       const places = arrays.map((_, k) => FIRST + MOST * k);
       const table = FIRST + MOST * (arrays.length + 8); // eight sums at most
       arrays.forEach((x, k) => memory.set(x, places[k]));
-      const row = chain.parts.flatMap((part, k) => {
+      const row = []; // the numbers of all parts
+      let slots = 2;
+      chain.parts.forEach((part, k) => {
         const known = { ...own[k], ...more, t: this.t };
         for (const [key, flat] of Object.entries(part.keys)) known[key] = this.hyper[flat];
         if (part.early) Object.assign(known, part.early(known));
-        if (part.sums.length) { // such a part is the first of its chain
-          memory.set(picked(part.earlyNumbers, known), table);
+        slots += part.state.length;
+        if (part.sums.length) {
+          memory.set([...row, ...picked(part.earlyNumbers, known)], table);
           const terms = part.sums.map((_, j) => FIRST + MOST * (arrays.length + j));
-          const slots = places.slice(0, 2 + part.state.length);
-          exports[`${chain.name}_measure${k}`](n, ...[...slots, table, ...terms].map((at) => 8 * at));
+          exports[`${chain.name}_measure${k}`](n, ...[...places.slice(0, slots), table, ...terms].map((at) => 8 * at));
           part.sums.forEach((name, j) => { known[name] = sum(memory.subarray(terms[j], terms[j] + n)); });
         }
         const found = part.scalars(known);
         for (const key of Object.keys(own[k])) own[k][key] = found[key];
-        return picked(part.numbers, { ...known, ...found });
+        row.push(...picked(part.numbers, { ...known, ...found }));
       });
       memory.set(row, table);
       exports[chain.name](n, ...[...places, table].map((at) => 8 * at));

@@ -7,6 +7,8 @@
   const SVG = "http://www.w3.org/2000/svg";
   let count = 0; // of ids
 
+  const power = (p) => (p === 0 ? "1" : p === 1 ? "10" : `10${[...`${p}`].map((x) => "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"["-0123456789".indexOf(x)]).join("")}`);
+
   const put = (element, own, children) => {
     for (const [key, value] of Object.entries(own)) {
       if (key === "text") element.textContent = value;
@@ -267,7 +269,7 @@
       const marks = [];
       for (let p = least; p <= most; p += every) {
         marks.push(draw("line", { x1: left, x2: right, y1: py(10 ** p), y2: py(10 ** p), class: "gs-grid" }));
-        marks.push(draw("text", { x: left - 8, y: py(10 ** p) + 5, "text-anchor": "end", text: `1e${p}` }));
+        marks.push(draw("text", { x: left - 8, y: py(10 ** p) + 5, "text-anchor": "end", text: power(p) }));
       }
       marks.push(draw("text", { x: left, y: 230, text: "0" }), draw("text", { x: right, y: 230, "text-anchor": "end", text: `step ${this.steps}` }));
       this.paths.forEach((path, i) => {

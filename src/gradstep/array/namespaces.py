@@ -1,7 +1,9 @@
 """Questions to an array's namespace: dtypes that it can compute in, complex numbers as pairs of reals."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import lru_cache
+from importlib import import_module
 from typing import Any
 
 import array_api_compat
@@ -51,7 +53,7 @@ def compute_dtype(x: Any, name: str) -> str:
     if real is None:
         raise GradstepTypeError(
             f"parameter {name!r} has dtype {dtype_name(x)}; optimizers need float16, bfloat16, float32, float64, "
-            f"complex64 or complex128."
+            f"complex64 or complex128; convert it, for example with x.astype(float)."
         )
     return real
 
@@ -170,6 +172,41 @@ def put(x: Any, values: np.ndarray) -> None:
         x.detach().copy_(tensor)
         return
     x[...] = namespace(x).asarray(values, device=array_api_compat.device(x))
+
+
+def placed(values: np.ndarray, like: Any) -> Any:
+    """Return a NumPy array's numbers in the namespace of ``like``, where that lies."""
+    xp, device = namespace(like), array_api_compat.device(like)
+    dtype = getattr(xp, _numpy_name(values.dtype))
+    if values.size and not any(values.strides):  # one number, broadcast
+        return xp.full(values.shape, float(values[(0,) * values.ndim]), dtype=dtype, device=device)
+    out = xp.zeros(values.shape, dtype=dtype, device=device)
+    put(out, values)
+    return out
+
+
+def is_bare(x: Any) -> bool:
+    """Return True for memory of a CUDA device with no operations of ours around it, such as numba's arrays."""
+    return hasattr(x, "__cuda_array_interface__") and not array_api_compat.is_array_api_obj(x)
+
+
+def clothed(name: str, x: Any, like: Any = None) -> Any:
+    """Return such memory as an array of CuPy or torch, of the one that ``like`` is of: nothing is copied.
+
+    Raises
+    ------
+    GradstepTypeError
+        Where neither package is installed.
+    """
+    if like is None or array_api_compat.is_cupy_array(like):
+        with suppress(ImportError):
+            return import_module("cupy").asarray(x)
+    with suppress(ImportError):
+        return import_module("torch").as_tensor(x, device="cuda" if like is None else like.device)
+    raise GradstepTypeError(
+        f"{name} is a {type(x).__name__} on a CUDA device, and neither CuPy nor torch is installed, of which one is "
+        f"needed to hold the state."
+    )
 
 
 def copied(x: Any) -> Any:

@@ -3,15 +3,18 @@
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from numbers import Number
 from operator import itemgetter
 from typing import Any, TypeVar
 
 import array_api_compat
 
+from gradstep.array.namespaces import clothed, is_bare
 from gradstep.errors import GradstepTypeError, GradstepValueError
 
 T = TypeVar("T")
 Pick = Callable[[Any], tuple[Any, ...] | None]
+_FORM = "they have the form of the parameters"
 BARE = "params"  # the name of a leaf that is the whole nest
 DEEPEST = 100  # levels of a nest: far fewer than Python can call functions within one another
 
@@ -25,7 +28,11 @@ class ReadOnly(Mapping[str, T]):
         self._own = own
 
     def __getitem__(self, key: str) -> T:
-        return self._own[key]
+        try:
+            return self._own[key]
+        except KeyError:
+            there = ", ".join(map(repr, self._own)) or "nothing"
+            raise KeyError(f"{key!r} is not there; there is {there}") from None
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._own)
@@ -134,9 +141,9 @@ def is_array(x: Any) -> bool:
 
 
 def _survey(tree: Any, name: str, names: list[str], leaves: list[Any], above: tuple[int, ...]) -> Node:
-    if is_array(tree):
+    if is_array(tree) or is_bare(tree):
         names.append(name or BARE)
-        leaves.append(tree)
+        leaves.append(tree if is_array(tree) else _clothed(name or BARE, tree))
         return Node(None)
     if id(tree) in above:
         raise GradstepValueError(f"parameters: the nest contains itself, at {name!r}.")
@@ -151,11 +158,29 @@ def _survey(tree: Any, name: str, names: list[str], leaves: list[Any], above: tu
         kind = type(tree)
     else:
         raise GradstepTypeError(
-            f"parameter {name or BARE!r} is of type {type(tree).__name__}; a nest is made of dicts, lists and tuples "
-            f"of arrays (a number needs numpy.array(...) around it)."
+            f"parameter {name or BARE!r} is of type {type(tree).__name__}; parameters are an array, or dicts, lists "
+            f"and tuples of arrays{_wrap(tree)}."
         )
     children = tuple(_survey(x, f"{name}.{key}" if name else str(key), names, leaves, above) for key, x in items)
     return Node(kind, tuple(key for key, _ in items), children)
+
+
+def _clothed(name: str, x: Any) -> Any:
+    """Return bare memory of a device as an array that can be written to."""
+    if x.__cuda_array_interface__["data"][1]:
+        raise GradstepValueError(f"parameter {name!r} is read-only; hand in a copy.")
+    return clothed(f"parameter {name!r}", x)
+
+
+def _wrap(x: Any) -> str:
+    """Return what makes parameters of an object that is none, as the end of an error."""
+    if isinstance(x, Number):
+        return "; write numpy.array(...) around a number"
+    if isinstance(x, Iterator):
+        return "; write list(...) around it"
+    if hasattr(x, "named_parameters"):  # a module of torch
+        return "; write dict(model.named_parameters())"
+    return ""
 
 
 def _by_key(keys: tuple[Any, ...]) -> Pick:
@@ -215,16 +240,16 @@ def _pick(node: Node, tree: Any, name: str, what: str, leaves: list[Any]) -> Non
         values: list[Any] = [None] * len(node.keys)
     elif node.kind is dict:
         if not isinstance(tree, Mapping):
-            raise GradstepTypeError(f"{what}: expected a dict{where}, not {type(tree).__name__}.")
+            raise GradstepTypeError(f"{what}: expected a dict{where}, not {type(tree).__name__}; {_FORM}.")
         values = [tree.get(key) for key in node.keys]
         if not tree.keys() <= set(node.keys):
             extra = next(key for key in tree if key not in node.keys)
             raise GradstepValueError(f"{what}: {extra!r}{where} belongs to no parameter.")
     else:
         if not isinstance(tree, list | tuple):
-            raise GradstepTypeError(f"{what}: expected a list or tuple{where}, not {type(tree).__name__}.")
+            raise GradstepTypeError(f"{what}: expected a list or tuple{where}, not {type(tree).__name__}; {_FORM}.")
         if len(tree) != len(node.keys):
-            raise GradstepValueError(f"{what}: {len(tree)} entries{where} for {len(node.keys)} parameters.")
+            raise GradstepValueError(f"{what}: {len(tree)} of {len(node.keys)}{where}; {_FORM}.")
         values = list(tree)
     for key, child, x in zip(node.keys, node.children, values, strict=True):
         if child.kind is None:

@@ -33,6 +33,8 @@ class Measured:
         By which the process grew during a step; None where the system does not tell.
     turns_us
         The value of each turn.
+    call_us
+        On a device, microseconds until a call returns when nothing is under way.
     """
 
     contender: str
@@ -45,6 +47,7 @@ class Measured:
     bytes_per_parameter: float
     peak_bytes: int | None
     turns_us: list[float]
+    call_us: float | None = None
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,8 @@ class Result:
         The fastest first.
     skipped
         Contenders that did not take part.
+    device
+        The card on which it was measured; empty: the CPU.
     """
 
     work: str
@@ -77,3 +82,4 @@ class Result:
     others: float | None
     rows: list[Measured]
     skipped: list[Skipped]
+    device: str = ""

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from gradstep.bench.clock import PAUSE, Runner, rounds
-from gradstep.bench.contenders import STREAMS, Kind, UnavailableError
+from gradstep.bench.contenders import STREAMS, STREAMS_ON_DEVICE, Kind, UnavailableError
+from gradstep.bench.device import Device
 from gradstep.bench.machine import Others
 from gradstep.bench.memory import free_bytes, peak_extra
 from gradstep.bench.numbers import gigabytes_per_second, moved, ratio, summary
@@ -24,13 +25,16 @@ class _Measured:
     """A runner's turns and bytes, when its arrays are gone."""
 
     turns: list[float]
+    calls: list[float]
     ratio: float
     moved: int
     held: int
     peak: int | None
 
 
-def measure(work: Work, size: Size, kinds: Sequence[Kind], seconds: float, pause: float = PAUSE) -> Result:
+def measure(
+    work: Work, size: Size, kinds: Sequence[Kind], seconds: float, pause: float = PAUSE, device: Device | None = None
+) -> Result:
     """Measure a size.
 
     Parameters
@@ -44,24 +48,31 @@ def measure(work: Work, size: Size, kinds: Sequence[Kind], seconds: float, pause
         For all turns, apart from what is prepared; three rounds are made in any case.
     pause
         Seconds before each turn.
+    device
+        Where the contenders' arrays lie; None: with the CPU.
     """
     first, *others = [kind for kind in kinds if kind.rules is None or work.rule in kind.rules]
-    streams = [] if work.declared.whole else [STREAMS]  # what products and decompositions take is no matter of memory
-    groups, skipped = batches(work, size, [first, *streams, *others], free_bytes())
+    moving = STREAMS if device is None else STREAMS_ON_DEVICE
+    streams = [] if work.declared.whole else [moving]  # what products and decompositions take is no matter of memory
+    free = free_bytes() if device is None else device.free()
+    groups, skipped = batches(work, size, [first, *streams, *others], free)
     found: dict[str, _Measured] = {}
     disturbed: list[float | None] = []
     for group in groups:
-        measured, failed, others_took = _side_by_side(work, size, group, seconds / len(groups), pause)
+        measured, failed, others_took = _side_by_side(work, size, group, seconds / len(groups), pause, device)
         skipped += failed
         disturbed.append(others_took)
         if first.name in found:  # it is in every batch
-            found[first.name].turns += measured.pop(first.name).turns
+            more = measured.pop(first.name)
+            found[first.name].turns += more.turns
+            found[first.name].calls += more.calls
         found |= measured
-    return _result(work, size, found, skipped, max((x for x in disturbed if x is not None), default=None))
+    others_took = max((x for x in disturbed if x is not None), default=None)
+    return _result(work, size, found, skipped, others_took, "" if device is None else device.name)
 
 
 def _side_by_side(
-    work: Work, size: Size, kinds: Sequence[Kind], seconds: float, pause: float
+    work: Work, size: Size, kinds: Sequence[Kind], seconds: float, pause: float, device: Device | None
 ) -> tuple[dict[str, _Measured], list[Skipped], float | None]:
     """One batch, all of whose arrays are gone at the end; who failed; what other programs took."""
     runners: dict[str, Runner] = {}
@@ -71,7 +82,7 @@ def _side_by_side(
     start = numbers(work, size, stream=0)
     for kind in kinds:
         try:
-            runner = _runner(work, size, kind, start, sets)
+            runner = _runner(work, size, kind, start, sets, device)
         except Exception as error:  # a peer may fail in its own way; the others go on without it
             if kind is kinds[0]:
                 raise
@@ -85,17 +96,21 @@ def _side_by_side(
     rounds(list(runners.values()), seconds, pause, work.seed)
     took = others.share()
     first = runners[kinds[0].name].turns
-    measured = {name: _Measured(r.turns, ratio(r.turns, first), *bytes_of[name]) for name, r in runners.items()}
+    measured = {
+        name: _Measured(r.turns, r.calls, ratio(r.turns, first), *bytes_of[name]) for name, r in runners.items()
+    }
     return measured, skipped, took
 
 
-def _runner(work: Work, size: Size, kind: Kind, start: Any, sets: dict[str, list[Any]]) -> Runner:
+def _runner(
+    work: Work, size: Size, kind: Kind, start: Any, sets: dict[str, list[Any]], device: Device | None
+) -> Runner:
     gc.collect()
     with _quiet():
         contender = kind.make(work, start)
     if kind.arrays not in sets:
         sets[kind.arrays] = [contender.gradients(numbers(work, size, 1 + k)) for k in range(sets_of(work, size))]
-    runner = Runner(kind.name, contender, sets[kind.arrays])
+    runner = Runner(kind.name, contender, sets[kind.arrays], device=device)
     runner.warm_up()
     return runner
 
@@ -118,11 +133,11 @@ def _peak(runner: Runner) -> int | None:
     contender.begin()
     contender.attach(grads)
     step: Callable[[], object] = lambda: contender.step(grads)  # noqa: E731
-    return peak_extra(step)
+    return peak_extra(step) if runner.device is None else runner.device.peak(step)
 
 
 def _result(
-    work: Work, size: Size, found: dict[str, _Measured], skipped: list[Skipped], others: float | None
+    work: Work, size: Size, found: dict[str, _Measured], skipped: list[Skipped], others: float | None, device: str
 ) -> Result:
     stream = found.pop(STREAMS.name, None)
     reached = stream and gigabytes_per_second(stream.moved, summary(stream.turns).median)
@@ -142,12 +157,12 @@ def _result(
                 bytes_per_parameter=x.held / size.elements,
                 peak_bytes=x.peak,
                 turns_us=x.turns,
+                call_us=summary(x.calls).median if x.calls else None,
             )
         )
     rows.sort(key=lambda row: row.us)
-    return Result(
-        str(work), str(size), work.dtype, size.tensors, size.elements, size.largest, reached, others, rows, skipped
-    )
+    form = str(work), str(size), work.dtype, size.tensors, size.elements, size.largest
+    return Result(*form, reached, others, rows, skipped, device)
 
 
 def _line(error: Exception) -> str:

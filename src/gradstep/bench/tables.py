@@ -10,13 +10,20 @@ from gradstep.bench.work import BYTES
 DISTURBED = 0.03  # of the cores' time
 Lines = tuple[list[str], list[list[str]]]  # headings, and the cells under them
 HEADINGS = ("contender", "µs/step", "quartiles", "/ gradstep", "GB/s", "of stream", "bytes/param", "peak extra")
+CALL = "µs/call"  # one column more on a device
 
 
 def title(result: Result) -> str:
     """Return the measurement in a line."""
     tensors = f"{result.tensors} tensor{'s' * (result.tensors != 1)}"
     stream = "" if result.stream_gb_per_s is None else f"; stream {digits(result.stream_gb_per_s)} GB/s"
-    return f"{result.work}, {result.size} {result.dtype}: {tensors}, {result.elements:,} elements{stream}"
+    where = f" on {result.device}" if result.device else ""
+    return f"{result.work}, {result.size} {result.dtype}{where}: {tensors}, {result.elements:,} elements{stream}"
+
+
+def headings(result: Result) -> tuple[str, ...]:
+    """Return the headings of a result's table."""
+    return (*HEADINGS, CALL) if result.device else HEADINGS
 
 
 def remarks(results: Sequence[Result]) -> list[str]:
@@ -31,8 +38,8 @@ def remarks(results: Sequence[Result]) -> list[str]:
 
 
 def cells(row: Measured) -> tuple[str, ...]:
-    """A row's cells, in the order of :data:`HEADINGS`."""
-    return (
+    """A row's cells, in the order of :func:`headings`."""
+    own = (
         row.contender,
         digits(row.us),
         f"{digits(row.low_us)} to {digits(row.high_us)}",
@@ -42,6 +49,7 @@ def cells(row: Measured) -> tuple[str, ...]:
         f"{row.bytes_per_parameter:.4g}",
         "-" if row.peak_bytes is None else f"{row.peak_bytes / 1e6:.1f} MB",
     )
+    return own if row.call_us is None else (*own, digits(row.call_us))
 
 
 def ratios(results: Sequence[Result]) -> Lines:

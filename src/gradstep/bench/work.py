@@ -15,6 +15,7 @@ from gradstep.naming import find
 
 QUICK = "1x100,10x1000,148x1000,1000x100,1x1e5,1x1e6"
 FULL = f"{QUICK},1x1e7,1x5e7,148x840000"
+LARGE = "148x1000,1000x1000,1x1e6,148x840000,1x1e8"  # for a device
 MATRICES = "24x768x768+12x768x3072"  # those of a transformer of 12 layers: attention, and a half of each feed-forward
 BYTES = {"float32": 4, "float64": 8, "bfloat16": 2}
 MAX_NORM, DECAY = 1.0, 0.999  # of the chain

@@ -135,6 +135,11 @@ class Checkpoint:
     anew: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
     converted: Mapping[str, str] = field(default_factory=dict[str, str])
 
+    def __repr__(self) -> str:
+        own = self.metadata["optimizer"]
+        rules, size = " + ".join(one["rule"] for one in own["rule"]), sum(x.nbytes for x in self.arrays.values())
+        return f"<Checkpoint of {rules}, t={own['t']}: {len(self.arrays)} arrays, {size:,} bytes>"
+
     @property
     def params(self) -> dict[str, NDArray[Any]]:
         """The parameters by dotted name."""

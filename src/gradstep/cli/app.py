@@ -64,7 +64,7 @@ def entry(
     context: typer.Context,
     show_version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
 ) -> None:
-    """The optimizer step: its rules, and how they compare."""
+    """Optimizers for plain arrays: look at them, compare them, run your own problem with them."""
     if show_version:
         typer.echo(f"gradstep {gradstep.__version__}")
     elif context.invoked_subcommand is None:

@@ -12,11 +12,11 @@ import typer
 
 from gradstep.cli.common import console, named_optimizer, require, say, writable_file
 from gradstep.cli.info import OPTIONAL
-from gradstep.errors import GradstepTypeError, NonFiniteError
+from gradstep.errors import GradstepTypeError, GradstepValueError, NonFiniteError
 from gradstep.form.rule import Rule
 
 if TYPE_CHECKING:
-    from gradstep.bench import Kind, Result, Size, Work
+    from gradstep.bench import Device, Kind, Result, Size, Work
 
 RULES_AT, RULES_BESIDE = "148x1000,1x1e7", "pytorch_optimizer,torch-foreach,torch-float32,optax"
 SIZES_HELP = (
@@ -26,6 +26,10 @@ SIZES_HELP = (
 RULES_HELP = (
     "A line for each rule: those by elements and by sums at 148x1000,1x1e7, those of whole arrays at "
     "24x768x768+12x768x3072; with --sizes each at those that are of its kind."
+)
+DEVICE_HELP = (
+    "cpu, or cuda: torch's tensors on the GPU, beside torch's own optimizers, by the device's clock; "
+    "default sizes 148x1000,1000x1000,1x1e6,148x840000,1x1e8."
 )
 PAUSE_HELP = (
     "Seconds before each contender's turn: torch's workers spin for a while after a step and would take a core "
@@ -56,6 +60,7 @@ def bench(
     ] = None,
     seconds: Annotated[float, typer.Option(min=0.0, help="For the turns of one size; at least three rounds.")] = 8.0,
     pause: Annotated[float, typer.Option(min=0.0, help=PAUSE_HELP)] = 0.03,
+    device: Annotated[str, typer.Option(help=DEVICE_HELP)] = "cpu",
     threads: Annotated[
         int | None, typer.Option(min=1, help="Of Gradstep and torch. Default: what each takes by itself.")
     ] = None,
@@ -65,7 +70,7 @@ def bench(
 ) -> None:
     """Measure an optimizer step side by side with other libraries' in one process; print a table for each size."""
     require("rich", *["matplotlib"] * (plot is not None))
-    from gradstep.bench import FULL, MATRICES, QUICK, Work, choose, read_sizes
+    from gradstep.bench import FULL, KINDS, LARGE, MATRICES, ON_DEVICE, QUICK, Work, choose, read_sizes
     from gradstep.form.rule import registry
 
     if not (math.isfinite(seconds) and math.isfinite(pause)):
@@ -79,11 +84,18 @@ def bench(
     if ".py" in rule:
         known[rule] = own_rule(rule)
     works = [Work(name, dtype, chain, seed, threads, known) for name in names]
+    if device not in ("cpu", "cuda"):
+        raise typer.BadParameter(f"--device is cpu or cuda, not {device}.")
+    if device == "cuda":
+        if scaling or errors or threads is not None:
+            raise typer.BadParameter("--device cuda goes without --scaling, --errors and --threads.")
+        works = on_device(works)
     is_whole = len(works) == 1 and works[0].declared.whole
-    chosen = read_sizes(
-        sizes or (f"{RULES_AT},{MATRICES}" if rules else FULL if full else MATRICES if is_whole else QUICK)
-    )
-    kinds = choose(RULES_BESIDE if rules and peers is None else peers)
+    usual = LARGE if device == "cuda" else MATRICES if is_whole else QUICK
+    at = RULES_AT if device == "cuda" else f"{RULES_AT},{MATRICES}"
+    chosen = read_sizes(sizes or (at if rules else FULL if full else usual))
+    beside = "torch" if device == "cuda" else RULES_BESIDE
+    kinds = choose(beside if rules and peers is None else peers, ON_DEVICE if device == "cuda" else KINDS)
     if scaling + errors and len(works) > 1:
         raise typer.BadParameter("--scaling and --errors take one rule.")
     if rules and (scaling or errors or plot is not None or rule != "adam"):
@@ -93,14 +105,15 @@ def bench(
     files = [path for path in (json, plot) if path is not None]
     for path in files:
         writable_file(path)
+    card = found_device() if device == "cuda" else None
     if errors:
         content, figure = inaccuracies(works[0])
     elif rules:
-        content, figure = in_lines(works, chosen, kinds, seconds, pause)
+        content, figure = in_lines(works, chosen, kinds, seconds, pause, card)
     elif scaling:
         content, figure = grown(works[0], kinds, seconds, pause)
     else:
-        content, figure = compared(works, chosen, kinds, seconds, pause)
+        content, figure = compared(works, chosen, kinds, seconds, pause, card)
     settings = {"seconds": seconds, "pause": pause, "seed": seed, "threads": threads}
     save({"settings": settings, **content}, figure, json, plot)
 
@@ -113,8 +126,28 @@ def own_rule(name: str) -> "Rule":
     return found
 
 
+def on_device(works: "Sequence[Work]") -> "list[Work]":
+    """Return the works that a device does: rules of whole arrays are left out, and one alone is refused."""
+    found = [work for work in works if not work.declared.whole]
+    if not found:
+        raise GradstepValueError(f"{works[0].rule} sees whole arrays, which no kernel on a device runs.")
+    return found
+
+
+def found_device() -> "Device":
+    """Return the CUDA device, or say in one sentence why there is none."""
+    from gradstep.bench.device import cuda
+
+    return cuda()
+
+
 def compared(
-    works: "Sequence[Work]", sizes: "Sequence[Size]", kinds: "Sequence[Kind]", seconds: float, pause: float
+    works: "Sequence[Work]",
+    sizes: "Sequence[Size]",
+    kinds: "Sequence[Kind]",
+    seconds: float,
+    pause: float,
+    device: "Device | None",
 ) -> tuple[dict[str, Any], Any]:
     """Each work at each size, each shown as soon as it is there: what goes into the file, and what draws it."""
     from gradstep.bench import measure
@@ -123,13 +156,18 @@ def compared(
     results: list[Result] = []
     for work in works:
         for size in sizes:
-            results.append(measure(work, size, kinds, seconds, pause))
+            results.append(measure(work, size, kinds, seconds, pause, device))
             show(results[-1])
     return {"results": [asdict(result) for result in results]}, lambda: against_size(results)
 
 
 def in_lines(
-    works: "Sequence[Work]", sizes: "Sequence[Size]", kinds: "Sequence[Kind]", seconds: float, pause: float
+    works: "Sequence[Work]",
+    sizes: "Sequence[Size]",
+    kinds: "Sequence[Kind]",
+    seconds: float,
+    pause: float,
+    device: "Device | None",
 ) -> tuple[dict[str, Any], Any]:
     """A line for each rule, and a table for each size: what goes into the file; nothing is drawn."""
     from gradstep.bench import measure
@@ -141,10 +179,11 @@ def in_lines(
         here: list[Result] = []
         for work in (x for x in works if x.declared.whole == size.has_matrices):
             try:
-                here.append(measure(work, size, kinds, seconds, pause))
+                here.append(measure(work, size, kinds, seconds, pause, device))
             except NonFiniteError as error:  # gradients are random: a rule that finds its rate may run away on them
                 say(f"{work} at {size} is left out: {error}")
-        screen.print(f"{size} {works[0].dtype}: time of a step", style="bold")
+        where = "" if device is None else f" on {device.name}"
+        screen.print(f"{size} {works[0].dtype}{where}: time of a step", style="bold")
         table(*ratios(here))
         remark(here)
         screen.print()
@@ -154,12 +193,12 @@ def in_lines(
 
 def show(result: "Result") -> None:
     """The table of one size, and who is not in it."""
-    from gradstep.bench.tables import HEADINGS, cells, title
+    from gradstep.bench.tables import cells, headings, title
 
     screen = console()
     screen.print(title(result), style="bold", soft_wrap=True)
     if result.rows:
-        table(HEADINGS, [cells(row) for row in result.rows])
+        table(headings(result), [cells(row) for row in result.rows])
     remark([result])
     screen.print()
 

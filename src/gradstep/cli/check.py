@@ -32,7 +32,7 @@ def check(
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout, and nothing else.")] = False,
 ) -> int:
-    """Compare the gradients of your own problem with derivatives measured; hold a rule of your own to the laws.
+    """Test the gradients of your own problem against measured derivatives; test a rule of your own.
 
     The exit code is 0 where all are right, 1 where one is wrong, 3 where none is wrong and one undecided.
     """

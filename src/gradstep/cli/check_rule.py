@@ -1,4 +1,7 @@
-"""``gradstep check`` of a rule: each law, what it asks, and what to write where it is broken."""
+"""``gradstep check`` of a rule: each test, what it asks, and what to write where it fails.
+
+The tests are the laws of :mod:`gradstep.testing`.
+"""
 
 import sys
 from collections.abc import Sequence
@@ -11,6 +14,7 @@ from gradstep.testing import MEANINGS, Case, judge
 from gradstep.testing.meanings import suggested_units
 
 STYLES = {"obeyed": "green", "broken": "bold red", "excepted": "yellow", "silent": "dim"}
+SAID = {"obeyed": "passed", "broken": "FAILED", "excepted": "excepted", "silent": "not run"}
 
 
 def rules_of(thing: Any, name: str) -> list[Rule]:
@@ -59,29 +63,29 @@ def judged(rules: Sequence[Rule], name: str, seed: int, json: bool) -> int:
 
 
 def _show(rule: str, name: str, laws: dict[str, dict[str, str]]) -> None:
-    """The laws, one a line; then of each that is broken the evidence, and what to write."""
+    """Print the laws as tests, one a line; then of each that failed the evidence, and what to write."""
     screen = console()
     screen.print(f"{rule} of {name}", style="bold")
     for law, x in laws.items():
         why = f" ({x['why']})" if x["verdict"] in ("silent", "excepted") else ""
-        screen.print(f"  {x['verdict']:8}  {law}: {x['asks']}{why}", style=STYLES[x["verdict"]], soft_wrap=True)
+        screen.print(f"  {SAID[x['verdict']]:8}  {law}: {x['asks']}{why}", style=STYLES[x["verdict"]], soft_wrap=True)
     broken = {law: x for law, x in laws.items() if x["verdict"] == "broken"}
     for law, x in broken.items():
-        screen.print(f"\n{law} is broken", style="bold red")
+        screen.print(f"\n{law} failed", style="bold red")
         screen.print(f"  found: {x['why']}", soft_wrap=True)
         screen.print(f"  write: {x['write']}", soft_wrap=True)
     obeyed = sum(x["verdict"] == "obeyed" for x in laws.values())
     end = "; ".join(
         [
-            f"{obeyed} of {len(laws)} laws are obeyed",
-            *([f"broken: {', '.join(broken)}"] if broken else ["none is broken"]),
+            f"{obeyed} of {len(laws)} tests passed",
+            *([f"failed: {', '.join(broken)}"] if broken else ["none failed"]),
         ]
     )
     screen.print(f"\n{end}.", soft_wrap=True)
     if not broken and laws["oracle"]["verdict"] == "silent":
         screen.print(
-            "Whether the numbers are the paper's is not known without an oracle: gradstep.testing.check_rule(rule, "
-            "oracle=...).",
+            "To compare the numbers with the paper's, write the formula a second time and hand it over as the oracle: "
+            "gradstep.testing.check_rule(rule, oracle=...).",
             soft_wrap=True,
         )
 
@@ -94,5 +98,5 @@ def _answer(case: Case, law: str) -> str:
         return f"leave {law!r} out of exceptions=, or do what its reason says"
     more = ""
     if law == "units" and (own := suggested_units(case)) is not None:
-        more = f". It is obeyed with units={own!r}"
+        more = f". It passes with units={own!r}"
     return f'{MEANINGS[law].answer}{more}. Where it is meant so: exceptions={{"{law}": "the reason"}}'

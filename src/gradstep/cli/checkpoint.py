@@ -8,7 +8,7 @@ import typer
 from gradstep.cli.common import echo
 from gradstep.cli.verbs import Verbs
 
-checkpoint = typer.Typer(cls=Verbs, no_args_is_help=True, help="Files of optimizers.")
+checkpoint = typer.Typer(cls=Verbs, no_args_is_help=True, help="Join a checkpoint of several processes to one file.")
 
 
 @checkpoint.command()

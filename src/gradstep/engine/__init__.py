@@ -53,6 +53,12 @@ def _on_device(program: Program, tensors: Sequence[Tensor], seed: int, *, is_met
     return Cuda(program, tensors, driver.nvidia(tensors[0].value), seed, is_metered=is_metered)
 
 
+def check_kind(kind: Any) -> None:
+    """Refuse an unknown kind of engine."""
+    if kind not in KINDS:
+        raise GradstepValueError(f"engine must be one of {', '.join(KINDS)}, not {kind!r}.")
+
+
 def in_place(dense: Any, counts: Sequence[int | None], before: Any) -> Any:
     """Return an engine that steps so many rows of each tensor of another (None: all) where they lie, or None.
 
@@ -97,8 +103,7 @@ def make(
     """
     if not isinstance(kind, str):  # of gradstep.distributed
         return kind(make, program, tensors, threads, seed, is_metered=is_metered)
-    if kind not in KINDS:
-        raise GradstepValueError(f"engine must be one of {', '.join(KINDS)}, not {kind!r}.")
+    check_kind(kind)
     if kind == "cuda":
         return _on_device(program, tensors, seed, is_metered=is_metered)
     plain = all(array_api_compat.is_numpy_array(x.value) for x in tensors)

@@ -17,6 +17,7 @@ from gradstep.form.vocabulary import normal_number
 
 LOST = 9  # of 32 random bits; the rest, and a half, is exact in float32
 SHARE = 2.0**-23
+BLOCK = 1 << 14  # numbers that are made at once: each takes a dozen arrays for a while
 
 
 def use(place: int) -> int:
@@ -32,9 +33,13 @@ def normals(tensor: Tensor, step: int) -> Normal:
 
     def normal(place: int) -> Any:
         like = as_reals(tensor.value)
-        bits = draws(tensor_key(step, tensor.number, use(place)), int(np.prod(like.shape)))
-        with np.errstate(all="ignore"):  # where() leaves branches out
-            z = normal_number(((bits >> np.uint32(LOST)).astype(tensor.dtype) + 0.5) * SHARE).reshape(like.shape)
+        key, z = tensor_key(step, tensor.number, use(place)), np.empty(int(np.prod(like.shape)), tensor.dtype)
+        for start in range(0, z.size, BLOCK):
+            part = z[start : start + BLOCK]
+            bits = draws(key, part.size, start) >> np.uint32(LOST)
+            with np.errstate(all="ignore"):  # where() leaves branches out
+                part[:] = normal_number((bits.astype(z.dtype) + 0.5) * SHARE)
+        z = z.reshape(like.shape)
         xp = namespace(like)
         if xp is np:
             return z

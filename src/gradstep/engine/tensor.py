@@ -216,10 +216,14 @@ def check_alike(
     ``dtype`` and ``shape`` are what it should have where that is not the parameter's.
     """
     if not is_array(x):
-        raise GradstepTypeError(f"{what} is of type {type(x).__name__}, not an array.")
+        hint = "; write numpy.array(...) around it" if isinstance(x, list | tuple | float | int) else ""
+        raise GradstepTypeError(f"{what} is of type {type(x).__name__}, not an array{hint}.")
     mine, theirs = (namespace(y).__name__ for y in (parameter, x))
     if mine != theirs:
-        raise GradstepTypeError(f"{what} is a {type(x).__name__}, but its parameter a {type(parameter).__name__}.")
+        raise GradstepTypeError(
+            f"{what} is of type {type(x).__name__}, its parameter of type {type(parameter).__name__}; convert one of "
+            f"them."
+        )
     refuse_masked(what, x)
     if shape is not None and shape != tuple(parameter.shape) and tuple(x.shape) != shape:
         raise GradstepValueError(f"{what} has shape {tuple(x.shape)}, and should have {shape}.")

@@ -255,7 +255,7 @@ class Matrix(Checked):
                 if rows != columns or others[0] != (rows, columns):
                     self.checker.refuse(text, f"is for two squares, not {_shown((rows, columns))}, {_shown(others[0])}")
                 return [(rows, rows)]
-            case "solve":
+            case "trisolve":
                 if rows != columns or others[0][0] != rows:
                     self.checker.refuse(text, f"solves {_shown((rows, columns))} for {_shown(others[0])}")
                 return [others[0]]

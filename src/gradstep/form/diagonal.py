@@ -40,7 +40,7 @@ class Diagonal:
         match word:
             case "transpose" | "upper":
                 return self
-            case "solve":
+            case "trisolve":
                 return operands[1] / self.column
             case "least_norm":
                 return largest(self.column, "rows")

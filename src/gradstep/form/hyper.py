@@ -72,7 +72,7 @@ def checked(name: str, value: Any, owner: str, domain: Domain | None = None) -> 
         return cast(Schedule, value)
     if not is_real(value):
         raise GradstepTypeError(
-            f"{owner}: {name} must be a number or a schedule (a function of the number of updates made), "
+            f"{owner}: {name} must be a number or a schedule (a function of t, or gs.schedules.cosine(1e-3, 1000)), "
             f"not {value!r} of type {type(value).__name__}."
         )
     return in_domain(name, as_float(value), owner, domain)
@@ -165,8 +165,8 @@ def refuse_number_for_schedule(name: str, old: Any, new: Any, place: str) -> Non
     """
     if callable(old) and not callable(new):
         raise GradstepValueError(
-            f"{name} follows the schedule {old!r}, which a number does not end; write "
-            f"{place} = gs.schedules.constant({new!r}) where it should."
+            f"{name} follows the schedule {old!r}, and a number does not replace it; to end it, write "
+            f"{place} = gs.schedules.constant({new!r})."
         )
 
 

@@ -17,6 +17,7 @@ from gradstep.array.reduction import axis_sums
 
 Folds = Literal["first", "last"] | int
 AXES = {"rows": (-2,), "columns": (-1,), "all": (-1, -2)}  # what a mean over rows goes along, and so on
+BLOCK = 64  # rows that trisolve finds at once
 OVER = (*AXES, "array")  # the last goes over the matrices of a stack too
 
 # The shape of a slot, by the word that a rule declares for it: its last two axes.
@@ -150,7 +151,7 @@ def shaped_as(xp: Any, x: Any, like: Any) -> Any:
 
 
 def eigh(xp: Any, x: Any) -> tuple[Any, Any]:
-    """Return the eigenvalues of a symmetric matrix as a row, and its eigenvectors as columns; on NumPy by float64.
+    """Return the eigenvalues of a symmetric matrix as a row, and its eigenvectors as columns; NumPy works in float64.
 
     The largest element of each vector is positive: libraries choose signs of their own. All are NaN if an element of
     the matrix is not finite, or LAPACK does not find them: an error in the midst of a step could not be undone.
@@ -159,13 +160,13 @@ def eigh(xp: Any, x: Any) -> tuple[Any, Any]:
         values, vectors = xp.linalg.eigh(x)
         return xp.expand_dims(values, axis=-2), vectors * _signs(xp, vectors)
     try:
-        values, vectors = np.linalg.eigh(np.asarray(x, np.float64)) if np.isfinite(x).all() else (None, None)
+        values, vectors = np.linalg.eigh(x) if np.isfinite(x).all() else (None, None)
     except np.linalg.LinAlgError:
         values = vectors = None
     if values is None or vectors is None:
         return np.full((*x.shape[:-2], 1, x.shape[-1]), np.nan, x.dtype), np.full(x.shape, np.nan, x.dtype)
     vectors *= _signs(np, vectors)
-    return values[..., None, :].astype(x.dtype), vectors.astype(x.dtype)
+    return values[..., None, :], vectors
 
 
 def _signs(xp: Any, vectors: Any) -> Any:
@@ -186,18 +187,14 @@ def iterated(xp: Any, x: Any, q: Any) -> Any:
     """Return the eigenvectors ``q`` of a symmetric matrix near to ``x`` after one orthogonal iteration.
 
     They are the columns of x q, made orthonormal one after the other, those with the largest q x q first; each stays in
-    its place, and has the sign that :func:`eigh` gives it. On NumPy it is done in float64.
+    its place, and has the sign that :func:`eigh` gives it.
     """
-    dtype = q.dtype
-    if xp is np:
-        x, q = (np.asarray(y, np.float64) for y in (x, q))
     y = xp.matmul(x, q)
     order = xp.argsort(-xp.sum(q * y, axis=-2, keepdims=True), axis=-1, stable=True)
-    back = xp.argsort(order, axis=-1)
-    basis, _ = qr(xp, xp.take_along_axis(y, xp.broadcast_to(order, y.shape), axis=-1))
-    basis = basis * _signs(xp, basis)
-    basis = xp.take_along_axis(basis, xp.broadcast_to(back, y.shape), axis=-1)
-    return basis.astype(dtype) if xp is np else basis
+    y = xp.take_along_axis(y, xp.broadcast_to(order, y.shape), axis=-1)
+    y, _ = qr(xp, y)
+    y = xp.take_along_axis(y, xp.broadcast_to(xp.argsort(order, axis=-1), y.shape), axis=-1)
+    return y * _signs(xp, y)
 
 
 def upper(xp: Any, x: Any) -> Any:
@@ -205,14 +202,23 @@ def upper(xp: Any, x: Any) -> Any:
     return xp.triu(x)
 
 
-def solve(xp: Any, a: Any, b: Any) -> Any:
-    """Return the inverse of a square matrix times another; on NumPy by float64, and NaN where there is no inverse."""
+def trisolve(xp: Any, a: Any, b: Any) -> Any:
+    """Return the inverse of a lower triangle times another matrix; above the diagonal of ``a`` nothing is read.
+
+    On NumPy the rows are found a block after the other, blocks on the diagonal in float64; NaN where there is no
+    inverse.
+    """
     if xp is not np:
-        return xp.linalg.solve(a, b)
-    try:
-        return np.linalg.solve(np.asarray(a, np.float64), np.asarray(b, np.float64)).astype(b.dtype)
-    except np.linalg.LinAlgError:
-        return np.full_like(b, np.nan)
+        return xp.linalg.solve(xp.tril(a), b)
+    out = np.empty(b.shape, b.dtype)
+    for start in range(0, b.shape[-2], BLOCK):
+        own = slice(start, start + BLOCK)
+        rest = b[..., own, :] - a[..., own, :start] @ out[..., :start, :]
+        try:
+            out[..., own, :] = np.linalg.solve(np.tril(a[..., own, own]).astype(np.float64), rest)
+        except np.linalg.LinAlgError:
+            return np.full_like(b, np.nan)
+    return out
 
 
 def least_norm(xp: Any, x: Any) -> Any:
@@ -292,7 +298,7 @@ WORDS: Mapping[str, Callable[..., Any]] = {
     "qr": qr,
     "iterated": iterated,
     "upper": upper,
-    "solve": solve,
+    "trisolve": trisolve,
     "least_norm": least_norm,
     "simplex": simplex,
     "rows": lambda _, x: float(max(x.shape[-2], 1)),  # at least 1: a number to divide by

@@ -212,7 +212,8 @@ class Rule:
             raise GradstepTypeError(f"{self.name}: {min(twice)} is given twice.")
         for key in hyper:
             if key not in self.defaults:
-                raise unknown(f"{self.name}: unknown hyperparameter", key, names)
+                error = unknown(f"{self.name}: unknown hyperparameter", key, names)
+                raise GradstepValueError(f"{error} {_HAVE_IT[key]}") if key in _HAVE_IT else error
         every = {**given, **hyper}
         clean = {key: checked(key, value, self.name, self.domains.get(key)) for key, value in every.items()}
         return Stage((Part(self, MappingProxyType(clean), name),))
@@ -380,9 +381,17 @@ def as_stage(tx: Stage | Rule) -> Stage:
         return tx()
     if isinstance(tx, Stage):
         return tx
-    raise GradstepTypeError(f"expected a stage such as gs.adam(lr=1e-3), not {tx!r}.")
+    shown = repr(tx) if isinstance(tx, str | int | float | None) else f"an object of type {type(tx).__name__}"
+    raise GradstepTypeError(f"expected a rule or a stage, such as gs.adam(lr=1e-3), not {shown}.")
 
 
+# Where a hyperparameter is found that many libraries have in one class.
+_HAVE_IT = {
+    "momentum": "gs.momentum and gs.nesterov are rules that have it.",
+    "nesterov": "gs.nesterov is a rule of its own.",
+    "amsgrad": "gs.amsgrad is a rule of its own.",
+    "weight_decay": "gs.adamw has it; before another rule it is a stage: gs.chain(gs.decay(weight_decay=...), ...).",
+}
 LISTED = "gradstep show --list"  # the command that shows every name
 _REGISTRY: dict[str, Rule] = {}
 _unlisted = 0  # files of others that are being run
@@ -427,11 +436,11 @@ def refuse_method(name: str) -> None:
     """
     if name == "lbfgs":
         raise GradstepValueError(
-            "lbfgs evaluates the objective several times for a step, so it is no rule, but a method: of gs.minimize, "
-            "gs.Run and gradstep run."
+            "lbfgs is no rule, for it evaluates the function several times in a step; use it with gs.minimize, gs.Run "
+            "or gradstep run."
         )
-    if name.upper() in ("BFGS", "L-BFGS", "L-BFGS-B"):
-        raise GradstepValueError(f"there is no {name!r}; gs.minimize and gs.Run have 'lbfgs', which knows no bounds.")
+    if name.upper() in ("BFGS", "LBFGS", "L-BFGS", "L-BFGS-B"):
+        raise GradstepValueError(f"there is no {name!r}; gs.minimize and gs.Run have 'lbfgs', without bounds.")
 
 
 def declared(module: str, name: str) -> Rule:

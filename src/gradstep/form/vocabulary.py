@@ -18,28 +18,28 @@ A rule of whole arrays (``whole=True``) has more of them, on matrices (an array 
 ``"rows"``, ``"columns"``, ``"all"`` of a matrix, or ``"array"``, all of a stack of them; what is taken over an axis
 keeps it, with one element:
 
-=================== ==================================================================================
-``mean(x, over)``    the mean; on NumPy in one fixed order, in float64, rounded once
-``max(x, over)``     the largest element
-``norm(x)``          the Frobenius norm, as ``mean``
-``matmul(a, b)``     the matrix product
-``gram(x, like)``    x times its transpose; the diagonal alone where ``like`` is the square of a long side
-``transpose(x)``     rows and columns exchanged
-``wide(x)``          x, or its transpose where it has more rows than columns
-``shaped_as(x, y)``  x, or its transpose where y has more rows than columns
-``eigh(x)``          eigenvalues, as a row, and eigenvectors, as columns, of a symmetric matrix
-``qr(x)``            the orthogonal and the triangular factor of a square matrix
-``iterated(x, q)``   the eigenvectors q of a matrix near to x, after one orthogonal iteration
-``upper(x)``         a square with zeros below its diagonal
-``solve(a, b)``      the inverse of a square a times b
-``least_norm(x)``    a bound from below of the largest eigenvalue of a square that has none below zero
-``simplex(x, s)``    the nearest matrix to x of numbers not below zero that add up to s
-``repeat(f, x, n)``  f of f of ... of x, n times; x keeps its shape
-``when(n, f, x)``    f of x where the scalar n is above zero, else x, and then f costs nothing; x keeps its shape, and
-                     may be several: ``p, q = when(n, f, p, q)``
-``rows(x)``          how many rows x has, a number; ``columns(x)`` likewise
-``spacing(x)``       from 1 to the next number of the dtype that x is computed in
-=================== ==================================================================================
+===================== ==================================================================================
+``mean(x, over)``      the mean; on NumPy in one fixed order, in float64, rounded once
+``max(x, over)``       the largest element
+``norm(x)``            the Frobenius norm, as ``mean``
+``matmul(a, b)``       the matrix product
+``gram(x, like)``      x times its transpose; the diagonal alone where ``like`` is the square of a long side
+``transpose(x)``       rows and columns exchanged
+``wide(x)``            x, or its transpose where it has more rows than columns
+``shaped_as(x, y)``    x, or its transpose where y has more rows than columns
+``eigh(x)``            eigenvalues, as a row, and eigenvectors, as columns, of a symmetric matrix
+``qr(x)``              the orthogonal and the triangular factor of a square matrix
+``iterated(x, q)``     the eigenvectors q of a matrix near to x, after one orthogonal iteration
+``upper(x)``           a square with zeros below its diagonal
+``trisolve(a, b)``     the inverse of a square a times b; of a, nothing above the diagonal is read
+``least_norm(x)``      a bound from below of the largest eigenvalue of a square that has none below zero
+``simplex(x, s)``      the nearest matrix to x of numbers not below zero that add up to s
+``repeat(f, x, n)``    f of f of ... of x, n times; x keeps its shape
+``when(n, f, x)``      f of x where the scalar n is above zero, else x, and then f costs nothing; x keeps its shape, and
+                       may be several: ``p, q = when(n, f, p, q)``
+``rows(x)``            how many rows x has, a number; ``columns(x)`` likewise
+``spacing(x)``         from 1 to the next number of the dtype that x is computed in
+===================== ==================================================================================
 
 A literal that meets an array is rounded to the array's dtype. Some libraries round less well than the table says:
 torch's float32 root may be an ulp off, and XLA flushes denormals.
@@ -57,7 +57,7 @@ from gradstep.form import matrices
 
 __all__ = [
     "abs", "cbrt", "columns", "eigh", "gram", "iterated", "least_norm", "matmul", "max", "maximum", "mean", "minimum",
-    "norm", "qr", "repeat", "rows", "shaped_as", "sign", "simplex", "solve", "spacing", "sqrt", "transpose", "upper",
+    "norm", "qr", "repeat", "rows", "shaped_as", "sign", "simplex", "spacing", "sqrt", "transpose", "trisolve", "upper",
     "when", "where", "wide",
 ]  # fmt: skip
 
@@ -230,9 +230,9 @@ def upper(x: Any) -> Any:
     return _whole("upper", x)
 
 
-def solve(a: Any, b: Any) -> Any:
-    """The inverse of a square ``a`` times ``b``."""
-    return _whole("solve", a, b)
+def trisolve(a: Any, b: Any) -> Any:
+    """The inverse of a square ``a`` times ``b``, where nothing above the diagonal of ``a`` is read."""
+    return _whole("trisolve", a, b)
 
 
 def least_norm(x: Any) -> Any:

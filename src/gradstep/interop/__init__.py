@@ -1,4 +1,4 @@
-"""Guests in other libraries: each submodule is loaded, and its library with it, when it is first asked for."""
+"""Optimizers for other libraries: a submodule, and its library with it, is loaded when it is first asked for."""
 
 from importlib import import_module
 from importlib.util import find_spec
@@ -22,11 +22,11 @@ def __getattr__(name: str) -> Any:
         if needed != name and _is_installed(name):
             backend = "set KERAS_BACKEND=torch or jax before Python starts, or " if name == "keras" else ""
             raise ModuleNotFoundError(
-                f"gs.interop.{name}: {name} is here and asks for {needed!r}, which is not; {backend}install it.",
+                f"gs.interop.{name}: {name} is installed, and needs {needed!r}, which is not; {backend}install it.",
                 name=error.name,
             ) from error
         raise ModuleNotFoundError(
-            f"gs.interop.{name} is a guest of a library that is not here: no module named {error.name!r}; install it.",
+            f"gs.interop.{name} needs the module {error.name!r}, which is not installed; install it.",
             name=error.name,
         ) from error
 

@@ -70,11 +70,13 @@ def _is_guest(opt: Any) -> bool:
 def _parts(guest: Any, names: Iterable[str] | None) -> Parts:
     """Return a guest's variables as the parts of an optimizer."""
     if names is not None:
-        raise GradstepTypeError("names are of an optimizer of ours; a guest has the variables in their order.")
+        raise GradstepTypeError(
+            "names are of an optimizer of ours; gs.interop.keras.Optimizer has the variables in their order."
+        )
     if not guest.built:
-        raise GradstepValueError("this guest is not built; call its build(variables) first.")
+        raise GradstepValueError("this optimizer is not built; call its build(variables) first.")
     if guest.gradient_accumulation_steps:
-        raise GradstepValueError("this guest gathers gradients over several steps, which no other's state has.")
+        raise GradstepValueError("this optimizer gathers gradients over several steps, which no other's state has.")
     params = {f"{v.path} ({k})": v.value for k, v in enumerate(guest._trainable_variables)}
     kept = dict(zip(params, guest._slots, strict=True))
     slots = {name: {key: to_numpy(x.value) for key, x in own.items()} for name, own in kept.items()}

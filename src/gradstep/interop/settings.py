@@ -9,6 +9,7 @@ from gradstep.errors import GradstepTypeError, GradstepValueError
 from gradstep.form.chain import chain, program
 from gradstep.form.hyper import Hyper, checked
 from gradstep.form.rule import Rule, Stage, lookup, registry
+from gradstep.naming import alike
 
 RATE = "lr"  # what schedulers change in a group, whatever a constructor calls it
 _PLAIN = {float, int, bool, type(None)}  # what a group most often holds
@@ -106,6 +107,8 @@ class Settings:
                 raise GradstepValueError(
                     f"{owner}: {key} is no hyperparameter of {self._rule!r}; it has {', '.join(self.defaults)}."
                 )
+            if key not in self.defaults and (meant := alike(key, self.defaults)):
+                raise GradstepValueError(f"{owner} has {key!r}; here it is {' and '.join(meant)}.")
 
     def _of(self, group: Mapping[str, Any], owner: str) -> Setting:
         values = self.values(group)

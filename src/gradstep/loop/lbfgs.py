@@ -102,10 +102,10 @@ def refuse(given: Mapping[str, Any]) -> None:
         With the reason.
     """
     reasons = {
-        **dict.fromkeys(
-            ("batches", "rng"), "compares values, and here they change from call to call; take a rule, such as adam"
-        ),
-        "bounds": "knows no bounds; take a rule, such as adam, or scipy.optimize.minimize(method='L-BFGS-B')",
+        "batches": "compares values, and with batches they may be random; take a rule, such as adam",
+        "rng": "compares values, and with rng they may be random; take a rule, such as adam, or give a generator that "
+        "only makes the data another name",
+        "bounds": "has no bounds; take a rule, such as adam, or scipy.optimize.minimize(method='L-BFGS-B')",
         "project": "would leave its line by project=; take a rule, such as adam",
         "on_plateau": "has no learning rate that could be lowered",
         **dict.fromkeys(
@@ -178,7 +178,7 @@ class Found(NamedTuple):
         if self.evaluations >= most:
             return Reason("budget", f"{made} evaluations are made")
         if self.is_flat:
-            return Reason("converged", "the value can become lower by no more than it is rounded")
+            return Reason("converged", "the value can decrease by no more than its rounding error")
         return Reason(
             "stalled",
             "the line search found no lower value along the gradient; gs.check_gradient says whether it is right",

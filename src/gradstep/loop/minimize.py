@@ -126,7 +126,10 @@ def _ours(own: dict[str, Any], options: dict[str, Any], args: tuple[Any, ...]) -
     if callable(jac):
         given["value_and_grad"] = lambda x, *more: (function(x, *more, *args), jac(x, *more, *args))
     elif jac not in (None, True):
-        raise GradstepTypeError(f"jac must be True, or a function that gives the gradient, not {jac!r}.")
+        raise GradstepTypeError(
+            f"jac must be True, or a function that gives the gradient, not {jac!r}; differences are made by "
+            f"scipy.optimize.minimize(f, x0, method=gs.interop.scipy.method(rule))."
+        )
     elif args:
         given["value_and_grad"] = lambda x, *more: function(x, *more, *args)
     return given

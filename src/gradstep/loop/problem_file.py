@@ -398,7 +398,7 @@ def initial(params: Any, where: str, path: Path, seed: int, at_top: bool) -> Any
     """
     if params is None:
         place_of = "as an attribute, or at the top of the file" if at_top else "as an attribute or method"
-        raise GradstepValueError(f"{where} has no params; give it its initial parameters, {place_of}.")
+        raise GradstepValueError(f"{where} has no params; give the initial parameters, {place_of}.")
     if callable(params) and not is_array(params):
         params = UserFunction(params, f"{where}: params", path)(*_first(params, seed), **_seed(params, seed))
     try:

@@ -23,7 +23,8 @@ from gradstep.stages import maximize
 SKIPS = 100  # evaluations in a row that may be skipped: t stands still meanwhile, and no limit of steps is reached
 # Names that SciPy has, and what they are here.
 ELSEWHERE = {
-    "maxiter": "max_steps=",
+    **dict.fromkeys(("maxiter", "max_iter", "steps", "n_steps", "iterations", "epochs"), "max_steps="),
+    "options": "its entries as arguments, lr=0.1, max_steps=100,",
     "maxfev": "max_evaluations=",
     "maxfun": "max_evaluations=",
     "tol": "grad_norm=, the 2-norm at which it has converged,",

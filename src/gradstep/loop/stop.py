@@ -195,7 +195,7 @@ class steps(_Number):  # noqa: N801
 
     def check(self, point: Point, memory: dict[str, Any]) -> Reason | None:  # noqa: ARG002
         """End once ``n`` updates are made."""
-        return Reason("budget", f"{self.n} steps are made") if point.t >= self.n else None
+        return Reason("budget", f"{self.n} step{' is' if self.n == 1 else 's are'} made") if point.t >= self.n else None
 
 
 @dataclass(frozen=True)

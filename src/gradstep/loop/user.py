@@ -140,7 +140,8 @@ def pair(given: Any, name: str) -> tuple[float, Any]:
         When it is something else.
     """
     if not isinstance(given, tuple | list) or len(given) != 2:
-        raise GradstepTypeError(f"{name} must give (value, gradients), not {kind(given)}.")
+        hint = "; a function that gives the gradients alone is jac=" if name == "value_and_grad" else ""
+        raise GradstepTypeError(f"{name} must give (value, gradients), not {kind(given)}{hint}.")
     value, grads = given
     if grads is None:
         raise GradstepTypeError(f"{name} must give (value, gradients), and gave None for the gradients.")

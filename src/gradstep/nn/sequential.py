@@ -69,6 +69,9 @@ class Sequential(Closed):
         self._trained = [layer for layer in self.layers if isinstance(layer, Weighted)]
         self.params = {layer.name: {"weights": layer.weights, "biases": layer.biases} for layer in self._trained}
 
+    def __repr__(self) -> str:
+        return f"Sequential({self.layers!r})"
+
     def _instead(self, name: str) -> str | None:
         known = self.optimizer is not None and (name in self.optimizer.hyper or hasattr(self.optimizer, name))
         return f"model.optimizer.{name} = ..." if known else None

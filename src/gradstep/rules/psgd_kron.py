@@ -16,7 +16,7 @@ Shapes: theta, g, m, noise alike; p, q are squares.   Units: [g] = loss/[theta];
 import math
 
 from gradstep.rule import Fraction, Positive, rule
-from gradstep.vocabulary import columns, gram, least_norm, matmul, mean, minimum, solve, sqrt, transpose, upper, when
+from gradstep.vocabulary import columns, gram, least_norm, matmul, mean, minimum, sqrt, transpose, trisolve, upper, when
 
 TINY = 2.0**-126
 
@@ -46,7 +46,7 @@ def psgd_kron(theta, g, m, p, q, noise, due, momentum, rest, up, down, upwards, 
 
     def fitted(p, q):
         a = up * matmul(matmul(p, m), transpose(q))
-        b = down * solve(transpose(p), transpose(solve(transpose(q), transpose(noise))))
+        b = down * trisolve(transpose(p), transpose(trisolve(transpose(q), transpose(noise))))
         matrix = minimum(1.0, columns(g) - 1.0)  # q of a vector stays 1
         return p - change(p, a, b, step), q - change(q, transpose(a), transpose(b), step) * matrix
 

@@ -241,7 +241,9 @@ def read_hyper(text: str) -> Hyper:
         raise
     except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError):
         pass  # the last two: nested too deep
-    raise GradstepValueError(f"--lr: cannot read {short(text)}: write a number, or a schedule as cosine(0.01, 1000).")
+    raise GradstepValueError(
+        f"--lr: cannot read {short(text)}: write a number, or a schedule such as cosine(0.01, 1000)."
+    )
 
 
 def _value(node: ast.expr) -> Any:

@@ -14,6 +14,16 @@ from gradstep.step.joint import JointStep
 from gradstep.step.step import Step, choose_nonfinite
 
 _SETTABLE = ("lr", "on_nonfinite")
+# What optimizers of other libraries have -> what does it here.
+_INSTEAD = {
+    **dict.fromkeys(("learning_rate", "rate"), "opt.lr"),
+    **dict.fromkeys(("update", "apply_gradients", "apply"), "opt.step(grads)"),
+    "minimize": "opt.step(grads), or gs.minimize(value_and_grad, x0, rule)",
+    "param_groups": "opt.groups and opt.hyper",
+    "state_dict": "opt.save(path), or read opt.state",
+    "load_state_dict": "opt.restore(path)",
+    **dict.fromkeys(("m", "v", "momentum", "velocity"), "opt.state, which has them by parameter and name"),
+}
 
 
 class Face:
@@ -93,6 +103,14 @@ class Face:
         if name[0] != "_" and name not in _SETTABLE and Face in type(self).__bases__ and not self._is_first(name):
             raise self._no_attribute(name, value)
         super().__setattr__(name, value)
+
+    def __getattr__(self, name: str) -> Any:
+        """Refuse what is no attribute; where optimizers of other libraries have it, say what does it here."""
+        if hasattr(type(self), name):
+            return object.__getattribute__(self, name)  # a property that has raised, and says it once more
+        if name in _INSTEAD:
+            raise GradstepAttributeError(f"an optimizer has no {name}; use {_INSTEAD[name]}.")
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}", name=name, obj=self)
 
     def _is_first(self, name: str) -> bool:
         """Return whether an attribute is one that the class declares, and is set for the first time."""

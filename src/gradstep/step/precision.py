@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from gradstep.array.namespaces import compute_dtype, dtype_name, is_complex, is_low, pieces
-from gradstep.array.storage import FORMATS, Format, Layout
+from gradstep.array.namespaces import compute_dtype, dtype_name, is_complex, is_low, namespace, pieces
+from gradstep.array.storage import BLOCK, FORMATS, Format, Layout
 from gradstep.errors import GradstepTypeError, GradstepValueError
 from gradstep.form.chain import Program
 from gradstep.form.rule import Rule
@@ -64,13 +64,14 @@ class Precision:
         """True where all is stored as it is computed, and 16-bit parameters are rounded to the nearest."""
         return self == type(self)(seed=self.seed)
 
-    def check(self, names: Sequence[str], values: Sequence[Any]) -> None:
-        """Refuse parameters for which this cannot be done.
+    def check(self, names: Sequence[str], values: Sequence[Any], engine: Any) -> None:
+        """Refuse parameters for which this cannot be done; ``engine`` is the one that was asked for.
 
         Raises
         ------
         GradstepTypeError
-            For arrays that are not NumPy's, and for float64 and complex parameters with a lower state.
+            For arrays that are not NumPy's, unless it is the engine of their device; for float64 and complex
+            parameters with a lower state; where a package lacks bfloat16.
         GradstepValueError
             When no parameter has the 16 bits that ``master`` or ``rounding`` are about.
         """
@@ -78,9 +79,7 @@ class Precision:
             return
         for name, x in zip(names, values, strict=True):
             if not isinstance(x, np.ndarray):
-                raise GradstepTypeError(
-                    f"parameter {name!r} is a {type(x).__name__}; state_dtype, master, rounding need NumPy's."
-                )
+                self._check_elsewhere(name, x, engine)
             if self.state and (is_complex(x) or compute_dtype(x, name) != "float32"):
                 raise GradstepTypeError(
                     f"parameter {name!r} has dtype {dtype_name(x)}; state_dtype={self.state!r} is for parameters that "
@@ -88,6 +87,21 @@ class Precision:
                 )
         if (self.master or self.rounding != "nearest") and not any(map(is_low, values)):
             raise GradstepValueError("master and rounding are for 16-bit parameters, and there is none.")
+
+    def _check_elsewhere(self, name: str, x: Any, engine: Any) -> None:
+        """Refuse an array that is not NumPy's, but where it is on a device."""
+        if engine != "cuda":
+            raise GradstepTypeError(
+                f"parameter {name!r} is a {type(x).__name__}; state_dtype, master, rounding need NumPy's, or arrays on "
+                f'a CUDA device with engine="cuda".'
+            )
+        if self.state == "bfloat16" and not hasattr(namespace(x), "bfloat16"):
+            raise GradstepTypeError(
+                f"parameter {name!r} is a {type(x).__name__}, whose package has no bfloat16 for the state; use "
+                f'state_dtype="8bit", or torch\'s tensors.'
+            )
+        if "bfloat16" in (self.state, dtype_name(x)):
+            _ = FORMATS["bfloat16"].dtype  # it says what to install
 
     def check_takes_rows(self, name: str) -> None:
         """Refuse :func:`gradstep.rows` where rows are not stored one by one.
@@ -157,10 +171,11 @@ def stored_start(layout: Layout, x: Any, start: dict[str, Any]) -> dict[str, Any
         if name is None:
             out[key] = values
             continue
-        codes, *scales = encoded(FORMATS[name], values)
-        out[key] = codes.reshape(values.shape)
+        is_one = values.size > 0 and not any(values.strides)  # the same number everywhere
+        codes, *scales = encoded(FORMATS[name], values[(slice(1),) * values.ndim] if is_one else values)
+        out[key] = np.broadcast_to(codes[0], values.shape) if is_one else codes.reshape(values.shape)
         if scales:
-            out[f"{key}.scale"] = scales[0]
+            out[f"{key}.scale"] = np.broadcast_to(scales[0], -(-values.size // BLOCK))
     if layout.master:
         out["master"] = np.asarray(x).astype(np.float32, order="C")
     return out

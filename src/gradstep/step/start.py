@@ -16,6 +16,8 @@ from gradstep.array.namespaces import (
     is_complex,
     is_masked,
     largest,
+    placed,
+    to_numpy,
 )
 from gradstep.engine.eager import within
 from gradstep.engine.tensor import Tensor, check_alike
@@ -32,7 +34,7 @@ def check_parameters(names: Sequence[str], leaves: Sequence[Any]) -> None:
         if is_masked(x):
             raise GradstepTypeError(f"parameter {name!r} is a masked array; optimize its data, or freeze it.")
         if not within(x, limit):
-            raise NonFiniteError(f"parameter {name!r} has an element that is not finite.")
+            raise NonFiniteError(f"parameter {name!r} has an element that is not finite; start from finite numbers.")
 
 
 def start_slots(
@@ -83,9 +85,12 @@ def stored_slots(
     program: Program, precision: Precision, name: str, x: Any, values: Mapping[str, float]
 ) -> dict[str, Any]:
     """Return :func:`start_slots` as ``precision`` stores them; those of NumPy's lie in one piece of memory."""
-    out = start_slots(program, name, x, values, for_copies=True)
+    host = x if precision.is_default or isinstance(x, np.ndarray) else to_numpy(x)  # where numbers are encoded
+    out = start_slots(program, name, host, values, for_copies=True)
     if not precision.is_default:
-        out = stored_start(precision.layout(x, name, program), x, out)
+        out = stored_start(precision.layout(x, name, program), host, out)
+    if host is not x:
+        return {key: placed(y, x) for key, y in out.items()}
     if all(isinstance(y, np.ndarray) for y in out.values()):
         out = dict(zip(out, packed(list(out.values())), strict=True))
     return out

@@ -11,7 +11,7 @@ import numpy as np
 
 from gradstep import engine as engines
 from gradstep.array.memory import check_not_read_only, check_writable
-from gradstep.array.namespaces import as_reals, as_stored, copied, extremes, largest, put
+from gradstep.array.namespaces import as_reals, as_stored, clothed, copied, extremes, is_bare, largest, put
 from gradstep.engine.eager import within
 from gradstep.engine.meters import Columns, Diagnostics, Ranges, summed
 from gradstep.engine.sparse import BySparseRows, check_takes_rows, first_of_rows, has_rows
@@ -119,7 +119,7 @@ class Step:
         leaves = list(params.values())
         check_parameters(self.names, leaves)
         check_writable(self.names, leaves)
-        self.precision.check(self.names, leaves)
+        self.precision.check(self.names, leaves, engine)
         program.check_gathering(values)
         self.slots = self._started(leaves, values)
         cohorts, memory = self._sorted_out([program.memory() for _ in values], {})
@@ -327,6 +327,7 @@ class Step:
             return sums
 
         if not engine.take(grads):
+            grads = self._clothed(grads)
             self._fit.check(grads)
             check_not_read_only(self._fit.names, self._fit.values)
             if (name := first_of_rows(self.names, grads)) is not None:
@@ -340,6 +341,13 @@ class Step:
         if isinstance(engine, BySparseRows) and has_rows(grads):
             engine.check_leaves(table, grads)
         return table, memory
+
+    def _clothed(self, grads: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Return gradients that are bare memory of a device as arrays of their parameters' library."""
+        if not any(map(is_bare, grads)):
+            return grads
+        each = zip(self.names, grads, self.params, strict=True)
+        return tuple([clothed(f"gradient {name!r}", g, x) if is_bare(g) else g for name, g, x in each])
 
     def _by_rows(self, name: str) -> Engine:
         """Return the engine for gradients of some rows, which is this step's from now on; ``name`` has the first."""

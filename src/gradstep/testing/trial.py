@@ -141,4 +141,5 @@ def equal(got: Array, wanted: Array, where: str) -> None:
 def _alike(alike: Array, x: Array, y: Array, where: str) -> None:
     if not alike.all():
         i = int(np.argmin(alike))
-        demand(False, f"{where} has {x[i]!r} and not {y[i]!r} at {i}; {int((~alike).sum())} of {alike.size} differ")
+        count = f"{int((~alike).sum())} of {alike.size} differ"
+        demand(False, f"{where} has {x[i].item()!r} and not {y[i].item()!r} at {i}; {count}")

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from browser import TEXT_CONTRAST, Watched, contrast, luminance, needs_browser
+from browser import TEXT_CONTRAST, Watched, check_axe, contrast, luminance, needs_browser
 from gradstep.compare.show.play import pages
 from gradstep.compare.show.server import read_query
 
@@ -83,6 +83,7 @@ def test_all_text_is_readable(open_page, scheme, width):
     }
     assert (luminance(page.evaluate("getComputedStyle(document.body).backgroundColor")) > 0.9) == (scheme == "light")
     assert [t for t in texts if contrast(t[1], t[2]) < TEXT_CONTRAST] == []
+    check_axe(page)
 
 
 @pytest.mark.parametrize("width", [1280, 400])

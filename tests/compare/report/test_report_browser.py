@@ -5,13 +5,13 @@ from itertools import pairwise
 import pytest
 from report_studies import made_study
 
-from browser import Watched, check_readable, contrast, luminance, needs_browser
+from browser import Watched, check_axe, check_readable, contrast, luminance, needs_browser
 from gradstep.compare.show.report import write_report
 
 pytestmark = needs_browser
 
 UNNAMED = """() => [...document.querySelectorAll('a, button, select, summary, [role=img], [role=region]')]
-  .filter((e) => e.getClientRects().length && !e.closest('.modebar'))
+  .filter((e) => e.getClientRects().length)
   .filter((e) => !((e.getAttribute('aria-label') || '').trim() || (e.textContent || '').trim()
     || [...(e.labels ?? [])].some((l) => l.textContent.trim())))
   .map((e) => e.outerHTML.slice(0, 100))"""
@@ -41,7 +41,7 @@ def report(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def watched(browser, report):
-    return Watched(browser, report, "#intuition-2 .main-svg")  # the last one
+    return Watched(browser, report, "#health-rate-0 .main-svg")  # the last one
 
 
 @pytest.fixture
@@ -61,7 +61,8 @@ def test_all_text_and_lines_are_readable(open_report, scheme):
     page = open_report(scheme)
     page.evaluate("document.querySelectorAll('details').forEach((e) => { e.open = true; })")
     shown, lines = check_readable(page, scheme)
-    assert {"1. Verdict", "13. Appendix", "sgd", "learning rate", "score by steps ↕"[:14], "it broke"} <= shown
+    check_axe(page)
+    assert {"1. Verdict", "12. Appendix", "sgd", "learning rate", "score by steps ↕"[:14], "it broke"} <= shown
     assert len(lines) > 7 * 6
 
 

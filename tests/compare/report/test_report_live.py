@@ -94,7 +94,7 @@ def test_a_folder_without_a_study_is_refused(tmp_path):
 
 @pytest.mark.process
 def test_the_page_follows_its_study(begun, browser):
-    from browser import BROWSER
+    from browser import BROWSER, check_axe
 
     if BROWSER is None:
         pytest.skip("no chromium in PATH")
@@ -117,6 +117,7 @@ def test_the_page_follows_its_study(begun, browser):
     assert page.locator("#axis").input_value() == "gradients"  # what was chosen stays
     assert page.evaluate("document.activeElement.id") == "axis"
     page.wait_for_function("() => document.querySelector('#loss-0 .xtitle')?.textContent === 'gradient evaluations'")
+    check_axe(page)
     assert complaints == []
     assert {url.startswith((address, "blob:", "data:")) for url in requests} == {True}
     page.close()

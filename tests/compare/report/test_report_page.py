@@ -9,6 +9,7 @@ from html import unescape
 from html.parser import HTMLParser
 from urllib.parse import unquote
 
+import numpy as np
 import pytest
 import report_studies
 from plotly.graph_objects import Figure
@@ -17,6 +18,7 @@ from report_studies import SPEED, made_study
 from gradstep.compare.evidence.evidence import Evidence
 from gradstep.compare.protocol import read_contenders
 from gradstep.compare.show.report import write_report
+from gradstep.compare.show.report.curves import NAME, names_at_ends
 from gradstep.compare.show.report.looks import looks
 from gradstep.compare.show.report.page import content, make_page
 
@@ -30,7 +32,8 @@ TITLES += [
     "Pair by pair",
     "Health",
 ]
-TITLES += ["Intuition", "Appendix"]
+TITLES += ["Appendix"]
+COMPLETE = TITLES[3:5] + TITLES[7:10]  # of problems with all of their runs
 STUDIES = {
     "three": {},
     "six": {"problems": SIX},
@@ -84,9 +87,8 @@ def test_every_study_has_a_whole_page(name):
     study = made_study(**STUDIES[name])
     page = content(study)
     titles = re.findall(r"<h2[^>]*>(\d+)\. ([^<]*)</h2>", page.main)
-    there = [
-        title for title in TITLES if name not in ("begun", "one optimizer") or title != "Easier and harder targets"
-    ]
+    absent = {"one optimizer": ["Easier and harder targets"], "begun": COMPLETE}.get(name, [])
+    there = [title for title in TITLES if title not in absent]
     assert titles == [(str(k), title) for k, title in enumerate(there, 1)]
     parser = Balanced()
     parser.feed(page.main)
@@ -131,7 +133,7 @@ def test_an_unfinished_study_says_so_at_the_top():
 @pytest.mark.parametrize(
     ("name", "sentences"),
     {
-        "one": ["A profile is a distribution over problems; with one there is none.", "takes 6 problems; here are 1."],
+        "one": ["A profile is a distribution over problems; with one there is none.", "takes 6 problems; here is 1."],
         "defaults": ["no other learning rate was tried.", "there were no trials."],
         "half": ["so there are no seconds."],
         "begun": ["There is no verdict yet", "Nothing to show yet", "diabetes: no run has been judged yet."],
@@ -280,9 +282,29 @@ def test_curves_have_every_evaluation_and_three_in_colour():
     steps = study.evaluated("quadratic", "adam")[0].steps
     assert all(trace["x"] == steps for trace in medians)
     assert [trace["line"]["color"] == "muted" for trace in medians] == [True] * 4 + [False] * 3
-    names = [trace["text"] for trace in figure["data"] if trace["meta"]["part"] == "name"]
-    assert sorted(names) == sorted([trace["name"]] for trace in medians[4:])
+    names = [trace for trace in figure["data"] if trace["meta"]["part"] == "name"]
+    assert sorted(trace["text"][1] for trace in names) == sorted(trace["name"] for trace in medians[4:])
+    ends = {trace["name"]: (trace["x"][-1], trace["y"][-1]) for trace in medians}
+    assert all((trace["x"][0], trace["y"][0]) == ends[trace["name"]] for trace in names)
     assert not figure["layout"]["showlegend"]
+
+
+@pytest.mark.parametrize("low", [0.2, 0.999])
+def test_names_of_lines_that_end_together_stand_apart_on_the_axis(low):
+    lines = [{"name": x, "x": [0, 9], "y": [0.1, low], "line": {}, "meta": {}} for x in ("a", "b", "c")]
+    heights = sorted(trace["y"][1] for trace in names_at_ends(lines, {"range": [0.0, 1.0]}))
+    assert min(np.diff(heights)) >= NAME - 1e-9
+    assert heights[-1] <= 1
+    logs = names_at_ends(lines, {"type": "log", "range": [-9.0, 0.0]})
+    assert min(np.diff(np.log10(sorted(trace["y"][1] for trace in logs)))) >= 9 * NAME - 1e-9
+
+
+def test_long_names_stand_in_a_legend():
+    speed = {f"adam:beta1=0.{k}12345678": 0.1 / k for k in range(1, 6)}
+    figure = content(made_study(speed=speed)).figures["loss-0"]
+    shown = [trace["name"] for trace in figure["data"] if trace["showlegend"]]
+    assert sorted(shown) == [*speed][:3]
+    assert figure["layout"]["showlegend"]
 
 
 def test_runs_are_drawn_before_the_first_is_judged():

@@ -99,7 +99,7 @@ def test_what_does_not_fit_is_refused_and_changes_nothing():
         (changed(step=torch.tensor(math.nan)), {}, gs.GradstepValueError, "step of '0.2' is no number of updates"),
         (good, {"t": 7}, gs.GradstepValueError, "t says 7 updates"),
         (good, {"names": ["0.0"]}, gs.GradstepTypeError, "names are of an optimizer of ours"),
-        (one, {}, gs.GradstepValueError, "it has 1 parameters, and this guest 3"),
+        (one, {}, gs.GradstepValueError, "it has 1 parameters, and this optimizer 3"),
         ({}, {}, gs.GradstepTypeError, "expected what torch_optimizer.state_dict"),
         (theirs("Adam", start())[1].state_dict(), {}, gs.GradstepValueError, "'0.0' has no exp_avg there"),
         (theirs("Adadelta", start())[1].state_dict(), {}, gs.GradstepValueError, "there is nothing for the adam"),

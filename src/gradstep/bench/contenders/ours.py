@@ -24,18 +24,22 @@ class GradstepContender(Contender):
     """
 
     def __init__(self, work: Work, arrays: Arrays, **options: Any) -> None:
-        self.dtype = load("ml_dtypes").bfloat16 if work.dtype == "bfloat16" else np.dtype(work.dtype)
+        self.dtype = self.dtype_of(work)
         if work.threads is not None:
             options = {"threads": work.threads, **options}
         self.params = self.gradients(arrays)
         self.optimizer = gs.Optimizer(self.params, self.stage(work), **options)
         self.step = self.optimizer.step
 
+    def dtype_of(self, work: Work) -> Any:
+        """Return the library's own dtype."""
+        return load("ml_dtypes").bfloat16 if work.dtype == "bfloat16" else np.dtype(work.dtype)
+
     def stage(self, work: Work) -> Rule | Stage:
         """Return the stage or chain of the optimizer."""
         return stage_of(work)
 
-    def gradients(self, arrays: Arrays) -> dict[str, NDArray[Any]]:
+    def gradients(self, arrays: Arrays) -> dict[str, Any]:
         """A dict by name."""
         return {f"w{k}": np.array(x, self.dtype) for k, x in enumerate(arrays)}
 
@@ -56,13 +60,8 @@ def stage_of(work: Work) -> Rule | Stage:
     return gs.chain(gs.clip_by_global_norm(MAX_NORM), work.declared, gs.ema(decay=DECAY))
 
 
-class Streams(GradstepContender):
+class Moving:
     """Reads and writes as many arrays as the work does, and computes no more than the one sum that uses them all."""
-
-    def __init__(self, work: Work, arrays: Arrays) -> None:
-        super().__init__(work, arrays, on_nonfinite="ignore")
-        if self.optimizer.engine != "compiled":
-            raise UnavailableError("only a compiled kernel shows what the memory can do")
 
     def stage(self, work: Work) -> Rule:
         """A rule that is never registered."""
@@ -70,6 +69,15 @@ class Streams(GradstepContender):
         return replace(
             gs.adam, name="streams", update=_moved, scalars=_none, state=state, defaults={}, units={}, numbers=()
         )
+
+
+class Streams(Moving, GradstepContender):
+    """That, on the CPU."""
+
+    def __init__(self, work: Work, arrays: Arrays) -> None:
+        super().__init__(work, arrays, on_nonfinite="ignore")
+        if self.optimizer.engine != "compiled":
+            raise UnavailableError("only a compiled kernel shows what the memory can do")
 
 
 def _moved(theta: Any, g: Any, *state: Any) -> tuple[Any, ...]:

@@ -1,4 +1,4 @@
-"""torch.optim on the CPU, in each way that it has of going through the tensors."""
+"""torch.optim, in each way that it has of going through the tensors."""
 
 import inspect
 from collections.abc import Mapping
@@ -41,7 +41,14 @@ class TorchStep(Contender):
         See :class:`~gradstep.bench.contenders.base.Kind`.
     threads
         Of torch, when the work does not say; None: as many as torch takes by itself.
+
+    Attributes
+    ----------
+    device
+        Where the tensors lie.
     """
+
+    device = "cpu"
 
     def __init__(self, work: Work, arrays: Arrays, threads: int | None = None) -> None:
         self.torch = load("torch")
@@ -59,7 +66,7 @@ class TorchStep(Contender):
 
     def gradients(self, arrays: Arrays) -> list[Any]:
         """Tensors of torch's own memory."""
-        return [self.torch.from_numpy(x).to(self.dtype, copy=True) for x in arrays]
+        return [self.torch.from_numpy(x).to(device=self.device, dtype=self.dtype, copy=True) for x in arrays]
 
     def begin(self) -> None:
         """Torch's number of threads is the process's."""
@@ -72,7 +79,8 @@ class TorchStep(Contender):
 
     def parameters(self) -> list[NDArray[Any]]:
         """Return the parameters as NumPy arrays."""
-        return [p.detach().float().numpy() if p.dtype.itemsize < 4 else p.detach().numpy() for p in self.params]
+        found = [p.detach().cpu() for p in self.params]
+        return [x.float().numpy() if x.dtype.itemsize < 4 else x.numpy() for x in found]
 
     def held(self) -> tuple[int, int]:
         """Return the bytes of parameters and of arrays beside them."""
@@ -121,6 +129,12 @@ class TorchOptim(TorchStep):
             else:
                 for average, p in zip(self.average, self.params, strict=True):
                     average.lerp_(p, 1 - DECAY)
+
+
+class TorchOnDevice(TorchOptim):
+    """An optimizer of ``torch.optim`` over tensors on a CUDA device."""
+
+    device = "cuda"
 
 
 class Float32Muon(TorchOptim):

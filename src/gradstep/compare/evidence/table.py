@@ -1,6 +1,7 @@
 """The table of a study: the result of each optimizer with the hyperparameters that were chosen for it."""
 
 import math
+from dataclasses import replace
 
 from gradstep.compare.evidence.evidence import Evidence
 from gradstep.compare.evidence.statistics import median, spread
@@ -64,9 +65,16 @@ def make_table(study: Study) -> list[TableRow]:
         hits, seeds = sum(x.hits for x in entries), sum(x.seeds for x in entries)
         solved = sum(math.isfinite(x.steps.median) for x in entries)
         rows.append(TableRow(optimizer, hits, seeds, solved, tuple(entries)))
-    if study.finished and study.spec.shard is None and len(study.problems) > 1:
-        return [rows[k] for k in Evidence(study).order]
-    return sorted(rows, key=_rank)
+    if not has_scores(study):
+        return sorted(rows, key=_rank)
+    evidence = Evidence(study)
+    scores = evidence.scores().estimate
+    return [replace(rows[k], score=float(scores[k])) for k in evidence.order]
+
+
+def has_scores(study: Study) -> bool:
+    """Return whether the table is sorted by score: the study has several problems, and all of its runs."""
+    return study.finished and study.spec.shard is None and len(study.problems) > 1
 
 
 def _rank(row: TableRow) -> tuple[float, ...]:

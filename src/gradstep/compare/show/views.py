@@ -1,5 +1,6 @@
 """Views of a study as data: entries and rows of its table, and what a notebook shows of it."""
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -66,6 +67,8 @@ class TableRow:
         Problems that its median seed solved.
     entries
         One for each problem that has runs of it to judge by.
+    score
+        By which the rows are sorted; NaN where the study has one problem, or is not complete.
     """
 
     optimizer: str
@@ -73,6 +76,7 @@ class TableRow:
     seeds: int
     solved: int
     entries: tuple[Entry, ...]
+    score: float = math.nan
 
 
 class Table(list[TableRow]):

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from gradstep.compare.evidence.spending import spending
 from gradstep.compare.evidence.statistics import Spread
 from gradstep.compare.evidence.study import Study
+from gradstep.compare.evidence.table import has_scores
 from gradstep.compare.halving import sizes
 from gradstep.compare.problems import Target
 from gradstep.compare.show.views import Entry, TableRow
-from gradstep.text import counted, plain
+from gradstep.text import counted, plain, written
 
 Cell = tuple[str, str | float]  # what is shown, and what it is sorted by
 
@@ -37,7 +38,7 @@ def levels(study: Study, problem: str) -> str:
 
 
 def _level(target: Target, x: float) -> str:
-    return f"{100 * x:g} %" if target.metric == "accuracy" else f"{x:g}"
+    return f"{100 * x:g} %" if target.metric == "accuracy" else written(x, "{:g}")
 
 
 def origins(study: Study) -> list[str]:
@@ -140,7 +141,7 @@ def entry_cells(study: Study, entry: Entry, wide: bool = True) -> list[Cell]:
 
 def board_headings(study: Study) -> list[str]:
     """The columns of :func:`board_cells`: of several problems at once."""
-    return ["optimizer", "solved", "hit", *study.problems]
+    return ["optimizer", *["score"] * has_scores(study), "solved", "hit", *study.problems]
 
 
 def board_cells(study: Study, row: TableRow) -> list[Cell]:
@@ -148,6 +149,7 @@ def board_cells(study: Study, row: TableRow) -> list[Cell]:
     by_problem = {entry.problem: entry for entry in row.entries}
     return [
         (row.optimizer, row.optimizer),
+        *[(f"{row.score:.3f}", row.score)] * has_scores(study),
         (f"{row.solved}/{len(study.problems)}", row.solved),
         (f"{row.hits}/{row.seeds}", row.hits),
         *(
@@ -159,7 +161,7 @@ def board_cells(study: Study, row: TableRow) -> list[Cell]:
 
 def steps(x: float) -> str:
     """A number of steps; ∞ for a miss."""
-    return f"{x:g}" if math.isfinite(x) else "∞"
+    return written(x, "{:g}")
 
 
 def cost(us: float) -> str:
@@ -190,5 +192,5 @@ def _has_accuracy(study: Study, problem: str) -> bool:
 
 
 def _spread(s: Spread, form: str, ranges: bool) -> str:
-    low, middle, high = (form.format(x).replace("inf", "∞") for x in (s.low, s.median, s.high))
+    low, middle, high = (written(x, form) for x in (s.low, s.median, s.high))
     return f"{middle} ({low} to {high})" if ranges and low != high else middle

@@ -208,7 +208,7 @@ class Trace:
             both = self.node(word, operands, x.shape)
             first = (1, x.shape[1]) if word == "eigh" else x.shape
             return self.node("part", (both, 0), first), self.node("part", (both, 1), x.shape)
-        shape = {"solve": operands[-1].shape if len(operands) > 1 else (), "least_norm": (1, 1)}.get(word, x.shape)
+        shape = {"trisolve": operands[-1].shape if len(operands) > 1 else (), "least_norm": (1, 1)}.get(word, x.shape)
         given = tuple(y if isinstance(y, Node) else self.node("literal", (float(y),), ()) for y in operands)
         return self.node(word, given, shape)
 

@@ -262,10 +262,9 @@ class Cuda:
     def _phase(self, name: str) -> list[Launch]:
         """The launches of a phase: one for each layout that has it."""
         out: list[Launch] = []
-        for functions, (first, last), vectors in self.grids:
+        for functions, (first, last), vectors, sums in self.grids:
             if name in functions and last > first:
-                is_sum = name.startswith("measure") or name == "meter"
-                wanted = self.length // BLOCK * LANES if is_sum else vectors
+                wanted = sums if name.startswith("measure") or name == "meter" else vectors
                 threads = min(THREADS, -(-wanted // 32) * 32)
                 out.append(Launch(functions[name], last - first, threads, (self.base, first, last)))
         return out
@@ -389,13 +388,14 @@ class Cuda:
     def _load(self) -> None:
         """Load all kernels."""
         rules, machine = self.program.rules, self.driver.machine
-        self.grids: list[tuple[dict[str, Any], tuple[int, int], int]] = []
+        self.grids: list[tuple[dict[str, Any], tuple[int, int], int, int]] = []
         for layout, span in self.ranges.items():
             limit = self.program.limit_in(layout.compute)
             text = _assembly(rules, layout, limit, machine, self.is_metered)
             names = kernels.names(rules, layout, is_metered=self.is_metered)
             vectors = -(-self.length // kernels.lanes(layout))
-            self.grids.append((self.driver.load(text, names), span, vectors))
+            sums = self.length // BLOCK * (LANES // kernels.summed_lanes(layout))
+            self.grids.append((self.driver.load(text, names), span, vectors, sums))
         self.joining = self.driver.load(_joining(machine), ["halve", "halve_meters"])
 
     def _joined(self, part: int, blocks: int) -> Joined:

@@ -14,7 +14,8 @@ Each is ``(job, first, last)`` over a range of chunks, whose rows are those of :
     writes the new scales, when all that needs the old ones has been written.
 
 ``look``, ``tops`` and ``apply`` go over vectors of at least 16 bytes of every array, those that sum over the lanes of
-blocks: a thread has one of the sixteen, as :mod:`gradstep.array.reduction` has them, so that sums have the CPU's bits.
+blocks, the sixteen that :mod:`gradstep.array.reduction` has, so that sums have the CPU's bits: a thread has as many
+neighbouring lanes as its vectors have elements, and one where a block is not whole or an array's memory not aligned.
 """
 
 from collections.abc import Callable, Sequence
@@ -46,6 +47,11 @@ def lanes(layout: Layout) -> int:
     """Elements of a thread's vector: the smallest of them fill 16 bytes."""
     names = [layout.dtype, *(layout.compute if name is None else name for name in layout.slots)]
     return WIDTH // min(_BYTES[name] for name in names)
+
+
+def summed_lanes(layout: Layout) -> int:
+    """Lanes of a block that a thread sums."""
+    return min(LANES, lanes(layout))
 
 
 def size_of(layout: Layout) -> int:
@@ -120,10 +126,7 @@ class _Kernel(Pass):
 
     def look(self, limit: float) -> None:
         """Set the flag where a gradient is NaN or larger than ``limit``."""
-        worst: dict[int, Worst] = {}
-        for n in {lanes(self.layout), 1}:
-            with self.grid.width(n):
-                worst[n] = Worst(self.code, self.real, limit)
+        worst = self.worst(limit, lanes(self.layout))
         with self.grid.chunks(self.first, self.last) as chunk:
             row = self.row(chunk)
             memory = self.memory(row)
@@ -132,15 +135,25 @@ class _Kernel(Pass):
                 worst[self.code.lanes].take(memory.gradient(i, None))
 
             self.vectors(row, [memory.found], lambda: one)
-        for n, found in worst.items():
-            with self.grid.width(n):
-                self.flag(found)
+        self.flag(worst)
         self.grid.end()
 
-    def flag(self, worst: Worst) -> None:
-        """Set the flag where that was bad: all threads write the same."""
-        with self.code.builder.if_then(self.code.builder.icmp_signed("!=", worst.is_bad(), i64(0))):
-            self.code.builder.store(i64(1), self.code.word_place(self.job, BAD))
+    def worst(self, limit: float, width: int) -> dict[int, Worst]:
+        """Return what remembers the largest |g|, for vectors of so many elements and for single ones."""
+        out: dict[int, Worst] = {}
+        for n in {width, 1}:
+            with self.grid.width(n):
+                out[n] = Worst(self.code, self.real, limit)
+        return out
+
+    def flag(self, worst: dict[int, Worst]) -> None:
+        """Set the flag where one of these was bad: all threads write the same."""
+        for n, found in worst.items():
+            with (
+                self.grid.width(n),
+                self.code.builder.if_then(self.code.builder.icmp_signed("!=", found.is_bad(), i64(0))),
+            ):
+                self.code.builder.store(i64(1), self.code.word_place(self.job, BAD))
 
     def unless_bad(self) -> Any:
         """The chunk after the last: none is left where the flag is set."""
@@ -148,6 +161,47 @@ class _Kernel(Pass):
 
     def apply(self) -> None:
         """The whole chain in one pass."""
+
+        def done(memory: Memory, theta: Operand, after: Sequence[Sequence[Operand]], i: Any) -> None:
+            noise = memory.noise(i)
+            for k in self.blocked:
+                memory.known[k] = self.fitting(memory, k, i)
+            self.write(memory, theta, after, i, None, noise, lambda k, x: memory.store(k, x, i, None, noise))
+
+        self.step(done)
+
+    def find_tops(self) -> None:
+        """Keep aside the largest magnitude of each vector of each slot in blocks."""
+        code, builder = self.code, self.code.builder
+        tops = {k: code.variable(ir.Constant(I32, 0)) for k in self.blocked}
+
+        def done(_memory: Memory, _theta: Operand, after: Sequence[Sequence[Operand]], _i: Any) -> None:
+            for k, x in self.numbered(after):
+                if k in tops:
+                    top = halved(code, magnitude(code, x.value), lambda a, b: larger(code, a, b))
+                    builder.store(larger(code, builder.load(tops[k]), top), tops[k])
+
+        def begun() -> None:
+            for top in tops.values():
+                builder.store(ir.Constant(I32, 0), top)
+
+        def ended(memory: Memory, vector: Any) -> None:
+            for j, k in enumerate(self.blocked):
+                place = code.offset(memory.asides[j], vector, 4)
+                builder.store(builder.load(tops[k]), code.pointer(place, I32))
+
+        self.step(done, begun, ended)
+
+    def step(
+        self,
+        done: Callable[[Memory, Operand, Sequence[Sequence[Operand]], Any], None],
+        begun: Callable[[], None] = lambda: None,
+        ended: Callable[[Memory, Any], None] = lambda *_: None,
+    ) -> None:
+        """Run the chain over all vectors: ``done(memory, theta, after, i)`` is what becomes of its results.
+
+        ``begun()`` and ``ended(memory, vector)`` come before and after each vector.
+        """
         with self.grid.chunks(self.first, self.unless_bad()) as chunk:
             row = self.row(chunk)
             memory = self.memory(row)
@@ -158,47 +212,11 @@ class _Kernel(Pass):
                 def one(i: Any) -> None:
                     memory.open_block(i)
                     _, _, theta, after = self.stepped(memory, numbers, i, None)
-                    noise = memory.noise(i)
-                    for k in self.blocked:
-                        memory.known[k] = self.fitting(memory, k, i)
-                    self.write(memory, theta, after, i, None, noise, lambda k, x: memory.store(k, x, i, None, noise))
+                    done(memory, theta, after, i)
 
                 return one
 
-            self.vectors(row, self.places(memory), each)
-        self.grid.end()
-
-    def find_tops(self) -> None:
-        """Keep aside the largest magnitude of each vector of each slot in blocks."""
-        code, builder = self.code, self.code.builder
-        tops = {k: code.variable(ir.Constant(I32, 0)) for k in self.blocked}
-        with self.grid.chunks(self.first, self.unless_bad()) as chunk:
-            row = self.row(chunk)
-            memory = self.memory(row)
-
-            def each() -> Callable[[Any], None]:
-                numbers = self.numbers(row, self.rules)
-
-                def one(i: Any) -> None:
-                    memory.open_block(i)
-                    _, _, _, after = self.stepped(memory, numbers, i, None)
-                    for k, x in self.numbered(after):
-                        if k in tops:
-                            top = halved(code, magnitude(code, x.value), lambda a, b: larger(code, a, b))
-                            builder.store(larger(code, builder.load(tops[k]), top), tops[k])
-
-                return one
-
-            def open_vector() -> None:
-                for top in tops.values():
-                    builder.store(ir.Constant(I32, 0), top)
-
-            def close_vector(vector: Any) -> None:
-                for j, k in enumerate(self.blocked):
-                    place = code.offset(memory.asides[j], vector, 4)
-                    builder.store(builder.load(tops[k]), code.pointer(place, I32))
-
-            self.vectors(row, self.places(memory), each, open_vector, close_vector)
+            self.vectors(row, self.places(memory), each, begun, lambda vector: ended(memory, vector))
         self.grid.end()
 
     def rescale(self) -> None:
@@ -226,15 +244,15 @@ class _Kernel(Pass):
     def measure(self, part: int, limit: float | None) -> None:
         """Sum what the stage ``part`` measures, and look at the gradients where there is a ``limit``."""
         rules, rule = self.rules[:part], self.rules[part]
-        worst = None if limit is None else Worst(self.code, self.real, limit)
+        worst = {} if limit is None else self.worst(limit, summed_lanes(self.layout))
 
         def each(row: Any, memory: Memory, totals: Sequence[BlockSum]) -> Callable[[Any], None]:
             numbers, early = self.numbers(row, rules), self.numbers(row, [*rules, rule], wide=True)[part]
-            return lambda i: self.measured(part, memory, numbers, early, totals, worst, i, None)
+            own = worst.get(self.code.lanes)
+            return lambda i: self.measured(part, memory, numbers, early, totals, own, i, None)
 
         self.sums(len(rule.measure), sum_count(self.rules), self.last, each)
-        if worst is not None:
-            self.flag(worst)
+        self.flag(worst)
         self.grid.end()
 
     def meters(self) -> None:
@@ -254,33 +272,42 @@ class _Kernel(Pass):
         self.grid.end()
 
     def sums(
-        self, n: int, width: int, last: Any, each: Callable[[Any, Memory, Sequence[BlockSum]], Callable[[Any], None]]
+        self, n: int, room: int, last: Any, each: Callable[[Any, Memory, Sequence[BlockSum]], Callable[[Any], None]]
     ) -> None:
         """Sum ``n`` things over each lane of each block of 4096 elements; up to the chunk ``last``.
 
-        There is room for ``width`` sums a block.
+        There is ``room`` for so many sums a block. Whole blocks of aligned arrays are summed by vectors.
         """
-        code, builder = self.code, self.code.builder
-        totals = [BlockSum(code) for _ in range(n)]
+        code, builder, width = self.code, self.code.builder, summed_lanes(self.layout)
+        totals: dict[int, list[BlockSum]] = {}
+        for k in {width, 1}:
+            with self.grid.width(k):
+                totals[k] = [BlockSum(code) for _ in range(n)]
         laned = code.word(self.job, i64(LANED))
         with self.grid.chunks(self.first, last) as chunk:
             row = self.row(chunk)
-            one = each(row, self.memory(row), totals)
+            memory = self.memory(row)
             length, begin = (code.word(row, i64(k)) for k in (LENGTH, BLOCKS))
             blocks = builder.sdiv(builder.add(length, i64(BLOCK - 1)), i64(BLOCK))
-            with self.grid.of_block(builder.mul(blocks, i64(LANES))) as unit:
-                block, lane = builder.lshr(unit, i64(LANES.bit_length() - 1)), builder.and_(unit, i64(LANES - 1))
-                start = builder.mul(block, i64(BLOCK))
-                for x in totals:
-                    x.open()
-                with code.count(
-                    builder.add(start, lane), code.least(length, builder.add(start, i64(BLOCK))), LANES
-                ) as i:
-                    one(i)
-                for k, x in enumerate(totals):
-                    column = builder.add(builder.mul(builder.add(begin, block), i64(width)), i64(k))
-                    place = builder.add(builder.mul(column, i64(LANES)), lane)
-                    builder.store(x.close(), code.pointer(code.offset(laned, place, 8), _DOUBLE))
+            is_wide = self.grid.places_are_wide(self.places(memory))
+            full = builder.select(is_wide, builder.sdiv(length, i64(BLOCK)), i64(0))
+            for k, first, past in ((width, i64(0), full), (1, full, blocks)):
+                of_block = LANES // k  # threads
+                with self.grid.width(k):
+                    one = each(row, memory, totals[k])
+                    with self.grid.of_block(builder.mul(builder.sub(past, first), i64(of_block))) as unit:
+                        block = builder.add(first, builder.sdiv(unit, i64(of_block)))
+                        lane = builder.mul(builder.srem(unit, i64(of_block)), i64(k))
+                        start = builder.mul(block, i64(BLOCK))
+                        for x in totals[k]:
+                            x.open()
+                        stop = code.least(length, builder.add(start, i64(BLOCK)))
+                        with code.count(builder.add(start, lane), stop, LANES) as i:
+                            one(i)
+                        for j, x in enumerate(totals[k]):
+                            column = builder.add(builder.mul(builder.add(begin, block), i64(room)), i64(j))
+                            place = builder.add(builder.mul(column, i64(LANES)), lane)
+                            code.store(builder.load(x.lanes), code.offset(laned, place, 8), None, 8)
 
     def places(self, memory: Memory) -> list[Any]:
         """The addresses from which, and to which, vectors go."""

@@ -9,6 +9,7 @@ from importlib import import_module
 from types import SimpleNamespace
 from typing import Any
 
+from gradstep.engine import check_kind
 from gradstep.errors import GradstepValueError
 from gradstep.form.rule import Rule, Stage
 from gradstep.interop.settings import Settings
@@ -30,11 +31,15 @@ class Optimizer(torch.optim.Optimizer):
     Parameters
     ----------
     params
-        Tensors, or groups of them as torch has them; on the CPU they go through the compiled engine.
+        Tensors, or groups of them as torch has them.
     rule
         A rule's name, another library's constructor (``"torch.AdamW"``), or a stage.
     on_nonfinite
         ``"raise"``, ``"skip"`` or ``"ignore"``, as for :class:`gradstep.Optimizer`: all parameters or none.
+    engine
+        ``"auto"``: parameters on the CPU go through the compiled engine, others through the eager one. ``"cuda"``:
+        those on CUDA devices go through fused kernels, one pass a device, and all others as by ``"auto"``; see
+        ``docs/gpu.md``. ``"eager"`` and ``"compiled"``: that one for all.
     **hyper
         Hyperparameters of a rule given by name: numbers, for ``param_groups`` hold them and schedulers change them.
         There the learning rate is ``lr``, whatever a constructor calls it.
@@ -51,6 +56,8 @@ class Optimizer(torch.optim.Optimizer):
     ------
     GradstepValueError, GradstepTypeError
         For what :class:`gradstep.Optimizer` refuses; in a step, sparse gradients, and a norm over more than one pass.
+    DeviceError
+        When a CUDA device cannot do its part; the text says whether anything was changed.
     NonFiniteError
         For a parameter or gradient that is not finite. Whatever is raised, nothing has been changed.
     InUseError
@@ -58,11 +65,20 @@ class Optimizer(torch.optim.Optimizer):
         state while arrays are being written.
     """
 
-    def __init__(self, params: Any, rule: str | Rule | Stage, *, on_nonfinite: str = "raise", **hyper: Any) -> None:
+    def __init__(
+        self,
+        params: Any,
+        rule: str | Rule | Stage,
+        *,
+        on_nonfinite: str = "raise",
+        engine: str = "auto",
+        **hyper: Any,
+    ) -> None:
         choose_nonfinite(on_nonfinite)
+        check_kind(engine)
         self.skipped = 0
         self._lock = new_lock()
-        self._how = Settings(rule, hyper), on_nonfinite
+        self._how = Settings(rule, hyper), on_nonfinite, engine
         self._buckets: Any = None
         super().__init__(params, dict(self._how[0].defaults))
         self._buckets = Buckets(self.param_groups, self.state, *self._how)
@@ -99,7 +115,7 @@ class Optimizer(torch.optim.Optimizer):
     def buckets(self) -> Buckets:
         """Return the parameters in the order of steps, with all changes of groups and state: for this package."""
         if not self._buckets.follow(self.param_groups, self.state):
-            self._buckets = Buckets(self.param_groups, self.state, *self._how, self._buckets)
+            self._buckets = Buckets(self.param_groups, self.state, *self._how, before=self._buckets)
         return self._buckets
 
     def go_on_from(self, state: State) -> None:

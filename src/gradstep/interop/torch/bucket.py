@@ -21,6 +21,7 @@ from gradstep.interop.torch.local import (
     is_whole,
     local,
     local_gradient,
+    on_cuda,
     spread,
     torch,
 )
@@ -51,6 +52,8 @@ class Bucket:
         Of each parameter that has any: it is copied.
     rules
         The meaning of the groups' values.
+    engine
+        As the guest was asked for.
 
     Raises
     ------
@@ -59,7 +62,12 @@ class Bucket:
     """
 
     def __init__(
-        self, members: Sequence[Member], settings: Sequence[Setting], state: Mapping[Any, Any], rules: Settings
+        self,
+        members: Sequence[Member],
+        settings: Sequence[Setting],
+        state: Mapping[Any, Any],
+        rules: Settings,
+        engine: str,
     ) -> None:
         self.members, self.rules = members, rules
         self.params = [x.value for x in members]
@@ -81,6 +89,7 @@ class Bucket:
             dict(zip(self.names, self._arrays(), strict=True)),
             self.values,
             groups=[order.index(x.group) for x in members],
+            engine="auto" if engine == "cuda" and not on_cuda(local(self.params[0])) else engine,
         )
         self._of_each = self.program.memory_of_each()
         first = self.program.memory() | self._of_each | {STEP: 0}
@@ -139,6 +148,8 @@ class Bucket:
         elif self.rules.name == ROWS_ALONE:
             text = f"{ROWS_ALONE} takes sparse gradients alone, and torch.Adam dense ones"
             raise GradstepTypeError(f"gradient {self.names[0]!r} is dense; {text}.")
+        elif self.step.kind == "cuda" and not self.is_spread:
+            return tuple(found)  # its engine reads addresses, and copies what does not lie as it counts
         dense = [
             local_gradient(name, g.detach(), x).resolve_conj().resolve_neg()
             for name, g, x in zip(self.names, found, self.params, strict=True)

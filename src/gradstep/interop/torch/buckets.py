@@ -10,7 +10,7 @@ from gradstep.errors import GradstepTypeError, GradstepValueError, InUseError, N
 from gradstep.form.chain import program
 from gradstep.interop.settings import Setting, Settings
 from gradstep.interop.torch.bucket import Bucket, Member
-from gradstep.interop.torch.local import in_numpy, is_dtensor, is_ready, local
+from gradstep.interop.torch.local import in_numpy, is_dtensor, is_ready, local, on_cuda
 from gradstep.interop.torch.rows import Rows
 from gradstep.interop.torch.state import STEP, state_names
 
@@ -30,6 +30,8 @@ class Buckets:
         What the groups' values stand for.
     policy
         What to do about gradients that are not finite.
+    engine
+        As the guest was asked for.
     before
         The buckets in whose place these are, where parameters may have another dtype or device since.
 
@@ -45,9 +47,16 @@ class Buckets:
     """
 
     def __init__(
-        self, groups: Groups, state: State, settings: Settings, policy: str, before: "Buckets | None" = None
+        self,
+        groups: Groups,
+        state: State,
+        settings: Settings,
+        policy: str,
+        engine: str = "auto",
+        *,
+        before: "Buckets | None" = None,
     ) -> None:
-        self.groups, self.state, self.rules, self.policy = groups, state, settings, policy
+        self.groups, self.state, self.rules, self.policy, self.engine = groups, state, settings, policy, engine
         self.settings = settings.of(groups)
         if strange := [x for x in state if isinstance(x, int)]:
             raise GradstepValueError(f"the state has an entry {strange[0]}, which is none of the parameters.")
@@ -55,7 +64,7 @@ class Buckets:
         for bucket in before.each if before is not None else ():
             taken = {**taken, **bucket.moved(state)}
         self.waiting = [x for x in members_of(groups) if not is_ready(x.value)]
-        self.each = [self._made(own, taken) for own in sorted_out(groups, self.settings, taken)]
+        self.each = [self._made(own, taken) for own in sorted_out(groups, self.settings, taken, engine)]
         self._check_spread()
         self._warned = False
         self._begun: list[tuple[Bucket, Any]] = []  # the passes of the last step of several, and their progress before
@@ -188,7 +197,7 @@ class Buckets:
         return ready
 
     def _made(self, members: Sequence[Member], state: Mapping[Any, Any]) -> Bucket:
-        return Bucket(members, self.settings, state, self.rules)
+        return Bucket(members, self.settings, state, self.rules, self.engine)
 
     def _check_spread(self) -> None:
         """Refuse a policy by which the processes that share parameters would go different ways."""
@@ -237,10 +246,13 @@ def members_of(groups: Groups) -> list[Member]:
     return list(found.values())
 
 
-def sorted_out(groups: Groups, settings: Sequence[Setting], state: Mapping[Any, Any]) -> list[list[Member]]:
+def sorted_out(
+    groups: Groups, settings: Sequence[Setting], state: Mapping[Any, Any], engine: str
+) -> list[list[Member]]:
     """Return members that have numbers, by what a bucket has in common.
 
-    That is the stage, the kind of memory, the updates, what is kept, and the host's numbers of a group.
+    That is the stage, the kind of memory, the updates, what is kept, and the host's numbers of a group; for the engine
+    of one CUDA device the device too.
     """
     found: dict[Any, list[Member]] = {}
     numbers: dict[Any, list[Any]] = {}
@@ -251,7 +263,8 @@ def sorted_out(groups: Groups, settings: Sequence[Setting], state: Mapping[Any, 
         made = program(settings[k].stage)
         kept = [short for short, key in state_names(made).items() if key in made.memory()]
         own = state.get(x) or {}
-        kind = is_dtensor(x), in_numpy(local(x)), member.times
+        device = x.device if engine == "cuda" and on_cuda(x) else None
+        kind = is_dtensor(x), in_numpy(local(x)), member.times, device
         like = settings[k].form, kind, float(own.get(STEP, 0)), frozenset(map(str, own))
         variants = numbers.setdefault((k, *like), [])
         if (memory := [float(own[key]) for key in kept if key in own]) not in variants:

@@ -94,6 +94,11 @@ def in_numpy(x: Any) -> bool:
     return x.device.type == "cpu" and is_known and not x.is_conj() and not x.is_neg()
 
 
+def on_cuda(x: Any) -> bool:
+    """Return True where a tensor lies on a CUDA device."""
+    return x.device.type == "cuda"
+
+
 def as_array(x: Any) -> Any:
     """Return the array that shares a tensor's memory; torch itself hides that of bfloat16."""
     return x.view(torch.int16).numpy().view(FORMATS["bfloat16"].dtype) if x.dtype == torch.bfloat16 else x.numpy()

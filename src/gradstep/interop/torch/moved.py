@@ -58,9 +58,9 @@ def take(opt: Any, state_dict: Mapping[str, Any], names: Iterable[str] | None, t
     begun = begun or [*indices]  # it keeps nothing, or must be refused
     counts = {p: {STEP: theirs.get(indices[p], {}).get(STEP, _updates(t, buckets.state[p][STEP]))} for p in begun}
     kept: dict[Any, Any] = defaultdict(dict)
-    for members in sorted_out(buckets.groups, buckets.settings, counts):
+    for members in sorted_out(buckets.groups, buckets.settings, counts, buckets.engine):
         if own := [x for x in members if x.value in counts]:
-            made, first = Bucket(own, buckets.settings, {}, buckets.rules), own[0].value
+            made, first = Bucket(own, buckets.settings, {}, buckets.rules, buckets.engine), own[0].value
             is_counted = STEP in theirs.get(indices[first], {})
             own_t = t if is_counted else counts[first][STEP]
             parts = step_parts(made.step, made.values)
@@ -120,12 +120,14 @@ def _updates(t: int | None, own: Any) -> int:
 
 def _indices(buckets: Buckets, state_dict: Any, names: Iterable[str] | None) -> Indices:
     if names is not None:
-        raise GradstepTypeError("names are of an optimizer of ours; a guest has the parameters in torch's order.")
+        raise GradstepTypeError(
+            "names are of an optimizer of ours; gs.interop.torch.Optimizer has the parameters in torch's order."
+        )
     there = [k for group in state.groups_of(state_dict) for k in group["params"]]
     here = [p for group in buckets.groups for p in group["params"]]
     if len(there) != len(here):
         raise GradstepValueError(
-            f"state of torch: it has {len(there)} parameters, and this guest {len(here)}; make it of the same ones."
+            f"state of torch: it has {len(there)} parameters, and this optimizer {len(here)}; make it of the same ones."
         )
     return dict(zip(here, there, strict=True))
 

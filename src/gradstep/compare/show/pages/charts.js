@@ -17,10 +17,9 @@ function drawChart(id, figure) {
     plot_bgcolor: "transparent",
     font: { family: style.fontFamily, size: 13, color: colour("ink") },
     legend: small ? { orientation: "h", x: 0, y: -0.25, yanchor: "top" } : { x: 1.02, y: 1 },
-    margin: { l: 60, r: 10, t: 36, b: 50 }, // above: the mode bar
-    modebar: { color: colour("muted"), activecolor: colour("ink"), bgcolor: "transparent" },
     ...layout,
+    margin: { l: 60, r: 10, t: 12, b: 50, ...layout.margin },
     xaxis: { ...axis, ...layout.xaxis },
     yaxis: { ...axis, ...layout.yaxis },
-  }, { responsive: true, displaylogo: false, ...config });
+  }, { responsive: true, displayModeBar: false, ...config });
 }

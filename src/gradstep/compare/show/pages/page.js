@@ -22,7 +22,9 @@ function over(figure, axis) {
   const data = figure.data
     .filter((trace) => factor(trace) !== undefined)
     .map((trace) => ({ ...trace, x: trace.x.map((x) => (x === null ? null : x * factor(trace))) }));
-  const xaxis = { ...figure.layout.xaxis, title: { ...figure.layout.xaxis.title, text: figure.axes[axis] } };
+  const { title, range } = figure.layout.xaxis;
+  const xaxis = { ...figure.layout.xaxis, title: { ...title, text: figure.axes[axis] } };
+  if (range) xaxis.range = [0, Math.max(...data.flatMap((trace) => trace.x))];
   return { ...figure, data, layout: { ...figure.layout, xaxis } };
 }
 

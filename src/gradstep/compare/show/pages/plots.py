@@ -60,10 +60,15 @@ def finite(values: Iterable[float]) -> list[float | None]:
 
 
 def log_axis(values: Sequence[float]) -> Figure:
-    """Return a log axis. Its ticks are powers of ten, within three decades 2 and 5 too, within one every digit."""
+    """Return a log axis. Its ticks are powers of ten, within three decades 2 and 5 too, within a half every digit.
+
+    Over five decades and more they are written as powers.
+    """
     positive = [x for x in values if x > 0] or [1.0]
-    ratio = max(positive) / min(positive)
-    between = {"dtick": "D1"} if ratio < 10 else {"dtick": "D2"} if ratio < 1000 else {}
+    decades = math.log10(max(positive)) - math.log10(min(positive))  # of numbers whose ratio may overflow
+    if decades >= 5:
+        return {"type": "log", "dtick": round(decades / 6), "exponentformat": "power"}
+    between = {"dtick": "D1"} if decades < 0.5 else {"dtick": "D2"} if decades < 3 else {}
     return {"type": "log", "tickformat": "~g"} | between
 
 

@@ -14,6 +14,7 @@ from markupsafe import Markup
 
 from gradstep.compare.show.pages.plots import Figure, is_single, name_of
 from gradstep.compare.show.pages.templates import SHARED, render
+from gradstep.text import raised
 
 WIDTH, HEIGHT = 600, 360
 LEFT, RIGHT, TOP, BOTTOM = 66, 14, 12, 46
@@ -58,7 +59,7 @@ class Scale:
         step = self.own.get("dtick")
         if self.log:
             powers = range(math.floor(self.low), math.ceil(self.high) + 1)
-            every = max(1, len(powers) // 6)
+            every = step if isinstance(step, int) else max(1, len(powers) // 6)
             found = [k * 10.0**p for p in powers if p % every == 0 for k in DIGITS.get(str(step), (1,))]
             return [x for x in found if self.low - 1e-9 <= math.log10(x) <= self.high + 1e-9]
         rough = (self.high - self.low) / 6
@@ -80,7 +81,8 @@ def still(figure: Figure, label: str = "") -> Markup:
     """
     layout = figure["layout"]
     data = [x for x in figure["data"] if not is_single(x) and x.get("line", {}).get("color") != "paper"]
-    x = _scale(data, layout, "x", LEFT, WIDTH - RIGHT)
+    right = max(RIGHT, layout.get("margin", {}).get("r", 0))  # names at the ends of lines stand there
+    x = _scale(data, layout, "x", LEFT, WIDTH - right)
     y = _scale(data, layout, "y", HEIGHT - BOTTOM, TOP)
     marks, legend, rows = _legend([trace for trace in data if _is_named(trace, layout)])
     paths = [_level(shape, x, y) for shape in layout.get("shapes", ())]
@@ -133,13 +135,13 @@ def _reach(trace: Figure, axis: str) -> list[float | None]:
 
 def _grid(x: Scale, y: Scale) -> Attributes:
     lines = [f"M{x(v):.1f} {TOP}V{HEIGHT - BOTTOM}" for v in x.ticks() if x.own.get("showgrid", True)]
-    lines += [f"M{LEFT} {y(v):.1f}H{WIDTH - RIGHT}" for v in y.ticks() if y.own.get("showgrid", True)]
+    lines += [f"M{LEFT} {y(v):.1f}H{x.end:g}" for v in y.ticks() if y.own.get("showgrid", True)]
     return {"d": "".join(lines), "stroke": "currentColor", "stroke-opacity": 0.15, "fill": "none"}
 
 
 def _ticks(x: Scale, y: Scale) -> Iterator[Text]:
     """Yield ticks and titles of both axes."""
-    bottom, across, up = HEIGHT - BOTTOM, (LEFT + WIDTH - RIGHT) / 2, (TOP + HEIGHT - BOTTOM) / 2
+    bottom, across, up = HEIGHT - BOTTOM, (LEFT + x.end) / 2, (TOP + HEIGHT - BOTTOM) / 2
     for v in x.ticks():
         yield _number(v, x.own), {"x": f"{x(v):.1f}", "y": bottom + 16, "text-anchor": "middle"}
     for v in y.ticks() if y.own.get("showticklabels", True) else ():
@@ -152,6 +154,8 @@ def _ticks(x: Scale, y: Scale) -> Iterator[Text]:
 def _number(v: Any, axis: Figure) -> str:
     if isinstance(v, str):
         return v
+    if axis.get("exponentformat") == "power":
+        return raised("10", round(math.log10(v)))
     return f"{100 * v:g}%" if axis.get("tickformat", "").endswith("%") else f"{float(f'{v:.6g}'):g}"
 
 
@@ -235,10 +239,9 @@ def _names(trace: Figure, x: Scale, y: Scale) -> Iterator[Text]:
     """Yield the texts beside the points of a trace."""
     if trace["type"] == "scatter" and "text" in trace["mode"]:
         for point, text in zip(_points(trace, x, y), trace["text"], strict=True):
-            if point:
-                before = {"x": f"{point[0] - 2:.1f}", "y": f"{point[1] - 5:.1f}", "text-anchor": "end"}
-                behind = {"x": f"{point[0] + 8:.1f}", "y": f"{point[1] + 4:.1f}"}
-                yield text, before if trace["textposition"] == "top left" else behind
+            if point and text:
+                gap = 8 if "markers" in trace["mode"] else 3
+                yield text, {"x": f"{point[0] + gap:.1f}", "y": f"{point[1] + 4:.1f}"}
 
 
 def _map(trace: Figure, x: Scale, y: Scale) -> Iterator[Attributes]:

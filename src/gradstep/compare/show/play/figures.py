@@ -216,7 +216,7 @@ def _over_steps(paths: Sequence[Path], values: Sequence[np.ndarray], title: str,
         for i, (path, y) in enumerate(zip(paths, values, strict=True))
     ]
     layout = _still(plots.axes("step", title))
-    layout["yaxis"] |= _powers([y for line in lines for y in line["y"]])
+    layout["yaxis"] |= plots.log_axis([y for line in lines for y in line["y"]])
     return {"data": lines, "layout": layout, "config": STILL}
 
 
@@ -232,16 +232,8 @@ def _coordinates(values: np.ndarray, i: int, title: str, first: int, is_log: boo
         own["hovertemplate"] = f"{name}: %{{y:.4g}} at step %{{x}}<extra></extra>"
         lines.append(own)
     if is_log:
-        layout["yaxis"] |= _powers([y for line in lines for y in line["y"] if y])
+        layout["yaxis"] |= plots.log_axis([y for line in lines for y in line["y"] if y])
     return {"data": lines, "layout": layout, "config": STILL}
-
-
-def _powers(values: Sequence[float]) -> Figure:
-    """Return a log axis; over many decades it has powers of ten, and not each of them."""
-    positive = [x for x in values if x > 0] or [1.0]
-    span = np.log10(max(positive)) - np.log10(min(positive))  # whose ratio may overflow
-    many = {"dtick": max(1, round(span / 6)), "tickformat": "", "exponentformat": "power"}
-    return plots.log_axis(positive) | (many if span >= 3 else {})
 
 
 def _still(layout: Figure) -> Figure:

@@ -20,6 +20,7 @@ LEADING = 3  # optimizers in colour, with their names at the lines
 # Of all lines of one kind of a study together, which are the mass of a page: medians, and single seeds.
 POINTS, THIN_POINTS = 5_000, 20_000
 NAME = 0.055  # of an axis, that a name takes in height
+LETTERS = 16  # of a name that has room beside an axis; where one is longer there is a legend
 RESAMPLES = 500  # of a band: one for each point of each line
 HEALTH = {  # recorded quantities of a step, and their titles
     "update_ratio": "update over parameters",
@@ -69,32 +70,50 @@ def curves(study: Study, problem: str, metric: Metric) -> Figure:
     if target.metric == metric and math.isfinite(target.level):
         others = [plots.level(y, 0.5) for y in (target.easy, target.hard) if y is not None]
         layout["shapes"] = [plots.level(target.level), *others]
+    drawn = [y for line in (*behind, *bands, *middles) for y in line["y"] if y is not None]
     if metric == "loss":
-        layout["yaxis"] |= plots.log_axis([y for line in middles for y in line["y"] if y is not None])
+        layout["yaxis"] |= plots.log_axis(drawn)
+        logs = [math.log10(y) for y in (*drawn, *(shape["y0"] for shape in layout.get("shapes", ()))) if y > 0] or [0.0]
+        room = 0.04 * (max(logs) - min(logs) or 1)
+        layout["yaxis"]["range"] = [min(logs) - room, max(logs) + room]
     else:  # the climb that all share is left out
         low = max(0.0, target.level - 0.15) if target.metric == "accuracy" and math.isfinite(target.level) else 0.5
         ends = [line["y"][-1] for line in middles if line["y"] and line["y"][-1] is not None]
         layout["yaxis"] |= {"tickformat": ".0%", "range": [min([low, *ends]), 1.0]}
-    named = names_at_ends([line for line in middles if line["legendgroup"] in leading], layout["yaxis"])
-    return {"data": [*behind, *bands, *middles, *named], "layout": layout | {"showlegend": False}}
+    first = [line for line in middles if line["legendgroup"] in leading]
+    longest = max((len(line["name"]) for line in first), default=0)
+    if longest > LETTERS:
+        for line in middles:
+            line["showlegend"] = line in first
+        return {"data": [*behind, *bands, *middles], "layout": layout | {"showlegend": True}}
+    names = names_at_ends(first, layout["yaxis"])
+    layout["xaxis"] |= {"range": [0, max((x for line in (*middles, *names) for x in line["x"]), default=0) or 1]}
+    margin = {"showlegend": False, "margin": {"r": 30 + 8 * longest}}
+    return {"data": [*behind, *bands, *middles, *names], "layout": layout | margin}
 
 
 def names_at_ends(lines: Sequence[Figure], axis: Figure) -> list[Figure]:
-    """Return the names of lines as texts at their last points, moved apart where they would lie on one another."""
-    is_log = axis.get("type") == "log"
+    """Return the names of lines beside their last points, moved apart, each with a line that leads to it."""
+    is_log, (low, high) = axis.get("type") == "log", axis["range"]
     ends = [(x, y, line) for line in lines for x, y in [_end(line)] if y is not None and (y > 0 or not is_log)]
-    seen = [y for line in lines for y in line["y"] if y is not None and (y > 0 or not is_log)]
-    if not ends:
-        return []
-    at = (lambda y: math.log10(y)) if is_log else float
-    span = abs(axis["range"][1] - axis["range"][0]) if "range" in axis else at(max(seen)) - at(min(seen))
-    out, before = list[Figure](), -math.inf
-    for x, y, line in sorted(ends, key=lambda end: end[1]):
-        before = max(at(y), before + NAME * (span or 1))
-        height = float(f"{10**before if is_log else before:.5g}")
-        own = {"mode": "text", "x": [x], "y": [height], "text": [line["name"]], "textposition": "top left"}
-        own |= {"textfont": {"color": "ink"}, "showlegend": False, "hoverinfo": "skip"}
-        out.append({"type": "scatter", "name": line["name"], **own, "meta": line["meta"] | {"part": "name"}})
+    ends.sort(key=lambda end: end[1])
+    heights: list[float] = []  # of the axis
+    for _, y, _ in ends:
+        height = ((math.log10(y) if is_log else y) - low) / (high - low)
+        heights.append(max(height, heights[-1] + NAME if heights else 0.0))
+    top = 1.0
+    for k in reversed(range(len(heights))):
+        heights[k] = min(heights[k], top)
+        top = heights[k] - NAME
+    further = 0.03 * max((x for x, _, _ in ends), default=0.0)
+    out: list[Figure] = []
+    for (x, y, line), height in zip(ends, heights, strict=True):
+        place = low + height * (high - low)
+        own = plots.stroke(line["name"], line["line"], [x, x + further], [y, 10**place if is_log else place], width=1)
+        own |= {"mode": "lines+text", "text": ["", line["name"]], "textposition": "middle right", "name": line["name"]}
+        own |= {"textfont": {"color": "ink"}, "showlegend": False, "hoverinfo": "skip", "cliponaxis": False}
+        own["line"] |= {"dash": "solid"}
+        out.append(own | {"meta": line["meta"] | {"part": "name"}})
     return out
 
 
@@ -177,7 +196,7 @@ def health(study: Study, problem: str, quantity: str) -> Figure | None:
     if not any(y is not None for line in data for y in line["y"]):
         return None
     layout = plots.axes("steps", HEALTH[quantity])
-    layout["yaxis"] |= plots.log_axis([y for line in data for y in line["y"] if y]) | {"exponentformat": "power"}
+    layout["yaxis"] |= plots.log_axis([y for line in data for y in line["y"] if y])
     return {"data": data, "layout": layout}
 
 

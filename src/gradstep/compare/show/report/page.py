@@ -1,4 +1,4 @@
-"""The page: twelve sections, each a function of the study's evidence that says so where it has no data."""
+"""The page: its sections, each a function of the study's evidence that says so where it has no data."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from gradstep.compare.evidence.study import Study
 from gradstep.compare.show.pages.plots import Figure
 from gradstep.compare.show.pages.templates import render, standalone
 from gradstep.compare.show.report.parts import Plot
-from gradstep.compare.show.report.sections import SECTIONS
+from gradstep.compare.show.report.sections import sections
 from gradstep.compare.show.wording import summary
 
 
@@ -46,7 +46,7 @@ def content(study: Study, static: bool = False) -> Page:
         problems=name,
         setting=f"{text[0].upper()}{text[1:]}.",
         unfinished=_unfinished(study, evidence),
-        sections=[section for make in SECTIONS if (section := make(evidence, show)).parts],
+        sections=sections(evidence, show),
     )
     return Page(f"{name}: which optimizer? Gradstep", main, figures)
 

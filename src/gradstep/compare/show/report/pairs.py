@@ -9,6 +9,7 @@ from gradstep.compare.evidence.statistics.intervals import LEVEL
 from gradstep.compare.show.pages.templates import macros
 from gradstep.compare.show.report.tables import few_runs
 from gradstep.compare.show.wording import counted
+from gradstep.text import written
 
 ALPHA = 1 - LEVEL
 
@@ -81,10 +82,11 @@ def over_problems(evidence: Evidence) -> str:
     if p is None:
         corrected = f" after Holm's correction for {others} tests" if others > 1 else ""
         return (
-            f"Of other problems like these nothing can be said: {what} has no p below {evidence.least_p:.2g}{corrected}"
-            f", so it is not made; it takes {units_needed(others)} problems."
+            f"Of other problems like these nothing can be said: {what} has no p below "
+            f"{written(evidence.least_p, '{:.2g}')}{corrected}, so it is not made; it takes "
+            f"{units_needed(others)} problems."
         )
-    differ = [f"{labels[k]} (p {p[k]:.2g})" for k in order if p[k] <= ALPHA]
+    differ = [f"{labels[k]} (p {written(p[k], '{:.2g}')})" for k in order if p[k] <= ALPHA]
     found = f"{', '.join(differ) or 'none'} {'differ' if len(differ) > 1 else 'differs'} at 0.05"
     return f"Of other problems like these: {what}, two-sided, corrected by Holm: {found}."
 

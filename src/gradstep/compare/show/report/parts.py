@@ -93,7 +93,12 @@ def figure_csv(figure: Figure) -> str:
     x, y = (layout[axis]["title"]["text"] or axis[0] for axis in ("xaxis", "yaxis"))
     writer.writerow(["line", x, y, "low", "high"])
     for trace in figure["data"]:
-        if trace["type"] != "scatter" or trace.get("fill") == "toself" or is_single(trace) or trace["mode"] == "text":
+        if (
+            trace["type"] != "scatter"
+            or trace.get("fill") == "toself"
+            or is_single(trace)
+            or trace["mode"] == "lines+text"
+        ):
             continue
         intervals = [x if isinstance(x, list) else [] for x in trace.get("customdata", [])] or [[]] * len(trace["x"])
         for a, b, interval in zip(trace["x"], trace["y"], intervals, strict=True):

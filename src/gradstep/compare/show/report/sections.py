@@ -14,13 +14,13 @@ from gradstep.compare.evidence.study import Axis, Study
 from gradstep.compare.evidence.table import entries
 from gradstep.compare.record import RunRecord
 from gradstep.compare.show.pages.templates import macros
-from gradstep.compare.show.report import appendix, axes, heights, intuition, pairs, ranking, tables, tuning
+from gradstep.compare.show.report import appendix, axes, heights, pairs, ranking, tables, tuning
 from gradstep.compare.show.report.curves import HEALTH, LEADING, Metric, curves, health, trials
 from gradstep.compare.show.report.looks import FAMILIES
 from gradstep.compare.show.report.parts import Plot, Section, Select, choices
 from gradstep.compare.show.report.verdict import answer, verdict
 from gradstep.compare.show.wording import entry_cells, halved, headings, levels, remarks
-from gradstep.text import counted, short
+from gradstep.text import counted, short, written
 
 Show = Callable[[Plot], Markup]
 
@@ -76,8 +76,7 @@ def _leaderboard(evidence: Evidence, _: Show) -> Section:
 
 def _profiles(evidence: Evidence, show: Show) -> Section:
     if len(evidence.problems) < 2:
-        one = "A profile is a distribution over problems; with one there is none."
-        parts = [macros.paragraph(one if evidence.problems else NONE_COMPLETE)]
+        parts = [macros.paragraph("A profile is a distribution over problems; with one there is none.")]
     else:
         caption = (
             "Solved by the median seed within so many times the best one's time. The score is the area up to "
@@ -92,23 +91,18 @@ def _profiles(evidence: Evidence, show: Show) -> Section:
 
 
 def _distributions(evidence: Evidence, show: Show) -> Section:
-    if not evidence.problems:
-        parts = [macros.paragraph(NONE_COMPLETE)]
-    else:
-        best = "the best that any run reached"
-        hard = {evidence.study.target(problem).at("hard") is not None for problem in evidence.problems}
-        end = " or, where there is none, ".join(
-            ["the problem's hard target"] * (True in hard) + [best] * (False in hard)
-        )
-        caption = (
-            "Fraction of all targets and seeds reached by then. The targets are 20 losses a problem, in equal ratios "
-            f"from the start to {end}; a line that ends low misses the last of them. A run that diverged or failed "
-            "misses all."
-        )
-        plots = [
-            show(Plot(f"ecdf-{axis}", f"By {axis}", caption, ranking.ecdf(evidence, axis))) for axis in _axes(evidence)
-        ]
-        parts = [macros.beside(plots), _untimed(evidence)]
+    best = "the best that any run reached"
+    hard = {evidence.study.target(problem).at("hard") is not None for problem in evidence.problems}
+    end = " or, where there is none, ".join(["the problem's hard target"] * (True in hard) + [best] * (False in hard))
+    caption = (
+        "Fraction of all targets and seeds reached by then. The targets are 20 losses a problem, in equal ratios "
+        f"from the start to {end}; a line that ends low misses the last of them. A run that diverged or failed "
+        "misses all."
+    )
+    plots = [
+        show(Plot(f"ecdf-{axis}", f"By {axis}", caption, ranking.ecdf(evidence, axis))) for axis in _axes(evidence)
+    ]
+    parts = [macros.beside(plots), _untimed(evidence)]
     return Section("ecdf", "Run-time distributions", parts)
 
 
@@ -148,7 +142,8 @@ def _learning_curves(evidence: Evidence, show: Show) -> Section:
     )
     axes = [(axis, title) for axis, title in ranking.UNITS.items() if axis != "seconds" or study.timings]
     selects = _problem_choices(study, "curves", Select("axis", "Axis:", "axis", axes))
-    return Section("curves", "Learning curves", [macros.paragraph(text), selects, *_each(study, own)])
+    said = [macros.paragraph(text)] * any(run.phase == "eval" for run in study.runs)
+    return Section("curves", "Learning curves", [*said, selects, *_each(study, own)])
 
 
 def _sensitivity(evidence: Evidence, show: Show) -> Section:
@@ -235,7 +230,7 @@ def _varied(evidence: Evidence, show: Show) -> Section:
 def _heights(evidence: Evidence, show: Show) -> Section:
     """Return the section on what an easier or a harder target would say; for one optimizer, one without parts."""
     key, title = "heights", "Easier and harder targets"
-    if not evidence.problems or len(evidence.study.optimizers) < 2:
+    if len(evidence.study.optimizers) < 2:
         return Section(key, title, [])
     figure = heights.heights(evidence)
     if figure is None:
@@ -265,7 +260,7 @@ def _heights(evidence: Evidence, show: Show) -> Section:
 def _cost(evidence: Evidence, show: Show) -> Section:
     key, title = "cost", "Steps and seconds"
     if not evidence.has("seconds"):
-        return Section(key, title, [macros.paragraph(NOT_TIMED if evidence.problems else NONE_COMPLETE)])
+        return Section(key, title, [macros.paragraph(NOT_TIMED)])
     scatter = ranking.costs(evidence)
     if not any(trace["x"] for trace in scatter["data"]):
         return Section(key, title, [macros.paragraph("No optimizer's median seed reached a target.")])
@@ -281,23 +276,24 @@ def _cost(evidence: Evidence, show: Show) -> Section:
 
 def _pairs(evidence: Evidence, show: Show) -> Section:
     key, title = "pairs", "Pair by pair"
-    if not evidence.problems or len(evidence.study.optimizers) < 2:
-        why = NONE_COMPLETE if not evidence.problems else "There is one optimizer, and no pair."
-        return Section(key, title, [macros.paragraph(why)])
+    if len(evidence.study.optimizers) < 2:
+        return Section(key, title, [macros.paragraph("There is one optimizer, and no pair.")])
     one = "With one seed no probability can be told."
     table = pairs.matrix(evidence)
     said = [pairs.marks(evidence), pairs.over_problems(evidence), pairs.other_orders(evidence)]
     parts = [table or macros.paragraph(one), *(macros.paragraph(text) for text in said if text)]
     found = evidence.critical_difference
     if found is None:
-        few = f"A critical-difference line takes {MIN_PROBLEMS} problems; here are {len(evidence.problems)}."
+        there = len(evidence.problems)
+        few = f"A critical-difference line takes {MIN_PROBLEMS} problems; here {'is' if there == 1 else 'are'} {there}."
         parts.append(macros.paragraph(few))
     else:
+        p = written(found.p, "{:.2g}")
         caption = (
-            f"Friedman's p is {found.p:.2g}: that all are alike is not ruled out, so one bar joins all."
+            f"Friedman's p is {p}: that all are alike is not ruled out, so one bar joins all."
             if found.p > pairs.ALPHA
             else f"Bars join those within {found.distance:.3g} ranks, Nemenyi's critical difference at 0.05 for "
-            f"problems like these; Friedman's p is {found.p:.2g}.{pairs.told_apart(evidence)}"
+            f"problems like these; Friedman's p is {p}.{pairs.told_apart(evidence)}"
         )
         figure = ranking.critical(evidence.study, found)
         parts.append(show(Plot("critical", "Mean ranks", caption, figure, "Critical-difference diagram")))
@@ -360,19 +356,6 @@ def _lost(run: RunRecord) -> list[tables.Cell]:
     return [(name, name), (run.phase, run.phase), (f"{run.trial}", run.trial), (f"{run.seed}", run.seed), (what, what)]
 
 
-def _intuition(evidence: Evidence, show: Show) -> Section:
-    """Return the section with paths on surfaces, which are no evidence."""
-    found = intuition.pictures(evidence.study)
-    names = ["Paths on a quadratic", "Paths on Rosenbrock's function", "Rate map"]
-    kinds = ["Contour map with paths", "Contour map with paths", "Map of rates"]
-    plots = [
-        show(Plot(f"intuition-{k}", names[k], caption, figure, kinds[k])) for k, (caption, figure) in enumerate(found)
-    ]
-    none = "None of these optimizers can be shown on a surface of two coordinates."
-    parts = [macros.paragraph(intuition.BANNER, "banner"), macros.beside(plots)] if plots else [macros.paragraph(none)]
-    return Section("intuition", "Intuition", parts)
-
-
 def _appendix(evidence: Evidence, _: Show) -> Section:
     return Section("appendix", "Appendix", appendix.parts(evidence.study))
 
@@ -401,7 +384,8 @@ def _untimed(evidence: Evidence) -> Markup:
     return Markup("") if evidence.has("seconds") else macros.paragraph(NOT_TIMED)
 
 
-SECTIONS: tuple[Callable[[Evidence, Show], Section], ...] = (
+Make = Callable[[Evidence, Show], Section]
+SECTIONS: tuple[Make, ...] = (
     _verdict,
     _learning_curves,
     _leaderboard,
@@ -414,6 +398,12 @@ SECTIONS: tuple[Callable[[Evidence, Show], Section], ...] = (
     _cost,
     _pairs,
     _health,
-    _intuition,
     _appendix,
 )
+COMPLETE = _profiles, _distributions, _varied, _heights, _cost, _pairs  # say nothing before a problem is complete
+
+
+def sections(evidence: Evidence, show: Show) -> list[Section]:
+    """Return the sections that a study has something for."""
+    made = [make(evidence, show) for make in SECTIONS if evidence.problems or make not in COMPLETE]
+    return [section for section in made if section.parts]

@@ -10,6 +10,7 @@ from gradstep.compare.evidence.evidence import Evidence
 from gradstep.compare.evidence.statistics import ENOUGH, Estimate, Unit
 from gradstep.compare.show.pages.templates import macros
 from gradstep.compare.show.wording import Cell, cost, counted
+from gradstep.text import written
 
 
 def sortable(caption: str, heads: Sequence[str], rows: Iterable[Sequence[Cell]], words: Sequence[int] = (0,)) -> Markup:
@@ -56,7 +57,7 @@ def bracketed(estimate: float, low: float, high: float, sure: bool, form: str = 
     """
     if math.isnan(estimate):
         return "-"
-    a, b, c = (form.format(x).replace("inf", "∞") for x in (estimate, low, high))
+    a, b, c = (written(x, form) for x in (estimate, low, high))
     if math.isnan(low) or (not sure and low == high):
         return a
     return f"{a} [{b}, {c}]" if sure else f"{a} ({b} to {c})"

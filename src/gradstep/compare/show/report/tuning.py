@@ -6,6 +6,7 @@ from gradstep.compare.evidence.evidence import Evidence, Rates
 from gradstep.compare.show.pages import plots
 from gradstep.compare.show.pages.plots import Figure, Look
 from gradstep.compare.show.report.looks import looks, marker
+from gradstep.text import written
 
 
 def sensitivity(evidence: Evidence, problem: str) -> Figure | None:
@@ -78,7 +79,7 @@ def usable(found: Rates) -> tuple[str, str]:
     if found.found is None:
         return "-", "-"
     if math.isnan(found.found.low):
-        return f"{found.found.value:.3g}", "0"
+        return written(found.found.value), "0"
     below, above = found.found.low == found.rates[0], found.found.high == found.rates[-1]
     more = " or more: all that was tried" if below and above else " or more, below" * below + " or more, above" * above
-    return f"{found.found.value:.3g}", f"{found.found.decades:.2g}{more}"
+    return written(found.found.value), f"{found.found.decades:.2g}{more}"
