@@ -1,6 +1,7 @@
 """What a user sees of a rule, a run and a stop before any is made: signatures, stubs, names, short texts."""
 
 import inspect
+import re
 import subprocess
 import sys
 
@@ -10,6 +11,7 @@ import pytest
 import gradstep as gs
 import stubs
 from gradstep import rules, stages
+from gradstep.form.equation import equation
 
 MISUSED = """\
 import gradstep as gs
@@ -74,6 +76,19 @@ def test_runs_and_stops_show_themselves_shortly():
     steps, seconds = gs.stop.steps(5), gs.stop.seconds(1.0)
     assert repr(steps | (steps & seconds)) == f"{steps!r} | ({steps!r} & {seconds!r})"
     assert "of 1 array," in repr(gs.Optimizer({"w": np.ones(2)}, "sgd"))
+
+
+def test_notebooks_show_optimizers_runs_and_equations():
+    opt = gs.Optimizer({"<w>": np.ones((2, 3)), "b": np.ones(3, np.float32)}, "adam", groups={"b": gs.sgd(lr=0.1)})
+    shown = opt._repr_html_()
+    assert "<w>" not in shown
+    assert "(2, 3), float64" in shown
+    assert re.findall("<th[^>]*>([^<]*)</th>", shown)[:3] == ["rule", "rule for b", "updates made"]
+    run = gs.Run(lambda x: (float(x @ x), 2 * x), np.ones(2), "sgd", lr=0.1, max_steps=2)
+    assert "it has not ended" in run._repr_html_()
+    list(run)
+    assert "2 steps are made" in run._repr_html_()
+    assert equation(gs.adam)._repr_latex_().startswith(r"$$\begin{aligned}")
 
 
 def test_what_a_prompt_prints_by_itself_is_short(tmp_path):

@@ -3,6 +3,7 @@
 import difflib
 import math
 from collections.abc import Iterable, Mapping
+from html import escape
 from inspect import get_annotations
 from numbers import Integral, Real
 from typing import Any, ClassVar, NoReturn, SupportsIndex, TypeVar
@@ -10,6 +11,13 @@ from typing import Any, ClassVar, NoReturn, SupportsIndex, TypeVar
 from gradstep.errors import GradstepAttributeError, GradstepTypeError, GradstepValueError
 
 T = TypeVar("T")
+
+
+def html_table(rows: Mapping[str, Any]) -> str:
+    """Return names and their values as a notebook shows them."""
+    cells = [(escape(key), escape(str(x))) for key, x in rows.items()]
+    lines = [f'<tr><th style="text-align: left">{a}</th><td style="text-align: left">{b}</td></tr>' for a, b in cells]
+    return f"<table><tbody>{''.join(lines)}</tbody></table>"
 
 
 # What one thing is called, here and in other libraries.

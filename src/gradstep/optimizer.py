@@ -22,6 +22,7 @@ from gradstep.form.chain import program
 from gradstep.form.hyper import Hyper, HyperView
 from gradstep.form.rule import Rule, Stage
 from gradstep.locks import refuse_reentry
+from gradstep.naming import html_table
 from gradstep.step import Own, Snapshot, joint_step
 from gradstep.step.face import Face, read_only
 from gradstep.step.groups import GroupValues, assign
@@ -40,6 +41,7 @@ class _Own:
 
 
 _OWN: Any = _Own()
+SHOWN = 20  # arrays in a notebook
 
 
 class Optimizer(Face):
@@ -510,6 +512,14 @@ class Optimizer(Face):
         others = "".join(f", {own!r} for {pattern!r}" for pattern, own in self._groups.stages.items())
         n = len(self._leaves)
         return f"<Optimizer {self.stage!r}{others} of {n} array{'s' * (n != 1)}, t={self.t}, {self.engine}>"
+
+    def _repr_html_(self) -> str:
+        own = {f"rule for {pattern}": own for pattern, own in self._groups.stages.items()}
+        named = zip(self._nest.names, self._leaves, strict=True)
+        arrays = {f"array {name}": f"{tuple(x.shape)}, {x.dtype}" for name, x in named}
+        shown = dict(list(arrays.items())[:SHOWN])
+        more = {"more arrays": len(arrays) - SHOWN} if len(arrays) > SHOWN else {}
+        return html_table({"rule": self.stage, **own, "updates made": self.t, "engine": self.engine, **shown, **more})
 
 
 @cache  # at the interpreter's end nothing can be imported

@@ -29,6 +29,9 @@ class OnDevice(StandIn):
         found = arrays.place(x)
         return found if found is not None and found.device == self.device else None
 
+    def reader(self, values):
+        return arrays.reader(values)
+
     def stream(self, x):
         return arrays.stream(x)
 

@@ -68,6 +68,9 @@ class StandIn:
             return None
         return Place(y.__array_interface__["data"][0], y.nbytes, 0)
 
+    def reader(self, values):
+        return None  # each array is looked at
+
     def stream(self, x):
         return self.current
 

@@ -222,6 +222,30 @@ def test_torchs_tensors_on_the_cpu_are_not_on_a_device():
     assert arrays.place(torch.ones(3)) is None
 
 
+def test_tensors_that_are_like_those_before_are_read_at_once():
+    torch = pytest.importorskip("torch")
+    values = [torch.ones(3, 4), torch.ones(2, dtype=torch.complex64)]
+    read = arrays.reader(values)
+    found = [x.clone() for x in values]
+    assert read(found) == [x.data_ptr() for x in found]
+    odd = [
+        None,
+        np.ones((3, 4), np.float32),
+        gs.rows([0], np.ones((1, 4), np.float32)),
+        torch.ones(4, 3),
+        torch.ones(4, 3).T,
+        torch.ones(3, 4).double(),
+        torch.ones(3, 4, device="meta"),
+        torch.ones(3, 4).to_sparse(),
+        torch.ones(3, 4, dtype=torch.complex64).conj().imag,
+    ]
+    for x in odd:
+        assert read([x, found[1]]) is None, x
+    assert read([found[0], found[1].conj()]) is None
+    assert arrays.reader([]) is None
+    assert arrays.reader([values[0], OnDevice(np.ones(3))]) is None
+
+
 @pytest.fixture
 def unknown_driver(monkeypatch):
     """Whether there is a driver is asked anew."""

@@ -103,6 +103,17 @@ def test_other_dtypes(dtype, cuda):
     assert all_bits(mine, opt) == all_bits(theirs, eager)
 
 
+def test_no_tensor_is_looked_at_by_itself_in_a_usual_step(cuda, monkeypatch):
+    """For many small ones that would be most of a step's time on the host."""
+    net = network()
+    opt = Optimizer(net.parameters(), "adam", engine="cuda")
+    trained(net, opt, 1)
+    looked = []
+    monkeypatch.setattr(cuda.drivers[0], "place", looked.append)
+    trained(net, opt, 2, 1)
+    assert looked == []
+
+
 def test_without_the_word_cuda_parameters_are_stepped_eagerly(cuda):
     net = network()
     opt = Optimizer(net.parameters(), "adam")

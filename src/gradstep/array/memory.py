@@ -2,6 +2,7 @@
 
 from bisect import bisect_right
 from collections.abc import Sequence
+from functools import cached_property
 from itertools import accumulate
 from operator import attrgetter
 from types import SimpleNamespace
@@ -87,9 +88,14 @@ class Regions:
         """Return True where any of many ranges that are not empty touches a region."""
         if not self.begins:
             return False
-        k = np.searchsorted(self.ends, begins, side="right")
-        inside = np.append(self.begins, np.iinfo(np.int64).max)[k] < ends
+        after, first = self._tables
+        inside = first[np.searchsorted(after, begins, side="right")] < ends
         return bool(np.any(inside & (begins < ends)))
+
+    @cached_property
+    def _tables(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The ends, and the begins with one more behind all."""
+        return np.array(self.ends, np.int64), np.array([*self.begins, np.iinfo(np.int64).max], np.int64)
 
 
 def apart(x: Any, regions: Regions) -> Any:

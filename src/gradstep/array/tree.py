@@ -8,6 +8,7 @@ from operator import itemgetter
 from typing import Any, TypeVar
 
 import array_api_compat
+import numpy as np
 
 from gradstep.array.namespaces import clothed, is_bare
 from gradstep.errors import GradstepTypeError, GradstepValueError
@@ -137,7 +138,7 @@ def flatten(tree: Any) -> tuple[Nest, list[Any]]:
 
 def is_array(x: Any) -> bool:
     """Return True for an array of some namespace."""
-    return array_api_compat.is_array_api_obj(x)
+    return array_api_compat.is_array_api_obj(x) and not isinstance(x, np.matrix)  # array-api-compat 1.11 takes one
 
 
 def _survey(tree: Any, name: str, names: list[str], leaves: list[Any], above: tuple[int, ...]) -> Node:

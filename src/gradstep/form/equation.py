@@ -135,6 +135,9 @@ class Equation:
         body = " \\\\\n".join(self._printed(printing.Latex))
         return f"\\begin{{aligned}}\n{body}\n\\end{{aligned}}"
 
+    def _repr_latex_(self) -> str:
+        return f"$${self.latex()}$$"
+
     def evaluate(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """Return the new theta, g and state, and what is summed, by the printed expressions, in float64.
 

@@ -30,7 +30,7 @@ from gradstep.loop.state import WITHIN, RunState
 from gradstep.loop.step import History, Step
 from gradstep.loop.stop import Point, Reason, Stop
 from gradstep.loop.user import Handed, raised
-from gradstep.naming import whole
+from gradstep.naming import html_table, whole
 from gradstep.optimizer import Optimizer
 from gradstep.rules.sgd import sgd
 
@@ -270,6 +270,13 @@ class Run(RunState):
         method = self.opt.stage if self._line is None else "lbfgs"
         end = "" if self.reason is None else f", ended: {self.reason.message}"
         return f"<Run by {method!s}, t={self.opt.t}{end}>"
+
+    def _repr_html_(self) -> str:
+        last = {"value": f"{self.history[-1].value:.6g}"} if self.history else {}
+        metrics = {key: f"{x:.6g}" for key, x in self.last_metrics.items()}
+        end = "it has not ended" if self.reason is None else self.reason.message
+        method = self.opt.stage if self._line is None else "lbfgs"
+        return html_table({"run by": method, "updates made": self.t, **last, **metrics, "end": end})
 
     def __iter__(self) -> Iterator[Step]:
         """Iterate over the steps from the current parameters to the end. After a ``break`` another loop goes on."""

@@ -180,12 +180,12 @@ def _identity(nest: Nest, params: Any, leaves: tuple[Any, ...]) -> Callable[[], 
 
     def same() -> bool:
         now: Any = pick(params)
+        if now is None or not all(now[k] is leaves[k] for k in single):  # those have a truth value, if with a warning
+            return False
         try:
-            if now != leaves:  # of tuples: it compares identities first, and arrays only where those differ
-                return False
+            return now == leaves  # of tuples: it compares identities first, and arrays only where those differ
         except (ValueError, RuntimeError, TypeError):  # the comparison of arrays says that it has no truth value
             return False
-        return all(now[k] is leaves[k] for k in single)  # those have one
 
     if same():
         return same

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradstep.engine.cuda import arrays, ptx
-from gradstep.engine.cuda.arrays import Place
+from gradstep.engine.cuda.arrays import Place, Reader
 from gradstep.engine.cuda.grid import NVPTX, Machine
 from gradstep.errors import DeviceError
 
@@ -40,6 +40,10 @@ class Driver(Protocol):
 
     def place(self, x: Any) -> Place | None:
         """Return where an array lies; None where it is no plain array on a device."""
+        ...
+
+    def reader(self, values: Sequence[Any]) -> Reader | None:
+        """Return a quicker way to the addresses of arrays like these than :meth:`place`, where there is one."""
         ...
 
     def stream(self, x: Any) -> int:
@@ -177,6 +181,10 @@ class NvidiaDriver:
         """Return where an array lies; None where it is no plain array on this device."""
         found = arrays.place(x)
         return found if found is not None and found.device == self.device else None
+
+    def reader(self, values: Sequence[Any]) -> Reader | None:
+        """Return a quicker way to the addresses of arrays like these than :meth:`place`, where there is one."""
+        return arrays.reader(values)
 
     def stream(self, x: Any) -> int:
         """Return the current stream of the library that made an array."""
