@@ -1,9 +1,10 @@
 """What a run costs beside its own time: many tiny runs on each backend, and whether the tables are equal.
 
-python benchmarks/clusters.py [--runs 1000] [--backends loky,dask,ray,shards]
+python benchmarks/clusters.py [--runs 1000] [--backends loky,dask,ray,shards] [--equal]
 
 A study is made on each with few runs, twice, and with all: what the last takes longer than the second is the runs', for
-both have the same start. ``shards`` are three studies in turn, merged.
+both have the same start. ``shards`` are three studies in turn, merged. ``--equal`` makes one study of two problems and
+three optimizers on each in place of that, and tells whether its runs and its table are those of one process.
 """
 
 import argparse
@@ -29,6 +30,38 @@ def studied(backend, seeds, jobs):
         return merge(parts, Path(folder) / "all")
 
 
+EQUAL = {
+    "optimizers": "sgd,momentum,adam",
+    "problems": ["digits-mlp", "quadratic"],
+    "seeds": 2,
+    "trials": 4,
+    "steps": 100,
+}
+
+
+def compared(backends, jobs):
+    """Print whether the study of ``EQUAL`` is that of one process, by each backend."""
+    alone = compare(**EQUAL, jobs=1)
+    print(f"{len(alone.runs)} runs of one study, beside those of one process")
+    for backend in backends:
+        if backend == "shards":
+            with tempfile.TemporaryDirectory() as folder:
+                parts = [f"{folder}/{k}" for k in (1, 2, 3)]
+                for k, part in enumerate(parts, 1):
+                    compare(**EQUAL, jobs=1, shard=f"{k}/3", out=part)
+                study = merge(parts, Path(folder) / "all")
+        else:
+            study = compare(**EQUAL, jobs=jobs, backend=backend)
+        runs, tables = timeless(study) == timeless(alone), table(study) == table(alone)
+        print(f"{backend:7}  runs equal: {runs}   table equal: {tables}", flush=True)
+
+
+def table(study):
+    """The table without what a clock has measured."""
+    blank = {"step_us": 0.0, "optimizer_us": 0.0}
+    return [replace(row, entries=tuple(replace(entry, **blank) for entry in row.entries)) for row in study.table()]
+
+
 def timeless(study):
     return sorted((replace(run, seconds=0.0) for run in study.runs), key=lambda run: run.key)
 
@@ -38,7 +71,11 @@ def main():
     parser.add_argument("--runs", type=int, default=1000)
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--backends", default="loky,dask,ray,shards")
+    parser.add_argument("--equal", action="store_true")
     asked = parser.parse_args()
+    if asked.equal:
+        compared(asked.backends.split(","), asked.jobs)
+        return
     alone = timeless(studied("loky", asked.runs, 1))
     print(f"{asked.runs} runs of one step, {asked.jobs} at a time")
     for backend in asked.backends.split(","):

@@ -89,7 +89,7 @@ def test_every_storage(way, dtype):
 def test_every_rule_with_low_state(name, state_dtype):
     if reason := CASES[name].rule.exceptions.get("smaller_state"):
         pytest.skip(reason)
-    check(CASES[name].alone(), np.dtype("float32"), state_dtype=state_dtype)
+    check(CASES[name].stage(), np.dtype("float32"), state_dtype=state_dtype)
 
 
 @pytest.mark.parametrize("shape", SHAPES)

@@ -141,7 +141,7 @@ def test_one_text_assembles_for_every_device_without_spills(is_wide, tmp_path):
     path = assembler()
     texts = {"joining": ptx.of(_joining(NVPTX)), "metered": text(gs.adamw, is_metered=True)}
     texts |= {str(x): text(gs.adam, *x, is_metered=True) for x in (STORED if is_wide else STORED[-1:])}
-    texts |= {name: text(CASES[name].stage()) for name in (RULES if is_wide else ["lamb"])}
+    texts |= {name: text(CASES[name].stage()) for name in (RULES if is_wide else ["lamb", "rmsprop", "ftrl"])}
     for name, body in texts.items():
         file = tmp_path / "k.ptx"
         file.write_text(body)

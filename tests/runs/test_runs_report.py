@@ -174,6 +174,12 @@ def test_a_log_axis_where_values_span_much_and_zeros_have_no_place_on_it():
     assert [trace["y"] for trace in chart("norms", grad_norm=[0.0, 0.0])["data"]] == [[0.0, 0.0]]
 
 
+def test_a_learning_rate_that_stays_has_no_chart():
+    assert chart("lr", lr=[0.1, 0.1, 0.2])
+    with pytest.raises(KeyError):
+        chart("lr", lr=[0.1, 0.1, 0.1])
+
+
 def test_a_long_curve_is_thinned_and_keeps_its_peaks():
     values = [1.0] * 50_000
     values[31_415], values[27_182] = 9.0, -9.0

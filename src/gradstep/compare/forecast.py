@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from gradstep.compare.evidence.spending import planned_runs
 from gradstep.compare.evidence.statistics.power import power
-from gradstep.compare.making import thread_pools
+from gradstep.compare.making import on_one_thread
 from gradstep.compare.processes import EndedError, apart
 from gradstep.compare.protocol import Plan, hyper_of, parts, totals, train
 from gradstep.compare.record import PlannedRun
@@ -101,7 +101,7 @@ def _seconds(plan: Plan, label: str) -> float:
 
 
 def _timed(planned: PlannedRun) -> float:
-    with thread_pools(planned.problem, planned.source).limit(limits=1):
+    with on_one_thread(planned):
         began = time.perf_counter()
         run = train(planned)
         return time.perf_counter() - began if run.error is None else math.nan

@@ -1,11 +1,12 @@
 """One run made, on one thread: in this process, or in one apart that it may end."""
 
-from collections.abc import Callable
-from contextlib import chdir, suppress
+from collections.abc import Callable, Generator
+from contextlib import chdir, contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from gradstep.compare.one_thread import OneThread
 from gradstep.compare.processes import EndedError, apart
 from gradstep.compare.protocol import problem_of, train
 from gradstep.compare.record import PlannedRun, RunRecord, Source
@@ -19,8 +20,11 @@ def alone(todo: PlannedRun) -> RunRecord:
 
     The next one begins in the folder in which this one began, whatever the problem changes to.
     """
-    with chdir(Path.cwd()), thread_pools(todo.problem, todo.source).limit(limits=1):
-        return train(todo)
+    with chdir(Path.cwd()), on_one_thread(todo) as pools:
+        run = train(todo)
+        while pools.look():  # a library that the run has loaded had all cores until now
+            run = train(todo)
+        return run
 
 
 def tried(todo: PlannedRun, call: Callable[..., RunRecord] = apart, *before: Any) -> RunRecord:
@@ -46,11 +50,17 @@ def tried(todo: PlannedRun, call: Callable[..., RunRecord] = apart, *before: Any
     return RunRecord(*todo.key, todo.hyper, *([], [], [], [], {}), error=error)
 
 
-@cache
-def thread_pools(problem: str, source: Source | None) -> Any:
-    """The thread pools of this process, looked for after the problem has loaded the libraries that bring them."""
-    import threadpoolctl
+@contextmanager
+def on_one_thread(todo: PlannedRun) -> Generator[OneThread]:
+    """Limit the thread pools of this process within the block, with those that the run's problem loads as it begins."""
+    with OneThread() as pools:
+        _load(todo.problem, todo.source)
+        pools.look()
+        yield pools
 
+
+@cache
+def _load(problem: str, source: Source | None) -> None:
+    """Begin a run of a problem: its libraries are loaded then, and what is computed once for all runs is there."""
     with suppress(GradstepError, SystemExit):  # the run will tell
         problem_of(problem, source).begin(0)
-    return threadpoolctl.ThreadpoolController()

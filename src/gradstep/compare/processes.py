@@ -3,6 +3,7 @@
 import contextlib
 import os
 import re
+import signal
 import threading
 import time
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import Any, TypeVar
 
+from gradstep.compare.one_thread import ENVIRONMENT
 from gradstep.compare.signals import deferred_signals
 from gradstep.errors import GradstepError
 
@@ -30,8 +32,10 @@ class EndedError(GradstepError):
 def end_with(parent: int) -> None:
     """End this process, from now on, when ``parent``, which started it, is gone: killed, it could not end it.
 
-    To be called first of all. The number is told by the parent, since it may be gone by now.
+    To be called first of all. The number is told by the parent, since it may be gone by now. A forked process has the
+    parent's handler of SIGTERM, which raises, and is ended by that signal in silence.
     """
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
     def watch() -> None:
         while os.getppid() == parent:
@@ -85,7 +89,9 @@ class Apart:
             self.end()  # its process may have ended by itself; loky would start another one and not see that one's end
         with deferred_signals():
             if self._executor is None:
-                self._executor = ProcessPoolExecutor(1, timeout=IDLE, initializer=end_with, initargs=(os.getpid(),))
+                self._executor = ProcessPoolExecutor(
+                    1, timeout=IDLE, initializer=end_with, initargs=(os.getpid(),), env=ENVIRONMENT
+                )
             return self._executor.submit(_called, str(Path.cwd()), function, arguments)
 
 

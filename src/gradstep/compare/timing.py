@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from gradstep.array.tree import flatten
-from gradstep.compare.making import thread_pools
+from gradstep.compare.making import on_one_thread
 from gradstep.compare.processes import EndedError, apart
 from gradstep.compare.protocol import problem_of, started
 from gradstep.compare.record import PlannedRun, Timing
@@ -34,7 +34,7 @@ def measure(planned: PlannedRun, rate: str | None) -> Timing:
 
 def _timed(planned: PlannedRun) -> Timing:
     try:
-        with thread_pools(planned.problem, planned.source).limit(limits=1), np.errstate(all="ignore"):
+        with on_one_thread(planned), np.errstate(all="ignore"):
             return _measured(planned)
     except (GradstepError, SystemExit):
         return _untimed(planned)

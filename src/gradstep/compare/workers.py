@@ -13,7 +13,7 @@ from gradstep.compare.clusters.dask_cluster import dask_cluster
 from gradstep.compare.clusters.dispatch import WAIT, Lead
 from gradstep.compare.clusters.parcel import Parcel
 from gradstep.compare.clusters.ray_cluster import ray_cluster
-from gradstep.compare.making import alone, thread_pools, tried
+from gradstep.compare.making import alone, tried
 from gradstep.compare.processes import end_with
 from gradstep.compare.record import Made, PlannedRun, RunRecord, Source
 from gradstep.compare.signals import deferred_signals
@@ -23,7 +23,7 @@ from gradstep.text import sentence
 HANDED_OUT = 3  # runs for each worker, at most, that joblib has handed out before it needs them
 FEW = 4  # runs for each worker of a backend that gives all results at once
 MOST_JOBS = 1024
-LOKY, THREADING = "loky", "threading"
+LOKY = "loky"
 OURS = (LOKY, "multiprocessing")  # backends whose processes belong to this one
 CLUSTERS = {"dask": dask_cluster, "ray": ray_cluster}
 
@@ -105,7 +105,7 @@ class Workers:
             return
         with ExitStack() as held:
             try:
-                held.enter_context(joblib.parallel_config(backend=self.backend, **_watched(self.backend)))
+                held.enter_context(joblib.parallel_config(backend=self.backend, **_settings(self.backend)))
             except (ValueError, ImportError, TypeError) as error:
                 raise GradstepValueError(f"backend {self.backend}: {sentence(error)}.") from error
             yield lambda planned: map(Made, self._make(planned))
@@ -117,29 +117,15 @@ class Workers:
             todo, left = planned, {run.key: run for run in planned}
             suspects = planned = []
             try:
-                with self._limited(todo):
-                    for run in self._together(todo):
-                        del left[run.key]
-                        yield run
+                for run in self._together(todo):
+                    del left[run.key]
+                    yield run
             except BrokenProcessPool:
                 # Whichever was at fault is among those that had been handed out: the first that are left.
                 planned = list(left.values())
                 suspects, planned = planned[: HANDED_OUT * self.jobs], planned[HANDED_OUT * self.jobs :]
             for todo in suspects:
                 yield tried(todo)
-
-    @contextmanager
-    def _limited(self, planned: list[PlannedRun]) -> Generator[None]:
-        """Keep the thread pools of this process at one thread while runs are made in it by threads.
-
-        Each run has a limit of its own, and gives back at its end what it found: without this, all cores, while others
-        are not at their end.
-        """
-        with ExitStack() as held:
-            if self.backend == THREADING:
-                for problem, source in dict.fromkeys((todo.problem, todo.source) for todo in planned):
-                    held.enter_context(thread_pools(problem, source).limit(limits=1))
-            yield
 
     def _together(self, planned: list[PlannedRun]) -> Generator[RunRecord]:
         import joblib
@@ -173,6 +159,7 @@ class Workers:
             raise
 
 
-def _watched(backend: str) -> dict[str, Any]:
-    """Return the settings of joblib by which the processes of a backend end with this one, however that ends."""
-    return {"initializer": end_with, "initargs": (os.getpid(),)} if backend in OURS else {}
+def _settings(backend: str) -> dict[str, Any]:
+    """Return joblib's settings: its processes end with this one, however that ends; libraries there have one thread."""
+    watched = {"initializer": end_with, "initargs": (os.getpid(),)} if backend in OURS else {}
+    return watched | ({"inner_max_num_threads": 1} if backend == LOKY else {})

@@ -42,13 +42,14 @@ def write_report(folder: Folder, title: str, summary: Summary, warnings: Sequenc
 
 
 def _charts(summary: Summary) -> dict[str, tuple[str, Figure]]:
-    """Identifier -> heading and figure; columns without a number are left out."""
+    """Identifier -> heading and figure; columns without a number are left out, and a learning rate that stays."""
     metrics = tuple(sorted(key for key in summary.curves if "/" in key))
     wanted = {**_CHARTS, **({"metrics": ("Metrics", "value", metrics)} if metrics else {})}
     out: dict[str, tuple[str, Figure]] = {}
     for key, (heading, axis, columns) in wanted.items():
         curves = {column: summary.curves[column].thinned() for column in columns if column in summary.curves}
-        if curves:
+        is_still = key == "lr" and len(set(curves["lr"].values if curves else ())) == 1  # "In numbers" has it
+        if curves and not is_still:
             out[key] = heading, _chart(axis, curves if key != "norms" else _positive(curves))
     return out
 

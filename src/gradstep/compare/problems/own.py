@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import math
 import sys
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -218,8 +219,30 @@ def unchanged(path: Path, source: bytes, sha256: str | None) -> str:
 
 def _quietly(function: Any, *arguments: Any, **keywords: Any) -> Any:
     """Return the function's result; output of the user's code goes to stderr, because stdout may be JSON."""
-    with contextlib.redirect_stdout(sys.stderr):
+    with _aside:
         return function(*arguments, **keywords)
+
+
+class _Aside:
+    """Blocks in which stdout is stderr; of several threads they may overlap, and the last that ends puts it back."""
+
+    def __init__(self) -> None:
+        self.lock, self.blocks = threading.Lock(), 0
+
+    def __enter__(self) -> None:
+        with self.lock:
+            if not self.blocks:
+                self.before, sys.stdout = sys.stdout, sys.stderr
+            self.blocks += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self.lock:
+            self.blocks -= 1
+            if not self.blocks:
+                sys.stdout = self.before
+
+
+_aside = _Aside()
 
 
 def _cursor(own: OwnProblem) -> Cursor:

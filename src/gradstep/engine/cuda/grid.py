@@ -16,6 +16,7 @@ from gradstep.engine.cpu.llvm import I32, I64, Function, declared, i64
 
 WIDTH = 16  # bytes of one access to memory, at most
 THREADS = 256  # of a block, at most
+BLOCKS = 1  # that a multiprocessor has room for at least: a thread may have 255 registers
 _PLACE = ("tid", "ctaid", "ntid", "nctaid")  # thread, block, threads of a block, blocks
 
 
@@ -53,8 +54,9 @@ class Machine:
         text = str(module)
         if not self.has_grids:
             return text
-        # Else registers are shared out for blocks of 1024 threads, and some kernels have too few.
-        return re.sub(r"^(define ptx_kernel .*\))$", rf'\1 "nvvm.maxntid"="{THREADS}"', text, flags=re.MULTILINE)
+        # Else the assembler shares out registers for blocks of 1024 threads, or for many blocks, and spills some.
+        bounds = f'"nvvm.maxntid"="{THREADS}" "nvvm.minctasm"="{BLOCKS}"'
+        return re.sub(r"^(define ptx_kernel .*\))$", rf"\1 {bounds}", text, flags=re.MULTILINE)
 
 
 NVPTX = Machine("nvptx64-nvidia-cuda", 1, "e-p6:32:32-i64:64-i128:128-i256:256-v16:16-v32:32-n16:32:64")
