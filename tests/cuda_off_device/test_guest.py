@@ -212,6 +212,30 @@ def test_a_bad_gradient_on_one_device_changes_nothing_on_the_other(cuda):
             opt.step()
 
 
+@pytest.mark.parametrize("is_lost", [False, True], ids=["once", "for good"])
+def test_a_device_that_fails_behind_another_is_tried_again(is_lost, cuda, monkeypatch):
+    a, b = (torch.nn.Parameter(torch.ones(4).to(f"cuda:{k}")) for k in (0, 1))
+    opt = Optimizer([a, b], "torch.SGD", lr=1.0, engine="cuda")
+    a.grad, b.grad = (torch.ones(4).to(x.device) for x in (a, b))
+    launch, failed = cuda.drivers[1].launch, []
+
+    def failing(launches, done, stream):
+        if [x.function[0] for x in launches] != ["look"] and (is_lost or not failed):  # not what is only rehearsed
+            failed.append(True)
+            raise DeviceError("the device could not start a kernel.")
+        launch(launches, done, stream)
+
+    monkeypatch.setattr(cuda.drivers[1], "launch", failing)
+    if is_lost:
+        with pytest.raises(DeviceError, match="these have not: go on from a checkpoint") as error:
+            opt.step()
+        assert clear(error)
+    else:
+        opt.step()
+    assert failed
+    assert (a.tolist(), b.tolist()) == ([0.0] * 4, [float(is_lost)] * 4)
+
+
 def test_a_norm_over_two_devices_is_refused(cuda):
     net, beside = network(), torch.nn.Parameter(torch.ones(5))
     opt = Optimizer([*net.parameters(), beside], RULES["clipped"][0], engine="cuda")

@@ -6,7 +6,14 @@ from typing import Any
 
 from gradstep.array.namespaces import one_number
 from gradstep.checkpoint.transfer import uninterrupted
-from gradstep.errors import GradstepTypeError, GradstepValueError, InUseError, NonFiniteError, ScalarError
+from gradstep.errors import (
+    DeviceError,
+    GradstepTypeError,
+    GradstepValueError,
+    InUseError,
+    NonFiniteError,
+    ScalarError,
+)
 from gradstep.form.chain import program
 from gradstep.interop.settings import Setting, Settings
 from gradstep.interop.torch.bucket import Bucket, Member
@@ -136,7 +143,16 @@ class Buckets:
                 if bucket.step.progress is before:
                     bucket.update(grads, self.policy, taken)
 
-        uninterrupted(act)()
+        try:
+            uninterrupted(act)()
+        except DeviceError as error:  # what failed was tried a second time
+            made = [bucket.step.progress is not before for bucket, before in self._begun]
+            if any(made) and not all(made):
+                raise DeviceError(
+                    f"{error} Parameters elsewhere have made this step, and these have not: go on from a checkpoint."
+                ) from error
+            if not all(made):
+                raise
         return True
 
     @staticmethod
