@@ -1,13 +1,16 @@
 """What editors and type checkers read of rules and stages: a class for each, with hyperparameters and docstring.
 
-``python tests/stubs.py`` writes ``__init__.pyi`` beside the lists of rules and of stages: run it after a change of one.
+``python tests/stubs.py`` writes ``__init__.pyi`` beside the lists of rules and of stages, and ``minimize.pyi`` with the
+options of a run and an optimizer: run it after a change of one.
 """
 
+import inspect
 from pathlib import Path
 from types import ModuleType
 
 import gradstep
 from gradstep import rules, stages
+from gradstep.loop.minimize import minimize
 from gradstep.rule import Rule
 
 HEAD = """\
@@ -42,6 +45,32 @@ def stub(module: ModuleType) -> str:
     return HEAD.format(what=what, names=names) + "".join(_text(getattr(module, name), name) for name in names)
 
 
+MINIMIZE = """\
+# Written by `python tests/stubs.py`: what editors read of `gs.minimize`, whose options are those of a run and an optimizer.
+import collections.abc
+import os
+import typing
+from types import NoneType
+from typing import Any, Literal, Union
+
+import gradstep.loop.plateau
+import gradstep.loop.stop
+from scipy.optimize import OptimizeResult
+
+def minimize(
+{parameters}
+) -> OptimizeResult:
+    \"\"\"{doc}\"\"\"
+"""
+
+
+def stub_of_minimize() -> str:
+    """Return the stub of ``gradstep.loop.minimize``."""
+    shown = [f"    {x}," for x in inspect.signature(minimize).parameters.values()]
+    shown.insert(3, "    *,")
+    return MINIMIZE.format(parameters="\n".join(shown), doc=minimize.__doc__)
+
+
 def path(module: ModuleType) -> Path:
     """Return where the stub lies."""
     return Path(str(module.__file__)).with_suffix(".pyi")
@@ -50,3 +79,4 @@ def path(module: ModuleType) -> Path:
 if __name__ == "__main__":
     for module in (rules, stages):
         path(module).write_text(stub(module), "utf-8")
+    Path(inspect.getfile(minimize)).with_suffix(".pyi").write_text(stub_of_minimize(), "utf-8")

@@ -4,6 +4,7 @@ import inspect
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -23,6 +24,8 @@ gs.adam(lr="fast")  # wrong
 gs.clip_by_global_norm(norm=1.0)  # wrong
 gs.chain(gs.adam, gs.ema(0.9))
 gs.Optimizer({}, gs.sgd)
+gs.minimize(len, 0.0, "adam", lr=0.1, max_steps=3, groups={}, tol=1e-3)
+gs.minimize(len, 0.0, "adam", max_steps="three")  # wrong
 """
 WRONG = [i for i, line in enumerate(MISUSED.splitlines(), 1) if line.endswith("# wrong")]
 
@@ -30,6 +33,16 @@ WRONG = [i for i, line in enumerate(MISUSED.splitlines(), 1) if line.endswith("#
 @pytest.mark.parametrize("module", [rules, stages], ids=["rules", "stages"])
 def test_stubs_are_those_of_the_registry(module):
     assert stubs.path(module).read_text("utf-8") == stubs.stub(module), "run: python tests/stubs.py"
+
+
+def test_the_options_of_minimize_are_shown():
+    shown = inspect.signature(gs.minimize).parameters
+    for other in (gs.Run, gs.Optimizer):
+        names = [x.name for x in inspect.signature(other).parameters.values() if x.kind is x.KEYWORD_ONLY]
+        assert set(names) <= shown.keys()
+    assert {"callback", "args", "method", "jac", "tol", "hyper"} <= shown.keys()
+    stub = Path(inspect.getfile(gs.minimize)).with_suffix(".pyi")
+    assert stub.read_text("utf-8") == stubs.stub_of_minimize(), "run: python tests/stubs.py"
 
 
 @pytest.mark.process

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from inspect import signature
+from inspect import Parameter, Signature, signature
 from typing import TYPE_CHECKING, Any
 
 from gradstep.array.namespaces import copied
@@ -12,6 +12,7 @@ from gradstep.loop.batches import UsedUpError
 from gradstep.loop.evaluation import Evaluated
 from gradstep.loop.run import Run
 from gradstep.loop.stop import Kind, Reason, plateau, steps
+from gradstep.optimizer import Optimizer
 
 if TYPE_CHECKING:
     from scipy.optimize import OptimizeResult
@@ -103,6 +104,21 @@ _NAMES = {
     "maxfev": "max_evaluations",
     "tol": "grad_norm",
 }
+
+
+def _shown() -> Signature:
+    """Return the signature with all options by name: this module's, those of a run and an optimizer, SciPy's."""
+    own, *others = (signature(x).parameters.values() for x in (minimize, Run, Optimizer))
+    found = {x.name: x for x in own}
+    del found["options"]
+    for x in (x for each in others for x in each if x.kind is Parameter.KEYWORD_ONLY):
+        found.setdefault(x.name, x)
+    for name in (*_NAMES, "jac"):
+        found[name] = Parameter(name, Parameter.KEYWORD_ONLY, default=None, annotation=Any)
+    return Signature([*found.values(), Parameter("hyper", Parameter.VAR_KEYWORD, annotation=Any)], return_annotation=signature(minimize).return_annotation)
+
+
+minimize.__signature__ = _shown()  # pyright: ignore[reportFunctionMemberAccess]
 
 
 def _ours(own: dict[str, Any], options: dict[str, Any], args: tuple[Any, ...]) -> dict[str, Any]:
