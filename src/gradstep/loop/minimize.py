@@ -115,7 +115,8 @@ def _shown() -> Signature:
         found.setdefault(x.name, x)
     for name in (*_NAMES, "jac"):
         found[name] = Parameter(name, Parameter.KEYWORD_ONLY, default=None, annotation=Any)
-    return Signature([*found.values(), Parameter("hyper", Parameter.VAR_KEYWORD, annotation=Any)], return_annotation=signature(minimize).return_annotation)
+    found["hyper"] = Parameter("hyper", Parameter.VAR_KEYWORD, annotation=Any)
+    return Signature([*found.values()], return_annotation="OptimizeResult")
 
 
 minimize.__signature__ = _shown()  # pyright: ignore[reportFunctionMemberAccess]

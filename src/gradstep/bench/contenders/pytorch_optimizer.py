@@ -42,7 +42,11 @@ RULES = {
     "stable_adamw": "StableAdamW",
     "yogi": "Yogi",
 }
-SETTINGS: dict[str, dict[str, Any]] = {"Kron": {"precondition_frequency": 1}, "SM3": {"momentum": 0.9}}
+SETTINGS: dict[str, dict[str, Any]] = {
+    "Kron": {"precondition_frequency": 1},
+    "SGDW": {"momentum": 0.9},
+    "SM3": {"momentum": 0.9},
+}
 
 
 class PytorchOptimizer(TorchStep):
