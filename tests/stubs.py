@@ -46,7 +46,7 @@ def stub(module: ModuleType) -> str:
 
 
 MINIMIZE = """\
-# Written by `python tests/stubs.py`: what editors read of `gs.minimize`, whose options are those of a run and an optimizer.
+# Written by `python tests/stubs.py`: what editors read of `gs.minimize`.
 import collections.abc
 import os
 import typing
