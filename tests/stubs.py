@@ -57,6 +57,10 @@ import gradstep.loop.plateau
 import gradstep.loop.stop
 from scipy.optimize import OptimizeResult
 
+DEFAULT_STEPS: int
+called: Any  # this and the next are for the package alone
+summary: Any
+
 def minimize(
 {parameters}
 ) -> OptimizeResult:

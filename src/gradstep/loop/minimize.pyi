@@ -9,6 +9,10 @@ import gradstep.loop.plateau
 import gradstep.loop.stop
 from scipy.optimize import OptimizeResult
 
+DEFAULT_STEPS: int
+called: Any  # this and the next are for the package alone
+summary: Any
+
 def minimize(
     value_and_grad: collections.abc.Callable[..., typing.Any] | None = None,
     x0: Any = None,
