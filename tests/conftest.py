@@ -120,7 +120,7 @@ class _Passed:
         self.path, self.names = Path(path), []
 
     def pytest_runtest_logreport(self, report):
-        if report.when == "call" and (report.passed or hasattr(report, "wasxfail")):
+        if report.when == "call" and report.passed:
             self.names.append(report.nodeid)
 
     def pytest_sessionfinish(self):

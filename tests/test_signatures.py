@@ -41,6 +41,8 @@ def test_the_options_of_minimize_are_shown():
         names = [x.name for x in inspect.signature(other).parameters.values() if x.kind is x.KEYWORD_ONLY]
         assert set(names) <= shown.keys()
     assert {"callback", "args", "method", "jac", "tol", "hyper"} <= shown.keys()
+    given = {name: x.default for name, x in shown.items() if x.kind is x.KEYWORD_ONLY} | {"max_steps": 2}
+    assert gs.minimize(lambda x: (float(x @ x), 2 * x), np.ones(2), "sgd", **given).nit == 2
     stub = Path(inspect.getfile(gs.minimize)).with_suffix(".pyi")
     assert stub.read_text("utf-8") == stubs.stub_of_minimize(), "run: python tests/stubs.py"
 

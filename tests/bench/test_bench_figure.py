@@ -7,7 +7,7 @@ import pytest
 
 pytest.importorskip("matplotlib")
 
-from gradstep.bench.contenders import KINDS, OURS
+from gradstep.bench.contenders import KINDS, ON_DEVICE, OURS
 from gradstep.bench.figure import against_size, look, scaling
 from gradstep.bench.results import Measured, Result
 from gradstep.bench.scaling import Speedup
@@ -74,5 +74,6 @@ def test_scaling_has_four_panels():
 
 
 def test_nobody_looks_like_another():
-    looks = {name: tuple(str(look(name)[key]) for key in ("color", "linestyle", "marker")) for name in KINDS}
-    assert len(set(looks.values())) == len(KINDS)
+    for kinds in (KINDS, ON_DEVICE):
+        looks = {name: tuple(str(look(name)[key]) for key in ("color", "linestyle", "marker")) for name in kinds}
+        assert len(set(looks.values())) == len(kinds)

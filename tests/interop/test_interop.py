@@ -44,7 +44,7 @@ except ModuleNotFoundError as error:
 """
     told = script(code, KERAS_BACKEND="tensorflow").strip()
     assert told == (
-        "gs.interop.keras: keras is here and asks for 'tensorflow', which is not; set KERAS_BACKEND=torch or jax "
+        "gs.interop.keras: keras is installed, and needs 'tensorflow', which is not; set KERAS_BACKEND=torch or jax "
         "before Python starts, or install it."
     )
 

@@ -19,7 +19,7 @@ import sys
 from gradstep.cli import main
 from gradstep.compare import workers
 if sys.argv.pop(1) == "unwatched":
-    workers._watched = lambda backend: {}
+    workers._settings = lambda backend: {}
 sys.exit(main())
 """
 CALL = ["compare", "quadratic", "--optimizers", "adam,sgd,momentum", "--seeds", "3", "--trials", "4"]

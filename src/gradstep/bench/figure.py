@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from gradstep.bench.contenders import KINDS, OURS
+from gradstep.bench.contenders import KINDS, ON_DEVICE, OURS
 from gradstep.bench.results import Result
 from gradstep.bench.scaling import Speedup
 
@@ -134,7 +134,7 @@ def draw(panels: Sequence[Panel], columns: int) -> str:
         handles: dict[str, Any] = {}
         for k, panel in enumerate(panels):
             handles |= _draw(figure.add_subplot(rows, columns, k + 1, facecolor="#ffffff"), panel, f"panel{k}")
-        order = [name for name in KINDS if name in handles]
+        order = [name for name in KINDS | ON_DEVICE if name in handles]
         figure.tight_layout(rect=(0, 0, 1 - LEGEND / figure.get_figwidth(), 1))
         figure.legend([handles[n] for n in order], order, loc="center right", frameon=False)
         out = io.StringIO()
@@ -167,10 +167,11 @@ def _ideal(axes: Any, panel: Panel) -> None:
 
 def look(name: str) -> dict[str, Any]:
     """Colour, dash and marker of a contender."""
-    family = [kind.name for kind in KINDS.values() if kind.library == KINDS[name].library]
+    kinds = KINDS if name in KINDS else ON_DEVICE
+    family = [kind.name for kind in kinds.values() if kind.library == kinds[name].library]
     k = family.index(name)
     return {
-        "color": COLOURS[KINDS[name].library],
+        "color": COLOURS[kinds[name].library],
         "linestyle": DASHES[k],
         "marker": MARKERS[k],
         "markersize": 4,

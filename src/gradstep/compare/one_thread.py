@@ -31,7 +31,11 @@ class OneThread:
     def __enter__(self) -> Self:
         with _here.lock:
             _here.blocks += 1
-        self.look()
+        try:
+            self.look()
+        except BaseException:
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -4,6 +4,7 @@ import contextlib
 import os
 import re
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -33,9 +34,12 @@ def end_with(parent: int) -> None:
     """End this process, from now on, when ``parent``, which started it, is gone: killed, it could not end it.
 
     To be called first of all. The number is told by the parent, since it may be gone by now. A forked process has the
-    parent's handler of SIGTERM, which raises, and is ended by that signal in silence.
+    parent's handler of SIGTERM, which raises, and is ended by that signal in silence. Nor does loky, where psutil is
+    installed, take data that a problem loads for a leak: it would end the process in the midst of its calls.
     """
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    if (executor := sys.modules.get("joblib.externals.loky.process_executor")) is not None:
+        vars(executor)["_MAX_MEMORY_LEAK_SIZE"] = float("inf")
 
     def watch() -> None:
         while os.getppid() == parent:

@@ -103,8 +103,8 @@ def refuse(given: Mapping[str, Any]) -> None:
     """
     reasons = {
         "batches": "compares values, and with batches they may be random; take a rule, such as adam",
-        "rng": "compares values, and with rng they may be random; take a rule, such as adam, or give a generator that "
-        "only makes the data another name",
+        "rng": "compares values, and with rng they may be random; take a rule, such as adam, or, if the "
+        "generator only makes the data, pass it under another name",
         "bounds": "has no bounds; take a rule, such as adam, or scipy.optimize.minimize(method='L-BFGS-B')",
         "project": "would leave its line by project=; take a rule, such as adam",
         "on_plateau": "has no learning rate that could be lowered",

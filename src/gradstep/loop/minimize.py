@@ -133,6 +133,9 @@ def _ours(own: dict[str, Any], options: dict[str, Any], args: tuple[Any, ...]) -
     given = {key: x for key, x in own.items() if x is not None} | options
     for theirs, ours in _NAMES.items():
         if theirs in given:
+            if given[theirs] is None:
+                del given[theirs]
+                continue
             if given.get(ours) is not None:
                 raise GradstepTypeError(f"{theirs} and {ours} are two names of one thing; give one of them.")
             given[ours] = given.pop(theirs)

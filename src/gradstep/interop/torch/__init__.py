@@ -59,7 +59,7 @@ class Optimizer(torch.optim.Optimizer):
     DeviceError
         When a CUDA device cannot do its part; the text says whether anything was changed.
     NonFiniteError
-        For a parameter or gradient that is not finite. Whatever is raised, nothing has been changed.
+        For a parameter or gradient that is not finite. Whatever but DeviceError is raised, nothing has been changed.
     InUseError
         For a step, a new group or another state within its own step, by a signal handler; also when that asks for the
         state while arrays are being written.

@@ -171,12 +171,17 @@ class Bucket:
         else:
             self.step.rehearse(grads, self.values, policy, taken=taken)
 
-    def update(self, grads: "tuple[Any, ...] | Rows", policy: str, taken: Mapping[str, float]) -> bool:
-        """Make a step with these numbers, tell autograd of it, and count it; false where it was left out."""
+    def update(
+        self, grads: "tuple[Any, ...] | Rows", policy: str, taken: Mapping[str, float], times: int | None = None
+    ) -> bool:
+        """Make a step with these numbers, tell autograd of it, and count it; false where it was left out.
+
+        Where a parameter is named several times it makes as many updates, or what is missing of them: ``times``.
+        """
         if self.step.t == 0 and self._starts_at_parameters:
             self.step.reset(self.values)  # they may have been loaded since; torch makes a state in the first step too
         try:
-            return all(self._updated(grads, policy, taken) for _ in range(self.times))
+            return all(self._updated(grads, policy, taken) for _ in range(times or self.times))
         finally:  # an interrupt may come out of a step that was made
             self.settle()
 

@@ -137,17 +137,19 @@ class Buckets:
                     raise
                 return False
         self._begun = [(bucket, bucket.step.progress) for bucket, _ in ready]
+        ends = [bucket.step.t + bucket.times for bucket, _ in ready]
 
         def act() -> None:
-            for (bucket, before), (_, grads) in zip(self._begun, ready, strict=True):
-                if bucket.step.progress is before:
-                    bucket.update(grads, self.policy, taken)
+            for (bucket, grads), end in zip(ready, ends, strict=True):
+                if bucket.step.t < end:
+                    bucket.update(grads, self.policy, taken, end - bucket.step.t)
 
         try:
             uninterrupted(act)()
         except DeviceError as error:  # what failed was tried a second time
-            made = [bucket.step.progress is not before for bucket, before in self._begun]
-            if any(made) and not all(made):
+            made = [bucket.step.t == end for (bucket, _), end in zip(ready, ends, strict=True)]
+            if any(bucket.step.progress is not before for bucket, before in self._begun) and not all(made):
+                self._begun = []
                 raise DeviceError(
                     f"{error} Parameters elsewhere have made this step, and these have not: go on from a checkpoint."
                 ) from error

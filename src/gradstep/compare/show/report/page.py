@@ -1,4 +1,4 @@
-"""The page: its sections, each a function of the study's evidence that says so where it has no data."""
+"""The page: its sections, each a function of the study's evidence; those that have no data yet are left out."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
