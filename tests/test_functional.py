@@ -291,3 +291,24 @@ class TestManyArrays:
         every = [*params.values(), *(x for own in state.slots.values() for x in own.values()), *grads.values()]
         for i, x in enumerate(every):
             assert not any(np.shares_memory(x, y) for y in every[i + 1 :])
+
+
+@pytest.mark.parametrize(
+    ("t", "message"), [(-1, "must be at least 0"), ("2", "must be an integer"), (2.5, "must be an integer")]
+)
+def test_a_count_that_is_none(t, message):
+    tx, x = gs.adam(lr=0.1), np.ones(2)
+    state = gs.init(tx, x)
+    with pytest.raises((gs.GradstepValueError, gs.GradstepTypeError), match=message):
+        gs.update(tx, x, x, state._replace(t=t))
+
+
+def test_a_count_out_of_a_file_of_numpys():
+    tx, x = gs.adam(lr=0.1), np.ones(2)
+    state = gs.init(tx, x)
+    for _ in range(3):
+        x, state = gs.update(tx, x, x, state)
+    ours = gs.update(tx, x, x, state)
+    theirs = gs.update(tx, x, x, state._replace(t=np.int64(3)))
+    assert ours[0].tolist() == theirs[0].tolist()
+    assert (theirs[1].t, type(theirs[1].t)) == (4, int)

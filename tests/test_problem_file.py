@@ -239,7 +239,10 @@ HEAD = "import numpy as np\n"
         ),
         ("params = None\ndef f(p):\n    return 0.0, p", "mine.py:f has no params"),
         ("params = 1.0\ndef f(p):\n    return 0.0, p", "mine.py:f: parameter 'params' is of type float"),
-        ("params = [1.0]\ndef f(p):\n    return 0.0, p", "; write numpy.array(...) around a number."),
+        (
+            "params = [1.0]\ndef f(p):\n    return 0.0, p",
+            "; write numpy.array(...) around a number, and",
+        ),
         ("params = {'w': [1, 2]}\ndef f(p):\n    return 0.0, p", "mine.py:f: parameter 'w.0' is of type int"),
         ("params = {}\ndef f(p):\n    return 0.0, p", "mine.py:f: params holds no array."),
         (

@@ -47,6 +47,17 @@ def test_the_options_of_minimize_are_shown():
     assert stub.read_text("utf-8") == stubs.stub_of_minimize(), "run: python tests/stubs.py"
 
 
+@pytest.mark.parametrize("call", [gs.Run, gs.minimize])
+@pytest.mark.parametrize(
+    ("wrong", "meant"), [("max_step", "max_steps"), ("gradnorm", "grad_norm"), ("bound", "bounds")]
+)
+def test_an_option_that_is_almost_one_of_a_run(call, wrong, meant):
+    with pytest.raises(gs.GradstepValueError, match=rf"^unknown option '{wrong}'; did you mean {meant}\?$"):
+        call(lambda x: (float(x @ x), 2 * x), np.ones(2), "adam", lr=0.1, **{wrong: 1})
+    with pytest.raises(gs.GradstepValueError, match=r"^adam: unknown hyperparameter 'beta3'"):
+        call(lambda x: (float(x @ x), 2 * x), np.ones(2), "adam", beta3=0.1)
+
+
 @pytest.mark.process
 def test_a_type_checker_finds_wrong_names_and_values(tmp_path):
     (tmp_path / "misused.py").write_text(MISUSED)

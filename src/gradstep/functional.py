@@ -20,6 +20,7 @@ from gradstep.engine.tensor import Tensor, bad_gradient, check_alike, check_grad
 from gradstep.errors import GradstepTypeError, GradstepValueError, NonFiniteError, ScalarError
 from gradstep.form.chain import Program, Row, Sums, program
 from gradstep.form.rule import Rule, Stage, as_stage
+from gradstep.naming import whole as whole_number
 from gradstep.step import check_parameters, choose_nonfinite, start_slots
 from gradstep.step.host import Host
 
@@ -47,6 +48,15 @@ class State(NamedTuple):
     t: int
     memory: Memory
     slots: Slots
+
+
+def _counted(state: State) -> State:
+    """Return a state whose number of updates is Python's, where it is one of NumPy's, out of a file."""
+    if type(state.t) is int and state.t >= 0:
+        return state
+    if isinstance(state.t, int | float | str | np.generic):
+        return state._replace(t=whole_number("the state's t", state.t))
+    return state
 
 
 def init(tx: Stage | Rule, params: Any) -> State:
@@ -128,6 +138,7 @@ def update(
     slots = _with_inputs(made, params, inputs, state.slots) if made.inputs else state.slots
     nest, whole, given = _prepared(made, params, grads, slots)
     _refuse_traced([x.value for x in whole], state)
+    state = _counted(state)
     by_rows = first_of_rows(nest.names, given)
     if by_rows is not None:
         check_takes_rows(made, by_rows)
@@ -200,6 +211,7 @@ def scalars(tx: Stage | Rule, params: Any, grads: Any, state: State) -> tuple[Sc
     nest, tensors, leaves = _prepared(made, params, grads, state.slots)
     _refuse_rows(tensors, leaves, "gs.scalars")
     _refuse_traced([x.value for x in tensors], state)
+    state = _counted(state)
     values = made.values(made.hyper, state.t)
     table, memory = host_half(made, values, _dtypes(tensors), tensors, leaves, state.t, state.memory)
     rows = nest.names if made.over_tensor else [ALL]

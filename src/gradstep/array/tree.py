@@ -176,7 +176,7 @@ def _clothed(name: str, x: Any) -> Any:
 def _wrap(x: Any) -> str:
     """Return what makes parameters of an object that is none, as the end of an error."""
     if isinstance(x, Number):
-        return "; write numpy.array(...) around a number"
+        return "; write numpy.array(...) around a number, and give options of some parameters by groups="
     if isinstance(x, Iterator):
         return "; write list(...) around it"
     if hasattr(x, "named_parameters"):  # a module of torch

@@ -4,7 +4,7 @@ The tests are the laws of :mod:`gradstep.testing`.
 """
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gradstep.cli.common import WRONG, console
@@ -79,6 +79,7 @@ def _show(rule: str, name: str, laws: dict[str, dict[str, str]]) -> None:
         [
             f"{obeyed} of {len(laws)} tests passed",
             *([f"failed: {', '.join(broken)}"] if broken else ["none failed"]),
+            *([f"skipped: {', '.join(others)}"] if (others := _skipped(laws)) else []),
         ]
     )
     screen.print(f"\n{end}.", soft_wrap=True)
@@ -88,6 +89,11 @@ def _show(rule: str, name: str, laws: dict[str, dict[str, str]]) -> None:
             "gradstep.testing.check_rule(rule, oracle=...).",
             soft_wrap=True,
         )
+
+
+def _skipped(laws: Mapping[str, Any]) -> list[str]:
+    """Return the tests that say nothing of a rule."""
+    return [law for law, x in laws.items() if x["verdict"] not in ("obeyed", "broken")]
 
 
 def _answer(case: Case, law: str) -> str:

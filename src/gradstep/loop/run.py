@@ -170,12 +170,13 @@ class Run(RunState):
         stop, _ = start.ending(stop, on_nonfinite, **by_number, target=target)
         self._on_nonfinite = on_nonfinite
         self.params = start.parameters(x0)
-        method = method_of(rule, start.own_numbers(options))
-        if method is not None:
-            given = {"batches": batches, "rng": rng, "bounds": bounds, "project": project, "on_plateau": on_plateau}
-            refuse(given | options)
-            rule, options = sgd, {key: x for key, x in options.items() if key not in start.own_numbers(options)}
-        stage, self._directions, options = start.rule_and_directions(rule, mode, options)
+        with start.hints(type(self).__init__, options):
+            method = method_of(rule, start.own_numbers(options))
+            if method is not None:
+                given = {"batches": batches, "rng": rng, "bounds": bounds, "project": project, "on_plateau": on_plateau}
+                refuse(given | options)
+                rule, options = sgd, {key: x for key, x in options.items() if key not in start.own_numbers(options)}
+            stage, self._directions, options = start.rule_and_directions(rule, mode, options)
         self.opt = Optimizer(self.params, stage, diagnostics=diagnostics, **options)
         self.callbacks = start.callbacks(callbacks)
         self._known: list[Callable[..., Any]] = []  # callbacks of the last step,

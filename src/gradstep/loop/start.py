@@ -1,6 +1,8 @@
 """Arguments of a run, checked and in the form in which it takes them."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
+from contextlib import contextmanager
+from difflib import get_close_matches
 from inspect import Parameter, signature
 from numbers import Real
 from typing import Any
@@ -115,6 +117,25 @@ def rule_and_directions(
         others = {pattern: chain(maximize(), own) for pattern, own in others.items()}
     kept = {key: x for key, x in options.items() if key in _OPTIONS}
     return stage, directions, kept | ({"groups": groups | others} if others else {})
+
+
+@contextmanager
+def hints(function: Callable[..., Any], options: Mapping[str, Any]) -> Generator[None]:
+    """Where the block refuses its arguments, tell of one that is almost an option of ``function``.
+
+    Raises
+    ------
+    GradstepValueError
+        With the name that was meant.
+    """
+    try:
+        yield
+    except (GradstepValueError, GradstepTypeError) as error:
+        named = [*signature(function).parameters, *_OPTIONS]
+        for key in own_numbers(options):
+            if f"{key!r}" in str(error) and (close := get_close_matches(key, named, n=1, cutoff=0.8)):
+                raise GradstepValueError(f"unknown option {key!r}; did you mean {close[0]}?") from error
+        raise
 
 
 def own_numbers(options: Mapping[str, Any]) -> dict[str, Any]:
