@@ -134,7 +134,7 @@ def hints(function: Callable[..., Any], options: Mapping[str, Any]) -> Generator
         named = [*signature(function).parameters, *_OPTIONS]
         for key in own_numbers(options):
             if f"{key!r}" in str(error) and (close := get_close_matches(key, named, n=1, cutoff=0.8)):
-                raise GradstepValueError(f"unknown option {key!r}; did you mean {close[0]}?") from error
+                raise GradstepValueError(f"unknown option {key!r}; did you mean {close[0]}?") from None
         raise
 
 
