@@ -121,7 +121,7 @@ def rule_and_directions(
 
 @contextmanager
 def hints(function: Callable[..., Any], options: Mapping[str, Any]) -> Generator[None]:
-    """Where the block refuses its arguments, tell of one that is almost an option of ``function``.
+    """Tell of an argument that is almost an option of ``function``, where the block refuses its arguments.
 
     Raises
     ------
