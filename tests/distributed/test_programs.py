@@ -21,8 +21,10 @@ def said(command, folder, **more):
     done = subprocess.run(
         command, cwd=folder, env=env, capture_output=True, text=True, timeout=processes.TIMEOUT, check=False
     )
-    assert done.returncode == 0, done.stderr
-    return [line for line in done.stdout.splitlines() if line.startswith("30 steps, ")]
+    lines = [line for line in done.stdout.splitlines() if line.startswith("30 steps, ")]
+    has_aborted = "torchrun" in str(command) and lines and processes.has_aborted("gloo", done.stderr)
+    assert done.returncode == 0 or has_aborted, done.stderr
+    return lines
 
 
 def check(start, program, folder, **more):
