@@ -63,8 +63,7 @@ summary: Any
 
 def minimize(
 {parameters}
-) -> OptimizeResult:
-    \"\"\"{doc}\"\"\"
+) -> OptimizeResult: ...
 """
 
 
@@ -72,7 +71,7 @@ def stub_of_minimize() -> str:
     """Return the stub of ``gradstep.loop.minimize``."""
     shown = [f"    {x}," for x in inspect.signature(minimize).parameters.values()]
     shown.insert(3, "    *,")
-    return MINIMIZE.format(parameters="\n".join(shown), doc=minimize.__doc__)
+    return MINIMIZE.format(parameters="\n".join(shown))
 
 
 def path(module: ModuleType) -> Path:

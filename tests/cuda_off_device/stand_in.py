@@ -13,6 +13,14 @@ from gradstep.engine.cuda.engine import Cuda
 from gradstep.engine.cuda.grid import Machine
 from gradstep.errors import DeviceError
 
+WAYS = {
+    "bfloat16 state": {"state_dtype": "bfloat16"},
+    "8-bit state": {"state_dtype": "8bit"},
+    "stochastic": {"rounding": "stochastic"},
+    "master": {"master": True},
+    "master, 8-bit state": {"master": True, "state_dtype": "8bit"},
+}
+CHAIN = gs.chain(gs.clip_by_global_norm(3.0), gs.adamw(lr=0.1), gs.ema(decay=0.9))
 GRID = Machine(native.triple(), 0)
 
 # One thread after the other; backwards, the last one first.

@@ -13,20 +13,12 @@ from laws.cases import CASES
 from support import LONG, bits, same, states, wide
 
 pytest.importorskip("llvmlite")
-from .stand_in import StandIn, optimizer
+from .stand_in import CHAIN, WAYS, StandIn, optimizer
 
 NAMES = [name for name, case in CASES.items() if not case.rule.whole]
 SIZES = (0, 1, 15, 257, 4099, 8201)
 DTYPES = ["float64", "float16", "bfloat16"]
-WAYS = {
-    "bfloat16 state": {"state_dtype": "bfloat16"},
-    "8-bit state": {"state_dtype": "8bit"},
-    "stochastic": {"rounding": "stochastic"},
-    "master": {"master": True},
-    "master, 8-bit state": {"master": True, "state_dtype": "8bit"},
-}
 SHAPES = {"one thread": (1, 1), "odd": (3, 7), "more than there is": (40, 256)}  # blocks, threads
-CHAIN = gs.chain(gs.clip_by_global_norm(3.0), gs.adamw(lr=0.1), gs.ema(decay=0.9))
 
 
 def dtype_of(name):

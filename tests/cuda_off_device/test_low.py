@@ -12,16 +12,9 @@ torch = pytest.importorskip("torch")
 bfloat16 = pytest.importorskip("ml_dtypes").bfloat16
 
 from .pretended import Pretended  # noqa: E402 - needs torch
+from .stand_in import CHAIN, WAYS  # noqa: E402
 
 SIZES = (0, 1, 300, 4099)
-WAYS = {
-    "bfloat16 state": {"state_dtype": "bfloat16"},
-    "8-bit state": {"state_dtype": "8bit"},
-    "stochastic": {"rounding": "stochastic"},
-    "master": {"master": True},
-    "master, 8-bit state": {"master": True, "state_dtype": "8bit"},
-}
-CHAIN = gs.chain(gs.clip_by_global_norm(3.0), gs.adamw(lr=0.1), gs.ema(decay=0.9))
 
 
 @pytest.fixture

@@ -49,7 +49,7 @@ class OneThread:
                 _set(library, threads)
 
     def look(self) -> bool:
-        """Give one thread to pools that were loaded meanwhile, too, and return True where there are some."""
+        """Give one thread to pools that were loaded meanwhile, too, and return True where one of them had more."""
         with _here.lock:
             libraries = _here.libraries()
             new, self._seen = libraries[self._seen :], len(libraries)
@@ -57,7 +57,7 @@ class OneThread:
                 if (threads := library.num_threads or 1) > 1:
                     _set(library, 1)
                     self._changed.append((library, threads))
-        return bool(new)
+            return any(library.filepath in _here.many for library in new)
 
 
 class _Here:
@@ -66,6 +66,7 @@ class _Here:
     def __init__(self) -> None:
         self.lock, self.blocks = threading.Lock(), 0
         self.left: list[tuple[Any, int]] = []  # shared pools of blocks that have ended, with their threads
+        self.many: set[str] = set()  # those that had more than one thread when they were found
         self._found: list[Any] = []
         self._modules = -1
 
@@ -75,11 +76,9 @@ class _Here:
 
             self._modules = modules
             known = {library.filepath for library in self._found}
-            self._found += [
-                library
-                for library in threadpoolctl.ThreadpoolController().lib_controllers
-                if library.filepath not in known
-            ]
+            new = [x for x in threadpoolctl.ThreadpoolController().lib_controllers if x.filepath not in known]
+            self.many |= {x.filepath for x in new if (x.num_threads or 1) > 1}
+            self._found += new
         return self._found
 
 
