@@ -55,7 +55,7 @@ def tell(rank, found):
 
 
 def has_aborted(kind, text):
-    """Return True where a thread of gloo's ended a process that had done everything, as torch 2.13 may."""
+    """Return True where a process beside torch 2.13 was ended at its exit, all being done: the cause is not known."""
     return kind == "gloo" and "terminate called without an active exception" in text
 
 
